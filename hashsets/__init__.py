@@ -1,0 +1,1 @@
+"""The known-hash store: readers of exchange formats, opinions, releases."""

@@ -1,0 +1,5 @@
+"""`python -m pipeline` is `triage`."""
+
+from pipeline.cli import main
+
+main()

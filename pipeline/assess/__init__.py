@@ -1,0 +1,1 @@
+"""Linking of referrals, declared risk features, the model and its reasons."""

@@ -1,0 +1,1 @@
+"""What people change: cases, allocation, decisions, users, audit."""

@@ -1,0 +1,94 @@
+"""`triage`: every stage, every tool, and the whole night, without Airflow. Exit codes are those of `pipeline/errors.py`."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from pipeline import __version__, logs
+from pipeline.errors import TriageError
+from pipeline.settings import Settings
+
+COMMANDS: dict[str, tuple[str, str, str]] = {
+    # name: (module, attribute, one line of help), loaded when first used: `triage --help` must not import DuckDB
+    "night": ("pipeline.nightly_cli", "night", "Run the whole night, or show how it went."),
+    "status": ("pipeline.nightly_cli", "status", "What ran when, what it counted, what needs the operator."),
+    "settings": ("pipeline.nightly_cli", "settings_command", "Every setting with its value and meaning."),
+    "sample": (
+        "pipeline.ingest.sample_cli",
+        "sample",
+        "Write synthetic referral packages and hash sets to try things with.",
+    ),
+    "ingest": ("pipeline.ingest.cli", "ingest", "Take in packages from the landing folder."),
+    "fingerprint": ("pipeline.fingerprint.cli", "fingerprint", "Digests and perceptual hashes of media files."),
+    "hashset": ("hashsets.cli", "hashset", "Known-hash sets: import, releases, differences, conflicts, export."),
+    "index": ("pipeline.matching.cli", "index", "Build, inspect, verify and compact matching indexes."),
+    "match": ("pipeline.matching.cli", "match", "Match a file of hashes against a release."),
+    "assess": ("pipeline.assess.cli", "assess", "Link referrals and assess cases."),
+    "model": ("pipeline.assess.cli", "model", "Check, explain, shadow and replay risk models."),
+    "queue": ("pipeline.cases.cli", "queue", "The prioritised queue: list, show, claim, decide."),
+    "users": ("pipeline.cases.cli", "users", "Accounts and roles."),
+    "audit": ("pipeline.cases.cli", "audit", "The audit log: show, verify, export."),
+    "console": ("pipeline.console.cli", "console", "Serve the analysts' web pages."),
+    "lookup": ("pipeline.export.cli", "lookup", "Look a hash or a file up in the known-hash store."),
+    "matches": ("pipeline.export.cli", "matches", "List matches."),
+    "query": ("pipeline.export.cli", "query", "Read-only SQL over lake, release and case views."),
+    "export": ("pipeline.export.cli", "export", "Export as VICS, CSV, Parquet or CASE/UCO."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, attribute, _ = COMMANDS[cmd_name]
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, _, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="triage")
+@click.pass_context
+def triage(ctx: click.Context) -> None:
+    """Nightly triage of online child abuse referrals: hashes and metadata only, no pictures.
+
+    Start with `triage night run`, then `triage queue list`. Settings are environment variables: `triage settings`.
+    Exit codes: 0 done, 1 failed, 2 wrong use, 3 something is missing, 4 stored data is damaged, 5 counts do not
+    reconcile, 6 unreadable input, 7 changed by somebody else, 8 not permitted.
+    """
+    settings = Settings.load()
+    logs.configure(settings)
+    ctx.obj = settings
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point: an expected error is one line on standard error and its exit code, never a traceback."""
+    try:
+        result: Any = triage.main(args=arguments, prog_name="triage", standalone_mode=False)
+    except TriageError as error:
+        click.echo(f"triage: {error}", err=True)
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        click.echo("triage: stopped.", err=True)
+        sys.exit(130)
+    sys.exit(result if isinstance(result, int) else 0)
+
+
+if __name__ == "__main__":
+    main()

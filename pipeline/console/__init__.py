@@ -1,0 +1,1 @@
+"""The analysts' web pages and the HTTP API."""

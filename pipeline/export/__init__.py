@@ -1,0 +1,1 @@
+"""Look-ups, read-only SQL and exports for digital media investigators."""

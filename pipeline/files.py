@@ -1,0 +1,83 @@
+"""Writing files so that a reader sees the old content or the new one, never something between.
+
+Used for every published file: write under a temporary name in the same folder, fsync, rename, fsync the folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+TEMPORARY = ".tmp-"
+"""Prefix of names that no reader looks at; what a killed process left behind is swept by its owner."""
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames inside `folder` durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_folder(folder: Path) -> None:
+    """Create `folder` (and parents) durably."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    sync_folder(folder.parent)
+
+
+@contextmanager
+def atomic_writer(path: Path) -> Iterator[BinaryIO]:
+    """Open a temporary file beside `path`; on a clean exit it is fsynced and takes the name `path`."""
+    make_folder(path.parent)
+    temporary = path.parent / f"{TEMPORARY}{os.getpid()}-{path.name}"
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        sync_folder(path.parent)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_bytes(path: Path, data: bytes | memoryview[int]) -> None:
+    """Replace the content of `path` by `data`, all or nothing."""
+    with atomic_writer(path) as file:
+        file.write(data)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replace `path` by `value` as indented JSON with sorted keys, all or nothing."""
+    write_bytes(path, (json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode())
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sweep(folder: Path) -> int:
+    """Remove temporary files that killed processes left directly in `folder`; returns how many.
+
+    A file whose writing process still lives is left alone.
+    """
+    removed = 0
+    for path in folder.glob(f"{TEMPORARY}*"):
+        owner = path.name.removeprefix(TEMPORARY).split("-", 1)[0]
+        if path.is_file() and not (owner.isdigit() and Path(f"/proc/{owner}").exists()):
+            path.unlink(missing_ok=True)
+            removed += 1
+    return removed

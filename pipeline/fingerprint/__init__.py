@@ -1,0 +1,1 @@
+"""Media files to digests and perceptual hashes, in isolated workers."""

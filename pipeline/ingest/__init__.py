@@ -1,0 +1,1 @@
+"""Packages from the landing folder to validated referral tables."""

@@ -1,0 +1,35 @@
+"""Structured logs: run, stage and counts. Never a name, an address, a text or a file name from a referral."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any
+
+import structlog
+
+from pipeline.settings import Settings
+
+
+def configure(settings: Settings) -> None:
+    """Send the product's log lines to standard error, as text or JSON lines, from the configured level on."""
+    renderer: Any = (
+        structlog.processors.JSONRenderer()
+        if settings.log_format == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, settings.log_level)),
+        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+    )
+
+
+def get(stage: str) -> Any:
+    """A logger bound to a stage's name."""
+    return structlog.get_logger().bind(stage=stage)

@@ -1,0 +1,93 @@
+"""One night's run: its identity, its clock, and the contract that every stage keeps.
+
+A stage is `run(settings, night, shard=None) -> StageReport`. Inputs are found by path and id, results go to the
+lake (or the case store) and the report counts rows in, out and rejected by reason: `read = kept + sum(rejected)`.
+A stage may be run any number of times; what is done is not done again.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pipeline import files
+from pipeline.errors import IntegrityError, UsageError
+from pipeline.settings import Settings
+
+
+@dataclass(frozen=True)
+class Night:
+    """A run. `as_of` is fixed when the run is first started, so that a repeated run computes the same rows."""
+
+    run_id: str
+    as_of: datetime
+
+
+@dataclass
+class StageReport:
+    """What a stage did. Counts only: no personal data, this goes to logs and to Airflow.
+
+    `read` is what came in, `kept` what went on, `rejected` the rest by reason; `counts` are further figures,
+    `outputs` names of commits, `seconds` wall time and `cpu_seconds` of this process and its workers.
+    """
+
+    stage: str
+    run_id: str
+    shard: str | None = None
+    read: int = 0
+    kept: int = 0
+    rejected: dict[str, int] = field(default_factory=dict)
+    counts: dict[str, int | float | str] = field(default_factory=dict)
+    outputs: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+
+    @property
+    def balanced(self) -> bool:
+        """Whether every row that came in is accounted for."""
+        return self.read == self.kept + sum(self.rejected.values())
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> StageReport:
+        return cls(**data)
+
+
+def start(settings: Settings, run_id: str | None = None, as_of: datetime | None = None) -> Night:
+    """Begin a run, or take up the one of that name where it stands.
+
+    The default name is `night-<date in UTC>`: a second start the same night is the same run, with the same `as_of`.
+    Raises UsageError for a name that is not a plain word, IntegrityError for a damaged run file.
+    """
+    moment = as_of or datetime.now(UTC).replace(microsecond=0)
+    name = run_id or f"night-{moment:%Y-%m-%d}"
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}", name):
+        raise UsageError(f"{name!r} cannot name a run.", "Use letters, digits, dots, hyphens and underscores.")
+    path = run_dir(settings, name) / "run.json"
+    if not path.is_file():
+        files.write_json(path, {"run_id": name, "as_of": moment.astimezone(UTC).isoformat()})
+    return load(settings, name)
+
+
+def load(settings: Settings, run_id: str) -> Night:
+    """The run of that name. Raises UsageError if it was never started."""
+    path = run_dir(settings, run_id) / "run.json"
+    try:
+        data = json.loads(path.read_text())
+        return Night(data["run_id"], datetime.fromisoformat(data["as_of"]))
+    except FileNotFoundError:
+        raise UsageError(f"There is no run {run_id!r}.", "`triage status` lists the runs.") from None
+    except (ValueError, KeyError) as error:
+        raise IntegrityError(f"The run file of {run_id} is damaged.", "Restore it from a backup.") from error
+
+
+def run_dir(settings: Settings, run_id: str) -> Path:
+    """Folder of a run's own files (reports, shard lists)."""
+    return settings.runs_dir / run_id

@@ -1,0 +1,137 @@
+"""The whole configuration, one field a setting; each is read from the environment variable TRIAGE_<NAME>.
+
+Rules of the work itself (weights, bands, deadlines, thresholds, category maps) are not here: they are
+files in the policy folder, see `pipeline/policy.py`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import SettingsError
+
+ROOT = Path(__file__).resolve().parent.parent
+"""The folder that holds pipeline/, schemas/ and policy/."""
+
+
+def _setting(default: Any, doc: str, choices: tuple[str, ...] = ()) -> Any:
+    return field(default=default, metadata={"doc": doc, "choices": choices})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where things are and how much of the machine to use. `Settings.load()` reads the environment."""
+
+    home: Path = _setting(
+        Path("var"),
+        "Folder of everything that the pipeline writes; landing/ lies in it too unless `landing` says otherwise.",
+    )
+    landing: Path | None = _setting(
+        None, "Folder in which packages arrive, one sub-folder a source. Default: HOME/landing."
+    )
+    policy: Path = _setting(
+        ROOT / "policy", "Folder of the policy files (risk model, thresholds, deadlines, category maps)."
+    )
+    cases_url: str = _setting("", "SQLAlchemy URL of the case store. Default: SQLite file HOME/cases.sqlite.")
+    cases_url_file: Path | None = _setting(
+        None,
+        "File that holds the case store's URL, for a deployment that keeps secrets in files. Wins over `cases_url`.",
+    )
+    force: str = _setting(
+        "00",
+        "Code of the force that runs this, as in policy/forces.csv; cases of other forces are marked for transfer.",
+    )
+    threads: int = _setting(0, "Threads and worker processes to use; 0 means one a core.")
+    memory_mb: int = _setting(4096, "Memory limit of DuckDB and of index building, in MiB.")
+    sandbox: str = _setting(
+        "auto",
+        "Isolation of the media worker: auto uses what the machine has and records it, strict refuses to run without all layers.",
+        ("auto", "strict"),
+    )
+    log_format: str = _setting("text", "Log lines as readable text or as JSON.", ("text", "json"))
+    log_level: str = _setting("INFO", "Least level that is logged.", ("DEBUG", "INFO", "WARNING", "ERROR"))
+    console_host: str = _setting("127.0.0.1", "Address the console listens on.")
+    console_port: int = _setting(8899, "Port the console listens on.")
+    secret_file: Path | None = _setting(
+        None, "File with the console's signing secret (32 bytes or more). Default: HOME/secret, made at first use."
+    )
+    shard_files: int = _setting(1000, "Media files in one fingerprint or match shard, the unit that Airflow maps over.")
+
+    @classmethod
+    def load(cls, env: Mapping[str, str] | None = None) -> Settings:
+        """Read TRIAGE_* from `env` (default: the process environment).
+
+        Raises SettingsError for a value that cannot be read and for a TRIAGE_ name that is no setting.
+        """
+        env = os.environ if env is None else env
+        known = {f"TRIAGE_{f.name.upper()}": f for f in fields(cls)}
+        unknown = sorted(k for k in env if k.startswith("TRIAGE_") and k not in known and k not in FOREIGN)
+        if unknown:
+            raise SettingsError(f"Unknown setting {', '.join(unknown)}.", "`triage settings` lists all that exist.")
+        values: dict[str, Any] = {}
+        for variable, f in known.items():
+            text = env.get(variable, "")
+            if text == "":
+                continue
+            values[f.name] = _convert(variable, text, str(f.type), f.metadata["choices"])
+        return cls(**values)
+
+    @property
+    def landing_dir(self) -> Path:
+        return self.landing or self.home / "landing"
+
+    @property
+    def lake_dir(self) -> Path:
+        return self.home / "lake"
+
+    @property
+    def releases_dir(self) -> Path:
+        return self.home / "releases"
+
+    @property
+    def quarantine_dir(self) -> Path:
+        return self.home / "quarantine"
+
+    @property
+    def runs_dir(self) -> Path:
+        return self.home / "runs"
+
+    @property
+    def case_store_url(self) -> str:
+        """URL of the case store; raises SettingsError when the file that should hold it cannot be read."""
+        if self.cases_url_file is not None:
+            try:
+                return self.cases_url_file.read_text().strip()
+            except OSError as error:
+                raise SettingsError(f"TRIAGE_CASES_URL_FILE cannot be read: {error.strerror}.") from error
+        return self.cases_url or f"sqlite:///{(self.home / 'cases.sqlite').resolve()}"
+
+    @property
+    def thread_count(self) -> int:
+        return self.threads or len(os.sched_getaffinity(0))
+
+
+FOREIGN = frozenset({"TRIAGE_CORPORA"})
+"""Variables with our prefix that are read by tests and benches, not by the product."""
+
+
+def _convert(variable: str, text: str, kind: str, choices: tuple[str, ...]) -> Any:
+    if choices and text not in choices:
+        raise SettingsError(f"{variable}={text!r} is not one of {', '.join(choices)}.")
+    if kind == "int":
+        try:
+            number = int(text)
+        except ValueError:
+            raise SettingsError(f"{variable}={text!r} is not a whole number.") from None
+        if number < 0:
+            raise SettingsError(f"{variable}={text!r} is negative.")
+        return number
+    if kind == "bool":
+        if text.lower() not in {"1", "0", "true", "false", "yes", "no"}:
+            raise SettingsError(f"{variable}={text!r} is neither yes nor no.")
+        return text.lower() in {"1", "true", "yes"}
+    return Path(text) if kind.startswith("Path") else text

@@ -1,0 +1,26 @@
+"""Shared fixtures: settings in a temporary home, and the folder of real test files where there is one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.settings import Settings
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings whose home is this test's own folder."""
+    return Settings(home=tmp_path / "home", threads=2)
+
+
+@pytest.fixture(scope="session")
+def corpora() -> Iterator[Path]:
+    """Folder of real photographs, hostile files and published vectors; skips where TRIAGE_CORPORA is not set."""
+    folder = os.environ.get("TRIAGE_CORPORA")
+    if not folder:
+        pytest.skip("TRIAGE_CORPORA is not set: real test files are not here")
+    yield Path(folder).resolve()
