@@ -1,0 +1,62 @@
+"""
+# hashset_refresh: a new release of the known-hash store
+
+Runs when files appear in `landing/hashsets/<source>/` (an asset watcher in the triggerer looks every 30 seconds), or by
+hand. Imports every new file, builds the next release beside the current one, verifies it (counts, checksums, canaries)
+and publishes it by switching the pointer. Emits the asset `known_hashes`, on which `retro_match` runs.
+
+**When it fails.** The current release stays in use. A file that cannot be read fails as a whole and changes nothing: its
+rejects file and the message say where and why. Clear the task after mending; what was imported is not imported again.
+"""
+
+from __future__ import annotations
+
+import pendulum
+from airflow.sdk import Asset, AssetWatcher, Metadata, Param, dag, task
+
+from pipeline import nightly
+from pipeline.orchestration import EVERY_STAGE, SINGLE_WRITER
+from pipeline.settings import Settings
+from triggers.landing import LandingTrigger
+
+FILES = Asset(
+    "hashset_files",
+    uri="triage://hashset_files",
+    watchers=[
+        AssetWatcher(
+            name="hashset_landing", trigger=LandingTrigger(str(Settings.load().landing_dir.resolve() / "hashsets"))
+        )
+    ],
+)
+KNOWN_HASHES = Asset("known_hashes", uri="triage://known_hashes")
+
+
+@dag(
+    schedule=[FILES],
+    start_date=pendulum.datetime(2026, 1, 1, tz="Europe/London"),
+    catchup=False,
+    max_active_runs=1,
+    default_args=EVERY_STAGE,
+    doc_md=__doc__,
+    tags=["triage"],
+    params={"run_id": Param(None, type=["null", "string"], description="Name of the run. Default: tonight's.")},
+)
+def hashset_refresh() -> None:
+    @task(show_return_value_in_logs=False)
+    def begin(params: dict[str, str | None] | None = None) -> str:
+        return nightly.begin((params or {}).get("run_id"))
+
+    @task(**SINGLE_WRITER)
+    def import_files(run: str) -> None:
+        nightly.stage("hashset_import", run)
+
+    @task(outlets=[KNOWN_HASHES], **SINGLE_WRITER)
+    def build_and_publish(run: str):
+        report = nightly.stage("hashset_release", run)
+        yield Metadata(KNOWN_HASHES, {"run": run, **report["counts"]})
+
+    run = begin()
+    import_files(run) >> build_and_publish(run)
+
+
+hashset_refresh()

@@ -1,0 +1,107 @@
+"""
+# nightly_triage: the night's work
+
+Takes in every complete package in the landing folder, fingerprints its media in isolated workers, matches it against
+the current known-hash release, assesses the cases touched and publishes them to the queue. Runs at 01:00 London time.
+
+**When it fails.** Every task may be run again: clear it, or trigger the DAG with the same `run_id` parameter. What is
+done is not done again. `triage status` says what ran and what needs you; the run's folder has `report.txt`.
+
+| task | what a failure means | what to do |
+|---|---|---|
+| `begin` | no space left, or a setting or policy file is wrong | the message names it |
+| `ingest` | the landing folder cannot be read (bad packages never fail the task: they go to quarantine) | check the mount |
+| `fingerprint` | the media worker cannot start, or strict isolation is asked for and not available | `triage fingerprint --help` |
+| `match` | the release is damaged, or a canary was missed: no result of that shard was kept | `triage index verify`; publish a sound release; clear the task |
+| `assess`, `publish` | the case store cannot be reached or is locked | check the database; clear the task |
+| `reconcile` | something that came in is not accounted for, or a canary failed | read the report before anyone works the queue |
+
+Emits the assets `referrals` (after ingest) and `case_queue` (after reconciliation). Tasks pass names of work, never
+personal data.
+"""
+
+from __future__ import annotations
+
+import pendulum
+from airflow.sdk import Asset, Metadata, Param, dag, task
+
+from pipeline import nightly
+from pipeline.orchestration import EVERY_STAGE, LONG_STAGE, SINGLE_WRITER
+
+REFERRALS = Asset("referrals", uri="triage://referrals")
+CASE_QUEUE = Asset("case_queue", uri="triage://case_queue")
+
+
+@dag(
+    schedule="0 1 * * *",
+    start_date=pendulum.datetime(2026, 1, 1, tz="Europe/London"),
+    catchup=False,
+    max_active_runs=1,
+    default_args=EVERY_STAGE,
+    doc_md=__doc__,
+    tags=["triage"],
+    params={
+        "run_id": Param(
+            None, type=["null", "string"], description="Name of the run to start or take up. Default: tonight's."
+        ),
+        "as_of": Param(
+            None, type=["null", "string"], description="Clock of the run, ISO 8601. Default: now, or the run's own."
+        ),
+    },
+)
+def nightly_triage() -> None:
+    @task(show_return_value_in_logs=False)
+    def begin(params: dict[str, str | None] | None = None) -> str:
+        given = params or {}
+        return nightly.begin(given.get("run_id"), given.get("as_of"))
+
+    @task(outlets=[REFERRALS], **SINGLE_WRITER)
+    def ingest(run: str):
+        report = nightly.stage("ingest", run)
+        yield Metadata(REFERRALS, {"run": run, "packages": report["read"]})
+
+    @task
+    def plan_fingerprint(run: str) -> list[str]:
+        return nightly.plan("fingerprint", run)
+
+    @task(**LONG_STAGE)
+    def fingerprint(run: str, shard: str) -> None:
+        nightly.stage("fingerprint", run, shard)
+
+    @task(trigger_rule="none_failed")
+    def plan_match(run: str) -> list[str]:
+        return nightly.plan("match", run)
+
+    @task(**LONG_STAGE)
+    def match(run: str, shard: str) -> None:
+        nightly.stage("match", run, shard)
+
+    @task(trigger_rule="none_failed", **SINGLE_WRITER)
+    def flood(run: str) -> None:
+        nightly.stage("flood", run)
+
+    @task(**SINGLE_WRITER)
+    def assess(run: str) -> None:
+        nightly.stage("assess", run)
+
+    @task(**SINGLE_WRITER)
+    def publish(run: str) -> None:
+        nightly.stage("publish", run)
+
+    @task(outlets=[CASE_QUEUE])
+    def reconcile(run: str):
+        report = nightly.stage("reconcile", run)
+        yield Metadata(CASE_QUEUE, {"run": run, "checks": report["read"]})
+
+    run = begin()
+    arrived = ingest(run)
+    fingerprint_shards = plan_fingerprint(run)
+    fingerprinted = fingerprint.partial(run=run).expand(shard=fingerprint_shards)
+    match_shards = plan_match(run)
+    matched = match.partial(run=run).expand(shard=match_shards)
+    arrived >> fingerprint_shards
+    fingerprinted >> match_shards
+    matched >> flood(run) >> assess(run) >> publish(run) >> reconcile(run)
+
+
+nightly_triage()

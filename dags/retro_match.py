@@ -1,0 +1,59 @@
+"""
+# retro_match: what a new release changes about the past
+
+Runs when `known_hashes` changes. Matches only what is new, withdrawn or re-graded in the release against all past
+fingerprints, assesses the cases touched again and puts them back in the queue with the reason. Media is not hashed again;
+near candidates are refined where the media is still in place and are otherwise marked as unrefined leads.
+
+**When it fails.** Clear the task: a pair of releases that is done is not done again. `triage status` lists what is left.
+"""
+
+from __future__ import annotations
+
+import pendulum
+from airflow.sdk import Asset, Metadata, Param, dag, task
+
+from pipeline import nightly
+from pipeline.orchestration import EVERY_STAGE, LONG_STAGE, SINGLE_WRITER
+
+KNOWN_HASHES = Asset("known_hashes", uri="triage://known_hashes")
+CASE_QUEUE = Asset("case_queue", uri="triage://case_queue")
+
+
+@dag(
+    schedule=[KNOWN_HASHES],
+    start_date=pendulum.datetime(2026, 1, 1, tz="Europe/London"),
+    catchup=False,
+    max_active_runs=1,
+    default_args=EVERY_STAGE,
+    doc_md=__doc__,
+    tags=["triage"],
+    params={"run_id": Param(None, type=["null", "string"], description="Name of the run. Default: tonight's.")},
+)
+def retro_match() -> None:
+    @task(show_return_value_in_logs=False)
+    def begin(params: dict[str, str | None] | None = None) -> str:
+        return nightly.begin((params or {}).get("run_id"))
+
+    @task(**LONG_STAGE)
+    def match_delta(run: str) -> None:
+        nightly.stage("retro_match", run)
+
+    @task(**SINGLE_WRITER)
+    def assess(run: str) -> None:
+        nightly.stage("assess", run)
+
+    @task(**SINGLE_WRITER)
+    def publish(run: str) -> None:
+        nightly.stage("publish", run)
+
+    @task(outlets=[CASE_QUEUE])
+    def reconcile(run: str):
+        report = nightly.stage("reconcile", run)
+        yield Metadata(CASE_QUEUE, {"run": run, "checks": report["read"]})
+
+    run = begin()
+    match_delta(run) >> assess(run) >> publish(run) >> reconcile(run)
+
+
+retro_match()

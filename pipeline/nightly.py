@@ -1,0 +1,178 @@
+"""The night from end to end: which stages there are, in which order, and how one is run and recorded.
+
+The DAGs and `triage night run` both go through `begin`, `plan` and `stage`: the same work with and without Airflow.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pipeline import files, logs, policy
+from pipeline import night as nights
+from pipeline.errors import DependencyError, ReconciliationError, UsageError
+from pipeline.night import Night, StageReport
+from pipeline.settings import Settings
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage: the module that has `run` (and `plan`, when it is done in shards), and what a person reads about it."""
+
+    name: str
+    module: str
+    sharded: bool
+    title: str
+
+
+STAGES = (
+    Stage("ingest", "pipeline.ingest.stage", False, "Take in packages"),
+    Stage("fingerprint", "pipeline.fingerprint.stage", True, "Fingerprint media files"),
+    Stage("match", "pipeline.matching.stage", True, "Match against the known-hash release"),
+    Stage("flood", "pipeline.matching.flood", False, "Set aside known hashes that match implausibly often"),
+    Stage("assess", "pipeline.assess.stage", False, "Link referrals and assess cases"),
+    Stage("publish", "pipeline.cases.publish", False, "Publish to the case queue"),
+    Stage("reconcile", "pipeline.reconcile", False, "Reconcile counts and canaries"),
+)
+"""The night, in order."""
+
+EXTRA = (
+    Stage("hashset_import", "hashsets.landing", False, "Import hash sets from the landing folder"),
+    Stage("hashset_release", "hashsets.building", False, "Build, verify and publish a release"),
+    Stage(
+        "retro_match", "pipeline.matching.retro", False, "Match what a release changed against all past fingerprints"
+    ),
+)
+"""Stages of the other DAGs."""
+
+POLICIES = ("facts", "matching", "fingerprint", "ingest", "risk-model", "linking", "lists", "hashsets", "cases")
+"""Policy files that are validated before any work starts."""
+
+
+def find(name: str) -> Stage:
+    """The stage of that name. Raises UsageError if there is none."""
+    for known in (*STAGES, *EXTRA):
+        if known.name == name:
+            return known
+    raise UsageError(f"There is no stage {name!r}.", f"Stages: {', '.join(s.name for s in (*STAGES, *EXTRA))}.")
+
+
+# -- what the DAGs call: names of runs and shards in, plain dicts out ------------------------------------------------
+
+
+def begin(run_id: str | None = None, as_of: str | None = None) -> str:
+    """Start (or take up) a run after checking settings, policy and space; returns its name."""
+    settings = Settings.load()
+    logs.configure(settings)
+    check_ready(settings)
+    try:
+        moment = datetime.fromisoformat(as_of) if as_of else None
+    except ValueError:
+        raise UsageError(f"{as_of!r} is not an ISO 8601 time.") from None
+    if moment is not None and moment.tzinfo is None:
+        raise UsageError("The run's time has no zone.", "Write it with an offset, for example +00:00.")
+    return nights.start(settings, run_id, moment).run_id
+
+
+def plan(stage_name: str, run_id: str) -> list[str]:
+    """Shards of a stage that are still to be done."""
+    settings = Settings.load()
+    return plan_shards(settings, find(stage_name), nights.load(settings, run_id))
+
+
+def stage(stage_name: str, run_id: str, shard: str | None = None) -> dict[str, Any]:
+    """Run one stage (one shard of it) and return its report."""
+    settings = Settings.load()
+    logs.configure(settings)
+    return run_stage(settings, find(stage_name), nights.load(settings, run_id), shard).as_dict()
+
+
+# -- the same for the command line and tests -------------------------------------------------------------------------
+
+
+def check_ready(settings: Settings) -> None:
+    """Validate every policy file and see that there is room to write.
+
+    Raises SettingsError for a policy file, DependencyError when less than 1 GiB or 10,000 inodes are free.
+    """
+    for name in POLICIES:
+        policy.load(settings, name)
+    files.make_folder(settings.home)
+    free = shutil.disk_usage(settings.home).free
+    inodes = os.statvfs(settings.home)
+    if free < 2**30 or (inodes.f_files and inodes.f_favail < 10_000):
+        raise DependencyError(
+            f"Too little space below TRIAGE_HOME: {free // 2**20} MiB and {inodes.f_favail} inodes are free.",
+            "Free 1 GiB and 10,000 inodes, or move TRIAGE_HOME.",
+        )
+
+
+def plan_shards(settings: Settings, which: Stage, run: Night) -> list[str]:
+    """Shards of a sharded stage that are not done yet."""
+    planner: Callable[[Settings, Night], list[str]] = importlib.import_module(which.module).plan
+    return planner(settings, run)
+
+
+def run_stage(settings: Settings, which: Stage, run: Night, shard: str | None = None) -> StageReport:
+    """Run one stage and record its report in the run's `stages.jsonl`.
+
+    Raises ReconciliationError when the stage's own counts do not add up.
+    """
+    log = logs.get(which.name).bind(run=run.run_id, shard=shard)
+    started, cpu = time.monotonic(), _cpu()
+    runner: Callable[[Settings, Night, str | None], StageReport] = importlib.import_module(which.module).run
+    report = runner(settings, run, shard)
+    report.seconds = round(time.monotonic() - started, 3)
+    report.cpu_seconds = round(_cpu() - cpu, 3)
+    record(settings, report)
+    log.info("stage done", read=report.read, kept=report.kept, rejected=report.rejected, seconds=report.seconds)
+    if not report.balanced:
+        raise ReconciliationError(
+            f"Stage {which.name} read {report.read} rows and accounts for {report.kept + sum(report.rejected.values())}.",
+            "Do not work the queue from this run; report it with the run's stages.jsonl.",
+        )
+    return report
+
+
+def run_night(settings: Settings, run: Night) -> Iterator[StageReport]:
+    """Run every stage in order, yielding each report as it comes."""
+    for which in STAGES:
+        shards = plan_shards(settings, which, run) if which.sharded else [None]
+        for shard in shards:
+            yield run_stage(settings, which, run, shard)
+
+
+def record(settings: Settings, report: StageReport) -> None:
+    """Append a report to the run's stages.jsonl: one write, so that mapped tasks may append at once."""
+    path = nights.run_dir(settings, report.run_id) / "stages.jsonl"
+    line = json.dumps(report.as_dict(), sort_keys=True).encode() + b"\n"
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
+    try:
+        os.write(descriptor, line)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def reports(settings: Settings, run_id: str) -> list[StageReport]:
+    """Every stage report of a run so far, in the order written. A line cut short by a kill is left out."""
+    path = nights.run_dir(settings, run_id) / "stages.jsonl"
+    if not path.is_file():
+        return []
+    found = []
+    for line in path.read_bytes().splitlines(keepends=True):
+        if line.endswith(b"\n") and line.startswith(b"{"):
+            found.append(StageReport.from_dict(json.loads(line)))
+    return found
+
+
+def _cpu() -> float:
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system

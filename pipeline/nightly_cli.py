@@ -1,0 +1,151 @@
+"""`triage night`, `triage status` and `triage settings`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from datetime import datetime
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from pipeline import night as nights
+from pipeline import nightly, runreport
+from pipeline.errors import UsageError
+from pipeline.lake import Lake
+from pipeline.output import Rows, output_options
+from pipeline.settings import Settings
+
+
+@click.group()
+def night() -> None:
+    """Run the whole night without Airflow, or one stage of it, or show how it went.
+
+    \b
+    triage night run                      everything, for tonight
+    triage night stage match              one stage (all its open shards)
+    triage night report                   the reconciliation of the last run
+    """
+
+
+@night.command("run")
+@click.option(
+    "--run-id", default=None, help="Name of the run. Default: night-<today>, so a second call is the same run."
+)
+@click.option(
+    "--as-of", type=click.DateTime(["%Y-%m-%dT%H:%M:%S%z"]), default=None, help="Clock of a new run, with its offset."
+)
+@click.pass_obj
+def run_command(settings: Settings, run_id: str | None, as_of: datetime | None) -> None:
+    """Run every stage in order. What is done already is not done again."""
+    nightly.check_ready(settings)
+    run = nights.start(settings, run_id, as_of)
+    console = Console(stderr=True)
+    with Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console, transient=True
+    ) as progress:
+        titles = {s.name: s.title for s in nightly.STAGES}
+        task = progress.add_task("Starting", total=None)
+        for report in nightly.run_night(settings, run):
+            progress.update(task, description=f"{titles[report.stage]}: {report.kept} of {report.read}")
+    summary = json.loads((nights.run_dir(settings, run.run_id) / "report.json").read_text())
+    Console().print(runreport.checks_table(summary))
+
+
+@night.command("stage")
+@click.argument("name", type=click.Choice([s.name for s in (*nightly.STAGES, *nightly.EXTRA)]))
+@click.option("--run-id", default=None, help="Name of the run. Default: night-<today>.")
+@click.pass_obj
+@output_options
+def stage_command(settings: Settings, name: str, run_id: str | None) -> Rows:
+    """Run one stage: all its open shards. Prints what it counted."""
+    nightly.check_ready(settings)
+    run = nights.start(settings, run_id)
+    which = nightly.find(name)
+    shards: list[Any] = list(nightly.plan_shards(settings, which, run)) if which.sharded else [None]
+    return [_flat(nightly.run_stage(settings, which, run, shard).as_dict()) for shard in shards]
+
+
+@night.command("report")
+@click.option("--run-id", default=None, help="Name of the run. Default: the last one.")
+@click.option("--json", "as_json", is_flag=True, help="The report as JSON.")
+@click.pass_obj
+def report_command(settings: Settings, run_id: str | None, as_json: bool) -> None:
+    """Show the reconciliation and the stages of a run."""
+    name = run_id or last_run(settings)
+    path = nights.run_dir(settings, nights.load(settings, name).run_id) / ("report.json" if as_json else "report.txt")
+    if not path.is_file():
+        raise UsageError(
+            f"Run {name} has no report yet: it has not reached its last stage.", "`triage status` says where it is."
+        )
+    click.echo(path.read_text(), nl=False)
+
+
+@click.command()
+@click.pass_obj
+@output_options
+def status(settings: Settings) -> Rows:
+    """Every run with its state, and what waits for the operator."""
+    rows: list[dict[str, Any]] = []
+    for name in runs(settings):
+        run = nights.load(settings, name)
+        report = nights.run_dir(settings, name) / "report.json"
+        done = json.loads(report.read_text()) if report.is_file() else None
+        stages = nightly.reports(settings, name)
+        state = "unfinished" if done is None else "reconciled" if done["reconciles"] else "DOES NOT RECONCILE"
+        rows.append(
+            {
+                "run": name,
+                "clock": run.as_of,
+                "state": state,
+                "last_stage": stages[-1].stage if stages else "none",
+                "referrals": Lake(settings.lake_dir).read("referrals", ["run_id"]).to_pylist().count({"run_id": name}),
+                "quarantined": sum((done or {}).get("quarantine_reasons", {}).values()),
+                "seconds": round(sum(s.seconds for s in stages), 1),
+            }
+        )
+    if not rows:
+        raise UsageError("Nothing has run yet.", "Start with `triage night run`.")
+    return rows
+
+
+@click.command("settings")
+@click.pass_obj
+@output_options
+def settings_command(settings: Settings) -> Rows:
+    """Every setting: its variable, value, default and meaning. Secrets are in files, so none is shown."""
+    return [
+        {
+            "variable": f"TRIAGE_{f.name.upper()}",
+            "value": _shown(getattr(settings, f.name), f.name),
+            "default": str(f.default) if f.name != "policy" else "policy",
+            "meaning": f.metadata["doc"],
+        }
+        for f in fields(Settings)
+    ]
+
+
+def runs(settings: Settings) -> list[str]:
+    """Names of all runs, the latest clock last."""
+    names = [p.parent.name for p in settings.runs_dir.glob("*/run.json")]
+    return sorted(names, key=lambda name: (nights.load(settings, name).as_of, name))
+
+
+def last_run(settings: Settings) -> str:
+    """The run with the latest clock. Raises UsageError when there is none."""
+    names = runs(settings)
+    if not names:
+        raise UsageError("Nothing has run yet.", "Start with `triage night run`.")
+    return names[-1]
+
+
+def _flat(report: dict[str, Any]) -> dict[str, Any]:
+    return {**{k: v for k, v in report.items() if k != "counts"}, **report["counts"]}
+
+
+def _shown(value: Any, name: str) -> str:
+    if name == "cases_url" and "@" in str(value):
+        return str(value).split("://", 1)[0] + "://(set)"
+    return "" if value is None else str(value)

@@ -1,0 +1,25 @@
+"""How the stages are run by an orchestrator: retries, time limits and single writers. Read by the DAGs; no Airflow here.
+
+Every stage may be repeated at any point (`pipeline/night.py`), so every task is retried; the limits are far above what
+a night on one machine takes (bench/results/nightly.json) and only end a task that hangs.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+WRITER_POOL = "triage_writer"
+"""Pool with one slot: stages that write one home (ingest, assess, publish, a release) never run beside each other."""
+
+EVERY_STAGE: dict[str, Any] = {
+    "retries": 2,
+    "retry_delay": timedelta(seconds=30),
+    "retry_exponential_backoff": True,
+    "max_retry_delay": timedelta(minutes=10),
+    "execution_timeout": timedelta(hours=2),
+}
+
+LONG_STAGE: dict[str, Any] = {"execution_timeout": timedelta(hours=4)}
+
+SINGLE_WRITER: dict[str, Any] = {"pool": WRITER_POOL, "execution_timeout": timedelta(hours=4)}

@@ -1,0 +1,161 @@
+"""The last stage: what came in is what came out, and every published byte of the run is what was written.
+
+Each check is `what went in = what came out`, computed from the lake and the case store rather than from the stages' own
+reports, so that a run that was killed and repeated is checked as a whole. The run report is written whatever the result;
+a check that does not hold fails the run.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline import files, runreport
+from pipeline import night as nights
+from pipeline.errors import ReconciliationError
+from pipeline.lake import Lake
+from pipeline.night import Night, StageReport
+from pipeline.settings import Settings
+
+
+@dataclass(frozen=True)
+class Check:
+    """One equation of the night. `parts` shows how the right side is made up."""
+
+    name: str
+    into: int
+    out: int
+    parts: dict[str, int]
+
+    @property
+    def holds(self) -> bool:
+        return self.into == self.out
+
+
+def run(settings: Settings, night: Night, shard: str | None = None) -> StageReport:
+    """Check the run, write `report.json` and `report.txt` into its folder.
+
+    Raises ReconciliationError naming every check that does not hold, IntegrityError for damaged parts, CanaryError when
+    the release's canaries are missed.
+    """
+    lake = Lake(settings.lake_dir)
+    verified = lake.verify()
+    checks = [*_packages(lake), *_media(lake), *_matches(settings, lake), *_cases(settings, lake)]
+    canaries = _canaries(settings)
+    summary = runreport.build(settings, night, [{**asdict(c), "holds": c.holds} for c in checks], verified, canaries)
+    folder = nights.run_dir(settings, night.run_id)
+    files.write_json(folder / "report.json", summary)
+    files.write_bytes(folder / "report.txt", runreport.text(summary).encode())
+    broken = [c for c in checks if not c.holds]
+    if broken:
+        raise ReconciliationError(
+            "The run does not reconcile: "
+            + "; ".join(f"{c.name}: {c.into} in, {c.out} out {c.parts}" for c in broken)
+            + ".",
+            "Do not work the queue from it. report.txt in the run's folder has every count.",
+        )
+    return StageReport(
+        "reconcile",
+        night.run_id,
+        read=len(checks),
+        kept=len(checks),
+        counts={"parts_verified": verified, "canaries": canaries},
+    )
+
+
+def _packages(lake: Lake) -> list[Check]:
+    packages = lake.read("packages", ["state", "referral_id", "package_id"])
+    states = _counted(packages["state"])
+    referrals = lake.read("referrals", ["referral_id", "package_id"])
+    made = states.get("accepted", 0) + states.get("supplement", 0)
+    return [
+        Check("packages by state", packages.num_rows, sum(states.values()), states),
+        Check("packages are distinct", packages.num_rows, _distinct(packages["package_id"]), {}),
+        Check("accepted and supplementing packages = referral records", made, referrals.num_rows, {}),
+        Check("referral records are distinct", referrals.num_rows, _distinct(referrals["package_id"]), {}),
+    ]
+
+
+def _media(lake: Lake) -> list[Check]:
+    media = lake.read("media_files", ["file_id", "state", "sha256"])
+    states = _counted(media["state"])
+    present = media.filter(pc.equal(media["state"], "present"))
+    prints = lake.read("fingerprints", ["sha256", "state"])
+    outcome = _counted(prints["state"])
+    return [
+        Check("media files by state", media.num_rows, sum(states.values()), states),
+        Check("media files are distinct", media.num_rows, _distinct(media["file_id"]), {}),
+        Check(
+            "distinct contents present = fingerprints",
+            _distinct(present["sha256"]),
+            _distinct(prints["sha256"]),
+            outcome,
+        ),
+        Check("fingerprints are distinct", prints.num_rows, _distinct(prints["sha256"]), {}),
+    ]
+
+
+def _matches(settings: Settings, lake: Lake) -> list[Check]:
+    from pipeline.matching import stage
+
+    matches = lake.read("matches", ["match_id", "kind", "sha256", "file_id"])
+    units = stage.units(lake)
+    matched = {str(c.meta["unit"]) for c in lake.commits("match")}
+    waiting = 0 if stage.release_or_none(settings) else len(set(units) - matched)
+    kinds = _counted(matches["kind"])
+    return [
+        Check(
+            "units of fingerprints = matched units (or waiting for a first release)",
+            len(units),
+            len(matched & set(units)) + waiting,
+            {"waiting": waiting},
+        ),
+        Check("matches by kind", matches.num_rows, sum(kinds.values()), kinds),
+        Check("matches are distinct", matches.num_rows, _distinct(matches["match_id"]), {}),
+    ]
+
+
+def _cases(settings: Settings, lake: Lake) -> list[Check]:
+    from pipeline.assess.case_file import case_id
+    from pipeline.cases.publish import published_cases
+
+    referrals = lake.read("referrals", ["referral_id", "supplements"])
+    roots = {r["referral_id"] for r in referrals.to_pylist() if r["supplements"] is None}
+    cases = {case_id(r) for r in roots}
+    assessed = set(lake.read("assessments", ["case_id"])["case_id"].to_pylist())
+    stored = published_cases(settings)
+    return [
+        Check("referrals that are not supplements = cases", len(roots), len(cases), {}),
+        Check(
+            "cases = cases assessed", len(cases), len(cases & assessed), {"without a referral": len(assessed - cases)}
+        ),
+        Check("cases assessed = cases in the store", len(assessed), len(assessed & stored), {}),
+    ]
+
+
+def _canaries(settings: Settings) -> int:
+    """Run the canaries of every index of the current release; returns how many indexes were checked."""
+    from pipeline import matching
+    from pipeline.matching import stage
+
+    release = stage.release_or_none(settings)
+    if release is None:
+        return 0
+    checked = 0
+    for algorithm in stage.ALGORITHMS:
+        folder = release.index_dir(algorithm)
+        if folder.is_dir():
+            matching.check_canaries(matching.open_index(folder))
+            checked += 1
+    return checked
+
+
+def _counted(column: pa.ChunkedArray) -> dict[str, int]:
+    return dict(sorted(Counter(column.to_pylist()).items()))
+
+
+def _distinct(column: pa.ChunkedArray) -> int:
+    return int(pc.count_distinct(column).as_py())

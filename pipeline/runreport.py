@@ -1,0 +1,100 @@
+"""The report of one night: JSON for machines, text for the operator. Counts only, no personal data."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from pipeline import __version__, nightly
+from pipeline.lake import Lake
+from pipeline.night import Night
+from pipeline.settings import Settings
+
+
+def build(
+    settings: Settings, night: Night, checks: list[dict[str, Any]], verified: int, canaries: int
+) -> dict[str, Any]:
+    """Everything the operator needs to know of a run. `checks` are reconcile's, as dicts with `holds`."""
+    stages: dict[str, dict[str, Any]] = {}
+    for report in nightly.reports(settings, night.run_id):
+        row = stages.setdefault(
+            report.stage,
+            {"runs": 0, "read": 0, "kept": 0, "rejected": Counter(), "seconds": 0.0, "cpu_seconds": 0.0, "counts": {}},
+        )
+        row["runs"] += 1
+        row["read"] += report.read
+        row["kept"] += report.kept
+        row["rejected"].update(report.rejected)
+        row["seconds"] = round(row["seconds"] + report.seconds, 3)
+        row["cpu_seconds"] = round(row["cpu_seconds"] + report.cpu_seconds, 3)
+        row["counts"].update(report.counts)
+    for row in stages.values():
+        row["rejected"] = dict(sorted(row["rejected"].items()))
+    lake = Lake(settings.lake_dir)
+    quarantined = lake.read("packages", ["state", "reasons", "run_id"]).to_pylist()
+    reasons = Counter(
+        r for p in quarantined if p["state"] == "quarantined" and p["run_id"] == night.run_id for r in p["reasons"]
+    )
+    return {
+        "run_id": night.run_id,
+        "as_of": night.as_of.isoformat(),
+        "version": __version__,
+        "checks": checks,
+        "reconciles": all(c["holds"] for c in checks),
+        "parts_verified": verified,
+        "indexes_with_canaries_checked": canaries,
+        "stages": stages,
+        "quarantine_reasons": dict(sorted(reasons.items())),
+    }
+
+
+def text(summary: dict[str, Any]) -> str:
+    """The report as text."""
+    sink = io.StringIO()
+    console = Console(file=sink, width=140)
+    console.print(f"Run {summary['run_id']}, clock {summary['as_of']}, version {summary['version']}")
+    console.print(
+        "Everything that came in is accounted for."
+        if summary["reconciles"]
+        else "DOES NOT RECONCILE: do not work the queue from it."
+    )
+    console.print(
+        f"{summary['parts_verified']} lake parts verified by SHA-256; canaries found in {summary['indexes_with_canaries_checked']} indexes."
+    )
+    console.print(checks_table(summary))
+    stages = Table(title="Stages", title_justify="left", box=box.SIMPLE_HEAD)
+    for name in ("stage", "runs", "in", "out", "rejected", "seconds", "CPU seconds"):
+        stages.add_column(name, justify="left" if name in {"stage", "rejected"} else "right")
+    for name, row in summary["stages"].items():
+        rejected = ", ".join(f"{reason} {count}" for reason, count in row["rejected"].items())
+        stages.add_row(
+            name,
+            str(row["runs"]),
+            str(row["read"]),
+            str(row["kept"]),
+            rejected,
+            f"{row['seconds']:.1f}",
+            f"{row['cpu_seconds']:.1f}",
+        )
+    console.print(stages)
+    for reason, count in summary["quarantine_reasons"].items():
+        console.print(f"  quarantined: {count} x {reason}", markup=False)
+    return sink.getvalue()
+
+
+def checks_table(summary: dict[str, Any]) -> Table:
+    """The reconciliation table: in = out, and how the right side is made up."""
+    table = Table(title="Reconciliation", title_justify="left", box=box.SIMPLE_HEAD)
+    for name in ("check", "in", "out", "", "made up of"):
+        table.add_column(name, justify="right" if name in {"in", "out"} else "left")
+    for check in summary["checks"]:
+        parts = ", ".join(f"{name} {count}" for name, count in check["parts"].items())
+        table.add_row(
+            check["name"], str(check["into"]), str(check["out"]), "ok" if check["holds"] else "DIFFERS", parts
+        )
+    return table

@@ -1,0 +1,189 @@
+"""The lake: published whole or not at all, wherever the writer dies, and never read when a bit differs."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline import files, records
+from pipeline.errors import IntegrityError, TriageError
+from pipeline.lake import Lake
+
+
+def variants(count: int = 3, start: int = 0):
+    return records.build(
+        "variants",
+        [
+            {
+                "sha256": bytes([i]) * 32,
+                "variant": "mirror",
+                "pdq": bytes([i + 1]) * 32,
+                "quality": i,
+                "algorithm_version": "1",
+            }
+            for i in range(start, start + count)
+        ],
+    )
+
+
+def frames(count: int = 2):
+    return records.build(
+        "video_frames",
+        [
+            {
+                "sha256": b"v" * 32,
+                "frame": i,
+                "seconds": float(i),
+                "pdq": b"p" * 32,
+                "quality": 90,
+                "algorithm_version": "1",
+            }
+            for i in range(count)
+        ],
+    )
+
+
+def test_a_commit_publishes_all_its_tables_at_once(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    commit = lake.commit("fingerprint", "a", {"variants": variants(), "video_frames": frames()}, run_id="n")
+    assert {p.table: p.rows for p in commit.parts} == {"variants": 3, "video_frames": 2}
+    assert lake.read("variants")["quality"].to_pylist() == [0, 1, 2]
+    assert lake.read("variants", ["variant"]).column_names == ["variant"]
+
+
+def test_an_empty_table_has_no_part_and_reads_as_empty(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    assert lake.commit("fingerprint", "a", {"variants": records.empty("variants")}, run_id="n").parts == ()
+    assert lake.committed("fingerprint", "a")
+    assert lake.read("variants").num_rows == 0
+
+
+def test_the_same_work_again_changes_nothing(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    first = lake.commit("fingerprint", "a", {"variants": variants()}, run_id="n")
+    before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*") if p.is_file()}
+    assert lake.commit("fingerprint", "a", {"variants": variants(5)}, run_id="m") == first
+    assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*") if p.is_file()} == before
+
+
+def test_equal_rows_give_equal_bytes(tmp_path: Path) -> None:
+    one = Lake(tmp_path / "1").commit("f", "a", {"variants": variants(50)}, run_id="n")
+    two = Lake(tmp_path / "2").commit("f", "a", {"variants": variants(50)}, run_id="n")
+    assert one.parts[0].sha256 == two.parts[0].sha256
+
+
+def test_rows_of_another_shape_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(TriageError, match="do not have that record's columns"):
+        Lake(tmp_path).commit("f", "a", {"variants": frames()}, run_id="n")
+
+
+@pytest.mark.parametrize("word", ["", "../up", ".hidden", "a/b", "a b"])
+def test_unsafe_names_are_refused(tmp_path: Path, word: str) -> None:
+    with pytest.raises(TriageError, match="cannot name"):
+        Lake(tmp_path).commit("f", word, {}, run_id="n")
+
+
+def test_older_parts_read_with_columns_that_came_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lake = Lake(tmp_path)
+    full = records.arrow_schema("variants")
+    old = full.remove(full.get_field_index("quality"))
+    rows = variants().drop_columns("quality").cast(old)
+    monkeypatch.setattr(records, "arrow_schema", lambda table: old)
+    lake.commit("f", "a", {"variants": rows}, run_id="n")
+    monkeypatch.undo()
+    assert lake.read("variants")["quality"].to_pylist() == [None, None, None]
+
+
+def test_every_flipped_bit_is_refused_before_use(tmp_path: Path) -> None:
+    Lake(tmp_path).commit("f", "a", {"variants": variants(20)}, run_id="n")
+    path = next(tmp_path.glob("variants/*.parquet"))
+    sound = path.read_bytes()
+    chance = random.Random(1)
+    for _ in range(200):
+        damaged = bytearray(sound)
+        damaged[chance.randrange(len(sound))] ^= 1 << chance.randrange(8)
+        path.write_bytes(damaged)
+        with pytest.raises(IntegrityError, match="not what was written"):
+            Lake(tmp_path).read("variants")
+    path.write_bytes(sound)
+    assert Lake(tmp_path).read("variants").num_rows == 20
+
+
+def test_a_missing_part_and_a_damaged_commit_are_refused(tmp_path: Path) -> None:
+    Lake(tmp_path).commit("f", "a", {"variants": variants()}, run_id="n")
+    part = next(tmp_path.glob("variants/*.parquet"))
+    content = part.read_bytes()
+    part.unlink()
+    with pytest.raises(IntegrityError, match="cannot be read"):
+        Lake(tmp_path).read("variants")
+    part.write_bytes(content)
+    commit = next(tmp_path.glob("commits/f/*.json"))
+    commit.write_text(commit.read_text()[:-40])
+    with pytest.raises(IntegrityError, match="damaged"):
+        Lake(tmp_path).read("variants")
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from tests.pipeline.test_lake import variants, frames
+from pipeline.lake import Lake
+Lake(Path(sys.argv[1])).commit("f", "a", {"variants": variants(), "video_frames": frames()}, run_id="n")
+"""
+
+STEPS = """
+import os, signal, sys
+wanted, count = int(sys.argv[2]), 0
+def step(event, args):
+    global count
+    if event in {"open", "os.rename", "os.mkdir", "os.remove"} and str(args[0]).startswith(sys.argv[1]):
+        count += 1
+        if count == wanted:
+            os.kill(os.getpid(), signal.SIGKILL)
+sys.addaudithook(step)
+"""
+
+
+def test_killed_at_every_file_operation_it_is_all_or_nothing(tmp_path: Path) -> None:
+    """A writer is killed before its 1st, 2nd, ... file operation; a repeated writer then finishes the work."""
+    finished = False
+    for wanted in range(1, 60):
+        root = tmp_path / str(wanted)
+        root.mkdir()
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+        script = STEPS + WRITER
+        done = subprocess.run(
+            [sys.executable, "-c", script, str(root), str(wanted)], env=environment, capture_output=True
+        )
+        lake = Lake(root)
+        rows = (lake.read("variants").num_rows, lake.read("video_frames").num_rows)
+        assert rows in {(0, 0), (3, 2)}, wanted
+        if done.returncode == 0:
+            finished = True
+            break
+        assert done.returncode == -signal.SIGKILL, done.stderr
+        lake.commit("f", "a", {"variants": variants(), "video_frames": frames()}, run_id="n")
+        assert lake.read("variants")["quality"].to_pylist() == [0, 1, 2]
+        lake.sweep()
+        assert not [p for p in root.rglob("*") if p.name.startswith(files.TEMPORARY)]
+        assert lake.verify() == 2
+    assert finished and wanted > 6
+
+
+def test_sweep_removes_what_no_commit_names_and_nothing_else(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    lake.commit("f", "a", {"variants": variants()}, run_id="n")
+    orphan = tmp_path / "variants" / "f-b.parquet"
+    orphan.write_bytes(b"left behind")
+    (tmp_path / "variants" / f"{files.TEMPORARY}999999999-x").write_bytes(b"half")
+    own = tmp_path / "variants" / f"{files.TEMPORARY}{os.getpid()}-y"
+    own.write_bytes(b"being written")
+    assert lake.sweep() == 2
+    assert own.exists() and not orphan.exists()
+    assert lake.read("variants").num_rows == 3

@@ -1,0 +1,48 @@
+"""Watches a folder for new complete files and reports each change of the set once."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from airflow.triggers.base import BaseEventTrigger, TriggerEvent
+
+
+class LandingTrigger(BaseEventTrigger):
+    """Fires when the set of files below `folder` has changed and has then been still for one more look.
+
+    The event says how many files there are and carries a digest of their names, sizes and times: names themselves stay
+    out of Airflow's database. Nothing is opened, moved or deleted.
+    """
+
+    def __init__(self, folder: str, seconds: float = 30.0) -> None:
+        super().__init__()
+        self.folder = folder
+        self.seconds = seconds
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        return "triggers.landing.LandingTrigger", {"folder": self.folder, "seconds": self.seconds}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        reported = previous = ""
+        while True:
+            digest, count = await asyncio.to_thread(look, Path(self.folder))
+            if count and digest == previous and digest != reported:
+                reported = digest
+                yield TriggerEvent({"files": count, "digest": digest})
+            previous = digest
+            await asyncio.sleep(self.seconds)
+
+
+def look(folder: Path) -> tuple[str, int]:
+    """Digest of names, sizes and times of the regular files below `folder`, and how many there are."""
+    seen = []
+    if folder.is_dir():
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and not path.is_symlink():
+                stat = path.stat()
+                seen.append(f"{path.relative_to(folder)}\0{stat.st_size}\0{stat.st_mtime_ns}")
+    return hashlib.sha256("\n".join(seen).encode()).hexdigest(), len(seen)
