@@ -1,0 +1,44 @@
+# Five verbs. `make demo` and `make test` need Python 3.11, gcc, git and make, and install everything else into .venv.
+
+PYTHON ?= python3
+BIN := .venv/bin
+export TRIAGE_CORPORA := $(if $(TRIAGE_CORPORA),$(abspath $(TRIAGE_CORPORA)),)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench serve
+
+help:
+	@echo "make demo    a night on sample referrals, and the queue that comes out"
+	@echo "make test    all tests"
+	@echo "make check   ruff and mypy"
+	@echo "make bench   every benchmark (hours; NAME=matching runs one)"
+	@echo "make serve   the console and Airflow on this machine, until Ctrl-C"
+
+.venv/run.stamp: requirements/bootstrap.lock requirements/run.lock
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] < (3, 11) and "Python 3.11 or newer is needed")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/run.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	touch $@
+
+.venv/dev.stamp: .venv/run.stamp requirements/dev.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.lock
+	touch $@
+
+demo: .venv/run.stamp
+	$(BIN)/python -m deploy.demo
+
+test: .venv/dev.stamp
+	$(BIN)/python -m pytest $(ARGS)
+
+check: .venv/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: .venv/dev.stamp
+	for f in $(if $(NAME),bench/$(NAME).py,$(filter-out bench/common.py bench/__init__.py,$(wildcard bench/*.py))); do $(BIN)/python -m bench.$$(basename $$f .py) || exit 1; done
+
+serve: .venv/run.stamp
+	$(BIN)/python -m deploy.serve

@@ -1,0 +1,43 @@
+"""First task of the deployment: databases migrated, the writers' pool made, the operator's account there.
+
+Safe to run at every start.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from pipeline.cases.store import open_store
+from pipeline.orchestration import WRITER_POOL
+from pipeline.settings import Settings
+
+ADMIN_PASSWORD = Path("/run/secrets/airflow_admin_password")
+
+
+def main(admin_password: Path = ADMIN_PASSWORD) -> None:
+    """Run every step; a failing one ends the container with its error."""
+    settings = Settings.load()
+    for folder in (settings.lake_dir, settings.releases_dir, settings.quarantine_dir, settings.runs_dir):
+        folder.mkdir(parents=True, exist_ok=True)
+    open_store(settings)
+    airflow("db", "migrate")
+    airflow("pools", "set", WRITER_POOL, "1", "Stages that write one home")
+    users = airflow("users", "list", "--output", "plain")
+    if not any(line.split()[1:2] == ["operator"] for line in users.splitlines()):
+        password = admin_password.read_text().strip()
+        create = ["users", "create", "--username", "operator", "--firstname", "Nightly", "--lastname", "Operator"]
+        airflow(*create, "--role", "Admin", "--email", "operator@localhost", "--password", password)
+
+
+def airflow(*arguments: str) -> str:
+    """Run an airflow command and return what it printed; its failure is ours."""
+    done = subprocess.run([sys.executable, "-m", "airflow", *arguments], check=False, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"airflow {' '.join(arguments[:2])} failed:\n{done.stderr[-2000:]}")
+    return done.stdout
+
+
+if __name__ == "__main__":
+    main()

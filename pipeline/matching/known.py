@@ -1,0 +1,104 @@
+"""The known side of a match: a whole release, or only what a release changed.
+
+Both answer the same three questions, so that the night and retro-matching are one piece of code (`unit.Matcher`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from hashsets.releases import Release
+from pipeline import matching
+from pipeline.settings import Settings
+
+
+class Known(Protocol):
+    """Known hashes that queries can be put to."""
+
+    def exact(self, queries: pa.Table) -> pa.Table:
+        """Digest queries (query_id, algorithm, value) to pairs (query_id, media_key, algorithm)."""
+        ...
+
+    def near(self, algorithm: str, hashes: NDArray[np.uint8], *, radius: int, cap: int) -> matching.Join:
+        """All pairs within `radius` of hashes, uint8 (n, width); query ids are positions 0 to n - 1."""
+        ...
+
+    def hashes(self, algorithm: str, media_keys: pa.ChunkedArray) -> dict[int, list[bytes]]:
+        """The known hashes of these media items, by media key."""
+        ...
+
+
+class WholeRelease:
+    """Everything that is in force in a release."""
+
+    def __init__(self, release: Release, settings: Settings) -> None:
+        self.release = release
+        self.threads = settings.thread_count
+        self._open: dict[str, matching.Index] = {}
+
+    def exact(self, queries: pa.Table) -> pa.Table:
+        return self.release.exact(queries)
+
+    def near(self, algorithm: str, hashes: NDArray[np.uint8], *, radius: int, cap: int) -> matching.Join:
+        if algorithm not in self._open:
+            self._open[algorithm] = matching.open_index(self.release.index_dir(algorithm))
+        return join(self._open[algorithm], hashes, radius=radius, cap=cap, threads=self.threads)
+
+    def hashes(self, algorithm: str, media_keys: pa.ChunkedArray) -> dict[int, list[bytes]]:
+        return grouped(self.release.hashes(algorithm, media_keys))
+
+
+class ChangedMedia:
+    """Only the media items that a release added: a small index of their hashes, built in `folder`."""
+
+    def __init__(self, release: Release, settings: Settings, media_keys: pa.Array, folder: Path) -> None:
+        self.release = release
+        self.threads = settings.thread_count
+        self.media_keys = media_keys
+        self.folder = folder
+        self._open: dict[str, matching.Index] = {}
+        self._hashes: dict[str, dict[int, list[bytes]]] = {}
+
+    def exact(self, queries: pa.Table) -> pa.Table:
+        return self.release.exact(queries, among=self.media_keys)
+
+    def near(self, algorithm: str, hashes: NDArray[np.uint8], *, radius: int, cap: int) -> matching.Join:
+        if algorithm not in self._open:
+            known = self.hashes(algorithm, pa.chunked_array([self.media_keys]))
+            pairs = [(key, value) for key, values in sorted(known.items()) for value in values]
+            width = hashes.shape[1]
+            ids = np.array([key for key, _ in pairs], np.int64)
+            values = np.frombuffer(b"".join(value for _, value in pairs), np.uint8).reshape(len(pairs), width)
+            target = self.folder / algorithm
+            matching.build_index(
+                [(ids, values)],
+                target,
+                algorithm=algorithm,
+                hasher_version=self.release.hasher_version(algorithm),
+                release=self.release.number,
+            )
+            self._open[algorithm] = matching.open_index(target)
+        return join(self._open[algorithm], hashes, radius=radius, cap=cap, threads=self.threads)
+
+    def hashes(self, algorithm: str, media_keys: pa.ChunkedArray) -> dict[int, list[bytes]]:
+        if algorithm not in self._hashes:
+            self._hashes[algorithm] = grouped(self.release.hashes(algorithm, pa.chunked_array([self.media_keys])))
+        return self._hashes[algorithm]
+
+
+def join(index: matching.Index, hashes: NDArray[np.uint8], *, radius: int, cap: int, threads: int) -> matching.Join:
+    """Join with positions as query ids."""
+    return matching.join(index, hashes, np.arange(len(hashes), dtype=np.int64), radius=radius, cap=cap, threads=threads)
+
+
+def grouped(rows: pa.Table) -> dict[int, list[bytes]]:
+    """Rows (media_key, value) as media key to its values."""
+    found: dict[int, list[bytes]] = {}
+    for key, value in zip(rows["media_key"].to_pylist(), rows["value"].to_pylist(), strict=True):
+        found.setdefault(key, []).append(value)
+    return found

@@ -1,0 +1,92 @@
+"""The match stage: every fingerprint and every stated digest of the night against the current known-hash release.
+
+The work is cut into units: `content-<key>` for the fingerprints of one fingerprint commit, `claimed-<key>` for the
+media of one ingest commit that the sender only described (its digests are stated, its bytes never came). A unit is
+matched once, against the release that is current then; what later releases change is the work of `retro`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from hashsets import releases
+from pipeline import policy
+from pipeline.errors import UsageError
+from pipeline.lake import Lake
+from pipeline.matching.evidence import Row, finished
+from pipeline.matching.known import WholeRelease
+from pipeline.matching.unit import Matcher
+from pipeline.night import Night, StageReport
+from pipeline.settings import Settings
+
+CONTENT, CLAIMED = "content-", "claimed-"
+
+
+def release_or_none(settings: Settings) -> releases.Release | None:
+    """The current release, or None before the first one is published. A damaged release raises IntegrityError."""
+    return releases.current(settings) if releases.exists(settings) else None
+
+
+def units(lake: Lake) -> list[str]:
+    """Every unit of work that the lake holds, matched or not."""
+    contents = [CONTENT + c.key for c in lake.commits("fingerprint") if any(p.table == "fingerprints" for p in c.parts)]
+    claims = [CLAIMED + c.key for c in lake.commits("ingest") if any(p.table == "media_files" for p in c.parts)]
+    return contents + claims
+
+
+def plan(settings: Settings, night: Night) -> list[str]:
+    """Units that no release has been matched against. Without a release nothing can be matched yet: an empty list."""
+    if release_or_none(settings) is None:
+        return []
+    lake = Lake(settings.lake_dir)
+    done = {str(c.meta["unit"]) for c in lake.commits("match")}
+    return [unit for unit in units(lake) if unit not in done]
+
+
+def run(settings: Settings, night: Night, shard: str | None = None) -> StageReport:
+    """Match one unit and commit its rows.
+
+    Raises UsageError when there is no release or no such unit, CanaryError when the core misses a canary: then nothing
+    of the unit is kept.
+    """
+    release = release_or_none(settings)
+    if release is None or shard is None:
+        raise UsageError(
+            "There is no known-hash release to match against.", "Import a hash set: `triage hashset import --help`."
+        )
+    lake = Lake(settings.lake_dir)
+    if lake.committed("match", shard):
+        return StageReport("match", night.run_id, shard)
+    matcher = Matcher(settings, WholeRelease(release, settings), night)
+    if shard.startswith(CONTENT):
+        rows, read = matcher.contents(lake, shard.removeprefix(CONTENT))
+    else:
+        rows, read = matcher.claims(lake, shard.removeprefix(CLAIMED))
+    table = finished(rows, release, night, policy.load(settings, "matching").data)
+    commit = lake.commit(
+        "match",
+        shard,
+        {"matches": table},
+        run_id=night.run_id,
+        meta={
+            "unit": shard,
+            "release": release.number,
+            "policy": policy.load(settings, "matching").digest,
+            **matcher.counts,
+        },
+    )
+    return StageReport(
+        "match",
+        night.run_id,
+        shard,
+        read=read,
+        kept=read,
+        counts=_counts(rows, matcher.counts),
+        outputs=[f"match/{commit.key}"],
+    )
+
+
+def _counts(rows: list[Row], counts: Counter[str]) -> dict[str, Any]:
+    kinds = Counter(row["kind"] for row in rows)
+    return {**{f"{kind}_matches": count for kind, count in sorted(kinds.items())}, **dict(sorted(counts.items()))}
