@@ -1,0 +1,170 @@
+"""What the media worker can say about a file: its digests, its fingerprint, or why there is none.
+
+Every file ends as exactly one of these; reasons are a closed list, so that a report can count them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pipeline.fingerprint.facts import Exif
+from pipeline.locator import Locator
+
+
+class State(StrEnum):
+    """State of one content, as in the record type `fingerprints`."""
+
+    HASHED = "hashed"
+    PARTIAL = "partial"
+    DIGESTS_ONLY = "digests_only"
+    REJECTED = "rejected"
+
+
+class Reason(StrEnum):
+    """Why a content is not `hashed`. The order is the code on the wire: only ever append."""
+
+    NONE = "none"
+    # digests only, by policy
+    KNOWN_EXACT = "known_exact"
+    """Its digest is in the known-hash release: decoding would tell nothing more."""
+    FORMAT_OFF = "format_off"
+    """A format that policy/fingerprint.yaml does not decode."""
+    NOT_MEDIA = "not_media"
+    """Neither picture nor video by its content (a text, an archive, a document)."""
+    # partial
+    TRUNCATED = "truncated"
+    """The file ends early or a part is damaged; what was decoded is hashed. May raise a risk, never lower one."""
+    VIDEO_BUDGET = "video_budget"
+    """The processor time for one video ended before the video did."""
+    # rejected by what the file is
+    EMPTY = "empty"
+    TOO_LARGE = "too_large"
+    TOO_MANY_PIXELS = "too_many_pixels"
+    TOO_MANY_SCANS = "too_many_scans"
+    MALFORMED = "malformed"
+    """The decoder refuses it."""
+    NO_FRAMES = "no_frames"
+    """A video container without a frame that can be decoded."""
+    CHANGED = "changed"
+    """Its bytes are not those that were taken in."""
+    # rejected by where it lies
+    MISSING = "missing"
+    UNREADABLE = "unreadable"
+    NOT_A_FILE = "not_a_file"
+    ARCHIVE_DAMAGED = "archive_damaged"
+    ARCHIVE_LIMIT = "archive_limit"
+    """The archive has too many members, or the member grows too much when it is unpacked."""
+    ENCRYPTED = "encrypted"
+    AMBIGUOUS = "ambiguous"
+    """Two members of the archive have this name."""
+    # rejected by what it did to the worker
+    MEMORY = "memory"
+    CPU_TIME = "cpu_time"
+    WALL_TIME = "wall_time"
+    CRASHED = "crashed"
+    """The worker was ended by a signal (segmentation fault, abort, kill)."""
+    EXITED = "exited"
+    """The worker ended by itself without an answer."""
+    RUBBISH = "rubbish"
+    """The worker's answer was not a valid record."""
+    INTERNAL = "internal"
+    """An error of our own code; detail names the exception class."""
+
+
+@dataclass(frozen=True)
+class Digests:
+    """Digests of the whole content, from one read. `size` in bytes."""
+
+    sha256: bytes
+    md5: bytes
+    sha1: bytes
+    size: int
+
+
+@dataclass(frozen=True)
+class Failure:
+    """No answer for a file. `detail` is an exception class or a signal, never text from the file.
+
+    `digests` and `media_type` are there when the file could be read to its end before it failed.
+    """
+
+    reason: Reason
+    detail: str = ""
+    digests: Digests | None = None
+    media_type: str | None = None
+
+
+@dataclass(frozen=True)
+class Variant:
+    """PDQ (32 bytes) of one geometric variant of a picture, with its quality 0-100."""
+
+    name: str
+    pdq: bytes
+    quality: int
+
+
+@dataclass(frozen=True)
+class Frame:
+    """PDQ (32 bytes) of one frame of a video: its number from 0 in decoding order, its time in seconds, quality 0-100."""
+
+    number: int
+    seconds: float
+    pdq: bytes
+    quality: int
+
+
+@dataclass(frozen=True)
+class Hashes:
+    """Perceptual hashes of a picture after orientation. Lengths in bytes: 32, 32, 8, 8; quality 0-100."""
+
+    pdq: bytes
+    pdq_quality: int
+    phash256: bytes
+    phash64: bytes
+    dhash64: bytes
+    low_information: bool
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """Everything the worker found out about one content; `state` is hashed, partial or digests_only."""
+
+    digests: Digests
+    media_type: str
+    state: State
+    reason: Reason = Reason.NONE
+    detail: str = ""
+    width: int | None = None
+    height: int | None = None
+    frames: int | None = None
+    duration: float | None = None
+    hashes: Hashes | None = None
+    exif: Exif | None = None
+    variants: tuple[Variant, ...] = ()
+    video_frames: tuple[Frame, ...] = ()
+
+
+@dataclass(frozen=True)
+class Item:
+    """One file to fingerprint. With `sha256` the worker checks that these are still the bytes that were taken in;
+    with `only_sha256` it does not make the other two digests, because they are known."""
+
+    locator: Locator
+    sha256: bytes | None = None
+    variants: bool = True
+    only_sha256: bool = False
+
+
+@dataclass(frozen=True)
+class Refined:
+    """Smallest PDQ distance found over the geometry of a picture to one known hash, and that geometry in words."""
+
+    locator: Locator
+    sha256: bytes
+    known_pdq: bytes
+    distance: int
+    geometry: str
+
+
+Outcome = Digests | Fingerprint | Refined | Failure

@@ -1,0 +1,134 @@
+"""The layers of a worker's isolation: each is tried, and which ones hold is recorded with the run.
+
+limits               address space, file size 0, open files, no core dump, no new processes; own session; stderr capped
+no_new_privileges    no set-uid program can raise it; capabilities dropped
+namespaces           no network, own IPC and host name (by bubblewrap, or by unshare(2) where that is allowed)
+landlock             files: read-only, and only the media and the libraries; no TCP; no signals to others
+seccomp              no sockets, no processes, no writing opens, no file changes, no tracing: see syscalls.py
+bubblewrap           the fork server runs inside it
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import resource
+import sys
+from collections.abc import Sequence
+from enum import IntFlag
+from pathlib import Path
+from typing import Any
+
+from pipeline.fingerprint import landlock, seccomp
+from pipeline.settings import ROOT
+
+_CLONE_NEWUTS, _CLONE_NEWIPC, _CLONE_NEWUSER, _CLONE_NEWNET = 0x04000000, 0x08000000, 0x10000000, 0x40000000
+_PR_SET_NO_NEW_PRIVS, _PR_CAPBSET_DROP, _PR_SET_DUMPABLE = 38, 24, 4
+_CAP_DAC_READ_SEARCH = 2
+MIB = 1 << 20
+
+
+class Layer(IntFlag):
+    """Layers that are active; the values are on the wire."""
+
+    LIMITS = 1
+    NO_NEW_PRIVILEGES = 2
+    NAMESPACES = 4
+    LANDLOCK = 8
+    SECCOMP = 16
+    BUBBLEWRAP = 32
+
+
+ALL = tuple(Layer)
+
+
+def describe(layers: int) -> str:
+    """Names of the active layers, joined by plus signs: what goes into the run and every fingerprint."""
+    return "+".join(layer.name.lower() for layer in ALL if layers & layer and layer.name) or "none"
+
+
+def missing(layers: int, required: Sequence[str]) -> list[str]:
+    """Names of required layers that are not active."""
+    return [name for name in required if not layers & Layer[name.upper()]]
+
+
+def enter_namespaces(wrapped: bool) -> int:
+    """Move this process (the fork server) out of the network; workers inherit it. Returns the layers reached."""
+    if wrapped:
+        return int(Layer.BUBBLEWRAP | Layer.NAMESPACES)
+    libc = ctypes.CDLL(None, use_errno=True)
+    inner = _CLONE_NEWNET | _CLONE_NEWIPC | _CLONE_NEWUTS
+    if libc.unshare(inner) == 0:
+        return int(Layer.NAMESPACES)
+    uid, gid = os.getuid(), os.getgid()
+    if libc.unshare(inner | _CLONE_NEWUSER) != 0:
+        return 0
+    for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
+        with contextlib.suppress(OSError):  # an unmapped user still reads what is readable to all
+            Path(f"/proc/self/{name}").write_text(text)
+    return int(Layer.NAMESPACES)
+
+
+def confine(limits: dict[str, Any], *, readable: Sequence[str], keep: Sequence[int], stderr: int) -> int:
+    """Confine this process for good. Returns the layers reached. Raises OSError if the limits cannot be set."""
+    with contextlib.suppress(PermissionError):  # already leader of its own session
+        os.setsid()
+    _descriptors(keep, stderr)
+    _limits(limits)
+    reached = Layer.LIMITS
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+    if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 and _drop_capabilities(libc):
+        reached |= Layer.NO_NEW_PRIVILEGES
+    if landlock.restrict([*readable, *library_paths()]):
+        reached |= Layer.LANDLOCK
+    if seccomp.install():
+        reached |= Layer.SECCOMP
+    return int(reached)
+
+
+def library_paths() -> list[str]:
+    """What the interpreter may still have to load lazily."""
+    system = ["/usr/lib", "/lib", "/lib64", "/usr/local/lib", "/etc/ld.so.cache", "/dev/null", "/dev/urandom"]
+    python = [sys.prefix, sys.base_prefix, str(ROOT / "pipeline"), *(p for p in sys.path if p)]
+    return [path for path in dict.fromkeys([*system, *python]) if os.path.exists(path)]  # noqa: PTH110
+
+
+def _descriptors(keep: Sequence[int], stderr: int) -> None:
+    """Standard input and output become /dev/null, standard error the capped pipe; all else but `keep` is closed."""
+    null = os.open("/dev/null", os.O_RDWR)
+    for target, source in ((0, null), (1, null), (2, stderr)):
+        os.dup2(source, target)
+    low = 3
+    for descriptor in [*sorted(keep), os.sysconf("SC_OPEN_MAX")]:
+        os.closerange(low, descriptor)
+        low = descriptor + 1
+
+
+def _limits(limits: dict[str, Any]) -> None:
+    size, resident = (int(word) * resource.getpagesize() for word in Path("/proc/self/statm").read_text().split()[:2])
+    space = size - resident + limits["memory_mb"] * MIB
+    for name, value in (
+        (resource.RLIMIT_AS, space),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_NOFILE, limits["open_files"]),
+        (resource.RLIMIT_NPROC, 0),
+        (resource.RLIMIT_MEMLOCK, 0),
+        (resource.RLIMIT_MSGQUEUE, 0),
+    ):
+        resource.setrlimit(name, (value, value))
+
+
+def _drop_capabilities(libc: ctypes.CDLL) -> bool:
+    """Give up every capability but reading what others own (a no-op unless the process runs as root)."""
+    for capability in range(64):
+        if capability != _CAP_DAC_READ_SEARCH:
+            libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    kept = 1 << _CAP_DAC_READ_SEARCH if os.geteuid() == 0 else 0
+    data = (ctypes.c_uint32 * 6)(kept, kept, 0, 0, 0, 0)
+    if libc.capset(header, data) == 0:
+        return True
+    return bool(libc.capset(header, (ctypes.c_uint32 * 6)()) == 0)

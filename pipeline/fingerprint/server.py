@@ -1,0 +1,132 @@
+"""The fork server: loads the decoding libraries once, forks workers on request, kills and collects them.
+
+It opens no media itself, so it stays clean however bad the files are. It has one thread, because it forks.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import importlib.metadata
+import json
+import os
+import signal
+import socket
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.fingerprint import sandbox
+from pipeline.fingerprint.spawner import END, EXIT, FORK, PID
+
+_PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_NAME = 15
+_WORKERS: set[int] = set()
+"""Process ids of the workers that are not collected yet."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """What the parent tells the fork server. `root` is the folder that locators are relative to, `readable` the paths
+    that a worker may read, `policy` the content of policy/fingerprint.yaml, `decoder` "module:function" of the decoder,
+    None for a worker that only makes digests; `wrapped` says that bubblewrap is around us."""
+
+    root: str
+    readable: list[str]
+    policy: dict[str, Any]
+    decoder: str | None
+    wrapped: bool
+
+
+def main() -> None:
+    """Serve until the control socket closes."""
+    control = socket.socket(fileno=int(sys.argv[1]))
+    config = Config(**json.loads(control.recv(1 << 20)))
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    libc.prctl(_PR_SET_NAME, b"media-forks", 0, 0, 0)
+    outer = sandbox.enter_namespaces(config.wrapped)
+    versions = _load(config)
+    control.send(json.dumps({"versions": versions}).encode())
+    _serve(control, config, outer)
+
+
+def _load(config: Config) -> dict[str, str]:
+    """Import what workers will need and warm it up; versions of the libraries."""
+    from pipeline.fingerprint import worker  # noqa: F401 - loaded here so that a forked worker has it
+
+    if config.decoder is None:
+        return {}
+    module, _, _ = config.decoder.partition(":")
+    loaded = importlib.import_module(module)
+    if hasattr(loaded, "warm"):
+        loaded.warm(config.policy)
+    return loaded.versions() if hasattr(loaded, "versions") else {}
+
+
+def _serve(control: socket.socket, config: Config, outer: int) -> None:
+    while True:
+        message, descriptors, _, _ = socket.recv_fds(control, 64, 2)
+        if not message:
+            break
+        if message[:1] == FORK:
+            channel, stderr = descriptors
+            pid = os.fork()
+            if pid == 0:
+                control.close()
+                _become_worker(config, outer, channel, stderr)
+            os.close(channel)
+            os.close(stderr)
+            _WORKERS.add(pid)
+            control.send(PID.pack(pid))
+        elif message[:1] == END:
+            (pid,) = PID.unpack(message[1:])
+            control.send(EXIT.pack(*_end(pid)))
+    for pid in list(_WORKERS):
+        _end(pid)
+
+
+def _end(pid: int) -> tuple[int, float, float, int]:
+    """Kill a worker and its group, collect it and whatever it left behind; exit code, CPU seconds, largest KiB."""
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except ProcessLookupError:  # it has not reached its own session yet
+        os.kill(pid, signal.SIGKILL)
+    _, status, usage = os.wait4(pid, 0)
+    _WORKERS.discard(pid)
+    _reap_orphans()
+    return os.waitstatus_to_exitcode(status), usage.ru_utime, usage.ru_stime, usage.ru_maxrss
+
+
+def _reap_orphans() -> None:
+    """Kill processes that a dead worker had forked away from its group: they are our children now (subreaper)."""
+    try:
+        with open(f"/proc/self/task/{os.getpid()}/children") as file:  # noqa: PTH123
+            children = [int(word) for word in file.read().split()]
+    except OSError:
+        return
+    for child in children:
+        if child not in _WORKERS and _collectable(child):
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+
+
+def _collectable(pid: int) -> bool:
+    try:
+        return os.waitpid(pid, os.WNOHANG) == (0, 0)
+    except ChildProcessError:
+        return False
+
+
+def _become_worker(config: Config, outer: int, channel: int, stderr: int) -> None:
+    """Turn this fork into a worker; never returns."""
+    code = 70
+    try:
+        from pipeline.fingerprint import worker
+
+        worker.run(config, outer, channel, stderr)
+        code = 0
+    except BaseException as error:  # noqa: BLE001 - the last frame of the process: say what and leave
+        sys.stderr.write(f"worker: {type(error).__name__}\n")
+    finally:
+        os._exit(code)

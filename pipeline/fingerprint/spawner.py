@@ -1,0 +1,173 @@
+"""The parent's side of the fork server: start it, have workers forked, end them, learn how they ended.
+
+The fork server (`server.py`) is a clean process that has the decoding libraries loaded, so that a worker costs some ten
+milliseconds. It is the real parent of the workers: it kills a worker's whole process group and collects it, so a process
+id is never reused under our hands. When this process dies, the fork server sees its socket close, kills all and ends.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.errors import DependencyError
+from pipeline.settings import ROOT
+
+FORK, END = b"F", b"E"
+PID = struct.Struct("<q")
+EXIT = struct.Struct("<iddQ")
+START_SECONDS = 120.0
+"""Longest wait for the fork server; loading the libraries takes about two seconds, compiling kernels the first time more."""
+
+
+class ServerLostError(Exception):
+    """The fork server has ended; the caller starts another."""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a worker ended: exit code, or minus the signal; CPU seconds and largest resident KiB of it."""
+
+    code: int
+    cpu_seconds: float
+    resident_kib: int
+
+    @property
+    def detail(self) -> str:
+        """Name of the signal, or `exit N`."""
+        if self.code >= 0:
+            return f"exit.{self.code}"
+        try:
+            return signal.Signals(-self.code).name
+        except ValueError:
+            return f"signal.{-self.code}"
+
+
+@dataclass
+class Child:
+    """A worker: `channel` carries requests and answers, `stderr` what its decoders print (non-blocking)."""
+
+    pid: int
+    channel: socket.socket
+    stderr: int
+
+    def close(self) -> None:
+        self.channel.close()
+        os.close(self.stderr)
+
+
+class ForkServer:
+    """One fork server. `config` goes to it as JSON (see `server.Config`)."""
+
+    def __init__(self, config: dict[str, Any], *, bubblewrap: bool) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._control = ours
+        code = f"import sys;sys.path.insert(0,{str(ROOT)!r});from pipeline.fingerprint.server import main;main()"
+        command = [sys.executable, "-I", "-c", code, str(theirs.fileno())]
+        wrapper = bubblewrap_command() if bubblewrap else []
+        self.wrapped = bool(wrapper)
+        try:
+            self._process = subprocess.Popen(
+                wrapper + command,
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                env=_environment(),
+                start_new_session=True,
+                cwd="/",
+            )
+        finally:
+            theirs.close()
+        ours.settimeout(START_SECONDS)
+        try:
+            ours.send(json.dumps({**config, "wrapped": self.wrapped}).encode())
+            ready = json.loads(ours.recv(1 << 16) or b"{}")
+        except (OSError, ValueError) as error:
+            self.close()
+            raise DependencyError("The media worker's fork server did not start.", "See its standard error.") from error
+        if "versions" not in ready:
+            ended = self._process.poll()
+            self.close()
+            raise DependencyError(
+                f"The media worker's fork server ended at its start (exit code {ended}).", "See its standard error."
+            )
+        self.versions: dict[str, str] = ready["versions"]
+
+    def fork(self) -> Child:
+        """A new worker. Raises ServerLostError."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 18)
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 18)
+        read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            socket.send_fds(self._control, [FORK], [theirs.fileno(), write])
+            (pid,) = PID.unpack(self._receive(PID.size))
+        except (ServerLostError, OSError) as error:
+            ours.close()
+            os.close(read)
+            raise ServerLostError from error
+        finally:
+            theirs.close()
+            os.close(write)
+        return Child(pid, ours, read)
+
+    def end(self, child: Child) -> Ending:
+        """Kill the worker's process group, collect it, close its channel. Raises ServerLostError."""
+        child.close()
+        try:
+            self._control.send(END + PID.pack(child.pid))
+        except OSError as error:
+            raise ServerLostError from error
+        code, user, system, resident = EXIT.unpack(self._receive(EXIT.size))
+        return Ending(code, user + system, resident)
+
+    def _receive(self, size: int) -> bytes:
+        try:
+            data = self._control.recv(size)
+        except OSError as error:
+            raise ServerLostError from error
+        if len(data) != size:
+            raise ServerLostError
+        return data
+
+    def close(self) -> None:
+        """End the fork server and with it every worker."""
+        self._control.close()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+
+def _environment() -> dict[str, str]:
+    """Nothing of ours reaches a decoder but what libraries need to stay in one thread."""
+    threads = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+    kept = {name: os.environ[name] for name in ("NUMBA_CACHE_DIR",) if name in os.environ}
+    return {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", **dict.fromkeys(threads, "1"), **kept}
+
+
+def bubblewrap_command() -> list[str]:
+    """Command prefix that puts the fork server into bubblewrap's namespaces, or an empty list where that does not work.
+
+    No network, own process ids, a read-only view of the file system, no capabilities; it ends with its parent.
+    """
+    program = shutil.which("bwrap")
+    if program is None:
+        return []
+    options = ["--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
+    options += ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
+    command = [program, *options, "--"]
+    try:
+        tried = subprocess.run([*command, "/bin/true"], capture_output=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    return command if tried.returncode == 0 else []

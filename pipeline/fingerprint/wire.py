@@ -1,0 +1,250 @@
+"""What passes between the parent and a worker: one datagram a message on a Unix socket of type SOCK_SEQPACKET.
+
+Requests come from us and are JSON. Answers come from a process that has read hostile input: they are fixed-size binary
+records, and every field is checked here before anything uses it. Only digests, hashes, numbers, codes and a few short
+printable texts can be said at all. Half an answer is a datagram of the wrong length.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import re
+import struct
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+from pipeline.fingerprint.facts import TEXT_BYTES, Exif
+from pipeline.fingerprint.outcome import Digests, Failure, Fingerprint, Frame, Hashes, Reason, State, Variant
+from pipeline.fingerprint.sniff import CODES, TYPES
+
+MAGIC = b"TFW1"
+LARGEST = 1 << 17
+"""Largest datagram in bytes; a longer one is cut by the kernel and then has the wrong length."""
+MAX_VARIANTS = 512
+MAX_FRAMES = 1500
+MAX_SIDE = 1 << 24
+
+REASONS = tuple(Reason)
+STATES = tuple(State)
+
+_HEADER = struct.Struct("<4sBQI")  # magic, kind, job, largest resident KiB of the worker so far
+_HELLO = struct.Struct("<I")
+_TICK = struct.Struct("<Q")
+_DIGESTS = struct.Struct("<Q32s16s20sB")
+_FAILED = struct.Struct("<B40s")
+_REFINED = struct.Struct("<h96s")
+_RESULT = struct.Struct(f"<BB40siiidB32sh32s8s8sBB32s{TEXT_BYTES}s{TEXT_BYTES}s{TEXT_BYTES}sBHH")
+_VARIANT = struct.Struct("<40s32sB")
+_FRAME = struct.Struct("<id32sB")
+
+_WORD = re.compile(r"[A-Za-z0-9_.]{0,40}")
+_NAME = re.compile(r"[A-Za-z0-9_.+%-][A-Za-z0-9_.+% -]{0,39}")
+
+
+class Kind(IntEnum):
+    """Kinds of answer."""
+
+    HELLO = 1
+    TICK = 2
+    DIGESTS = 3
+    RESULT = 4
+    REFINED = 5
+    FAILED = 6
+
+
+class RubbishError(ValueError):
+    """A worker's answer is not a valid record."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A checked answer. `body` is an int for HELLO (layers) and TICK (bytes read), (Digests, media type) for DIGESTS,
+    a Fingerprint without its digests for RESULT, (distance, geometry) for REFINED, a Failure for FAILED."""
+
+    kind: Kind
+    job: int
+    resident_kib: int
+    body: Any
+
+
+def request(**fields: Any) -> bytes:
+    """A request as bytes; values of type bytes are sent as hex."""
+    return json.dumps({k: v.hex() if isinstance(v, bytes) else v for k, v in fields.items()}).encode()
+
+
+def _pack(kind: Kind, job: int, resident_kib: int, body: bytes) -> bytes:
+    return _HEADER.pack(MAGIC, kind, job, min(resident_kib, 0xFFFFFFFF)) + body
+
+
+def hello(layers: int) -> bytes:
+    return _pack(Kind.HELLO, 0, 0, _HELLO.pack(layers))
+
+
+def tick(job: int, size: int) -> bytes:
+    return _pack(Kind.TICK, job, 0, _TICK.pack(size))
+
+
+def digests(job: int, resident_kib: int, found: Digests, media_type: str) -> bytes:
+    body = _DIGESTS.pack(found.size, found.sha256, found.md5, found.sha1, CODES[media_type])
+    return _pack(Kind.DIGESTS, job, resident_kib, body)
+
+
+def failed(job: int, resident_kib: int, reason: Reason, detail: str) -> bytes:
+    return _pack(Kind.FAILED, job, resident_kib, _FAILED.pack(REASONS.index(reason), _word(detail)))
+
+
+def refined(job: int, resident_kib: int, distance: int, geometry: str) -> bytes:
+    return _pack(Kind.REFINED, job, resident_kib, _REFINED.pack(distance, geometry.encode()[:96]))
+
+
+def result(job: int, resident_kib: int, found: Fingerprint) -> bytes:
+    """The answer of a decoded file; its digests went ahead in their own record."""
+    hashes, exif = found.hashes, found.exif
+    fixed = _RESULT.pack(
+        STATES.index(found.state),
+        REASONS.index(found.reason),
+        _word(found.detail),
+        found.width or 0,
+        found.height or 0,
+        found.frames or 0,
+        -1.0 if found.duration is None else found.duration,
+        hashes is not None,
+        *((hashes.pdq, hashes.pdq_quality, hashes.phash256, hashes.phash64, hashes.dhash64, hashes.low_information)
+          if hashes else (b"", 0, b"", b"", b"", False)),
+        exif is not None,
+        *((exif.captured.encode(), exif.make.encode(), exif.model.encode(), exif.software.encode(), exif.gps)
+          if exif else (b"", b"", b"", b"", False)),
+        len(found.variants),
+        len(found.video_frames),
+    )  # fmt: skip
+    items = [_VARIANT.pack(v.name.encode(), v.pdq, v.quality) for v in found.variants]
+    items += [_FRAME.pack(f.number, f.seconds, f.pdq, f.quality) for f in found.video_frames]
+    return _pack(Kind.RESULT, job, resident_kib, fixed + b"".join(items))
+
+
+def _word(text: str) -> bytes:
+    return re.sub(r"[^A-Za-z0-9_.]", "", text)[:40].encode()
+
+
+def parse(data: bytes) -> Answer:
+    """Check an answer. Raises RubbishError for anything but a valid record."""
+    if len(data) < _HEADER.size:
+        raise RubbishError("short")
+    magic, code, job, resident = _HEADER.unpack_from(data)
+    if magic != MAGIC or code not in Kind._value2member_map_:
+        raise RubbishError("header")
+    kind, body = Kind(code), data[_HEADER.size :]
+    if kind is Kind.RESULT:
+        return Answer(kind, job, resident, _parse_result(body))
+    try:
+        return Answer(kind, job, resident, _SIMPLE[kind](body))
+    except (struct.error, UnicodeDecodeError, IndexError) as error:
+        raise RubbishError(kind.name) from error
+
+
+def _parse_hello(body: bytes) -> int:
+    layers: int = _HELLO.unpack(body)[0]
+    return layers
+
+
+def _parse_tick(body: bytes) -> int:
+    size: int = _TICK.unpack(body)[0]
+    return size
+
+
+def _parse_digests(body: bytes) -> tuple[Digests, str]:
+    size, sha256, md5, sha1, media = _DIGESTS.unpack(body)
+    return Digests(sha256, md5, sha1, size), TYPES[media].name
+
+
+def _parse_failed(body: bytes) -> Failure:
+    reason, detail = _FAILED.unpack(body)
+    return Failure(REASONS[reason], _text(detail, _WORD))
+
+
+def _parse_refined(body: bytes) -> tuple[int, str]:
+    distance, geometry = _REFINED.unpack(body)
+    if not 0 <= distance <= 256:
+        raise RubbishError("distance")
+    return distance, _text(geometry, None)
+
+
+_SIMPLE = {
+    Kind.HELLO: _parse_hello,
+    Kind.TICK: _parse_tick,
+    Kind.DIGESTS: _parse_digests,
+    Kind.FAILED: _parse_failed,
+    Kind.REFINED: _parse_refined,
+}
+_NO_DIGESTS = Digests(b"", b"", b"", 0)
+
+
+def _parse_result(body: bytes) -> Fingerprint:
+    if len(body) < _RESULT.size:
+        raise RubbishError("short")
+    (state, reason, detail, width, height, frames, duration, has_hashes, pdq, quality, phash256, phash64, dhash64, low,
+     has_exif, captured, make, model, software, gps, variants, video) = _RESULT.unpack_from(body)  # fmt: skip
+    if variants > MAX_VARIANTS or video > MAX_FRAMES:
+        raise RubbishError("counts")
+    if len(body) != _RESULT.size + variants * _VARIANT.size + video * _FRAME.size:
+        raise RubbishError("length")
+    if state >= len(STATES) or reason >= len(REASONS) or {has_hashes, low, has_exif, gps} - {0, 1}:
+        raise RubbishError("code")
+    if not (0 <= width <= MAX_SIDE and 0 <= height <= MAX_SIDE and frames >= 0 and 0 <= quality <= 100):
+        raise RubbishError("number")
+    if not (duration == -1.0 or (math.isfinite(duration) and 0 <= duration < 1e7)):
+        raise RubbishError("duration")
+    if (STATES[state] in (State.HASHED, State.PARTIAL)) != bool(has_hashes or video) or STATES[state] is State.REJECTED:
+        raise RubbishError("state")
+    try:
+        exif = Exif(_text(captured), _text(make), _text(model), _text(software), bool(gps)) if has_exif else None
+        word = _text(detail, _WORD)
+        start = _RESULT.size
+        found_variants = tuple(_variant(body, start + i * _VARIANT.size) for i in range(variants))
+        start += variants * _VARIANT.size
+        found_frames = tuple(_frame(body, start + i * _FRAME.size) for i in range(video))
+    except UnicodeDecodeError as error:
+        raise RubbishError("text") from error
+    if any(b.number <= a.number or b.seconds < a.seconds for a, b in itertools.pairwise(found_frames)):
+        raise RubbishError("order")
+    if len({v.name for v in found_variants}) != variants:
+        raise RubbishError("names")
+    return Fingerprint(
+        _NO_DIGESTS,
+        "",
+        STATES[state],
+        REASONS[reason],
+        word,
+        width or None,
+        height or None,
+        frames or None,
+        None if duration == -1.0 else duration,
+        Hashes(pdq, quality, phash256, phash64, dhash64, bool(low)) if has_hashes else None,
+        exif,
+        found_variants,
+        found_frames,
+    )
+
+
+def _variant(body: bytes, at: int) -> Variant:
+    name, pdq, quality = _VARIANT.unpack_from(body, at)
+    if quality > 100:
+        raise RubbishError("quality")
+    return Variant(_text(name, _NAME), pdq, quality)
+
+
+def _frame(body: bytes, at: int) -> Frame:
+    number, seconds, pdq, quality = _FRAME.unpack_from(body, at)
+    if quality > 100 or number < 0 or not (math.isfinite(seconds) and 0 <= seconds < 1e7):
+        raise RubbishError("frame")
+    return Frame(number, seconds, pdq, quality)
+
+
+def _text(raw: bytes, pattern: re.Pattern[str] | None = None) -> str:
+    text = raw.rstrip(b"\0").decode("utf-8")
+    if not text.isprintable() or (pattern is not None and not pattern.fullmatch(text)):
+        raise RubbishError("text")
+    return text

@@ -1,0 +1,155 @@
+"""The worker: one process that reads media, one file at a time, and answers in fixed-size records.
+
+It is the only code that opens media. It has no network, cannot write, has limits on memory and time, and is thrown
+away when anything looks wrong. Nothing derived from pixels leaves it but hashes and numbers.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import math
+import os
+import resource
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from pipeline.fingerprint import sandbox, wire
+from pipeline.fingerprint.digests import Reading
+from pipeline.fingerprint.opening import Opener, Refusal, refusal
+from pipeline.fingerprint.outcome import Digests, Fingerprint, Reason
+from pipeline.fingerprint.sniff import MediaType, media_type
+from pipeline.locator import Locator
+
+MIB, GIB = 1 << 20, 1 << 30
+
+
+@dataclass
+class Task:
+    """What a decoder gets: the content as a seekable file, and what is known of it.
+
+    `known_pdq` is set for a refinement; `channel` is there for planted faults in tests only.
+    """
+
+    content: BinaryIO
+    digests: Digests
+    media: MediaType
+    policy: dict[str, Any]
+    variants: bool
+    known_pdq: bytes | None
+    in_memory: bool
+    channel: socket.socket
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """Answer of a decoder to a refinement: PDQ distance in bits and the geometry in words."""
+
+    distance: int
+    geometry: str
+
+
+Decoder = Callable[[Task], Fingerprint | Refinement]
+
+
+def run(config: Any, outer: int, channel: int, stderr: int) -> None:
+    """Take leave of the world, then serve requests until the channel closes."""
+    limits = config.policy["limits"]
+    layers = outer | sandbox.confine(limits, readable=config.readable, keep=(channel,), stderr=stderr)
+    sock = socket.socket(fileno=channel)
+    sock.send(wire.hello(layers))
+    Worker(sock, config).serve()
+
+
+class Worker:
+    """The loop of one worker."""
+
+    def __init__(self, channel: socket.socket, config: Any) -> None:
+        self.channel = channel
+        self.policy = config.policy
+        self.limits = config.policy["limits"]
+        self.opener = Opener(Path(config.root), self.limits)
+        self.decoder: Decoder | None = None
+        if config.decoder is not None:
+            module, _, name = config.decoder.partition(":")
+            self.decoder = getattr(importlib.import_module(module), name)
+
+    def serve(self) -> None:
+        """Answer requests until the parent closes the channel."""
+        while message := self.channel.recv(1 << 16):
+            request = json.loads(message)
+            self._budget(self.limits["cpu_seconds"])
+            self.channel.send(self._answer(request))
+
+    def _answer(self, request: dict[str, Any]) -> bytes:
+        """The final answer to a request; whatever goes wrong is an answer too."""
+        job = request["job"]
+        try:
+            return self._handle(job, request)
+        except Refusal as refused:
+            return wire.failed(job, _resident_kib(), refused.reason, refused.detail)
+        except MemoryError:
+            return wire.failed(job, _resident_kib(), Reason.MEMORY, "MemoryError")
+        except Exception as error:  # noqa: BLE001 - recorded as the outcome of this file
+            return wire.failed(job, _resident_kib(), Reason.INTERNAL, type(error).__name__)
+
+    def _handle(self, job: int, request: dict[str, Any]) -> bytes:
+        locator = Locator(request["container"], request["member"])
+        wanted = bytes.fromhex(request["sha256"]) if request["sha256"] else None
+        with self.opener.open(locator) as file:
+            reading = self._read(job, request, file, locator.member is not None)
+            found = reading.digests
+            if wanted is not None and found.sha256 != wanted:
+                raise Refusal(Reason.CHANGED)
+            media = media_type(reading.head)
+            answer = wire.digests(job, _resident_kib(), found, media.name)
+            if request["kind"] == "digest" or self.decoder is None:
+                return answer
+            self.channel.send(answer)
+            if found.size == 0:
+                raise Refusal(Reason.EMPTY)
+            if media.video:
+                self._budget(math.ceil(self.policy["video"]["cpu_seconds"]) + 2)
+            content = reading.content or file
+            content.seek(0)
+            known = bytes.fromhex(request["known_pdq"]) if request["known_pdq"] else None
+            task = Task(
+                content, found, media, self.policy, request["variants"], known, reading.content is not None, self.channel
+            )  # fmt: skip
+            done = self.decoder(task)
+        if isinstance(done, Refinement):
+            return wire.refined(job, _resident_kib(), done.distance, done.geometry)
+        return wire.result(job, _resident_kib(), done)
+
+    def _read(self, job: int, request: dict[str, Any], file: BinaryIO, in_archive: bool) -> Reading:
+        step = self.limits["heartbeat_mb"] * MIB
+        largest = self.limits["file_gb"] * GIB
+        beats = 0
+
+        def tick(size: int) -> None:
+            nonlocal beats
+            if size > largest:
+                raise Refusal(Reason.TOO_LARGE)
+            if size // step > beats:
+                beats = size // step
+                self._budget(self.limits["cpu_seconds"])
+                self.channel.send(wire.tick(job, size))
+
+        buffer = 0 if request["kind"] == "digest" else self.limits["buffer_mb"] * MIB
+        try:
+            return Reading(file, buffer=buffer, tick=tick, only_sha256=request["only_sha256"])
+        except Exception as error:
+            raise refusal(error, in_archive) from error
+
+    @staticmethod
+    def _budget(seconds: int) -> None:
+        """From now on this process may use so many CPU seconds before the kernel ends it (SIGXCPU)."""
+        used = math.ceil(sum(os.times()[:2]))
+        resource.setrlimit(resource.RLIMIT_CPU, (used + seconds, resource.RLIM_INFINITY))
+
+
+def _resident_kib() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
