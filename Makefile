@@ -42,3 +42,9 @@ bench: .venv/dev.stamp
 
 serve: .venv/run.stamp
 	$(BIN)/python -m deploy.serve
+
+.PHONY: lock
+lock: .venv/run.stamp
+	$(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml -o requirements/run.lock
+	$(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml --extra deploy -o requirements/deploy.lock
+	$(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml --extra dev -o requirements/dev.lock

@@ -45,7 +45,7 @@ def finished(rows: list[Row], release: Release, night: Night, rules: dict[str, A
         owner = row.get("sha256") or hashlib.sha256(b"claimed\0" + row["file_id"].encode()).digest()
         complete.append(
             {
-                **row,
+                **{name: value for name, value in row.items() if name != "place"},
                 **{name: about[name] for name in DESCRIBED},
                 "sha256": owner,
                 "release": release.number,

@@ -60,9 +60,9 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
         return StageReport("match", night.run_id, shard)
     matcher = Matcher(settings, WholeRelease(release, settings), night)
     if shard.startswith(CONTENT):
-        rows, read = matcher.contents(lake, shard.removeprefix(CONTENT))
+        rows, read = matcher.contents(lake, [shard.removeprefix(CONTENT)])
     else:
-        rows, read = matcher.claims(lake, shard.removeprefix(CLAIMED))
+        rows, read = matcher.claims(lake, [shard.removeprefix(CLAIMED)])
     table = finished(rows, release, night, policy.load(settings, "matching").data)
     commit = lake.commit(
         "match",

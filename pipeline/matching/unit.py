@@ -9,12 +9,12 @@ Each step takes only what the step before left without a match, so that the cost
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Collection, Iterable
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from pipeline import policy
 from pipeline.fingerprint import pool
@@ -29,8 +29,8 @@ from pipeline.settings import Settings
 DIGESTS = ("sha256", "sha1", "md5")
 """Digest algorithms, the strongest first."""
 
-PLAIN = (("pdq", "pdq"), ("phash256", "phash256"))
-"""Hashes matched as they are: algorithm and column of the fingerprints table."""
+PLAIN = ("pdq", "phash256")
+"""Hashes of the picture as it is: algorithms, and the columns of the fingerprints table."""
 
 
 class Matcher:
@@ -43,115 +43,78 @@ class Matcher:
         self.rules = policy.load(settings, "matching").data
         self.counts: Counter[str] = Counter()
 
-    def contents(self, lake: Lake, key: str) -> tuple[list[Row], int]:
-        """Rows for every fingerprint of the commit `key`, and how many fingerprints there were."""
-        commit = next(c for c in lake.commits("fingerprint") if c.key == key)
-        prints = _read(lake, commit.parts, "fingerprints")
-        rows = self.exact(prints["sha256"].to_pylist(), {a: prints[a].to_pylist() for a in DIGESTS})
+    def contents(self, lake: Lake, keys: Collection[str]) -> tuple[list[Row], int]:
+        """Rows for every fingerprint of the commits `keys`, and how many fingerprints there were."""
+        parts = _parts(lake, "fingerprint", keys)
+        prints = _read(lake, parts, "fingerprints")
+        rows = self.exact(prints["sha256"], {a: prints[a] for a in DIGESTS})
         hit = {row["sha256"] for row in rows}
-        rest = prints.filter(pc.invert(pc.is_in(prints["sha256"], pa.array(sorted(hit), pa.binary(32)))))
+        rest = _without(prints, hit)
         near = self.plain(rest)
         found = hit | {row["sha256"] for row in near}
-        variants = _without(_read(lake, commit.parts, "variants"), found)
-        altered = self.altered(lake, variants, rest)
-        frames = _without(_read(lake, commit.parts, "video_frames"), hit)
-        return rows + near + altered + self.videos(frames), prints.num_rows
+        altered = self.altered(lake, _without(_read(lake, parts, "variants"), found), rest)
+        videos = self.videos(_without(_read(lake, parts, "video_frames"), hit))
+        return rows + near + altered + videos, prints.num_rows
 
-    def claims(self, lake: Lake, key: str) -> tuple[list[Row], int]:
-        """Rows for every media file of the ingest commit `key` that is described but not present."""
-        commit = next(c for c in lake.commits("ingest") if c.key == key)
-        media = _read(lake, commit.parts, "media_files")
+    def claims(self, lake: Lake, keys: Collection[str]) -> tuple[list[Row], int]:
+        """Rows for every media file of the ingest commits `keys` that is described but not present."""
+        media = _read(lake, _parts(lake, "ingest", keys), "media_files")
         media = media.filter(pc.not_equal(media["state"], "present"))
-        ids = media["file_id"].to_pylist()
-        rows = self.exact(ids, {a: media[f"claimed_{a}"].to_pylist() for a in DIGESTS}, kind="claimed")
-        hit = {row["file_id"] for row in rows}
-        left = [
-            (i, h) for i, h in zip(ids, media["claimed_pdq"].to_pylist(), strict=True) if h is not None and i not in hit
-        ]
-        rows += self._near("pdq", left, kind="claimed", identity="file_id")
-        return rows, media.num_rows
+        rows = self.exact(media["file_id"], {a: media[f"claimed_{a}"] for a in DIGESTS}, kind="claimed")
+        hit = pa.array(sorted({row["file_id"] for row in rows}), pa.string())
+        rest = media.filter(pc.invert(pc.is_in(media["file_id"], hit)))
+        return rows + self._near("pdq", rest["file_id"], rest["claimed_pdq"], kind="claimed"), media.num_rows
 
-    def exact(self, ids: list[Any], digests: dict[str, list[bytes | None]], kind: str = "exact") -> list[Row]:
+    def exact(self, ids: pa.ChunkedArray, digests: dict[str, pa.ChunkedArray], kind: str = "exact") -> list[Row]:
         """One row a known media item that has one of the digests; the strongest digest that agrees is named."""
-        identity = "sha256" if kind == "exact" else "file_id"
-        number, algorithms, values = [], [], []
-        for algorithm in DIGESTS:
-            for i, value in enumerate(digests[algorithm]):
-                if value is not None:
-                    number.append(i)
-                    algorithms.append(algorithm)
-                    values.append(value)
-        queries = pa.table(
-            {
-                "query_id": pa.array(number, pa.int64()),
-                "algorithm": pa.array(algorithms, pa.string()),
-                "value": pa.array(values, pa.binary()),
-            }
-        )
+        identity = _identity(kind)
         best: dict[tuple[int, int], str] = {}
-        for pair in self.known.exact(queries).to_pylist():
+        for pair in self.known.exact(_queries(digests)).to_pylist():
             place = (pair["query_id"], pair["media_key"])
             if place not in best or DIGESTS.index(pair["algorithm"]) < DIGESTS.index(best[place]):
                 best[place] = pair["algorithm"]
         total = Counter(i for i, _ in best)
-        return [
-            Row(
-                {
-                    identity: ids[i],
-                    "media_key": media,
-                    "kind": kind,
-                    "algorithm": algorithm,
-                    "distance": 0,
-                    "threshold": 0,
-                    "query_hash": _hex(digests[algorithm][i]),
-                    "known_hash": _hex(digests[algorithm][i]),
-                    "low_information": False,
-                    "total_hits": total[i],
-                }
-            )
-            for (i, media), algorithm in sorted(best.items())
-        ]
+        rows = []
+        for (i, media), algorithm in sorted(best.items()):
+            value = digests[algorithm][i].as_py().hex()
+            pair = {"media_key": media, "kind": kind, "algorithm": algorithm, "distance": 0, "threshold": 0}
+            rest = {"query_hash": value, "known_hash": value, "low_information": False, "total_hits": total[i]}
+            rows.append(Row({identity: ids[i].as_py(), **pair, **rest}))
+        return rows
 
     def plain(self, prints: pa.Table) -> list[Row]:
         """Near matches of the pictures as they are."""
-        rows: list[Row] = []
-        facts = {r["sha256"]: r for r in prints.select(["sha256", "pdq_quality", "low_information"]).to_pylist()}
-        for algorithm, column in PLAIN:
-            queries = [
-                (s, h)
-                for s, h in zip(prints["sha256"].to_pylist(), prints[column].to_pylist(), strict=True)
-                if h is not None
-            ]
-            for row in self._near(algorithm, queries, kind="near"):
-                fact = facts[row["sha256"]]
-                rows.append(Row({**row, "quality": fact["pdq_quality"], "low_information": fact["low_information"]}))
+        rows = [
+            row
+            for algorithm in PLAIN
+            for row in self._near(algorithm, prints["sha256"], prints[algorithm], kind="near")
+        ]
+        facts = _facts(prints, {row["sha256"] for row in rows})
+        for row in rows:
+            row["quality"], row["low_information"] = facts[row["sha256"]]
         return rows
 
     def altered(self, lake: Lake, variants: pa.Table, prints: pa.Table) -> list[Row]:
         """Matches of variants, and of what refinement makes of variant candidates further away."""
         rules = self.rules["variants"]
         usable = variants.filter(pc.greater_equal(variants["quality"], rules["quality"]))
-        names, owners = usable["variant"].to_pylist(), usable["sha256"].to_pylist()
         wide = int(self.rules["algorithms"]["pdq"]["wide_radius"])
-        pairs = self._near(
-            "pdq", list(enumerate(usable["pdq"].to_pylist())), kind="variant", identity="sha256", radius=wide
-        )
         nearest: dict[tuple[bytes, int], Row] = {}
-        for row in pairs:
-            place = int(row["sha256"])
-            named = Row(
-                {**row, "sha256": owners[place], "variant": names[place], "quality": usable["quality"][place].as_py()}
+        for row in self._near("pdq", usable["sha256"], usable["pdq"], kind="variant", radius=wide):
+            row["variant"], row["quality"] = (
+                usable["variant"][row["place"]].as_py(),
+                usable["quality"][row["place"]].as_py(),
             )
-            other = nearest.get((named["sha256"], named["media_key"]))
-            if other is None or (named["distance"], named["variant"]) < (other["distance"], other["variant"]):
-                nearest[named["sha256"], named["media_key"]] = named
-        low = {r["sha256"] for r in prints.select(["sha256", "low_information"]).to_pylist() if r["low_information"]}
-        for row in nearest.values():
-            row["low_information"] = row["sha256"] in low
             row["threshold"] = int(rules["radius"])
+            other = nearest.get((row["sha256"], row["media_key"]))
+            if other is None or (row["distance"], row["variant"]) < (other["distance"], other["variant"]):
+                nearest[row["sha256"], row["media_key"]] = row
+        facts = _facts(prints, {content for content, _ in nearest})
+        for row in nearest.values():
+            row["low_information"] = facts[row["sha256"]][1]
         close = [r for r in nearest.values() if r["distance"] <= rules["radius"]]
         done = {r["sha256"] for r in close}
-        far = [r for r in nearest.values() if r["sha256"] not in done and r["sha256"] not in low]
+        far = [r for r in nearest.values() if r["sha256"] not in done and not r["low_information"]]
         return close + self.refined(lake, far)
 
     def refined(self, lake: Lake, candidates: list[Row]) -> list[Row]:
@@ -160,14 +123,12 @@ class Matcher:
         A candidate whose media is no longer in place stays as an `unrefined` lead.
         """
         rules = self.rules["refinement"]
-        chosen: list[Row] = []
         by_content: dict[bytes, list[Row]] = {}
         for row in sorted(candidates, key=lambda r: (r["sha256"], r["distance"], r["media_key"])):
             by_content.setdefault(row["sha256"], []).append(row)
-        for rows in by_content.values():
-            chosen += rows[: rules["candidates"]]
-            self.counts["candidates_beyond_limit"] += max(0, len(rows) - rules["candidates"])
-        places = self._places(lake, {row["sha256"] for row in chosen})
+        chosen = [row for rows in by_content.values() for row in rows[: rules["candidates"]]]
+        self.counts["candidates_beyond_limit"] += len(candidates) - len(chosen)
+        places = self._places(lake, set(by_content))
         items = [
             (places[r["sha256"]], r["sha256"], bytes.fromhex(r["known_hash"])) for r in chosen if r["sha256"] in places
         ]
@@ -175,108 +136,64 @@ class Matcher:
         kept: list[Row] = []
         for row in chosen:
             outcome = next(outcomes) if row["sha256"] in places else None
-            coarse = row["distance"]
+            row["coarse_distance"] = row["distance"]
             if isinstance(outcome, Refined):
                 self.counts["refined"] += 1
                 if outcome.distance <= rules["radius"]:
-                    kept.append(
-                        Row(
-                            {
-                                **row,
-                                "kind": "refined",
-                                "distance": outcome.distance,
-                                "coarse_distance": coarse,
-                                "threshold": int(rules["radius"]),
-                                "geometry": outcome.geometry,
-                            }
-                        )
-                    )
+                    change = {"kind": "refined", "distance": outcome.distance, "threshold": int(rules["radius"])}
+                    kept.append(Row({**row, **change, "geometry": outcome.geometry}))
             else:
                 self.counts["not_refined"] += 1
                 kept.append(
-                    Row(
-                        {
-                            **row,
-                            "kind": "unrefined",
-                            "coarse_distance": coarse,
-                            "threshold": int(self.rules["algorithms"]["pdq"]["wide_radius"]),
-                        }
-                    )
+                    Row({**row, "kind": "unrefined", "threshold": int(self.rules["algorithms"]["pdq"]["wide_radius"])})
                 )
         return kept
 
     def videos(self, frames: pa.Table) -> list[Row]:
         """One row a known media item that enough frames of a video are near to."""
         rules = self.rules["video"]
-        owners, seconds = frames["sha256"].to_pylist(), frames["seconds"].to_pylist()
-        total = Counter(owners)
-        usable = [i for i, q in enumerate(frames["quality"].to_pylist()) if q >= rules["quality"]]
-        hashes = frames["pdq"].to_pylist()
-        pairs = self._near("pdq", [(i, hashes[i]) for i in usable], kind="video", identity="sha256")
-        grouped: dict[tuple[bytes, int], list[tuple[int, Row]]] = {}
-        for row in pairs:
-            place = int(row["sha256"])
-            grouped.setdefault((owners[place], row["media_key"]), []).append((place, row))
+        total = Counter(frames["sha256"].to_pylist())
+        usable = frames.filter(pc.greater_equal(frames["quality"], rules["quality"]))
+        grouped: dict[tuple[bytes, int], list[Row]] = {}
+        for row in self._near("pdq", usable["sha256"], usable["pdq"], kind="video"):
+            grouped.setdefault((row["sha256"], row["media_key"]), []).append(row)
         rows = []
-        for (owner, _), hits in sorted(grouped.items()):
-            matched = sorted({place for place, _ in hits})
-            share = len(matched) / total[owner]
-            if len(matched) >= rules["min_frames"] and share >= rules["min_share"]:
-                _, nearest = min(hits, key=lambda h: (h[1]["distance"], h[0]))
-                times = [seconds[place] for place in matched]
-                rows.append(
-                    Row(
-                        {
-                            **nearest,
-                            "sha256": owner,
-                            "frames_matched": len(matched),
-                            "frame_share": round(share, 6),
-                            "first_seconds": min(times),
-                            "last_seconds": max(times),
-                        }
-                    )
-                )
+        for (content, _), hits in sorted(grouped.items()):
+            places = sorted({hit["place"] for hit in hits})
+            share = len(places) / total[content]
+            if len(places) >= rules["min_frames"] and share >= rules["min_share"]:
+                nearest = min(hits, key=lambda hit: (hit["distance"], hit["place"]))
+                times = [usable["seconds"][place].as_py() for place in places]
+                seen = {"frames_matched": len(places), "frame_share": round(share, 6)}
+                quality = usable["quality"][nearest["place"]].as_py()
+                span = {"first_seconds": min(times), "last_seconds": max(times), "quality": quality}
+                rows.append(Row({**nearest, **seen, **span}))
         return rows
 
     def _near(
-        self,
-        algorithm: str,
-        queries: list[tuple[Any, bytes]],
-        *,
-        kind: str,
-        identity: str = "sha256",
-        radius: int | None = None,
+        self, algorithm: str, owners: pa.ChunkedArray, values: pa.ChunkedArray, *, kind: str, radius: int | None = None
     ) -> list[Row]:
-        """Pairs within the radius; the query's identity is put in the column `identity`."""
-        if not queries:
+        """Pairs within the radius, one for each query and media item (the nearest); `place` is the query's position."""
+        places = np.flatnonzero(values.is_valid().to_numpy())
+        if not len(places):
             return []
         limits = self.rules["algorithms"][algorithm]
         reach = int(limits["radius"]) if radius is None else radius
-        hashes = np.frombuffer(b"".join(h for _, h in queries), np.uint8).reshape(len(queries), -1)
-        join = self.known.near(algorithm, hashes, radius=reach, cap=int(limits["cap"]))
-        self.counts[f"{algorithm}_queries"] += len(queries)
+        join = self.known.near(algorithm, _matrix(values), radius=reach, cap=int(limits["cap"]))
+        self.counts[f"{algorithm}_queries"] += len(places)
         known = self.known.hashes(algorithm, join.table["known_id"])
-        rows = []
+        best: dict[tuple[int, int], Row] = {}
         for pair in join.table.to_pylist():
-            query, value = queries[pair["query_id"]]
-            candidates = known.get(pair["known_id"], [])
-            rows.append(
-                Row(
-                    {
-                        identity: query,
-                        "media_key": pair["known_id"],
-                        "kind": kind,
-                        "algorithm": algorithm,
-                        "distance": int(pair["distance"]),
-                        "threshold": reach,
-                        "query_hash": value.hex(),
-                        "known_hash": _nearest(value, candidates).hex(),
-                        "low_information": False,
-                        "total_hits": int(join.totals[pair["query_id"]]),
-                    }
-                )
-            )
-        return _best_per_media(rows, identity)
+            query, media, distance = pair["query_id"], pair["known_id"], int(pair["distance"])
+            if (query, media) in best and best[query, media]["distance"] <= distance:
+                continue
+            place = int(places[query])
+            value = values[place].as_py()
+            identity = {_identity(kind): owners[place].as_py(), "place": place, "media_key": media, "kind": kind}
+            bits = {"algorithm": algorithm, "distance": distance, "threshold": reach, "low_information": False}
+            hashes = {"query_hash": value.hex(), "known_hash": _nearest(value, known[media]).hex()}
+            best[query, media] = Row({**identity, **bits, **hashes, "total_hits": int(join.totals[query])})
+        return list(best.values())
 
     def _places(self, lake: Lake, contents: set[bytes]) -> dict[bytes, Locator]:
         """Where each content can still be read, the first locator in order."""
@@ -290,6 +207,10 @@ class Matcher:
         return found
 
 
+def _parts(lake: Lake, stage: str, keys: Collection[str]) -> list[Part]:
+    return [part for commit in lake.commits(stage) if commit.key in keys for part in commit.parts]
+
+
 def _read(lake: Lake, parts: Iterable[Part], table: str) -> pa.Table:
     return lake.read(table, parts=[p for p in parts if p.table == table])
 
@@ -298,21 +219,38 @@ def _without(table: pa.Table, contents: set[bytes]) -> pa.Table:
     return table.filter(pc.invert(pc.is_in(table["sha256"], pa.array(sorted(contents), pa.binary(32)))))
 
 
-def _hex(value: bytes | None) -> str:
-    return value.hex() if value is not None else ""
+def _identity(kind: str) -> str:
+    """Column that names the query: a content, or a media file whose content was not sent."""
+    return "file_id" if kind == "claimed" else "sha256"
+
+
+def _queries(digests: dict[str, pa.ChunkedArray]) -> pa.Table:
+    """Digest columns as one table of queries: query_id (position), algorithm, value; nulls left out."""
+    pieces = []
+    for algorithm in DIGESTS:
+        places = np.flatnonzero(digests[algorithm].is_valid().to_numpy())
+        values = digests[algorithm].drop_null().cast(pa.binary())
+        names = pa.array([algorithm], pa.string()).take(pa.array(np.zeros(len(places), np.int64)))
+        pieces.append(pa.table({"query_id": pa.array(places, pa.int64()), "algorithm": names, "value": values}))
+    return pa.concat_tables(pieces)
+
+
+def _matrix(values: pa.ChunkedArray) -> NDArray[np.uint8]:
+    """Fixed-width binary values that are not null, as uint8 (n, width)."""
+    flat = pa.concat_arrays(values.drop_null().chunks)
+    width = values.type.byte_width
+    data = np.frombuffer(flat.buffers()[1], np.uint8)[flat.offset * width : (flat.offset + len(flat)) * width]
+    return data.reshape(len(flat), width)
+
+
+def _facts(prints: pa.Table, contents: set[bytes]) -> dict[bytes, tuple[int | None, bool]]:
+    """PDQ quality and low-information flag of some contents."""
+    few = prints.filter(pc.is_in(prints["sha256"], pa.array(sorted(contents), pa.binary(32))))
+    columns = [few[name].to_pylist() for name in ("sha256", "pdq_quality", "low_information")]
+    return {content: (quality, low) for content, quality, low in zip(*columns, strict=True)}
 
 
 def _nearest(query: bytes, candidates: list[bytes]) -> bytes:
     """The known hash nearest to the query: a media item can have several of one algorithm."""
     number = int.from_bytes(query)
     return min(candidates, key=lambda c: ((number ^ int.from_bytes(c)).bit_count(), c))
-
-
-def _best_per_media(rows: list[Row], identity: str) -> list[Row]:
-    """One row a query and media item: the nearest, where the item has several hashes."""
-    best: dict[tuple[Any, int], Row] = {}
-    for row in rows:
-        place = (row[identity], row["media_key"])
-        if place not in best or row["distance"] < best[place]["distance"]:
-            best[place] = row
-    return list(best.values())

@@ -1,0 +1,93 @@
+"""Documentation is tested: every command, option, setting, DAG, table and field is described, and the pages are current."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import click
+import pytest
+
+from pipeline import dictionary, nightly, records
+from pipeline.cli import COMMANDS, triage
+from pipeline.settings import ROOT, Settings
+
+
+def commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
+    yield path, command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            child = command.get_command(context, name)
+            assert child is not None
+            yield from commands(child, f"{path} {name}")
+
+
+ALL = list(commands(triage, "triage"))
+
+
+@pytest.mark.parametrize(("path", "command"), ALL, ids=[p for p, _ in ALL])
+def test_every_command_teaches(path: str, command: click.Command) -> None:
+    assert command.help and len(command.help) > 20, path
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, f"{path} {parameter.opts}"
+
+
+@pytest.mark.parametrize("page", sorted(dictionary.PAGES))
+def test_generated_pages_are_current(page: str) -> None:
+    assert (ROOT / "docs" / page).read_text() == dictionary.PAGES[page](), "run: python -m pipeline.dictionary"
+
+
+def test_every_setting_is_in_the_reference() -> None:
+    page = (ROOT / "docs" / "reference.md").read_text()
+    assert [f.name for f in fields(Settings) if f"`TRIAGE_{f.name.upper()}`" not in page] == []
+
+
+def test_every_dag_docstring_is_a_manual() -> None:
+    for path in sorted((ROOT / "dags").glob("*.py")):
+        text = ast.get_docstring(ast.parse(path.read_text())) or ""
+        assert text.startswith(f"# {path.stem}") and "When it fails" in text, path.name
+        assert path.stem in (ROOT / "docs" / "operations.md").read_text()
+
+
+def test_every_stage_and_table_is_in_the_architecture() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    assert [s.name for s in (*nightly.STAGES, *nightly.EXTRA) if s.name not in page] == []
+    assert [t for t in records.tables() if t not in page] == []
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+    broken = []
+    for page in pages:
+        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()):
+            if "://" not in target and not (page.parent / target).exists():
+                broken.append(f"{page.name}: {target}")
+    assert broken == []
+
+
+def test_every_command_named_in_the_pages_exists() -> None:
+    wrong = []
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        for words in re.findall(r"`triage ([a-z][a-z -]*)", page.read_text()):
+            name, *rest = words.split()
+            command = triage.get_command(click.Context(triage), name) if name in COMMANDS else None
+            missing = (
+                isinstance(command, click.Group)
+                and rest
+                and rest[0] not in command.commands
+                and not rest[0].startswith("-")
+            )
+            if command is None or missing:
+                wrong.append(f"{page.name}: triage {words}")
+    assert wrong == []
+
+
+def test_every_policy_file_is_described_and_checked() -> None:
+    for path in sorted((ROOT / "policy").glob("*.yaml")):
+        assert path.read_text().startswith("#"), path.name
+        assert Path(ROOT / "schemas" / "policy" / f"{path.stem}.json").is_file(), path.name

@@ -1,0 +1,175 @@
+"""Rules of the repository, read off the source: what a reviewer would otherwise have to look for."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PRODUCT = ("pipeline", "hashsets", "dags", "triggers", "deploy")
+
+
+def tracked(suffix: str = "") -> list[Path]:
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, text=True).stdout
+    return [ROOT / name for name in listed.split("\0") if name.endswith(suffix) and name and (ROOT / name).is_file()]
+
+
+def product() -> Iterator[tuple[Path, ast.Module]]:
+    for folder in PRODUCT:
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            yield path, ast.parse(path.read_text())
+
+
+def imports(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+def test_only_dags_triggers_and_deploy_know_airflow() -> None:
+    offenders = [
+        str(p.relative_to(ROOT))
+        for p, tree in product()
+        if p.relative_to(ROOT).parts[0] in {"pipeline", "hashsets"}
+        and any(m.split(".")[0] == "airflow" for m in imports(tree))
+    ]
+    assert offenders == []
+
+
+def test_dags_are_thin() -> None:
+    allowed = {"__future__", "pendulum", "airflow.sdk", "triggers.landing"}
+    for path, tree in product():
+        if path.parent.name != "dags":
+            continue
+        assert len(path.read_text().splitlines()) < 150, path.name
+        foreign = {m for m in imports(tree) if m not in allowed and not m.startswith("pipeline")}
+        assert foreign == set(), path.name
+        assert not re.search(r"\b(SELECT|INSERT|UPDATE)\b", path.read_text()), path.name
+
+
+def test_no_module_and_no_function_is_long() -> None:
+    modules = [(str(p.relative_to(ROOT)), n) for p, _ in product() if (n := len(p.read_text().splitlines())) > 400]
+    functions = [
+        f"{p.relative_to(ROOT)}:{node.name} {length}"
+        for p, tree in product()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (length := (node.end_lineno or 0) - node.lineno + 1) > 70
+    ]
+    assert (modules, functions) == ([], [])
+
+
+def test_no_exception_is_swallowed() -> None:
+    found = []
+    for path, tree in product():
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.ExceptHandler):
+                continue
+            broad = node.type is None or (
+                isinstance(node.type, ast.Name) and node.type.id in {"Exception", "BaseException"}
+            )
+            silent = all(isinstance(b, ast.Pass | ast.Continue) for b in node.body)
+            if broad and (
+                silent or not any(isinstance(n, ast.Raise | ast.Call) for b in node.body for n in ast.walk(b))
+            ):
+                found.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    assert found == []
+
+
+def test_product_code_does_not_assert() -> None:
+    found = [
+        f"{p.relative_to(ROOT)}:{n.lineno}"
+        for p, tree in product()
+        for n in ast.walk(tree)
+        if isinstance(n, ast.Assert)
+    ]
+    assert found == []
+
+
+def test_nothing_is_left_open() -> None:
+    marks = re.compile(r"#.*\b(TODO|FIXME|XXX|HACK)\b|NotImplementedError")
+    found = [
+        f"{p.relative_to(ROOT)}:{number}"
+        for p, _ in product()
+        for number, line in enumerate(p.read_text().splitlines(), 1)
+        if marks.search(line)
+    ]
+    assert found == []
+
+
+def test_every_module_says_what_it_is() -> None:
+    assert [str(p.relative_to(ROOT)) for p, tree in product() if not ast.get_docstring(tree)] == []
+
+
+def test_every_test_asserts() -> None:
+    found = []
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
+                text = ast.unparse(node)
+                if not re.search(r"assert|raises|warns|fail\(|check_|expect", text):
+                    found.append(f"{path.relative_to(ROOT)}:{node.name}")
+    assert found == []
+
+
+def test_media_is_opened_by_the_worker_only() -> None:
+    """PIL, PyAV and the HEIF decoder are imported below pipeline/fingerprint and by the sample generator, nowhere else."""
+    decoders = {"PIL", "av", "pillow_heif", "imagehash", "pdqhash", "cv2"}
+    found = []
+    for path, tree in product():
+        place = str(path.relative_to(ROOT))
+        if place.startswith(("pipeline/fingerprint/", "pipeline/ingest/sample")):
+            continue
+        found += [f"{place}: {m}" for m in imports(tree) if m.split(".")[0] in decoders]
+    assert found == []
+
+
+def test_no_real_place_is_named() -> None:
+    """No path of a machine and no package index stands in a tracked file."""
+    marks = re.compile(
+        "|".join(
+            [
+                "/work/" + "main",
+                "/work/" + "shared",
+                "/opt/" + "pypi",
+                "/root" + "/",
+                r"pypi\.org/" + "simple",
+                "--index" + "-url",
+            ]
+        )
+    )
+    found = []
+    for path in tracked():
+        if path.suffix in {".css", ".svg", ".png"} or path.stat().st_size > 2_000_000:
+            continue
+        text = path.read_text(errors="replace")
+        found += [f"{path.relative_to(ROOT)}: {m.group(0)}" for m in marks.finditer(text)]
+    assert found == []
+
+
+@pytest.mark.parametrize("lock", ["bootstrap", "run", "deploy", "dev"])
+def test_locks_carry_hashes_and_no_address(lock: str) -> None:
+    text = (ROOT / "requirements" / f"{lock}.lock").read_text()
+    requirements = [line for line in text.splitlines() if line and not line.startswith((" ", "#"))]
+    assert requirements and all("==" in line and line.endswith("\\") for line in requirements)
+    assert "://" not in text and text.count("--hash=sha256:") >= len(requirements)
+
+
+def test_every_direct_dependency_says_why() -> None:
+    text = (ROOT / "pyproject.toml").read_text()
+    block = text[text.index("dependencies = [") : text.index("[project.scripts]")]
+    bare = [line.strip() for line in block.splitlines() if line.strip().startswith('"') and "#" not in line]
+    assert [
+        b
+        for b in bare
+        if not b.startswith(
+            ('"referral-triage', '"pytest', '"hypothesis', '"coverage', '"ruff', '"mypy', '"types-', '"pyarrow-stubs')
+        )
+    ] == []
