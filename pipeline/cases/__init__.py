@@ -1,1 +1,1 @@
-"""What people change: cases, allocation, decisions, users, audit."""
+"""The case store: what people change. Cases, claims, decisions, users, roles and the audit log."""

@@ -1,0 +1,161 @@
+"""Bands: the assessment raises by itself; a person may raise; lowering needs two people, a reason code and a note.
+
+A lowering is first a proposal, of the nightly run (the assessment fell) or of a person who works on the case. It
+takes effect when somebody with the role, and not the proposer, approves it. A refusal stands against that assessment
+level: the same level is not proposed again every night.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from pipeline.cases import audit
+from pipeline.cases.actors import Actor
+from pipeline.cases.cases import changed, decide, demanded_note, for_change, require_holder
+from pipeline.cases.context import now, rules
+from pipeline.cases.tables import BANDS, Assessment, Case, Decision, Lowering
+from pipeline.errors import ConflictError, UsageError
+
+
+def higher(left: str, right: str) -> bool:
+    """Whether the left band is higher than the right one."""
+    return order(left) < order(right)
+
+
+def order(band: str) -> int:
+    """Place of a band, 0 the highest. Raises UsageError for a word that is none."""
+    if band not in BANDS:
+        raise UsageError(f"{band!r} is not a band.", f"Bands: {', '.join(BANDS)}.")
+    return BANDS.index(band)
+
+
+def put(case: Case, band: str) -> None:
+    """Set the band in force and its place in the queue."""
+    case.band, case.band_order = band, order(band)
+
+
+def raise_band(
+    session: Session, actor: Actor, case_id: str, band: str, *, reason_code: str, note: str, version: int
+) -> Decision:
+    """A person raises the band: at once, with a reason and a note; a waiting lowering is withdrawn."""
+    case = for_change(session, actor, case_id, "case.raise", version)
+    require_holder(session, actor, case)
+    code = rules(session).reason("raise_band", reason_code)
+    text = demanded_note(note)
+    if not higher(band, case.band):
+        raise UsageError(f"{band!r} is not higher than {case.band}.", "To lower a band, propose it.")
+    before = (case.state, case.band)
+    withdraw_pending(session, actor, case)
+    case.due_at = min(case.due_at, _target(session, case, band))
+    _set_by_person(case, band)
+    return decide(session, actor, case, "raise_band", code, before=before, note=text)
+
+
+def propose_lowering(
+    session: Session, actor: Actor, case_id: str, band: str, *, reason_code: str, note: str, version: int
+) -> Lowering:
+    """A person proposes a lower band; nothing changes until somebody else with the role approves."""
+    case = for_change(session, actor, case_id, "case.propose_lowering", version)
+    require_holder(session, actor, case)
+    code = rules(session).reason("lower_band", reason_code)
+    text = demanded_note(note)
+    if not higher(case.band, band):
+        raise UsageError(f"{band!r} is not lower than {case.band}.")
+    withdraw_pending(session, actor, case)
+    proposal = Lowering(
+        case_id=case_id,
+        assessment_id=case.assessment_id,
+        from_band=case.band,
+        to_band=band,
+        proposed_at=now(session),
+        proposed_by=actor.user_id,
+        reason_code=code,
+        note=text,
+        status="pending",
+    )
+    session.add(proposal)
+    case.lowering_pending = True
+    changed(session, actor, case, "lowering_proposed", f"Lowering to {band} proposed: {code}")
+    audit.record(
+        session,
+        actor,
+        "alteration",
+        "lowering.proposed",
+        case_id=case_id,
+        reason=code,
+        detail={"from": case.band, "to": band},
+    )
+    return proposal
+
+
+def approve_lowering(
+    session: Session, actor: Actor, case_id: str, *, reason_code: str, note: str, version: int
+) -> Decision:
+    """Approve the waiting proposal: the band falls, and stays unless a later assessment rises above this one's level.
+
+    Raises ConflictError when nothing waits or the proposal is the actor's own.
+    """
+    case = for_change(session, actor, case_id, "case.approve_lowering", version)
+    code = rules(session).reason("lower_band", reason_code)
+    text = demanded_note(note)
+    proposal = _pending(session, case)
+    if proposal.proposed_by == actor.user_id:
+        raise ConflictError("A lowering is approved by somebody other than its proposer.", "Ask a colleague.")
+    before = (case.state, case.band)
+    case.due_at = _target(session, case, proposal.to_band)
+    _settle(session, actor, case, proposal, "approved")
+    _set_by_person(case, proposal.to_band)
+    return decide(session, actor, case, "lower_band", code, before=before, note=text)
+
+
+def refuse_lowering(
+    session: Session, actor: Actor, case_id: str, *, reason_code: str, note: str, version: int
+) -> Decision:
+    """Refuse the waiting proposal: the band stays as a person's decision."""
+    case = for_change(session, actor, case_id, "case.approve_lowering", version)
+    code = rules(session).reason("refuse_lowering", reason_code)
+    text = demanded_note(note)
+    proposal = _pending(session, case)
+    _settle(session, actor, case, proposal, "refused")
+    _set_by_person(case, case.band)
+    return decide(session, actor, case, "refuse_lowering", code, before=(case.state, case.band), note=text)
+
+
+def withdraw_pending(session: Session, actor: Actor, case: Case) -> None:
+    """Withdraw a waiting proposal, if there is one: something newer takes its place."""
+    if not case.lowering_pending:
+        return
+    for proposal in session.scalars(
+        select(Lowering).where(Lowering.case_id == case.case_id, Lowering.status == "pending")
+    ):
+        _settle(session, actor, case, proposal, "withdrawn")
+
+
+def _pending(session: Session, case: Case) -> Lowering:
+    proposal = session.scalar(
+        select(Lowering).where(Lowering.case_id == case.case_id, Lowering.status == "pending").with_for_update()
+    )
+    if proposal is None:
+        raise ConflictError(f"No lowering waits for case {case.case_id}.", "Somebody may have decided it already.")
+    return proposal
+
+
+def _settle(session: Session, actor: Actor, case: Case, proposal: Lowering, status: str) -> None:
+    proposal.status, proposal.decided_by, proposal.decided_at = status, actor.user_id, now(session)
+    case.lowering_pending = False
+
+
+def _set_by_person(case: Case, band: str) -> None:
+    put(case, band)
+    case.person_band, case.person_model_band = band, case.model_band
+
+
+def _target(session: Session, case: Case, band: str) -> datetime:
+    """Target of a band: the assessment's own where it has that band, else by the policy from the clock's start."""
+    newest = session.get(Assessment, case.assessment_id)
+    if newest is not None and newest.band == band:
+        return newest.due_at
+    return case.clock_start + timedelta(hours=rules(session).data["raised_by_person_hours"][band])

@@ -1,0 +1,147 @@
+"""Claiming: one person works on a case at a time. Atomic on both databases; a claim without work lapses.
+
+On SQLite the transaction holds the write lock from its beginning; on PostgreSQL the row is locked, and rows that
+somebody else is claiming at the moment are skipped. Supervisors allocate: a claim in another person's name.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from pipeline.cases import audit, permissions, queue, states
+from pipeline.cases.actors import Actor
+from pipeline.cases.cases import changed, check_version, expired, find, for_change, holds
+from pipeline.cases.context import now, rules
+from pipeline.cases.people_tables import Team, User
+from pipeline.cases.tables import Case
+from pipeline.errors import ConflictError, UsageError
+
+
+def claim(session: Session, actor: Actor, case_id: str, *, version: int | None = None) -> Case:
+    """Take a case. Claiming what one holds already renews the claim.
+
+    Raises ConflictError when somebody else holds it, or it is closed.
+    """
+    case = find(session, actor, case_id, "case.claim", lock=True)
+    if version is not None:
+        check_version(case, version)
+    if case.holder and case.holder != actor.user_id and not expired(case, now(session)):
+        raise ConflictError(f"Case {case_id} is held by {case.holder} already.", "Take another: claim the next case.")
+    _take(session, actor, case, actor.user_id)
+    return case
+
+
+def claim_next(session: Session, actor: Actor, filters: queue.QueueFilters | None = None) -> Case | None:
+    """Take the case that stands first in the queue and is free: the most urgent group first, then the highest risk.
+
+    Cases of other teams are left to them. None when there is no free case.
+    """
+    permissions.require(actor, "case.claim")
+    for conditions in queue.groups(session, actor, filters or queue.QueueFilters()):
+        query = (
+            select(Case)
+            .where(*conditions, queue.free(now(session)), queue.of_team(actor))
+            .order_by(*queue.ORDER)
+            .limit(1)
+            .with_for_update(skip_locked=True)
+            .execution_options(populate_existing=True)
+        )
+        case = session.scalar(query)
+        if case is not None:
+            _take(session, actor, case, actor.user_id)
+            return case
+    return None
+
+
+def release(session: Session, actor: Actor, case_id: str, *, version: int) -> Case:
+    """Give a case back. A supervisor may release what somebody else holds. Raises ConflictError if it is not held."""
+    case = for_change(session, actor, case_id, "case.release", version)
+    if case.holder is None:
+        raise ConflictError(f"Case {case_id} is held by nobody.")
+    if not holds(case, actor.user_id, now(session)) and "supervisor" not in actor.roles:
+        raise ConflictError(f"Case {case_id} is not held by you.", "Ask a supervisor to release it.")
+    _give_back(session, actor, case, "Released")
+    return case
+
+
+def allocate(
+    session: Session,
+    actor: Actor,
+    case_id: str,
+    *,
+    reason_code: str,
+    version: int,
+    user_id: str | None = None,
+    team_id: str | None = None,
+) -> Case:
+    """A supervisor puts a case into the hands of a person, or of a team (whose members then claim it).
+
+    Raises UsageError for a person or team that is not there or may not see or work on the case.
+    """
+    case = for_change(session, actor, case_id, "case.allocate", version)
+    code = rules(session).reason("allocate", reason_code)
+    if (user_id is None) == (team_id is None):
+        raise UsageError("Allocate to a person or to a team.")
+    if team_id is not None:
+        if session.get(Team, team_id) is None:
+            raise UsageError(f"There is no team {team_id!r}.")
+        case.team_id = team_id
+        if case.holder is not None:
+            _give_back(session, actor, case, f"Allocated to team {team_id}")
+        else:
+            changed(session, actor, case, "allocated", f"Allocated to team {team_id}")
+    else:
+        user = session.get(User, user_id)
+        if user is None or user.disabled or not permissions.TABLE["case.claim"].intersection(user.roles):
+            raise UsageError(f"{user_id!r} is not somebody who works on cases.")
+        if case.compartment is not None and case.compartment not in user.compartments:
+            raise UsageError(f"{user_id!r} may not see this case.")
+        _take(session, actor, case, user.user_id)
+    audit.record(
+        session,
+        actor,
+        "alteration",
+        "case.allocated",
+        case_id=case_id,
+        reason=code,
+        object_=user_id or f"team:{team_id}",
+    )
+    return case
+
+
+def expire(session: Session, actor: Actor) -> int:
+    """Give back every claim that has lapsed; returns how many. Run nightly: until then a lapsed claim binds nobody."""
+    permissions.require(actor, "night.expire_claims")
+    lapsed = session.scalars(
+        select(Case)
+        .where(Case.state == "allocated", Case.claim_expires_at <= now(session))
+        .order_by(Case.case_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).all()
+    for case in lapsed:
+        _give_back(session, actor, case, f"Claim of {case.holder} lapsed")
+    return len(lapsed)
+
+
+def _take(session: Session, actor: Actor, case: Case, user_id: str) -> None:
+    before = case.holder
+    states.move(case, "claim")
+    moment = now(session)
+    if before != user_id:
+        case.claimed_at = moment
+    case.holder = user_id
+    case.claim_expires_at = moment + rules(session).claim_time
+    changed(session, actor, case, "claim", f"Claimed by {user_id}", work=False)
+    audit.record(
+        session, actor, "alteration", "case.claimed", case_id=case.case_id, detail={"from": before, "to": user_id}
+    )
+
+
+def _give_back(session: Session, actor: Actor, case: Case, text: str) -> None:
+    before = case.holder
+    states.move(case, "release")
+    case.holder = case.claimed_at = case.claim_expires_at = None
+    changed(session, actor, case, "released", text, work=False)
+    audit.record(session, actor, "alteration", "case.released", case_id=case.case_id, detail={"from": before})

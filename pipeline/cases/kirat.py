@@ -1,0 +1,71 @@
+"""KIRAT results, entered by a person who did the assessment with the licensed tool. Never computed or imitated here.
+
+A level that contradicts the band in force asks for a second look; which difference counts is policy.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+
+from sqlalchemy.orm import Session
+
+from pipeline.cases import audit, bands, cases, second_looks
+from pipeline.cases.actors import Actor
+from pipeline.cases.context import now, rules
+from pipeline.cases.rules import Rules
+from pipeline.cases.tables import Case, Kirat
+from pipeline.errors import UsageError
+
+
+def enter(
+    session: Session,
+    actor: Actor,
+    case_id: str,
+    *,
+    level: str,
+    tool_version: str,
+    assessor: str,
+    assessed_on: date,
+    version: int,
+) -> Kirat:
+    """Enter a KIRAT level (very_high, high, medium, low), the tool's version, who assessed and on which day.
+
+    Raises UsageError for an unknown level, an empty field or a day that has not come.
+    """
+    case = cases.for_change(session, actor, case_id, "case.kirat", version)
+    bands.order(level)
+    tool, who = tool_version.strip(), assessor.strip()
+    if not tool or not who:
+        raise UsageError("A KIRAT entry needs the tool's version and the assessor.")
+    if assessed_on > now(session).date():
+        raise UsageError("The assessment's day lies in the future.")
+    row = Kirat(
+        case_id=case_id,
+        level=level,
+        tool_version=tool,
+        assessor=who,
+        assessed_on=assessed_on,
+        entered_at=now(session),
+        entered_by=actor.user_id,
+    )
+    session.add(row)
+    case.kirat_level = level
+    cases.changed(session, actor, case, "kirat", f"KIRAT level {level} entered")
+    audit.record(session, actor, "alteration", "kirat.entered", case_id=case_id, detail={"level": level})
+    text = contradiction(rules(session), case)
+    if text is not None:
+        second_looks.ask(session, actor, case, "kirat", text)
+    return row
+
+
+def contradiction(policy: Rules, case: Case) -> str | None:
+    """How the entered level and the band in force contradict each other, in words; None if they do not."""
+    if case.kirat_level is None:
+        return None
+    limits = policy.data["supervision"]["second_look"]
+    below = bands.order(case.kirat_level) - case.band_order
+    if below >= limits["kirat_lower_by"]:
+        return f"KIRAT {case.kirat_level} lies below the band {case.band}"
+    if -below >= limits["kirat_higher_by"]:
+        return f"KIRAT {case.kirat_level} lies above the band {case.band}"
+    return None

@@ -1,0 +1,20 @@
+"""Alembic's entry point. The store hands over its open connection (`pipeline/cases/store.py`); without one,
+`alembic -c alembic.ini revision --autogenerate` works on the store that the settings name."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from pipeline.cases import people_tables, tables
+
+assert_tables = people_tables.AuditHead.__table__  # imported so that autogenerate sees the people's tables
+
+
+def run(connection: object) -> None:
+    """Run the migrations on an open connection, inside its transaction."""
+    context.configure(connection=connection, target_metadata=tables.Base.metadata, render_as_batch=True)  # type: ignore[arg-type]
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+run(context.config.attributes["connection"])

@@ -1,0 +1,88 @@
+"""Accounts of an identity provider: which claims mean which roles and compartments here (policy/cases.yaml, `oidc`).
+
+The sign-in flow itself is the console's (Authlib). Roles and compartments are taken anew at every sign-in, so that
+the provider stays their only source; a person whose groups map to nothing is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from pipeline.cases import audit
+from pipeline.cases.actors import Actor
+from pipeline.cases.context import now, rules
+from pipeline.cases.people_tables import User
+from pipeline.cases.rules import Rules
+from pipeline.cases.users import actor_of, end_sessions
+from pipeline.errors import PermissionDeniedError
+
+
+def identity(policy: Rules, claims: Mapping[str, Any]) -> Actor:
+    """The person that verified claims describe. Raises PermissionDeniedError without an account name or any role."""
+    mapping = policy.data["oidc"]
+    user_id = str(claims.get(mapping["user_claim"]) or "").strip().lower()
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._@-]{0,63}", user_id):
+        raise PermissionDeniedError(
+            f"The identity provider sent no usable account name (claim {mapping['user_claim']}).",
+            "Ask the administrator of the identity provider.",
+        )
+    roles = _mapped(claims.get(mapping["role_claim"]), mapping["roles"])
+    if not roles:
+        raise PermissionDeniedError(
+            "None of your groups gives access here.", "Ask the administrator of the identity provider."
+        )
+    compartments = _mapped(claims.get(mapping["compartment_claim"]), mapping["compartments"])
+    name = str(claims.get(mapping["name_claim"]) or user_id).strip()[:200]
+    return Actor(user_id, name, roles, compartments)
+
+
+def admit(session: Session, claims: Mapping[str, Any]) -> Actor:
+    """The person's account, made at the first sign-in and brought to the provider's roles at each.
+
+    Raises PermissionDeniedError for a disabled account, for a name that a local account has, and as `identity`.
+    """
+    person = identity(rules(session), claims)
+    roles, compartments = sorted(person.roles), sorted(person.compartments)
+    user = session.scalar(select(User).where(User.user_id == person.user_id).with_for_update())
+    if user is None:
+        user = User(
+            user_id=person.user_id,
+            name=person.name,
+            password_hash=None,
+            origin="oidc",
+            roles=roles,
+            compartments=compartments,
+            team_id=None,
+            disabled=False,
+            failed_attempts=0,
+            created_at=now(session),
+            version=1,
+        )
+        session.add(user)
+        _log(session, user, "user.added")
+    elif user.origin != "oidc" or user.disabled:
+        raise PermissionDeniedError("This account cannot sign in by the identity provider.", "Ask an administrator.")
+    elif (user.roles, user.compartments) != (roles, compartments):
+        user.roles, user.compartments, user.version = roles, compartments, user.version + 1
+        end_sessions(session, user.user_id)
+        _log(session, user, "user.changed")
+    user.name, user.last_sign_in_at = person.name, now(session)
+    session.flush()
+    actor = actor_of(user)
+    audit.record(session, actor, "alteration", "sign_in", object_=f"user:{user.user_id}", detail={"origin": "oidc"})
+    return actor
+
+
+def _mapped(values: Any, mapping: Mapping[str, str]) -> frozenset[str]:
+    listed = [values] if isinstance(values, str) else values if isinstance(values, list) else []
+    return frozenset(mapping[v] for v in listed if isinstance(v, str) and v in mapping)
+
+
+def _log(session: Session, user: User, action: str) -> None:
+    detail = {"roles": user.roles, "compartments": user.compartments, "origin": "oidc"}
+    audit.record(session, actor_of(user), "alteration", action, object_=f"user:{user.user_id}", detail=detail)

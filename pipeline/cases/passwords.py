@@ -1,0 +1,59 @@
+"""Password hashes: argon2id with the cost that policy/cases.yaml sets."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
+
+from pipeline.cases.rules import Rules
+from pipeline.errors import IntegrityError, UsageError
+
+LONGEST = 1024
+"""Characters of a password; longer ones are refused before they cost anything."""
+
+
+def hash_password(policy: Rules, password: str) -> str:
+    """Argon2id hash. Raises UsageError for a password shorter than the policy demands or longer than LONGEST."""
+    least = policy.data["passwords"]["min_length"]
+    if not least <= len(password) <= LONGEST:
+        raise UsageError(f"A password has {least} to {LONGEST} characters.", "Three random words make a good one.")
+    return _hasher(policy).hash(password)
+
+
+def verify(policy: Rules, stored: str | None, password: str) -> bool:
+    """Whether the password is right. An account without one, or none at all (`stored` None), takes as long and is wrong.
+
+    Raises IntegrityError when the stored hash is not one.
+    """
+    if len(password) > LONGEST:
+        return False
+    hasher = _hasher(policy)
+    try:
+        hasher.verify(stored or _nobody(hasher), password)
+    except VerifyMismatchError:
+        return False
+    except (InvalidHashError, VerificationError) as error:
+        raise IntegrityError("A stored password hash is damaged.", "Set a new password for the account.") from error
+    return stored is not None
+
+
+def needs_rehash(policy: Rules, stored: str) -> bool:
+    """Whether the hash was made with another cost than the policy's present one."""
+    return _hasher(policy).check_needs_rehash(stored)
+
+
+def _hasher(policy: Rules) -> PasswordHasher:
+    cost = policy.data["passwords"]
+    return _cached(cost["time_cost"], cost["memory_kib"], cost["parallelism"])
+
+
+@cache
+def _cached(time_cost: int, memory_kib: int, parallelism: int) -> PasswordHasher:
+    return PasswordHasher(time_cost=time_cost, memory_cost=memory_kib, parallelism=parallelism)
+
+
+@cache
+def _nobody(hasher: PasswordHasher) -> str:
+    return hasher.hash("nobody has this password")

@@ -1,0 +1,110 @@
+"""What a supervisor must see: reviews due by rank, overdue cases, second looks, lowerings that wait, lapsed claims."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.orm import Session
+
+from pipeline.cases import audit, cases, permissions, queue
+from pipeline.cases.actors import Actor
+from pipeline.cases.context import now, rules
+from pipeline.cases.rules import Rules, add_months
+from pipeline.cases.tables import Case, Lowering, Notification, Review, SecondLook
+from pipeline.errors import ConflictError, UsageError
+
+_Row = TypeVar("_Row", Review, SecondLook, Lowering, Notification)
+
+
+def schedule(policy: Rules, case_id: str, opened_at: datetime) -> list[dict[str, Any]]:
+    """Rows of the reviews of a new case: one a rank, at 3, 5 and 6 months unless the policy says otherwise."""
+    return [
+        {"case_id": case_id, "rank": review["rank"], "due_at": add_months(opened_at, review["months"])}
+        for review in policy.data["supervision"]["reviews"]
+    ]
+
+
+def reviews_due(
+    session: Session, actor: Actor, *, within_days: int = 14, rank: str | None = None
+) -> list[tuple[Review, Case]]:
+    """Reviews of open cases that are overdue or due within `within_days`, the oldest first."""
+    conditions = [Review.done_at.is_(None), Review.due_at <= now(session) + timedelta(days=within_days)]
+    if rank is not None:
+        conditions.append(Review.rank == rank)
+    return _with_cases(session, actor, Review, Review.due_at, *conditions)
+
+
+def overdue(session: Session, actor: Actor) -> Sequence[Case]:
+    """Open cases past their target, longest overdue first."""
+    permissions.require(actor, "supervision.list")
+    query = (
+        select(Case)
+        .where(Case.is_open.is_(True), Case.due_at < now(session), queue.visible(actor))
+        .order_by(Case.due_at, Case.case_id)
+    )
+    return session.scalars(query).all()
+
+
+def second_looks(session: Session, actor: Actor) -> list[tuple[SecondLook, Case]]:
+    """Second looks that wait, the oldest first."""
+    return _with_cases(session, actor, SecondLook, SecondLook.opened_at, SecondLook.done_at.is_(None))
+
+
+def lowerings(session: Session, actor: Actor) -> list[tuple[Lowering, Case]]:
+    """Lowerings that wait for approval, the oldest first."""
+    return _with_cases(session, actor, Lowering, Lowering.proposed_at, Lowering.status == "pending")
+
+
+def notifications(session: Session, actor: Actor) -> list[tuple[Notification, Case]]:
+    """Notifications of open cases that nobody has made yet, the oldest first."""
+    return _with_cases(session, actor, Notification, Notification.listed_at, Notification.made_at.is_(None))
+
+
+def complete_review(
+    session: Session,
+    actor: Actor,
+    case_id: str,
+    review_id: int,
+    *,
+    reason_code: str,
+    version: int,
+    note: str | None = None,
+) -> Review:
+    """Record a review. After the case's last one the next falls due `repeat_months` later, at the same rank.
+
+    Raises UsageError for a review that is not this case's, ConflictError when it was done already.
+    """
+    case = cases.for_change(session, actor, case_id, "case.review", version)
+    code = rules(session).reason("review", reason_code)
+    row = session.get(Review, review_id, populate_existing=True)
+    if row is None or row.case_id != case_id:
+        raise UsageError(f"Case {case_id} has no review {review_id}.")
+    if row.done_at is not None:
+        raise ConflictError(f"{row.done_by} has done this review already.")
+    row.done_at, row.done_by, row.reason_code, row.note = now(session), actor.user_id, code, cases.note_text(note)
+    session.flush()
+    waiting = session.scalar(
+        select(Review.review_id).where(Review.case_id == case_id, Review.done_at.is_(None)).limit(1)
+    )
+    if waiting is None:
+        months = rules(session).data["supervision"]["repeat_months"]
+        session.add(Review(case_id=case_id, rank=row.rank, due_at=add_months(row.done_at, months)))
+    cases.changed(session, actor, case, "review", f"Review by {row.rank}: {code}")
+    audit.record(session, actor, "alteration", "review.done", case_id=case_id, reason=code, object_=row.rank)
+    return row
+
+
+def _with_cases(
+    session: Session, actor: Actor, table: type[_Row], order: Any, *conditions: ColumnElement[bool]
+) -> list[tuple[_Row, Case]]:
+    permissions.require(actor, "supervision.list")
+    query = (
+        select(table, Case)
+        .join(Case, Case.case_id == table.case_id)
+        .where(Case.is_open.is_(True), queue.visible(actor), *conditions)
+        .order_by(order, Case.case_id)
+    )
+    return [(row, case) for row, case in session.execute(query)]

@@ -1,0 +1,247 @@
+"""Accounts, roles, teams; signing in with a password and the lockout after wrong ones."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from pipeline.cases import audit, passwords, permissions
+from pipeline.cases.actors import SYSTEM, Actor
+from pipeline.cases.context import now, rules
+from pipeline.cases.people_tables import ApiToken, Team, User, WebSession
+from pipeline.cases.store import Store
+from pipeline.errors import ConflictError, PermissionDeniedError, UsageError
+
+WRONG = "The name or the password is wrong, or the account is locked for a while."
+"""One answer for every reason: it does not tell which accounts exist."""
+
+
+def sign_in(store: Store, user_id: str, password: str) -> Actor:
+    """The person, if the password is right. Counts wrong ones and locks the account as the policy says.
+
+    Takes the store, not a session: a wrong password is written and logged although an error follows.
+    Raises PermissionDeniedError with the same words for every reason.
+    """
+    with store.session() as session:
+        user = session.scalar(select(User).where(User.user_id == user_id).with_for_update())
+        right = passwords.verify(store.rules, user.password_hash if user else None, password)
+        if user is not None:
+            moment = now(session)
+            locked = user.locked_until is not None and user.locked_until > moment
+            if right and not locked and not user.disabled:
+                return _signed_in(session, user, password)
+            if not locked:
+                _count_wrong(session, user)
+            audit.record(session, SYSTEM, "alteration", "sign_in.refused", object_=f"user:{user.user_id}")
+    raise PermissionDeniedError(WRONG, "Try again later, or ask an administrator.")
+
+
+def _signed_in(session: Session, user: User, password: str) -> Actor:
+    user.failed_attempts, user.locked_until, user.last_sign_in_at = 0, None, now(session)
+    if user.password_hash and passwords.needs_rehash(rules(session), user.password_hash):
+        user.password_hash = passwords.hash_password(rules(session), password)
+    actor = actor_of(user)
+    audit.record(session, actor, "alteration", "sign_in", object_=f"user:{user.user_id}")
+    return actor
+
+
+def _count_wrong(session: Session, user: User) -> None:
+    policy = rules(session).data["lockout"]
+    user.failed_attempts += 1
+    if user.failed_attempts >= policy["attempts"]:
+        user.failed_attempts = 0
+        user.locked_until = now(session) + timedelta(minutes=policy["minutes"])
+        audit.record(session, SYSTEM, "alteration", "account.locked", object_=f"user:{user.user_id}")
+
+
+def actor_of(user: User) -> Actor:
+    """The actor that an account acts as."""
+    return Actor(user.user_id, user.name, frozenset(user.roles), frozenset(user.compartments), user.team_id)
+
+
+def actor(session: Session, user_id: str) -> Actor:
+    """The present actor of an enabled account. Raises PermissionDeniedError where there is none."""
+    user = session.get(User, user_id)
+    if user is None or user.disabled:
+        raise PermissionDeniedError(f"There is no account {user_id!r} that may be used.", "Ask an administrator.")
+    return actor_of(user)
+
+
+def listing(session: Session, actor: Actor) -> Sequence[User]:
+    """All accounts by name."""
+    permissions.require(actor, "users.read")
+    return session.scalars(select(User).order_by(User.user_id)).all()
+
+
+def first(session: Session, user_id: str, name: str, password: str | None) -> User:
+    """The first account of an empty store: an administrator. Raises ConflictError once there is any account."""
+    if session.scalar(select(User.user_id).limit(1)) is not None:
+        raise ConflictError("There are accounts already.", "An administrator adds others.")
+    return _add(session, SYSTEM, user_id, name, roles=["administrator"], password=password)
+
+
+def add(
+    session: Session,
+    actor: Actor,
+    user_id: str,
+    name: str,
+    *,
+    roles: Iterable[str],
+    compartments: Iterable[str] = (),
+    team_id: str | None = None,
+    password: str | None = None,
+) -> User:
+    """Add an account. Without a password it can sign in by the identity provider only.
+
+    Raises UsageError for a name, role, compartment or team that cannot be, ConflictError when the account exists.
+    """
+    permissions.require(actor, "users.manage")
+    return _add(
+        session, actor, user_id, name, roles=roles, compartments=compartments, team_id=team_id, password=password
+    )
+
+
+def _add(
+    session: Session,
+    actor: Actor,
+    user_id: str,
+    name: str,
+    *,
+    roles: Iterable[str],
+    compartments: Iterable[str] = (),
+    team_id: str | None = None,
+    password: str | None = None,
+) -> User:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._@-]{0,63}", user_id) or user_id == SYSTEM.user_id:
+        raise UsageError(
+            f"{user_id!r} cannot be an account name.", "Use small letters, digits, dot, hyphen, underscore."
+        )
+    if session.get(User, user_id) is not None:
+        raise ConflictError(f"There is an account {user_id!r} already.")
+    user = User(
+        user_id=user_id,
+        name=name.strip() or user_id,
+        password_hash=passwords.hash_password(rules(session), password) if password is not None else None,
+        origin="local",
+        roles=known(roles, permissions.ROLES, "role"),
+        compartments=known(compartments, permissions.COMPARTMENTS, "compartment"),
+        team_id=_team(session, team_id),
+        disabled=False,
+        failed_attempts=0,
+        created_at=now(session),
+        version=1,
+    )
+    session.add(user)
+    detail = {"roles": user.roles, "compartments": user.compartments, "team": team_id}
+    audit.record(session, actor, "alteration", "user.added", object_=f"user:{user_id}", detail=detail)
+    return user
+
+
+def change(
+    session: Session,
+    actor: Actor,
+    user_id: str,
+    *,
+    version: int,
+    name: str | None = None,
+    roles: Iterable[str] | None = None,
+    compartments: Iterable[str] | None = None,
+    team_id: str | None = None,
+    disabled: bool | None = None,
+    unlock: bool = False,
+) -> User:
+    """Change an account; what is None stays, an empty `team_id` leaves the team. Open sessions end at once.
+
+    Raises UsageError for values that cannot be, ConflictError when it changed since `version` or it is the last
+    enabled administrator.
+    """
+    permissions.require(actor, "users.manage")
+    user = _for_change(session, user_id)
+    if user.version != version:
+        raise ConflictError(f"The account {user_id} was changed after you opened it.", "Reload it and try again.")
+    if name is not None:
+        user.name = name.strip() or user_id
+    if roles is not None:
+        user.roles = known(roles, permissions.ROLES, "role")
+    if compartments is not None:
+        user.compartments = known(compartments, permissions.COMPARTMENTS, "compartment")
+    if team_id is not None:
+        user.team_id = _team(session, team_id or None)
+    if disabled is not None:
+        user.disabled = disabled
+    if unlock:
+        user.failed_attempts, user.locked_until = 0, None
+    user.version += 1
+    session.flush()
+    _keep_an_administrator(session)
+    end_sessions(session, user_id)
+    detail = {"roles": user.roles, "compartments": user.compartments, "team": user.team_id, "disabled": user.disabled}
+    audit.record(session, actor, "alteration", "user.changed", object_=f"user:{user_id}", detail=detail)
+    return user
+
+
+def set_password(session: Session, actor: Actor, user_id: str, password: str) -> None:
+    """Set a password: one's own, or anybody's as administrator. Open sessions of the account end."""
+    permissions.require(actor, "password.own" if actor.user_id == user_id else "users.manage")
+    user = _for_change(session, user_id)
+    user.password_hash = passwords.hash_password(rules(session), password)
+    user.failed_attempts, user.locked_until = 0, None
+    user.version += 1
+    end_sessions(session, user_id)
+    audit.record(session, actor, "alteration", "user.password", object_=f"user:{user_id}")
+
+
+def add_team(session: Session, actor: Actor, team_id: str, name: str) -> Team:
+    """Add a team. Raises ConflictError when it exists."""
+    permissions.require(actor, "users.manage")
+    if not re.fullmatch(r"[a-z0-9][a-z0-9-]{0,39}", team_id):
+        raise UsageError(f"{team_id!r} cannot name a team.", "Use small letters, digits and hyphens.")
+    if session.get(Team, team_id) is not None:
+        raise ConflictError(f"There is a team {team_id!r} already.")
+    team = Team(team_id=team_id, name=name.strip() or team_id)
+    session.add(team)
+    audit.record(session, actor, "alteration", "team.added", object_=f"team:{team_id}")
+    return team
+
+
+def end_sessions(session: Session, user_id: str) -> None:
+    """End all console sessions of an account."""
+    session.execute(delete(WebSession).where(WebSession.user_id == user_id))
+
+
+def end_tokens(session: Session, user_id: str) -> None:
+    """Revoke all API tokens of an account."""
+    for token in session.scalars(select(ApiToken).where(ApiToken.user_id == user_id, ApiToken.revoked_at.is_(None))):
+        token.revoked_at = now(session)
+
+
+def known(chosen: Iterable[str], possible: Sequence[str], what: str) -> list[str]:
+    """The chosen words, sorted, each once. Raises UsageError naming those that are not possible."""
+    words = sorted(set(chosen))
+    wrong = [word for word in words if word not in possible]
+    if wrong:
+        raise UsageError(f"{', '.join(map(repr, wrong))} is no {what}.", f"Known: {', '.join(possible)}.")
+    return words
+
+
+def _for_change(session: Session, user_id: str) -> User:
+    query = select(User).where(User.user_id == user_id).with_for_update().execution_options(populate_existing=True)
+    user = session.scalar(query)
+    if user is None:
+        raise UsageError(f"There is no account {user_id!r}.", "`triage users list` shows them.")
+    return user
+
+
+def _team(session: Session, team_id: str | None) -> str | None:
+    if team_id is not None and session.get(Team, team_id) is None:
+        raise UsageError(f"There is no team {team_id!r}.", "`triage users team` adds one.")
+    return team_id
+
+
+def _keep_an_administrator(session: Session) -> None:
+    if not any("administrator" in user.roles and not user.disabled for user in session.scalars(select(User))):
+        raise ConflictError("This is the last administrator.", "Make another one first.")

@@ -1,0 +1,236 @@
+"""Everything that is known of one case, as one person may see it. Reading it is a consultation and is logged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sqlalchemy import and_, or_, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from pipeline.cases import audit, permissions, queue
+from pipeline.cases.actors import Actor
+from pipeline.cases.cases import expired, find
+from pipeline.cases.context import now, rules
+from pipeline.cases.tables import (
+    Assessment,
+    Case,
+    Change,
+    Decision,
+    InformationRequest,
+    Kirat,
+    Link,
+    Lowering,
+    Note,
+    Notification,
+    Retention,
+    Review,
+    SecondLook,
+    Seen,
+    Tombstone,
+    Transfer,
+)
+
+WITHHELD = "Other information held by the force"
+"""Shown in place of a reason that rests on a case in a compartment the reader has not."""
+
+_Row = TypeVar("_Row")
+
+
+@dataclass(frozen=True)
+class LinkView:
+    """A link as shown on a case: `other` is a referral or list:<name>:<entry>, `other_case` its case if there is one."""
+
+    link_id: str
+    kind: str
+    strength: str
+    other: str
+    other_case: str | None
+    other_band: str | None
+    other_state: str | None
+    evidence: Any
+    explanation: str
+
+
+@dataclass(frozen=True)
+class CaseView:
+    """One case. Rows are the store's own (`pipeline/cases/tables.py`), to be read only.
+
+    `reasons`, `flags` and `summary` are those of the newest assessment, without what rests on cases that the reader
+    may not know of. `changes` happened since the reader last looked (all of them at the first look).
+    """
+
+    case: Case
+    urgency: str
+    claim_lapsed: bool
+    assessment: Assessment
+    reasons: list[dict[str, Any]]
+    unknowns: list[dict[str, Any]]
+    flags: list[dict[str, Any]]
+    summary: dict[str, Any]
+    versions: Sequence[Assessment]
+    changes: Sequence[Change]
+    history: Sequence[Change]
+    links: list[LinkView]
+    notes: Sequence[Note]
+    decisions: Sequence[Decision]
+    lowering: Lowering | None
+    requests: Sequence[InformationRequest]
+    transfers: Sequence[Transfer]
+    kirat: Sequence[Kirat]
+    reviews: Sequence[Review]
+    second_looks: Sequence[SecondLook]
+    notifications: Sequence[Notification]
+    retention: Sequence[Retention]
+
+
+def read(session: Session, actor: Actor, case_id: str, reason: str | None = None) -> CaseView:
+    """The whole case; logs the consultation with its reason and marks the case as seen, in the same transaction.
+
+    Raises UsageError where the case does not exist (for this person) or a reason is demanded and missing.
+    """
+    case = find(session, actor, case_id, "case.read")
+    why = rules(session).consultation_reason("case", reason)
+    versions = _all(session, Assessment, Assessment.case_id, case_id, Assessment.sequence)
+    newest = versions[-1]
+    hidden = hidden_ids(session, actor)
+    links = _links(session, actor, case, hidden)
+    history = _visible_changes(session, actor, case)
+    last_seen = _mark_seen(session, actor, case)
+    audit.record(session, actor, "consultation", "case.read", case_id=case_id, reason=why)
+    moment = now(session)
+    return CaseView(
+        case=case,
+        urgency=queue.urgency(session, case.due_at),
+        claim_lapsed=expired(case, moment),
+        assessment=newest,
+        reasons=[_redacted(r, hidden) for r in newest.reasons],
+        unknowns=newest.unknowns,
+        flags=[_redacted(r, hidden) for r in newest.flags],
+        summary=_summary(newest.summary, len(links), [_redacted(r, hidden) for r in newest.reasons], bool(hidden)),
+        versions=versions,
+        changes=[change for change in history if change.change_id > last_seen],
+        history=history,
+        links=links,
+        notes=_all(session, Note, Note.case_id, case_id, Note.note_id),
+        decisions=_all(session, Decision, Decision.case_id, case_id, Decision.decision_id),
+        lowering=session.scalar(select(Lowering).where(Lowering.case_id == case_id, Lowering.status == "pending")),
+        requests=_all(session, InformationRequest, InformationRequest.case_id, case_id, InformationRequest.request_id),
+        transfers=_all(session, Transfer, Transfer.case_id, case_id, Transfer.transfer_id),
+        kirat=_all(session, Kirat, Kirat.case_id, case_id, Kirat.kirat_id),
+        reviews=_all(session, Review, Review.case_id, case_id, Review.due_at),
+        second_looks=_all(session, SecondLook, SecondLook.case_id, case_id, SecondLook.second_look_id),
+        notifications=_all(session, Notification, Notification.case_id, case_id, Notification.notification_id),
+        retention=_all(session, Retention, Retention.case_id, case_id, Retention.retention_id),
+    )
+
+
+def open_text(session: Session, actor: Actor, case_id: str, text_id: str, reason: str | None = None) -> Case:
+    """Log that a chat or narrative of the case is opened, before it is shown.
+
+    Raises UsageError when a reason is demanded and missing.
+    """
+    case = find(session, actor, case_id, "case.read_text")
+    why = rules(session).consultation_reason("text", reason)
+    audit.record(session, actor, "consultation", "text.opened", case_id=case_id, object_=text_id, reason=why)
+    return case
+
+
+def hidden_referrals(session: Session, actor: Actor) -> set[str]:
+    """Referrals that the actor may not know of; whoever reads the lake for a person leaves their rows out."""
+    cases = select(Case.referral_id).where(~queue.visible(actor))
+    open_to = sorted(actor.compartments)
+    erased = select(Tombstone.referral_id).where(
+        Tombstone.compartment.is_not(None), Tombstone.compartment.not_in(open_to)
+    )
+    return set(session.scalars(cases)) | set(session.scalars(erased))
+
+
+def hidden_ids(session: Session, actor: Actor) -> set[str]:
+    """Ids of referrals, cases and links that the actor may not know of."""
+    if tuple(sorted(actor.compartments)) == permissions.COMPARTMENTS:
+        return set()
+    cases = set(session.scalars(select(Case.case_id).where(~queue.visible(actor))))
+    open_to = sorted(actor.compartments)
+    links = select(Link.link_id).where(Link.compartment.is_not(None), Link.compartment.not_in(open_to))
+    return hidden_referrals(session, actor) | cases | set(session.scalars(links))
+
+
+def _all(
+    session: Session, table: type[_Row], column: InstrumentedAttribute[str], case_id: str, order: Any
+) -> Sequence[_Row]:
+    return session.scalars(select(table).where(column == case_id).order_by(order)).all()
+
+
+def _links(session: Session, actor: Actor, case: Case, hidden: set[str]) -> list[LinkView]:
+    me = case.referral_id
+    found = session.scalars(
+        select(Link).where(or_(Link.left_referral == me, Link.right_referral == me)).order_by(Link.link_id)
+    ).all()
+    shown = [link for link in found if permissions.visible(actor, link.compartment)]
+    others = {link.link_id: link.right_referral if link.left_referral == me else link.left_referral for link in shown}
+    cases = {
+        row.referral_id: row
+        for row in session.scalars(
+            select(Case).where(and_(Case.referral_id.in_(set(others.values())), queue.visible(actor)))
+        )
+    }
+    views = []
+    for link in shown:
+        other = others[link.link_id]
+        if other in hidden:
+            continue
+        there = cases.get(other)
+        views.append(
+            LinkView(
+                link.link_id,
+                link.kind,
+                link.strength,
+                other,
+                there.case_id if there else None,
+                there.band if there else None,
+                there.state if there else None,
+                link.evidence,
+                link.explanation,
+            )
+        )
+    return views
+
+
+def _visible_changes(session: Session, actor: Actor, case: Case) -> list[Change]:
+    found = session.scalars(select(Change).where(Change.case_id == case.case_id).order_by(Change.change_id))
+    return [change for change in found if permissions.visible(actor, change.compartment)]
+
+
+def _mark_seen(session: Session, actor: Actor, case: Case) -> int:
+    """Mark the case as seen up to its newest change; returns up to which it had been seen before (0: never)."""
+    seen = session.get(Seen, (actor.user_id, case.case_id))
+    before = seen.change_id if seen else 0
+    session.merge(Seen(user_id=actor.user_id, case_id=case.case_id, change_id=case.change_id, at=now(session)))
+    return before
+
+
+def _redacted(reason: dict[str, Any], hidden: set[str]) -> dict[str, Any]:
+    """A reason without evidence that the reader may not know of. What rests on it alone loses its words, not its weight."""
+    evidence = reason.get("evidence") or []
+    kept = [row for row in evidence if not _names(row, hidden)]
+    if len(kept) == len(evidence):
+        return reason
+    shown = {**reason, "evidence": kept}
+    if not kept:
+        shown |= {key: WITHHELD for key in ("label", "explanation", "reason", "feature", "rule") if key in reason}
+    return shown
+
+
+def _names(row: dict[str, Any], hidden: set[str]) -> bool:
+    values: Iterable[Any] = row.values()
+    return any(isinstance(value, str) and value in hidden for value in values)
+
+
+def _summary(
+    summary: dict[str, Any], links: int, reasons: list[dict[str, Any]], anything_hidden: bool
+) -> dict[str, Any]:
+    if not anything_hidden:
+        return summary
+    return {**summary, "links": links, "top_reasons": [r["label"] for r in reasons if r.get("label") != WITHHELD][:3]}
