@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.settings import Settings
+from tests.airflow_fixtures import airflow_db, airflow_home
+
+__all__ = ["airflow_db", "airflow_home"]
 
 
 @pytest.fixture

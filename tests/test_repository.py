@@ -59,6 +59,7 @@ def test_no_module_and_no_function_is_long() -> None:
     functions = [
         f"{p.relative_to(ROOT)}:{node.name} {length}"
         for p, tree in product()
+        if p.parent.name != "versions"  # a migration is a list of tables
         for node in ast.walk(tree)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and (length := (node.end_lineno or 0) - node.lineno + 1) > 70
@@ -94,7 +95,7 @@ def test_product_code_does_not_assert() -> None:
 
 
 def test_nothing_is_left_open() -> None:
-    marks = re.compile(r"#.*\b(TODO|FIXME|XXX|HACK)\b|NotImplementedError")
+    marks = re.compile(r"#.*\b(TODO|FIXME|XXX|HACK)\b|raise NotImplementedError")
     found = [
         f"{p.relative_to(ROOT)}:{number}"
         for p, _ in product()

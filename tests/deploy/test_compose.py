@@ -1,0 +1,127 @@
+"""docker-compose.yml: valid by its schema, made of services that exist, and hardened as docs/safety.md says."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from deploy import secrets
+from pipeline.settings import ROOT, Settings
+
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+
+
+def test_it_is_valid_by_the_compose_schema() -> None:
+    command = [
+        str(Path(sys.executable).parent / "check-jsonschema"),
+        "--builtin-schema",
+        "vendor.compose-spec",
+        str(ROOT / "docker-compose.yml"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_nothing_it_refers_to_is_missing() -> None:
+    for name, service in SERVICES.items():
+        depends = service.get("depends_on", {})
+        assert set(depends) <= set(SERVICES), name
+        for other, how in depends.items():
+            if how["condition"] == "service_healthy":
+                assert "healthcheck" in SERVICES[other], f"{name} waits for the health of {other}"
+        assert set(service.get("secrets", [])) <= set(COMPOSE["secrets"]), name
+        assert set(service["networks"]) <= set(COMPOSE["networks"]), name
+        for volume in service.get("volumes", []):
+            source = volume.split(":", 1)[0]
+            assert source in COMPOSE["volumes"] or (ROOT / source).is_file(), f"{name}: {source}"
+
+
+@pytest.mark.parametrize("name", sorted(SERVICES))
+def test_every_service_is_hardened(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"] and "cap_add" not in service and "privileged" not in service
+    assert "no-new-privileges:true" in service["security_opt"]
+    assert not service["user"].startswith(("0", "root"))
+    assert name == "airflow-init" or "healthcheck" in service
+    assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
+    assert name == "proxy" or service["networks"] == ["inside"]
+
+
+def test_only_the_proxy_has_a_way_in_and_nothing_has_one_out() -> None:
+    assert COMPOSE["networks"]["inside"]["internal"] is True
+    assert [n for n, s in SERVICES.items() if "ports" in s] == ["proxy"]
+
+
+def test_the_console_cannot_reach_a_media_file() -> None:
+    assert not any("landing" in volume for volume in SERVICES["console"]["volumes"])
+    assert all(volume.endswith(":ro") for volume in SERVICES["console"]["volumes"])
+    landing = [v for s in SERVICES.values() for v in s.get("volumes", []) if "landing" in v]
+    assert landing and all(v.endswith(":ro") for v in landing)
+
+
+def test_no_password_stands_in_the_file_and_every_secret_can_be_made(tmp_path: Path) -> None:
+    text = (ROOT / "docker-compose.yml").read_text()
+    for name, service in SERVICES.items():
+        for key, value in service.get("environment", {}).items():
+            if re.search(r"PASSWORD|SECRET|_KEY|CONN|BROKER|BACKEND", key):
+                assert key.endswith(("_FILE", "_CMD")), f"{name}: {key}"
+                assert "/run/secrets/" in value
+    assert "password:" not in text.replace("postgres_password:", "").replace("admin_password:", "")
+    made = secrets.main(tmp_path / "secrets")
+    assert set(made) == set(COMPOSE["secrets"])
+    assert secrets.main(tmp_path / "secrets") == []
+    for path in (tmp_path / "secrets").iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) & 0o007 == 0, path.name
+
+
+@pytest.mark.airflow
+def test_airflow_knows_every_option_and_every_command(airflow_home: Path) -> None:
+    from airflow.cli.cli_parser import get_parser
+    from airflow.configuration import conf
+
+    known = {
+        f"AIRFLOW__{s.upper()}__{o.upper()}" for s, d in conf.configuration_description.items() for o in d["options"]
+    }
+    parser = get_parser()
+    for name, service in SERVICES.items():
+        for key in service.get("environment", {}):
+            if key.startswith("AIRFLOW__"):
+                assert key.removesuffix("_CMD") in known, f"{name}: {key}"
+        command = service.get("command", [])
+        if command[:1] == ["airflow"]:
+            assert parser.parse_args(command[1:]).func, name
+
+
+def test_every_triage_setting_in_it_exists() -> None:
+    for service in SERVICES.values():
+        given = {k: v for k, v in service.get("environment", {}).items() if k.startswith("TRIAGE_")}
+        Settings.load({k: re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", v) for k, v in given.items()})
+        assert all(isinstance(v, str) for v in given.values())
+
+
+def test_the_proxy_configuration_is_read_by_nginx(tmp_path: Path) -> None:
+    nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+    if nginx is None:
+        pytest.skip("nginx is not installed")
+    secrets.main(tmp_path / "secrets")
+    text = (ROOT / "deploy" / "nginx.conf").read_text().replace("/run/secrets", str(tmp_path / "secrets"))
+    text = text.replace("/tmp/", f"{tmp_path}/")
+    (tmp_path / "nginx.conf").write_text(text)
+    done = subprocess.run([nginx, "-t", "-c", str(tmp_path / "nginx.conf")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_image_copies_every_folder_the_product_reads() -> None:
+    copied = set(re.findall(r"^COPY (\w+) \w+$", (ROOT / "Dockerfile").read_text(), re.MULTILINE))
+    assert {"pipeline", "hashsets", "triggers", "deploy", "dags", "schemas", "policy"} <= copied
+    assert "USER 10001:10001" in (ROOT / "Dockerfile").read_text()
