@@ -1,0 +1,307 @@
+"""Building, extending and compacting an index. All three write a new folder and never change an old one.
+
+Hashes are streamed to disk; the tables of a segment are made one after the other when it is full, each by a counting
+sort over the mapped hashes. Peak memory is one batch, one table (7 bytes a row) and the ids (8 bytes a row) of one
+segment, 16.7 million rows: about 270 MB whatever the size of the store, beside mapped pages that the system can drop.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline import files
+from pipeline.errors import UsageError
+from pipeline.matching import canaries
+from pipeline.matching.jit import kernel
+from pipeline.matching.layout import Algorithm, algorithm, as_hashes, as_ids, to_chunks
+from pipeline.matching.store import (
+    Array,
+    Index,
+    Manifest,
+    Segment,
+    check_machine,
+    open_index,
+    padded,
+    quick_sum,
+    stride,
+)
+
+SEGMENT_ROWS = 2**24
+"""Most rows of a segment, canaries included: rows are numbered in three bytes."""
+
+Batch = tuple[Any, Any]
+"""Ids (int64, >= 0) and hashes (uint8 (n, width), or an Arrow column of binary) of some known media."""
+
+
+@kernel
+def _fill_table(chunks: Any, table: Any, offsets: Any, words: Any, rows: Any) -> None:
+    """Counting sort of the stored hashes by chunk `table`; within a bucket in order of row."""
+    n, m = chunks.shape
+    second, third = (table + 1) % m, (table + 2) % m
+    offsets[:] = 0
+    for row in range(n):
+        offsets[int(chunks[row, table]) + 1] += 1
+    for b in range(65536):
+        offsets[b + 1] += offsets[b]
+    for row in range(n):
+        b = int(chunks[row, table])
+        at = int(offsets[b])
+        offsets[b] = at + 1
+        words[at] = int(chunks[row, second]) | int(chunks[row, third]) << 16
+        rows[3 * at] = row & 255
+        rows[3 * at + 1] = row >> 8 & 255
+        rows[3 * at + 2] = row >> 16
+    for b in range(65536, 0, -1):
+        offsets[b] = offsets[b - 1]
+    offsets[0] = 0
+
+
+class _File:
+    """A file written in parts, with its SHA-256 and a final padding to 64 bytes."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file: BinaryIO = path.open("wb")
+        self._digest = hashlib.sha256()
+        self.bytes = 0
+
+    def write(self, array: NDArray[Any]) -> None:
+        data = memoryview(np.ascontiguousarray(array)).cast("B") if array.size else memoryview(b"")
+        self._file.write(data)
+        self._digest.update(data)
+        self.bytes += len(data)
+
+    def close(self) -> Array:
+        self.write(np.zeros(-self.bytes % 64, np.uint8))
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        mapped = np.memmap(self.path, np.uint8, "r") if self.bytes else np.empty(0, np.uint8)
+        return Array(self.bytes, self._digest.hexdigest(), quick_sum(mapped))
+
+    def abandon(self) -> None:
+        self._file.close()
+
+
+class _Writer:
+    """Takes hashes in their stored order and writes segments of at most SEGMENT_ROWS rows into `folder`."""
+
+    def __init__(self, folder: Path, form: Algorithm, first: int) -> None:
+        self.folder, self.form, self.first = folder, form, first
+        self.segments: list[Segment] = []
+        self._rows = 0
+        self._hashes: _File | None = None
+        self._ids: _File | None = None
+
+    def add(self, ids: NDArray[np.int64], chunks: NDArray[np.uint16]) -> None:
+        room = SEGMENT_ROWS - self.form.chunks
+        while len(ids):
+            if self._hashes is None or self._ids is None:
+                self._open()
+            assert self._hashes is not None and self._ids is not None  # noqa: S101 - for the type checker
+            take = min(room - self._rows, len(ids))
+            self._hashes.write(chunks[:take])
+            self._ids.write(ids[:take])
+            self._rows += take
+            ids, chunks = ids[take:], chunks[take:]
+            if self._rows == room:
+                self._finish()
+
+    def close(self, at_least_one: bool) -> None:
+        """Finish the last segment; with `at_least_one` an empty index still gets one, for its canaries."""
+        if at_least_one and self._hashes is None and not self.segments:
+            self._open()
+        if self._hashes is not None:
+            self._finish()
+
+    def _open(self) -> None:
+        place = self.folder / self._name
+        place.mkdir()
+        self._hashes, self._ids = _File(place / "hashes.u16"), _File(place / "ids.i64")
+
+    @property
+    def _name(self) -> str:
+        return f"segment-{self.first + len(self.segments):04d}"
+
+    def _finish(self) -> None:
+        assert self._hashes is not None and self._ids is not None  # noqa: S101 - for the type checker
+        name, m = self._name, self.form.chunks
+        own = to_chunks(canaries.hashes(name, self.form.width))
+        self._hashes.write(own)
+        self._ids.write(canaries.ids(self.first + len(self.segments), len(own)))
+        arrays = {"hashes.u16": self._hashes.close(), "ids.i64": self._ids.close()}
+        total = self._rows + len(own)
+        mapped = np.memmap(self.folder / name / "hashes.u16", np.uint16, "r")[: total * m].reshape(total, m)
+        arrays |= _write_tables(self.folder / name, mapped)
+        segment = Segment(name, self._rows, len(own), 0, f"{name}-0.dead", arrays)
+        self.segments.append(_with_tombstones(self.folder, segment, np.zeros(total, bool), segment.tombstones))
+        files.sync_folder(self.folder / name)
+        self._hashes = self._ids = None
+        self._rows = 0
+
+
+def _write_tables(place: Path, chunks: NDArray[np.uint16]) -> dict[str, Array]:
+    total, m = chunks.shape
+    out = {name: _File(place / name) for name in ("offsets.u32", "words.u32", "rows.u24")}
+    offsets = np.zeros(padded(65537, 4), np.uint32)
+    words = np.zeros(stride(total), np.uint32)
+    rows = np.zeros(3 * stride(total), np.uint8)
+    for table in range(m):
+        _fill_table(chunks, table, offsets[:65537], words, rows)
+        out["offsets.u32"].write(offsets)
+        out["words.u32"].write(words)
+        out["rows.u24"].write(rows)
+    return {name: file.close() for name, file in out.items()}
+
+
+def _with_tombstones(folder: Path, segment: Segment, dead: NDArray[np.bool_], name: str) -> Segment:
+    """Write the bit map of withdrawn rows under `name` and return the segment that uses it."""
+    file = _File(folder / name)
+    file.write(np.packbits(dead, bitorder="little"))
+    array = file.close()
+    arrays = {**segment.arrays, "dead": array}
+    return Segment(segment.name, segment.rows, segment.canaries, int(dead.sum()), name, arrays)
+
+
+class _Folder:
+    """A new index folder that appears under its name only when it is complete."""
+
+    def __init__(self, folder: Path) -> None:
+        self.final = Path(folder)
+        self.temporary = self.final.parent / f"{files.TEMPORARY}{os.getpid()}-{self.final.name}"
+
+    def __enter__(self) -> Path:
+        check_machine()
+        if self.final.exists():
+            raise UsageError(f"{self.final.name} exists already.", "An index is never changed: name a new folder.")
+        files.make_folder(self.final.parent)
+        self.temporary.mkdir()
+        return self.temporary
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            shutil.rmtree(self.temporary, ignore_errors=True)
+            return
+        files.sync_folder(self.temporary)
+        self.temporary.rename(self.final)
+        files.sync_folder(self.final.parent)
+
+
+def _manifest(form: Algorithm, hasher_version: str, release: str, segments: list[Segment]) -> Manifest:
+    return Manifest(
+        algorithm=form.name,
+        hasher_version=hasher_version,
+        release=str(release),
+        rows=sum(s.rows - s.dead for s in segments),
+        bytes=sum(a.bytes for s in segments for a in s.arrays.values()),
+        segments=tuple(segments),
+    )
+
+
+def _batches(batches: Iterable[Batch], form: Algorithm) -> Iterator[tuple[NDArray[np.int64], NDArray[np.uint16]]]:
+    for ids, hashes in batches:
+        values = as_hashes(hashes, form.width)
+        keys = as_ids(ids, len(values))
+        if len(keys) and int(keys.min()) < 0:
+            raise UsageError(
+                "A known id is negative.", "Ids of known media are 0 or more; negative ones mark canaries."
+            )
+        for start in range(0, len(keys), 65536):
+            yield keys[start : start + 65536], to_chunks(values[start : start + 65536])
+
+
+def build_index(
+    batches: Iterable[Batch], folder: Path, *, algorithm: str, hasher_version: str, release: str
+) -> Manifest:
+    """Write an index of known hashes to the new folder `folder` and return its manifest.
+
+    `batches` yields (ids int64 (n,), hashes uint8 (n, width) or an Arrow binary column); it is read once. The same id
+    may come with several hashes. Raises UsageError when the folder exists, an id is negative or a width is wrong.
+    """
+    form = _form(algorithm)
+    with _Folder(folder) as place:
+        writer = _Writer(place, form, 0)
+        for ids, chunks in _batches(batches, form):
+            writer.add(ids, chunks)
+        writer.close(at_least_one=True)
+        manifest = _manifest(form, hasher_version, release, writer.segments).write(place)
+    return manifest
+
+
+def extend_index(
+    folder_old: Path, folder_new: Path, added: Iterable[Batch], withdrawn: Any, *, release: str
+) -> Manifest:
+    """Write an index that is an old one, less the withdrawn ids, plus one segment of added hashes.
+
+    The old segments are shared (hard links where the file system has them). `withdrawn` is int64 (k,); ids that the old
+    index does not hold are ignored, an id that is withdrawn and added is replaced. Raises as `build_index` does.
+    """
+    old = open_index(folder_old)
+    gone = np.unique(as_ids(withdrawn, len(withdrawn)))
+    with _Folder(folder_new) as place:
+        segments = [_share(old, k, place, gone, str(release)) for k in range(len(old.segments))]
+        writer = _Writer(place, old.form, len(segments))
+        for ids, chunks in _batches(added, old.form):
+            writer.add(ids, chunks)
+        writer.close(at_least_one=False)
+        manifest = _manifest(old.form, old.manifest.hasher_version, release, segments + writer.segments).write(place)
+    return manifest
+
+
+def _share(old: Index, position: int, place: Path, gone: NDArray[np.int64], release: str) -> Segment:
+    mapped = old.segments[position]
+    segment = mapped.segment
+    (place / segment.name).mkdir()
+    for name in segment.arrays:
+        if name != "dead":
+            _link(mapped.folder / segment.name / name, place / segment.name / name)
+    files.sync_folder(place / segment.name)
+    dead = np.unpackbits(np.asarray(mapped.dead), count=segment.total, bitorder="little").astype(bool)
+    dead |= np.isin(mapped.ids, gone)
+    dead[segment.rows :] = False  # canaries are never withdrawn
+    return _with_tombstones(place, segment, dead, f"{segment.name}-{len(old.segments)}.dead")
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system, or one without hard links
+        shutil.copyfile(source, target)
+        with target.open("rb") as file:
+            os.fsync(file.fileno())
+
+
+def compact_index(folder_old: Path, folder_new: Path) -> Manifest:
+    """Write an index of the same known hashes in as few segments as they need, without what was withdrawn.
+
+    Raises as `build_index` does, and IntegrityError when the old index was altered.
+    """
+    old = open_index(folder_old)
+    old.ensure_checked()
+    with _Folder(folder_new) as place:
+        writer = _Writer(place, old.form, 0)
+        for mapped in old.segments:
+            rows = mapped.segment.rows
+            for start in range(0, rows, 2**18):
+                stop = min(start + 2**18, rows)
+                bits = np.asarray(mapped.dead[start // 8 : (stop + 7) // 8])
+                alive = np.unpackbits(bits, count=stop - start, bitorder="little") == 0
+                writer.add(np.asarray(mapped.ids[start:stop])[alive], np.asarray(mapped.hashes[start:stop])[alive])
+        writer.close(at_least_one=True)
+        manifest = _manifest(old.form, old.manifest.hasher_version, old.manifest.release, writer.segments).write(place)
+    return manifest
+
+
+def _form(name: str) -> Algorithm:
+    return algorithm(name)

@@ -1,0 +1,237 @@
+"""Runs the kernels over tables and bucket ranges, in threads, with memory that a flood of pairs cannot exhaust.
+
+Each worker owns its buffers; kernels hold no lock, so that threads scale. When a worker's pairs fill its buffer they are
+reduced to the nearest of each query before the buffer may grow: at most cap pairs a query and worker are ever kept.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.matching import kernels
+from pipeline.matching.plan import Plan
+from pipeline.matching.selection import Pairs, nearest
+from pipeline.matching.store import Index, MappedSegment
+
+ROOM = 2**16
+"""Pairs that wait for their full distance; more where a single bucket is larger."""
+
+SCAN_ROWS, SCAN_QUERIES = 4096, 64
+"""Block of the linear scan: the rows stay in the first-level cache while the queries pass over them."""
+
+PIECES = 4
+"""Bucket ranges that a table is split into: enough for even work and a moving progress bar."""
+
+
+@dataclass
+class Counters:
+    """Work done, over all workers; `plans` are the kinds of plan used."""
+
+    visits: int = 0
+    candidates: int = 0
+    survivors: int = 0
+    plans: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class Queries:
+    """One pass of queries: `chunks` uint16 (n, m), of which the first `real` are not canaries, and the cap."""
+
+    chunks: NDArray[np.uint16]
+    real: int
+    cap: int
+
+    @property
+    def count(self) -> int:
+        return len(self.chunks)
+
+
+@dataclass(frozen=True)
+class Groups:
+    """The queries in bucket order of one table; see `kernels.group_queries`."""
+
+    offsets: NDArray[np.int32]
+    words: NDArray[np.uint32]
+    index: NDArray[np.uint32]
+
+
+class Worker:
+    """The buffers of one thread: pending pairs, results, totals of each query and counters."""
+
+    def __init__(self, queries: Queries, room: int) -> None:
+        n = queries.count
+        self.queries = queries
+        self.block_words, self.block_index = np.zeros(n + 16, np.uint32), np.zeros(n + 16, np.uint32)
+        self.entry, self.query = np.zeros(room, np.int64), np.zeros(room, np.uint32)
+        self.row_of = np.zeros(room, np.int64)
+        self.totals = np.zeros(n, np.int64)
+        self.counts = np.zeros(4, np.int64)
+        self.survivors = 0
+        self.out = 0
+        self.pairs: Pairs = (np.zeros(room, np.uint32), np.zeros(room, np.int64), np.zeros(room, np.uint16))
+
+    def reserve(self, more: int) -> None:
+        """Make room for `more` results: drop what is beyond the cap, then grow if that was not enough."""
+        capacity = len(self.pairs[0])
+        if self.out + more <= capacity:
+            return
+        kept = nearest(self.found, self.queries.count, self.queries.cap, self.queries.real)
+        self.out = len(kept[0])
+        if self.out + more > capacity // 2:
+            capacity = 2 * max(capacity, self.out + more)
+            self.pairs = (np.zeros(capacity, np.uint32), np.zeros(capacity, np.int64), np.zeros(capacity, np.uint16))
+        for target, source in zip(self.pairs, kept, strict=True):
+            target[: self.out] = source
+
+    @property
+    def found(self) -> Pairs:
+        """The results so far."""
+        query, ids, distances = self.pairs
+        return query[: self.out], ids[: self.out], distances[: self.out]
+
+    def buckets(
+        self, segment: MappedSegment, table: int, buckets: NDArray[np.int64], groups: Groups, plan: Plan
+    ) -> None:
+        """Visit some buckets of one table."""
+        limits = plan.limits[table]
+        words, offsets = segment.words[table], segment.offsets[table]
+        position = 0
+        while position < len(buckets):
+            position = kernels.scan_buckets(
+                words, offsets, buckets, position, groups.offsets, groups.words, groups.index,
+                plan.masks, plan.levels, limits, self.block_words, self.block_index, self.entry, self.query, self.counts,
+            )  # fmt: skip
+            self.verify(segment, table, plan)
+
+    def verify(self, segment: MappedSegment, table: int, plan: Plan) -> None:
+        """Compute the full distances of what is pending."""
+        pending = int(self.counts[kernels.PENDING])
+        self.counts[kernels.PENDING] = 0
+        self.survivors += pending
+        self.reserve(pending)
+        self.out = kernels.verify(
+            table, pending, self.entry, self.query, segment.rows[table], segment.hashes, segment.dead, segment.ids,
+            segment.segment.rows, self.queries.chunks, self.queries.real, plan.rules, plan.radius,
+            self.row_of, *self.pairs, self.out, self.totals,
+        )  # fmt: skip
+
+    def scan(self, segment: MappedSegment, start: int, stop: int, plan: Plan) -> None:
+        """Compare some rows with all queries."""
+        n = self.queries.count
+        for first in range(0, n, SCAN_QUERIES):
+            last = min(first + SCAN_QUERIES, n)
+            self.reserve((last - first) * (stop - start))
+            self.out = kernels.scan_rows(
+                start, stop, first, last, segment.hashes, segment.dead, segment.ids, segment.segment.rows,
+                self.queries.chunks, self.queries.real, plan.radius, *self.pairs, self.out, self.totals,
+            )  # fmt: skip
+        self.survivors += (stop - start) * n
+
+
+Task = Callable[[Worker], None]
+
+
+@dataclass(frozen=True)
+class Collected:
+    """All workers' results together: pairs in no order, and the full count of each query."""
+
+    pairs: Pairs
+    totals: NDArray[np.int64]
+
+
+def run(
+    index: Index,
+    queries: Queries,
+    plan: Plan,
+    threads: int,
+    counters: Counters,
+    progress: Callable[[int, int], None] | None,
+) -> Collected:
+    """Compare all queries with all segments. `progress(done, total)` is called from the calling thread or a worker."""
+    groups: dict[int, Groups] = {}
+    scanned = [plan.too_deep or plan.scan(s.segment.total, queries.count) for s in index.segments]
+    if not all(scanned):
+        group = {i: (lambda _, i=i: groups.__setitem__(i, _grouped(queries, i))) for i in plan.tables}
+        _each(list(group.values()), [None] * threads, None)
+    tasks: list[Task] = []
+    room = ROOM
+    for segment, linear in zip(index.segments, scanned, strict=True):
+        counters.plans.add("scan" if linear else "buckets")
+        if linear:
+            room = max(room, SCAN_ROWS * SCAN_QUERIES)
+            tasks += _scan_tasks(segment, plan)
+        else:
+            room = max(room, *(int(np.diff(segment.offsets[i].astype(np.int64)).max()) for i in plan.tables))
+            tasks += _bucket_tasks(segment, queries, groups, plan)
+    workers = [Worker(queries, room) for _ in range(threads)]
+    _each(tasks, workers, progress)
+    for worker in workers:
+        counters.visits += int(worker.counts[kernels.VISITS])
+        counters.candidates += int(worker.counts[kernels.CANDIDATES])
+        counters.survivors += worker.survivors
+    query, ids, distances = (np.concatenate([w.found[k] for w in workers]) for k in range(3))
+    return Collected((query, ids, distances), np.sum([w.totals for w in workers], axis=0))
+
+
+def _grouped(queries: Queries, table: int) -> Groups:
+    n = queries.count
+    groups = Groups(np.zeros(65537, np.int32), np.zeros(n + 16, np.uint32), np.zeros(n + 16, np.uint32))
+    kernels.group_queries(queries.chunks, table, groups.offsets, groups.words, groups.index)
+    return groups
+
+
+def _scan_tasks(segment: MappedSegment, plan: Plan) -> Iterator[Task]:
+    total = segment.segment.total
+    for start in range(0, total, SCAN_ROWS):
+        stop = min(start + SCAN_ROWS, total)
+        yield lambda worker, start=start, stop=stop: worker.scan(segment, start, stop, plan)
+
+
+def _bucket_tasks(segment: MappedSegment, queries: Queries, groups: dict[int, Groups], plan: Plan) -> Iterator[Task]:
+    for table in plan.tables:
+        buckets = segment.filled(table)
+        masks = plan.masks[: plan.levels[plan.budgets[table]]]
+        if queries.count * len(masks) * 4 < len(buckets):
+            near = np.unique(queries.chunks[:, table].astype(np.int64)[:, None] ^ masks[None, :])
+            buckets = near[np.isin(near, buckets)]
+        size = max(1, -(-len(buckets) // PIECES))
+        for start in range(0, len(buckets), size):
+            piece = buckets[start : start + size]
+            yield lambda worker, table=table, piece=piece: worker.buckets(segment, table, piece, groups[table], plan)
+
+
+def _each(tasks: list[Any], workers: list[Any], progress: Callable[[int, int], None] | None) -> None:
+    """Do every task once, each worker one at a time; the first error stops all and is raised."""
+    lock, waiting, done = threading.Lock(), iter(tasks), 0
+    failed = threading.Event()
+
+    def serve(worker: Any) -> None:
+        nonlocal done
+        while not failed.is_set():
+            with lock:
+                task = next(waiting, None)
+            if task is None:
+                return
+            try:
+                task(worker)
+            except BaseException:
+                failed.set()
+                raise
+            with lock:
+                done += 1
+                if progress is not None:
+                    progress(done, len(tasks))
+
+    if len(workers) == 1:
+        serve(workers[0])
+        return
+    with ThreadPoolExecutor(len(workers), thread_name_prefix="matching") as pool:
+        for future in [pool.submit(serve, worker) for worker in workers]:
+            future.result()

@@ -1,0 +1,63 @@
+"""How the kernels are compiled: once, cached on disk, without the interpreter's lock, and never in secret.
+
+Numba keeps compiled code in NUMBA_CACHE_DIR when that is set, else beside the source, else (read-only source) in the
+user's cache folder. Where none of them can be written the kernels still work and are compiled in every process.
+With NUMBA_DISABLE_JIT=1 the same functions run as plain Python: slow, used by the coverage run of the tests.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numba
+from numba import config
+from numba.core.caching import NullCache
+
+JIT = not config.DISABLE_JIT
+"""Whether kernels are compiled; False under NUMBA_DISABLE_JIT=1."""
+
+KERNELS: list[Any] = []
+
+
+def kernel(function: Callable[..., Any]) -> Any:
+    """Compile `function` on first use: nopython, no GIL, wrapping integers, cached where a cache can be written."""
+    if not JIT:
+        return function
+    try:
+        compiled = numba.njit(nogil=True, cache=True, boundscheck=False)(function)
+    except RuntimeError:
+        # Numba found no folder that it can write its cache to: see the module's docstring.
+        compiled = numba.njit(nogil=True, boundscheck=False)(function)
+    KERNELS.append(compiled)
+    return compiled
+
+
+def inlined(function: Callable[..., Any]) -> Any:
+    """Compile a small helper that only other kernels call."""
+    return numba.njit(nogil=True, boundscheck=False)(function) if JIT else function
+
+
+def compiled_signatures() -> int:
+    """How many kernel specialisations this process holds so far."""
+    return sum(len(k.signatures) for k in KERNELS)
+
+
+def cached() -> bool:
+    """Whether compiled kernels are kept on disk between processes."""
+    return JIT and all(not isinstance(k._cache, NullCache) for k in KERNELS)
+
+
+class Compilation:
+    """Context manager that measures the seconds spent on warming the kernels up: `seconds` (wall), 0.0 when warm."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __enter__(self) -> Compilation:
+        self._start = time.perf_counter()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds = time.perf_counter() - self._start

@@ -1,0 +1,200 @@
+"""The public join: queries against an index, all pairs within a radius, proven by canaries in the same run."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pipeline.errors import CanaryError, UsageError
+from pipeline.matching import canaries
+from pipeline.matching.driver import Counters, Queries, run
+from pipeline.matching.layout import as_hashes, as_ids, to_chunks
+from pipeline.matching.plan import plan
+from pipeline.matching.selection import Pairs, nearest
+from pipeline.matching.store import Index
+from pipeline.matching.warm import warm
+
+QUERY_BATCH = 2**20
+"""Queries compared in one pass over the index; a pass needs about 150 bytes a query."""
+
+NO_CAP = 2**31 - 1
+
+
+@dataclass
+class Report:
+    """How a join was done. Counts only.
+
+    `plan` is "buckets" or "scan" (chosen per segment; "mixed" when both), `candidates` words compared, `survivors`
+    full distances computed, `pairs` found within the radius, `kept` after the cap, `capped_queries` those that lost
+    pairs to it, `canaries` canary pairs found as expected. Seconds are wall time: `compile_seconds` of loading or
+    compiling kernels and `check_seconds` of comparing checksums (both once a process), `match_seconds` all else.
+    """
+
+    algorithm: str
+    release: str
+    radius: int
+    cap: int
+    threads: int
+    rows: int
+    queries: int
+    plan: str = ""
+    passes: int = 0
+    visits: int = 0
+    candidates: int = 0
+    survivors: int = 0
+    pairs: int = 0
+    kept: int = 0
+    capped_queries: int = 0
+    canaries: int = 0
+    compile_seconds: float = 0.0
+    check_seconds: float = 0.0
+    match_seconds: float = 0.0
+    match_cpu_seconds: float = 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def __add__(self, other: Report) -> Report:
+        """The report of two joins with one index, one after the other."""
+        sums = {name: getattr(self, name) + getattr(other, name) for name in _SUMMED}
+        return replace(self, plan=self.plan if self.plan == other.plan else "mixed", **sums)
+
+
+_SUMMED = tuple(f.name for f in fields(Report) if f.default == 0) + ("queries",)
+"""Fields of a report that add up over joins: all counts and seconds."""
+
+
+@dataclass(frozen=True)
+class Join:
+    """Result of a join.
+
+    `table`: query_id int64, known_id int64, distance int32, algorithm string; one row a pair of hashes, ordered by the
+    position of the query, distance and known id, at most `cap` rows a query. `totals`: query_id int64, pairs int64, one
+    row a query in the order given, the full count of pairs whatever the cap.
+    """
+
+    table: pa.Table
+    totals: pa.Table
+    report: Report
+
+
+def join(
+    index: Index,
+    hashes: Any,
+    ids: Any,
+    *,
+    radius: int,
+    cap: int | None = None,
+    threads: int = 1,
+    progress: Any = None,
+) -> Join:
+    """All pairs of a query hash and a known hash that differ in at most `radius` bits.
+
+    `hashes` uint8 (n, width) or an Arrow binary column, `ids` int64 (n,), which may repeat. `cap` limits the pairs kept
+    for one query row to the nearest (ties by lower known id); None keeps all. `progress(done, total)` is called
+    between pieces of work. Canary queries are added to every run.
+
+    Raises UsageError for wrong input, IntegrityError when the index was altered since it was built, and CanaryError,
+    with no result, when a canary was missed or found wrongly.
+    """
+    form = index.form
+    values = as_hashes(hashes, form.width)
+    keys = as_ids(ids, len(values))
+    limit = _checked(radius, cap, threads, form.bits)
+    report = Report(
+        form.name, index.manifest.release, radius, 0 if cap is None else cap, threads, index.rows, len(values)
+    )
+    report.compile_seconds = warm(form.chunks)
+    started = time.perf_counter()
+    index.ensure_checked()
+    report.check_seconds = time.perf_counter() - started
+    started, cpu = time.perf_counter(), time.process_time()
+    parts: list[Pairs] = []
+    totals = np.zeros(len(values), np.int64)
+    steps = max(1, -(-len(values) // QUERY_BATCH))
+    for step in range(steps):
+        low, high = step * QUERY_BATCH, min((step + 1) * QUERY_BATCH, len(values))
+        chunks = to_chunks(values[low:high])
+        pairs, totals[low:high] = _batch(index, chunks, radius, limit, threads, report, _part(progress, step, steps))
+        parts.append((pairs[0] + np.uint32(low), pairs[1], pairs[2]))
+        report.passes += 1
+    table = as_table(parts, keys, form.name)
+    report.pairs, report.kept = int(totals.sum()), table.num_rows
+    report.capped_queries = int((totals > limit).sum())
+    report.match_seconds = time.perf_counter() - started
+    report.match_cpu_seconds = time.process_time() - cpu
+    return Join(table, pa.table({"query_id": keys, "pairs": totals}), report)
+
+
+def check_canaries(index: Index, *, radius: int | None = None, threads: int = 1) -> int:
+    """Run the canary queries alone; returns how many pairs were found as expected.
+
+    `radius` defaults to each of 0, 8 and 31 bits (64-bit hashes: 0 and 8). Raises CanaryError and IntegrityError.
+    """
+    radii = [radius] if radius is not None else [0, 8, 31] if index.form.bits > 64 else [0, 8]
+    nothing = np.empty((0, index.form.width), np.uint8)
+    return sum(join(index, nothing, [], radius=r, threads=threads).report.canaries for r in radii)
+
+
+def _checked(radius: int, cap: int | None, threads: int, bits: int) -> int:
+    if not 0 <= radius <= bits:
+        raise UsageError(f"Radius {radius} is not possible.", f"Give a number of bits from 0 to {bits}.")
+    if cap is not None and cap < 1:
+        raise UsageError(f"Cap {cap} would keep no pair.", "Give 1 or more, or no cap.")
+    if threads < 1:
+        raise UsageError(f"{threads} threads cannot run.", "Give 1 or more.")
+    return NO_CAP if cap is None else cap
+
+
+def _part(progress: Any, step: int, steps: int) -> Any:
+    if progress is None:
+        return None
+    return lambda done, total: progress(step * total + done, steps * total)
+
+
+def _batch(
+    index: Index, chunks: NDArray[np.uint16], radius: int, cap: int, threads: int, report: Report, progress: Any
+) -> tuple[Pairs, NDArray[np.int64]]:
+    """One pass of queries, canaries included, over all segments; checks the canaries and takes them out."""
+    real = len(chunks)
+    stored = [np.asarray(s.hashes[s.segment.rows :]) for s in index.segments]
+    asked = [canaries.query_chunks(own, radius) for own in stored]
+    queries = Queries(np.ascontiguousarray(np.concatenate([chunks, *asked])), real, cap)
+    counters = Counters()
+    collected = run(index, queries, plan(radius, index.form.chunks), threads, counters, progress)
+    report.visits += counters.visits
+    report.candidates += counters.candidates
+    report.survivors += counters.survivors
+    report.plan = "mixed" if len(counters.plans) > 1 else next(iter(counters.plans))
+    query, ids, distances = nearest(collected.pairs, queries.count, cap, real)
+    end = int(np.searchsorted(query, real))
+    position = {int(i): k for k, i in enumerate(np.concatenate([s.ids[s.segment.rows :] for s in index.segments]))}
+    found = [
+        (int(q) - real, position.get(int(i), -1), int(d))
+        for q, i, d in zip(query[end:], ids[end:], distances[end:], strict=True)
+    ]
+    wanted = canaries.expected(np.concatenate(stored), np.concatenate(asked), radius)
+    canaries.compare(wanted, found, index.manifest.release)
+    if end and int(ids[:end].min()) < 0:
+        raise CanaryError("A canary was found by a query that is none.", canaries.REMEDY)
+    report.canaries += len(found)
+    return (query[:end], ids[:end], distances[:end]), collected.totals[:real]
+
+
+def as_table(parts: list[Pairs], keys: NDArray[np.int64], name: str) -> pa.Table:
+    """Pairs as the table of a `Join`; `keys` are the ids of the query rows."""
+    query, known, distance = (np.concatenate([p[k] for p in parts]) for k in range(3))
+    algorithm = pa.DictionaryArray.from_arrays(pa.array(np.zeros(len(query), np.int8)), pa.array([name]))
+    return pa.table(
+        {
+            "query_id": keys[query],
+            "known_id": known,
+            "distance": distance.astype(np.int32),
+            "algorithm": algorithm.cast(pa.string()),
+        }
+    )

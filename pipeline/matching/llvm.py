@@ -1,0 +1,180 @@
+"""LLVM IR of the vector primitives; what each does is said at its Python twin in `vectors.py`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+__all__ = [
+    "any_within",
+    "copy8",
+    "distance4",
+    "distance16",
+    "lowest",
+    "prefetch",
+    "verdict4",
+    "verdict16",
+    "within",
+]
+
+_I1, _I8, _I16, _I32, _I64 = (ir.IntType(n) for n in (1, 8, 16, 32, 64))
+_WORDS = ir.VectorType(_I32, 16)
+
+
+def _suffix(vector: ir.VectorType) -> str:
+    return f"v{vector.count}i{vector.element.width}"
+
+
+def _call(builder: Any, name: str, vector: ir.VectorType, *arguments: Any) -> Any:
+    function_type = ir.FunctionType(vector, [vector] * len(arguments))
+    function = cgutils.get_or_insert_function(builder.module, function_type, f"llvm.{name}.{_suffix(vector)}")
+    return builder.call(function, arguments)
+
+
+def _reduce_add(builder: Any, value: Any) -> Any:
+    vector = value.type
+    name = f"llvm.vector.reduce.add.{_suffix(vector)}"
+    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector.element, [vector]), name)
+    return builder.call(function, [value])
+
+
+def _splat(builder: Any, scalar: Any, vector: ir.VectorType) -> Any:
+    single = builder.insert_element(ir.Constant(vector, ir.Undefined), scalar, ir.Constant(_I32, 0))
+    zeros = ir.Constant(ir.VectorType(_I32, vector.count), [0] * vector.count)
+    return builder.shuffle_vector(single, ir.Constant(vector, ir.Undefined), zeros)
+
+
+def _rotate(builder: Any, value: Any, by: int) -> Any:
+    """Lane j of the result is lane j + by (modulo the number of lanes)."""
+    n = value.type.count
+    lanes = ir.Constant(ir.VectorType(_I32, n), [(j + by) % n for j in range(n)])
+    return builder.shuffle_vector(value, value, lanes)
+
+
+def _pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any, to: Any) -> Any:
+    """Address of element `index` (in elements of the flat array) as a pointer to `to`."""
+    data = context.make_array(array_type)(context, builder, array).data
+    return builder.bitcast(builder.gep(data, [index]), to.as_pointer())
+
+
+def _row(context: Any, builder: Any, array_type: Any, array: Any, row: Any, vector: ir.VectorType) -> Any:
+    """Row `row` of a C-ordered (n, lanes) array, as a vector."""
+    index = builder.mul(row, ir.Constant(_I64, vector.count))
+    width = vector.count * vector.element.width // 8
+    return builder.load(_pointer(context, builder, array_type, array, index, vector), align=min(width, 16))
+
+
+@intrinsic
+def any_within(typingctx, words, first, last, query, limit):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        words, first, last, query, limit = arguments
+        pattern = _splat(builder, query, _WORDS)
+        least = cgutils.alloca_once_value(builder, ir.Constant(_WORDS, [0xFFFF] * 16))
+        with cgutils.for_range_slice(builder, first, last, ir.Constant(_I64, 1), _I64) as (j, _):
+            at = builder.mul(j, ir.Constant(_I64, 16))
+            block = builder.load(_pointer(context, builder, signature.args[0], words, at, _WORDS), align=64)
+            bits = _call(builder, "ctpop", _WORDS, builder.xor(block, pattern))
+            builder.store(_call(builder, "umin", _WORDS, builder.load(least), bits), least)
+        hits = builder.icmp_unsigned("<=", builder.load(least), _splat(builder, limit, _WORDS))
+        return builder.icmp_unsigned("!=", builder.bitcast(hits, _I16), ir.Constant(_I16, 0))
+
+    return types.boolean(words, types.int64, types.int64, types.uint32, types.uint32), codegen
+
+
+@intrinsic
+def within(typingctx, words, vector, query, limit):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        words, vector, query, limit = arguments
+        at = builder.mul(vector, ir.Constant(_I64, 16))
+        block = builder.load(_pointer(context, builder, signature.args[0], words, at, _WORDS), align=64)
+        bits = _call(builder, "ctpop", _WORDS, builder.xor(block, _splat(builder, query, _WORDS)))
+        hits = builder.icmp_unsigned("<=", bits, _splat(builder, limit, _WORDS))
+        return builder.zext(builder.bitcast(hits, _I16), _I32)
+
+    return types.uint32(words, types.int64, types.uint32, types.uint32), codegen
+
+
+@intrinsic
+def lowest(typingctx, mask):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.zext(builder.cttz(arguments[0], ir.Constant(_I1, 1)), _I64)
+
+    return types.int64(types.uint32), codegen
+
+
+@intrinsic
+def copy8(typingctx, target, at, source, start):  # type: ignore[no-untyped-def]
+    eight = ir.VectorType(_I32, 8)
+
+    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        target, at, source, start = arguments
+        value = builder.load(_pointer(context, builder, signature.args[2], source, start, eight), align=4)
+        builder.store(value, _pointer(context, builder, signature.args[0], target, at, eight), align=4)
+        return context.get_dummy_value()
+
+    return types.void(target, types.int64, source, types.int64), codegen
+
+
+@intrinsic
+def prefetch(typingctx, array, index):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        array, index = arguments
+        address = _pointer(context, builder, signature.args[0], array, index, _I8)
+        function_type = ir.FunctionType(ir.VoidType(), [_I8.as_pointer(), _I32, _I32, _I32])
+        function = cgutils.get_or_insert_function(builder.module, function_type, "llvm.prefetch.p0")
+        builder.call(function, [address, *(ir.Constant(_I32, n) for n in (0, 3, 1))])
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), codegen
+
+
+def _chunk_bits(context: Any, builder: Any, signature: Any, arguments: Any, lanes: int) -> Any:
+    """Differing bits of each chunk of row arguments[1] of arguments[0] and row arguments[3] of arguments[2]."""
+    vector = ir.VectorType(_I16, lanes)
+    stored = _row(context, builder, signature.args[0], arguments[0], arguments[1], vector)
+    asked = _row(context, builder, signature.args[2], arguments[2], arguments[3], vector)
+    return _call(builder, "ctpop", vector, builder.xor(stored, asked))
+
+
+def _make_distance(lanes: int) -> Any:
+    @intrinsic
+    def distance(typingctx, hashes, row, queries, query):  # type: ignore[no-untyped-def]
+        def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+            bits = _chunk_bits(context, builder, signature, arguments, lanes)
+            return builder.zext(_reduce_add(builder, bits), _I32)
+
+        return types.uint32(hashes, types.int64, queries, types.int64), codegen
+
+    return distance
+
+
+def _make_verdict(lanes: int) -> Any:
+    @intrinsic
+    def verdict(typingctx, hashes, row, queries, query, rules):  # type: ignore[no-untyped-def]
+        def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+            bits = _chunk_bits(context, builder, signature, arguments, lanes)
+            rule = [
+                _row(context, builder, signature.args[4], arguments[4], ir.Constant(_I64, k), bits.type)
+                for k in range(3)
+            ]
+            three = builder.add(builder.add(bits, _rotate(builder, bits, 1)), _rotate(builder, bits, 2))
+            admits = builder.and_(
+                builder.and_(builder.icmp_unsigned("<=", bits, rule[0]), builder.icmp_unsigned("<=", three, rule[1])),
+                builder.icmp_unsigned(">=", _rotate(builder, bits, lanes - 1), rule[2]),
+            )
+            mask = builder.zext(builder.bitcast(admits, ir.IntType(lanes)), _I32)
+            mask = builder.or_(mask, ir.Constant(_I32, 1 << 16))
+            first = builder.cttz(mask, ir.Constant(_I1, 1))
+            total = builder.zext(_reduce_add(builder, bits), _I32)
+            return builder.or_(builder.shl(total, ir.Constant(_I32, 16)), first)
+
+        return types.uint32(hashes, types.int64, queries, types.int64, rules), codegen
+
+    return verdict
+
+
+distance16, distance4 = _make_distance(16), _make_distance(4)
+verdict16, verdict4 = _make_verdict(16), _make_verdict(4)

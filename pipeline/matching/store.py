@@ -1,0 +1,259 @@
+"""The index on disk: a folder of immutable segments and one manifest, opened by mapping plain arrays into memory.
+
+    manifest.json                      what this is, and the checksums of every array
+    <segment>/offsets.u32   (m, 65,537)     where each bucket of each table begins
+    <segment>/words.u32     (m, stride)     chunks i+1 and i+2 of each entry of table i, in bucket order
+    <segment>/rows.u24      (m, 3 stride)   row of each entry
+    <segment>/hashes.u16    (rows, m)       the hashes, in the bit order of `layout.py`
+    <segment>/ids.i64       (rows,)         known ids; the last rows are canaries and have negative ids
+    <segment>-<n>.dead      (rows / 8,)     bit map of withdrawn rows
+
+All numbers are little-endian and every file is padded to 64 bytes. A hash of 256 bits takes 152.5 bytes at 10 million:
+64 of words, 48 of rows, 32 of hash, 8 of id, and the offsets.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline import files
+from pipeline.errors import IntegrityError, UsageError
+from pipeline.matching.jit import kernel
+from pipeline.matching.layout import Algorithm, algorithm
+
+FORMAT = 1
+"""Version of the files' layout; an index of another version is refused."""
+
+MANIFEST = "manifest.json"
+REBUILD = "Build the index again from its release: `triage index build`."
+DTYPES = {
+    "offsets.u32": np.uint32,
+    "words.u32": np.uint32,
+    "rows.u24": np.uint8,
+    "hashes.u16": np.uint16,
+    "ids.i64": np.int64,
+}
+
+
+@dataclass(frozen=True)
+class Array:
+    """One file: its bytes, SHA-256 (hex), and the quick sum that is compared before first use."""
+
+    bytes: int
+    sha256: str
+    sum: str
+
+
+@dataclass(frozen=True)
+class Segment:
+    """`rows` known hashes followed by `canaries` synthetic ones; `dead` of the former are withdrawn (bit map `tombstones`)."""
+
+    name: str
+    rows: int
+    canaries: int
+    dead: int
+    tombstones: str
+    arrays: dict[str, Array]
+
+    @property
+    def total(self) -> int:
+        return self.rows + self.canaries
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What an index holds. `rows` counts known hashes that are not withdrawn, `bytes` all of its files."""
+
+    algorithm: str
+    hasher_version: str
+    release: str
+    rows: int
+    bytes: int
+    segments: tuple[Segment, ...]
+    format: int = FORMAT
+    digest: str = field(default="", compare=False)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, with `digest` the SHA-256 of all the others."""
+        data = asdict(self)
+        data["segments"] = [asdict(s) for s in self.segments]
+        data.pop("digest")
+        return {**data, "digest": hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()}
+
+    @classmethod
+    def read(cls, folder: Path) -> Manifest:
+        """Read and check `folder`/manifest.json.
+
+        Raises UsageError when there is no index, IntegrityError when it is of another version, cut short or altered.
+        """
+        path = folder / MANIFEST
+        try:
+            data = json.loads(path.read_bytes())
+        except FileNotFoundError:
+            raise UsageError(f"There is no index in {folder.name}.", REBUILD) from None
+        except ValueError as error:
+            raise IntegrityError(f"The manifest of index {folder.name} is not JSON: it is damaged.", REBUILD) from error
+        if not isinstance(data, dict) or data.get("format") != FORMAT:
+            found = data.get("format") if isinstance(data, dict) else None
+            raise IntegrityError(
+                f"Index {folder.name} has format {found}; this program reads format {FORMAT}.", REBUILD
+            )
+        stated = data.pop("digest", "")
+        if hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest() != stated:
+            raise IntegrityError(f"The manifest of index {folder.name} was altered.", REBUILD)
+        segments = tuple(
+            Segment(**{**s, "arrays": {name: Array(**a) for name, a in s["arrays"].items()}})
+            for s in data.pop("segments")
+        )
+        return cls(**data, segments=segments, digest=stated)
+
+    def write(self, folder: Path) -> Manifest:
+        """Write it, last of all files, and return it as it will be read."""
+        files.write_json(folder / MANIFEST, self.as_dict())
+        return Manifest.read(folder)
+
+
+@kernel
+def _sum(words: Any, out: Any) -> None:
+    """Fletcher's checksum over 64-bit words, modulo 2^64: any change of up to 64 neighbouring bits is found."""
+    first = words[0] ^ words[0]
+    second = first
+    for k in range(len(words)):
+        first += words[k]
+        second += first
+    out[0] = first
+    out[1] = second
+
+
+def quick_sum(array: NDArray[Any]) -> str:
+    """The quick sum of an array whose bytes are a multiple of 8 (about 10 GB a second), hex."""
+    words = array.reshape(-1).view(np.uint64)
+    if not len(words):
+        return "0" * 32
+    out = np.zeros(2, np.uint64)
+    with np.errstate(over="ignore"):  # only plain Python, with the JIT off, would warn
+        _sum(words, out)
+    return out.tobytes().hex()
+
+
+def padded(count: int, size: int) -> int:
+    """The least number of entries of `size` bytes, at least `count`, that fill whole lines of 64 bytes."""
+    line = 64 // np.gcd(64, size)
+    return int(-(-count // line) * line)
+
+
+def stride(rows: int) -> int:
+    """Entries in one table: all rows, padded to whole vectors."""
+    return padded(rows, 4)
+
+
+def check_machine() -> None:
+    """Raises UsageError on a big-endian machine, whose arrays would be read wrongly."""
+    if sys.byteorder != "little":
+        raise UsageError("The matching core runs on little-endian machines only.")
+
+
+def map_array(path: Path, array: Array, dtype: Any) -> NDArray[Any]:
+    """Map a file read-only. Raises IntegrityError when it is missing or has another length than the manifest says."""
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError:
+        raise IntegrityError(f"Index file {path.parent.name}/{path.name} is missing.", REBUILD) from None
+    if size != array.bytes:
+        raise IntegrityError(
+            f"Index file {path.parent.name}/{path.name} has {size} bytes instead of {array.bytes}.", REBUILD
+        )
+    if size == 0:
+        return np.empty(0, dtype)
+    return np.memmap(path, dtype=dtype, mode="r")
+
+
+class MappedSegment:
+    """The arrays of one segment, mapped: shared between processes and read from disk as they are touched."""
+
+    def __init__(self, folder: Path, segment: Segment, form: Algorithm) -> None:
+        self.segment, self.form = segment, form
+        self.folder = folder
+        flat = {
+            name: map_array(folder / segment.name / name, segment.arrays[name], dtype) for name, dtype in DTYPES.items()
+        }
+        self.dead = map_array(folder / segment.tombstones, segment.arrays["dead"], np.uint8)
+        m, total = form.chunks, segment.total
+        self.flat = {**flat, "dead": self.dead}
+        offsets = padded(65537, 4)
+        try:
+            self.offsets = flat["offsets.u32"].reshape(m, offsets)[:, :65537]
+            self.words = flat["words.u32"].reshape(m, stride(total))
+            self.rows = flat["rows.u24"].reshape(m, 3 * stride(total))
+            self.hashes = flat["hashes.u16"][: total * m].reshape(total, m)
+            self.ids = flat["ids.i64"][:total]
+        except ValueError as error:
+            raise IntegrityError(
+                f"Segment {segment.name} does not have the size its manifest says.", REBUILD
+            ) from error
+        self._filled: list[NDArray[np.int64] | None] = [None] * m
+
+    def filled(self, table: int) -> NDArray[np.int64]:
+        """Buckets of a table that hold anything, int64 ascending."""
+        known = self._filled[table]
+        if known is None:
+            known = self._filled[table] = np.flatnonzero(np.diff(self.offsets[table].astype(np.int64)))
+        return known
+
+    def check(self) -> None:
+        """Compare the quick sum of every array; raises IntegrityError naming the first that was altered."""
+        for name, array in self.flat.items():
+            if quick_sum(np.asarray(array)) != self.segment.arrays[name].sum:
+                raise IntegrityError(f"Array {name} of segment {self.segment.name} was altered.", REBUILD)
+
+
+class Index:
+    """A known-hash index: `manifest`, `form` (its algorithm) and the mapped `segments`. Made by `open_index`."""
+
+    def __init__(self, folder: Path) -> None:
+        check_machine()
+        self.folder = folder
+        self.manifest = Manifest.read(folder)
+        self.form = algorithm(self.manifest.algorithm)
+        self.segments = [MappedSegment(folder, s, self.form) for s in self.manifest.segments]
+        self._checked = False
+
+    @property
+    def rows(self) -> int:
+        """Known hashes that are not withdrawn."""
+        return self.manifest.rows
+
+    def ensure_checked(self) -> None:
+        """Compare all quick sums once in the life of this object: nothing altered is ever matched against."""
+        if not self._checked:
+            for segment in self.segments:
+                segment.check()
+            self._checked = True
+
+    def verify(self) -> int:
+        """Read every file and compare its SHA-256; returns the bytes read. Raises IntegrityError for an altered one."""
+        read = 0
+        for mapped in self.segments:
+            for name, array in mapped.segment.arrays.items():
+                place = mapped.segment.tombstones if name == "dead" else f"{mapped.segment.name}/{name}"
+                if files.sha256(self.folder / place) != array.sha256:
+                    raise IntegrityError(f"Index file {place} was altered: its SHA-256 differs.", REBUILD)
+                read += array.bytes
+        return read
+
+
+def open_index(folder: Path) -> Index:
+    """Open an index by mapping it; takes milliseconds, whatever its size.
+
+    Raises UsageError when there is none; IntegrityError for another format version, an altered manifest, and files
+    that are missing or have another length. Altered content is found before its first use, see `Index.ensure_checked`.
+    """
+    return Index(Path(folder))

@@ -1,0 +1,59 @@
+"""Compiles (or loads from the cache) every kernel that a join needs, once a process, so that its seconds are told apart."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+
+from pipeline.matching import kernels
+from pipeline.matching.driver import Groups, Queries, Worker
+from pipeline.matching.jit import Compilation
+from pipeline.matching.layout import to_chunks
+from pipeline.matching.plan import plan
+from pipeline.matching.selection import nearest
+from pipeline.matching.store import quick_sum
+
+_warm: set[int] = set()
+_lock = threading.Lock()
+
+
+def warm(chunks: int) -> float:
+    """Make all kernels ready for hashes of `chunks` chunks; returns the seconds it took, 0.0 when they are."""
+    with _lock:
+        if chunks in _warm:
+            return 0.0
+        with Compilation() as compilation:
+            _exercise(chunks)
+        _warm.add(chunks)
+    return compilation.seconds
+
+
+class _Tiny:
+    """One row of zeros in the shape of a mapped segment: read-only arrays, as mapped ones are."""
+
+    def __init__(self, m: int) -> None:
+        def frozen(shape: Any, dtype: Any) -> Any:
+            array = np.zeros(shape, dtype)
+            array.flags.writeable = False
+            return array
+
+        self.offsets, self.words = frozen((m, 65537), np.uint32), frozen((m, 16), np.uint32)
+        self.rows, self.hashes = frozen((m, 64), np.uint8), frozen((1, m), np.uint16)
+        self.dead, self.ids = frozen(64, np.uint8), frozen(1, np.int64)
+        self.segment = type("Shape", (), {"rows": 1})
+
+
+def _exercise(m: int) -> None:
+    tiny: Any = _Tiny(m)
+    chunks = to_chunks(np.zeros((1, 2 * m), np.uint8))
+    queries = Queries(chunks, 1, 1)
+    worker = Worker(queries, 64)
+    groups = Groups(np.zeros(65537, np.int32), np.zeros(17, np.uint32), np.zeros(17, np.uint32))
+    kernels.group_queries(chunks, 0, groups.offsets, groups.words, groups.index)
+    the_plan = plan(0, m)
+    worker.buckets(tiny, 0, np.zeros(1, np.int64), groups, the_plan)
+    worker.scan(tiny, 0, 1, the_plan)
+    nearest(worker.found, 1, 1, 1)
+    quick_sum(tiny.words[0])
