@@ -42,7 +42,7 @@ def read_exif(image: Any) -> Exif:
         exif = image.getexif()
         detail = exif.get_ifd(_EXIF_IFD)
         gps = exif.get_ifd(_GPS_IFD)
-        captured = _time(detail.get(_DATE_TIME_ORIGINAL) or exif.get(_DATE_TIME), detail.get(_OFFSET_ORIGINAL))
+        captured = parse_time(detail.get(_DATE_TIME_ORIGINAL) or exif.get(_DATE_TIME), detail.get(_OFFSET_ORIGINAL))
         texts = {name: clean_text(exif.get(tag)) for name, tag in _IFD0.items()}
     except MemoryError:
         raise
@@ -61,7 +61,8 @@ def clean_text(value: Any) -> str:
     return text.encode("utf-8", "replace")[:TEXT_BYTES].decode("utf-8", "ignore").strip()
 
 
-def _time(value: Any, offset: Any) -> str:
+def parse_time(value: Any, offset: Any = None) -> str:
+    """EXIF or ISO 8601 text as YYYY-MM-DDTHH:MM:SS, with `offset` (+HH:MM) where it is stated; empty if it is no time."""
     found = _TIME.match(clean_text(value))
     if not found or found.group(1) == "0000":
         return ""

@@ -37,6 +37,7 @@ class Handle:
         self._kind = ""
         self._digests: tuple[Digests, str] | None = None
         self._ticks = 0
+        self._expected = -1
 
     def greet(self) -> int:
         """Wait for a new worker's first record: its isolation layers. Raises ServerLostError when it does not come."""
@@ -53,9 +54,10 @@ class Handle:
         layers: int = answer.body
         return layers
 
-    def begin(self, job: int, request: bytes, *, kind: str) -> bool:
+    def begin(self, job: int, request: bytes, *, kind: str, refinements: int = 0) -> bool:
         """Send a request; False when the worker is dead already."""
         self._job, self._kind, self._digests, self._ticks = job, kind, None, 0
+        self._expected = refinements if kind == "refine" else -1
         self.outcome = self.failure = None
         try:
             self.channel.send(request)
@@ -104,7 +106,7 @@ class Handle:
         if self._digests is not None and kind is wire.Kind.RESULT and self._kind == "fingerprint":
             found: Fingerprint = answer.body
             return self._end(replace(found, digests=self._digests[0], media_type=self._digests[1]))
-        if self._digests is not None and kind is wire.Kind.REFINED and self._kind == "refine":
+        if self._digests is not None and kind is wire.Kind.REFINED and len(answer.body) == self._expected:
             return self._end(answer.body)
         raise wire.RubbishError("kind")
 

@@ -1,6 +1,6 @@
 """The layers of a worker's isolation: each is tried, and which ones hold is recorded with the run.
 
-limits               address space, file size 0, open files, no core dump, no new processes; own session; stderr capped
+limits               address space, file size 0, open files, no core dump, no fork bomb; own session; stderr capped
 no_new_privileges    no set-uid program can raise it; capabilities dropped
 namespaces           no network, own IPC and host name (by bubblewrap, or by unshare(2) where that is allowed)
 landlock             files: read-only, and only the media and the libraries; no TCP; no signals to others
@@ -27,6 +27,8 @@ _CLONE_NEWUTS, _CLONE_NEWIPC, _CLONE_NEWUSER, _CLONE_NEWNET = 0x04000000, 0x0800
 _PR_SET_NO_NEW_PRIVS, _PR_CAPBSET_DROP, _PR_SET_DUMPABLE = 38, 24, 4
 _CAP_DAC_READ_SEARCH = 2
 MIB = 1 << 20
+SPARE_TASKS = 512
+"""The kernel counts all tasks of a user against RLIMIT_NPROC, so it can only stop a fork bomb; seccomp stops the fork."""
 
 
 class Layer(IntFlag):
@@ -108,13 +110,14 @@ def _descriptors(keep: Sequence[int], stderr: int) -> None:
 
 def _limits(limits: dict[str, Any]) -> None:
     size, resident = (int(word) * resource.getpagesize() for word in Path("/proc/self/statm").read_text().split()[:2])
+    tasks = int(Path("/proc/loadavg").read_text().split()[3].split("/")[1])
     space = size - resident + limits["memory_mb"] * MIB
     for name, value in (
         (resource.RLIMIT_AS, space),
         (resource.RLIMIT_FSIZE, 0),
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_NOFILE, limits["open_files"]),
-        (resource.RLIMIT_NPROC, 0),
+        (resource.RLIMIT_NPROC, tasks + SPARE_TASKS),
         (resource.RLIMIT_MEMLOCK, 0),
         (resource.RLIMIT_MSGQUEUE, 0),
     ):

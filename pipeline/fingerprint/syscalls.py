@@ -8,8 +8,7 @@ from __future__ import annotations
 
 _TABLE = """
 accept 43 202, accept4 288 242, acct 163 89, add_key 248 217, adjtimex 159 171, bind 49 200, bpf 321 280,
-chmod 90 -, chown 92 -, chroot 161 51, clock_adjtime 305 266, clock_settime 227 112, clone 56 220,
-connect 42 203, creat 85 -, delete_module 176 106, execve 59 221, execveat 322 281, fallocate 285 47,
+chmod 90 -, chown 92 -, chroot 161 51, clock_adjtime 305 266, clock_settime 227 112, connect 42 203, creat 85 -, delete_module 176 106, execve 59 221, execveat 322 281, fallocate 285 47,
 fanotify_init 300 262, fchmod 91 52, fchmodat 268 53, fchown 93 55, fchownat 260 54, finit_module 313 273,
 fork 57 -, fremovexattr 199 16, fsconfig 431 431, fsetxattr 190 7, fsmount 432 432, fsopen 430 430,
 ftruncate 77 46, futimesat 261 -, init_module 175 105, inotify_init 253 -, inotify_init1 294 26,

@@ -12,6 +12,7 @@ import json
 import math
 import re
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -35,7 +36,7 @@ _HELLO = struct.Struct("<I")
 _TICK = struct.Struct("<Q")
 _DIGESTS = struct.Struct("<Q32s16s20sB")
 _FAILED = struct.Struct("<B40s")
-_REFINED = struct.Struct("<h96s")
+_REFINED = struct.Struct("<h128s")
 _RESULT = struct.Struct(f"<BB40siiidB32sh32s8s8sBB32s{TEXT_BYTES}s{TEXT_BYTES}s{TEXT_BYTES}sBHH")
 _VARIANT = struct.Struct("<40s32sB")
 _FRAME = struct.Struct("<id32sB")
@@ -62,7 +63,7 @@ class RubbishError(ValueError):
 @dataclass(frozen=True)
 class Answer:
     """A checked answer. `body` is an int for HELLO (layers) and TICK (bytes read), (Digests, media type) for DIGESTS,
-    a Fingerprint without its digests for RESULT, (distance, geometry) for REFINED, a Failure for FAILED."""
+    a Fingerprint without its digests for RESULT, a list of (distance, geometry) for REFINED, a Failure for FAILED."""
 
     kind: Kind
     job: int
@@ -72,7 +73,7 @@ class Answer:
 
 def request(**fields: Any) -> bytes:
     """A request as bytes; values of type bytes are sent as hex."""
-    return json.dumps({k: v.hex() if isinstance(v, bytes) else v for k, v in fields.items()}).encode()
+    return json.dumps(fields, default=bytes.hex).encode()
 
 
 def _pack(kind: Kind, job: int, resident_kib: int, body: bytes) -> bytes:
@@ -96,8 +97,9 @@ def failed(job: int, resident_kib: int, reason: Reason, detail: str) -> bytes:
     return _pack(Kind.FAILED, job, resident_kib, _FAILED.pack(REASONS.index(reason), _word(detail)))
 
 
-def refined(job: int, resident_kib: int, distance: int, geometry: str) -> bytes:
-    return _pack(Kind.REFINED, job, resident_kib, _REFINED.pack(distance, geometry.encode()[:96]))
+def refined(job: int, resident_kib: int, found: Sequence[tuple[int, str]]) -> bytes:
+    body = b"".join(_REFINED.pack(distance, geometry.encode()[:128]) for distance, geometry in found)
+    return _pack(Kind.REFINED, job, resident_kib, body)
 
 
 def result(job: int, resident_kib: int, found: Fingerprint) -> bytes:
@@ -165,11 +167,11 @@ def _parse_failed(body: bytes) -> Failure:
     return Failure(REASONS[reason], _text(detail, _WORD))
 
 
-def _parse_refined(body: bytes) -> tuple[int, str]:
-    distance, geometry = _REFINED.unpack(body)
-    if not 0 <= distance <= 256:
+def _parse_refined(body: bytes) -> list[tuple[int, str]]:
+    found = [(distance, _text(geometry, None)) for distance, geometry in _REFINED.iter_unpack(body)]
+    if not all(0 <= distance <= 256 for distance, _ in found):
         raise RubbishError("distance")
-    return distance, _text(geometry, None)
+    return found
 
 
 _SIMPLE = {

@@ -31,7 +31,7 @@ MIB, GIB = 1 << 20, 1 << 30
 class Task:
     """What a decoder gets: the content as a seekable file, and what is known of it.
 
-    `known_pdq` is set for a refinement; `channel` is there for planted faults in tests only.
+    `known_pdqs` is set for a refinement; `channel` is there for planted faults in tests only.
     """
 
     content: BinaryIO
@@ -39,17 +39,16 @@ class Task:
     media: MediaType
     policy: dict[str, Any]
     variants: bool
-    known_pdq: bytes | None
+    known_pdqs: list[bytes]
     in_memory: bool
     channel: socket.socket
 
 
 @dataclass(frozen=True)
 class Refinement:
-    """Answer of a decoder to a refinement: PDQ distance in bits and the geometry in words."""
+    """Answer of a decoder to a refinement: for each known hash the PDQ distance in bits and the geometry in words."""
 
-    distance: int
-    geometry: str
+    found: tuple[tuple[int, str], ...]
 
 
 Decoder = Callable[[Task], Fingerprint | Refinement]
@@ -115,13 +114,13 @@ class Worker:
                 self._budget(math.ceil(self.policy["video"]["cpu_seconds"]) + 2)
             content = reading.content or file
             content.seek(0)
-            known = bytes.fromhex(request["known_pdq"]) if request["known_pdq"] else None
+            known = [bytes.fromhex(text) for text in request["known_pdqs"]]
             task = Task(
                 content, found, media, self.policy, request["variants"], known, reading.content is not None, self.channel
             )  # fmt: skip
             done = self.decoder(task)
         if isinstance(done, Refinement):
-            return wire.refined(job, _resident_kib(), done.distance, done.geometry)
+            return wire.refined(job, _resident_kib(), done.found)
         return wire.result(job, _resident_kib(), done)
 
     def _read(self, job: int, request: dict[str, Any], file: BinaryIO, in_archive: bool) -> Reading:

@@ -1,0 +1,40 @@
+"""The decoder of the worker: which code may look at a content, by its type and the policy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from pipeline.fingerprint import picture, registry, stills, video
+from pipeline.fingerprint.opening import Refusal
+from pipeline.fingerprint.outcome import Fingerprint, Reason, State
+from pipeline.fingerprint.worker import Refinement, Task
+
+
+def warm(policy: dict[str, Any]) -> None:
+    """Load decoders and kernels before workers are forked. Called by the fork server."""
+    stills.set_up()
+    picture.prepare(policy)
+    picture.hash_frame(np.zeros((64, 64, 3), np.uint8), policy)
+
+
+def versions() -> dict[str, str]:
+    """Versions of the decoding libraries."""
+    return registry.decoder_versions()
+
+
+def decode(task: Task) -> Fingerprint | Refinement:
+    """Fingerprint (or refinement) of one content. Raises Refusal."""
+    media = task.media
+    switched_on = media.family is not None and task.policy["formats"][media.family]
+    if task.known_pdqs:
+        if not switched_on or media.video:
+            raise Refusal(Reason.NOT_MEDIA if media.family is None else Reason.FORMAT_OFF)
+        return stills.refine_still(task)
+    if media.family is None:
+        return Fingerprint(task.digests, media.name, State.DIGESTS_ONLY, Reason.NOT_MEDIA)
+    if not switched_on or not (media.video or media.decoder in Image.OPEN):
+        return Fingerprint(task.digests, media.name, State.DIGESTS_ONLY, Reason.FORMAT_OFF)
+    return video.hash_video(task) if media.video else stills.hash_still(task)
