@@ -18,7 +18,7 @@ import io
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import click
 import orjson
@@ -31,7 +31,7 @@ from rich.table import Table
 from pipeline import files
 from pipeline.errors import UsageError
 
-Rows = Sequence[dict[str, Any]] | pa.Table
+Rows: TypeAlias = Sequence[dict[str, Any]] | pa.Table
 FORMATS = ("table", "json", "jsonl", "csv", "parquet")
 _ACTIVE = ("=", "+", "-", "@", "\t", "\r", "\0")
 

@@ -144,13 +144,9 @@ def _canaries(settings: Settings) -> int:
     release = stage.release_or_none(settings)
     if release is None:
         return 0
-    checked = 0
-    for algorithm in stage.ALGORITHMS:
-        folder = release.index_dir(algorithm)
-        if folder.is_dir():
-            matching.check_canaries(matching.open_index(folder))
-            checked += 1
-    return checked
+    for algorithm in release.indexes:
+        matching.check_canaries(matching.open_index(release.index_dir(algorithm)))
+    return len(release.indexes)
 
 
 def _counted(column: pa.ChunkedArray) -> dict[str, int]:

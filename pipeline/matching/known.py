@@ -10,10 +10,12 @@ from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from hashsets.releases import Release
 from pipeline import matching
+from pipeline.fingerprint.registry import version_of
 from pipeline.settings import Settings
 
 
@@ -24,11 +26,14 @@ class Known(Protocol):
         """Digest queries (query_id, algorithm, value) to pairs (query_id, media_key, algorithm)."""
         ...
 
-    def near(self, algorithm: str, hashes: NDArray[np.uint8], *, radius: int, cap: int) -> matching.Join:
-        """All pairs within `radius` of hashes, uint8 (n, width); query ids are positions 0 to n - 1."""
+    def near(self, algorithm: str, hashes: NDArray[np.uint8], *, radius: int, cap: int) -> matching.Join | None:
+        """All pairs within `radius` of hashes, uint8 (n, width); query ids are positions 0 to n - 1.
+
+        None when the known side has no hash of the algorithm.
+        """
         ...
 
-    def hashes(self, algorithm: str, media_keys: pa.ChunkedArray) -> dict[int, list[bytes]]:
+    def hashes(self, algorithm: str, media_keys: pa.Array | pa.ChunkedArray) -> dict[int, list[bytes]]:
         """The known hashes of these media items, by media key."""
         ...
 
@@ -44,13 +49,15 @@ class WholeRelease:
     def exact(self, queries: pa.Table) -> pa.Table:
         return self.release.exact(queries)
 
-    def near(self, algorithm: str, hashes: NDArray[np.uint8], *, radius: int, cap: int) -> matching.Join:
+    def near(self, algorithm: str, hashes: NDArray[np.uint8], *, radius: int, cap: int) -> matching.Join | None:
+        if algorithm not in self.release.indexes:
+            return None
         if algorithm not in self._open:
             self._open[algorithm] = matching.open_index(self.release.index_dir(algorithm))
         return join(self._open[algorithm], hashes, radius=radius, cap=cap, threads=self.threads)
 
-    def hashes(self, algorithm: str, media_keys: pa.ChunkedArray) -> dict[int, list[bytes]]:
-        return grouped(self.release.hashes(algorithm, media_keys))
+    def hashes(self, algorithm: str, media_keys: pa.Array | pa.ChunkedArray) -> dict[int, list[bytes]]:
+        return grouped(self.release.hashes(media_keys, algorithm))
 
 
 class ChangedMedia:
@@ -65,11 +72,18 @@ class ChangedMedia:
         self._hashes: dict[str, dict[int, list[bytes]]] = {}
 
     def exact(self, queries: pa.Table) -> pa.Table:
-        return self.release.exact(queries, among=self.media_keys)
+        pieces = []
+        for algorithm in pc.unique(queries["algorithm"]).to_pylist():
+            asked = queries.filter(pc.equal(queries["algorithm"], algorithm))
+            held = self.release.hashes(self.media_keys, algorithm)
+            pieces.append(asked.join(held, "value", join_type="inner").select(["query_id", "media_key", "algorithm"]))
+        return pa.concat_tables(pieces) if pieces else queries.select(["query_id"]).slice(0, 0)
 
-    def near(self, algorithm: str, hashes: NDArray[np.uint8], *, radius: int, cap: int) -> matching.Join:
+    def near(self, algorithm: str, hashes: NDArray[np.uint8], *, radius: int, cap: int) -> matching.Join | None:
+        known = self.hashes(algorithm, self.media_keys)
+        if not known:
+            return None
         if algorithm not in self._open:
-            known = self.hashes(algorithm, pa.chunked_array([self.media_keys]))
             pairs = [(key, value) for key, values in sorted(known.items()) for value in values]
             width = hashes.shape[1]
             ids = np.array([key for key, _ in pairs], np.int64)
@@ -79,15 +93,15 @@ class ChangedMedia:
                 [(ids, values)],
                 target,
                 algorithm=algorithm,
-                hasher_version=self.release.hasher_version(algorithm),
-                release=self.release.number,
+                hasher_version=version_of(algorithm),
+                release=str(self.release.number),
             )
             self._open[algorithm] = matching.open_index(target)
         return join(self._open[algorithm], hashes, radius=radius, cap=cap, threads=self.threads)
 
-    def hashes(self, algorithm: str, media_keys: pa.ChunkedArray) -> dict[int, list[bytes]]:
+    def hashes(self, algorithm: str, media_keys: pa.Array | pa.ChunkedArray) -> dict[int, list[bytes]]:
         if algorithm not in self._hashes:
-            self._hashes[algorithm] = grouped(self.release.hashes(algorithm, pa.chunked_array([self.media_keys])))
+            self._hashes[algorithm] = grouped(self.release.hashes(self.media_keys, algorithm))
         return self._hashes[algorithm]
 
 

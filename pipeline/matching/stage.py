@@ -25,7 +25,7 @@ CONTENT, CLAIMED = "content-", "claimed-"
 
 def release_or_none(settings: Settings) -> releases.Release | None:
     """The current release, or None before the first one is published. A damaged release raises IntegrityError."""
-    return releases.current(settings) if releases.exists(settings) else None
+    return releases.current(settings) if releases.pointer(settings) is not None else None
 
 
 def units(lake: Lake) -> list[str]:

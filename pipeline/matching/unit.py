@@ -181,7 +181,10 @@ class Matcher:
         reach = int(limits["radius"]) if radius is None else radius
         join = self.known.near(algorithm, _matrix(values), radius=reach, cap=int(limits["cap"]))
         self.counts[f"{algorithm}_queries"] += len(places)
+        if join is None:
+            return []
         known = self.known.hashes(algorithm, join.table["known_id"])
+        totals = join.totals["pairs"].to_numpy()
         best: dict[tuple[int, int], Row] = {}
         for pair in join.table.to_pylist():
             query, media, distance = pair["query_id"], pair["known_id"], int(pair["distance"])
@@ -192,7 +195,7 @@ class Matcher:
             identity = {_identity(kind): owners[place].as_py(), "place": place, "media_key": media, "kind": kind}
             bits = {"algorithm": algorithm, "distance": distance, "threshold": reach, "low_information": False}
             hashes = {"query_hash": value.hex(), "known_hash": _nearest(value, known[media]).hex()}
-            best[query, media] = Row({**identity, **bits, **hashes, "total_hits": int(join.totals[query])})
+            best[query, media] = Row({**identity, **bits, **hashes, "total_hits": int(totals[query])})
         return list(best.values())
 
     def _places(self, lake: Lake, contents: set[bytes]) -> dict[bytes, Locator]:

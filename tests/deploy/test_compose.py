@@ -114,8 +114,8 @@ def test_the_proxy_configuration_is_read_by_nginx(tmp_path: Path) -> None:
     if nginx is None:
         pytest.skip("nginx is not installed")
     secrets.main(tmp_path / "secrets")
-    text = (ROOT / "deploy" / "nginx.conf").read_text().replace("/run/secrets", str(tmp_path / "secrets"))
-    text = text.replace("/tmp/", f"{tmp_path}/")
+    text = (ROOT / "deploy" / "nginx.conf").read_text().replace("/tmp/", f"{tmp_path}/")
+    text = text.replace("/run/secrets", str(tmp_path / "secrets"))
     (tmp_path / "nginx.conf").write_text(text)
     done = subprocess.run([nginx, "-t", "-c", str(tmp_path / "nginx.conf")], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
