@@ -1,0 +1,113 @@
+# ruff: noqa: S608 - statements are put together from names in hashsets/algorithms.py; values are bound parameters
+"""The matching indexes of a release: built from the store, or extended from the release before.
+
+Indexed are the perceptual hashes of media that an enabled alert source holds; a media that only benign sets know is
+not. A change adds a segment and tombstones; when dead or small segments pile up, the index is written anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from hashsets.algorithms import ALL, Algorithm, from_words
+from hashsets.tables import scalar
+from pipeline import matching
+
+BATCH = 1 << 18
+MAX_SEGMENTS = 12
+"""Segments beyond which an index is written anew: each costs a query one more visit."""
+
+_INDEXED = "grade NOT IN ('BENIGN', 'WITHDRAWN')"
+
+
+def _batches(con: duckdb.DuckDBPyConnection, algorithm: Algorithm, where: str) -> Iterator[tuple[Any, Any]]:
+    """(media keys int64 (n,), hashes uint8 (n, width)) of the rows of the algorithm's table that fulfil `where`."""
+    columns = ", ".join(f"h.{c}" for c in algorithm.columns)
+    cursor = con.cursor()
+    try:
+        reader = cursor.sql(
+            f"""SELECT h.media_key, {columns} FROM {algorithm.table} h JOIN media m USING (media_key)
+                WHERE {where} ORDER BY h.media_key, {columns}"""
+        ).to_arrow_reader(BATCH)
+        for batch in reader:
+            yield batch.column(0).to_numpy(zero_copy_only=False).astype(np.int64), _values(algorithm, batch)
+    finally:
+        cursor.close()
+
+
+def _values(algorithm: Algorithm, batch: pa.RecordBatch) -> NDArray[np.uint8]:
+    words = [batch.column(i + 1).to_numpy(zero_copy_only=False).astype(np.uint64) for i in range(algorithm.words)]
+    return from_words(algorithm, words) if batch.num_rows else np.zeros((0, algorithm.width), np.uint8)
+
+
+def build(
+    con: duckdb.DuckDBPyConnection,
+    folder: Path,
+    previous: Path | None,
+    release: int,
+    versions: dict[str, str],
+    previous_versions: dict[str, str],
+) -> dict[str, int]:
+    """Write index/<algorithm>/ for every perceptual algorithm with hashes; returns rows by algorithm.
+
+    `previous` is the release folder before, whose segments are shared by hard links where possible. The change table
+    says what to add and to withdraw.
+    """
+    rows: dict[str, int] = {}
+    for algorithm in (a for a in ALL if a.indexed):
+        if not scalar(con, f"SELECT count(*) FROM {algorithm.table} WHERE media_key >= 0"):
+            continue
+        target = folder / "index" / algorithm.name
+        old = previous / "index" / algorithm.name if previous is not None else None
+        same = versions[algorithm.name] == previous_versions.get(algorithm.name)
+        if old is None or not old.is_dir() or not same or _segments(old) >= MAX_SEGMENTS:
+            _anew(con, target, algorithm, release, versions[algorithm.name])
+        else:
+            _extend(con, old, target, algorithm, release)
+        rows[algorithm.name] = matching.open_index(target).manifest.rows
+        expected = scalar(
+            con, f"SELECT count(*) FROM {algorithm.table} h JOIN media m USING (media_key) WHERE {_INDEXED}"
+        )
+        if rows[algorithm.name] != expected:  # an index that lost count is not published: write it from the store
+            raise RuntimeError(f"index of {algorithm.name} holds {rows[algorithm.name]} rows, the store {expected}")
+    return rows
+
+
+def _segments(folder: Path) -> int:
+    return len(matching.open_index(folder).manifest.segments)
+
+
+def _anew(con: duckdb.DuckDBPyConnection, target: Path, algorithm: Algorithm, release: int, version: str) -> None:
+    matching.build_index(
+        _batches(con, algorithm, _INDEXED),
+        target,
+        algorithm=algorithm.name,
+        hasher_version=version,
+        release=str(release),
+    )
+
+
+def _extend(con: duckdb.DuckDBPyConnection, old: Path, target: Path, algorithm: Algorithm, release: int) -> None:
+    """Withdraw what no longer stands and whatever changed its hashes; add what stands now and is not in the old index."""
+    con.execute(
+        f"""CREATE OR REPLACE TEMP TABLE reindex AS
+            SELECT media_key FROM media WHERE first_release = {int(release)}
+            UNION SELECT media_key FROM change WHERE release = {int(release)}"""
+    )
+    gone = con.sql(
+        f"SELECT DISTINCT h.media_key FROM {algorithm.table} h SEMI JOIN reindex USING (media_key) WHERE media_key >= 0"
+    ).to_arrow_table()
+    matching.extend_index(
+        old,
+        target,
+        _batches(con, algorithm, f"{_INDEXED} AND h.media_key IN (SELECT media_key FROM reindex)"),
+        gone.column("media_key").to_numpy(),
+        release=str(release),
+    )

@@ -1,0 +1,90 @@
+"""The landing folder of hash sets: landing/hashsets/<source>/<file>. Every complete new file is imported once."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from typing import Any
+
+from hashsets import importer, sources
+from pipeline import files
+from pipeline.errors import TriageError
+from pipeline.logs import get
+from pipeline.night import Night, StageReport, run_dir
+from pipeline.settings import Settings
+
+UNFINISHED = (".part", ".tmp", ".filepart", ".crdownload", ".partial")
+"""Endings of files that are still being copied."""
+
+
+def run(settings: Settings, night: Night, shard: str | None = None) -> StageReport:
+    """The stage `hashset_import`."""
+    return import_landing(settings, night)
+
+
+def import_landing(settings: Settings, night: Night) -> StageReport:
+    """Import every complete file below landing/hashsets; `read` counts files, `kept` those that are in the store.
+
+    A file that fails is reported with its reason in runs/<run>/hashsets.json and stays for the next run; the others
+    go on. Files are known by their SHA-256, so a second run imports nothing twice.
+    """
+    policy = sources.load(settings)
+    report = StageReport("hashset_import", night.run_id)
+    log = get("hashset_import").bind(run=night.run_id)
+    outcomes: list[dict[str, Any]] = []
+    rows = {"rows_read": 0, "rows_accepted": 0, "rows_rejected": 0, "new_files": 0}
+    for source_id, path in pending(settings):
+        outcome: dict[str, Any] = {"source": source_id, "file": path.name}
+        report.read += 1
+        try:
+            record, new = importer.import_file(
+                settings, path, policy.source(source_id), loaded_at=night.as_of, loaded_by=f"run {night.run_id}"
+            )
+        except TriageError as error:
+            report.rejected["unreadable"] = report.rejected.get("unreadable", 0) + 1
+            outcome |= {"state": "failed", "reason": str(error)}
+            log.warning("file not imported", source=source_id, reason=type(error).__name__)
+        else:
+            report.kept += 1
+            if new:
+                rows["new_files"] += 1
+                rows["rows_read"] += record.read
+                rows["rows_accepted"] += record.accepted
+                rows["rows_rejected"] += record.read - record.accepted
+                report.outputs.append(record.key)
+            outcome |= {"state": "imported" if new else "known", "import": record.key}
+        outcomes.append(outcome)
+    report.counts = dict(rows)
+    files.write_json(run_dir(settings, night.run_id) / "hashsets.json", outcomes)
+    return report
+
+
+def pending(settings: Settings) -> list[tuple[str, Path]]:
+    """(source, file) of every complete file in the landing folder, ordered."""
+    root = settings.landing_dir / "hashsets"
+    found = []
+    for folder in sorted(p for p in root.glob("*") if p.is_dir() and not p.name.startswith(".")):
+        found += [(folder.name, path) for path in sorted(folder.iterdir()) if path.is_file() and complete(path)]
+    return found
+
+
+def complete(path: Path) -> bool:
+    """Whether a file is not being written: by its name, and because nobody has it open for writing (where the file
+    system can say so: the kernel grants a read lease only then)."""
+    if path.name.startswith(".") or path.name.lower().endswith(UNFINISHED):
+        return False
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError:
+        return True  # the import will say why it cannot be read
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True  # no leases here (network file system, or another owner): the name must do
+    finally:
+        os.close(descriptor)
+    return True

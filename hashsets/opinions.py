@@ -1,0 +1,294 @@
+# ruff: noqa: S608 - statements are put together from names in hashsets/algorithms.py; values are bound parameters
+"""Opinions: one per source, member and media; each row of a file ends as kept, duplicate, updated or withdrawn.
+
+An opinion is never merged with another source's. Entries of one file about the same media are folded into one
+opinion: yes beats no beats unknown, lists are united, everything else is united in `extra`; if they disagree on the
+category, the last one stands, marked disputed, and the contradiction is listed for a person.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import duckdb
+import orjson
+import pyarrow as pa
+
+from hashsets.algorithms import ALL
+from hashsets.importer import Import
+from hashsets.sources import KnownSource
+from hashsets.tables import equal, scalar
+from pipeline.errors import ReconciliationError
+
+_FLAGS = ("victim_identified", "offender_identified", "distributed", "precategorised", "suspected")
+_KEPT = (*_FLAGS, "series", "tags", "size", "mime", "updated", "updated_at", "extra")
+_CONTENT = ("raw_category", "votes", "disputed", *_FLAGS, "series", "tags", "size", "mime", "updated", "extra")
+
+
+def content_sql() -> str:
+    """SQL of the 64-bit digest over what an opinion says (not over where it was read)."""
+    parts = ", ".join(f"coalesce({c}::VARCHAR, chr(1))" for c in _CONTENT)
+    return f"md5_number_lower(concat_ws(chr(31), {parts}))"
+
+
+def merge(
+    con: duckdb.DuckDBPyConnection,
+    rows_path: str,
+    record: Import,
+    source: KnownSource,
+    set_id: int,
+    release: int,
+    stable_ids: bool,
+) -> dict[str, int]:
+    """Apply the staged rows (placed by `identity.place`) as opinions of `source`.
+
+    Returns counts of kept, duplicate, updated, withdrawn, rejected (withdrawals of what is not there) and
+    absent_withdrawn (entries that a full delivery no longer has). Fills the temporary table `touched` (media_key).
+    Raises ReconciliationError when they do not add up to the rows accepted.
+    """
+    con.execute("CREATE TEMP TABLE IF NOT EXISTS touched (media_key BIGINT)")
+    _read(con, rows_path, record, source)
+    stale = _drop_stale(con, source, stable_ids)
+    _fold(con)
+    counts = _assert_opinions(con, source, record.country, set_id, release, stable_ids)
+    counts["duplicate"] += stale
+    counts["withdrawn"], counts["rejected"], already = _withdraw(con, source, release, stable_ids)
+    counts["duplicate"] += already
+    counts["absent_withdrawn"] = _withdraw_absent(con, source, release) if source.delivery == "full" else 0
+    states = sum(counts[k] for k in ("kept", "duplicate", "updated", "withdrawn", "rejected"))
+    if states != record.accepted:
+        raise ReconciliationError(
+            f"Import {record.key}: {record.accepted} rows were accepted, but {states} have a state.",
+            "The release was not built.",
+        )
+    return counts
+
+
+def _read(con: duckdb.DuckDBPyConnection, path: str, record: Import, source: KnownSource) -> None:
+    """The temporary table `said`: one row for each staged row, with its media (null for a withdrawal)."""
+    flags = ", ".join(f"r.{c}" for c in _KEPT)
+    con.execute("DROP TABLE IF EXISTS said")
+    con.execute(
+        f"""CREATE TEMP TABLE said AS
+            SELECT r.position, p.media_key, coalesce(r.withdraw, false) AS withdraw,
+                   coalesce(r.member, '') AS member, r.entry_id, r.category AS raw_category,
+                   CAST(coalesce(r.votes, CASE WHEN r.category IS NULL AND ? THEN 0 ELSE ? END) AS INTEGER) AS votes,
+                   coalesce(r.disputed, false) AS disputed, {flags}
+            FROM read_parquet(?) r LEFT JOIN placed p USING (position)""",
+        [record.reader == "vics", source.votes, path],
+    )
+
+
+def _drop_stale(con: duckdb.DuckDBPyConnection, source: KnownSource, stable_ids: bool) -> int:
+    """Where an entry id is for good, only the newest version of an entry counts; older ones, here or stored, are repeats."""
+    if not stable_ids:
+        return 0
+    con.execute(
+        """CREATE OR REPLACE TEMP TABLE stale AS
+           WITH ranked AS (
+               SELECT position, row_number() OVER (
+                   PARTITION BY member, entry_id ORDER BY updated_at DESC NULLS LAST, position DESC) AS n
+               FROM said WHERE entry_id IS NOT NULL)
+           SELECT position FROM ranked WHERE n > 1
+           UNION
+           SELECT s.position FROM said s JOIN opinion o
+             ON o.source_id = ? AND o.member = s.member AND o.entry_id = s.entry_id
+           WHERE o.updated_at > s.updated_at""",
+        [source.source_id],
+    )
+    con.execute("DELETE FROM said WHERE position IN (SELECT position FROM stale)")
+    return scalar(con, "SELECT count(*) FROM stale")
+
+
+def _fold(con: duckdb.DuckDBPyConnection) -> None:
+    """The temporary table `folded`: one row for each member and media of the file, with how many rows it stands for."""
+    con.execute(
+        f"""CREATE OR REPLACE TEMP TABLE said_digest AS
+            SELECT position, member, media_key, {content_sql()} AS content FROM said WHERE NOT withdraw"""
+    )
+    con.execute(
+        """CREATE OR REPLACE TEMP TABLE many AS
+           SELECT member, media_key, count(*) AS n, count(DISTINCT content) AS d
+           FROM said_digest GROUP BY ALL HAVING n > 1"""
+    )
+    con.execute(
+        """CREATE OR REPLACE TEMP TABLE folded AS
+           SELECT s.*, d.content, 1::BIGINT AS n, 1::BIGINT AS d, false AS contradicts
+           FROM said s JOIN said_digest d USING (position)
+           ANTI JOIN many m ON m.member = s.member AND m.media_key = s.media_key"""
+    )
+    if not scalar(con, "SELECT count(*) FROM many"):
+        return
+    tri = ", ".join(f"bool_or(s.{c}) AS {c}" for c in _FLAGS)
+    con.execute(
+        f"""CREATE OR REPLACE TEMP TABLE united AS
+            SELECT min(s.position) AS position, s.media_key, false AS withdraw, s.member,
+                   arg_min(s.entry_id, s.position) AS entry_id,
+                   arg_max(s.raw_category, s.position) FILTER (s.raw_category IS NOT NULL) AS raw_category,
+                   max(s.votes)::INTEGER AS votes,
+                   bool_or(s.disputed) OR count(DISTINCT s.raw_category) > 1 AS disputed, {tri},
+                   list_distinct(flatten(list(s.series ORDER BY s.position) FILTER (s.series IS NOT NULL))) AS series,
+                   list_distinct(flatten(list(s.tags ORDER BY s.position) FILTER (s.tags IS NOT NULL))) AS tags,
+                   arg_max(s.size, s.position) FILTER (s.size IS NOT NULL) AS size,
+                   arg_max(s.mime, s.position) FILTER (s.mime IS NOT NULL) AS mime,
+                   arg_max(s.updated, coalesce(s.updated_at, 'epoch'::TIMESTAMPTZ)) AS updated,
+                   max(s.updated_at) AS updated_at,
+                   min(s.extra) AS extra, 0::UBIGINT AS content, any_value(m.n) AS n, any_value(m.d) AS d,
+                   count(DISTINCT s.raw_category) > 1 AS contradicts
+            FROM said s JOIN many m ON m.member = s.member AND m.media_key = s.media_key
+            WHERE NOT s.withdraw GROUP BY s.member, s.media_key"""
+    )
+    con.execute("UPDATE united SET series = list_sort(series), tags = list_sort(tags)")
+    con.execute("UPDATE united SET series = NULL WHERE len(series) = 0")
+    con.execute("UPDATE united SET tags = NULL WHERE len(tags) = 0")
+    _unite_extras(con)
+    con.execute(f"UPDATE united SET content = {content_sql()}")
+    con.execute("INSERT INTO folded BY NAME SELECT * FROM united")
+
+
+def _unite_extras(con: duckdb.DuckDBPyConnection) -> None:
+    """Members without a column: the same member with other content becomes a list of both; lists are joined."""
+    listed = con.cursor().execute(
+        """SELECT s.member, s.media_key, list(s.extra ORDER BY s.position) FROM said s
+           JOIN many m ON m.member = s.member AND m.media_key = s.media_key
+           WHERE s.extra IS NOT NULL AND NOT s.withdraw
+           GROUP BY ALL HAVING count(DISTINCT s.extra) > 1"""
+    )
+    while chunk := listed.fetchmany(50_000):
+        united = pa.table(
+            {
+                "member": pa.array([c[0] for c in chunk], pa.string()),
+                "media_key": pa.array([c[1] for c in chunk], pa.int64()),
+                "extra": pa.array([unite(c[2]) for c in chunk], pa.string()),
+            }
+        )
+        cursor = con.cursor()
+        cursor.register("united_extra", united)
+        cursor.execute(
+            """UPDATE united SET extra = e.extra FROM united_extra e
+               WHERE united.member = e.member AND united.media_key = e.media_key"""
+        )
+        cursor.close()
+
+
+def unite(extras: list[str]) -> str:
+    """One JSON object with the members of all: equal ones once, lists joined without repeats, others as lists of all."""
+    whole: dict[str, Any] = {}
+    for text in extras:
+        for name, value in orjson.loads(text).items():
+            if name not in whole:
+                whole[name] = value
+                continue
+            have = whole[name]
+            if have == value:
+                continue
+            left = have if isinstance(have, list) else [have]
+            right = value if isinstance(value, list) else [value]
+            whole[name] = left + [v for v in right if v not in left]
+    return orjson.dumps(whole).decode()
+
+
+def _assert_opinions(
+    con: duckdb.DuckDBPyConnection, source: KnownSource, country: str, set_id: int, release: int, stable_ids: bool
+) -> dict[str, int]:
+    """Compare with what stands; close what is superseded; add what is new. Returns kept, duplicate, updated."""
+    con.execute(
+        """CREATE OR REPLACE TEMP TABLE standing AS
+           SELECT rowid AS row, media_key, member, content, entry_id FROM opinion
+           WHERE source_id = ? AND valid_to IS NULL""",
+        [source.source_id],
+    )
+    con.execute(
+        """CREATE OR REPLACE TEMP TABLE verdict AS
+           SELECT f.position, f.n, f.d, s.row,
+                  CASE WHEN s.row IS NULL THEN 'kept' WHEN s.content = f.content THEN 'duplicate' ELSE 'updated' END AS state
+           FROM folded f LEFT JOIN standing s ON s.media_key = f.media_key AND s.member = f.member"""
+    )
+    if stable_ids:  # the entry now names other hashes: it moves, and what it said of the old media no longer stands
+        con.execute(
+            """CREATE OR REPLACE TEMP TABLE moved AS
+               SELECT s.row, f.position FROM folded f JOIN standing s
+                 ON s.member = f.member AND s.entry_id = f.entry_id AND s.media_key <> f.media_key"""
+        )
+        con.execute(
+            "UPDATE verdict SET state = 'updated' WHERE state = 'kept' AND position IN (SELECT position FROM moved)"
+        )
+        _close(con, "SELECT row FROM moved", release, "superseded")
+    _close(con, "SELECT row FROM verdict WHERE state = 'updated' AND row IS NOT NULL", release, "superseded")
+    kept = ", ".join(f"f.{c}" for c in _KEPT)
+    con.execute(
+        f"""INSERT INTO opinion BY NAME
+            SELECT f.media_key, $source AS source_id, f.member, f.entry_id, $country AS country, f.raw_category,
+                   coalesce(c.category, 'UNMAPPED') AS category, f.votes, f.disputed, {kept}, f.content,
+                   $set::INTEGER AS set_id, f.position, $release::INTEGER AS valid_from,
+                   NULL::INTEGER AS valid_to, NULL::VARCHAR AS ended
+            FROM folded f JOIN verdict v USING (position)
+            LEFT JOIN category_map c
+              ON c.source_id = $source AND c.country = $country AND c.raw_category = f.raw_category
+            WHERE v.state <> 'duplicate' ORDER BY f.media_key""",
+        {"source": source.source_id, "country": country, "set": set_id, "release": release},
+    )
+    con.execute(
+        """INSERT INTO touched SELECT f.media_key FROM folded f JOIN verdict v USING (position)
+           WHERE v.state <> 'duplicate'"""
+    )
+    con.execute(
+        """INSERT INTO conflict SELECT ?, f.media_key, 'self_contradiction',
+                  ? || ' gives one media more than one category in one file'
+           FROM folded f JOIN verdict v USING (position) WHERE f.contradicts AND v.state <> 'duplicate'""",
+        [release, source.source_id],
+    )
+    [row] = con.execute(
+        """SELECT coalesce(sum(CASE WHEN state = 'kept' THEN 1 ELSE 0 END), 0),
+                  coalesce(sum(CASE WHEN state = 'duplicate' THEN n ELSE n - d END), 0),
+                  coalesce(sum(CASE state WHEN 'updated' THEN d WHEN 'kept' THEN d - 1 ELSE 0 END), 0)
+           FROM verdict"""
+    ).fetchall()
+    kept_n, duplicate, updated = row
+    return {"kept": int(kept_n), "duplicate": int(duplicate), "updated": int(updated)}
+
+
+def _close(con: duckdb.DuckDBPyConnection, rows_sql: str, release: int, how: str) -> None:
+    con.execute(f"INSERT INTO touched SELECT media_key FROM opinion WHERE rowid IN ({rows_sql})")
+    con.execute(f"UPDATE opinion SET valid_to = ?, ended = ? WHERE rowid IN ({rows_sql})", [release, how])
+
+
+def _withdraw(
+    con: duckdb.DuckDBPyConnection, source: KnownSource, release: int, stable_ids: bool
+) -> tuple[int, int, int]:
+    """Tombstones, by entry id or by any digest of the row. Returns withdrawn, naming nothing known, withdrawn before."""
+    if not scalar(con, "SELECT count(*) FROM said WHERE withdraw"):
+        return 0, 0, 0
+    found = []
+    if stable_ids:
+        found.append(
+            """SELECT s.position, o.rowid AS row, o.valid_to FROM said s JOIN opinion o
+                 ON o.source_id = $source AND o.member = s.member AND o.entry_id = s.entry_id WHERE s.withdraw"""
+        )
+    found += [
+        f"""SELECT i.position, o.rowid AS row, o.valid_to FROM incoming i
+            JOIN {a.table} h ON {equal("h", "i", a)}
+            JOIN opinion o ON o.media_key = h.media_key AND o.source_id = $source
+            JOIN said s ON s.position = i.position AND (s.member = '' OR s.member = o.member)
+            WHERE i.withdraw"""
+        for a in ALL
+    ]
+    con.execute(f"CREATE OR REPLACE TEMP TABLE gone AS {' UNION '.join(found)}", {"source": source.source_id})
+    [row] = con.execute(
+        """SELECT count(*) FILTER (live > 0), count(*) FILTER (any_row > 0 AND live = 0), count(*) FILTER (any_row = 0)
+           FROM (SELECT s.position, count(g.row) AS any_row, count(g.row) FILTER (g.valid_to IS NULL) AS live
+                 FROM said s LEFT JOIN gone g USING (position) WHERE s.withdraw GROUP BY s.position)"""
+    ).fetchall()
+    _close(con, "SELECT row FROM gone WHERE valid_to IS NULL", release, "withdrawn")
+    withdrawn, before, unknown = row
+    return int(withdrawn), int(unknown), int(before)
+
+
+def _withdraw_absent(con: duckdb.DuckDBPyConnection, source: KnownSource, release: int) -> int:
+    """A full delivery replaces the last one: what it no longer names is withdrawn."""
+    rows = """SELECT s.row FROM standing s
+              ANTI JOIN folded f ON f.media_key = s.media_key AND f.member = s.member
+              WHERE s.row IN (SELECT rowid FROM opinion WHERE valid_to IS NULL)"""
+    con.execute(f"CREATE OR REPLACE TEMP TABLE absent AS {rows}")
+    _close(con, "SELECT row FROM absent", release, "withdrawn")
+    return scalar(con, "SELECT count(*) FROM absent")

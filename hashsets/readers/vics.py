@@ -1,0 +1,186 @@
+"""VICS JSON 1.2, 1.3 and 2.0: Project VIC and CAID hash sets (`#Media`) and case exports (`#Cases`).
+
+One root string says version, country and entity (domain facts, section 1.1):
+
+    odata.metadata    http://github.com/ICMEC/ProjectVic/DataModels/1.2.xml#Media
+    @odata.context    http://github.com/VICSDATAMODEL/ProjectVic/DataModels/2.0.xml/UK/$metadata#Cases
+
+The country segment decides what `Category` numbers mean, so it is handed on and never guessed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from hashsets.readers.base import Batch, Detection, Source, damaged
+from hashsets.readers.splitter import MARKER, Envelope, Run, SplitError, split
+from pipeline.errors import InputError
+
+_ROOT = re.compile(rb'"(@odata\.context|odata\.metadata)"\s*:\s*"((?:[^"\\]|\\.)*)"')
+_OLD = re.compile(r"/ProjectVic/DataModels/(1\.[23])\.xml#(Media|Cases)$", re.IGNORECASE)
+_NEW = re.compile(r"/ProjectVic/DataModels/(2\.0)\.xml/([A-Za-z]+)/\$metadata#(Media|Cases)$", re.IGNORECASE)
+
+COLUMNS = {
+    "MediaID": "entry_id",
+    "MD5": "md5",
+    "SHA1": "sha1",
+    "SHA256": "sha256",
+    "PhotoDNA": "photodna",
+    "Category": "category",
+    "MediaSize": "size",
+    "MimeType": "mime",
+    "DateUpdated": "updated",
+    "VictimIdentified": "victim_identified",
+    "OffenderIdentified": "offender_identified",
+    "IsDistributed": "distributed",
+    "IsPrecategorized": "precategorised",
+    "IsSuspected": "suspected",
+    "Series": "series",
+    "Tags": "tags",
+}
+"""Members of a Media object that have a column; everything else is kept as JSON in `extra`."""
+
+ALTERNATIVE = {
+    "photodna": "photodna",
+    "sha256": "sha256",
+    "sha-256": "sha256",
+    "sha1": "sha1",
+    "sha-1": "sha1",
+    "pdq": "pdq",
+    "phash256": "phash256",
+    "phash64": "phash64",
+    "dhash64": "dhash64",
+}
+"""Names in AlternativeHashes that we hold as hashes; others stay in `extra`."""
+
+_KNOWN = frozenset(COLUMNS)
+_NAMED_ELSEWHERE = ("pdq", "phash256", "phash64", "dhash64")
+
+
+class VicsReader:
+    """Streams Media objects; constant memory however large the file."""
+
+    name = "vics"
+    stable_ids = False
+
+    def detect(self, head: bytes, source: Source) -> Detection | None:
+        found = _ROOT.search(head)
+        if found is None or not head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+            return None
+        return detection(found.group(1).decode(), found.group(2).decode("utf-8", "replace"))
+
+    def read(self, source: Source, detection: Detection) -> Iterator[Batch]:
+        cases = detection.entity == "Cases"
+        envelope = Envelope()
+        state = {"case": 0, "runs": 0}
+        try:
+            with source.open() as file:
+                for run in split(file, 4 if cases else 2, b"Media" if cases else b"value", envelope):
+                    state["runs"] += 1
+                    state["case"] += run.opens
+                    source.done = envelope.done
+                    yield _batch(source, run, state["case"] if cases else 0)
+                source.done = envelope.done
+            _finish(source, envelope.value(), detection, state["runs"])
+        except SplitError as error:
+            raise damaged(source, f"byte {error.offset}, near record {error.record}", str(error)) from None
+
+
+def detection(key: str, context: str) -> Detection:
+    """Read the root string. Raises InputError for a data model that is not known here."""
+    context = context.replace("\\/", "/")
+    old, new = _OLD.search(context), _NEW.search(context)
+    if key == "odata.metadata" and old:
+        return Detection("vics", old.group(1), "", old.group(2).capitalize())
+    if key == "@odata.context" and new:
+        return Detection("vics", "2.0", new.group(2), new.group(3).capitalize())
+    raise InputError(
+        f"The file declares the data model {context[:200]!r} in {key}, which is not VICS 1.2, 1.3 or 2.0.",
+        "Ask the sender which data model it is; nothing was imported.",
+    )
+
+
+def _batch(source: Source, run: Run, case: int) -> Batch:
+    records = run.objects
+    _refuse_repeated_members(source, run)
+    columns: dict[str, list[Any]] = {column: [r.get(name) for r in records] for name, column in COLUMNS.items()}
+    extras: list[str | None] = [None] * len(records)
+    for i, record in enumerate(records):
+        rest = record.keys() - _KNOWN
+        if not rest:
+            continue
+        extra = {k: record[k] for k in record if k in rest}
+        if "AlternativeHashes" in rest:
+            _alternative(columns, i, extra, len(records))
+        if extra:
+            extras[i] = orjson.dumps(extra).decode()
+    if case > 1:
+        extras = [_with_case(e, case) for e in extras]
+    columns["extra"] = extras
+    return Batch(list(range(run.first, run.first + len(records))), columns)
+
+
+def _with_case(extra: str | None, case: int) -> str:
+    return orjson.dumps({**(orjson.loads(extra) if extra else {}), "@case": case}).decode()
+
+
+def _alternative(columns: dict[str, list[Any]], row: int, extra: dict[str, Any], rows: int) -> None:
+    """Move hashes that we hold from AlternativeHashes to their columns; the others stay in `extra`."""
+    listed = extra["AlternativeHashes"]
+    if not isinstance(listed, list):
+        return
+    others = []
+    for item in listed:
+        name = str(item.get("HashName", "")).lower() if isinstance(item, dict) else ""
+        column = ALTERNATIVE.get(name)
+        value = item.get("HashValue") if column else None
+        taken = column is not None and value is not None
+        if column is not None and taken:
+            values = columns.setdefault(column, [None] * rows)
+            taken = values[row] is None or values[row] == value
+            if taken:
+                values[row] = value
+        if not taken:
+            others.append(item)
+    if others:
+        extra["AlternativeHashes"] = others
+    else:
+        del extra["AlternativeHashes"]
+
+
+def _refuse_repeated_members(source: Source, run: Run) -> None:
+    """A repeated member ({"Category": 1, "Category": 5}) would be read as its last value by any JSON library."""
+    for i, (record, written) in enumerate(zip(run.objects, run.members.tolist(), strict=True)):
+        if len(record) != written and _members(record) != written:
+            raise damaged(source, f"record {run.first + i}", "a member is named twice in one object")
+
+
+def _members(value: Any) -> int:
+    if isinstance(value, dict):
+        return len(value) + sum(_members(v) for v in value.values() if isinstance(v, dict | list))
+    if isinstance(value, list):
+        return sum(_members(v) for v in value if isinstance(v, dict | list))
+    return 0
+
+
+def _finish(source: Source, root: Any, detection_: Detection, runs: int) -> None:
+    """Check the envelope: one root object, `value` a list of records only, every run in its place."""
+    value = root.get("value") if isinstance(root, dict) else None
+    if not isinstance(value, list):
+        raise damaged(source, "the root", "it has no list named value")
+    lists = [value]
+    if detection_.entity == "Cases":
+        if not all(isinstance(case, dict) for case in value):
+            raise damaged(source, "the root", "value holds something that is no Case")
+        lists = [case.get("Media") or [] for case in value]
+        source.notes["cases"] = [{k: v for k, v in case.items() if k != "Media"} for case in value]
+        source.notes["cases_with_media"] = [i + 1 for i, media in enumerate(lists) if media]
+    if any(not isinstance(items, list) or any(item != MARKER for item in items) for items in lists):
+        raise damaged(source, "the root", "the list of media holds something that is no Media object")
+    if sum(map(len, lists)) != runs:
+        raise damaged(source, "the root", "the list of media is not where it was read")
+    source.notes["root"] = {k: v for k, v in root.items() if k != "value"}
