@@ -51,12 +51,11 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
     )
 
 
-def effective(lake: Lake) -> pa.Table:
-    """Matches that count: the latest of each finding, without near matches to flooded media.
+def counted(lake: Lake, matches: pa.Table) -> pa.Table:
+    """The matches (with columns kind and media_key) that count: near matches to flooded media are left out.
 
     Floods that a person has released count again.
     """
-    matches = latest(lake)
     aside = pa.array(sorted(flooded_media(lake)), pa.int64())
     near = pc.invert(pc.is_in(matches["kind"], pa.array(SURE)))
     return matches.filter(pc.invert(pc.and_(near, pc.is_in(matches["media_key"], aside))))

@@ -1,0 +1,46 @@
+"""The landing watcher: one event for each settled change, nothing for a folder that stays as it is."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.airflow
+
+
+def test_it_reports_a_settled_change_once(tmp_path: Path, airflow_home: Path) -> None:
+    from triggers.landing import LandingTrigger
+
+    async def watch() -> list[dict[str, object]]:
+        events: list[dict[str, object]] = []
+        trigger = LandingTrigger(str(tmp_path / "hashsets"), seconds=0.02)
+
+        async def collect() -> None:
+            async for event in trigger.run():
+                events.append(event.payload)
+
+        task = asyncio.create_task(collect())
+        await asyncio.sleep(0.1)
+        assert events == []
+        (tmp_path / "hashsets" / "demo").mkdir(parents=True)
+        (tmp_path / "hashsets" / "demo" / "a.json").write_text("{}")
+        await asyncio.sleep(0.3)
+        assert len(events) == 1
+        (tmp_path / "hashsets" / "demo" / "b.json").write_text("{}")
+        await asyncio.sleep(0.3)
+        task.cancel()
+        return events
+
+    events = asyncio.run(watch())
+    assert [e["files"] for e in events] == [1, 2]
+    assert all("json" not in str(e) for e in events)
+
+
+def test_it_can_be_made_again_from_its_serialised_form(airflow_home: Path) -> None:
+    from triggers.landing import LandingTrigger
+
+    path, kwargs = LandingTrigger("x", 5).serialize()
+    assert path == "triggers.landing.LandingTrigger"
+    assert LandingTrigger(**kwargs).serialize() == (path, kwargs)
