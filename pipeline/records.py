@@ -32,6 +32,7 @@ _TYPES: dict[str, pa.DataType] = {
     "hash32": pa.binary(32),
     "hash144": pa.binary(144),
     "strings": pa.list_(pa.string()),
+    "binary": pa.binary(),
 }
 
 

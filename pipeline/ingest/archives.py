@@ -1,0 +1,219 @@
+"""Lists the members of zip and tar archives and reads small ones, without unpacking anything to disk.
+
+Refused as a whole, with every reason: names that lead out of the package, links, devices, encrypted members, members
+that overlap, collide or grow beyond the caps. A tar's compressed stream is counted while it is read.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import stat
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+from pipeline.errors import InputError
+from pipeline.ingest.package import Member, Package, collision_faults, is_small_text, name_faults, without_top_folder
+from pipeline.locator import Locator
+
+SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zipfile.LargeZipFile,
+    tarfile.TarError,
+    zlib.error,
+    EOFError,
+    OSError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    OverflowError,
+    struct.error,
+)
+"""What the standard library raises on damaged archives; everything else is our own error."""
+
+
+def list_archive(package: Package, path: Path, caps: dict[str, Any], keep: Callable[[str], bool]) -> None:
+    """Fill `package.members` (names of members for which `keep` is false are left out) and `package.faults`.
+
+    A damaged archive is one fault; raises nothing for any content of the file.
+    """
+    try:
+        with path.open("rb") as file:
+            magic = file.read(4)
+            file.seek(0)
+            if magic[:2] == b"PK":
+                _list_zip(package, file, caps, keep)
+            else:
+                _list_tar(package, file, caps, keep)
+    except InputError as error:
+        package.faults.append(str(error))
+    except _DAMAGE as error:
+        package.faults.append(f"the archive cannot be read ({type(error).__name__})")
+        package.waits.append("the archive is not complete or is damaged")
+    package.faults.extend(f for f in collision_faults(m.name for m in package.members) if f not in package.faults)
+    without_top_folder(package.members)
+
+
+def _refuse(package: Package, faults: list[str]) -> bool:
+    package.faults.extend(f for f in faults if f not in package.faults)
+    return bool(faults)
+
+
+def _list_zip(package: Package, file: IO[bytes], caps: dict[str, Any], keep: Callable[[str], bool]) -> None:
+    size = file.seek(0, io.SEEK_END)
+    _check_directory(file, size, caps)
+    with zipfile.ZipFile(file) as archive:
+        infos = [i for i in archive.infolist() if not i.is_dir() or _kind(i) == stat.S_IFLNK]
+        packed, unpacked = sum(i.compress_size for i in infos), sum(i.file_size for i in infos)
+        if packed > size:
+            raise InputError("members of the archive overlap")
+        _check_sizes(len(infos), unpacked, size, caps)
+        for info in infos:
+            # zipfile cuts names at NUL and turns the system's separator; judge the name as it was stored
+            name = info.orig_filename.removeprefix("./")
+            faults = name_faults(name, caps)
+            if _kind(info) not in (0, stat.S_IFREG):
+                faults.append("the archive holds links or devices")
+            if info.flag_bits & 0x1:
+                faults.append("the archive is encrypted")
+            if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                faults.append("a member is compressed in a way that is not read; use plain zip")
+            if info.file_size > caps["member_bytes"]:
+                faults.append("a member is too large")
+            if _refuse(package, faults) or not keep(name):
+                continue
+            member = Member(name, info.file_size, Locator(package.container, info.filename))
+            package.members.append(member)
+        if package.faults:
+            return
+        for member in _to_read(package.members, caps):
+            with archive.open(str(member.locator.member)) as stream:
+                member.content = _read(stream, member, caps)
+
+
+def _kind(info: zipfile.ZipInfo) -> int:
+    """File type bits of a Unix entry, 0 where there are none."""
+    return stat.S_IFMT(info.external_attr >> 16)
+
+
+def _check_directory(file: IO[bytes], size: int, caps: dict[str, Any]) -> None:
+    """Refuse a zip whose list of members is absurdly large before zipfile reads it whole into memory."""
+    file.seek(max(0, size - 65_557))
+    tail = file.read()
+    end = tail.rfind(b"PK\x05\x06")
+    if end < 0 or len(tail) < end + 22:
+        raise zipfile.BadZipFile
+    count, length = struct.unpack_from("<HI", tail, end + 10)
+    wide = tail.rfind(b"PK\x06\x06", 0, end)
+    if wide >= 0 and len(tail) >= wide + 56:
+        count, length = struct.unpack_from("<QQ", tail, wide + 32)
+    if length > caps["directory_bytes"] or count > caps["members"] * 2:
+        raise InputError("the archive has too many members")
+    file.seek(0)
+
+
+def _check_sizes(count: int, unpacked: int, packed: int, caps: dict[str, Any]) -> None:
+    if count > caps["members"]:
+        raise InputError("the archive has too many members")
+    if unpacked > caps["unpacked_bytes"]:
+        raise InputError("the archive is too large when it is unpacked")
+    if unpacked > caps["ratio_above"] and unpacked > caps["ratio"] * max(packed, 1):
+        raise InputError("the archive grows too much when it is unpacked")
+
+
+def _to_read(members: list[Member], caps: dict[str, Any]) -> list[Member]:
+    """Members that ingest reads: small text files, as many as the caps admit."""
+    found = [m for m in members if is_small_text(m.name.partition("/")[2]) or is_small_text(m.name)]
+    return [m for m in found if m.size <= caps["report_bytes"]][: caps["reports"] * 4]
+
+
+def _read(stream: IO[bytes], member: Member, caps: dict[str, Any]) -> bytes:
+    content = stream.read(caps["report_bytes"] + 1)
+    if len(content) > caps["report_bytes"] or len(content) != member.size:
+        raise InputError("a member does not have the size that the archive states")
+    return content
+
+
+class _Counted(io.RawIOBase):
+    """A decompressing stream that stops at the caps: in all, and for one read (tar headers are read whole)."""
+
+    def __init__(self, inner: IO[bytes], packed: int, caps: dict[str, Any]) -> None:
+        self._inner = inner
+        self._packed = packed
+        self._caps = caps
+        self._position = 0
+
+    def read(self, size: int = -1) -> bytes:
+        if size < 0 or size > self._caps["manifest_bytes"] * 4:
+            raise InputError("a header of the archive is absurdly large")
+        data = self._inner.read(size)
+        self._position += len(data)
+        _check_sizes(0, self._position, self._packed, self._caps)
+        return data
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Forward by reading on, so that skipped data counts too."""
+        if whence != io.SEEK_SET or offset < self._position:
+            raise InputError("the archive is not a plain sequence of files")
+        while self._position < offset:
+            if not self.read(min(1 << 20, offset - self._position)):
+                break
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def seekable(self) -> bool:
+        return True
+
+
+def _opened(file: IO[bytes]) -> tuple[IO[bytes], bool]:
+    magic = file.read(6)
+    file.seek(0)
+    if magic.startswith(b"\x1f\x8b"):
+        return gzip.GzipFile(fileobj=file), True  # type: ignore[return-value]
+    if magic.startswith((b"BZh", b"\xfd7zXZ\x00", b"7z\xbc\xaf", b"Rar!")):
+        raise InputError("this kind of archive is not read; send a zip, tar or tar.gz")
+    return file, False
+
+
+def _list_tar(package: Package, file: IO[bytes], caps: dict[str, Any], keep: Callable[[str], bool]) -> None:
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    inner, compressed = _opened(file)
+    source: Any = _Counted(inner, size, caps) if compressed else file
+    read_bytes = count = unpacked = 0
+    with tarfile.open(fileobj=source, mode="r:") as archive:
+        while (info := archive.next()) is not None:
+            archive.members = []  # type: ignore[attr-defined]  # tarfile keeps every header it has met
+            count += 1
+            if info.isdir():
+                _refuse(package, name_faults(info.name.removeprefix("./").rstrip("/") or "x", caps))
+                continue
+            unpacked += info.size
+            _check_sizes(count, unpacked, size, caps)
+            name = info.name.removeprefix("./")
+            faults = name_faults(name, caps)
+            if not info.isreg() or info.issparse():
+                faults.append("the archive holds links or devices")
+            if info.size > caps["member_bytes"]:
+                faults.append("a member is too large")
+            if _refuse(package, faults) or not keep(name):
+                continue
+            member = Member(name, info.size, Locator(package.container, info.name))
+            package.members.append(member)
+            wanted = is_small_text(name) or is_small_text(name.partition("/")[2])
+            if wanted and info.size <= caps["report_bytes"] and read_bytes <= 4 * caps["report_bytes"]:
+                stream = archive.extractfile(info)
+                if stream is not None:
+                    member.content = _read(stream, member, caps)
+                    read_bytes += info.size
+    if not count:
+        raise tarfile.ReadError("empty")

@@ -1,0 +1,154 @@
+"""Whether a package is complete: a `.ready` marker, a checksum list or a BagIt manifest (RFC 8493) must say so.
+
+`waits(package)` looks at names and sizes; `mismatches(package, digests)` compares checksums with the digests that the
+media worker computed. Both return reasons; none means complete. `.ready` alone is the sender's word and is enough;
+where there are checksums as well, they must hold.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+import bagit
+
+from pipeline.fingerprint.outcome import Digests
+from pipeline.ingest.package import LIST_NAMES, Member, Package, is_transport
+from pipeline.locator import Locator
+
+logging.getLogger("bagit").addHandler(logging.NullHandler())
+logging.getLogger("bagit").propagate = False  # its messages repeat file names
+
+_LINE = re.compile(r"\\?([0-9A-Fa-f]{64})(?: [ *](.*))?")
+_ALGORITHMS = ("sha256", "sha1", "md5")
+
+
+class _Manifests(bagit.Bag):  # type: ignore[misc]
+    """bagit's reading of a bag's tag files; a path is judged by its text, the payload lies elsewhere."""
+
+    def _path_is_dangerous(self, path: str) -> bool:
+        pure = PurePosixPath(path)
+        return pure.is_absolute() or ".." in pure.parts or path.startswith("~") or "\\" in path
+
+
+Expected = dict[str, tuple[str, str]]
+"""Member name -> (algorithm, digest in lower-case hex)."""
+
+
+def expected(package: Package) -> tuple[Expected, list[str]]:
+    """What the package's own lists say about its members, and why it cannot be taken for complete yet."""
+    wanted: Expected = {}
+    reasons: list[str] = []
+    announced = package.ready or any(m.name.lower().endswith(".ready") for m in package.members)
+    if package.is_bag:
+        announced = True
+        reasons += _bag(package, wanted)
+    for name, content in [*package.lists, *_inner_lists(package)]:
+        announced = True
+        reasons += _plain(package, name, content, wanted)
+    if not announced:
+        reasons.append("no checksum list and no .ready marker says that it is complete")
+    by_name = package.by_name
+    missing = sum(1 for name in wanted if name not in by_name and name != CONTAINER)
+    if missing:
+        reasons.append(f"{missing} of {len(wanted)} listed files are not there")
+    return wanted, reasons
+
+
+CONTAINER = "/"
+"""Name under which `expected` lists the digest of the archive or report file itself."""
+
+
+def _inner_lists(package: Package) -> list[tuple[str, bytes]]:
+    if package.is_bag:
+        return []
+    return [
+        (m.name, m.content)
+        for m in package.members
+        if m.content is not None
+        and "/" not in m.name
+        and (m.name.lower().endswith(".sha256") or m.name.lower() in LIST_NAMES)
+    ]
+
+
+def _plain(package: Package, name: str, content: bytes, wanted: Expected) -> list[str]:
+    """A list as sha256sum writes it. Beside an archive or a single report it speaks of that file."""
+    try:
+        lines = [line for line in content.decode("utf-8-sig").splitlines() if line.strip()]
+    except UnicodeDecodeError:
+        return ["a checksum list is not UTF-8 text"]
+    top = package.container.rpartition("/")[2]
+    beside = name == f"{top}.sha256"
+    for line in lines:
+        found = _LINE.fullmatch(line)
+        if found is None:
+            return ["a line of a checksum list is not `<SHA-256>  <name>`"]
+        path = (found[2] or top).removeprefix("./")
+        if beside and package.kind != "folder" and path.rpartition("/")[2] == top:
+            path = CONTAINER
+        elif beside:
+            path = path.removeprefix(f"{top}/")
+        wanted[path] = ("sha256", found[1].lower())
+    return [] if lines else ["a checksum list is empty"]
+
+
+def _bag(package: Package, wanted: Expected) -> list[str]:
+    """Reads the manifests with the bagit library from copies of the tag files in a temporary folder."""
+    tags = {m.name: m.content for m in package.members if "/" not in m.name and m.content is not None}
+    with tempfile.TemporaryDirectory(prefix="triage-bag-") as folder:
+        for name, content in tags.items():
+            if name.endswith(".txt"):
+                Path(folder, name).write_bytes(content)
+        try:
+            bag = _Manifests(folder)
+        except (bagit.BagError, OSError, ValueError, LookupError, AttributeError, TypeError):
+            return ["its BagIt files cannot be read"]
+    listed = {name: digests for name, digests in bag.entries.items() if name.startswith("data/")}
+    usable = [a for a in _ALGORITHMS if listed and all(a in digests for digests in listed.values())]
+    if not usable:
+        return ["it has no complete BagIt manifest of kind sha256, sha1 or md5"]
+    for name, digests in bag.entries.items():
+        algorithm = next((a for a in _ALGORITHMS if a in digests), None)
+        if algorithm:
+            wanted[name] = (algorithm, digests[algorithm].lower())
+    unlisted = sum(1 for m in package.members if m.name.startswith("data/") and m.name not in listed)
+    return [f"{unlisted} files of its payload are not in its BagIt manifest"] if unlisted else []
+
+
+def digest_of(member: Member, algorithm: str, digests: Mapping[str, Digests]) -> str | None:
+    """Hex digest of a member, from its content if it was read here, else from the media worker's answers."""
+    if member.content is not None:
+        return hashlib.new(algorithm, member.content, usedforsecurity=False).hexdigest()
+    found = digests.get(str(member.locator))
+    return str(getattr(found, algorithm).hex()) if found else None
+
+
+def mismatches(package: Package, wanted: Expected, digests: Mapping[str, Digests]) -> list[str]:
+    """Reasons from comparing checksums. `digests` are the media worker's answers by locator text."""
+    wrong = unread = 0
+    by_name = package.by_name
+    for name, (algorithm, value) in wanted.items():
+        if name == CONTAINER:
+            whole = package.members[0] if package.kind == "report" and package.members else None
+            actual = digest_of(whole or Member("", 0, Locator(package.container)), algorithm, digests)
+        elif name in by_name:
+            actual = digest_of(by_name[name], algorithm, digests)
+        else:
+            continue
+        if actual is None:
+            unread += 1
+        elif actual != value:
+            wrong += 1
+    reasons = [f"{wrong} of {len(wanted)} files do not have their listed checksum"] if wrong else []
+    return reasons + ([f"{unread} of {len(wanted)} listed files cannot be read"] if unread else [])
+
+
+def unlisted(package: Package, wanted: Expected) -> list[str]:
+    """Names of content that no list names although there are lists: usable, but worth a note."""
+    if not wanted or CONTAINER in wanted:
+        return []
+    return [m.name for m in package.members if m.name not in wanted and not is_transport(m.name, package.is_bag)]

@@ -1,0 +1,167 @@
+"""Bytes of a report to a tree of dicts, lists, texts and numbers; strict, with limits, or InputError.
+
+JSON: orjson's verdict (it accepts nothing that RFC 8259 forbids), UTF-8 with or without BOM, no key twice with
+different values, a depth limit. XML: defusedxml, no document type, no entities, a depth limit. CSV: `field,value`
+rows of our own form.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import json
+import re
+from typing import Any
+from xml.etree.ElementTree import Element, ParseError
+
+import orjson
+from defusedxml import ElementTree
+from defusedxml.common import DefusedXmlException
+
+from pipeline.errors import InputError
+
+_KEY = re.compile(rb'"\s*:')
+
+
+def json_tree(raw: bytes, depth: int, defects: list[tuple[str, str]]) -> Any:
+    """Parse JSON. A key given several times with different values is removed, noted in `defects` and its values are
+    kept under a key that no rule reads. Raises InputError."""
+    bare = raw.removeprefix(codecs.BOM_UTF8)
+    if bare.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise InputError("The report is UTF-16 text.", "Send it as UTF-8.")
+    try:
+        tree = orjson.loads(bare)
+    except orjson.JSONDecodeError as error:
+        raise InputError(f"The report is not valid JSON: {error}.") from None
+    keys = _measure(tree, depth)
+    if len(_KEY.findall(bare)) != keys:  # as many keys in the text as in the tree: none is there twice
+        tree = json.loads(bare, object_pairs_hook=lambda pairs: _unique(pairs, defects))
+    return tree
+
+
+def _measure(tree: Any, limit: int) -> int:
+    """Number of keys in the tree. Raises InputError when it is nested deeper than `limit`."""
+    keys, level, depth = 0, [tree], 0
+    while level:
+        depth += 1
+        if depth > limit:
+            raise InputError(f"The report is nested more than {limit} levels deep.")
+        below: list[Any] = []
+        for node in level:
+            if isinstance(node, dict):
+                keys += len(node)
+                below.extend(v for v in node.values() if isinstance(v, dict | list))
+            elif isinstance(node, list):
+                below.extend(v for v in node if isinstance(v, dict | list))
+        level = below
+    return keys
+
+
+def _unique(pairs: list[tuple[str, Any]], defects: list[tuple[str, str]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) == len(pairs):
+        return found
+    for key in {k for k, _ in pairs}:
+        given = [v for k, v in pairs if k == key]
+        if any(value != given[0] for value in given):
+            del found[key]
+            found[f"{key} (given {len(given)} times)"] = given
+            defects.append((key, f"The key is given {len(given)} times with different values; none is used."))
+    return found
+
+
+def xml_tree(raw: bytes, depth: int) -> tuple[str, dict[str, Any]]:
+    """Parse XML: name of the root element without its namespace, and its content as a tree.
+
+    An element with children or attributes becomes a dict (attributes as `@name`, text as `value`), several of one
+    name a list, any other its text. Raises InputError.
+    """
+    try:
+        root = ElementTree.fromstring(raw, forbid_dtd=True)
+    except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
+        kind = "XML with a document type or entities" if isinstance(error, DefusedXmlException) else "not valid XML"
+        raise InputError(f"The report is {kind}.") from None
+    content = _element(root, depth)
+    return _local(root.tag), content if isinstance(content, dict) else {"value": content}
+
+
+def _element(element: Element, depth: int) -> Any:
+    if depth <= 0:
+        raise InputError("The report is nested too deeply.")
+    text = (element.text or "").strip()
+    if not len(element) and not element.attrib:
+        return text
+    content: dict[str, Any] = {f"@{_local(name)}": value for name, value in element.attrib.items()}
+    for part in element:
+        name, value = _local(part.tag), _element(part, depth - 1)
+        if name not in content:
+            content[name] = value
+        elif isinstance(content[name], list):
+            content[name].append(value)
+        else:
+            content[name] = [content[name], value]
+    if text:
+        content["value"] = text
+    return content
+
+
+def _local(tag: Any) -> str:
+    return str(tag).rpartition("}")[2]
+
+
+def csv_tree(raw: bytes, rows: int, defects: list[tuple[str, str]]) -> dict[str, Any]:
+    """Parse `field,value` rows into the tree of the generic form: `subjects.1.name` is the name of the first subject.
+
+    Raises InputError when it is not UTF-8, not CSV, has another header, or more than `rows` rows.
+    """
+    try:
+        text = raw.decode("utf-8-sig")
+        table = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+    except UnicodeDecodeError:
+        raise InputError("The report is not UTF-8 text.", "Save it as CSV UTF-8.") from None
+    except csv.Error as error:
+        raise InputError(f"The report is not valid CSV: {error}.") from None
+    if not table or [c.strip().lower() for c in table[0][:2]] != ["field", "value"]:
+        raise InputError("The first line of the CSV is not `field,value`.")
+    if len(table) > rows:
+        raise InputError(f"The CSV has more than {rows} rows.")
+    tree: dict[str, Any] = {}
+    for number, row in enumerate(table[1:], 2):
+        if len(row) == 2 and row[0].strip():
+            _put(tree, row[0].strip(), row[1], number, defects)
+        elif any(cell.strip() for cell in row):
+            defects.append((f"line {number}", "The line does not have a field name and one value."))
+            tree.setdefault("lines that were not read", []).append(row)
+    return {name: _listed(value) for name, value in tree.items()}
+
+
+_PART = re.compile(r"[a-z][a-z0-9_]*|[1-9]\d{0,4}")
+
+
+def _put(tree: dict[str, Any], name: str, value: str, number: int, defects: list[tuple[str, str]]) -> None:
+    parts = name.split(".")
+    if len(parts) > 6 or not all(_PART.fullmatch(part) for part in parts):
+        defects.append((f"line {number}", "This is no field name of the form."))
+        tree.setdefault("lines that were not read", []).append([name, value])
+        return
+    node = tree
+    for part in parts[:-1]:
+        below = node.setdefault(part, {})
+        if not isinstance(below, dict):
+            below = node[part] = {"value": below}
+        node = below
+    last = parts[-1]
+    if last in node and node[last] != value:
+        defects.append((f"line {number}", "The field is given twice with different values; the first is used."))
+        tree.setdefault("lines that were not read", []).append([name, value])
+    else:
+        node.setdefault(last, value)
+
+
+def _listed(node: Any) -> Any:
+    if not isinstance(node, dict):
+        return node
+    if node and all(isinstance(k, str) and k.isdigit() for k in node):
+        return [_listed(node[k]) for k in sorted(node, key=int)]
+    return {k: _listed(v) for k, v in node.items()}

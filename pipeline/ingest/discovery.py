@@ -1,0 +1,227 @@
+"""Finds packages in the landing folder, and looks into those that are new.
+
+An entry of `landing/<source>/` is a package when it is a folder, an archive or a single report; markers and checksum
+lists beside it (`<name>.ready`, `<name>.sha256`) belong to it. Links are never followed. What was taken in before and
+has not changed by name, size, time and inode is skipped; that is only a shortcut, identity is by content.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import UsageError
+from pipeline.ingest.archives import SUFFIXES, list_archive
+from pipeline.ingest.package import (
+    REPORT_SUFFIXES,
+    Member,
+    Package,
+    collision_faults,
+    is_small_text,
+    name_faults,
+    plain_locator,
+)
+from pipeline.locator import SEPARATOR, Locator
+
+BESIDE = (".ready", ".sha256")
+"""Endings of the files beside a package that speak about it."""
+
+
+@dataclass
+class Entry:
+    """One entry of a source folder. `beside` are the endings of marker and list files found next to it."""
+
+    source: str
+    name: str
+    kind: str
+    path: str
+    beside: set[str] = field(default_factory=set)
+
+    @property
+    def container(self) -> str:
+        return f"{self.source}/{self.name}"
+
+
+def entries(landing: Path, policy: dict[str, Any]) -> tuple[list[Entry], int]:
+    """All packages below `landing`, ordered by container, and how many entries of it are no source.
+
+    A marker without its package is left out: the package is not there yet, or was removed after it was taken in.
+
+    Raises UsageError when the landing folder cannot be listed.
+    """
+    if not landing.is_dir():
+        return [], 0
+    found: list[Entry] = []
+    strange = 0
+    try:
+        for folder in sorted(os.scandir(landing), key=lambda e: e.name):
+            if not folder.is_dir(follow_symlinks=False):
+                strange += 1
+            elif folder.name in policy["sources"]:
+                found.extend(_in_source(folder.name, folder.path, policy))
+            elif folder.name not in policy["ignored_folders"]:
+                strange += 1
+    except OSError as error:
+        raise UsageError(
+            f"The landing folder cannot be listed: {error.strerror}.", "Give this account read access."
+        ) from error
+    return found, strange
+
+
+def _in_source(source: str, folder: str, policy: dict[str, Any]) -> list[Entry]:
+    listed: dict[str, Entry] = {}
+    markers: list[str] = []
+    for entry in os.scandir(folder):
+        if entry.name in policy["noise"] or entry.name in policy["noise_folders"]:
+            continue
+        if entry.name.endswith(BESIDE) and not entry.is_dir(follow_symlinks=False):
+            markers.append(entry.name)
+        else:
+            listed[entry.name] = Entry(source, entry.name, _kind(entry), entry.path)
+    for name in markers:
+        base, ending = name.rsplit(".", 1)
+        if base in listed:
+            listed[base].beside.add(f".{ending}")
+    return [listed[name] for name in sorted(listed)]
+
+
+def _kind(entry: os.DirEntry[str]) -> str:
+    if entry.is_symlink():
+        return "link"
+    if entry.is_dir():
+        return "folder"
+    lowered = entry.name.lower()
+    if not entry.is_file():
+        return "other"
+    if lowered.endswith(SUFFIXES):
+        return "archive"
+    return "report" if lowered.endswith(REPORT_SUFFIXES) else "other"
+
+
+def stat_key(entry: Entry) -> tuple[str, int]:
+    """A digest of names, sizes, times and inodes of everything in the entry, and the newest change in ns.
+
+    Equal keys mean: not touched since. Vanished files are left out, the next run sees them.
+    """
+    facts: list[str] = []
+    newest = 0
+    stack = [(entry.path, "")]
+    while stack:
+        path, prefix = stack.pop()
+        try:
+            status = os.lstat(path)
+            facts.append(f"{prefix}\0{status.st_size}\0{status.st_mtime_ns}\0{status.st_ino}")
+            newest = max(newest, status.st_mtime_ns)
+            if entry.kind != "folder":
+                continue
+            for below in os.scandir(path):
+                name = f"{prefix}/{below.name}"
+                if below.is_dir(follow_symlinks=False):
+                    stack.append((below.path, name))
+                else:
+                    status = below.stat(follow_symlinks=False)
+                    facts.append(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\0{status.st_ino}")
+                    newest = max(newest, status.st_mtime_ns)
+        except OSError:
+            facts.append(f"{prefix}\0unreadable")
+    facts.sort()
+    text = "\n".join(facts).encode("utf-8", "surrogateescape")
+    return hashlib.blake2b(text, digest_size=16).hexdigest(), newest
+
+
+def inspect(entry: Entry, policy: dict[str, Any]) -> Package:
+    """List a package and read its small files. Never raises for what is in it: faults and waits say what is wrong."""
+    package = Package(entry.source, entry.container, entry.kind)
+    package.stat_key, package.newest = stat_key(entry)
+    package.ready = ".ready" in entry.beside
+    faults = [f.replace("a member", "the package") for f in name_faults(entry.name, policy["caps"])]
+    if SEPARATOR in f"{entry.container}/":
+        faults.append("the package's name ends in an exclamation mark")
+    package.faults.extend(faults)
+    if faults:
+        return package
+    try:
+        if ".sha256" in entry.beside:
+            _list_beside(package, Path(f"{entry.path}.sha256"), policy["caps"])
+        _look_into(package, entry, policy)
+    except OSError as error:
+        package.waits.append(f"it cannot be read ({error.strerror})")
+    return package
+
+
+def _list_beside(package: Package, path: Path, caps: dict[str, Any]) -> None:
+    if path.is_symlink() or path.stat().st_size > caps["manifest_bytes"]:
+        package.faults.append("the checksum list beside it is a link or too large")
+        return
+    package.lists.append((path.name, path.read_bytes()))
+
+
+def _look_into(package: Package, entry: Entry, policy: dict[str, Any]) -> None:
+    if entry.kind == "folder":
+        _list_folder(package, entry.path, policy)
+    elif entry.kind == "archive":
+        list_archive(package, Path(entry.path), policy["caps"], lambda name: not _is_noise(name, policy))
+    elif entry.kind == "report":
+        size = os.lstat(entry.path).st_size
+        if size > policy["caps"]["report_bytes"]:
+            package.faults.append("the report is too large")
+            return
+        content = Path(entry.path).read_bytes()
+        package.members.append(Member(entry.name, len(content), Locator(entry.container), content))
+    elif entry.kind == "link":
+        package.faults.append("it is a link; links are not followed")
+    else:
+        package.waits.append("it is neither a folder, nor a zip or tar archive, nor a JSON, XML or CSV report")
+
+
+def _is_noise(name: str, policy: dict[str, Any]) -> bool:
+    parts = name.split("/")
+    return parts[-1] in policy["noise"] or any(p in policy["noise_folders"] for p in parts[:-1])
+
+
+def _list_folder(package: Package, top: str, policy: dict[str, Any]) -> None:
+    caps = policy["caps"]
+    read = 0
+    for name, entry in _walk(top, caps["depth"] + 1):
+        if _is_noise(name, policy):
+            continue
+        faults = [] if entry.is_file(follow_symlinks=False) else ["the package holds links or devices"]
+        faults += name_faults(name, caps)
+        size = entry.stat(follow_symlinks=False).st_size
+        if size > caps["member_bytes"]:
+            faults.append("a member is too large")
+        locator = plain_locator(f"{package.container}/{name}")
+        if locator is None:
+            faults.append("a folder's name in the package ends in an exclamation mark")
+        package.faults.extend(f for f in faults if f not in package.faults)
+        if faults or locator is None:
+            continue
+        member = Member(name, size, locator)
+        if is_small_text(name) and size <= caps["report_bytes"] and read < caps["reports"] * 4:
+            member.content = Path(entry.path).read_bytes()
+            member.size = len(member.content)
+            read += 1
+        package.members.append(member)
+        if len(package.members) > caps["members"]:
+            package.faults.append("the package has too many files")
+            return
+    package.members.sort(key=lambda m: m.name)
+    package.faults.extend(collision_faults(m.name for m in package.members))
+
+
+def _walk(top: str, depth: int) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Files and links below `top` with their relative names. Folders deeper than `depth` show up as a too deep name."""
+    stack = [(top, "", depth)]
+    while stack:
+        folder, prefix, left = stack.pop()
+        with os.scandir(folder) as listing:
+            for entry in listing:
+                name = prefix + entry.name
+                if entry.is_dir(follow_symlinks=False) and left > 0:
+                    stack.append((entry.path, f"{name}/", left - 1))
+                else:
+                    yield name, entry

@@ -1,0 +1,156 @@
+"""Is this package new, the same again, or more about a referral that is held already?
+
+- the same content as a package held already: duplicate, whatever its container is called;
+- the same source, reference and report, and no file that is not held: duplicate too;
+- the same source and reference otherwise: supplement of that referral;
+- naming an earlier report that is held (subsequent report, priorCTReports): supplement of that;
+- anything else: a referral of its own.
+
+A supplement keeps its own row; `supplements` names the first referral of the chain. Nothing held is ever changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.ingest.rows import stable_id
+from pipeline.lake import Lake
+
+_FAMILY = {"NCA_DRB": "NCA", "NCA_NCMEC": "NCA"}
+"""Sources that may name each other's references as earlier reports."""
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """What decides: the package's content id, its report, and the digests of its media."""
+
+    package_id: str
+    source: str
+    reference: str | None
+    report_sha256: str
+    prior: tuple[str, ...]
+    media: frozenset[bytes]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """`state` as in the packages record, the referral the package belongs to, and the one that it extends."""
+
+    state: str
+    referral_id: str
+    supplements: str | None = None
+
+
+@dataclass
+class Held:
+    """What the lake holds, and what this run has decided so far. Read once a run."""
+
+    containers: dict[tuple[str, str], str] = field(default_factory=dict)
+    packages: dict[str, str | None] = field(default_factory=dict)
+    references: dict[tuple[str, str], str] = field(default_factory=dict)
+    roots: dict[str, str] = field(default_factory=dict)
+    reports: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+    media: dict[str, set[bytes]] = field(default_factory=dict)
+    lake: Lake | None = None
+
+    @classmethod
+    def read(cls, lake: Lake) -> Held:
+        """From the published tables."""
+        held = cls(lake=lake)
+        packages = lake.read("packages", ["package_id", "container", "state", "referral_id"])
+        for package, container, state, referral in zip(
+            *(packages[c].to_pylist() for c in packages.column_names), strict=True
+        ):
+            held.containers[package, container] = state
+            held.packages[package] = held.packages.get(package) or referral
+        table = lake.read("referrals", ["referral_id", "source", "source_reference", "supplements", "report_sha256"])
+        for referral, source, reference, root, report in zip(
+            *(table[c].to_pylist() for c in table.column_names), strict=True
+        ):
+            held.remember(referral, source, reference, root, report)
+        return held
+
+    def remember(self, referral: str, source: str, reference: str | None, root: str | None, report: str) -> None:
+        """A referral row that exists from now on."""
+        self.roots[referral] = root or referral
+        if reference is not None:
+            self.references.setdefault((_family(source), reference), root or referral)
+            self.references.setdefault((source, reference), root or referral)
+        self.reports.setdefault((root or referral, report), set()).add(referral)
+
+    def media_of(self, root: str) -> set[bytes]:
+        """SHA-256 of every file held for a referral and its supplements."""
+        if root not in self.media:
+            members = [referral for referral, first in self.roots.items() if first == root]
+            self.media[root] = _digests(self.lake, members)
+        return self.media[root]
+
+
+def _digests(lake: Lake | None, referrals: list[str]) -> set[bytes]:
+    if lake is None:
+        return set()
+    table = lake.read("media_files", ["referral_id", "sha256"])
+    chosen = table.filter(pc.is_in(table["referral_id"], value_set=pa.array(referrals, pa.string())))
+    return {value for value in chosen["sha256"].to_pylist() if value is not None}
+
+
+def _family(source: str) -> str:
+    return "family:" + _FAMILY.get(source, source)
+
+
+def decide(arrival: Arrival, held: Held) -> Decision:
+    """The state of one package; `held` learns it."""
+    known = held.packages.get(arrival.package_id)
+    if known is not None:
+        return Decision("duplicate", known)
+    own = stable_id("referral", arrival.source, arrival.reference or arrival.report_sha256)
+    root = held.references.get((arrival.source, arrival.reference)) if arrival.reference else held.roots.get(own)
+    if root is not None:
+        if (root, arrival.report_sha256) in held.reports and arrival.media <= held.media_of(root):
+            held.packages[arrival.package_id] = root
+            return Decision("duplicate", root)
+        decision = Decision("supplement", stable_id("referral", own, arrival.package_id), root)
+    else:
+        prior = [r for p in sorted(set(arrival.prior)) if (r := held.references.get((_family(arrival.source), p)))]
+        decision = Decision("supplement", own, prior[0]) if prior else Decision("accepted", own)
+    first = decision.supplements or decision.referral_id
+    media = held.media_of(first) if decision.supplements else set()
+    held.packages[arrival.package_id] = decision.referral_id
+    held.remember(decision.referral_id, arrival.source, arrival.reference, decision.supplements, arrival.report_sha256)
+    held.media[first] = media | arrival.media
+    return decision
+
+
+def in_order(arrivals: Iterable[tuple[str, Arrival]]) -> list[str]:
+    """Keys of arrivals so that a report comes after those it names as earlier; otherwise by key.
+
+    Reports that name each other in a circle come in order of their keys.
+    """
+    waiting = dict(sorted(arrivals, key=lambda item: item[0]))
+    by_reference: dict[tuple[str, str], list[str]] = {}
+    for key, arrival in waiting.items():
+        if arrival.reference is not None:
+            by_reference.setdefault((_family(arrival.source), arrival.reference), []).append(key)
+    done: dict[str, None] = {}
+    for start in waiting:
+        stack = [start]
+        entered: set[str] = set()
+        while stack:
+            key = stack[-1]
+            needs = [] if key in entered else _needed(waiting[key], by_reference)
+            entered.add(key)
+            needs = [n for n in needs if n not in done and n not in entered]
+            if needs:
+                stack.extend(reversed(needs))
+            else:
+                done.setdefault(stack.pop())
+    return list(done)
+
+
+def _needed(arrival: Arrival, by_reference: dict[tuple[str, str], list[str]]) -> list[str]:
+    family = _family(arrival.source)
+    return [key for prior in arrival.prior for key in by_reference.get((family, prior), [])]

@@ -1,0 +1,253 @@
+"""One batch of packages: look into each, have its media digested, read its report, decide what it is, make its rows."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline import records
+from pipeline.ingest import completeness, discovery, identity, media, report, rows
+from pipeline.ingest.discovery import Entry
+from pipeline.ingest.identity import Arrival, Held
+from pipeline.ingest.package import Member, Package, is_transport
+from pipeline.ingest.report import Report
+from pipeline.ingest.rows import Answers, Context, Row
+from pipeline.ingest.rules import Rules
+from pipeline.locator import Locator
+from pipeline.night import Night
+from pipeline.settings import Settings
+
+TABLES = (
+    "packages",
+    "referrals",
+    "subjects",
+    "identifiers",
+    "facts",
+    "narratives",
+    "media_files",
+    "defects",
+    "originals",
+)
+
+
+@dataclass
+class Candidate:
+    """A package on its way: what its lists promise, why it is not complete, its identity and its report."""
+
+    entry: Entry
+    package: Package
+    wanted: completeness.Expected = field(default_factory=dict)
+    waits: list[str] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+    package_id: str = ""
+    report: Report | None = None
+    overdue: bool = False
+    late: bool = False
+
+
+@dataclass
+class Batch:
+    """What came of a batch: tables to publish, packages that wait, and what to remember of each container."""
+
+    tables: dict[str, pa.Table]
+    arrivals: list[str]
+    counts: Counter[str]
+    waiting: int
+    seen: dict[str, tuple[str, str]]
+
+
+def take(settings: Settings, night: Night, rules: Rules, held: Held, entries: Iterable[Entry]) -> Batch:
+    """Work through a batch. Nothing is written. `held` learns what was decided."""
+    found = [look(entry, rules, night.as_of) for entry in entries]
+    answers = media.answers(settings, _locators(found))
+    for candidate in found:
+        _conclude(candidate, answers, night.as_of, rules)
+    waiting = [c for c in found if c.waits]
+    taken = [c for c in found if not c.waits and (c.package_id, c.package.container) not in held.containers]
+    tables: dict[str, list[Row]] = {name: [] for name in TABLES}
+    readable = [c for c in taken if c.report is not None]
+    _readable(night, rules, held, answers, candidates=readable, tables=tables)
+    for candidate in (c for c in taken if c.report is None):
+        tables["packages"].append(
+            _package_row(candidate, night, "quarantined", None, rows.payload(candidate.package, None))
+        )
+    tables["packages"].sort(key=lambda row: row["container"])
+    counts = _counts(tables)
+    counts["packages_waited_too_long"] = sum(1 for c in taken if c.late)
+    return Batch(
+        {name: records.build(name, listed) for name, listed in tables.items()},
+        sorted(f"{c.package_id}@{c.package.container}" for c in taken),
+        counts,
+        len(waiting),
+        {c.package.container: (c.package.stat_key, c.package_id) for c in found if not c.waits},
+    )
+
+
+def look(entry: Entry, rules: Rules, as_of: datetime) -> Candidate:
+    """List the package and see whether its names and sizes are complete."""
+    package = discovery.inspect(entry, rules.data)
+    candidate = Candidate(entry, package)
+    candidate.wanted, reasons = completeness.expected(package)
+    candidate.waits = [*package.waits, *reasons]
+    age = as_of.timestamp() - package.newest / 1e9
+    candidate.overdue = age > timedelta(hours=rules.data["waiting_hours"]).total_seconds()
+    if package.faults and not package.waits:
+        candidate.waits = []  # waiting longer will not mend a hostile name or a link
+        candidate.reasons = list(package.faults)
+    return candidate
+
+
+def _locators(found: list[Candidate]) -> list[Locator]:
+    """Everything whose digest is needed: content that was not read here, and containers that are listed as such or
+    cannot be opened. Packages that wait are not digested before they are overdue."""
+    wanted: dict[str, Locator] = {}
+    for candidate in found:
+        package = candidate.package
+        if candidate.waits and not candidate.overdue:
+            continue
+        whole = package.kind == "archive" and (completeness.CONTAINER in candidate.wanted or not package.members)
+        if whole or (package.kind == "other"):
+            wanted[package.container] = Locator(package.container)
+        for member in package.members:
+            if member.content is None and not is_transport(member.name, package.is_bag):
+                wanted[str(member.locator)] = member.locator
+    return list(wanted.values())
+
+
+def _conclude(candidate: Candidate, answers: Answers, as_of: datetime, rules: Rules) -> None:
+    """Checksums, changes while reading, overdue waiting, the content's identity, and the report."""
+    package = candidate.package
+    if not candidate.waits and not candidate.reasons:
+        candidate.waits = completeness.mismatches(package, candidate.wanted, answers.digests)
+    if discovery.stat_key(candidate.entry)[0] != package.stat_key:
+        candidate.waits.append("it changed while it was read")
+        candidate.overdue = False
+    if candidate.waits and candidate.overdue:
+        hours = rules.data["waiting_hours"]
+        candidate.reasons = [f"it is still not complete after {hours} hours", *candidate.waits, *candidate.reasons]
+        candidate.waits, candidate.late = [], True
+    if candidate.waits:
+        return
+    candidate.package_id = _package_id(package, answers, candidate.late)
+    found, reasons = report.find(package, rules) if package.members else (None, [])
+    candidate.reasons = list(dict.fromkeys([*candidate.reasons, *reasons]))
+    if not candidate.reasons:
+        candidate.report = found
+        for name in completeness.unlisted(package, candidate.wanted) if found else []:
+            found.draft.defect("/", "A file of the package is not in its checksum list.", name)  # type: ignore[union-attr]
+
+
+def _package_id(package: Package, answers: Answers, late: bool) -> str:
+    """SHA-256 over the sorted names and contents; of the container where no member can be told.
+
+    A package that is returned because it never became complete (`late`) has another id than the complete one.
+    """
+    lines = [
+        f"{_content(m, answers)}  {m.name.removeprefix('data/') if package.is_bag else m.name}\n"
+        for m in package.members
+        if not is_transport(m.name, package.is_bag)
+    ]
+    if not lines:
+        whole = answers.digests.get(package.container)
+        lines = [f"container {whole.sha256.hex() if whole else package.container}\n"]
+    lines = ["incomplete\n"] * late + sorted(lines)
+    return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _content(member: Member, answers: Answers) -> str:
+    if member.content is not None:
+        return hashlib.sha256(member.content).hexdigest()
+    found = answers.digests.get(str(member.locator))
+    return found.sha256.hex() if found else "unreadable"
+
+
+def _readable(
+    night: Night,
+    rules: Rules,
+    held: Held,
+    answers: Answers,
+    *,
+    candidates: list[Candidate],
+    tables: dict[str, list[Row]],
+) -> None:
+    """Decide and make rows, reports before those that name them as earlier."""
+    arrivals = {c.package.container: (c, _arrival(c, answers)) for c in candidates}
+    for key in identity.in_order((key, arrival) for key, (_, arrival) in arrivals.items()):
+        candidate, arrival = arrivals[key]
+        decision = identity.decide(arrival, held)
+        found = candidate.report
+        if found is None:
+            continue
+        content = rows.payload(candidate.package, found.member)
+        if decision.state == "duplicate":
+            tables["packages"].append(_package_row(candidate, night, "duplicate", decision.referral_id, content))
+            continue
+        context = Context(
+            candidate.package,
+            candidate.package_id,
+            decision.referral_id,
+            decision.supplements,
+            answers,
+            rules,
+            night.run_id,
+            night.as_of,
+        )
+        made = rows.compose(found, context)
+        for name, listed in made.items():
+            tables[name].extend(listed)
+        row = _package_row(
+            candidate, night, decision.state, decision.referral_id, content, defects=len(made["defects"])
+        )
+        tables["packages"].append(row)
+
+
+def _arrival(candidate: Candidate, answers: Answers) -> Arrival:
+    found = candidate.report
+    if found is None:
+        raise ValueError("an arrival has a report")
+    content = rows.payload(candidate.package, found.member)
+    return Arrival(
+        candidate.package_id,
+        found.reader.source,
+        found.draft.referral.get("source_reference"),
+        found.sha256,
+        tuple(found.draft.prior),
+        frozenset(d.sha256 for m in content if (d := answers.digests.get(str(m.locator)))),
+    )
+
+
+def _package_row(
+    candidate: Candidate, night: Night, state: str, referral: str | None, content: list[Member], *, defects: int = 0
+) -> dict[str, Any]:
+    found = candidate.report
+    return {
+        "package_id": candidate.package_id,
+        "source": candidate.package.source,
+        "container": candidate.package.container,
+        "report_sha256": found.sha256 if found else None,
+        "format": found.reader.name if found else None,
+        "state": state,
+        "referral_id": referral,
+        "reasons": candidate.reasons,
+        "first_seen": night.as_of,
+        "files": len(content),
+        "defects": defects,
+        "run_id": night.run_id,
+    }
+
+
+def _counts(tables: dict[str, list[Row]]) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for row in tables["packages"]:
+        counts[f"packages_{row['state']}"] += 1
+    for row in tables["media_files"]:
+        counts[f"files_{row['state']}"] += 1
+    for name in TABLES[1:]:
+        counts[name] = len(tables[name])
+    return counts

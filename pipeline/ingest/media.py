@@ -1,0 +1,28 @@
+"""Asks the media worker for digests. Ingest itself opens no media file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pipeline.fingerprint.outcome import Digests, Failure
+from pipeline.fingerprint.pool import digest_files
+from pipeline.ingest.rows import Answers
+from pipeline.locator import Locator
+from pipeline.settings import Settings
+
+
+def answers(settings: Settings, locators: Iterable[Locator]) -> Answers:
+    """Digests or failures by locator text. A failure that still has digests (they were read before it) counts as both."""
+    digests: dict[str, Digests] = {}
+    failures: dict[str, Failure] = {}
+    wanted = list(locators)
+    if not wanted:
+        return Answers(digests, failures)
+    for locator, answer in digest_files(settings, wanted):
+        if isinstance(answer, Digests):
+            digests[str(locator)] = answer
+        else:
+            failures[str(locator)] = answer
+            if answer.digests is not None:
+                digests[str(locator)] = answer.digests
+    return Answers(digests, failures)

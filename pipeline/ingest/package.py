@@ -1,0 +1,122 @@
+"""A package as it lies in the landing folder: its members, and the few small files of it that are read here.
+
+A package is a folder, a zip or tar archive, or one report alone. Media members are only listed; they are opened by
+the media worker alone. Names are those inside the package, with a single common top folder taken off.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from pipeline.locator import SEPARATOR, Locator
+
+REPORT_SUFFIXES = (".json", ".xml", ".csv")
+LIST_NAMES = ("sha256sums", "sha256sums.txt")
+
+
+@dataclass
+class Member:
+    """One file of a package. `size` is as stated by the file system or the archive; `content` only if read here."""
+
+    name: str
+    size: int
+    locator: Locator
+    content: bytes | None = None
+
+
+@dataclass
+class Package:
+    """What was found at `container` (relative to landing). `faults` make it unreadable as a whole; `waits` are
+    reasons to think that it is still being copied. `newest` is the latest change of any of its files, in ns."""
+
+    source: str
+    container: str
+    kind: str
+    members: list[Member] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    waits: list[str] = field(default_factory=list)
+    stat_key: str = ""
+    newest: int = 0
+    ready: bool = False
+    lists: list[tuple[str, bytes]] = field(default_factory=list)
+    """Checksum lists that lie beside the container: name and content."""
+
+    @cached_property
+    def by_name(self) -> dict[str, Member]:
+        return {member.name: member for member in self.members}
+
+    @property
+    def is_bag(self) -> bool:
+        return "bagit.txt" in self.by_name
+
+
+def is_transport(name: str, bag: bool) -> bool:
+    """Whether a member only serves the transport (markers, checksum lists, bag tag files) and is no content."""
+    lowered = name.lower()
+    if "/" in lowered:
+        return bag and not lowered.startswith("data/")
+    return bag or lowered == ".ready" or lowered.endswith((".ready", ".sha256")) or lowered in LIST_NAMES
+
+
+def is_small_text(name: str) -> bool:
+    """Whether ingest reads this member itself: a possible report, a checksum list or a bag's tag file."""
+    lowered = name.lower()
+    if lowered.endswith(REPORT_SUFFIXES) and lowered.count("/") <= 2:
+        return True
+    return "/" not in lowered and (lowered.endswith((".sha256", ".txt")) or lowered in LIST_NAMES)
+
+
+def name_faults(name: str, caps: dict[str, Any]) -> list[str]:
+    """Why a member's name must not be used (reliability notes 2.3): absolute, leading out, backslash, drive, control
+    characters, too long, too deep. Names are not repeated in the reason, they may be long or hostile."""
+    faults = []
+    parts = name.split("/")
+    if name.startswith("/"):
+        faults.append("a member has an absolute path")
+    if ".." in parts:
+        faults.append("a member's path leads out of the package (..)")
+    if "\\" in name:
+        faults.append("a member's name has a backslash")
+    if len(parts[0]) == 2 and parts[0][1] == ":":
+        faults.append("a member's path begins with a drive letter")
+    if any(ord(c) < 32 or ord(c) == 127 for c in name):
+        faults.append("a member's name has control characters")
+    try:
+        length = len(name.encode())
+    except UnicodeEncodeError:
+        return [*faults, "a member's name is not valid text"]
+    if length > caps["name_bytes"] or any(len(p.encode()) > caps["part_bytes"] for p in parts):
+        faults.append("a member's name is too long")
+    if len(parts) > caps["depth"]:
+        faults.append("a member lies too many folders deep")
+    if not name or "" in parts[1:] or "." in parts:
+        faults.append("a member's path has empty parts")
+    return faults
+
+
+def collision_faults(names: Iterable[str]) -> list[str]:
+    """Names that are the same, or that a file system without case or with another Unicode form would confuse."""
+    seen: set[str] = set()
+    for name in names:
+        folded = name.lower() if name.isascii() else unicodedata.normalize("NFC", name).casefold()
+        if folded in seen:
+            return ["two members have the same name, or names that differ only in case or accents' encoding"]
+        seen.add(folded)
+    return []
+
+
+def without_top_folder(members: list[Member]) -> None:
+    """Take a single common top folder off the names, as most archivers put one there."""
+    first = members[0].name.partition("/")[0] + "/" if members else ""
+    if first and first.lower() != "data/" and all(m.name.startswith(first) for m in members):
+        for member in members:
+            member.name = member.name[len(first) :]
+
+
+def plain_locator(path: str) -> Locator | None:
+    """Locator of a plain file, or None when its path could be mistaken for an archive's member."""
+    return None if SEPARATOR in path else Locator(path)

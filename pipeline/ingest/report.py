@@ -1,0 +1,106 @@
+"""Finds the report in a package and has it read: one report a package, recognised by its content."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.errors import InputError
+from pipeline.ingest import decode, sources
+from pipeline.ingest.draft import Draft, Fields, residue
+from pipeline.ingest.package import REPORT_SUFFIXES, Member, Package, is_transport
+from pipeline.ingest.rules import Rules
+from pipeline.ingest.sources.reader import Reader
+
+
+@dataclass
+class Report:
+    """A report that was read: where it lay, by which reader, and the draft with everything in it."""
+
+    member: Member
+    reader: Reader
+    draft: Draft
+    sha256: str
+
+
+def candidates(package: Package) -> list[Member]:
+    """Members that may be the report, those nearest to the top first."""
+    found = [
+        m
+        for m in package.members
+        if m.name.lower().endswith(REPORT_SUFFIXES)
+        and (m.content is not None or m.name.count("/") <= 1)
+        and not is_transport(m.name, package.is_bag)
+    ]
+    return sorted(found, key=lambda m: (m.name.count("/"), m.name))
+
+
+def find(package: Package, rules: Rules) -> tuple[Report | None, list[str]]:
+    """The package's report, or every reason why there is none.
+
+    When the same report is there in two formats (JSON and XML of one reference), the reader that comes first in the
+    registry wins; two different reports in one package are refused.
+    """
+    reasons: list[str] = []
+    reports: list[Report] = []
+    caps = rules.data["caps"]
+    listed = candidates(package)
+    if not listed:
+        return None, ["it holds no JSON, XML or CSV report"]
+    for member in listed[: caps["reports"]]:
+        if member.content is None:
+            if member.size <= caps["report_bytes"]:
+                continue  # not read, because the package is refused anyway
+            reasons.append(f"a possible report is larger than {caps['report_bytes']} bytes")
+            continue
+        try:
+            report = read(member, member.content, rules)
+        except InputError as error:
+            reasons.append(str(error))
+            continue
+        if report is None:
+            reasons.append("a possible report has none of the known forms")
+        else:
+            reports.append(report)
+    if not reports:
+        return None, list(dict.fromkeys(reasons))
+    references = {(r.reader.source, r.draft.referral.get("source_reference")) for r in reports}
+    if len(references) > 1:
+        return None, ["it holds several different reports; send each in a package of its own"]
+    order = list(sources.READERS)
+    best = min(reports, key=lambda r: order.index(r.reader))
+    for reason in dict.fromkeys(reasons):
+        best.draft.defect("/", f"Another file of the package could not be read as a report: {reason}")
+    if best.reader.folder != package.source:
+        best.draft.defect("/", f"It arrived among {package.source} packages, but its form is {best.reader.title}.")
+    return best, []
+
+
+def read(member: Member, content: bytes, rules: Rules) -> Report | None:
+    """Read one file as a report; None when no reader recognises it. Raises InputError when it cannot be parsed."""
+    caps = rules.data["caps"]
+    notes: list[tuple[str, str]] = []
+    kind = member.name.rpartition(".")[2].lower()
+    root = ""
+    if kind == "json":
+        tree: Any = decode.json_tree(content, caps["tree_depth"], notes)
+    elif kind == "xml":
+        root, tree = decode.xml_tree(content, caps["tree_depth"])
+    else:
+        tree = decode.csv_tree(content, caps["csv_rows"], notes)
+    if not isinstance(tree, dict):
+        return None
+    reader = next((r for r in sources.of_kind(kind) if r.recognises(root, tree)), None)
+    if reader is None:
+        return None
+    draft = Draft(phone_region=rules.data["phone_region"], original_characters=caps["original_characters"])
+    fields = Fields(draft, tree, f"/{root}" if root else "")
+    reader.read(fields, draft, rules.data)
+    for path, problem in notes:
+        draft.defect(path if path.startswith("line") else f"//{path}", problem)
+    draft.referral["unknown_keys"] = residue(tree)
+    rows = len(draft.subjects) + len(draft.identifiers) + len(draft.narratives) + len(draft.files)
+    if rows > caps["rows"]:
+        raise InputError(f"The report describes more than {caps['rows']} things.", "Send it in several reports.")
+    return Report(member, reader, draft, hashlib.sha256(content).hexdigest())

@@ -1,0 +1,34 @@
+"""The policy that ingest works by: policy/ingest.yaml, the names of policy/facts.yaml, and the forces."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline import policy
+from pipeline.errors import SettingsError
+from pipeline.ingest import forces
+from pipeline.ingest.forces import Forces
+from pipeline.settings import Settings
+
+
+@dataclass(frozen=True)
+class Rules:
+    """`data` is policy/ingest.yaml with the set of fact names added as `facts`."""
+
+    data: dict[str, Any]
+    forces: Forces
+    force: str
+
+
+def load(settings: Settings) -> Rules:
+    """Read and cross-check the policy. Raises SettingsError."""
+    data = policy.load(settings, "ingest").data
+    names = frozenset(policy.load(settings, "facts").data["facts"])
+    used = {n for listed in data["incident_types"].values() for n in listed} | set(data["annotations"].values())
+    if used - names:
+        raise SettingsError(f"Policy file ingest.yaml uses facts that facts.yaml has not: {sorted(used - names)}.")
+    known = forces.load(settings)
+    if settings.force not in known.names:
+        raise SettingsError(f"TRIAGE_FORCE={settings.force!r} is no code of policy/forces.csv.")
+    return Rules({**data, "facts": names}, known, settings.force)

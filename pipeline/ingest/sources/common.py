@@ -1,0 +1,211 @@
+"""The blocks that our own forms share (schemas/referrals): times, subjects, connections, files, facts, narratives.
+
+Every form reads these with the same words, so that a field means the same whoever sends it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.ingest import values
+from pipeline.ingest.draft import Draft, Fields
+
+TIMES = {
+    "incident": "incident_at",
+    "provider_reported": "provider_reported_at",
+    "ncmec_received": "ncmec_received_at",
+    "nca_received": "nca_received_at",
+    "nca_disseminated": "nca_disseminated_at",
+    "force_received": "force_received_at",
+}
+"""Keys of a form's `times` block -> columns of the referrals record."""
+
+ROLES = frozenset({"suspect", "victim", "recipient", "reporter", "other"})
+
+
+def read_form(fields: Fields, draft: Draft, policy: dict[str, Any], facts: frozenset[str]) -> None:
+    """Read everything that the forms share. `facts` are the names declared in policy/facts.yaml."""
+    fields.text("form")
+    referral = draft.referral
+    for key, column in (
+        ("reference", "source_reference"),
+        ("report_type", "report_type"),
+        ("provider", "provider"),
+        ("platform", "platform"),
+        ("urgency", "escalation_text"),
+        ("priority", "priority"),
+        ("handling", "handling"),
+    ):
+        referral[column] = fields.text(key)
+    zone = fields.text("timezone") or ""
+    read_times(fields.child("times"), draft, zone)
+    draft.force_stated = fields.text("force")
+    draft.prior.extend(text for text in [fields.text("supplements")] if text)
+    draft.prior.extend(fields.texts("prior_references"))
+    if fields.has("declared_complete"):
+        fields.fact("declared_complete", "declared_complete")
+    for subject in fields.each("subjects"):
+        read_subject(subject, draft, zone)
+    for connection in fields.each("connections"):
+        read_connection(connection, draft, zone)
+    read_facts(fields.child("facts"), facts)
+    for file in fields.each("files"):
+        read_file(file, draft, policy, zone)
+    for text in fields.texts("narrative"):
+        narrative(draft, policy, "narrative", text, path=fields.at("narrative"))
+    for message in fields.each("chat"):
+        read_message(message, draft, policy, zone)
+
+
+def read_times(times: Fields, draft: Draft, zone: str) -> None:
+    """Every stage time known, with its original text."""
+    zone = times.text("timezone") or zone
+    for key, column in TIMES.items():
+        draft.time(column, times.moment(key, zone))
+
+
+def read_subject(fields: Fields, draft: Draft, zone: str) -> int:
+    """A person with everything that can identify them."""
+    role = fields.convert("role", _role) or "other"
+    addresses = [_address(a) for a in fields.each("addresses")]
+    addresses = [a for a in addresses if a]
+    born = fields.text("date_of_birth")
+    position = draft.subject(
+        role,
+        name=fields.text("name"),
+        date_of_birth=values.date_of_birth(born) if born else None,
+        approximate_age=fields.whole("approximate_age", 0, 130),
+        gender=fields.text("gender"),
+        occupation=fields.text("occupation"),
+        addresses=addresses or None,
+        country=fields.text("country"),
+    )
+    for key, kind in (("emails", "email"), ("phones", "phone")):
+        for item in fields.each(key):
+            path, verified = f"{item.path}/value", item.tri("verified")
+            draft.identifier(kind, item.text("value"), path, subject=position, verified=verified)
+    for account in fields.each("accounts"):
+        read_account(account, draft, position, zone)
+    for key, kind in (("devices", "device"), ("vehicles", "vehicle"), ("urls", "url")):
+        for item in fields.each(key):
+            draft.identifier(kind, item.text("value"), item.path, subject=position)
+    for address in addresses:
+        if address.get("text"):
+            draft.identifier("address", address["text"], fields.at("addresses"), subject=position)
+    return position
+
+
+def _role(text: str) -> str:
+    if text.lower() not in ROLES:
+        raise values.UnusableError(f"the role is one of {', '.join(sorted(ROLES))}")
+    return text.lower()
+
+
+def _address(fields: Fields) -> dict[str, str]:
+    lines = [fields.text(key) for key in ("value", "text", "street1", "street2", "city", "state")]
+    code, country = fields.text("postcode") or fields.text("postalCode"), fields.text("country")
+    text = ", ".join(part for part in [*lines, code] if part)
+    uk = values.postcode(code or "") or values.postcode(text)
+    row = {"text": text, "postcode": uk or code or "", "country": country or ""}
+    return {key: value for key, value in row.items() if value}
+
+
+def read_account(fields: Fields, draft: Draft, subject: int | None, zone: str) -> None:
+    """A username or user id with the service it belongs to, in lower case."""
+    service = (fields.text("service") or "").lower() or None
+    seen = fields.moment("seen_at", zone)
+    for key, kind in (("username", "username"), ("user_id", "user_id"), ("value", "username")):
+        text = fields.text(key)
+        draft.identifier(kind, text, fields.at(key), subject=subject, seen=seen, service=service)
+    draft.identifier("url", fields.text("profile_url"), fields.at("profile_url"), subject=subject, service=service)
+    draft.identifier("email", fields.text("email"), fields.at("email"), subject=subject)
+    draft.identifier("phone", fields.text("phone"), fields.at("phone"), subject=subject)
+
+
+def read_connection(fields: Fields, draft: Draft, zone: str) -> None:
+    """An IP address with port and time; text of all three is kept as given."""
+    zone = fields.text("timezone") or zone
+    subject = fields.whole("subject", 1, len(draft.subjects)) if fields.has("subject") else None
+    ip = fields.text("ip")
+    port = fields.convert("port", values.port_number)
+    draft.identifier(
+        "ip",
+        ip,
+        fields.at("ip"),
+        subject=None if subject is None else subject - 1,
+        seen=fields.moment("at", zone),
+        port=port,
+        event=fields.text("event"),
+        possible_proxy=fields.tri("possible_proxy"),
+    )
+
+
+def read_facts(fields: Fields, names: frozenset[str]) -> None:
+    """Facts by name; a value is yes, no or unknown, or an object with `value` and `detail`. Other names stay unread."""
+    for key in sorted(fields.data.keys() & names):
+        if isinstance(fields.data[key], dict):
+            inner = fields.child(key)
+            detail = inner.text("detail")
+            inner.fact("value", key, detail=detail)
+        else:
+            fields.fact(key, key)
+
+
+def read_file(fields: Fields, draft: Draft, policy: dict[str, Any], zone: str) -> int:
+    """A media file as the sender describes it; whether it is in the package is found out later."""
+    sent = fields.tri("sent")
+    row: dict[str, Any] = {
+        "name": fields.text("name"),
+        "size": fields.whole("size", 0, 2**62),
+        "viewed_by_provider": fields.tri("viewed_by_provider"),
+        "publicly_available": fields.tri("publicly_available"),
+        "industry_classification": fields.convert("industry_classification", classification),
+        "sent": sent,
+        "path": fields.path,
+    }
+    for name in values.DIGESTS:
+        row[f"claimed_{name}"] = fields.digest(name, name)
+    moment = fields.moment("uploaded_at", zone)
+    row["uploaded_at"] = moment.value if moment else None
+    row["annotations"] = sorted(set(fields.texts("annotations")))
+    return add_file(draft, row, policy)
+
+
+def classification(text: str) -> str:
+    """A1, A2, B1 or B2. Raises UnusableError."""
+    if text.upper() not in {"A1", "A2", "B1", "B2"}:
+        raise values.UnusableError("the industry classification is A1, A2, B1 or B2")
+    return text.upper()
+
+
+def add_file(draft: Draft, row: dict[str, Any], policy: dict[str, Any]) -> int:
+    """Add a file and the facts that its annotations state."""
+    draft.files.append(row)
+    position = len(draft.files) - 1
+    draft.fact("provider_viewed", row["viewed_by_provider"], row["path"], file=position)
+    for name in sorted({policy["annotations"][a] for a in row["annotations"] if a in policy["annotations"]}):
+        draft.fact(name, values.YES, f"{row['path']}/annotations", file=position)
+    return position
+
+
+def read_message(fields: Fields, draft: Draft, policy: dict[str, Any], zone: str) -> None:
+    """One chat message: time, participant, text."""
+    moment = fields.moment("sent_at", zone)
+    text = fields.text("text") or fields.text("value")
+    if text is not None:
+        row = narrative(draft, policy, "chat", text, path=fields.path)
+        row["participant"] = fields.text("participant")
+        row["sent_at"] = moment.value if moment else None
+
+
+def narrative(
+    draft: Draft, policy: dict[str, Any], kind: str, text: str, *, path: str, compartment: str | None = None
+) -> dict[str, Any]:
+    """Add a text; one that is longer than the cap is cut, with a note (the original report keeps it whole)."""
+    limit = policy["caps"]["text_characters"]
+    if len(text) > limit:
+        draft.defect(path, f"The text is longer than {limit} characters; what follows is only in the original.")
+        text = text[:limit]
+    row = {"kind": kind, "position": len(draft.narratives), "text": text, "compartment": compartment}
+    draft.narratives.append(row)
+    return row

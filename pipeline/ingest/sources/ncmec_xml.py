@@ -1,0 +1,163 @@
+"""NCA, NCMEC origin: the provider's XML as submitted to the CyberTipline (domain notes 3.1).
+
+Only incident type and time are compulsory there; everything else may be missing. Element names are those of the
+Reporting API, which differ from the police JSON (`fileViewedByEsp` for `viewedByEsp`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.ingest import values
+from pipeline.ingest.draft import Draft, Fields
+from pipeline.ingest.sources.common import add_file, classification, narrative
+from pipeline.ingest.sources.ncmec_json import read_detail, read_incident
+from pipeline.ingest.sources.reader import Reader
+
+
+def recognises(root: str, tree: dict[str, Any]) -> bool:
+    """A `report` element with an incident summary or file details."""
+    return root == "report" and bool({"incidentSummary", "fileDetails", "personOrUserReported"} & tree.keys())
+
+
+def read(fields: Fields, draft: Draft, policy: dict[str, Any]) -> None:
+    """The report, then the details of every file."""
+    referral = draft.referral
+    referral["source_reference"] = fields.text("reportId") or fields.text("@id")
+    draft.time("ncmec_received_at", fields.moment("dateReceived"))
+    summary = fields.child("incidentSummary")
+    read_incident(summary, draft, policy)
+    reporter = fields.child("reporter")
+    referral["provider"] = reporter.child("reportingPerson").text("companyName") or reporter.text("companyTemplate")
+    draft.time("provider_reported_at", reporter.moment("dateTime"))
+    for details in fields.each("internetDetails"):
+        for key in sorted(details.data):
+            for incident in details.each(key):
+                read_detail(incident, draft, policy)
+                _events(incident, draft, None)
+    for key, role in (("personOrUserReported", "suspect"), ("intendedRecipient", "recipient"), ("victim", "victim")):
+        for person in fields.each(key):
+            _person(person, draft, policy, role)
+    for file in fields.each("fileDetails"):
+        _file(file, draft, policy)
+    info = fields.text("additionalInfo") if isinstance(fields.data.get("additionalInfo"), str) else None
+    if info:
+        narrative(draft, policy, "narrative", info, path=fields.at("additionalInfo"))
+
+
+_PERSONS = {
+    "suspect": "personOrUserReportedPerson",
+    "recipient": "intendedRecipientPerson",
+    "victim": "victimPerson",
+}
+
+
+def _person(fields: Fields, draft: Draft, policy: dict[str, Any], role: str) -> None:
+    person = fields.child(_PERSONS[role])
+    names = [person.text(key) for key in ("firstName", "middleName", "lastName")]
+    shown = fields.texts("displayName")
+    addresses = [_address(a) for a in person.each("address")]
+    born = person.text("dateOfBirth")
+    position = draft.subject(
+        role,
+        name=" ".join(n for n in names if n) or next(iter(shown), None),
+        date_of_birth=values.date_of_birth(born) if born else None,
+        approximate_age=person.whole("age", 0, 130),
+        gender=person.text("gender"),
+        addresses=[a for a in addresses if a] or None,
+        country=fields.child("estimatedLocation").text("countryCode"),
+    )
+    service = (fields.text("espService") or draft.referral.get("provider") or "").lower() or None
+    for key, kind in (("espIdentifier", "user_id"), ("screenName", "username"), ("profileUrl", "url")):
+        for item in fields.each(key):
+            draft.identifier(kind, item.text("value"), item.path, subject=position, service=service)
+    for key in ("phone", "email"):
+        for item in person.each(key):
+            verified = item.tri("@verified")
+            draft.identifier(key, item.text("value"), item.path, subject=position, verified=verified)
+    draft.identifier("vehicle", fields.text("vehicleDescription"), fields.at("vehicleDescription"), subject=position)
+    _events(fields, draft, position)
+    draft.prior.extend(fields.texts("priorCTReports"))
+    info = fields.text("additionalInfo")
+    if info:
+        narrative(draft, policy, "narrative", info, path=fields.at("additionalInfo"))
+
+
+def _address(fields: Fields) -> dict[str, str]:
+    lines = [fields.text(key) for key in ("value", "address", "city", "state")]
+    code, country = fields.text("zipCode") or fields.text("postalCode"), fields.text("country")
+    text = ", ".join(part for part in [*lines, code] if part)
+    row = {"text": text, "postcode": values.postcode(code or "") or code or "", "country": country or ""}
+    return {key: value for key, value in row.items() if value}
+
+
+def _events(fields: Fields, draft: Draft, subject: int | None) -> None:
+    """`ipCaptureEvent` and `deviceId` elements."""
+    for event in fields.each("ipCaptureEvent"):
+        draft.identifier(
+            "ip",
+            event.text("ipAddress"),
+            event.at("ipAddress"),
+            subject=subject,
+            seen=event.moment("dateTime"),
+            port=event.convert("port", values.port_number),
+            event=event.text("eventName"),
+            possible_proxy=event.tri("possibleProxy"),
+        )
+    for device in fields.each("deviceId"):
+        kind = device.text("idType")
+        draft.identifier(
+            "device",
+            device.text("idValue"),
+            device.at("idValue"),
+            subject=subject,
+            seen=device.moment("dateTime"),
+            event=device.text("eventName"),
+            service=kind.lower() if kind else None,
+        )
+
+
+def _file(fields: Fields, draft: Draft, policy: dict[str, Any]) -> None:
+    fields.text("reportId")
+    original, given = fields.text("originalFileName"), fields.text("fileName")
+    row: dict[str, Any] = {
+        "name": given or original,
+        "alias": (original if given else None) or fields.text("fileId"),
+        "size": None,
+        "viewed_by_provider": fields.tri("fileViewedByEsp"),
+        "publicly_available": fields.tri("publiclyAvailable"),
+        "industry_classification": fields.convert("industryClassification", classification),
+        "sent": values.UNKNOWN,
+        "path": fields.path,
+    }
+    for item in fields.each("originalFileHash"):
+        name = str(item.data.get("@hashType") or "md5").lower().replace("-", "")
+        if name in values.DIGESTS:
+            item.text("@hashType")
+            row[f"claimed_{name}"] = item.digest("value", name)
+    marks = fields.child("fileAnnotations")
+    row["annotations"] = [key for key in sorted(marks.data) if _set(marks, key)]
+    moment = fields.moment("uploadedToEspTimestamp")
+    row["uploaded_at"] = moment.value if moment else None
+    _events(fields, draft, None)
+    add_file(draft, row, policy)
+
+
+def _set(fields: Fields, key: str) -> bool:
+    """An annotation is an empty element, or one that says yes."""
+    if fields.data[key] == "":
+        del fields.data[key]
+        return True
+    return fields.tri(key) == values.YES
+
+
+READER = Reader(
+    name="ncmec-xml",
+    title="NCMEC CyberTipline report, provider XML",
+    source="NCA_NCMEC",
+    folder="nca",
+    kind="xml",
+    schema=None,
+    recognises=recognises,
+    read=read,
+)

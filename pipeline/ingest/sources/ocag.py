@@ -1,0 +1,82 @@
+"""OCAG: referrals of online child abuse activist groups (schemas/referrals/ocag.json).
+
+The group, its decoy profiles, where its chat evidence comes from, whether the suspect was confronted, streamed or
+named and when, concern for the suspect's life, and the result of deconfliction with undercover work (CPS guidance,
+July 2024: publication endangers the suspect and may disrupt a covert operation).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipeline.ingest import values
+from pipeline.ingest.draft import Draft, Fields
+from pipeline.ingest.sources.common import read_form
+from pipeline.ingest.sources.reader import Reader, form
+
+_EVENTS = {"confronted": "suspect_confronted", "streamed": "suspect_streamed", "named": "suspect_named"}
+
+
+def read(fields: Fields, draft: Draft, policy: dict[str, Any]) -> None:
+    """Common blocks, then the activist group's."""
+    read_form(fields, draft, policy, policy["facts"])
+    block = fields.child("ocag")
+    group = block.child("group")
+    extension: dict[str, Any] = {
+        "group": {key: text for key in ("name", "contact", "platform") if (text := group.text(key))} or None,
+        "decoy_profiles": [_decoy(d) for d in block.each("decoy_profiles")] or None,
+        "evidence": [_evidence(e) for e in block.each("evidence")] or None,
+    }
+    for key, name in _EVENTS.items():
+        extension[key] = _event(block.child(key), name, draft) if isinstance(block.data.get(key), dict) else None
+        if extension[key] is None:
+            block.fact(key, name)
+    block.fact("suspect_welfare_risk", "suspect_welfare_risk")
+    deconfliction = block.child("deconfliction")
+    extension["deconfliction"] = {
+        key: text for key in ("result", "reference", "checked_by") if (text := deconfliction.text(key))
+    } or None
+    checked = deconfliction.moment("checked_at")
+    if checked and extension["deconfliction"] is not None:
+        extension["deconfliction"]["checked_at"] = checked.as_dict()
+    deconfliction.fact("conflict", "covert_conflict")
+    draft.referral["extension"] = {"ocag": {k: v for k, v in extension.items() if v is not None}}
+
+
+def _decoy(fields: Fields) -> dict[str, Any]:
+    row: dict[str, Any] = {key: fields.text(key) for key in ("service", "username", "stated_age", "operator")}
+    return {k: v for k, v in row.items() if v is not None}
+
+
+def _evidence(fields: Fields) -> dict[str, Any]:
+    """Where a piece of chat evidence comes from: kind, how it was captured, whether it is whole and unedited."""
+    row: dict[str, Any] = {key: fields.text(key) for key in ("kind", "captured_by", "method", "file")}
+    captured = fields.moment("captured_at")
+    row["captured_at"] = captured.as_dict() if captured else None
+    row["complete"] = fields.tri("complete")
+    row["edited"] = fields.tri("edited")
+    return {k: v for k, v in row.items() if v is not None}
+
+
+def _event(fields: Fields, name: str, draft: Draft) -> dict[str, Any]:
+    """Whether and when it happened. A time alone says that it did."""
+    when = fields.moment("at")
+    where = fields.text("where")
+    stated = fields.tri("value")
+    if stated == values.UNKNOWN and when is not None:
+        stated = values.YES
+    draft.fact(name, stated, fields.path)
+    row = {"value": stated, "where": where, "at": when.as_dict() if when else None}
+    return {k: v for k, v in row.items() if v is not None}
+
+
+READER = Reader(
+    name="ocag",
+    title="OCAG referral",
+    source="OCAG",
+    folder="ocag",
+    kind="json",
+    schema="ocag",
+    recognises=form("ocag-referral"),
+    read=read,
+)

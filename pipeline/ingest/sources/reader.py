@@ -1,0 +1,35 @@
+"""What a referral format is to the rest of ingest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.ingest.draft import Draft, Fields
+
+
+@dataclass(frozen=True)
+class Reader:
+    """One format. `kind` is its syntax (json, xml, csv), `folder` the landing folder it belongs in, `source` the
+    value of the referral's column. `recognises(root, tree)` decides by content (`root` is the name of an XML root
+    element, else empty); `read(fields, draft, policy)` takes out of the tree what it understands."""
+
+    name: str
+    title: str
+    source: str
+    folder: str
+    kind: str
+    schema: str | None
+    recognises: Callable[[str, dict[str, Any]], bool]
+    read: Callable[[Fields, Draft, dict[str, Any]], None]
+
+
+def form(name: str) -> Callable[[str, dict[str, Any]], bool]:
+    """Recognises one of our own forms by its key `form`, whatever the version behind the slash."""
+
+    def recognises(_root: str, tree: dict[str, Any]) -> bool:
+        given = tree.get("form")
+        return isinstance(given, str) and given.partition("/")[0] == name
+
+    return recognises

@@ -1,0 +1,110 @@
+"""UCOL: undercover online referrals, led by a conversation rather than by pictures (schemas/referrals/ucol.json).
+
+What could identify the covert source goes to the compartment `ucol` and nowhere else: its fields become restricted
+narrative entries, whatever of it cannot be used too, and defects in it do not repeat the value. A referral that the
+sender marks `restricted` is in the compartment as a whole.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from pipeline.ingest import values
+from pipeline.ingest.draft import Draft, Fields, residue
+from pipeline.ingest.sources.common import narrative, read_form
+from pipeline.ingest.sources.reader import Reader, form
+from pipeline.records import canonical_json
+
+COMPARTMENT = "ucol"
+_OWN_FACTS = {
+    "access_to_child": "access_to_children",
+    "live_offending": "live_offending",
+    "live_streaming": "live_streaming",
+    "contact_offered": "contact_offer",
+    "sexual_communication": "sexual_communication",
+    "child_identified": "child_identified",
+}
+
+
+def read(fields: Fields, draft: Draft, policy: dict[str, Any]) -> None:
+    """Common blocks, then offers of contact, access to a child, live offending, and the covert source."""
+    draft.restricted = fields.at("covert_source")
+    read_form(fields, draft, policy, policy["facts"])
+    if fields.tri("restricted") == values.YES:
+        draft.referral["compartment"] = COMPARTMENT
+    block = fields.child("ucol")
+    for key, name in _OWN_FACTS.items():
+        block.fact(key, name)
+    offers = [_offer(offer, draft) for offer in block.each("offers_of_contact")]
+    extension = {
+        "network": block.text("network"),
+        "conversation_started": _original(block, "conversation_started"),
+        "conversation_ended": _original(block, "conversation_ended"),
+        "participants": block.texts("participants") or None,
+        "offers_of_contact": offers or None,
+    }
+    draft.referral["extension"] = {"ucol": {k: v for k, v in extension.items() if v is not None}}
+    _covert_source(fields, draft, policy)
+
+
+def _original(fields: Fields, key: str) -> dict[str, Any] | None:
+    moment = fields.moment(key)
+    if moment is None:
+        return None
+    return {**moment.as_dict(), "utc": moment.value.isoformat() if moment.value else None}
+
+
+def _offer(fields: Fields, draft: Draft) -> dict[str, Any]:
+    """An offer to meet: a fact, with where and when in the extension."""
+    when = _original(fields, "when")
+    kind = fields.text("kind")
+    row = {"kind": kind, "place": fields.text("place"), "when": when}
+    draft.fact("contact_offer", values.YES, fields.path, detail=kind)
+    return {k: v for k, v in row.items() if v is not None}
+
+
+def _covert_source(fields: Fields, draft: Draft, policy: dict[str, Any]) -> None:
+    """Move the whole block, verbatim, to restricted notes: one an entry. Nothing of it stays in the tree."""
+    covert = fields.data.pop("covert_source", None)
+    left = residue(covert)
+    if left is None:
+        return
+    entries = left if isinstance(left, dict) else {"covert_source": left}
+    for key in sorted(entries):
+        value = entries[key] if isinstance(entries[key], str) else canonical_json(entries[key])
+        narrative(draft, policy, "note", f"{key}: {value}", path=f"{draft.restricted}/{key}", compartment=COMPARTMENT)
+    personas = covert.get("personas") if isinstance(covert, dict) else None
+    _mask(draft, {p.strip().casefold() for p in personas or [] if isinstance(p, str)})
+
+
+def _mask(draft: Draft, personas: set[str]) -> None:
+    """A covert persona's name is replaced by `covert` wherever it takes part in the conversation."""
+    for row in draft.narratives:
+        if str(row.get("participant") or "").strip().casefold() in personas:
+            row["participant"] = "covert"
+    block = draft.referral["extension"]["ucol"]
+    if "participants" in block:
+        block["participants"] = ["covert" if p.casefold() in personas else p for p in block["participants"]]
+    names = sorted((p for p in personas if len(p) > 2), key=len, reverse=True)
+    if names:
+        pattern = re.compile("|".join(re.escape(n) for n in names), re.IGNORECASE)
+        for row in draft.narratives:
+            if row.get("compartment") is None:
+                row["text"] = pattern.sub("[covert]", row["text"])
+    for subject in draft.subjects:
+        if str(subject.get("name") or "").strip().casefold() in personas:
+            subject["name"] = "covert"
+    draft.identifiers = [row for row in draft.identifiers if row["value"] not in personas]
+
+
+READER = Reader(
+    name="ucol",
+    title="UCOL referral",
+    source="UCOL",
+    folder="ucol",
+    kind="json",
+    schema="ucol",
+    recognises=form("ucol-referral"),
+    read=read,
+)

@@ -1,0 +1,85 @@
+"""The ingest stage: packages of the landing folder to the referral tables, in commits of one batch each.
+
+Batches are cut from the ordered list of new packages, so a run that is killed and started again continues with the
+same next batch and publishes the same tables. The counts of the report are those of everything that this run
+published, however often it was started.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+
+from pipeline import files, logs
+from pipeline.ingest import discovery, intake, quarantine, rules, seen
+from pipeline.ingest.discovery import Entry
+from pipeline.ingest.identity import Held
+from pipeline.lake import Lake
+from pipeline.night import Night, StageReport
+from pipeline.settings import Settings
+
+STAGE = "ingest"
+
+
+def run(settings: Settings, night: Night, shard: str | None = None) -> StageReport:
+    """Take in what is new. Raises SettingsError for the policy and UsageError when landing cannot be listed; bad
+    packages raise nothing, they end in quarantine."""
+    rule = rules.load(settings)
+    lake = Lake(settings.lake_dir)
+    held = Held.read(lake)
+    known = seen.load(settings)
+    entries, strange = discovery.entries(settings.landing_dir, rule.data)
+    fresh = [entry for entry in entries if not _unchanged(entry, known, held)]
+    remembered = {e.container: known[e.container] for e in entries if e.container in known}
+    waiting = 0
+    size = rule.data["batch_packages"]
+    for start in range(0, len(fresh), size):
+        batch = intake.take(settings, night, rule, held, fresh[start : start + size])
+        if batch.arrivals:
+            key = hashlib.sha256("\n".join(batch.arrivals).encode("utf-8", "surrogateescape")).hexdigest()[:32]
+            lake.commit(STAGE, key, batch.tables, run_id=night.run_id, meta={"counts": dict(batch.counts)})
+        waiting += batch.waiting
+        remembered.update(batch.seen)
+    if remembered != known:
+        seen.save(settings, remembered)
+    files.make_folder(settings.quarantine_dir)
+    in_quarantine = quarantine.write_notices(settings, lake)
+    report = _report(lake, night, waiting)
+    report.counts.update(
+        packages_in_landing=len(entries),
+        packages_seen_before=len(entries) - len(fresh),
+        quarantine_in_all=in_quarantine,
+        landing_entries_of_no_source=strange,
+    )
+    late = report.counts.get("packages_waited_too_long", 0)
+    if late or strange:
+        logs.get(STAGE).warning("landing needs a look", waited_too_long=late, entries_of_no_source=strange)
+    return report
+
+
+def _unchanged(entry: Entry, known: seen.Seen, held: Held) -> bool:
+    """Whether this container was taken in before (it is in the tables) and was not touched since."""
+    if entry.container not in known:
+        return False
+    key, package_id = known[entry.container]
+    return (package_id, entry.container) in held.containers and discovery.stat_key(entry)[0] == key
+
+
+def _report(lake: Lake, night: Night, waiting: int) -> StageReport:
+    counts: Counter[str] = Counter()
+    outputs = []
+    for commit in lake.commits(STAGE):
+        if commit.run_id == night.run_id:
+            counts.update(commit.meta["counts"])
+            outputs.append(commit.key)
+    kept = sum(counts[f"packages_{state}"] for state in ("accepted", "supplement", "duplicate"))
+    rejected = {name: n for name, n in (("quarantined", counts["packages_quarantined"]), ("waiting", waiting)) if n}
+    return StageReport(
+        STAGE,
+        night.run_id,
+        read=kept + sum(rejected.values()),
+        kept=kept,
+        rejected=rejected,
+        counts=dict(sorted(counts.items())),
+        outputs=sorted(outputs),
+    )

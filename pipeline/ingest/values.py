@@ -1,0 +1,273 @@
+"""Single values of a referral: what was written, what it means, and what is wrong with it.
+
+Each function takes the value as it stands in the report and returns what it could make of it. Nothing is guessed: a
+time without a zone has no UTC value, a telephone number that fits no numbering plan has no E.164 form; the original
+text is always kept beside it by the caller.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import unicodedata
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from functools import lru_cache
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import phonenumbers
+
+YES, NO, UNKNOWN = "yes", "no", "unknown"
+
+_TRUE = frozenset({"true", "yes", "y", "1", "t"})
+_FALSE = frozenset({"false", "no", "n", "0", "f"})
+_NOTHING = frozenset({"", "unknown", "not known", "null", "none", "n/k", "n/a"})
+
+
+class UnusableError(ValueError):
+    """The value cannot be used; the text says why, in words that can be sent back to whoever sent it."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A time: `value` in UTC or None, the `original` text, the `zone` as written, whether it is `ambiguous`, and the
+    `problem` in words (empty when there is none)."""
+
+    value: datetime | None
+    original: str
+    zone: str = ""
+    ambiguous: bool = False
+    problem: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"original": self.original, "zone": self.zone, "ambiguous": self.ambiguous}
+
+
+NO_ZONE = "the time has no time zone, so it is not certain which moment it means"
+
+_NUMBERS = re.compile(r"(\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2})?)(\.\d+)?\s*(.*)")
+_SLASHED = re.compile(r"(\d{1,2})[/.](\d{1,2})[/.](\d{4})(.*)")
+_DOTNET = re.compile(r"/Date\((-?\d{1,16})(?:[+-]\d{4})?\)/")
+_OFFSET = re.compile(r"(?:UTC|GMT)?\s*([+-])(\d{2}):?(\d{2})(?:Z)?")
+_ZULU = frozenset({"Z", "z", "UTC", "GMT", "Etc/UTC"})
+
+
+@lru_cache(maxsize=8192)
+def moment(text: str, zone: str = "") -> Moment:  # noqa: PLR0911 - one return a way of failing
+    """Read a time. `zone` is a time zone stated elsewhere in the report, used when the text itself has none.
+
+    ISO 8601 with any number of decimals, `+01:00Z` (seen in real exports), .NET `/Date(ms)/`, and day/month/year.
+    The value is None when no zone is known, when day and month could be exchanged, or when the clock went back at
+    that time in the stated zone: such times are flagged and never guessed.
+    """
+    text = text.strip()
+    dotnet = _DOTNET.fullmatch(text)
+    if dotnet:
+        return _dotnet(text, int(dotnet[1]))
+    swapped = False
+    plain = text
+    slashed = _SLASHED.fullmatch(text)
+    if slashed:
+        day, month = int(slashed[1]), int(slashed[2])
+        swapped = day != month and day <= 12 and month <= 12
+        if month > 12 >= day:
+            return Moment(None, text, zone, True, "the time seems to give the month before the day")
+        plain = f"{slashed[3]}-{month:02d}-{day:02d}{slashed[4]}"
+    if re.fullmatch(r"\d{4}-\d{2}-\d{2}", plain):
+        return Moment(None, text, zone, True, "this is a date without a time of day")
+    parts = _NUMBERS.fullmatch(plain)
+    if parts is None:
+        return Moment(None, text, zone, True, "this cannot be read as a time")
+    try:
+        naive = datetime.fromisoformat(parts[1]) + timedelta(microseconds=int(f"{(parts[2] or '.0')[1:7]:0<6}"))
+    except (ValueError, OverflowError):
+        return Moment(None, text, zone, True, "this is not a possible date and time")
+    written = parts[3].strip() or zone.strip()
+    if not written:
+        return Moment(None, text, "", True, NO_ZONE)
+    if swapped:
+        return Moment(None, text, written, True, "day and month could be exchanged")
+    return _in_zone(naive, text, written)
+
+
+def _dotnet(text: str, milliseconds: int) -> Moment:
+    try:
+        return _checked(datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=milliseconds), text, "UTC")
+    except OverflowError:
+        return Moment(None, text, "UTC", True, "this is not a possible date and time")
+
+
+def _in_zone(naive: datetime, text: str, written: str) -> Moment:
+    try:
+        zone = _zone(written)
+    except UnusableError as error:
+        return Moment(None, text, written, True, str(error))
+    first, second = naive.replace(tzinfo=zone, fold=0), naive.replace(tzinfo=zone, fold=1)
+    try:
+        if first.utcoffset() != second.utcoffset():
+            return Moment(None, text, written, True, "the clock was changed at that time in that zone")
+        return _checked(first.astimezone(UTC), text, written)
+    except (OverflowError, ValueError):
+        return Moment(None, text, written, True, "this is not a possible date and time")
+
+
+def _checked(value: datetime, text: str, written: str) -> Moment:
+    if not 1980 <= value.year <= 2100:
+        return Moment(None, text, written, True, "the year cannot be right")
+    return Moment(value, text, written)
+
+
+@lru_cache(maxsize=256)
+def _zone(written: str) -> tzinfo:
+    if written in _ZULU:
+        return UTC
+    offset = _OFFSET.fullmatch(written)
+    if offset:
+        minutes = int(offset[2]) * 60 + int(offset[3])
+        if minutes > 14 * 60 or int(offset[3]) > 59:
+            raise UnusableError("there is no such time zone")
+        return timezone(timedelta(minutes=minutes if offset[1] == "+" else -minutes))
+    if "/" not in written:  # EST, BST, IST ... each means several zones
+        raise UnusableError("the time zone's abbreviation is not unique")
+    try:
+        return ZoneInfo(written)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise UnusableError("there is no such time zone") from None
+
+
+def tri_state(value: Any) -> str:
+    """yes, no or unknown. None and empty text are unknown. Raises UnusableError for anything else that is neither."""
+    if value is None:
+        return UNKNOWN
+    if isinstance(value, bool):
+        return YES if value else NO
+    if isinstance(value, int | str):
+        word = str(value).strip().lower()
+        if word in _TRUE:
+            return YES
+        if word in _FALSE:
+            return NO
+        if word in _NOTHING:
+            return UNKNOWN
+    raise UnusableError("this is neither yes nor no")
+
+
+def ip_and_port(text: str) -> tuple[str, int | None]:
+    """The address in its compressed form, and the port where it is written with it (`1.2.3.4:5678`, `[::1]:5678`)."""
+    bare, port = text.strip(), None
+    if bare.startswith("[") and "]" in bare:
+        bare, _, rest = bare[1:].partition("]")
+        port = port_number(rest.removeprefix(":")) if rest else None
+    elif bare.count(":") == 1:
+        bare, _, rest = bare.partition(":")
+        port = port_number(rest)
+    return _ip(bare), port
+
+
+@lru_cache(maxsize=65536)
+def _ip(text: str) -> str:
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        raise UnusableError("this is not an IP address") from None
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.scope_id:
+            raise UnusableError("the address carries an interface name and is only valid inside one machine")
+        if address.ipv4_mapped:
+            return str(address.ipv4_mapped)
+    return str(address)
+
+
+def port_number(value: Any) -> int:
+    """A port from 1 to 65535. Raises UnusableError."""
+    text = str(value).strip()
+    if isinstance(value, bool) or not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= 65535:
+        raise UnusableError("this is not a port from 1 to 65535")
+    return int(text)
+
+
+_EMAIL = re.compile(r"[^@\s\x00-\x1f<>]{1,64}@[^@\s\x00-\x1f<>.]+(?:\.[^@\s\x00-\x1f<>.]+)+")
+
+
+def email(text: str) -> str:
+    """An e-mail address in lower case. Raises UnusableError."""
+    lowered = unicodedata.normalize("NFC", text.strip().removeprefix("mailto:")).lower()
+    if len(lowered) > 254 or not _EMAIL.fullmatch(lowered):
+        raise UnusableError("this is not an e-mail address")
+    return lowered
+
+
+@lru_cache(maxsize=65536)
+def phone(text: str, region: str) -> str:
+    """A telephone number in E.164. `region` (ISO 3166) is used for a number without a country code, which must then
+    be valid there. Raises UnusableError."""
+    if len(text) > 60:
+        raise UnusableError("this is not a telephone number")
+    try:
+        number = phonenumbers.parse(text, region)
+    except phonenumbers.NumberParseException:
+        raise UnusableError("this is not a telephone number") from None
+    stated = text.strip().startswith(("+", "00"))
+    if not (phonenumbers.is_possible_number(number) if stated else phonenumbers.is_valid_number(number)):
+        raise UnusableError("no country's numbering plan has this number" if stated else "the country code is missing")
+    return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+
+
+def handle(text: str) -> str:
+    """A username, user id, device id, registration or address for comparison: trimmed, NFKC, case folded, single
+    spaces, no leading @. Raises UnusableError when nothing is left."""
+    folded = " ".join(unicodedata.normalize("NFKC", text).casefold().split()).removeprefix("@")
+    if not folded:
+        raise UnusableError("this is empty")
+    return folded
+
+
+DIGESTS = {"md5": 16, "sha1": 20, "sha256": 32, "pdq": 32}
+"""Hash names that a claimed hash can have, with their length in bytes."""
+
+_EMPTY = frozenset(
+    {
+        "d41d8cd98f00b204e9800998ecf8427e",
+        "da39a3ee5e6b4b0d3255bfef95601890afd80709",
+        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+    }
+)
+
+
+def digest(text: str, name: str) -> bytes:
+    """A hash written in hexadecimal. Raises UnusableError for a wrong length, wrong digits, or the hash of an empty file."""
+    bare = text.strip().lower()
+    if bare in _EMPTY:
+        raise UnusableError("this is the hash of an empty file")
+    try:
+        raw = bytes.fromhex(bare)
+    except ValueError:
+        raise UnusableError(f"this is not {name} in hexadecimal") from None
+    if len(raw) != DIGESTS[name] or len(bare) != 2 * len(raw):
+        raise UnusableError(f"{name} has {2 * DIGESTS[name]} hexadecimal digits")
+    return raw
+
+
+_POSTCODE = re.compile(r"\b([A-Z]{1,2}[0-9][A-Z0-9]?) ?([0-9][A-Z]{2})\b")
+
+
+def postcode(text: str) -> str | None:
+    """The first UK postcode in a text, as `SW1A 1AA`, or None."""
+    found = _POSTCODE.search(text.upper())
+    return f"{found[1]} {found[2]}" if found else None
+
+
+_BIRTH = re.compile(r"(\d{1,2})[/.](\d{1,2})[/.](\d{4})")
+
+
+def date_of_birth(text: str) -> str:
+    """A date of birth in ISO 8601 where it can be read with certainty, else the text as given."""
+    bare = text.strip()
+    parts = _BIRTH.fullmatch(bare)
+    if parts and (int(parts[1]) > 12 or parts[1] == parts[2]):
+        bare = f"{parts[3]}-{int(parts[2]):02d}-{int(parts[1]):02d}"
+    try:
+        return datetime.fromisoformat(bare).date().isoformat()
+    except ValueError:
+        return text.strip()
