@@ -1,0 +1,345 @@
+"""The inputs of every case, assembled from the lake in bulk: which referrals make a case, and what is known of it.
+
+One case per referral to begin with. A supplement belongs to the case of the referral that it extends, followed to the
+first of the chain, whether that one has arrived or not: so the order of arrival changes nothing. Exact duplicates made
+no referral of their own. Persons are never merged; an overlap is a link.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.assess import database
+from pipeline.assess.counters import file_counters, match_counters, words_of
+from pipeline.assess.features import FEATURES
+from pipeline.assess.inputs import NO, YES, Answer, CaseFile, Row
+from pipeline.assess.model import Model
+from pipeline.errors import IntegrityError
+from pipeline.lake import Lake
+from pipeline.matching import flood
+from pipeline.settings import Settings
+
+TIMES = (
+    "incident_at",
+    "provider_reported_at",
+    "ncmec_received_at",
+    "nca_received_at",
+    "nca_disseminated_at",
+    "force_received_at",
+)
+SAMPLE = 3
+"""Evidence rows kept for one counter or fact."""
+
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+
+def case_id(referral_id: str) -> str:
+    """The case of a referral, for example C-7F3A9C21KD: ten digits of Crockford's base 32 (no I, L, O, U, which are
+    misread) from the SHA-256 of the referral's id. Fifty bits: among a million cases the chance that any two agree is
+    one in two thousand, and `group` refuses to go on if they do."""
+    number = int.from_bytes(hashlib.sha256(referral_id.encode()).digest()[:8]) >> 14
+    return "C-" + "".join(_ALPHABET[number >> shift & 31] for shift in range(45, -1, -5))
+
+
+def roots(extends: Mapping[str, str | None]) -> dict[str, str]:
+    """Referral to the first referral of its chain of supplements. `extends` maps each referral to the one it extends;
+    that one need not be among the keys. A ring of referrals that extend each other has its smallest id as root."""
+    result: dict[str, str] = {}
+    for referral in extends:
+        path: list[str] = []
+        at = referral
+        while at not in result and at not in path:
+            path.append(at)
+            following = extends.get(at)
+            if following is None or following == at:
+                break
+            at = following
+        if at in result:
+            root = result[at]
+        elif at in path[:-1]:
+            root = min(path[path.index(at) :])
+        else:
+            root = at
+        for passed in path:
+            result[passed] = root
+    return {referral: result[referral] for referral in extends}
+
+
+def group(extends: Mapping[str, str | None]) -> dict[str, str]:
+    """Referral to the id of its case. Raises IntegrityError when two cases would have one id."""
+    chains = roots(extends)
+    ids: dict[str, str] = {}
+    for root in set(chains.values()):
+        other = ids.setdefault(case_id(root), root)
+        if other != root:
+            raise IntegrityError("Two referrals lead to the same case id.", "Report this with both referral ids.")
+    return {referral: case_id(root) for referral, root in chains.items()}
+
+
+@dataclass(frozen=True)
+class ListHit:
+    """A referral found on a list of the force, and the fact that it implies (None when it implies none)."""
+
+    referral_id: str
+    list_name: str
+    fact: str | None
+    link_id: str
+    note: str
+
+
+@dataclass
+class Bulk:
+    """Everything that case files are made from, in columns."""
+
+    settings: Settings
+    model: Model
+    lake: Lake
+    links: pa.Table
+    """Current links (schemas/records/links.json), this night's included."""
+    hits: list[ListHit] = field(default_factory=list)
+
+    def cases(self) -> Iterator[CaseFile]:
+        """Every case, ordered by its id."""
+        referrals = self._referrals()
+        of = group({r["referral_id"]: r["supplements"] for r in referrals})
+        members = pa.table({"referral_id": list(of), "case_id": list(of.values())}, schema=_MEMBERS)
+        tables = {
+            "members": members,
+            "media": self._read("media_files"),
+            "prints": self._read("fingerprints"),
+            "found": flood.counted(self.lake, self._read("matches")),
+            "stated": self._read("facts"),
+            "persons": self._read("subjects"),
+            "linked": self.links.select(["link_id", "left", "right", "strength"]),
+            "packages": self._read("packages"),
+        }
+        with database.connection(self.settings, tables) as con:
+            counts = _by_case(self._files(con))
+            facts = _facts(self._facts(con))
+            links = _links(database.query(con, _LINKS))
+            quarantined = set(database.query(con, _QUARANTINED)["case_id"].to_pylist())
+        hits: dict[str, list[ListHit]] = {}
+        for hit in self.hits:
+            if hit.referral_id in of:
+                hits.setdefault(of[hit.referral_id], []).append(hit)
+        together: dict[str, list[dict[str, Any]]] = {}
+        for row in referrals:
+            together.setdefault(of[row["referral_id"]], []).append(row)
+        for case in sorted(together):
+            made = _case(case, together[case])
+            made.facts = facts.get(case, {})
+            _add_hits(made, hits.get(case, ()))
+            made.counts, made.samples = counts.get(case, ({}, {}))
+            made.links, made.link_rows = links.get(case, ({}, {}))
+            made.quarantined = case in quarantined
+            yield made
+
+    def _read(self, table: str) -> pa.Table:
+        return self.lake.read(table, _COLUMNS[table])
+
+    def _referrals(self) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = self._read("referrals").to_pylist()
+        return list({r["referral_id"]: r for r in sorted(rows, key=_arrival, reverse=True)}.values())[::-1]
+
+    def _files(self, con: Any) -> pa.Table:
+        marks = self.model.data["reading"]["marks"]
+        by_match, by_file = match_counters(marks), file_counters(marks)
+        con.execute(
+            _MATCHED.format(columns=", ".join(f"min(match_id) FILTER ({c}) AS {n}" for n, c in by_match.items()))
+        )
+        columns = [f"count({n})::INTEGER AS n_{n}, min({n}, {SAMPLE}) AS s_{n}" for n in by_match]
+        columns += [
+            f"count(*) FILTER ({c})::INTEGER AS n_{n}, min(file_id, {SAMPLE}) FILTER ({c}) AS s_{n}"
+            for n, c in by_file.items()
+        ]
+        return database.query(
+            con, _FILES.format(words=words_of("flatten(list(annotations))"), columns=", ".join(columns))
+        )
+
+    def _facts(self, con: Any) -> pa.Table:
+        personal = sorted({n for f in FEATURES.values() if f.personal for n in f.facts})
+        return database.query(con, _FACTS, [personal, sorted(self.model.not_the_suspect)])
+
+
+_MEMBERS = pa.schema([("referral_id", pa.string()), ("case_id", pa.string())])
+
+_COLUMNS: dict[str, list[str]] = {
+    "referrals": [
+        "referral_id", "source", "supplements", "provider", "force_code", *TIMES, "escalation_text", "priority",
+        "compartment", "narrative_count", "completeness",
+    ],
+    "media_files": [
+        "file_id", "referral_id", "state", "sha256", "viewed_by_provider", "publicly_available",
+        "industry_classification", "annotations",
+    ],
+    "fingerprints": ["sha256", "state", "exif", "algorithm_version", "run_id"],
+    "matches": [
+        "match_id", "sha256", "file_id", "media_key", "kind", "low_information", "release", "grade", "category",
+        "victim_identified", "distributed", "tags",
+    ],
+    "facts": ["fact_id", "referral_id", "subject_id", "name", "value"],
+    "subjects": ["subject_id", "role"],
+    "packages": ["referral_id", "state"],
+}  # fmt: skip
+
+_MATCHED = f"""
+    -- The newest release's word on each content and each known media, then one row a content.
+    CREATE TEMP TABLE matched AS
+    WITH newest AS (
+        SELECT *, {words_of("tags")} AS tag_words FROM found
+        QUALIFY release = max(release) OVER (PARTITION BY sha256, media_key)
+    )
+    SELECT sha256, any_value(file_id) AS claimed_file, {{columns}} FROM newest GROUP BY sha256
+"""
+
+_FILES = """
+    -- A content that a case names twice (in a report and its supplement) is one file of the case.
+    WITH contents AS (
+        SELECT case_id, coalesce(sha256, CASE WHEN sha256 IS NULL THEN unhex(sha256_text) END) AS content, min(file_id) AS file_id, count(*) AS namings,
+            min(state) FILTER (state = 'present') IS NOT NULL AS sent, max(state) AS other_state,
+            bool_or(viewed_by_provider = 'yes') AS viewed,
+            bool_or(publicly_available = 'yes') AS public, bool_or(publicly_available = 'unknown') AS public_unknown,
+            coalesce(bool_or(industry_classification IN ('A1', 'A2')), false) AS younger,
+            {words} AS mark_words
+        FROM (SELECT *, CASE WHEN sha256 IS NULL THEN sha256(file_id) END AS sha256_text FROM media) JOIN members USING (referral_id)
+        GROUP BY ALL
+    ), hashed AS (
+        SELECT sha256, state AS hashing,
+            coalesce(contains(exif, '"make":') OR contains(exif, '"model":'), false) AS camera
+        FROM prints QUALIFY row_number() OVER (PARTITION BY sha256 ORDER BY algorithm_version DESC, run_id DESC) = 1
+    ), joined AS (
+        SELECT c.*, CASE WHEN sent THEN 'present' ELSE other_state END AS state, h.hashing,
+            coalesce(h.camera, false) AS camera, m.* EXCLUDE (sha256, claimed_file)
+        FROM contents c LEFT JOIN hashed h ON h.sha256 = c.content LEFT JOIN matched m ON m.sha256 = c.content
+    )
+    SELECT case_id, count(*)::INTEGER AS n_files, sum(namings)::INTEGER AS n_namings,
+        count(*) FILTER (state = 'present')::INTEGER AS n_present, {columns}
+    FROM joined GROUP BY case_id
+"""
+
+_FACTS = f"""
+    -- Within one referral: a yes of anyone wins, then an unknown, then a no. Between the referrals of a case a later no
+    -- answers an earlier unknown, and never a yes.
+    WITH answered AS (
+        SELECT case_id, referral_id, name, bool_or(value = 'yes') AS yes, bool_and(value = 'no') AS no,
+            count(*) FILTER (value = 'yes') AS yeses, min(fact_id, {SAMPLE}) FILTER (value = 'yes') AS yes_rows,
+            min(fact_id, {SAMPLE}) FILTER (value = 'no') AS no_rows
+        FROM stated JOIN members USING (referral_id) LEFT JOIN persons USING (subject_id)
+        WHERE NOT (list_contains($1, name) AND role IS NOT NULL AND list_contains($2, role))
+        GROUP BY ALL
+    )
+    SELECT case_id, name, bool_or(yes) AS yes, sum(yeses)::INTEGER AS total,
+        coalesce(flatten(list(yes_rows ORDER BY referral_id) FILTER (yes)), []) AS yes_rows,
+        coalesce(flatten(list(no_rows ORDER BY referral_id) FILTER (no)), []) AS no_rows
+    FROM answered GROUP BY ALL HAVING bool_or(yes) OR bool_or(no) ORDER BY case_id, name
+"""
+
+_LINKS = f"""
+    WITH sides AS (
+        SELECT link_id, "left" AS here, "right" AS there, strength FROM linked
+        UNION ALL SELECT link_id, "right", "left", strength FROM linked WHERE NOT starts_with("right", 'list:')
+    ), pairs AS (
+        SELECT m.case_id, coalesce(o.case_id, s.there) AS other, link_id, strength,
+            CASE strength WHEN 'strong' THEN 1 WHEN 'medium' THEN 2 ELSE 3 END AS rank
+        FROM sides s JOIN members m ON m.referral_id = s.here LEFT JOIN members o ON o.referral_id = s.there
+        WHERE NOT starts_with(s.there, 'list:') AND o.case_id IS DISTINCT FROM m.case_id
+    ), strongest AS (
+        SELECT case_id, other, min(rank) AS rank, arg_min(link_id, (rank, link_id)) AS link_id
+        FROM pairs GROUP BY ALL
+    )
+    SELECT case_id, ['strong', 'medium', 'weak'][rank] AS strength, count(*)::INTEGER AS n,
+        min(link_id, {SAMPLE}) AS rows
+    FROM strongest GROUP BY ALL ORDER BY case_id, strength
+"""
+
+_QUARANTINED = "SELECT DISTINCT case_id FROM packages JOIN members USING (referral_id) WHERE state = 'quarantined'"
+
+
+def _arrival(row: Mapping[str, Any]) -> tuple[Any, str]:
+    return row["force_received_at"], row["referral_id"]
+
+
+def _case(case: str, rows: list[dict[str, Any]]) -> CaseFile:
+    """A case file with what its referrals' headers say. The referral that the case was opened for is the root of the
+    chain if it is here, else the first that arrived; times are the earliest known, so a supplement restarts no clock."""
+    rows = sorted(rows, key=_arrival)
+    first = next((r for r in rows if case_id(r["referral_id"]) == case), rows[0])
+    ordered = [first, *(r for r in rows if r is not first)]
+    return CaseFile(
+        case_id=case,
+        referral_id=first["referral_id"],
+        referrals=tuple(sorted(r["referral_id"] for r in rows)),
+        source=first["source"],
+        sources=tuple(sorted({r["source"] for r in rows})),
+        provider=_first(ordered, "provider"),
+        force_code=_first(ordered, "force_code"),
+        compartment=_first(ordered, "compartment"),
+        priority=_first(ordered, "priority"),
+        escalation_text=any(r["escalation_text"] for r in rows),
+        times={t: min(known) for t in TIMES if (known := [r[t] for r in rows if r[t] is not None])},
+        narratives=sum(r["narrative_count"] for r in rows),
+        completeness=max(r["completeness"] for r in rows),
+    )
+
+
+def _first(rows: Iterable[Mapping[str, Any]], column: str) -> Any:
+    return next((r[column] for r in rows if r[column] is not None), None)
+
+
+def _by_case(table: pa.Table) -> dict[str, tuple[dict[str, int], dict[str, tuple[str, ...]]]]:
+    """Case to its counters that are not zero and their samples. Column by column: most counters of most cases are 0."""
+    cases = table["case_id"].to_pylist()
+    result: dict[str, tuple[dict[str, int], dict[str, tuple[str, ...]]]] = {c: ({}, {}) for c in cases}
+    for column in sorted(table.column_names):
+        if not column.startswith("n_"):
+            continue
+        name = column[2:]
+        numbers = table[column].to_numpy()
+        places = numbers.nonzero()[0]
+        has_sample = f"s_{name}" in table.column_names
+        samples = table[f"s_{name}"].take(pa.array(places)).to_pylist() if has_sample else None
+        for i, place in enumerate(places.tolist()):
+            counts, kept = result[cases[place]]
+            counts[name] = int(numbers[place])
+            if samples is not None:
+                kept[name] = tuple(samples[i])
+    return result
+
+
+def _facts(table: pa.Table) -> dict[str, dict[str, Answer]]:
+    result: dict[str, dict[str, Answer]] = {}
+    columns = (table[c].to_pylist() for c in ("case_id", "name", "yes", "total", "yes_rows", "no_rows"))
+    for case, name, yes, total, yes_rows, no_rows in zip(*columns, strict=True):
+        rows = tuple([Row("facts", row) for row in (yes_rows if yes else no_rows)])
+        result.setdefault(case, {})[name] = Answer(YES, 1.0, rows, total) if yes else Answer(NO, 0.0, rows, 0)
+    return result
+
+
+def _links(table: pa.Table) -> dict[str, tuple[dict[str, int], dict[str, tuple[str, ...]]]]:
+    result: dict[str, tuple[dict[str, int], dict[str, tuple[str, ...]]]] = {}
+    columns = (table[c].to_pylist() for c in ("case_id", "strength", "n", "rows"))
+    for case, strength, number, rows in zip(*columns, strict=True):
+        counts, samples = result.setdefault(case, ({}, {}))
+        counts[strength], samples[strength] = number, tuple(rows)
+    return result
+
+
+def _add_hits(case: CaseFile, hits: Iterable[ListHit]) -> None:
+    """A hit on a list of the force is a yes to the fact that the list implies, with the link as its evidence."""
+    names = set()
+    for hit in sorted(hits, key=lambda h: h.link_id):
+        names.add(hit.list_name)
+        if hit.fact is None:
+            continue
+        before = case.facts.get(hit.fact)
+        row = Row("links", hit.link_id, hit.note)
+        if before is not None and before.value == YES:
+            case.facts[hit.fact] = Answer(YES, 1.0, (*before.rows, row), (before.total or len(before.rows)) + 1)
+        else:
+            case.facts[hit.fact] = Answer(YES, 1.0, (row,), 1)
+    case.lists = tuple(sorted(names))

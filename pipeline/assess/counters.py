@@ -1,0 +1,87 @@
+"""Counters of a case's files, as SQL conditions over one content of one case: what each means stands in one place.
+
+The SQL here is fixed text; the only data that enters it are the words of `reading/marks` of the risk model, which its
+schema restricts to letters, digits and underscores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+GRADES = ("TRUSTED", "INDICATIVE", "DISPUTED")
+
+_EXACT = "kind IN ('exact', 'claimed')"
+_NOT_ABUSE = "coalesce(category, 'UNMAPPED') IN ('NON_PERTINENT', 'COMPARISON')"
+_POSITIVE = f"grade IN ('TRUSTED', 'INDICATIVE', 'DISPUTED') AND NOT {_NOT_ABUSE}"
+_KNOWN = f"{_EXACT} AND {_POSITIVE}"
+
+_CATEGORIES = {
+    "A": "category = 'A'",
+    "B": "category = 'B'",
+    "C": "category = 'C'",
+    "PROHIBITED": "category = 'PROHIBITED'",
+    "EXTREME": "category = 'EXTREME'",
+    "UNMAPPED": "coalesce(category, 'UNMAPPED') = 'UNMAPPED'",
+}
+
+
+def _graded(name: str, condition: str) -> dict[str, str]:
+    return {f"{name}_{grade}": f"{_KNOWN} AND {condition} AND grade = '{grade}'" for grade in GRADES}
+
+
+def match_counters(marks: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Counter name to its condition over one row of matches. A content has the counter when one of its matches
+    fulfils the condition. Benign lists and withdrawn opinions make nothing known, and never hide a positive opinion."""
+    counters = {
+        "known": _KNOWN,
+        "leads": f"NOT {_EXACT} AND {_POSITIVE} AND NOT low_information",
+        "benign": f"{_EXACT} AND (grade = 'BENIGN' OR (grade <> 'WITHDRAWN' AND {_NOT_ABUSE}))",
+        "victim_unknown": f"{_KNOWN} AND victim_identified <> 'yes' AND victim_identified <> 'no'",
+        **_graded("grade", "true"),
+        **_graded("victim_not_identified", "victim_identified = 'no'"),
+        **_graded("not_distributed", "distributed = 'no'"),
+        **_graded("category_a", _CATEGORIES["A"]),
+        **_graded("category_b", _CATEGORIES["B"]),
+        **_graded("category_c", _CATEGORIES["C"]),
+        **_graded("other_illegal", "category IN ('PROHIBITED', 'EXTREME')"),
+        **{f"in_{name}": f"{_KNOWN} AND {condition}" for name, condition in _CATEGORIES.items()},
+    }
+    counters |= {f"tagged_{m}": f"{_KNOWN} AND {_words('tag_words', words)}" for m, words in marks.items()}
+    return counters
+
+
+def file_counters(marks: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Counter name to its condition over one content of one case, joined with its fingerprint and matches."""
+    unmatched = "known IS NULL AND leads IS NULL AND benign IS NULL"
+    sent = "state = 'present'"
+    hashed = "hashing IN ('hashed', 'digests_only', 'partial')"
+    counters = {
+        "unknown": f"{sent} AND {hashed} AND {unmatched}",
+        "first_generation": f"{sent} AND {hashed} AND {unmatched} AND camera",
+        "unexamined": f"known IS NULL AND (state = 'unreadable' OR ({sent} AND coalesce(hashing, '') NOT IN ('hashed', 'digests_only')))",
+        "unhashable": f"state = 'unreadable' OR ({sent} AND hashing = 'rejected')",
+        "unsent": f"state IN ('missing', 'hash_only') AND {unmatched}",
+        "younger_child": "younger",
+        "viewed": "viewed",
+        "public": "public",
+        "public_unknown": "NOT public AND public_unknown",
+        "best_TRUSTED": "grade_TRUSTED IS NOT NULL",
+        "best_INDICATIVE": "grade_TRUSTED IS NULL AND grade_INDICATIVE IS NOT NULL",
+        "best_DISPUTED": "grade_TRUSTED IS NULL AND grade_INDICATIVE IS NULL AND grade_DISPUTED IS NOT NULL",
+        "only_leads": "known IS NULL AND leads IS NOT NULL",
+        "only_benign": "known IS NULL AND leads IS NULL AND benign IS NOT NULL",
+    }
+    counters |= {f"marked_{mark}": _words("mark_words", words) for mark, words in marks.items()}
+    return counters
+
+
+def words_of(column: str) -> str:
+    """SQL for a list of words as one text `,a,b,` of lower-case letters and digits, empty for none."""
+    return (
+        f"CASE WHEN len({column}) > 0 THEN ',' || regexp_replace(lower(array_to_string({column}, ',')),"
+        " '[^a-z0-9,]', '', 'g') || ',' ELSE '' END"
+    )
+
+
+def _words(column: str, words: Sequence[str]) -> str:
+    return "(" + " OR ".join(f"contains({column}, ',{w.replace('_', '')},')" for w in words) + ")"

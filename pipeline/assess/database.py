@@ -1,0 +1,48 @@
+"""An in-memory DuckDB within the limits of the settings, over Arrow tables that the lake has verified."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from pipeline.errors import DependencyError
+from pipeline.settings import Settings
+
+
+@contextmanager
+def connection(settings: Settings, tables: Mapping[str, pa.Table]) -> Iterator[Any]:
+    """A DuckDB connection with `tables` registered under their names; nothing is written and nothing is fetched.
+
+    Raises DependencyError when the memory limit of the settings does not suffice.
+    """
+    con = duckdb.connect(
+        config={
+            "threads": settings.thread_count,
+            "memory_limit": f"{settings.memory_mb}MiB",
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "preserve_insertion_order": False,
+        }
+    )
+    try:
+        con.execute("SET TimeZone = 'UTC'")
+        for name, table in tables.items():
+            con.register(name, table)
+        yield con
+    except duckdb.OutOfMemoryException as error:
+        raise DependencyError(
+            f"The memory limit of {settings.memory_mb} MiB does not suffice.", "Raise TRIAGE_MEMORY_MB."
+        ) from error
+    finally:
+        con.close()
+
+
+def query(con: Any, sql: str, params: list[Any] | None = None) -> pa.Table:
+    """Rows of a fixed, parameterised statement as an Arrow table."""
+    result = con.sql(sql, params=params) if params else con.sql(sql)
+    table: pa.Table = result.to_arrow_table()
+    return table

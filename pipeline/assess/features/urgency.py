@@ -1,0 +1,77 @@
+"""Family urgency: what presses for time, and what connects this case with others."""
+
+from __future__ import annotations
+
+from pipeline.assess.features.registry import any_of, either, feature, stated
+from pipeline.assess.inputs import NOT_SO, YES, Answer, CaseFile, Reading, Row
+
+
+@feature(
+    "urgency",
+    "Sender asked for priority",
+    "Has the sender asked for priority?",
+    facts=["provider_escalated"],
+)
+def provider_escalated(case: CaseFile, _: Reading) -> Answer:
+    """The provider or the sending agency asked for high priority, as a mark or in its own words."""
+    written = NOT_SO
+    if case.escalation_text:
+        written = Answer(YES, 1.0, (Row("referrals", case.referral_id, "the sender's words for urgency"),), 1)
+    return either(case.fact("provider_escalated"), written)
+
+
+@feature(
+    "urgency",
+    "Suspect confronted, streamed or named",
+    "Was the suspect confronted, streamed or named in public?",
+    facts=["suspect_confronted", "suspect_streamed", "suspect_named"],
+)
+def suspect_exposed(case: CaseFile, _: Reading) -> Answer:
+    """An activist group confronted the suspect, streamed the confrontation or named the suspect: evidence may be
+    destroyed, and the suspect may come to harm."""
+    return any_of(case, ("suspect_confronted", "suspect_streamed", "suspect_named"))
+
+
+stated(
+    "urgency",
+    "suspect_welfare_risk",
+    "Concern for the suspect's life",
+    "Is there concern for the suspect's life or welfare?",
+    "Concern for the suspect's life or welfare is stated.",
+    personal=True,
+)
+
+
+@feature("urgency", "Other cases concern the same person or device", "Do other cases share identifiers?", graded=True)
+def linked_cases(case: CaseFile, reading: Reading) -> Answer:
+    """Other cases share an identifier with this one, and the evidence for at least one of the links is strong. Persons
+    are not merged: the links say what is shared."""
+    number = case.links.get("strong", 0)
+    if not number:
+        return NOT_SO
+    rows = tuple([Row("links", link, "strong link to another case") for link in case.link_rows.get("strong", ())])
+    return Answer(YES, round(min(1.0, number / reading.links), 4), rows, number)
+
+
+stated(
+    "urgency",
+    "media_interest",
+    "Media interest",
+    "Do the press or social media take an interest?",
+    "The press or social media take an interest in the case.",
+)
+stated(
+    "urgency",
+    "public_figure",
+    "Person of public prominence",
+    "Is the suspect a person of public prominence?",
+    "The suspect is a person of public prominence.",
+    personal=True,
+)
+stated(
+    "urgency",
+    "covert_conflict",
+    "May conflict with a covert operation",
+    "May a covert operation be touched?",
+    "The activity may conflict with a covert operation and has to be deconflicted before anyone acts.",
+)

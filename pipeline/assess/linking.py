@@ -1,0 +1,319 @@
+"""Links: which referrals share an identifier, a person or a file, with the evidence and its strength.
+
+Incremental: keys of what is new are looked up among the keys of everything; only pairs in which something is new are
+judged, each on all that the two share. Judging everything at once gives the same links (tests compare the two, and
+both with a slow twin). One link a pair and kind; a link that changes gets a new row with a higher version.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline import policy, records
+from pipeline.assess import database, keys, lists
+from pipeline.assess.case_file import ListHit, group
+from pipeline.assess.strength import Rules, Sighting, Verdict, strongest
+from pipeline.lake import Lake
+from pipeline.night import Night
+from pipeline.settings import Settings
+
+STAGE = "link"
+
+_COMPARED = ("kind", "strength", "evidence", "explanation", "shared", "withdrawn")
+_BEST_HASH = ("sha256", "sha1", "md5")
+
+
+@dataclass
+class Linked:
+    """What linking hands on: the links that hold now, the hits on the force's lists, and figures for the report."""
+
+    current: pa.Table
+    hits: list[ListHit]
+    counts: dict[str, int | float | str] = field(default_factory=dict)
+    outputs: list[str] = field(default_factory=list)
+
+
+def link(settings: Settings, night: Night, lake: Lake) -> Linked:
+    """Link what no earlier run has linked and match the lists anew; commits the new and changed links.
+
+    Raises SettingsError for a policy file that cannot be used.
+    """
+    rules = policy.load(settings, "linking")
+    done = _done(lake, rules.digest)
+    with database.connection(settings, {}) as con:
+        fresh = keys.views(con, lake, done)
+        found = find(con, rules.data, _members(con)) if fresh else []
+        listed = lists.match(settings, night, con)
+    rows = [_row(f, night) for f in (*found, *listed.links)]
+    stored = latest(lake)
+    known = _known(stored, {r["link_id"] for r in rows}, everything=not done)
+    gone = [] if done else _not_found(known, found)
+    changed = _changed(known, [*rows, *gone, *lists.withdrawn(known, listed)], night)
+    table = records.build("links", changed)
+    counts: dict[str, int | float | str] = {"links_new_or_changed": table.num_rows, "links_judged": len(found)}
+    outputs = []
+    if fresh or table.num_rows:
+        meta = {"policy": rules.digest, "parts": fresh, "links": table.num_rows}
+        key = _key(night, rules.digest, fresh, table)
+        commit = lake.commit(STAGE, key, {"links": table}, run_id=night.run_id, meta=meta)
+        outputs.append(f"{commit.stage}/{commit.key}")
+    now = current(lake)
+    return Linked(now, lists.hits(settings, now), counts | listed.counts, outputs)
+
+
+def latest(lake: Lake) -> pa.Table:
+    """Of each link the row with the highest version, ordered by link id; withdrawn ones included."""
+    table = lake.read("links")
+    version = pc.fill_null(table["version"], 1)
+    order = pc.sort_indices(table.append_column("order", version), sort_keys=[("order", "ascending")])
+    ordered = table["link_id"].take(order).to_pylist()
+    last = dict(zip(ordered, order.to_pylist(), strict=True))
+    return table.take(pa.array([last[identity] for identity in sorted(last)], pa.int64()))
+
+
+def current(lake: Lake) -> pa.Table:
+    """The links that hold, ordered by link id."""
+    table = latest(lake)
+    return table.filter(pc.invert(pc.fill_null(table["withdrawn"], False)))
+
+
+def _known(stored: pa.Table, wanted: set[str], *, everything: bool) -> dict[str, dict[str, Any]]:
+    """Stored links by id: those wanted and all to lists, or everything."""
+    if not everything:
+        chosen = pc.is_in(stored["link_id"], value_set=pa.array(sorted(wanted), pa.string()))
+        stored = stored.filter(pc.or_(chosen, pc.starts_with(stored["right"], "list:")))
+    return {r["link_id"]: r for r in stored.to_pylist()}
+
+
+def find(con: Any, rules: Mapping[str, Any], members: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Links among the views of `keys.views` in which something new takes part, ordered by both sides and kind.
+
+    `rules` is policy/linking.yaml; `members` maps referrals to cases: within a case only supplements are linked.
+    """
+    least = {k: v["least"] for k, v in rules["kinds"].items()} | {"ip": 1}
+    con.register("kinds", pa.table({"kind": list(least), "least": pa.array(list(least.values()), pa.int32())}))
+    con.register("ignored", pa.table({"role": pa.array(rules["ignored_roles"], pa.string())}))
+    con.register("cases", pa.table({"referral_id": list(members), "case_id": list(members.values())}, schema=_MEMBERS))
+    con.execute(_AFFECTED.format(new=keys.NEW, old=keys.OLD))
+    con.execute(_PAIRS.format(hub=int(rules["hub"]), anchors=int(rules["hub_links"]) + 1))
+    if database.query(con, "FROM old_pairs LIMIT 1").num_rows:
+        con.execute(_WIDEN.format(old=keys.OLD))
+    shared = database.query(con, _SHARED)
+    sightings: dict[tuple[str, str, str], list[Sighting]] = {}
+    for row in zip(*[c.to_pylist() for c in database.query(con, _SIGHTINGS).columns], strict=True):
+        sightings.setdefault(row[:3], []).append(Sighting(*row[3:]))
+    return _judge(Rules(dict(rules)), shared, sightings)
+
+
+_MEMBERS = pa.schema([("referral_id", pa.string()), ("case_id", pa.string())])
+
+_WANTED = """
+    SELECT k.* FROM ({keys}) k JOIN kinds USING (kind)
+    WHERE length(split_part(value, chr(31), -1)) >= least AND (role IS NULL OR role NOT IN (SELECT role FROM ignored))
+"""
+
+_AFFECTED = f"""
+    CREATE OR REPLACE TEMP TABLE fresh AS {_WANTED.format(keys="{new}")};
+    CREATE OR REPLACE TEMP TABLE touched AS SELECT DISTINCT kind, value FROM fresh;
+    CREATE OR REPLACE TEMP TABLE affected AS
+        SELECT *, true AS new FROM fresh UNION ALL
+        SELECT k.*, false AS new FROM ({_WANTED.format(keys="{old}")}) k SEMI JOIN touched USING (kind, value);
+"""
+
+_HOLDERS = """
+    CREATE OR REPLACE TEMP TABLE holders AS
+        SELECT kind, value, referral_id, bool_or(new) AS new FROM affected GROUP BY ALL;
+    CREATE OR REPLACE TEMP TABLE sizes AS
+        SELECT kind, value, count(*)::INTEGER AS n, count(*) FILTER (NOT new) AS n_old FROM holders GROUP BY ALL
+        HAVING count(*) > 1;
+"""
+
+_PAIRS = (
+    _HOLDERS
+    + """
+    CREATE OR REPLACE TEMP TABLE pairs AS
+    WITH hubs AS (
+        SELECT *, row_number() OVER (PARTITION BY kind, value ORDER BY referral_id) AS place
+        FROM holders SEMI JOIN (FROM sizes WHERE n > {hub}) USING (kind, value)
+    ), found AS (
+        SELECT l.referral_id AS a, r.referral_id AS b FROM holders l
+            JOIN (FROM sizes WHERE n <= {hub}) USING (kind, value) JOIN holders r USING (kind, value)
+        WHERE l.referral_id < r.referral_id AND (l.new OR r.new)
+        UNION -- a value that has just become a hub: its old pairs are judged again
+        SELECT l.referral_id, r.referral_id FROM holders l
+            JOIN (FROM sizes WHERE n > {hub} AND n_old BETWEEN 2 AND {hub}) USING (kind, value)
+            JOIN holders r USING (kind, value)
+        WHERE l.referral_id < r.referral_id AND NOT l.new AND NOT r.new
+        UNION -- a hub links what is new in it to a few of its referrals
+        SELECT least(l.referral_id, r.referral_id), greatest(l.referral_id, r.referral_id)
+        FROM (FROM hubs WHERE new) l JOIN (FROM hubs WHERE place <= {anchors}) r USING (kind, value)
+        WHERE l.referral_id <> r.referral_id
+    )
+    SELECT a, b, x.case_id = y.case_id AS together FROM found
+        JOIN cases x ON x.referral_id = a JOIN cases y ON y.referral_id = b;
+    CREATE OR REPLACE TEMP TABLE old_pairs AS
+        WITH old AS (SELECT DISTINCT referral_id FROM holders WHERE NOT new)
+        SELECT DISTINCT unnest([a, b]) AS referral_id FROM pairs
+        WHERE a IN (FROM old) AND b IN (FROM old);
+"""
+)
+
+_WIDEN = (
+    f"""
+    -- Two old referrals that newly share something may share more from before: fetch all keys that they have.
+    CREATE OR REPLACE TEMP TABLE more AS
+        SELECT DISTINCT kind, value FROM ({_WANTED.format(keys="{old}")}) k SEMI JOIN old_pairs USING (referral_id);
+    INSERT INTO affected
+        SELECT k.*, false FROM ({_WANTED.format(keys="{old}")}) k SEMI JOIN more USING (kind, value)
+            ANTI JOIN touched USING (kind, value);
+"""
+    + _HOLDERS
+)
+
+_SHARED = """
+    SELECT a, b, l.kind, l.value, n FROM pairs
+        JOIN holders l ON l.referral_id = a JOIN holders r ON r.referral_id = b AND r.kind = l.kind AND r.value = l.value
+        JOIN sizes s ON s.kind = l.kind AND s.value = l.value
+    WHERE NOT together OR l.kind = 'supplement'
+    ORDER BY a, b, l.kind, l.value
+"""
+
+_SIGHTINGS = """
+    SELECT DISTINCT kind, value, referral_id, source, row_id, subject_id, role, port, seen_at, ambiguous, proxy
+    FROM affected SEMI JOIN sizes USING (kind, value)
+        SEMI JOIN (SELECT DISTINCT unnest([a, b]) AS referral_id FROM pairs) USING (referral_id)
+    ORDER BY ALL
+"""
+
+
+def _judge(
+    rules: Rules, shared: pa.Table, sightings: Mapping[tuple[str, str, str], list[Sighting]]
+) -> list[dict[str, Any]]:
+    """Judge every shared value and fold the values of one pair and kind into one link."""
+    pairs: dict[tuple[str, str], list[tuple[str, str, int]]] = {}
+    for a, b, kind, value, holders in zip(*[c.to_pylist() for c in shared.columns], strict=True):
+        pairs.setdefault((a, b), []).append((kind, value, holders))
+    links = []
+    for (a, b), values in pairs.items():
+        groups: dict[str, list[tuple[str, int, Verdict]]] = {}
+        for kind, value, holders in _distinct(a, b, values, sightings):
+            verdict = rules.judge(kind, value, sightings[kind, value, a], sightings[kind, value, b], holders)
+            if verdict is not None:
+                groups.setdefault(kind, []).append((value, holders, verdict))
+        links += [_fold(a, b, groups[kind], rules.data["evidence"]) for kind in sorted(groups)]
+    return links
+
+
+def _distinct(
+    a: str,
+    b: str,
+    values: Iterable[tuple[str, str, int]],
+    sightings: Mapping[tuple[str, str, str], list[Sighting]],
+) -> list[tuple[str, str, int]]:
+    """Leave out what only repeats another value: a username elsewhere that is also shared on its service, weaker
+    digests of a file, and known media when the very files are shared."""
+    listed = list(values)
+    kinds = {kind for kind, _, _ in listed}
+    on_service = {value.rpartition("\x1f")[2] for kind, value, _ in listed if kind in ("username", "user_id")}
+    hashes: dict[Any, tuple[int, str]] = {}
+    for kind, value, _ in listed:
+        if kind == "file_hash":
+            files = tuple(tuple(s.row_id for s in sightings[kind, value, side]) for side in (a, b))
+            rank = _BEST_HASH.index(value.partition(":")[0])
+            hashes[files] = min(hashes.get(files, (9, "")), (rank, value))
+    best = {value for _, value in hashes.values()}
+    return [
+        (kind, value, n)
+        for kind, value, n in listed
+        if not (kind == "username_elsewhere" and value in on_service)
+        and not (kind == "file_hash" and value not in best)
+        and not (kind == "known_media" and "file_hash" in kinds)
+    ]
+
+
+def _fold(a: str, b: str, values: list[tuple[str, int, Verdict]], limit: int) -> dict[str, Any]:
+    """One link from the judged values of one pair and kind; the strongest value gives kind, strength and reason."""
+    strength = strongest([v.strength for _, _, v in values])
+    ordered = sorted(values, key=lambda x: (x[2].strength != strength, x[1], x[0]))
+    top = ordered[0][2]
+    more = f" {len(values)} values in common." if len(values) > 1 else ""
+    return {
+        "left": a,
+        "right": b,
+        "kind": top.kind,
+        "strength": strength,
+        "shared": len(values),
+        "explanation": top.reason + more,
+        "evidence": [
+            {
+                "value": value.replace("\x1f", " / "),
+                "holders": holders,
+                "strength": verdict.strength,
+                "left": [s.as_dict() for s in verdict.left[:limit]],
+                "right": [s.as_dict() for s in verdict.right[:limit]],
+            }
+            for value, holders, verdict in ordered[:limit]
+        ],
+    }
+
+
+def link_id(left: str, right: str, kind: str) -> str:
+    """Stable id of a link: both sides and the kind (`ip` and `ip_port_time` are one kind that can grow stronger)."""
+    kind = "ip" if kind == "ip_port_time" else kind
+    return "L-" + hashlib.sha256(f"{left}\x1f{right}\x1f{kind}".encode()).hexdigest()[:32]
+
+
+def _row(found: Mapping[str, Any], night: Night) -> dict[str, Any]:
+    identity = link_id(found["left"], found["right"], found["kind"])
+    return {**found, "link_id": identity, "withdrawn": False, "run_id": night.run_id, "found_at": night.as_of}
+
+
+def _changed(
+    known: Mapping[str, Mapping[str, Any]], rows: Iterable[dict[str, Any]], night: Night
+) -> list[dict[str, Any]]:
+    """The rows that are new or differ from what holds, each with the next version."""
+    result = []
+    for row in sorted(rows, key=lambda r: str(r["link_id"])):
+        old = known.get(row["link_id"])
+        text = row["evidence"] if isinstance(row["evidence"], str) else records.canonical_json(row["evidence"])
+        if old is not None and all(
+            (text if c == "evidence" else row[c]) == (bool(old[c]) if c == "withdrawn" else old[c]) for c in _COMPARED
+        ):
+            continue
+        version = 1 if old is None else (old["version"] or 1) + 1
+        moment = {"version": version, "run_id": night.run_id, "found_at": night.as_of}
+        result.append({**row, "evidence": orjson.loads(text), **moment})
+    return result
+
+
+def _not_found(known: Mapping[str, Mapping[str, Any]], found: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """After everything was judged anew (a new policy): links between referrals that no rule makes any longer."""
+    still = {link_id(f["left"], f["right"], f["kind"]) for f in found}
+    return [
+        {**row, "withdrawn": True, "explanation": "Withdrawn: the linking rules no longer make this link."}
+        for identity, row in known.items()
+        if identity not in still and not row["withdrawn"] and not row["right"].startswith("list:")
+    ]
+
+
+def _members(con: Any) -> dict[str, str]:
+    both = " UNION ALL ".join(f"SELECT referral_id, supplements FROM {age}_referrals" for age in ("old", "new"))
+    table = database.query(con, f"{both} ORDER BY ALL")
+    return group(dict(zip(table["referral_id"].to_pylist(), table["supplements"].to_pylist(), strict=True)))
+
+
+def _done(lake: Lake, digest: str) -> set[str]:
+    """Parts that have been linked under this policy."""
+    return {name for c in lake.commits(STAGE) if c.meta.get("policy") == digest for name in c.meta["parts"]}
+
+
+def _key(night: Night, digest: str, fresh: Iterable[str], table: pa.Table) -> str:
+    text = "\n".join([digest, *fresh, *map(str, table["link_id"].to_pylist()), *map(str, table["version"].to_pylist())])
+    return f"{night.run_id}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"

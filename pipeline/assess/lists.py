@@ -1,0 +1,299 @@
+"""Deconfliction and safeguarding lists of the force, matched against every referral every night.
+
+A list arrives as landing/lists/<list>-<date>.csv with <list>-<date>.json beside it: {"list", "dated", "owner",
+"sha256"}. The JSON file comes last and says that the CSV file is complete. The latest complete file of each list counts;
+a list that has vanished keeps its earlier hits, because silence must not clear a warning. Entries are read in place
+and never copied: a link names the entry's number on the list and what agreed.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline import policy
+from pipeline.assess import database, keys
+from pipeline.assess.case_file import ListHit
+from pipeline.assess.strength import STRENGTHS, strongest
+from pipeline.ingest import values
+from pipeline.night import Night
+from pipeline.settings import Settings
+
+COLUMNS = (
+    "entry", "name", "date_of_birth", "emails", "phones", "usernames", "user_ids", "devices", "vehicles", "address",
+)  # fmt: skip
+"""Columns of a list file. `entry` is the owner's own number for the row; several values of one cell are separated by
+semicolons; a username or user id is written service:name."""
+
+LARGEST = 256 * 2**20
+"""Bytes of a list file that are read at most."""
+
+
+@dataclass(frozen=True)
+class ListFile:
+    """One file of a list: `problem` says in words why it is not used, and is empty when it is."""
+
+    name: str
+    dated: date
+    owner: str
+    path: Path
+    problem: str = ""
+
+
+@dataclass
+class Listed:
+    """Links between referrals and entries, the lists that were read, and figures for the report."""
+
+    links: list[dict[str, Any]]
+    read: set[str]
+    counts: dict[str, int | float | str] = field(default_factory=dict)
+
+
+def files(settings: Settings) -> list[ListFile]:
+    """Every list file in landing/lists, the latest of each list first; files that cannot be used say why."""
+    known = policy.load(settings, "lists").data["lists"]
+    found = [_file(path, known) for path in sorted((settings.landing_dir / "lists").glob("*.csv"))]
+    return sorted(found, key=lambda f: (f.name, -f.dated.toordinal(), f.path.name))
+
+
+def in_force(settings: Settings) -> dict[str, ListFile]:
+    """The file of each list that counts: its latest usable one."""
+    result: dict[str, ListFile] = {}
+    for file in files(settings):
+        if not file.problem:
+            result.setdefault(file.name, file)
+    return result
+
+
+def _file(path: Path, known: Mapping[str, Any]) -> ListFile:
+    shape = re.fullmatch(r"([a-z][a-z_]*)-(\d{4}-\d{2}-\d{2})", path.stem)
+    try:
+        dated = date.fromisoformat(shape[2]) if shape else None
+    except ValueError:
+        dated = None
+    if shape is None or dated is None:
+        return ListFile("", date.min, "", path, "the name is not <list>-<YYYY-MM-DD>.csv")
+    name = shape[1]
+    if name not in known:
+        return ListFile(name, dated, "", path, "policy/lists.yaml has no such list")
+    try:
+        about = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        owner, digest = str(about["owner"]).strip(), str(about["sha256"]).lower()
+        if about["list"] != name or about["dated"] != shape[2] or not owner:
+            return ListFile(name, dated, owner, path, "the JSON file beside it names another list or date, or no owner")
+    except FileNotFoundError:
+        return ListFile(name, dated, "", path, "waiting for the JSON file beside it")
+    except (OSError, ValueError, KeyError, TypeError):
+        return ListFile(name, dated, "", path, "the JSON file beside it cannot be read")
+    try:
+        if path.stat().st_size > LARGEST:
+            return ListFile(name, dated, owner, path, "the file is too large")
+        if hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+            return ListFile(name, dated, owner, path, "the file is not the one whose SHA-256 the JSON file states")
+        path.read_text(encoding="utf-8-sig")
+    except OSError:
+        return ListFile(name, dated, owner, path, "the file cannot be read")
+    except UnicodeDecodeError:
+        return ListFile(name, dated, owner, path, "the file is not UTF-8")
+    return ListFile(name, dated, owner, path)
+
+
+def read(file: ListFile, region: str) -> tuple[list[tuple[str, str, str, str]], dict[str, int]]:
+    """The entries of a list as (entry, kind, value, second value) and counts of rows: read, used, rejected by reason.
+
+    A person is name and date of birth in value and second value; an address is its text. Values that cannot be read
+    are counted and the rest of the entry is used.
+    """
+    counts = {"rows": 0, "used": 0, "without_entry": 0, "repeated_entry": 0, "without_values": 0, "bad_values": 0}
+    rows: list[tuple[str, str, str, str]] = []
+    seen: set[str] = set()
+    for cells in csv.DictReader(io.StringIO(file.path.read_text(encoding="utf-8-sig"), newline="")):
+        counts["rows"] += 1
+        entry = (cells.get("entry") or "").strip()
+        if not entry or entry in seen:
+            counts["repeated_entry" if entry else "without_entry"] += 1
+            continue
+        seen.add(entry)
+        found = []
+        for kind, value, second in _values(cells, region):
+            if value:
+                found.append((entry, kind, value, second))
+            else:
+                counts["bad_values"] += 1
+        counts["used" if found else "without_values"] += 1
+        rows += found
+    return rows, counts
+
+
+def _values(cells: Mapping[str, Any], region: str) -> Iterator[tuple[str, str, str]]:
+    """(kind, value, second value) of each cell; an empty value is one that could not be read."""
+    readers: dict[str, tuple[str, Callable[[str], str]]] = {
+        "emails": ("email", values.email),
+        "phones": ("phone", lambda text: values.phone(text, region)),
+        "usernames": ("username", _on_service),
+        "user_ids": ("user_id", _on_service),
+        "devices": ("device", values.handle),
+        "vehicles": ("vehicle", values.handle),
+    }
+    name, born = (cells.get("name") or "").strip(), (cells.get("date_of_birth") or "").strip()
+    if name and born:
+        yield "person", name, values.date_of_birth(born)
+    for column, (kind, reader) in readers.items():
+        for text in (cells.get(column) or "").split(";"):
+            if text.strip():
+                try:
+                    yield kind, reader(text.strip()), ""
+                except values.Unusable:
+                    yield kind, "", ""
+    if (cells.get("address") or "").strip():
+        yield "address", cells["address"].strip(), ""
+
+
+def _on_service(text: str) -> str:
+    service, colon, name = text.partition(":")
+    if not colon or not service.strip():
+        raise values.Unusable("a username is written service:name")
+    return f"{service.strip().lower()}\x1f{values.handle(name)}"
+
+
+def match(settings: Settings, night: Night, con: Any) -> Listed:
+    """Match the lists in force against all keys; `con` has the views of `keys.views`."""
+    rules = policy.load(settings, "lists").data
+    chosen = in_force(settings)
+    listed = Listed([], set(chosen), _state(settings, rules, chosen, night))
+    entries: list[tuple[str, str, str, str, str]] = []
+    for name, file in chosen.items():
+        rows, counts = read(file, rules["region"])
+        entries += [(name, *row) for row in rows]
+        listed.counts |= {f"list_{name}_{k}": n for k, n in counts.items() if n or k in ("rows", "used")}
+    if not entries:
+        return listed
+    columns = list(zip(*entries, strict=True))
+    con.register("entries", pa.table(dict(zip(("list", "entry", "kind", "raw", "second"), columns, strict=True))))
+    con.register("not_persons", pa.table({"role": pa.array(rules["not_the_suspect"], pa.string())}))
+    found = database.query(con, _MATCH)
+    together: dict[tuple[str, str, str], list[tuple[str, str, str]]] = {}
+    for referral, name, entry, kind, source, row in zip(*[c.to_pylist() for c in found.columns], strict=True):
+        together.setdefault((referral, name, entry), []).append((kind, source, row))
+    for (referral, name, entry), agreed in together.items():
+        listed.links.append(_link(referral, chosen[name], entry, agreed, rules))
+    listed.counts["list_hits"] = len(listed.links)
+    return listed
+
+
+_KEYS = " UNION ALL ".join(
+    sql.format(**{table: f"{age}_{table}"})
+    for table, sql in (("identifiers", keys.IDENTIFIERS), ("subjects", keys.PERSONS))
+    for age in ("old", "new")
+)
+_MATCH = f"""
+    WITH wanted AS (
+        SELECT list, entry, kind, CASE kind
+            WHEN 'person' THEN person_value(raw, second) WHEN 'address' THEN address_value(raw) ELSE raw END AS value
+        FROM entries
+    )
+    SELECT DISTINCT referral_id, list, entry, kind, source, row_id
+    FROM ({_KEYS}) k JOIN wanted w USING (kind, value)
+    WHERE kind = 'address' OR role IS NULL OR role NOT IN (SELECT role FROM not_persons)
+    ORDER BY ALL
+"""
+
+
+def _link(
+    referral: str, file: ListFile, entry: str, agreed: list[tuple[str, str, str]], rules: Mapping[str, Any]
+) -> dict[str, Any]:
+    kinds = sorted({kind for kind, _, _ in agreed})
+    label = rules["lists"][file.name]["label"]
+    same = " and ".join(_WORDS[k] for k in kinds)
+    return {
+        "left": referral,
+        "right": f"list:{file.name}:{entry}",
+        "kind": file.name,
+        "strength": strongest([rules["match"][k] for k in kinds]),
+        "shared": len(kinds),
+        "explanation": f"On the list “{label}”: the same {same}.",
+        "evidence": [
+            {
+                "list": file.name,
+                "owner": file.owner,
+                "entry": entry,
+                "agreed": kinds,
+                "left": [{"table": source, "id": row} for _, source, row in agreed],
+            }
+        ],
+    }
+
+
+_WORDS = {
+    "person": "name and date of birth",
+    "email": "e-mail address",
+    "phone": "telephone number",
+    "username": "username on the same service",
+    "user_id": "user id on the same service",
+    "device": "device",
+    "vehicle": "vehicle",
+    "address": "address",
+}
+
+
+def _state(
+    settings: Settings, rules: Mapping[str, Any], chosen: Mapping[str, ListFile], night: Night
+) -> dict[str, int | float | str]:
+    """For the run report: the date of each list in force, and what is missing, stale, waiting or unusable."""
+    state: dict[str, int | float | str] = {}
+    for name, about in rules["lists"].items():
+        file = chosen.get(name)
+        if file is None:
+            state[f"list_{name}"] = "no usable file"
+            continue
+        age = (night.as_of.date() - file.dated).days
+        stale = f", stale: {age} days old" if age > about["max_age_days"] else ""
+        state[f"list_{name}"] = f"dated {file.dated}{stale}"
+    unusable = [f for f in files(settings) if f.problem]
+    if unusable:
+        state["list_files_unusable"] = len(unusable)
+    return state
+
+
+def withdrawn(known: Mapping[str, Mapping[str, Any]], listed: Listed) -> list[dict[str, Any]]:
+    """Stored links to entries that are no longer on their list, or no longer agree. Lists that could not be read this
+    night keep theirs."""
+    still = {(link["left"], link["right"]) for link in listed.links}
+    return [
+        {**row, "withdrawn": True, "explanation": "Withdrawn: no longer on the list, or nothing agrees any longer."}
+        for row in known.values()
+        if row["right"].startswith("list:")
+        and not row["withdrawn"]
+        and (row["left"], row["right"]) not in still
+        and row["right"].split(":", 2)[1] in listed.read
+    ]
+
+
+def hits(settings: Settings, links: pa.Table) -> list[ListHit]:
+    """Referrals on lists by the current links, each with the fact that follows. A link weaker than `implies_from`
+    implies none and is left to a person."""
+    rules = policy.load(settings, "lists").data
+    least = STRENGTHS.index(rules["implies_from"])
+    found = []
+    for row in _to_lists(links):
+        name = row["right"].split(":", 2)[1]
+        fact = rules["lists"].get(name, {}).get("implies") if STRENGTHS.index(row["strength"]) >= least else None
+        found.append(ListHit(row["left"], name, fact, row["link_id"], row["explanation"]))
+    return found
+
+
+def _to_lists(links: pa.Table) -> Iterable[dict[str, Any]]:
+    import pyarrow.compute as pc
+
+    rows: list[dict[str, Any]] = links.filter(pc.starts_with(links["right"], "list:")).to_pylist()
+    return rows

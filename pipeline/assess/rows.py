@@ -1,0 +1,186 @@
+"""Assessments as rows of the lake: summary, digest of the inputs, what changed, columns."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import pyarrow as pa
+
+from pipeline import __version__, records
+from pipeline.assess.counters import GRADES
+from pipeline.assess.inputs import YES, CaseFile
+from pipeline.assess.model import BANDS, Assessment, Model
+from pipeline.night import Night
+from pipeline.settings import Settings
+
+FORCE_NOT_SET = "00"
+"""The value of TRIAGE_FORCE that names no force: no case is then marked for transfer."""
+
+CATEGORIES = ("A", "B", "C", "PROHIBITED", "EXTREME", "UNMAPPED")
+
+
+@dataclass(frozen=True, slots=True)
+class Previous:
+    """The latest stored assessment of a case, as far as the next one needs it. `texts` gives the JSON of its reasons
+    and flags when they are wanted: most cases of a night have not changed."""
+
+    version: int
+    band: str
+    score: float
+    inputs_sha256: str
+    texts: Callable[[], tuple[str, str]]
+
+
+def encode(value: Any) -> bytes:
+    """Canonical JSON: sorted keys, no white space; equal values give equal bytes. Named tuples are lists."""
+    return orjson.dumps(value, default=list, option=orjson.OPT_SORT_KEYS)
+
+
+def inputs_digest(case: CaseFile, model: Model, transfer: str | None) -> str:
+    """SHA-256 (hex) over the case's inputs, the model file's bytes, the receiving force and the version of this
+    software, whose features read them."""
+    return hashlib.sha256(encode([model.digest, __version__, transfer, case.content()])).hexdigest()
+
+
+def transfer_to(case: CaseFile, settings: Settings) -> str | None:
+    """Code of the force that the case has to go to; None for our own, an unknown one, or when TRIAGE_FORCE is not
+    set."""
+    if settings.force == FORCE_NOT_SET or case.force_code is None or case.force_code == settings.force:
+        return None
+    return case.force_code
+
+
+def summary(case: CaseFile, assessed: Assessment, transfer: str | None) -> dict[str, Any]:
+    """What the queue shows of a case without opening it."""
+    counts = case.counts
+    exact, leads = counts.get("known", 0), counts.get("leads", 0)
+    return {
+        "source": case.source,
+        "sources": case.sources,
+        "provider": case.provider,
+        "force_code": case.force_code,
+        "transfer_to": transfer,
+        "compartment": case.compartment,
+        "priority": case.priority,
+        "oldest_at": min(case.times.values()).isoformat() if case.times else None,
+        "oldest_stage": min(case.times, key=lambda t: (case.times[t], t)) if case.times else None,
+        "completeness": case.completeness,
+        "referrals": len(case.referrals),
+        "files": counts.get("files", 0),
+        "files_present": counts.get("present", 0),
+        "files_unhashable": counts.get("unhashable", 0),
+        "files_unexamined": counts.get("unexamined", 0),
+        "files_not_sent": counts.get("files", 0) - counts.get("present", 0),
+        "matched_exact": exact,
+        "matched_near": leads,
+        "leads": counts.get("only_leads", 0),
+        "known_benign": counts.get("only_benign", 0),
+        "unknown_files": counts.get("unknown", 0),
+        "by_grade": {g: n for g in GRADES if (n := counts.get(f"best_{g}", 0))},
+        "by_category": {c: n for c in CATEGORIES if (n := counts.get(f"in_{c}", 0))},
+        "links": sum(case.links.values()),
+        "links_strong": case.links.get("strong", 0),
+        "links_by_strength": case.links,
+        "lists": case.lists,
+        "narratives": case.narratives,
+        "top_reasons": [r["label"] for r in assessed.reasons if r["value"] == YES][:3],
+        "text_only": case.narratives > 0 and not counts.get("files", 0),
+        "quarantined_package": case.quarantined,
+        "joined_cases": case.joined,
+    }
+
+
+def notifications(assessed: Assessment, case: CaseFile, transfer: str | None) -> list[dict[str, Any]]:
+    """The notifications due; a case of another force adds the transfer to it."""
+    if transfer is None:
+        return assessed.notifications
+    evidence = [{"table": "referrals", "id": case.referral_id, "note": "force of the referral"}]
+    reason = "The referral concerns the area of another force."
+    moved = {"kind": "transfer", "label": f"Transfer to force {transfer}", "reason": reason, "evidence": evidence}
+    return [*assessed.notifications, moved | {"force_code": transfer}]
+
+
+def changes(previous: Previous, assessed: Assessment) -> dict[str, Any]:
+    """What differs from the stored version, in labels that can be shown."""
+    reasons, flags = previous.texts()
+    before = {r["feature"]: r for r in orjson.loads(reasons) if r["value"] == YES}
+    now = {r["feature"]: r for r in assessed.reasons if r["value"] == YES}
+    flags_before = {f["rule"]: f["label"] for f in orjson.loads(flags)}
+    flags_now = {f["rule"]: f["label"] for f in assessed.flags}
+    both = [n for n in now if n in before]
+    return {
+        "band_from": previous.band,
+        "band_to": assessed.band,
+        "direction": _direction(BANDS.index(previous.band), BANDS.index(assessed.band)),
+        "score_from": previous.score,
+        "score_to": assessed.score,
+        "reasons_new": [r["label"] for n, r in now.items() if n not in before],
+        "reasons_gone": [r["label"] for n, r in before.items() if n not in now],
+        "reasons_raised": [now[n]["label"] for n in both if now[n]["contribution"] > before[n]["contribution"]],
+        "reasons_lowered": [now[n]["label"] for n in both if now[n]["contribution"] < before[n]["contribution"]],
+        "flags_new": [label for rule, label in flags_now.items() if rule not in flags_before],
+        "flags_gone": [label for rule, label in flags_before.items() if rule not in flags_now],
+    }
+
+
+def _direction(before: int, now: int) -> str:
+    return "same" if before == now else "raised" if now > before else "lowered"
+
+
+class Writer:
+    """Collects assessment rows column by column and hands them out as a table of the record's schema."""
+
+    def __init__(self, night: Night, model: Model) -> None:
+        self.night = night
+        self.model = model
+        self._schema = records.arrow_schema("assessments")
+        self._columns: dict[str, list[Any]] = {n: [] for n in self._schema.names}
+        self._chunks: list[pa.RecordBatch] = []
+
+    def add(
+        self, case: CaseFile, assessed: Assessment, digest: str, transfer: str | None, previous: Previous | None
+    ) -> None:
+        """One more row; `previous` is the version before, if there is one."""
+        version = 1 if previous is None else previous.version + 1
+        name = hashlib.sha256(f"{case.case_id} {digest} {version}".encode()).hexdigest()[:32]
+        row: Mapping[str, Any] = {
+            "assessment_id": f"A-{name}",
+            "case_id": case.case_id,
+            "referral_id": case.referral_id,
+            "version": version,
+            "referrals": case.referrals,
+            "model": self.model.label,
+            "band": assessed.band,
+            "score": assessed.score,
+            "reasons": encode(assessed.reasons).decode(),
+            "unknowns": encode(assessed.unknowns).decode(),
+            "flags": encode(assessed.flags).decode(),
+            "notifications": encode(notifications(assessed, case, transfer)).decode(),
+            "clock_start": assessed.clock_start,
+            "due_at": assessed.due_at,
+            "band_if_known": assessed.band_if_known,
+            "summary": encode(summary(case, assessed, transfer)).decode(),
+            "inputs_sha256": digest,
+            "previous_band": None if previous is None else previous.band,
+            "changes": None if previous is None else encode(changes(previous, assessed)).decode(),
+            "assessed_at": self.night.as_of,
+            "run_id": self.night.run_id,
+        }
+        for column, values in self._columns.items():
+            values.append(row[column])
+        if len(self._columns["case_id"]) >= 10_000:
+            self._flush()
+
+    def table(self) -> pa.Table:
+        """All rows added so far, in their order."""
+        self._flush()
+        return pa.Table.from_batches(self._chunks, schema=self._schema)
+
+    def _flush(self) -> None:
+        arrays: Sequence[pa.Array] = [pa.array(self._columns[f.name], f.type) for f in self._schema]
+        self._chunks.append(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
+        self._columns = {n: [] for n in self._schema.names}

@@ -1,0 +1,122 @@
+"""The night's assess stage: link what is new, look at the lists again, assess what changed.
+
+Two commits at most: `link` with the links found or changed, `assess` with one new row for every case whose inputs
+differ from those of its latest assessment. Both are named by a digest of what they were made from, so that a repeated
+night finds its work done and an interrupted one writes the same rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline import logs
+from pipeline.assess import database, shadow
+from pipeline.assess.case_file import Bulk
+from pipeline.assess.linking import link
+from pipeline.assess.model import BANDS, Model
+from pipeline.assess.rows import FORCE_NOT_SET, Previous, Writer, inputs_digest, transfer_to
+from pipeline.lake import Lake
+from pipeline.night import Night, StageReport
+from pipeline.settings import Settings
+
+STAGE = "assess"
+
+
+def run(settings: Settings, night: Night, shard: str | None = None) -> StageReport:
+    """Link and assess. `read` counts cases, `kept` those with a current assessment (all of them).
+
+    Raises SettingsError for a policy file that cannot be used, IntegrityError for damaged inputs.
+    """
+    started, cpu = time.perf_counter(), time.process_time()
+    lake = Lake(settings.lake_dir)
+    model = Model.load(settings)
+    report = StageReport(STAGE, night.run_id, shard)
+    linked = link(settings, night, lake)
+    report.counts |= linked.counts
+    bulk = Bulk(settings, model, lake, linked.current, linked.hits)
+    watcher = shadow.Watcher.for_night(settings, model)
+    writer, bands = Writer(night, model), dict.fromkeys(("very_high", "high", "medium", "low"), 0)
+    before = latest(settings, lake)
+    counts = {"new": 0, "raised": 0, "lowered": 0, "changed": 0, "unchanged": 0, "for_transfer": 0}
+    for case in bulk.cases():
+        report.read += 1
+        transfer = transfer_to(case, settings)
+        counts["for_transfer"] += transfer is not None
+        digest, previous = inputs_digest(case, model, transfer), before.get(case.case_id)
+        if watcher is not None:
+            watcher.see(case)
+        if previous is not None and previous.inputs_sha256 == digest:
+            counts["unchanged"] += 1
+            bands[previous.band] += 1
+            continue
+        assessed = model.assess(case)
+        bands[assessed.band] += 1
+        counts[_kind(previous, assessed.band)] += 1
+        writer.add(case, assessed, digest, transfer, previous)
+    table = writer.table()
+    if table.num_rows:
+        commit = lake.commit(
+            STAGE, _key(night, table), {"assessments": table}, run_id=night.run_id, meta=_meta(model, counts)
+        )
+        report.outputs.append(f"{commit.stage}/{commit.key}")
+    report.kept = report.read
+    report.counts |= counts | {f"band_{b}": n for b, n in bands.items()} | {"model": model.label}
+    report.outputs += linked.outputs
+    if settings.force == FORCE_NOT_SET:
+        report.counts["transfer"] = "not checked: TRIAGE_FORCE is not set"
+    if watcher is not None:
+        report.outputs.append(watcher.write(settings, night))
+    report.seconds = round(time.perf_counter() - started, 3)
+    report.cpu_seconds = round(time.process_time() - cpu, 3)
+    logs.get(STAGE).info("cases assessed", run_id=night.run_id, cases=report.read, written=table.num_rows)
+    return report
+
+
+def latest(settings: Settings, lake: Lake) -> dict[str, Previous]:
+    """The current assessment of every case that has one: its highest version."""
+    paths = lake.paths("assessments", STAGE)
+    if not paths:
+        return {}
+    with database.connection(settings, {}) as con:
+        rows = database.query(con, _LATEST, [paths])
+    reasons, flags = rows["reasons"], rows["flags"]
+
+    def texts(at: int) -> tuple[str, str]:
+        return reasons[at].as_py(), flags[at].as_py()
+
+    columns = [rows[c].to_pylist() for c in ("case_id", "version", "band", "score", "inputs_sha256")]
+    return {
+        case: Previous(version, band, score, digest, partial(texts, at))
+        for at, (case, version, band, score, digest) in enumerate(zip(*columns, strict=True))
+    }
+
+
+_LATEST = """
+    SELECT case_id, version, band, score, inputs_sha256, reasons, flags
+    FROM read_parquet($1, union_by_name = true)
+    QUALIFY row_number() OVER (PARTITION BY case_id ORDER BY version DESC) = 1
+"""
+
+
+def _kind(previous: Previous | None, band: str) -> str:
+    if previous is None:
+        return "new"
+    before, now = BANDS.index(previous.band), BANDS.index(band)
+    return "changed" if before == now else "raised" if now > before else "lowered"
+
+
+def _key(night: Night, table: pa.Table) -> str:
+    """Names the commit by the rows in it: the same new rows in the same run are the same work."""
+    digest = hashlib.sha256()
+    for name in table["assessment_id"].to_pylist():
+        digest.update(name.encode())
+    return f"{night.run_id}-{digest.hexdigest()[:16]}"
+
+
+def _meta(model: Model, counts: dict[str, int]) -> dict[str, Any]:
+    return {"model": model.label, "model_sha256": model.digest, **counts}

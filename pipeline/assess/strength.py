@@ -1,0 +1,160 @@
+"""How strong one shared value is as evidence that two referrals concern the same person or device, and why."""
+
+from __future__ import annotations
+
+import ipaddress
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+STRENGTHS = ("weak", "medium", "strong")
+
+
+class Sighting(NamedTuple):
+    """One lake row that holds the value, on one side of a link."""
+
+    source: str
+    row_id: str
+    subject_id: str | None
+    role: str | None
+    port: int | None
+    seen_at: datetime | None
+    ambiguous: bool
+    proxy: str | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The facts that are there, for the evidence of a link."""
+        found = {
+            "table": self.source,
+            "id": self.row_id,
+            "subject_id": self.subject_id,
+            "role": self.role,
+            "port": self.port,
+            "seen_at": None if self.seen_at is None else self.seen_at.isoformat(),
+            "time_ambiguous": self.ambiguous or None,
+            "possible_proxy": self.proxy,
+        }
+        return {k: v for k, v in found.items() if v is not None}
+
+
+class Verdict(NamedTuple):
+    """Strength and reason of one shared value, and the two sightings that speak most for it."""
+
+    kind: str
+    strength: str
+    reason: str
+    left: Sequence[Sighting]
+    right: Sequence[Sighting]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """policy/linking.yaml, read."""
+
+    data: dict[str, Any]
+
+    def judge(
+        self, kind: str, value: str, left: Sequence[Sighting], right: Sequence[Sighting], holders: int
+    ) -> Verdict | None:
+        """What a value shared by two referrals says; None when it says nothing (an address that names nobody).
+
+        `holders` is the number of referrals that have the value: above `hub` it is weak whatever its kind.
+        """
+        verdict = self._address(value, left, right) if kind == "ip" else self._plain(kind, left, right)
+        if verdict is not None and holders > self.data["hub"]:
+            return verdict._replace(
+                strength="weak", reason=f"{verdict.reason} Shared by {holders} referrals, so it says little by itself."
+            )
+        return verdict
+
+    def _plain(self, kind: str, left: Sequence[Sighting], right: Sequence[Sighting]) -> Verdict:
+        rule = self.data["kinds"][kind]
+        return Verdict(kind, rule["strength"], rule["reason"] + _other_roles(left, right), left, right)
+
+    def _address(self, value: str, left: Sequence[Sighting], right: Sequence[Sighting]) -> Verdict | None:
+        rules = self.data["ip"]
+        if _within(value, _ranges(rules["ignored_ranges"])) is not None:
+            return None
+        window = timedelta(minutes=rules["window_minutes"])
+        shared = _within(value, _ranges(rules["shared_ranges"]))
+        proxy = any(s.proxy == "yes" for s in (*left, *right))
+        with_port = closest(left, right, window, same_port=True)
+        in_time = closest(left, right, window, same_port=False)
+        way, pair = "same_address", (left[0], right[0])
+        if with_port is not None:
+            way, pair = "same_port_in_window", with_port
+        elif shared is not None or proxy:
+            way = "shared_address"
+        elif in_time is not None:
+            way, pair = "same_address_in_window", in_time
+        reason = rules["reasons"][way]
+        if way == "shared_address":
+            reason += f" ({shared or 'marked as a proxy by the sender'})"
+        elif any(s.ambiguous for s in (*left, *right)):
+            reason += " At least one time is ambiguous and was not compared."
+        kind = "ip_port_time" if way == "same_port_in_window" else "ip"
+        return Verdict(kind, rules[way], reason + _other_roles([pair[0]], [pair[1]]), [pair[0]], [pair[1]])
+
+
+def closest(
+    left: Sequence[Sighting], right: Sequence[Sighting], window: timedelta, *, same_port: bool
+) -> tuple[Sighting, Sighting] | None:
+    """The two sightings nearest in time within `window` (with the same port, if asked); None when there are none.
+    Sightings without a certain time are not compared."""
+    lefts = [s for s in left if s.seen_at is not None and not s.ambiguous]
+    groups: dict[int | None, list[Sighting]] = {}
+    for s in right:
+        if s.seen_at is not None and not s.ambiguous:
+            groups.setdefault(s.port if same_port else None, []).append(s)
+    for group in groups.values():
+        group.sort(key=_when)
+    best: tuple[timedelta, Sighting, Sighting] | None = None
+    for s in sorted(lefts, key=_when):
+        if same_port and s.port is None:
+            continue
+        others = groups.get(s.port if same_port else None, [])
+        place = bisect_left(others, _when(s), key=_when)
+        for other in others[max(0, place - 1) : place + 1]:
+            gap = abs(_when(other)[0] - _when(s)[0])
+            if gap <= window and (best is None or gap < best[0]):
+                best = gap, s, other
+    return None if best is None else (best[1], best[2])
+
+
+def strongest(strengths: Sequence[str]) -> str:
+    """The strongest of some strengths."""
+    return max(strengths, key=STRENGTHS.index)
+
+
+def _when(s: Sighting) -> tuple[datetime, str]:
+    if s.seen_at is None:
+        raise ValueError("a sighting without a time cannot be ordered")
+    return s.seen_at, s.row_id
+
+
+def _other_roles(left: Sequence[Sighting], right: Sequence[Sighting]) -> str:
+    """Says so when the value belongs to somebody who is not a suspect on one of the sides."""
+    roles = {s.role for s in (*left, *right) if s.role not in (None, "suspect", "other")}
+    return f" On one side at least it belongs to a {' or '.join(sorted(map(str, roles)))}." if roles else ""
+
+
+def _ranges(listed: Sequence[dict[str, str]]) -> tuple[tuple[str, str], ...]:
+    return tuple((r["range"], r["label"]) for r in listed)
+
+
+@lru_cache(maxsize=65536)
+def _within(value: str, ranges: tuple[tuple[str, str], ...]) -> str | None:
+    """Label of the first range that holds the address; a text that is no address is in none."""
+    try:
+        address = ipaddress.ip_address(value)
+    except ValueError:
+        return None
+    return next((label for network, label in _networks(ranges) if address in network), None)
+
+
+@lru_cache(maxsize=16)
+def _networks(ranges: tuple[tuple[str, str], ...]) -> list[tuple[Any, str]]:
+    return [(ipaddress.ip_network(text), label) for text, label in ranges]
