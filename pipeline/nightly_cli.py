@@ -142,7 +142,8 @@ def last_run(settings: Settings) -> str:
 
 
 def _flat(report: dict[str, Any]) -> dict[str, Any]:
-    return {**{k: v for k, v in report.items() if k != "counts"}, **report["counts"]}
+    figures = {name: value for name, value in report.items() if name != "counts"}
+    return {**figures, **{name: value for name, value in report["counts"].items() if name not in figures}}
 
 
 def _shown(value: Any, name: str) -> str:
