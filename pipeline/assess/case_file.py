@@ -121,8 +121,8 @@ class Bulk:
         with database.connection(self.settings, tables) as con:
             counts = _by_case(self._files(con))
             facts = _facts(self._facts(con))
-            links = _links(database.query(con, _LINKS))
-            quarantined = set(database.query(con, _QUARANTINED)["case_id"].to_pylist())
+            links = _links(database.query(con, database.sql("case_links", sample=SAMPLE)))
+            quarantined = set(database.query(con, database.sql("case_quarantined"))["case_id"].to_pylist())
         hits: dict[str, list[ListHit]] = {}
         for hit in self.hits:
             if hit.referral_id in of:
@@ -149,21 +149,21 @@ class Bulk:
     def _files(self, con: Any) -> pa.Table:
         marks = self.model.data["reading"]["marks"]
         by_match, by_file = match_counters(marks), file_counters(marks)
-        con.execute(
-            _MATCHED.format(columns=", ".join(f"min(match_id) FILTER ({c}) AS {n}" for n, c in by_match.items()))
-        )
+        evidence = ", ".join(f"min(match_id) FILTER ({c}) AS {n}" for n, c in by_match.items())
+        con.execute(database.sql("case_matched", words=words_of("tags"), columns=evidence))
         columns = [f"count({n})::INTEGER AS n_{n}, min({n}, {SAMPLE}) AS s_{n}" for n in by_match]
         columns += [
             f"count(*) FILTER ({c})::INTEGER AS n_{n}, min(file_id, {SAMPLE}) FILTER ({c}) AS s_{n}"
             for n, c in by_file.items()
         ]
-        return database.query(
-            con, _FILES.format(words=words_of("flatten(list(annotations))"), columns=", ".join(columns))
-        )
+        words = words_of("flatten(list(annotations))")
+        return database.query(con, database.sql("case_files", words=words, columns=", ".join(columns)))
 
     def _facts(self, con: Any) -> pa.Table:
         personal = sorted({n for f in FEATURES.values() if f.personal for n in f.facts})
-        return database.query(con, _FACTS, [personal, sorted(self.model.not_the_suspect)])
+        return database.query(
+            con, database.sql("case_facts", sample=SAMPLE), [personal, sorted(self.model.not_the_suspect)]
+        )
 
 
 _MEMBERS = pa.schema([("referral_id", pa.string()), ("case_id", pa.string())])
@@ -186,78 +186,6 @@ _COLUMNS: dict[str, list[str]] = {
     "subjects": ["subject_id", "role"],
     "packages": ["referral_id", "state"],
 }  # fmt: skip
-
-_MATCHED = f"""
-    -- The newest release's word on each content and each known media, then one row a content.
-    CREATE TEMP TABLE matched AS
-    WITH newest AS (
-        SELECT *, {words_of("tags")} AS tag_words FROM found
-        QUALIFY release = max(release) OVER (PARTITION BY sha256, media_key)
-    )
-    SELECT sha256, any_value(file_id) AS claimed_file, {{columns}} FROM newest GROUP BY sha256
-"""
-
-_FILES = """
-    -- A content that a case names twice (in a report and its supplement) is one file of the case.
-    WITH contents AS (
-        SELECT case_id, coalesce(sha256, CASE WHEN sha256 IS NULL THEN unhex(sha256_text) END) AS content, min(file_id) AS file_id, count(*) AS namings,
-            min(state) FILTER (state = 'present') IS NOT NULL AS sent, max(state) AS other_state,
-            bool_or(viewed_by_provider = 'yes') AS viewed,
-            bool_or(publicly_available = 'yes') AS public, bool_or(publicly_available = 'unknown') AS public_unknown,
-            coalesce(bool_or(industry_classification IN ('A1', 'A2')), false) AS younger,
-            {words} AS mark_words
-        FROM (SELECT *, CASE WHEN sha256 IS NULL THEN sha256(file_id) END AS sha256_text FROM media) JOIN members USING (referral_id)
-        GROUP BY ALL
-    ), hashed AS (
-        SELECT sha256, state AS hashing,
-            coalesce(contains(exif, '"make":') OR contains(exif, '"model":'), false) AS camera
-        FROM prints QUALIFY row_number() OVER (PARTITION BY sha256 ORDER BY algorithm_version DESC, run_id DESC) = 1
-    ), joined AS (
-        SELECT c.*, CASE WHEN sent THEN 'present' ELSE other_state END AS state, h.hashing,
-            coalesce(h.camera, false) AS camera, m.* EXCLUDE (sha256, claimed_file)
-        FROM contents c LEFT JOIN hashed h ON h.sha256 = c.content LEFT JOIN matched m ON m.sha256 = c.content
-    )
-    SELECT case_id, count(*)::INTEGER AS n_files, sum(namings)::INTEGER AS n_namings,
-        count(*) FILTER (state = 'present')::INTEGER AS n_present, {columns}
-    FROM joined GROUP BY case_id
-"""
-
-_FACTS = f"""
-    -- Within one referral: a yes of anyone wins, then an unknown, then a no. Between the referrals of a case a later no
-    -- answers an earlier unknown, and never a yes.
-    WITH answered AS (
-        SELECT case_id, referral_id, name, bool_or(value = 'yes') AS yes, bool_and(value = 'no') AS no,
-            count(*) FILTER (value = 'yes') AS yeses, min(fact_id, {SAMPLE}) FILTER (value = 'yes') AS yes_rows,
-            min(fact_id, {SAMPLE}) FILTER (value = 'no') AS no_rows
-        FROM stated JOIN members USING (referral_id) LEFT JOIN persons USING (subject_id)
-        WHERE NOT (list_contains($1, name) AND role IS NOT NULL AND list_contains($2, role))
-        GROUP BY ALL
-    )
-    SELECT case_id, name, bool_or(yes) AS yes, sum(yeses)::INTEGER AS total,
-        coalesce(flatten(list(yes_rows ORDER BY referral_id) FILTER (yes)), []) AS yes_rows,
-        coalesce(flatten(list(no_rows ORDER BY referral_id) FILTER (no)), []) AS no_rows
-    FROM answered GROUP BY ALL HAVING bool_or(yes) OR bool_or(no) ORDER BY case_id, name
-"""
-
-_LINKS = f"""
-    WITH sides AS (
-        SELECT link_id, "left" AS here, "right" AS there, strength FROM linked
-        UNION ALL SELECT link_id, "right", "left", strength FROM linked WHERE NOT starts_with("right", 'list:')
-    ), pairs AS (
-        SELECT m.case_id, coalesce(o.case_id, s.there) AS other, link_id, strength,
-            CASE strength WHEN 'strong' THEN 1 WHEN 'medium' THEN 2 ELSE 3 END AS rank
-        FROM sides s JOIN members m ON m.referral_id = s.here LEFT JOIN members o ON o.referral_id = s.there
-        WHERE NOT starts_with(s.there, 'list:') AND o.case_id IS DISTINCT FROM m.case_id
-    ), strongest AS (
-        SELECT case_id, other, min(rank) AS rank, arg_min(link_id, (rank, link_id)) AS link_id
-        FROM pairs GROUP BY ALL
-    )
-    SELECT case_id, ['strong', 'medium', 'weak'][rank] AS strength, count(*)::INTEGER AS n,
-        min(link_id, {SAMPLE}) AS rows
-    FROM strongest GROUP BY ALL ORDER BY case_id, strength
-"""
-
-_QUARANTINED = "SELECT DISTINCT case_id FROM packages JOIN members USING (referral_id) WHERE state = 'quarantined'"
 
 
 def _arrival(row: Mapping[str, Any]) -> tuple[Any, str]:

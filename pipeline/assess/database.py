@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -11,6 +13,24 @@ import pyarrow as pa
 
 from pipeline.errors import DependencyError
 from pipeline.settings import Settings
+
+_FOLDER = Path(__file__).parent / "sql"
+
+
+def sql(name: str, **parts: str | int) -> str:
+    """The statement in sql/<name>.sql with its `{placeholders}` filled. Parts are other statements, names of views
+    and numbers of the policy: never a value from a referral or a list."""
+    return _read(name).format(**parts)
+
+
+def macros() -> str:
+    """The statements that define how values are brought to a form that can be compared."""
+    return _read("macros")
+
+
+@cache
+def _read(name: str) -> str:
+    return (_FOLDER / f"{name}.sql").read_text()
 
 
 @contextmanager

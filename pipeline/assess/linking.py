@@ -101,96 +101,21 @@ def find(con: Any, rules: Mapping[str, Any], members: Mapping[str, str]) -> list
     con.register("kinds", pa.table({"kind": list(least), "least": pa.array(list(least.values()), pa.int32())}))
     con.register("ignored", pa.table({"role": pa.array(rules["ignored_roles"], pa.string())}))
     con.register("cases", pa.table({"referral_id": list(members), "case_id": list(members.values())}, schema=_MEMBERS))
-    con.execute(_AFFECTED.format(new=keys.NEW, old=keys.OLD))
-    con.execute(_PAIRS.format(hub=int(rules["hub"]), anchors=int(rules["hub_links"]) + 1))
+    new, old = (database.sql("link_wanted", keys=which) for which in (keys.new(), keys.old()))
+    con.execute(database.sql("link_affected", new=new, old=old))
+    con.execute(database.sql("link_holders"))
+    con.execute(database.sql("link_pairs", hub=int(rules["hub"]), anchors=int(rules["hub_links"]) + 1))
     if database.query(con, "FROM old_pairs LIMIT 1").num_rows:
-        con.execute(_WIDEN.format(old=keys.OLD))
-    shared = database.query(con, _SHARED)
+        con.execute(database.sql("link_widen", old=old))
+        con.execute(database.sql("link_holders"))
+    shared = database.query(con, database.sql("link_shared"))
     sightings: dict[tuple[str, str, str], list[Sighting]] = {}
-    for row in zip(*[c.to_pylist() for c in database.query(con, _SIGHTINGS).columns], strict=True):
+    for row in zip(*[c.to_pylist() for c in database.query(con, database.sql("link_sightings")).columns], strict=True):
         sightings.setdefault(row[:3], []).append(Sighting(*row[3:]))
     return _judge(Rules(dict(rules)), shared, sightings)
 
 
 _MEMBERS = pa.schema([("referral_id", pa.string()), ("case_id", pa.string())])
-
-_WANTED = """
-    SELECT k.* FROM ({keys}) k JOIN kinds USING (kind)
-    WHERE length(split_part(value, chr(31), -1)) >= least AND (role IS NULL OR role NOT IN (SELECT role FROM ignored))
-"""
-
-_AFFECTED = f"""
-    CREATE OR REPLACE TEMP TABLE fresh AS {_WANTED.format(keys="{new}")};
-    CREATE OR REPLACE TEMP TABLE touched AS SELECT DISTINCT kind, value FROM fresh;
-    CREATE OR REPLACE TEMP TABLE affected AS
-        SELECT *, true AS new FROM fresh UNION ALL
-        SELECT k.*, false AS new FROM ({_WANTED.format(keys="{old}")}) k SEMI JOIN touched USING (kind, value);
-"""
-
-_HOLDERS = """
-    CREATE OR REPLACE TEMP TABLE holders AS
-        SELECT kind, value, referral_id, bool_or(new) AS new FROM affected GROUP BY ALL;
-    CREATE OR REPLACE TEMP TABLE sizes AS
-        SELECT kind, value, count(*)::INTEGER AS n, count(*) FILTER (NOT new) AS n_old FROM holders GROUP BY ALL
-        HAVING count(*) > 1;
-"""
-
-_PAIRS = (
-    _HOLDERS
-    + """
-    CREATE OR REPLACE TEMP TABLE pairs AS
-    WITH hubs AS (
-        SELECT *, row_number() OVER (PARTITION BY kind, value ORDER BY referral_id) AS place
-        FROM holders SEMI JOIN (FROM sizes WHERE n > {hub}) USING (kind, value)
-    ), found AS (
-        SELECT l.referral_id AS a, r.referral_id AS b FROM holders l
-            JOIN (FROM sizes WHERE n <= {hub}) USING (kind, value) JOIN holders r USING (kind, value)
-        WHERE l.referral_id < r.referral_id AND (l.new OR r.new)
-        UNION -- a value that has just become a hub: its old pairs are judged again
-        SELECT l.referral_id, r.referral_id FROM holders l
-            JOIN (FROM sizes WHERE n > {hub} AND n_old BETWEEN 2 AND {hub}) USING (kind, value)
-            JOIN holders r USING (kind, value)
-        WHERE l.referral_id < r.referral_id AND NOT l.new AND NOT r.new
-        UNION -- a hub links what is new in it to a few of its referrals
-        SELECT least(l.referral_id, r.referral_id), greatest(l.referral_id, r.referral_id)
-        FROM (FROM hubs WHERE new) l JOIN (FROM hubs WHERE place <= {anchors}) r USING (kind, value)
-        WHERE l.referral_id <> r.referral_id
-    )
-    SELECT a, b, x.case_id = y.case_id AS together FROM found
-        JOIN cases x ON x.referral_id = a JOIN cases y ON y.referral_id = b;
-    CREATE OR REPLACE TEMP TABLE old_pairs AS
-        WITH old AS (SELECT DISTINCT referral_id FROM holders WHERE NOT new)
-        SELECT DISTINCT unnest([a, b]) AS referral_id FROM pairs
-        WHERE a IN (FROM old) AND b IN (FROM old);
-"""
-)
-
-_WIDEN = (
-    f"""
-    -- Two old referrals that newly share something may share more from before: fetch all keys that they have.
-    CREATE OR REPLACE TEMP TABLE more AS
-        SELECT DISTINCT kind, value FROM ({_WANTED.format(keys="{old}")}) k SEMI JOIN old_pairs USING (referral_id);
-    INSERT INTO affected
-        SELECT k.*, false FROM ({_WANTED.format(keys="{old}")}) k SEMI JOIN more USING (kind, value)
-            ANTI JOIN touched USING (kind, value);
-"""
-    + _HOLDERS
-)
-
-_SHARED = """
-    SELECT a, b, l.kind, l.value, n FROM pairs
-        JOIN holders l ON l.referral_id = a JOIN holders r ON r.referral_id = b AND r.kind = l.kind AND r.value = l.value
-        JOIN sizes s ON s.kind = l.kind AND s.value = l.value
-    WHERE NOT together OR l.kind = 'supplement'
-    ORDER BY a, b, l.kind, l.value
-"""
-
-_SIGHTINGS = """
-    SELECT DISTINCT kind, value, referral_id, source, row_id, subject_id, role, port, seen_at, ambiguous, proxy
-    FROM affected SEMI JOIN sizes USING (kind, value)
-        SEMI JOIN (SELECT DISTINCT unnest([a, b]) AS referral_id FROM pairs) USING (referral_id)
-    ORDER BY ALL
-"""
 
 
 def _judge(
@@ -304,8 +229,7 @@ def _not_found(known: Mapping[str, Mapping[str, Any]], found: Iterable[Mapping[s
 
 
 def _members(con: Any) -> dict[str, str]:
-    both = " UNION ALL ".join(f"SELECT referral_id, supplements FROM {age}_referrals" for age in ("old", "new"))
-    table = database.query(con, f"{both} ORDER BY ALL")
+    table = database.query(con, database.sql("members"))
     return group(dict(zip(table["referral_id"].to_pylist(), table["supplements"].to_pylist(), strict=True)))
 
 

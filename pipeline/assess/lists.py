@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline import policy
 from pipeline.assess import database, keys
@@ -83,29 +84,44 @@ def _file(path: Path, known: Mapping[str, Any]) -> ListFile:
         dated = None
     if shape is None or dated is None:
         return ListFile("", date.min, "", path, "the name is not <list>-<YYYY-MM-DD>.csv")
-    name = shape[1]
-    if name not in known:
-        return ListFile(name, dated, "", path, "policy/lists.yaml has no such list")
+    if shape[1] not in known:
+        return ListFile(shape[1], dated, "", path, "policy/lists.yaml has no such list")
+    owner, problem = _complete(path, shape[1], shape[2])
+    return ListFile(shape[1], dated, owner, path, problem)
+
+
+def _complete(path: Path, name: str, dated: str) -> tuple[str, str]:
+    """Owner of a list file, and why it cannot be used (empty when it can)."""
+    owner, problem = "", ""
     try:
         about = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        owner, digest = str(about["owner"]).strip(), str(about["sha256"]).lower()
-        if about["list"] != name or about["dated"] != shape[2] or not owner:
-            return ListFile(name, dated, owner, path, "the JSON file beside it names another list or date, or no owner")
+        owner = str(about["owner"]).strip()
+        if about["list"] != name or about["dated"] != dated or not owner:
+            problem = "the JSON file beside it names another list or date, or no owner"
+        elif path.stat().st_size > LARGEST:
+            problem = "the file is too large"
+        elif hashlib.sha256(path.read_bytes()).hexdigest() != str(about["sha256"]).lower():
+            problem = "the file is not the one whose SHA-256 the JSON file states"
+        elif "entry" not in _rows(path)[0]:
+            problem = "the first line does not name a column entry"
     except FileNotFoundError:
-        return ListFile(name, dated, "", path, "waiting for the JSON file beside it")
-    except (OSError, ValueError, KeyError, TypeError):
-        return ListFile(name, dated, "", path, "the JSON file beside it cannot be read")
-    try:
-        if path.stat().st_size > LARGEST:
-            return ListFile(name, dated, owner, path, "the file is too large")
-        if hashlib.sha256(path.read_bytes()).hexdigest() != digest:
-            return ListFile(name, dated, owner, path, "the file is not the one whose SHA-256 the JSON file states")
-        path.read_text(encoding="utf-8-sig")
-    except OSError:
-        return ListFile(name, dated, owner, path, "the file cannot be read")
+        problem = "waiting for the JSON file beside it"
     except UnicodeDecodeError:
-        return ListFile(name, dated, owner, path, "the file is not UTF-8")
-    return ListFile(name, dated, owner, path)
+        problem = "the file is not UTF-8"
+    except csv.Error:
+        problem = "the file is not CSV"
+    except OSError:
+        problem = "the file cannot be read"
+    except (ValueError, KeyError, TypeError, RecursionError):
+        problem = "the JSON file beside it cannot be read"
+    return owner, problem
+
+
+def _rows(path: Path) -> tuple[list[str], list[dict[str, Any]]]:
+    """Column names and rows of a list file. Raises csv.Error and UnicodeDecodeError."""
+    reader = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"), newline=""), strict=True)
+    rows = list(reader)
+    return [n.strip().lower() for n in reader.fieldnames or []], rows
 
 
 def read(file: ListFile, region: str) -> tuple[list[tuple[str, str, str, str]], dict[str, int]]:
@@ -117,7 +133,8 @@ def read(file: ListFile, region: str) -> tuple[list[tuple[str, str, str, str]], 
     counts = {"rows": 0, "used": 0, "without_entry": 0, "repeated_entry": 0, "without_values": 0, "bad_values": 0}
     rows: list[tuple[str, str, str, str]] = []
     seen: set[str] = set()
-    for cells in csv.DictReader(io.StringIO(file.path.read_text(encoding="utf-8-sig"), newline="")):
+    for row in _rows(file.path)[1]:
+        cells = {str(k).strip().lower(): v for k, v in row.items() if isinstance(v, str)}
         counts["rows"] += 1
         entry = (cells.get("entry") or "").strip()
         if not entry or entry in seen:
@@ -153,7 +170,7 @@ def _values(cells: Mapping[str, Any], region: str) -> Iterator[tuple[str, str, s
             if text.strip():
                 try:
                     yield kind, reader(text.strip()), ""
-                except values.Unusable:
+                except values.UnusableError:
                     yield kind, "", ""
     if (cells.get("address") or "").strip():
         yield "address", cells["address"].strip(), ""
@@ -162,7 +179,7 @@ def _values(cells: Mapping[str, Any], region: str) -> Iterator[tuple[str, str, s
 def _on_service(text: str) -> str:
     service, colon, name = text.partition(":")
     if not colon or not service.strip():
-        raise values.Unusable("a username is written service:name")
+        raise values.UnusableError("a username is written service:name")
     return f"{service.strip().lower()}\x1f{values.handle(name)}"
 
 
@@ -181,7 +198,7 @@ def match(settings: Settings, night: Night, con: Any) -> Listed:
     columns = list(zip(*entries, strict=True))
     con.register("entries", pa.table(dict(zip(("list", "entry", "kind", "raw", "second"), columns, strict=True))))
     con.register("not_persons", pa.table({"role": pa.array(rules["not_the_suspect"], pa.string())}))
-    found = database.query(con, _MATCH)
+    found = database.query(con, database.sql("list_match", keys=_keys()))
     together: dict[tuple[str, str, str], list[tuple[str, str, str]]] = {}
     for referral, name, entry, kind, source, row in zip(*[c.to_pylist() for c in found.columns], strict=True):
         together.setdefault((referral, name, entry), []).append((kind, source, row))
@@ -191,22 +208,11 @@ def match(settings: Settings, night: Night, con: Any) -> Listed:
     return listed
 
 
-_KEYS = " UNION ALL ".join(
-    sql.format(**{table: f"{age}_{table}"})
-    for table, sql in (("identifiers", keys.IDENTIFIERS), ("subjects", keys.PERSONS))
-    for age in ("old", "new")
-)
-_MATCH = f"""
-    WITH wanted AS (
-        SELECT list, entry, kind, CASE kind
-            WHEN 'person' THEN person_value(raw, second) WHEN 'address' THEN address_value(raw) ELSE raw END AS value
-        FROM entries
-    )
-    SELECT DISTINCT referral_id, list, entry, kind, source, row_id
-    FROM ({_KEYS}) k JOIN wanted w USING (kind, value)
-    WHERE kind = 'address' OR role IS NULL OR role NOT IN (SELECT role FROM not_persons)
-    ORDER BY ALL
-"""
+def _keys() -> str:
+    """Keys of every identifier and person, new and old."""
+    ages = ("old", "new")
+    selects = [keys.select("identifiers", identifiers=age) for age in ages]
+    return " UNION ALL ".join(selects + [keys.select("persons", subjects=age) for age in ages])
 
 
 def _link(
@@ -293,7 +299,5 @@ def hits(settings: Settings, links: pa.Table) -> list[ListHit]:
 
 
 def _to_lists(links: pa.Table) -> Iterable[dict[str, Any]]:
-    import pyarrow.compute as pc
-
     rows: list[dict[str, Any]] = links.filter(pc.starts_with(links["right"], "list:")).to_pylist()
     return rows

@@ -207,7 +207,7 @@ class Model:
         unknown turned out badly."""
         limits, sums = self.limits, weighed.sums
         worst, floor = list(sums), rank
-        found = []
+        found: list[tuple[int, float, int, dict[str, Any]]] = []
         for entry, answer, raw in weighed.answers:
             if answer.value != UNKNOWN:
                 continue
@@ -217,7 +217,11 @@ class Model:
             limit, so_far = limits[family], sums[family]
             gain = min(limit, so_far - raw + entry.weight) - min(limit, so_far)
             band = max(rank, entry.floor, self.band_rank(round(weighed.score + gain, 2)))
-            unknown = {"feature": entry.feature.name, "question": entry.feature.question, "band_if_yes": BANDS[band]}
+            unknown: dict[str, Any] = {
+                "feature": entry.feature.name,
+                "question": entry.feature.question,
+                "band_if_yes": BANDS[band],
+            }
             if entry.flags:
                 unknown["flags_if_yes"] = list(entry.flags)
             found.append((-band, -gain, len(found), unknown))

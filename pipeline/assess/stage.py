@@ -83,7 +83,7 @@ def latest(settings: Settings, lake: Lake) -> dict[str, Previous]:
     if not paths:
         return {}
     with database.connection(settings, {}) as con:
-        rows = database.query(con, _LATEST, [paths])
+        rows = database.query(con, database.sql("latest_assessments"), [paths])
     reasons, flags = rows["reasons"], rows["flags"]
 
     def texts(at: int) -> tuple[str, str]:
@@ -94,13 +94,6 @@ def latest(settings: Settings, lake: Lake) -> dict[str, Previous]:
         case: Previous(version, band, score, digest, partial(texts, at))
         for at, (case, version, band, score, digest) in enumerate(zip(*columns, strict=True))
     }
-
-
-_LATEST = """
-    SELECT case_id, version, band, score, inputs_sha256, reasons, flags
-    FROM read_parquet($1, union_by_name = true)
-    QUALIFY row_number() OVER (PARTITION BY case_id ORDER BY version DESC) = 1
-"""
 
 
 def _kind(previous: Previous | None, band: str) -> str:

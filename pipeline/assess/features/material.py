@@ -8,7 +8,7 @@ counts nor categories are among the published factors).
 from __future__ import annotations
 
 from pipeline.assess.features.registry import counted, either, feature, present, sampled, stated
-from pipeline.assess.inputs import NOT_KNOWN, NOT_SO, YES, Answer, CaseFile, Reading
+from pipeline.assess.inputs import NOT_KNOWN, NOT_SO, YES, Answer, CaseFile, Reading, Row
 
 _FILES, _MATCHES = "media_files", "matches"
 
@@ -183,7 +183,8 @@ def _marked(case: CaseFile, name: str, note: str) -> Answer:
 
 def _by_grade(case: CaseFile, counter: str, note: str, reading: Reading) -> Answer:
     """Yes with the share of the best grade among the exact matches counted under `<counter>_<grade>`."""
-    counts, best, total, rows = case.counts, 0.0, 0, []
+    counts, best, total = case.counts, 0.0, 0
+    rows: list[Row] = []
     for grade, share in reading.grade_shares.items():
         number = counts.get(f"{counter}_{grade}")
         if number:

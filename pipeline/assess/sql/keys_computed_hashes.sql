@@ -1,0 +1,4 @@
+SELECT 'file_hash' AS kind,
+    unnest(list_filter(['md5:' || lower(hex(p.md5)), 'sha1:' || lower(hex(p.sha1))], lambda x: x IS NOT NULL)) AS value,
+    referral_id, 'media_files' AS source, file_id AS row_id, NULL::VARCHAR AS subject_id, NULL::VARCHAR AS role, NULL::INTEGER AS port, NULL::TIMESTAMPTZ AS seen_at, false AS ambiguous, NULL::VARCHAR AS proxy
+FROM {media_files} f JOIN {fingerprints} p ON p.sha256 = f.sha256

@@ -1,0 +1,3 @@
+SELECT case_id, version, band, score, inputs_sha256, reasons, flags
+FROM read_parquet($1, union_by_name = true)
+QUALIFY row_number() OVER (PARTITION BY case_id ORDER BY version DESC) = 1

@@ -1,0 +1,15 @@
+-- A name is its words in alphabetical order without accents, with an ISO date of birth; an address is its postcode
+-- with the first house number, or with the first line where there is none.
+CREATE OR REPLACE MACRO folded(text) AS
+    array_to_string(list_sort(regexp_extract_all(strip_accents(lower(text)), '[\p{L}\p{N}]+')), ' ');
+CREATE OR REPLACE MACRO person_value(name, born) AS
+    CASE WHEN regexp_full_match(born, '\d{4}-\d{2}-\d{2}') AND folded(name) <> '' THEN folded(name) || '|' || born END;
+CREATE OR REPLACE MACRO postcode(text) AS
+    regexp_replace(regexp_extract(upper(text), '\b[A-Z]{1,2}[0-9][A-Z0-9]? ?[0-9][A-Z]{2}\b'), ' ', '');
+CREATE OR REPLACE MACRO address_rest(text) AS
+    regexp_replace(upper(text), '\b[A-Z]{1,2}[0-9][A-Z0-9]? ?[0-9][A-Z]{2}\b', '');
+CREATE OR REPLACE MACRO address_value(text) AS
+    CASE WHEN postcode(text) <> '' THEN postcode(text) || '|' || coalesce(
+        nullif(regexp_extract(address_rest(text), '[0-9]+[A-Z]?'), ''), folded(split_part(address_rest(text), ',', 1)))
+    END;
+CREATE OR REPLACE MACRO on_service(service, value) AS service || chr(31) || value;
