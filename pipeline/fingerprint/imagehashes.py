@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.fingerprint.kernels import kernel
+from pipeline.fingerprint.pdq import decoded_place
 from pipeline.fingerprint.planes import Plane
 
 PRECISION = 22
@@ -24,49 +26,50 @@ LOBES = 3.0
 Taps = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=1024)
 def lanczos(length: int, size: int, scale: int = 1, backwards: bool = False) -> Taps:
     """Pillow's Lanczos weights from `length` full pixels to `size`, for an axis decoded at 1/`scale`.
 
     Returns int32 arrays (first pixel (size,), taps used (size,), weights (size, most taps)), 22 fraction bits.
     """
+    first, count, taps = _lanczos(length, size, scale, backwards)
+    return first, count, taps
+
+
+@kernel
+def _lanczos(length: int, size: int, scale: int, backwards: bool) -> Taps:
     ratio = length / size
     stretch = max(ratio, 1.0)
-    table = np.zeros((size, length), np.int64)
+    reach = LOBES * stretch
+    raw = np.empty(int(2 * reach) + 3)
+    first, count = np.empty(size, np.int32), np.empty(size, np.int32)
+    taps = np.zeros((size, int(2 * reach) // scale + 3), np.int32)
     for out in range(size):
         centre = (out + 0.5) * ratio
-        low = max(int(centre - LOBES * stretch + 0.5), 0)
-        high = min(int(centre + LOBES * stretch + 0.5), length)
-        raw = [_lobe((x - centre + 0.5) / stretch) for x in range(low, high)]
-        total = sum(raw)
-        table[out, low:high] = [_fixed(value / total) for value in raw]
-    if backwards:
-        table = table[:, ::-1]
-    if scale > 1:
-        table = np.pad(table, ((0, 0), (0, -length % scale))).reshape(size, -1, scale).sum(axis=2)
-    if backwards:
-        table = table[:, ::-1]
-    used = table != 0
-    first = used.argmax(axis=1)
-    count = table.shape[1] - used[:, ::-1].argmax(axis=1) - first
-    taps = np.zeros((size, int(count.max())), np.int32)
-    for out in range(size):
-        taps[out, : count[out]] = table[out, first[out] : first[out] + count[out]]
-    return first.astype(np.int32), count.astype(np.int32), taps
+        low = max(int(centre - reach + 0.5), 0)
+        high = min(int(centre + reach + 0.5), length)
+        total = 0.0
+        for x in range(low, high):
+            raw[x - low] = _lobe((x - centre + 0.5) * (1.0 / stretch))
+            total += raw[x - low]
+        first[out] = decoded_place(low, length, scale, backwards)
+        count[out] = decoded_place(high - 1, length, scale, backwards) - first[out] + 1
+        for x in range(low, high):
+            place = decoded_place(x, length, scale, backwards) - first[out]
+            share = raw[x - low] / total
+            taps[out, place] += np.int32(int((-0.5 if share < 0 else 0.5) + share * (1 << PRECISION)))
+    return first, count, taps
 
 
+@kernel
 def _lobe(x: float) -> float:
+    """Lanczos window of three lobes: sinc(x) sinc(x / 3)."""
     if not -LOBES <= x < LOBES:
         return 0.0
-    return _sinc(x) * _sinc(x / LOBES)
-
-
-def _sinc(x: float) -> float:
-    return 1.0 if x == 0 else math.sin(x * math.pi) / (x * math.pi)
-
-
-def _fixed(weight: float) -> int:
-    return int((-0.5 if weight < 0 else 0.5) + weight * (1 << PRECISION))
+    if x == 0.0:
+        return 1.0
+    angle = x * math.pi
+    return math.sin(angle) / angle * (math.sin(angle / LOBES) / (angle / LOBES))
 
 
 @kernel
@@ -80,10 +83,10 @@ def _resize_rows(
         for column in range(size):
             source = luma[row, first[column] : first[column] + count[column]]
             weights = taps[column]
-            total = np.int32(1 << 21)
+            total: Any = np.int32(1 << 21)
             for tap in range(count[column]):
                 total += np.int32(source[tap]) * weights[tap]
-            out[row, column] = np.uint8(min(max(total >> 22, 0), 255))
+            out[row, column] = min(max(total >> 22, 0), 255)
     return out
 
 

@@ -9,7 +9,7 @@ to run over contiguous rows, which vectorises without reordering.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numba
 
@@ -19,6 +19,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 def kernel(function: F) -> F:
     """Compile `function` with Numba: no Python objects, no GIL, cached on disk where a place can be written."""
     try:
-        return numba.njit(cache=True, nogil=True, error_model="numpy")(function)  # type: ignore[no-any-return]
+        compiled: Any = numba.njit(function, cache=True, nogil=True, error_model="numpy")
     except RuntimeError:  # "cannot cache function: no locator available": nowhere to write, as in a closed sandbox
-        return numba.njit(nogil=True, error_model="numpy")(function)  # type: ignore[no-any-return]
+        compiled = numba.njit(function, nogil=True, error_model="numpy")
+    return cast(F, compiled)

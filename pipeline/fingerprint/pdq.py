@@ -11,6 +11,7 @@ multiplication a pixel.
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,60 +43,57 @@ FLIPS = (
 def _dct_matrix() -> Floats:
     frequency = np.arange(1, FREQUENCIES + 1)[:, None]
     place = 2 * np.arange(SIDE)[None, :] + 1
-    return (np.sqrt(2 / SIDE) * np.cos(np.pi / 2 / SIDE * frequency * place)).astype(np.float32)
+    matrix: Floats = (np.sqrt(2 / SIDE) * np.cos(np.pi / 2 / SIDE * frequency * place)).astype(np.float32)
+    return matrix
 
 
 DCT = _dct_matrix()
 DCT_T = np.ascontiguousarray(DCT.T)
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=1024)
 def weights(length: int, samples: int, scale: int = 1, backwards: bool = False) -> Weights:
     """Which pixels make each of `samples` samples along an axis of `length` full pixels, decoded at 1/`scale`.
 
     Returns (first pixel int32 (samples,), weights float32 (samples, most taps)); each row of weights sums to 1.
     """
-    window = -(-length // WINDOWS)
-    centres = ((np.arange(samples) + 0.5) * length / samples).astype(np.int64)
-    table = _tents(length, window, centres)
+    first, taps = _tents(length, samples, -(-length // WINDOWS), scale, backwards)
+    return first, taps
+
+
+@kernel
+def decoded_place(full: int, length: int, scale: int, backwards: bool) -> int:
+    """Pixel of an axis decoded at 1/`scale` that holds full pixel `full` of `length`; backwards counts from the end."""
     if backwards:
-        table = table[:, ::-1]
-    if scale > 1:
-        spare = -length % scale
-        table = np.pad(table, ((0, 0), (0, spare))).reshape(samples, -1, scale).sum(axis=2)
-    if backwards:
-        table = table[:, ::-1]
-    return compact(table)
+        return (length + scale - 1) // scale - 1 - (length - 1 - full) // scale
+    return full // scale
 
 
-def compact(table: NDArray[np.float64]) -> Weights:
-    """A banded matrix (samples, pixels) as first non-zero column and the weights from there on."""
-    used = table != 0
-    first = used.argmax(axis=1)
-    last = table.shape[1] - 1 - used[:, ::-1].argmax(axis=1)
-    taps = int((last - first).max()) + 1
-    first = np.minimum(first, table.shape[1] - taps)
-    columns = first[:, None] + np.arange(taps)[None, :]
-    return first.astype(np.int32), np.take_along_axis(table, columns, axis=1).astype(np.float32)
-
-
-def _tents(length: int, window: int, centres: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Weights (samples, length) of two box passes; near an edge the reference averages over the pixels that exist."""
+@kernel
+def _tents(length: int, samples: int, window: int, scale: int, backwards: bool) -> Weights:
+    """Weights of two box passes; near an edge the reference averages over the pixels that exist."""
     before, after = (window - 1) // 2, window // 2
-    steps = np.zeros((len(centres), length + 1))
-    rows = np.arange(len(centres))
-    outer_low = np.maximum(centres - before, 0)
-    outer_high = np.minimum(centres + after, length - 1)
-    for shift in range(-before, after + 1):
-        inner = centres + shift
-        there = (inner >= outer_low) & (inner <= outer_high)
-        low, high = np.maximum(inner - before, 0), np.minimum(inner + after, length - 1)
-        share = 1.0 / ((outer_high - outer_low + 1)[there] * (high - low + 1)[there])
-        np.add.at(steps, (rows[there], low[there]), share)
-        np.add.at(steps, (rows[there], high[there] + 1), -share)
-    table = np.cumsum(steps, axis=1)[:, :length]
-    table[table < 1e-12] = 0  # rounding of the running sum beyond the tent's end
-    return table
+    pixels = (length + scale - 1) // scale
+    reach = min((2 * window + scale - 1) // scale + 2, pixels)
+    first = np.empty(samples, np.int32)
+    taps = np.zeros((samples, reach), np.float32)
+    for sample in range(samples):
+        centre = int((sample + 0.5) * length / samples)
+        low, high = max(centre - before, 0), min(centre + after, length - 1)
+        start = max(low - before, 0)
+        steps = np.zeros(2 * window + 2)
+        for outer in range(low, high + 1):
+            inner_low, inner_high = max(outer - before, 0), min(outer + after, length - 1)
+            share = 1.0 / ((high - low + 1) * (inner_high - inner_low + 1))
+            steps[inner_low - start] += share
+            steps[inner_high + 1 - start] -= share
+        end = min(high + after, length - 1)
+        first[sample] = min(decoded_place(start, length, scale, backwards), pixels - reach)
+        weight = 0.0
+        for full in range(start, end + 1):
+            weight += steps[full - start]
+            taps[sample, decoded_place(full, length, scale, backwards) - first[sample]] += weight
+    return first, taps
 
 
 @kernel
@@ -139,12 +137,12 @@ def grid(plane: Plane, samples: int = SIDE) -> Floats:
 
 
 @kernel
-def coefficients(samples: Floats, matrix: Floats, matrix_t: Floats) -> Floats:
-    """Lowest 16 x 16 DCT frequencies of a 64 x 64 grid: matrix @ samples @ matrix.T, float32."""
+def coefficients(samples: Floats) -> Floats:
+    """Lowest 16 x 16 DCT frequencies of a 64 x 64 grid: DCT @ samples @ DCT.T, float32."""
     low = np.zeros((16, 64), np.float32)
     for i in range(16):
         for k in range(64):
-            weight = matrix[i, k]
+            weight = DCT[i, k]
             for j in range(64):
                 low[i, j] += weight * samples[k, j]
     out = np.zeros((16, 16), np.float32)
@@ -152,12 +150,12 @@ def coefficients(samples: Floats, matrix: Floats, matrix_t: Floats) -> Floats:
         for k in range(64):
             weight = low[i, k]
             for j in range(16):
-                out[i, j] += weight * matrix_t[k, j]
+                out[i, j] += weight * DCT_T[k, j]
     return out
 
 
 @kernel
-def lower_median(values: Floats) -> np.float32:
+def lower_median(values: Floats) -> Any:
     """The 128th smallest of 256 values: the lower median, as the reference's Torben search returns. Quickselect."""
     work = values.copy()
     low, high, rank = 0, work.size - 1, (work.size - 1) // 2
@@ -226,7 +224,7 @@ def quality(samples: Floats) -> int:
 
 def hash_grid(samples: Floats) -> tuple[bytes, int]:
     """PDQ (32 bytes) and quality (0 to 100) of a 64 x 64 grid."""
-    coefs = coefficients(samples, DCT, DCT_T)
+    coefs = coefficients(samples)
     return pack(coefs.ravel()).tobytes(), int(quality(samples))
 
 

@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.fingerprint import imagehashes, pdq, planes, refine, variants
+from pipeline.fingerprint import imagehashes, pdq, planes, refine
+from pipeline.fingerprint import variants as query_variants
 
 Hashed = tuple[bytes, int]
 """A PDQ hash (32 bytes) and its quality (0 to 100)."""
@@ -73,7 +74,7 @@ def hash_picture(image: Image.Image, policy: dict[str, Any], *, variants: bool) 
 def _hash_plane(plane: planes.Plane, policy: dict[str, Any], *, with_variants: bool) -> PictureHashes:
     grid = pdq.grid(plane)
     code, quality = pdq.hash_grid(grid)
-    found = variants.all_variants(variants.base(plane), policy["variants"]) if with_variants else ()
+    found = query_variants.all_variants(plane, policy["variants"]) if with_variants else ()
     return PictureHashes(
         pdq=code,
         pdq_quality=quality,
@@ -102,8 +103,8 @@ def refine_picture(image: Image.Image, known_pdq: bytes, policy: dict[str, Any])
 
 def refine_many(image: Image.Image, known_pdqs: Sequence[bytes], policy: dict[str, Any]) -> list[Refinement]:
     """`refine_picture` for several known hashes, decoding once; results in the order given."""
-    base = variants.base(planes.decode(image, policy["canonical"]))
-    return [Refinement(*refine.search(base, known, policy)) for known in known_pdqs]
+    plane = planes.decode(image, policy["canonical"])
+    return [Refinement(*found) for found in refine.search_many(plane, list(known_pdqs), policy)]
 
 
 def prepare(policy: dict[str, Any]) -> None:
@@ -115,4 +116,4 @@ def prepare(policy: dict[str, Any]) -> None:
     ramp = np.add.outer(np.arange(96, dtype=np.uint8), np.arange(80, dtype=np.uint8)).astype(np.uint8)
     plane = planes.from_array(ramp)
     hashes = _hash_plane(plane, policy, with_variants=True)
-    refine.search(variants.base(plane), hashes.pdq, policy)
+    refine.search(plane, hashes.pdq, policy)

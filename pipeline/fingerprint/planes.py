@@ -28,7 +28,7 @@ REDUCTIONS = (8, 4, 2)
 
 @dataclass(frozen=True)
 class Plane:
-    """Luma of one picture, upright. `luma` is uint8 (rows, columns), contiguous.
+    """Luma of one picture, upright. `luma` is uint8 (rows, columns), contiguous and read-only.
 
     `width` and `height` are the full picture's; a row or column of `luma` covers `scale` of them (the last one, or the
     first where `rows_reversed` or `columns_reversed`, may cover fewer).
@@ -41,13 +41,18 @@ class Plane:
     rows_reversed: bool = False
     columns_reversed: bool = False
 
+    def __post_init__(self) -> None:
+        luma = np.ascontiguousarray(self.luma).view()
+        luma.flags.writeable = False  # always, so that a kernel is compiled for one kind of array only
+        object.__setattr__(self, "luma", luma)
+
 
 def from_array(array: NDArray[np.uint8]) -> Plane:
     """Plane of a decoded frame: uint8 (height, width) or (height, width, 3) RGB. Raises ValueError on other shapes."""
     if array.dtype != np.uint8 or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] != 3):
         raise ValueError(f"a frame is uint8 (height, width) or (height, width, 3), not {array.dtype} {array.shape}")
     luma = np.asarray(Image.fromarray(array).convert("L")) if array.ndim == 3 else array
-    return Plane(np.ascontiguousarray(luma), luma.shape[1], luma.shape[0])
+    return Plane(luma, luma.shape[1], luma.shape[0])
 
 
 def decode(image: Image.Image, canonical: dict[str, Any]) -> Plane:
@@ -78,7 +83,7 @@ def _upright(luma: NDArray[np.uint8], turn: int, width: int, height: int, scale:
         luma, width, height = luma.T, height, width
     columns = turn in (2, 3, 6, 7)
     rows = turn in (3, 4, 7, 8)
-    upright = np.ascontiguousarray(luma[:: -1 if rows else 1, :: -1 if columns else 1])
+    upright = luma[:: -1 if rows else 1, :: -1 if columns else 1]
     return Plane(upright, width, height, scale, rows, columns)
 
 
@@ -97,7 +102,8 @@ def _luma(image: Image.Image, ground: int) -> NDArray[np.uint8]:
         return _on_ground(image, ground)
     if mode == "HSV":
         image = image.convert("RGB")
-    return np.asarray(image if mode == "L" else image.convert("L"))
+    plain: NDArray[np.uint8] = np.asarray(image if mode == "L" else image.convert("L"))
+    return plain
 
 
 def _on_ground(image: Image.Image, ground: int) -> NDArray[np.uint8]:
@@ -116,4 +122,5 @@ def _stretched(values: NDArray[np.float32]) -> NDArray[np.uint8]:
         return np.zeros(values.shape, np.uint8)
     low, high = float(values[finite].min()), float(values[finite].max())
     span = (high - low) or 1.0
-    return (np.where(finite, (values - low) / span, 0.0).clip(0, 1) * 255).round().astype(np.uint8)
+    levels: NDArray[np.uint8] = (np.where(finite, (values - low) / span, 0.0).clip(0, 1) * 255).round().astype(np.uint8)
+    return levels

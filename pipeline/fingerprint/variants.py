@@ -1,126 +1,117 @@
-"""Query variants: PDQ of a picture as it would look uncropped, untrimmed, unflipped, unturned, from one decoded plane.
+"""Query variants: PDQ of a picture as it would look uncropped, unframed, unflipped, unturned, from one decoded plane.
 
 A copy that somebody cropped, framed, mirrored or turned lies far from the known hash. Each variant guesses one such
-change back: padding guesses what a crop took away (by mirroring what is left), a small crop removes a border, trimming
-removes one that is seen. All are sampled from one smoothed 256 x 256 plane, about 20 microseconds each. The grid
-is policy (`variants` in policy/fingerprint.yaml), and the name of a variant says what it guesses.
+change back: padding guesses what a crop took away, a small crop removes a border, trimming removes one that is seen.
+The grid is policy (`variants` in policy/fingerprint.yaml), and the name of a variant says what it guesses.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pipeline.fingerprint import pdq
-from pipeline.fingerprint.kernels import kernel
+from pipeline.fingerprint import pdq, sampling, trimming
 from pipeline.fingerprint.planes import Plane
 
-BASE = 256
-"""Samples a side of the smoothed plane: four for each cell of the PDQ grid."""
-
-Floats = NDArray[np.float32]
 Variant = tuple[str, bytes, int]
+Frame = tuple[str, tuple[float, float, float, float, float]]
+"""Name, and geometry as `sampling.sample` takes it: shares added left, top, right, bottom, and degrees."""
+
+SIDES = ("left", "top", "right", "bottom")
 
 
-@dataclass(frozen=True)
-class Base:
-    """Smoothed plane that variants are sampled from: float32 (256, 256), and the picture's width / height."""
-
-    samples: Floats
-    aspect: float
+def frames(policy: dict[str, Any]) -> tuple[tuple[Frame, ...], sampling.Geometry]:
+    """The fixed grid of the policy's `variants`: names with geometries, and the geometries as an array (n, 5)."""
+    return _frames(json.dumps(policy, sort_keys=True))
 
 
-def base(plane: Plane) -> Base:
-    """Smooth a plane as PDQ does and sample it 256 x 256."""
-    return Base(pdq.grid(plane, BASE), plane.width / plane.height)
+@lru_cache(maxsize=4)
+def _frames(text: str) -> tuple[tuple[Frame, ...], sampling.Geometry]:
+    policy = json.loads(text)
+    grid = [*_padded(policy), *_cropped(policy), *_turned(policy)]
+    return tuple(grid), np.array([geometry for _, geometry in grid], np.float64).reshape(-1, 5)
 
 
-@kernel
-def reflected(position: float) -> float:
-    """Sample position in 0 to 255, mirrored at the picture's edges."""
-    if position < -0.5:
-        position = -1.0 - position
-    if position > 255.5:
-        position = 511.0 - position
-    return min(max(position, 0.0), 255.0)
+def _frame(name: str, percents: Sequence[float], degrees: float = 0.0) -> Frame:
+    left, top, right, bottom = percents
+    return name, (left / 100, top / 100, right / 100, bottom / 100, degrees)
 
 
-@kernel
-def sample(plane: Floats, geometry: NDArray[np.float64], aspect: float) -> Floats:
-    """64 x 64 grid of the picture in another frame.
-
-    `geometry` is (left, top, right, bottom, degrees): shares of width and height that the frame adds to each side
-    (negative: takes off), and how far the picture is turned clockwise in it.
-    """
-    left, top, right, bottom, degrees = geometry
-    out = np.empty((64, 64), np.float32)
-    cosine, sine = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
-    width, height = 1 + left + right, 1 + top + bottom
-    for i in range(64):
-        down = (i + 0.5) / 64 * height - top - 0.5
-        for j in range(64):
-            across = (j + 0.5) / 64 * width - left - 0.5
-            x = reflected((across * cosine - down * sine / aspect + 0.5) * 256 - 0.5)
-            y = reflected((across * aspect * sine + down * cosine + 0.5) * 256 - 0.5)
-            x0, y0 = min(int(x), 254), min(int(y), 254)
-            fx, fy = np.float32(x - x0), np.float32(y - y0)
-            upper = plane[y0, x0] + fx * (plane[y0, x0 + 1] - plane[y0, x0])
-            lower = plane[y0 + 1, x0] + fx * (plane[y0 + 1, x0 + 1] - plane[y0 + 1, x0])
-            out[i, j] = upper + fy * (lower - upper)
-    return out
-
-
-@kernel
-def hash_all(
-    plane: Floats, geometries: NDArray[np.float64], aspect: float, matrix: Floats, matrix_t: Floats
-) -> tuple[NDArray[np.uint8], NDArray[np.int16], Floats]:
-    """PDQ (n, 32), quality (n,) and coefficients (n, 16, 16) of the picture in each of n frames."""
-    count = geometries.shape[0]
-    codes = np.empty((count, 32), np.uint8)
-    measures = np.empty(count, np.int16)
-    coefs = np.empty((count, 16, 16), np.float32)
-    for k in range(count):
-        grid = sample(plane, geometries[k], aspect)
-        coefs[k] = pdq.coefficients(grid, matrix, matrix_t)
-        codes[k] = pdq.pack(coefs[k].ravel())
-        measures[k] = pdq.quality(grid)
-    return codes, measures, coefs
-
-
-def frames(policy: dict[str, Any]) -> tuple[list[str], NDArray[np.float64]]:
-    """Names and geometries (n, 5) of the fixed grid."""
-    names, rows = [], []
-    for percent in policy["padded_all_sides"]:
-        names.append(f"padded all sides {percent:g} %")
-        rows.append([percent / 100] * 4 + [0.0])
-    for side, place in (("left", 0), ("top", 1), ("right", 2), ("bottom", 3)):
+def _padded(policy: dict[str, Any]) -> list[Frame]:
+    grid = [_frame(f"padded all sides {p:g} %", [p] * 4) for p in policy["padded_all_sides"]]
+    for place, side in enumerate(SIDES):
+        following = (place + 1) % 4
         for percent in policy["padded_one_side"]:
-            names.append(f"padded {side} {percent:g} %")
-            rows.append([percent / 100 * (place == k) for k in range(4)] + [0.0])
-    for percent in policy["cropped_all_sides"]:
-        names.append(f"cropped all sides {percent:g} %")
-        rows.append([-percent / 100] * 4 + [0.0])
-    for degrees in policy["turned"]:
-        names.append(f"turned {degrees:+g} degrees")
-        rows.append([0.0] * 4 + [float(degrees)])
-    return names, np.array(rows)
+            grid.append(_frame(f"padded {side} {percent:g} %", _on({place: percent})))
+        for percent in policy["padded_corner"]:
+            name = f"padded {side} and {SIDES[following]} {percent:g} %"
+            grid.append(_frame(name, _on({place: percent, following: percent})))
+        for one, two in policy["padded_uneven"]:
+            for first, second in ((one, two), (two, one)):
+                name = f"padded {side} {first:g} %, {SIDES[following]} {second:g} %"
+                grid.append(_frame(name, _on({place: first, following: second})))
+            opposite = {k: two if k in (place, following) else one for k in range(4)}
+            grid.append(_frame(f"padded all sides {one:g} %, {side} and {SIDES[following]} {two:g} %", _on(opposite)))
+    for percent in policy["padded_across"]:
+        grid.append(_frame(f"padded left and right {percent:g} %", [percent, 0, percent, 0]))
+        grid.append(_frame(f"padded top and bottom {percent:g} %", [0, percent, 0, percent]))
+    return grid
 
 
-def all_variants(source: Base, policy: dict[str, Any]) -> tuple[Variant, ...]:
-    """Every variant of one picture: (name, PDQ, quality). The plain picture is not among them."""
-    names, rows = frames(policy)
-    codes, measures, _ = hash_all(source.samples, rows, source.aspect, pdq.DCT, pdq.DCT_T)
-    found = [(name, code.tobytes(), int(measure)) for name, code, measure in zip(names, codes, measures, strict=True)]
-    return (*_flips(source), *found)
+def _on(percents: dict[int, float]) -> list[float]:
+    return [percents.get(place, 0.0) for place in range(4)]
 
 
-def _flips(source: Base) -> list[Variant]:
-    grid = sample(source.samples, np.zeros(5), source.aspect)
-    coefs = pdq.coefficients(grid, pdq.DCT, pdq.DCT_T)
-    measure = int(pdq.quality(grid))
+def _cropped(policy: dict[str, Any]) -> list[Frame]:
+    return [_frame(f"cropped all sides {p:g} %", [-p] * 4) for p in policy["cropped_all_sides"]]
+
+
+def _turned(policy: dict[str, Any]) -> list[Frame]:
+    grid = []
+    for degrees, percent in policy["turned"]:
+        for angle in (degrees, -degrees):
+            way = "clockwise" if angle > 0 else "anticlockwise"
+            padding = f", padded {percent:g} %" if percent else ""
+            grid.append(_frame(f"turned {degrees:g} degrees {way}{padding}", [percent] * 4, angle))
+    return grid
+
+
+def trimmed(plane: Plane, policy: dict[str, Any]) -> list[Frame]:
+    """Frames without the borders that are seen in this picture."""
     return [
-        (name, pdq.pack(pdq.flipped(coefs, code)).tobytes(), measure) for code, name in enumerate(pdq.FLIPS) if code
+        (name, (-left, -top, -right, -bottom, 0.0))
+        for name, (left, top, right, bottom) in trimming.boxes(plane, policy["trimming"])
     ]
+
+
+def all_variants(plane: Plane, policy: dict[str, Any]) -> tuple[Variant, ...]:
+    """Every variant of one picture: (name, PDQ, quality). The plain picture is not among them.
+
+    Flips and turns by 90 degrees of the whole picture and of each trimmed one, then the fixed grid.
+    """
+    source = sampling.base(plane)
+    grid, geometries = frames(policy)
+    codes, measures = sampling.hash_frames(source.samples, source.edges, geometries, source.aspect)
+    found = _flips(source, "", np.zeros(5))
+    for name, geometry in trimmed(plane, policy):
+        found += _flips(source, name, np.array(geometry))
+    for place, (name, _) in enumerate(grid):
+        found.append((name, codes[place].tobytes(), int(measures[place])))
+    return tuple(found)
+
+
+def _flips(source: sampling.Base, frame: str, geometry: sampling.Geometry) -> list[Variant]:
+    """The eight flips and turns of one frame (a dihedral change of a picture only moves and negates coefficients)."""
+    grid = sampling.sample(source.samples, source.edges, geometry, source.aspect)
+    coefs = pdq.coefficients(grid)
+    measure = int(pdq.quality(grid))
+    found = []
+    for code, flip in enumerate(pdq.FLIPS):
+        name = ", ".join(part for part in (frame, flip if code else "") if part)
+        if name:
+            found.append((name, pdq.pack(pdq.flipped(coefs, code)).tobytes(), measure))
+    return found

@@ -1,0 +1,115 @@
+"""Finding frames around a picture: plain borders, screens with text in their bars, blurred fills.
+
+Two measures over the decoded luma, each giving a box or nothing. A wrong box costs one query that finds nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.fingerprint.kernels import kernel
+from pipeline.fingerprint.planes import Plane
+
+SEGMENTS = 16
+"""Parts of a line over which its step to the next is averaged: texture averages out, a straight edge does not."""
+
+Box = tuple[float, float, float, float]
+"""Shares of the picture's width and height to take off: left, top, right, bottom."""
+
+NOTHING: Box = (0.0, 0.0, 0.0, 0.0)
+
+
+@kernel
+def _alike(luma: NDArray[np.uint8], level: int, tolerance: int, low: int, high: int) -> NDArray[np.float64]:
+    """Share of each row's pixels, between columns `low` and `high`, that lie within `tolerance` of `level`."""
+    out = np.empty(luma.shape[0])
+    for row in range(luma.shape[0]):
+        count = 0
+        for column in range(low, high):
+            if abs(int(luma[row, column]) - level) <= tolerance:
+                count += 1
+        out[row] = count / max(high - low, 1)
+    return out
+
+
+@kernel
+def _steps(luma: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """How much each row differs from the one above it: mean over segments of the absolute mean difference."""
+    rows, columns = luma.shape
+    out = np.zeros(rows)
+    for row in range(1, rows):
+        for segment in range(SEGMENTS):
+            low, high = segment * columns // SEGMENTS, (segment + 1) * columns // SEGMENTS
+            total = np.int32(0)
+            for column in range(low, high):
+                total += np.int32(luma[row, column]) - np.int32(luma[row - 1, column])
+            out[row] += abs(total) / max(high - low, 1) / SEGMENTS
+    return out
+
+
+def plain_border(plane: Plane, policy: dict[str, Any]) -> Box:
+    """Box without rows and columns that are mostly of the outermost line's level (letters on them are allowed)."""
+    luma = plane.luma
+    sides = [luma.T, luma, luma.T[::-1], luma[::-1]]
+    taken = [0, 0, 0, 0]
+    for _ in range(2):  # rows first look whole; once side bars are known they are looked at between them
+        for side in (1, 3, 0, 2):
+            lines = np.ascontiguousarray(sides[side])
+            before, after = (taken[0], taken[2]) if side % 2 else (taken[1], taken[3])
+            taken[side] = _border_depth(lines, before, lines.shape[1] - after, policy)
+    height, width = luma.shape
+    return taken[0] / width, taken[1] / height, taken[2] / width, taken[3] / height
+
+
+def _border_depth(lines: NDArray[np.uint8], low: int, high: int, policy: dict[str, Any]) -> int:
+    """Lines from the outside that belong to the border; a gap shorter than `gap` of the picture does not end it."""
+    level = int(np.median(lines[0, low:high])) if high > low else 0
+    alike = _alike(lines, level, policy["tolerance"], low, high) >= policy["share"]
+    deepest = int(len(lines) * policy["deepest"])
+    gap = max(int(len(lines) * policy["gap"]), 1)
+    depth = 0
+    for line in range(deepest):
+        if alike[line]:
+            depth = line + 1
+        elif line - depth >= gap:
+            break
+    return depth
+
+
+def straight_edges(plane: Plane, policy: dict[str, Any]) -> Box:
+    """Box inside the strongest straight step near each side, where it stands out from the picture's other steps."""
+    down, across = _steps(plane.luma), _steps(np.ascontiguousarray(plane.luma.T))
+    depths = [_edge_depth(steps, policy) for steps in (across, down, across[:0:-1], down[:0:-1])]
+    height, width = plane.luma.shape
+    return depths[0] / width, depths[1] / height, depths[2] / width, depths[3] / height
+
+
+def _edge_depth(steps: NDArray[np.float64], policy: dict[str, Any]) -> int:
+    near = int(len(steps) * policy["nearest"]) + 1
+    window = steps[near : int(len(steps) * policy["deepest"])]
+    if not window.size:
+        return 0
+    place = int(window.argmax())
+    stands_out = window[place] > policy["contrast"] * max(float(np.median(steps)), 0.5)
+    return near + place if stands_out else 0
+
+
+def boxes(plane: Plane, policy: dict[str, Any]) -> list[tuple[str, Box]]:
+    """Names and boxes of the frames found, each box once; nothing where none stands out."""
+    found: list[tuple[str, Box]] = []
+    for name, box in (
+        ("border trimmed", plain_border(plane, policy)),
+        ("trimmed to edges", straight_edges(plane, policy)),
+    ):
+        left, top, right, bottom = box
+        roomy = 1 - left - right >= policy["smallest"] and 1 - top - bottom >= policy["smallest"]
+        if box != NOTHING and roomy and all(_differs(box, other) for _, other in found):
+            found.append((name, box))
+    return found
+
+
+def _differs(box: Box, other: Box) -> bool:
+    return max(abs(a - b) for a, b in zip(box, other, strict=True)) > 0.005
