@@ -56,8 +56,19 @@ class Settings:
     log_level: str = _setting("INFO", "Least level that is logged.", ("DEBUG", "INFO", "WARNING", "ERROR"))
     console_host: str = _setting("127.0.0.1", "Address the console listens on.")
     console_port: int = _setting(8899, "Port the console listens on.")
+    console_hosts: str = _setting(
+        "", "Further host names that the console answers to (behind a proxy), separated by commas."
+    )
+    console_tls: bool = _setting(
+        False, "Whether browsers reach the console by HTTPS: makes its cookie secure and host-bound, and sends HSTS."
+    )
     secret_file: Path | None = _setting(
         None, "File with the console's signing secret (32 bytes or more). Default: HOME/secret, made at first use."
+    )
+    anchors: Path | None = _setting(
+        None,
+        "File to which signed anchors of the audit log are appended; best on another machine or write-once storage. "
+        "Default: HOME/audit-anchors.jsonl.",
     )
     shard_files: int = _setting(1000, "Media files in one fingerprint or match shard, the unit that Airflow maps over.")
 
@@ -115,7 +126,7 @@ class Settings:
         return self.threads or len(os.sched_getaffinity(0))
 
 
-FOREIGN = frozenset({"TRIAGE_CORPORA"})
+FOREIGN = frozenset({"TRIAGE_TEST_POSTGRESQL", "TRIAGE_CORPORA"})
 """Variables with our prefix that are read by tests and benches, not by the product."""
 
 

@@ -20,6 +20,7 @@ from pipeline.cases.tables import (
     Assessment,
     Base,
     Case,
+    CaseReferral,
     Change,
     Decision,
     InformationRequest,
@@ -38,7 +39,7 @@ from pipeline.cases.tables import (
 from pipeline.errors import ConflictError
 
 OF_A_CASE: tuple[type[Base], ...] = (
-    Assessment, Change, Decision, InformationRequest, Kirat, Lowering, Note, Notification, Retention, Review,
+    Assessment, CaseReferral, Change, Decision, InformationRequest, Kirat, Lowering, Note, Notification, Retention, Review,
     SecondLook, Seen, Transfer,
 )  # fmt: skip
 """Tables with a `case_id` whose rows go with the case; a test compares this list with all tables."""
@@ -88,14 +89,15 @@ def erase(session: Session, actor: Actor, case_id: str, *, reason_code: str, ver
     case = cases.for_change(session, actor, case_id, "case.erase", version)
     code = rules(session).reason("erase", reason_code)
     _closed(case)
+    referrals = sorted({case.referral_id, *_referrals(session, case_id)})
     removed: dict[str, int] = {}
     for table in OF_A_CASE:
         removed[table.__tablename__] = _delete(session, table, table.__table__.c.case_id == case_id)
-    touching = or_(Link.left_referral == case.referral_id, Link.right_referral == case.referral_id)
+    touching = or_(Link.left_referral.in_(referrals), Link.right_referral.in_(referrals))
     removed["links"] = _delete(session, Link, touching)
     stone = Tombstone(
         case_id=case_id,
-        referral_id=case.referral_id,
+        referrals=referrals,
         compartment=case.compartment,
         erased_at=now(session),
         erased_by=actor.user_id,
@@ -118,6 +120,10 @@ def erase(session: Session, actor: Actor, case_id: str, *, reason_code: str, ver
 def _delete(session: Session, table: type[Base], condition: object) -> int:
     result = session.execute(delete(table).where(condition).execution_options(synchronize_session=False))  # type: ignore[arg-type]
     return int(result.rowcount)  # type: ignore[attr-defined]
+
+
+def _referrals(session: Session, case_id: str) -> Sequence[str]:
+    return session.scalars(select(CaseReferral.referral_id).where(CaseReferral.case_id == case_id)).all()
 
 
 def _closed(case: Case) -> None:

@@ -67,8 +67,7 @@ class Store:
         """A transaction that only reads and is never committed; it waits for nobody and nobody waits for it."""
         with self._open(self._reading) as session:
             session.info["read_only"] = True
-            yield session
-            session.rollback()
+            yield session  # closing rolls back, and leaves the rows readable
 
     @contextmanager
     def listing(self) -> Iterator[Session]:

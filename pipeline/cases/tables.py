@@ -92,6 +92,15 @@ class Case(Base):
     )  # fmt: skip
 
 
+class CaseReferral(Base):
+    """Which case a referral belongs to: the one it opened, or the one it supplements."""
+
+    __tablename__ = "case_referrals"
+
+    referral_id: Mapped[str] = mapped_column(primary_key=True)
+    case_id: Mapped[str] = mapped_column(index=True)
+
+
 class Assessment(Base):
     """One version of a case's assessment, as the assess stage wrote it. All versions are kept."""
 
@@ -127,6 +136,7 @@ class Link(Base):
     kind: Mapped[str]
     strength: Mapped[str]
     compartment: Mapped[str | None] = mapped_column(index=True)
+    withdrawn: Mapped[bool]
     evidence: Mapped[Any] = mapped_column(JsonText)
     explanation: Mapped[str] = mapped_column(Text)
     run_id: Mapped[str]
@@ -135,7 +145,7 @@ class Link(Base):
 
 class Change(Base):
     """What happened to a case, for "what changed since you last looked". Kinds: opened, raised, lowering_proposed,
-    new_reason, new_match, new_link, reassessed, reopened, decision, note, claim, released."""
+    reassessed, new_link, joined, reopened, decision, note, claim, released."""
 
     __tablename__ = "changes"
 
@@ -329,7 +339,7 @@ class Tombstone(Base):
     __tablename__ = "tombstones"
 
     case_id: Mapped[str] = mapped_column(primary_key=True)
-    referral_id: Mapped[str]
+    referrals: Mapped[list[str]] = mapped_column(JsonText)
     compartment: Mapped[str | None]
     erased_at: Mapped[datetime]
     erased_by: Mapped[str]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from pipeline.cases import audit, permissions, queue
@@ -16,6 +16,7 @@ from pipeline.cases.context import now, rules
 from pipeline.cases.tables import (
     Assessment,
     Case,
+    CaseReferral,
     Change,
     Decision,
     InformationRequest,
@@ -138,23 +139,29 @@ def open_text(session: Session, actor: Actor, case_id: str, text_id: str, reason
 
 
 def hidden_referrals(session: Session, actor: Actor) -> set[str]:
-    """Referrals that the actor may not know of; whoever reads the lake for a person leaves their rows out."""
-    cases = select(Case.referral_id).where(~queue.visible(actor))
-    open_to = sorted(actor.compartments)
-    erased = select(Tombstone.referral_id).where(
-        Tombstone.compartment.is_not(None), Tombstone.compartment.not_in(open_to)
+    """Referrals that the actor may not know of; whoever reads the lake for a person leaves their rows out.
+
+    Covers what was published; a referral that is in the lake only is judged by its own `compartment` column.
+    """
+    if set(permissions.COMPARTMENTS) <= actor.compartments:
+        return set()
+    cases = (
+        select(CaseReferral.referral_id).join(Case, Case.case_id == CaseReferral.case_id).where(~queue.visible(actor))
     )
-    return set(session.scalars(cases)) | set(session.scalars(erased))
+    erased = select(Tombstone.referrals).where(
+        Tombstone.compartment.is_not(None), Tombstone.compartment.not_in(sorted(actor.compartments))
+    )
+    return set(session.scalars(cases)).union(*session.scalars(erased))
 
 
 def hidden_ids(session: Session, actor: Actor) -> set[str]:
     """Ids of referrals, cases and links that the actor may not know of."""
-    if tuple(sorted(actor.compartments)) == permissions.COMPARTMENTS:
+    if set(permissions.COMPARTMENTS) <= actor.compartments:
         return set()
-    cases = set(session.scalars(select(Case.case_id).where(~queue.visible(actor))))
+    cases = session.scalars(select(Case.case_id).where(~queue.visible(actor)))
     open_to = sorted(actor.compartments)
     links = select(Link.link_id).where(Link.compartment.is_not(None), Link.compartment.not_in(open_to))
-    return hidden_referrals(session, actor) | cases | set(session.scalars(links))
+    return hidden_referrals(session, actor).union(cases, session.scalars(links))
 
 
 def _all(
@@ -164,38 +171,45 @@ def _all(
 
 
 def _links(session: Session, actor: Actor, case: Case, hidden: set[str]) -> list[LinkView]:
-    me = case.referral_id
+    """Links of the case's referrals to others that the actor may know of; one inside the case is none."""
+    own = set(session.scalars(select(CaseReferral.referral_id).where(CaseReferral.case_id == case.case_id)))
+    own.add(case.referral_id)
     found = session.scalars(
-        select(Link).where(or_(Link.left_referral == me, Link.right_referral == me)).order_by(Link.link_id)
+        select(Link)
+        .where(or_(Link.left_referral.in_(own), Link.right_referral.in_(own)), Link.withdrawn.is_(False))
+        .order_by(Link.link_id)
     ).all()
-    shown = [link for link in found if permissions.visible(actor, link.compartment)]
-    others = {link.link_id: link.right_referral if link.left_referral == me else link.left_referral for link in shown}
-    cases = {
-        row.referral_id: row
-        for row in session.scalars(
-            select(Case).where(and_(Case.referral_id.in_(set(others.values())), queue.visible(actor)))
-        )
+    others = {
+        link.link_id: (link, link.right_referral if link.left_referral in own else link.left_referral)
+        for link in found
+        if permissions.visible(actor, link.compartment)
     }
-    views = []
-    for link in shown:
-        other = others[link.link_id]
-        if other in hidden:
-            continue
-        there = cases.get(other)
-        views.append(
-            LinkView(
-                link.link_id,
-                link.kind,
-                link.strength,
-                other,
-                there.case_id if there else None,
-                there.band if there else None,
-                there.state if there else None,
-                link.evidence,
-                link.explanation,
-            )
-        )
-    return views
+    wanted = {other for _, other in others.values()}
+    rows = session.execute(
+        select(CaseReferral.referral_id, Case)
+        .join(Case, Case.case_id == CaseReferral.case_id)
+        .where(CaseReferral.referral_id.in_(wanted), queue.visible(actor))
+    )
+    there: dict[str, Case] = {row.referral_id: row.Case for row in rows}
+    return [
+        _link_view(link, other, there.get(other))
+        for link, other in others.values()
+        if other not in hidden and other not in own
+    ]
+
+
+def _link_view(link: Link, other: str, there: Case | None) -> LinkView:
+    return LinkView(
+        link_id=link.link_id,
+        kind=link.kind,
+        strength=link.strength,
+        other=other,
+        other_case=there.case_id if there else None,
+        other_band=there.band if there else None,
+        other_state=there.state if there else None,
+        evidence=link.evidence,
+        explanation=link.explanation,
+    )
 
 
 def _visible_changes(session: Session, actor: Actor, case: Case) -> list[Change]:

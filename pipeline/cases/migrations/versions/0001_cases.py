@@ -37,6 +37,13 @@ def upgrade() -> None:
     )
     op.create_index(("ix_assessments_case_id"), "assessments", ["case_id"], unique=False)
     op.create_table(
+        "case_referrals",
+        sa.Column("referral_id", sa.String(length=200), nullable=False),
+        sa.Column("case_id", sa.String(length=200), nullable=False),
+        sa.PrimaryKeyConstraint("referral_id"),
+    )
+    op.create_index(("ix_case_referrals_case_id"), "case_referrals", ["case_id"], unique=False)
+    op.create_table(
         "cases",
         sa.Column("case_id", sa.String(length=64), nullable=False),
         sa.Column("referral_id", sa.String(length=200), nullable=False),
@@ -191,6 +198,7 @@ def upgrade() -> None:
         sa.Column("kind", sa.String(length=200), nullable=False),
         sa.Column("strength", sa.String(length=200), nullable=False),
         sa.Column("compartment", sa.String(length=200), nullable=True),
+        sa.Column("withdrawn", sa.Boolean(), nullable=False),
         sa.Column("evidence", types.JsonText(), nullable=False),
         sa.Column("explanation", sa.Text(), nullable=False),
         sa.Column("run_id", sa.String(length=200), nullable=False),
@@ -306,7 +314,7 @@ def upgrade() -> None:
     op.create_table(
         "tombstones",
         sa.Column("case_id", sa.String(length=200), nullable=False),
-        sa.Column("referral_id", sa.String(length=200), nullable=False),
+        sa.Column("referrals", types.JsonText(), nullable=False),
         sa.Column("compartment", sa.String(length=200), nullable=True),
         sa.Column("erased_at", types.Moment(timezone=True), nullable=False),
         sa.Column("erased_by", sa.String(length=200), nullable=False),
@@ -331,6 +339,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     for table in (
         "assessments",
+        "case_referrals",
         "cases",
         "changes",
         "decisions",

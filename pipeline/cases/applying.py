@@ -1,0 +1,187 @@
+"""What a new assessment does to a case. Pure: it changes the Case it is given and says what happened.
+
+A raise takes effect at once. A lowering becomes a proposal. What a person decided stands until the assessment rises
+above the level that it had when they decided. A closed or transferred case comes back when the policy says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from pipeline.cases import bands, states
+from pipeline.cases.intake import NewAssessment
+from pipeline.cases.rules import Rules
+from pipeline.cases.tables import Assessment, Case
+
+NIGHT = "system"
+
+
+@dataclass
+class Effect:
+    """What one assessment did: lines of history (kind, text, restricted) and what has to be written beside the case."""
+
+    lines: list[tuple[str, str, bool]] = field(default_factory=list)
+    propose: str | None = None
+    withdraw: bool = False
+    withdraw_all: bool = False
+    reopened: bool = False
+    second_look: str | None = None
+
+
+def open_case(new: NewAssessment, compartment: str | None, as_of: datetime, run_id: str) -> Case:
+    """A new case for its first assessment."""
+    case = Case(
+        case_id=new.row["case_id"],
+        referral_id=new.row["referral_id"],
+        compartment=compartment,
+        person_band=None,
+        person_model_band=None,
+        opened_at=as_of,
+        opened_run=run_id,
+        lowering_pending=False,
+        second_look=False,
+        change_id=0,
+        version=0,
+    )
+    states.put(case, "new")
+    bands.put(case, new.row["band"])
+    case.due_at = new.row["due_at"]
+    refresh(case, new, set())
+    return case
+
+
+def refresh(case: Case, new: NewAssessment, hidden: Collection[str]) -> None:
+    """Take over what the queue shows. `hidden` are ids outside the case's compartment: what rests on them is left out."""
+    row, summary = new.row, new.summary
+    case.source = str(summary.get("source") or "OTHER")
+    case.provider, case.force_code = summary.get("provider"), summary.get("force_code")
+    case.model_band, case.score, case.score_order = row["band"], row["score"], -row["score"]
+    case.assessment_id, case.clock_start = row["assessment_id"], row["clock_start"]
+    oldest = summary.get("oldest_at")
+    case.oldest_at = datetime.fromisoformat(oldest) if oldest else None
+    case.flagged = bool(new.flags)
+    case.text_only = bool(summary.get("text_only"))
+    case.unknown_files = int(summary.get("unknown_files") or 0)
+    case.matched_exact = int(summary.get("matched_exact") or 0)
+    case.matched_near = int(summary.get("matched_near") or 0)
+    secret = restricted_labels([*new.reasons, *new.flags], hidden)
+    case.top_reasons = [label for label in summary.get("top_reasons") or [] if label not in secret]
+
+
+def apply(
+    case: Case,
+    previous: Assessment | None,
+    new: NewAssessment,
+    policy: Rules,
+    *,
+    hidden: Collection[str],
+    releases: Collection[str],
+) -> Effect:
+    """Apply a newer assessment to an existing case. `releases`: those of match evidence that is new with it."""
+    effect = Effect()
+    was_model, was_score, was_band = case.model_band, case.score, case.band
+    refresh(case, new, hidden)
+    secret = restricted_labels([*new.reasons, *new.flags], hidden)
+    if previous is not None:
+        secret |= restricted_labels([*previous.reasons, *previous.flags], hidden)
+    rose = new.row["score"] > (previous.score if previous else was_score)
+    if not case.is_open:
+        _closed(case, new, policy, effect, releases=releases if rose else (), secret=secret)
+    elif case.person_band is not None:
+        _decided_by_person(case, new, policy, effect, rose)
+    else:
+        _decided_by_model(case, new, effect)
+    if case.band != was_band:
+        effect.lines.insert(0, ("raised", f"Band raised from {was_band} to {case.band}", False))
+    effect.lines += _labels(new, secret, fallback=f"Assessed again: {was_model} to {new.row['band']}")
+    return effect
+
+
+def _decided_by_model(case: Case, new: NewAssessment, effect: Effect) -> None:
+    band = new.row["band"]
+    if bands.higher(case.band, band):
+        effect.propose = band
+        return
+    effect.withdraw = case.lowering_pending
+    if bands.higher(band, case.band):
+        effect.withdraw_all = True
+        bands.put(case, band)
+    case.due_at = new.row["due_at"]
+
+
+def _decided_by_person(case: Case, new: NewAssessment, policy: Rules, effect: Effect, rose: bool) -> None:
+    band, level = new.row["band"], case.person_model_band or case.band
+    if bands.higher(band, case.band) and bands.higher(band, level):
+        case.person_band = case.person_model_band = None
+        bands.put(case, band)
+        case.due_at = min(case.due_at, new.row["due_at"])
+        effect.withdraw = effect.withdraw_all = True
+    elif bands.higher(case.band, band) and bands.higher(level, band):
+        effect.propose = band
+    else:
+        effect.withdraw = case.lowering_pending
+        wanted = policy.data["supervision"]["second_look"]["person_below_model_on_new_evidence"]
+        if wanted and rose and bands.higher(band, case.band):
+            effect.second_look = f"New evidence on a case that a person holds at {case.band}; assessed {band}"
+
+
+def _closed(
+    case: Case, new: NewAssessment, policy: Rules, effect: Effect, *, releases: Collection[str], secret: Collection[str]
+) -> None:
+    """Whether a case that is out of the queue comes back, and why."""
+    band, ended = new.row["band"], case.closed_band or case.band
+    raised = bands.higher(band, ended)
+    rules = policy.data["reopen"]
+    if not ((raised and rules["on_band_raise"]) or (releases and rules["on_new_match"])):
+        return
+    effect.reopened = effect.withdraw_all = True
+    labels = [*(new.changes.get("reasons_new") or []), *(new.changes.get("reasons_raised") or [])]
+    gained = [label for label in labels if label not in secret]
+    why = f"new in release {', '.join(sorted(releases))}" if releases else f"raised from {ended} to {band}"
+    case.reopen_reason = f"{why}: {'; '.join(gained)}" if gained else why
+    if raised:
+        case.person_band = case.person_model_band = None
+        bands.put(case, band)
+    elif bands.higher(band, case.band):
+        effect.second_look = f"New evidence on a case that a person held at {case.band}; assessed {band}"
+    states.put(case, "new")
+    case.due_at = new.row["due_at"]
+
+
+def restricted_labels(items: list[dict[str, Any]], hidden: Collection[str]) -> set[str]:
+    """Labels of reasons and flags all of whose evidence is hidden."""
+    return {
+        item["label"]
+        for item in items
+        if (rows := item.get("evidence")) and all(str(row.get("id")) in hidden for row in rows)
+    }
+
+
+def _labels(new: NewAssessment, secret: Collection[str], fallback: str) -> list[tuple[str, str, bool]]:
+    lines: list[tuple[str, str, bool]] = []
+    for key, words in (
+        ("reasons_new", "New"),
+        ("reasons_raised", "Stronger"),
+        ("flags_new", "New flag"),
+        ("reasons_lowered", "Weaker"),
+        ("reasons_gone", "Gone"),
+        ("flags_gone", "Flag gone"),
+    ):
+        for restricted in (False, True):
+            labels = [label for label in new.changes.get(key) or [] if (label in secret) is restricted]
+            if labels:
+                lines.append(("reassessed", f"{words}: {'; '.join(labels)}", restricted))
+    return lines or [("reassessed", fallback, False)]
+
+
+def match_evidence(reasons: list[dict[str, Any]]) -> set[str]:
+    """Ids of match rows among the evidence of reasons."""
+    return {
+        str(row["id"])
+        for reason in reasons
+        for row in reason.get("evidence") or []
+        if row.get("table") == "matches" and "id" in row
+    }

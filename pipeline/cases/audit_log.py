@@ -1,0 +1,173 @@
+"""Reading, verifying and exporting the audit log."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from pipeline import files
+from pipeline.cases import anchors, audit, cases, permissions
+from pipeline.cases.actors import Actor
+from pipeline.cases.context import rules, store
+from pipeline.cases.people_tables import AuditEntry, AuditHead
+from pipeline.cases.store import Store
+from pipeline.errors import IntegrityError, UsageError
+from pipeline.records import canonical_json
+
+COLUMNS = (*audit.FIELDS, "hash")
+
+
+@dataclass(frozen=True)
+class Verified:
+    """Result of a check: how many entries, the head, and how many anchors outside the store agree."""
+
+    entries: int
+    head: str
+    anchors: int
+
+
+def timeline(session: Session, actor: Actor, case_id: str) -> Sequence[AuditEntry]:
+    """Who did what to a case, oldest first. Looking at it is a consultation."""
+    cases.find(session, actor, case_id, "case.timeline")
+    audit.record(session, actor, "consultation", "case.timeline", case_id=case_id)
+    return session.scalars(select(AuditEntry).where(AuditEntry.case_id == case_id).order_by(AuditEntry.seq)).all()
+
+
+def entries(
+    session: Session,
+    actor: Actor,
+    *,
+    case_id: str | None = None,
+    user_id: str | None = None,
+    category: str | None = None,
+    since: str | None = None,
+    limit: int = 100,
+) -> Sequence[AuditEntry]:
+    """The newest entries first. For auditors, who see all compartments' entries (case numbers, no content).
+
+    `since` is a moment or day as ISO text. The look is logged itself. Raises UsageError for an unknown category.
+    """
+    permissions.require(actor, "audit.read")
+    if category is not None and category not in audit.CATEGORIES:
+        raise UsageError(f"{category!r} is not a category.", f"Known: {', '.join(audit.CATEGORIES)}.")
+    query = select(AuditEntry).order_by(AuditEntry.seq.desc()).limit(limit)
+    for column, value in (
+        (AuditEntry.case_id, case_id),
+        (AuditEntry.user_id, user_id),
+        (AuditEntry.category, category),
+    ):
+        if value is not None:
+            query = query.where(column == value)
+    if since is not None:
+        query = query.where(AuditEntry.at >= since)
+    asked = {"case": case_id, "user": user_id, "category": category, "since": since}
+    audit.record(session, actor, "consultation", "audit.read", detail={k: v for k, v in asked.items() if v})
+    return session.scalars(query).all()
+
+
+def rows(session: Session) -> Iterator[dict[str, Any]]:
+    """All entries in order, streamed."""
+    query = select(AuditEntry.__table__).order_by(AuditEntry.seq).execution_options(yield_per=2000)
+    for row in session.execute(query).mappings():
+        yield dict(row)
+
+
+def verify(opened: Store, actor: Actor) -> Verified:
+    """Check the whole chain, its head, and every anchor outside the store.
+
+    Raises IntegrityError saying where the log was edited, cut, reordered or rewritten.
+    """
+    permissions.require(actor, "audit.verify")
+    outside: dict[int, str] = {}
+    for anchor in anchors.read(opened.settings):
+        outside.setdefault(anchor.seq, anchor.hash)
+        if outside[anchor.seq] != anchor.hash:
+            raise IntegrityError(f"Two anchors name different hashes for entry {anchor.seq}: the log was rewritten.")
+    with opened.reader() as session:
+        count, head = check(rows(session), outside)
+        stored = session.execute(select(AuditHead.seq, AuditHead.hash)).first()
+    if stored is None or (stored.seq, stored.hash) != (count, head):
+        raise IntegrityError(
+            f"The log ends at entry {count}, but its head names entry {stored.seq if stored else 'none'}: "
+            "entries were cut off or added by hand.",
+            _REMEDY,
+        )
+    return Verified(count, head, len(outside))
+
+
+_REMEDY = "Keep the store as it is, tell the information security officer, compare with backups and the anchor file."
+
+
+def check(found: Iterable[Mapping[str, Any]], outside: Mapping[int, str]) -> tuple[int, str]:
+    """Walk a chain from its first entry; `outside` are anchored hashes by number. Returns (entries, head hash).
+
+    Raises IntegrityError at the first entry that is missing, moved, edited, or not what an anchor says.
+    """
+    number, previous = 0, audit.GENESIS
+    for row in found:
+        number += 1
+        if row["seq"] != number:
+            raise IntegrityError(f"Entry {number} is missing or out of order (found {row['seq']}).", _REMEDY)
+        if row["previous"] != previous:
+            raise IntegrityError(f"Entry {number} does not follow the one before: moved or replaced.", _REMEDY)
+        if audit.entry_hash(row) != row["hash"]:
+            raise IntegrityError(f"Entry {number} was edited.", _REMEDY)
+        previous = row["hash"]
+        if outside.get(number, previous) != previous:
+            raise IntegrityError(f"Entry {number} is not what its anchor says: the log was rewritten.", _REMEDY)
+    last = max(outside, default=0)
+    if last > number:
+        raise IntegrityError(f"The log ends at entry {number}, an anchor names entry {last}: its end was cut.", _REMEDY)
+    return number, previous
+
+
+def export(session: Session, actor: Actor, path: Path, recipient: str, reason: str | None = None) -> int:
+    """Write the whole log as JSON lines, all or nothing; returns how many entries. A disclosure with its recipient.
+
+    The file can be checked anywhere with `triage audit verify --file`. The entry of this export is not in it.
+    Raises UsageError when a reason is demanded and missing.
+    """
+    permissions.require(actor, "audit.export")
+    why = rules(session).consultation_reason("export", reason)
+    count = 0
+    with files.atomic_writer(path) as file:
+        for row in rows(session):
+            file.write(canonical_json({name: row[name] for name in COLUMNS}).encode() + b"\n")
+            count += 1
+    audit.record(
+        session, actor, "disclosure", "audit.exported", recipient=recipient, reason=why, detail={"entries": count}
+    )
+    return count
+
+
+def verify_file(path: Path) -> Verified:
+    """Check an exported log by itself: every edit, deletion inside it and reordering; not a cut end.
+
+    Raises IntegrityError as `check`, also for a line that is no entry.
+    """
+
+    def lines() -> Iterator[dict[str, Any]]:
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, start=1):
+                try:
+                    row = json.loads(line)
+                    yield {name: row[name] for name in COLUMNS}
+                except (ValueError, KeyError, TypeError) as error:
+                    raise IntegrityError(f"Line {number} is not an entry of the audit log.") from error
+
+    count, head = check(lines(), {})
+    return Verified(count, head, 0)
+
+
+def anchor(session: Session, actor: Actor) -> None:
+    """Check that the actor may write an anchor, and log it; `anchors.write` follows the commit."""
+    permissions.require(actor, "audit.anchor")
+    audit.record(
+        session, actor, "alteration", "audit.anchored", object_=str(anchors.path(store(session).settings).name)
+    )

@@ -1,0 +1,106 @@
+"""The night's publish stage: new assessments and links into the case store, in one transaction.
+
+Work is keyed by the lake's commits, whose names are made from the run and the ids in them: publishing again changes
+nothing. A person's decision is never overwritten (`applying.py`). Rows take the run's `as_of`; only the audit log
+says by the clock when the transaction happened. An erased case is not brought back: it counts as rejected.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from pipeline import logs
+from pipeline.cases import anchors, audit, claims, permissions
+from pipeline.cases.actors import SYSTEM
+from pipeline.cases.context import rules
+from pipeline.cases.intake import Intake, collect
+from pipeline.cases.publish_cases import Publisher
+from pipeline.cases.publish_links import publish_links
+from pipeline.cases.store import Store, open_store
+from pipeline.cases.tables import Case, Publish, Tombstone
+from pipeline.lake import Lake
+from pipeline.night import Night, StageReport
+from pipeline.settings import Settings
+
+STAGE = "publish"
+
+
+def run(settings: Settings, night: Night, shard: str | None = None) -> StageReport:
+    """Publish what is new. `read` counts this run's assessments, `kept` those in the store, `rejected` erased cases.
+
+    Lapsed claims are given back and an audit anchor is written. Raises IntegrityError for damaged lake rows,
+    DependencyError when the store cannot be reached; then nothing has changed.
+    """
+    started, cpu = time.perf_counter(), time.process_time()
+    store = open_store(settings)
+    try:
+        publish(store, Lake(settings.lake_dir), night)
+        with store.session() as session:
+            claims.expire(session, SYSTEM)
+        report = _report(store, night)
+        anchors.write(store)
+    finally:
+        store.close()
+    report.seconds = round(time.perf_counter() - started, 3)
+    report.cpu_seconds = round(time.process_time() - cpu, 3)
+    logs.get(STAGE).info("published", run_id=night.run_id, read=report.read, kept=report.kept)
+    return report
+
+
+def publish(store: Store, lake: Lake, night: Night) -> dict[str, int]:
+    """One transaction: all commits that the store has not seen. Returns what was counted; empty when nothing was new."""
+    with store.session() as session:
+        permissions.require(SYSTEM, "night.publish")
+        known = set(session.scalars(select(Publish.key)))
+        intake = collect(lake, known, night.as_of)
+        if not intake.keys:
+            return {}
+        counts = _apply(session, intake, night)
+        for number, key in enumerate(intake.keys):
+            session.add(Publish(key=key, run_id=night.run_id, at=night.as_of, counts=counts if number == 0 else {}))
+        audit.record(
+            session, SYSTEM, "alteration", "night.published", object_=f"run:{night.run_id}", detail=dict(counts)
+        )
+        return counts
+
+
+def published_cases(settings: Settings) -> set[str]:
+    """Ids of all cases that were ever published: those in the store and those erased."""
+    store = open_store(settings)
+    try:
+        with store.reader() as session:
+            return set(session.scalars(select(Case.case_id))) | set(session.scalars(select(Tombstone.case_id)))
+    finally:
+        store.close()
+
+
+def _apply(session: Session, intake: Intake, night: Night) -> dict[str, int]:
+    as_of: datetime = night.as_of
+    publisher = Publisher(session, rules(session), intake, as_of, night.run_id)
+    publisher.run()
+    counts = Counter(publisher.counts)
+    counts += publish_links(session, intake, publisher, as_of)
+    publisher.write()
+    return dict(sorted(counts.items()))
+
+
+def _report(store: Store, night: Night) -> StageReport:
+    with store.reader() as session:
+        total: Counter[str] = Counter()
+        for counts in session.scalars(select(Publish.counts).where(Publish.run_id == night.run_id)):
+            total.update(counts)
+        open_cases = session.scalar(select(func.count()).select_from(Case).where(Case.is_open.is_(True))) or 0
+    rejected = {"erased": total["erased"]} if total["erased"] else {}
+    return StageReport(
+        STAGE,
+        night.run_id,
+        read=total["assessments"],
+        kept=total["assessments"] - total["erased"],
+        rejected=rejected,
+        counts={**{name: total[name] for name in sorted(total)}, "open_cases": open_cases},
+    )

@@ -1,0 +1,327 @@
+"""Applying a batch of assessments to the stored cases, and writing everything that follows from it in bulk."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from sqlalchemy import insert, select
+from sqlalchemy.orm import Session
+
+from pipeline.cases import applying, audit, bands, kirat, second_looks, supervision
+from pipeline.cases.actors import SYSTEM
+from pipeline.cases.applying import Effect
+from pipeline.cases.context import store
+from pipeline.cases.decisions import close
+from pipeline.cases.intake import Intake, NewAssessment
+from pipeline.cases.rules import Rules
+from pipeline.cases.states import put
+from pipeline.cases.tables import (
+    Assessment,
+    Case,
+    CaseReferral,
+    Change,
+    Link,
+    Lowering,
+    Notification,
+    Review,
+    Tombstone,
+)
+from pipeline.lake import Lake
+
+CHUNK = 500
+"""Ids in one IN list."""
+
+
+class Publisher:
+    """One publish: loads what it needs, applies each assessment in order, collects rows, writes them at the end."""
+
+    def __init__(self, session: Session, policy: Rules, intake: Intake, as_of: datetime, run_id: str) -> None:
+        self.session, self.policy, self.intake, self.as_of, self.run_id = session, policy, intake, as_of, run_id
+        self.counts: Counter[str] = Counter()
+        self.lines: list[dict[str, Any]] = []
+        self.new: set[str] = set()
+        wanted = {a.row["case_id"] for a in intake.assessments}
+        wanted |= {c for a in intake.assessments for c in a.summary.get("joined_cases") or ()}
+        self.cases = {c.case_id: c for c in self._load(Case, sorted(wanted), lock=True)}
+        self.latest = self._latest()
+        self._referrals = self._known_referrals()
+        self.erased = set(session.scalars(select(Tombstone.case_id)))
+        self.erased_referrals = {r for listed in session.scalars(select(Tombstone.referrals)) for r in listed}
+        self.due = self._notifications(sorted(wanted))
+        self.restricted = self._restricted()
+        self._hidden_to_all = set(self.restricted)
+        self.releases = self._releases()
+        self._rows: dict[type[Any], list[dict[str, Any]]] = {
+            t: [] for t in (Assessment, CaseReferral, Review, Notification)
+        }
+
+    def run(self) -> None:
+        """Apply every assessment, in order of version."""
+        for new in self.intake.assessments:
+            self.counts["assessments"] += 1
+            case_id = new.row["case_id"]
+            if case_id in self.erased:
+                self.counts["erased"] += 1
+            elif case_id in self.cases:
+                self._update(self.cases[case_id], new)
+            else:
+                self._open(new)
+            for old in new.summary.get("joined_cases") or ():
+                self._join(old, case_id)
+
+    def line(self, case: Case, kind: str, text: str, compartment: str | None = None) -> None:
+        """One line of a case's history."""
+        self.lines.append(
+            {
+                "case_id": case.case_id,
+                "at": self.as_of,
+                "run_id": self.run_id,
+                "by": SYSTEM.user_id,
+                "kind": kind,
+                "text": text,
+                "compartment": compartment,
+            }
+        )
+
+    def write(self) -> None:
+        """Write collected rows; every case that changed gets its newest line of history and its next version."""
+        with self.session.no_autoflush:
+            for table, rows in self._rows.items():
+                for part in chunks(rows):
+                    self.session.execute(insert(table), part)
+            newest: dict[str, int] = {}
+            for part in chunks(self.lines):
+                # Ids come back in no promised order; the largest of a case is what counts.
+                for change_id, case_id in self.session.execute(
+                    insert(Change).returning(Change.change_id, Change.case_id), part
+                ):
+                    newest[case_id] = max(change_id, newest.get(case_id, 0))
+        for case_id, change_id in newest.items():
+            case = self.cases[case_id]
+            case.change_id = change_id
+            case.changed_at, case.changed_by = self.as_of, SYSTEM.user_id
+            case.version += 1
+        self.session.add_all(self.cases[case_id] for case_id in sorted(self.new))
+        self.session.flush()
+
+    def _open(self, new: NewAssessment) -> None:
+        compartment = self._compartment(new)
+        case = applying.open_case(new, compartment, self.as_of, self.run_id)
+        applying.refresh(case, new, self._hidden(case))
+        self.cases[case.case_id] = case
+        self.new.add(case.case_id)
+        self.counts["opened"] += 1
+        self._store(case, new, None)
+        self._rows[Review] += supervision.schedule(self.policy, case.case_id, self.as_of)
+        self.line(case, "opened", f"Case opened at band {case.band}")
+        self._log("collection", "case.opened", case, {"band": case.band, "assessment": case.assessment_id})
+
+    def _update(self, case: Case, new: NewAssessment) -> None:
+        previous = self.latest.get(case.case_id)
+        if previous is not None and previous.assessment_id == new.row["assessment_id"]:
+            self.counts["known"] += 1
+            return
+        before = case.band
+        case.compartment = case.compartment or self._compartment(new)
+        releases = self._new_releases(previous, new)
+        effect = applying.apply(case, previous, new, self.policy, hidden=self._hidden(case), releases=releases)
+        self._store(case, new, previous)
+        self._follow(case, new, effect)
+        for kind, text, restricted in effect.lines:
+            self.line(case, kind, text, self._other_compartment(case) if restricted else None)
+        self.counts["updated"] += 1
+        self.counts["raised"] += bands.higher(case.band, before)
+        detail = {"band": [before, case.band], "model_band": new.row["band"], "assessment": new.row["assessment_id"]}
+        self._log("alteration", "case.assessed", case, detail)
+
+    def _follow(self, case: Case, new: NewAssessment, effect: Effect) -> None:
+        if effect.reopened:
+            case.outcome = case.closed_at = case.closed_band = case.retention_review_at = None
+            case.reopened_at = self.as_of
+            self.counts["reopened"] += 1
+            self.line(case, "reopened", f"Back in the queue: {case.reopen_reason}")
+            self._log("alteration", "case.reopened", case, {"reason": case.reopen_reason})
+            if not self.session.scalar(
+                select(Review.review_id).where(Review.case_id == case.case_id, Review.done_at.is_(None)).limit(1)
+            ):
+                self._rows[Review] += supervision.schedule(self.policy, case.case_id, self.as_of)
+        if case.lowering_pending and (effect.propose or effect.withdraw or effect.withdraw_all):
+            self._withdraw(case, everybody=effect.withdraw_all)
+        if effect.propose and not case.lowering_pending:
+            self._propose(case, new, effect.propose)
+        text = effect.second_look
+        if text:
+            second_looks.ask(self.session, SYSTEM, case, "person_below_model", text)
+        contradiction = kirat.contradiction(self.policy, case) if case.is_open else None
+        if contradiction:
+            second_looks.ask(self.session, SYSTEM, case, "kirat", contradiction)
+
+    def _withdraw(self, case: Case, *, everybody: bool) -> None:
+        query = select(Lowering).where(Lowering.case_id == case.case_id, Lowering.status == "pending")
+        left = False
+        for proposal in self.session.scalars(query):
+            if everybody or proposal.proposed_by == SYSTEM.user_id:
+                proposal.status, proposal.decided_by, proposal.decided_at = "withdrawn", SYSTEM.user_id, self.as_of
+            else:
+                left = True
+        case.lowering_pending = left
+
+    def _propose(self, case: Case, new: NewAssessment, band: str) -> None:
+        self.session.add(
+            Lowering(
+                case_id=case.case_id,
+                assessment_id=new.row["assessment_id"],
+                from_band=case.band,
+                to_band=band,
+                proposed_at=self.as_of,
+                proposed_by=SYSTEM.user_id,
+                reason_code="model_lowered",
+                status="pending",
+            )
+        )
+        case.lowering_pending = True
+        self.counts["lowerings_proposed"] += 1
+        self.line(case, "lowering_proposed", f"Assessment fell to {band}: waits for a person")
+
+    def _store(self, case: Case, new: NewAssessment, previous: Assessment | None) -> None:
+        columns = new.columns(previous.sequence + 1 if previous else 1)
+        self._rows[Assessment].append(columns)
+        self.latest[case.case_id] = Assessment(**{**columns, "reasons": new.reasons, "flags": new.flags})
+        for referral in new.referrals:
+            stored = self._referrals.get(referral)
+            if stored is None:
+                self._rows[CaseReferral].append({"referral_id": referral, "case_id": case.case_id})
+                self._referrals[referral] = case.case_id
+            elif stored != case.case_id:
+                self._move_referral(referral, case.case_id)
+        listed = self.due.setdefault(case.case_id, set())
+        for item in new.notifications:
+            if item["kind"] not in listed:
+                listed.add(item["kind"])
+                row = {k: str(item.get(k) or "") for k in ("kind", "label", "reason")}
+                self._rows[Notification].append({**row, "case_id": case.case_id, "listed_at": self.as_of})
+
+    def _move_referral(self, referral: str, case_id: str) -> None:
+        for row in self._rows[CaseReferral]:
+            if row["referral_id"] == referral:
+                row["case_id"] = case_id
+        stored = self.session.get(CaseReferral, referral)
+        if stored is not None:
+            stored.case_id = case_id
+        self._referrals[referral] = case_id
+
+    def _join(self, old_id: str, into: str) -> None:
+        """A case whose referral turned out to supplement another: its work goes on in that case."""
+        old, case = self.cases.get(old_id), self.cases.get(into)
+        if old is None or case is None or not old.is_open or old is case:
+            return
+        if case.holder is None and old.holder is not None and case.is_open:
+            case.holder, case.claimed_at, case.claim_expires_at = old.holder, old.claimed_at, old.claim_expires_at
+            put(case, old.state)
+        if bands.higher(old.band, case.band):
+            bands.put(case, old.band)
+            case.due_at = min(case.due_at, old.due_at)
+        if old.lowering_pending:
+            self._withdraw(old, everybody=True)
+        put(old, "closed")
+        old.outcome = "duplicate"
+        close(self.session, old)
+        old.closed_at = self.as_of
+        self.counts["joined"] += 1
+        self.line(old, "joined", f"Joined to case {into}: its referral supplements that case's")
+        self.line(case, "joined", f"Case {old_id} joined to this one: its referral supplements this case's")
+        self._log("combination", "case.joined", case, {"from": old_id})
+
+    def _log(self, category: str, action: str, case: Case, detail: dict[str, Any]) -> None:
+        audit.record(
+            self.session, SYSTEM, category, action, case_id=case.case_id, object_=f"run:{self.run_id}", detail=detail
+        )
+
+    # -- what is loaded before ------------------------------------------------------------------------------------
+
+    def _load(self, table: type[Any], ids: Sequence[str], *, lock: bool = False) -> Iterator[Any]:
+        for part in chunks(ids):
+            query = select(table).where(table.case_id.in_(part)).order_by(table.case_id)
+            yield from self.session.scalars(query.with_for_update() if lock else query)
+
+    def _latest(self) -> dict[str, Assessment]:
+        latest: dict[str, Assessment] = {}
+        for part in chunks(sorted({case.assessment_id for case in self.cases.values()})):
+            for row in self.session.scalars(select(Assessment).where(Assessment.assessment_id.in_(part))):
+                latest[row.case_id] = row
+        return latest
+
+    def _known_referrals(self) -> dict[str, str]:
+        known: dict[str, str] = {}
+        for part in chunks(sorted({r for a in self.intake.assessments for r in a.referrals})):
+            for row in self.session.scalars(select(CaseReferral).where(CaseReferral.referral_id.in_(part))):
+                known[row.referral_id] = row.case_id
+        return known
+
+    def _notifications(self, ids: Sequence[str]) -> dict[str, set[str]]:
+        due: dict[str, set[str]] = {}
+        for part in chunks(ids):
+            query = select(Notification.case_id, Notification.kind).where(Notification.case_id.in_(part))
+            for case_id, kind in self.session.execute(query):
+                due.setdefault(case_id, set()).add(kind)
+        return due
+
+    def _compartment(self, new: NewAssessment) -> str | None:
+        """The case's compartment: any of its referrals', or what the assessment says."""
+        stated = new.summary.get("compartment")
+        return self.intake.restricted([new.row["referral_id"], *new.referrals]) or (str(stated) if stated else None)
+
+    def _restricted(self) -> dict[str, str]:
+        """Ids of referrals, cases and links that are in a compartment, with it."""
+        found = dict(self.intake.compartments)
+        cases = select(Case.case_id, Case.compartment).where(Case.compartment.is_not(None))
+        links = select(Link.link_id, Link.compartment).where(Link.compartment.is_not(None))
+        for name, compartment in (*self.session.execute(cases), *self.session.execute(links)):
+            found[name] = str(compartment)
+        for link in self.intake.links:
+            of_link = self.intake.restricted((link["left"], link["right"]))
+            if of_link is not None:
+                found[link["link_id"]] = of_link
+        return found
+
+    def _hidden(self, case: Case) -> set[str]:
+        """Ids that a reader of this case need not be allowed to know of."""
+        if case.compartment is None:
+            return self._hidden_to_all
+        return {name for name, compartment in self.restricted.items() if compartment != case.compartment}
+
+    def referral_cases(self) -> dict[str, str]:
+        """Case of every referral that this publish met."""
+        return self._referrals
+
+    def _other_compartment(self, case: Case) -> str | None:
+        return next((c for c in self.restricted.values() if c != case.compartment), None)
+
+    def _releases(self) -> dict[str, str]:
+        """Match id to release, for match evidence that closed cases would come back for."""
+        closed = {c.case_id for c in self.cases.values() if not c.is_open}
+        wanted = {
+            match
+            for new in self.intake.assessments
+            if new.row["case_id"] in closed
+            for match in applying.match_evidence(new.reasons)
+        }
+        if not wanted:
+            return {}
+        rows = Lake(store(self.session).settings.lake_dir).read("matches", ["match_id", "release"])
+        rows = rows.filter(pc.is_in(rows["match_id"], value_set=pa.array(sorted(wanted))))
+        return {row["match_id"]: str(row["release"]) for row in rows.to_pylist()}
+
+    def _new_releases(self, previous: Assessment | None, new: NewAssessment) -> set[str]:
+        before = applying.match_evidence(previous.reasons) if previous else set()
+        return {self.releases[m] for m in applying.match_evidence(new.reasons) - before if m in self.releases}
+
+
+def chunks(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    for start in range(0, len(rows), CHUNK):
+        yield rows[start : start + CHUNK]
