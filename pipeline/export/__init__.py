@@ -1,1 +1,1 @@
-"""Look-ups, read-only SQL and exports for digital media investigators."""
+"""What leaves the system, and how it is asked: look-ups, read-only SQL, reporting tables and exchange formats."""

@@ -1,0 +1,82 @@
+"""Who may call what: one entry a route, by the actions of `pipeline/cases/permissions.py`. No entry, no access.
+
+The check runs before every route (deny by default); a test walks the application's routes and fails on one that is
+not here, and calls every route as every role and as nobody.
+"""
+
+from __future__ import annotations
+
+from pipeline.cases import permissions
+from pipeline.cases.actors import Actor
+
+PUBLIC = "public"
+"""Anybody, signed in or not."""
+SIGNED_IN = "signed in"
+"""Anybody who is signed in, whatever the role."""
+
+MATRIX: dict[tuple[str, str], str] = {
+    # signing in
+    ("GET", "/sign-in"): PUBLIC,
+    ("POST", "/sign-in"): PUBLIC,
+    ("POST", "/sign-out"): SIGNED_IN,
+    ("GET", "/static/{name}"): PUBLIC,
+    ("GET", "/health"): PUBLIC,
+    ("GET", "/"): SIGNED_IN,
+    # the analyst's day
+    ("GET", "/queue"): "queue.list",
+    ("POST", "/queue/next"): "case.claim",
+    ("GET", "/cases/{number}"): "case.read",
+    ("GET", "/cases/{number}/print"): "case.read",
+    ("GET", "/cases/{number}/texts"): "case.read_text",
+    ("GET", "/cases/{number}/matches/{match_id}"): "case.read",
+    ("POST", "/cases/{number}/claim"): "case.claim",
+    ("POST", "/cases/{number}/release"): "case.release",
+    ("POST", "/cases/{number}/note"): "case.note",
+    ("POST", "/cases/{number}/decide"): "case.decide",
+    ("POST", "/cases/{number}/request"): "case.request_information",
+    ("POST", "/cases/{number}/answer"): "case.request_information",
+    ("POST", "/cases/{number}/transfer"): "case.transfer",
+    ("POST", "/cases/{number}/kirat"): "case.kirat",
+    ("POST", "/cases/{number}/notify"): "case.notify",
+    ("GET", "/outcomes"): "outcomes.own",
+    ("GET", "/break"): SIGNED_IN,
+    ("POST", "/break"): SIGNED_IN,
+    # supervision
+    ("GET", "/supervision"): "supervision.list",
+    ("POST", "/cases/{number}/allocate"): "case.allocate",
+    ("POST", "/cases/{number}/lowering"): "case.approve_lowering",
+    ("POST", "/cases/{number}/review"): "case.review",
+    ("POST", "/cases/{number}/second-look"): "case.second_look",
+    # evidence
+    ("GET", "/look-up"): "lookup.hash",
+    ("POST", "/look-up"): "lookup.hash",
+    ("POST", "/api/lookup"): "lookup.hash",
+    ("GET", "/matches"): "matches.list",
+    ("GET", "/matches/{match_id}"): "matches.list",
+    # reports
+    ("GET", "/dashboard"): "reports.read",
+    ("GET", "/dashboard/{name}"): "reports.read",
+    ("GET", "/runs"): "reports.read",
+    ("GET", "/runs/{run_id}"): "reports.read",
+    # one's own account
+    ("GET", "/account"): SIGNED_IN,
+    ("POST", "/account/tokens"): "tokens.own",
+    ("POST", "/account/tokens/{token_id}/revoke"): "tokens.own",
+    # the description of all this
+    ("GET", "/api/openapi.json"): SIGNED_IN,
+}
+"""(method, path as routed) to an action of the permission table, or PUBLIC or SIGNED_IN."""
+
+
+def rule(method: str, path: str) -> str | None:
+    """The entry of a route; None when it has none, which refuses everybody. HEAD is as GET."""
+    return MATRIX.get(("GET" if method == "HEAD" else method, path))
+
+
+def may(actor: Actor | None, entry: str) -> bool:
+    """Whether the person (None: nobody signed in) may pass this entry."""
+    if entry == PUBLIC:
+        return True
+    if actor is None:
+        return False
+    return entry == SIGNED_IN or permissions.allowed(actor, entry)

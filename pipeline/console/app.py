@@ -1,0 +1,132 @@
+"""The console as an ASGI application: `create_app(settings)`.
+
+Layers, from outside: the wall (hosts, sizes, headers), the access check before every route, the routes. Errors of the
+product become pages (or JSON) by one table, so that no traceback and no unlogged refusal leaves the house.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, RedirectResponse
+from starlette.exceptions import HTTPException
+
+from pipeline import __version__, errors, logs
+from pipeline.cases import permissions
+from pipeline.cases import store as stores
+from pipeline.console import identity, pages, security
+from pipeline.console.evidence import Evidence
+from pipeline.console.figures import Dashboard
+from pipeline.console.routes import ROUTERS
+from pipeline.settings import Settings
+
+STATUS: tuple[tuple[type[errors.TriageError], int, str], ...] = (
+    (errors.PermissionDeniedError, 403, "You may not do this"),
+    (errors.ConflictError, 409, "Somebody was faster, or something changed"),
+    (errors.InputError, 422, "This cannot be read"),
+    (errors.SettingsError, 500, "A setting is wrong"),
+    (errors.UsageError, 400, "This does not work like that"),
+    (errors.IntegrityError, 503, "Stored data is damaged"),
+    (errors.DependencyError, 503, "Something is missing"),
+    (errors.TriageError, 500, "Something failed"),
+)
+"""Error class to HTTP status and heading; the first that fits."""
+
+
+def create_app(settings: Settings, store: stores.Store | None = None) -> Any:
+    """The application over the case store that the settings name (or the one given)."""
+    app = FastAPI(
+        title="Referral triage",
+        version=__version__,
+        description="Queue, cases, look-ups and reports. Send a token as `Authorization: Bearer ...`; ask pages for `?format=json`.",
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        dependencies=[Depends(identity.authorise)],
+        default_response_class=JSONResponse,
+    )
+    app.state.settings = settings
+    app.state.store = store or stores.open_store(settings)
+    app.state.evidence = Evidence(settings)
+    app.state.dashboard = Dashboard(settings)
+    for router in ROUTERS:
+        app.include_router(router)
+    app.add_exception_handler(errors.TriageError, _triage_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(Exception, _unexpected)
+    hosts = {settings.console_host, "localhost", "127.0.0.1", *settings.console_hosts.split(",")} - {""}
+    return security.Wall(app, hosts, settings.console_tls)
+
+
+def _triage_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, errors.TriageError):
+        raise error
+    if isinstance(error, identity.NotSignedInError):
+        return _sign_in_first(request, error)
+    status, heading = next((s, h) for kind, s, h in STATUS if isinstance(error, kind))
+    if isinstance(error, identity.NotFoundError) or _no_such_case(request, error):
+        status, heading = 404, "There is no such page"
+    return _message(request, status, heading, error.message, error.remedy)
+
+
+def _no_such_case(request: Request, error: errors.TriageError) -> bool:
+    """A case that is not there and one that is hidden from this person answer alike."""
+    number = request.path_params.get("number")
+    return number is not None and error.message == permissions.no_such_case(number).message
+
+
+def _sign_in_first(request: Request, error: errors.TriageError) -> Response:
+    if request.method in security.SAFE_METHODS and _wants_page(request):
+        target = identity.safe_target(request.url.path + (f"?{request.url.query}" if request.url.query else ""))
+        return RedirectResponse(identity.sign_in_url(target), 303)
+    return _message(request, 401, "Sign in first", error.message, error.remedy)
+
+
+def _http_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    headings = {404: "There is no such page", 405: "This cannot be done here", 413: "Too large"}
+    text = "Check the address." if error.status_code == 404 else str(error.detail)
+    answer = _message(request, error.status_code, headings.get(error.status_code, "This did not work"), text, "")
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+def _invalid(request: Request, error: Exception) -> Response:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    fields = sorted({str(e["loc"][-1]) for e in error.errors()})
+    return _message(request, 422, "Something is missing or wrong", f"Look at: {', '.join(fields)}.", "")
+
+
+def _unexpected(request: Request, error: Exception) -> Response:
+    # The server's own log gets the traceback; the answer says nothing that a stranger could use.
+    logs.get("console").error("unexpected error", kind=type(error).__name__, path=_route_path(request))
+    return _message(
+        request, 500, "Something failed", "The fault is logged.", "Try again; if it stays, tell the operator."
+    )
+
+
+def _route_path(request: Request) -> str:
+    """The path as routed, without the values in it."""
+    return getattr(request.scope.get("route"), "path", "(no route)")
+
+
+def _message(request: Request, status: int, heading: str, text: str, remedy: str) -> Response:
+    if not _wants_page(request):
+        return JSONResponse({"error": heading, "message": text, "remedy": remedy}, status)
+    context = {"heading": heading, "text": text, "remedy": remedy, "back": "/queue", "back_text": "Go to the queue"}
+    if getattr(request.state, "visitor", None) is None:
+        context.update(back="/sign-in", back_text="Sign in")
+    return Response(pages.render(request, "message.html", context), status, media_type="text/html; charset=utf-8")
+
+
+def _wants_page(request: Request) -> bool:
+    named = request.query_params.get("format")
+    if named in {"json", "csv"} or request.url.path.startswith("/api/"):
+        return False
+    accept = request.headers.get("accept", "")
+    return "text/html" in accept or "json" not in accept

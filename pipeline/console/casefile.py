@@ -1,0 +1,188 @@
+"""A case as the page shows it: the store's view joined with the lake's rows of its referrals.
+
+Data only; words and layout are the templates'. Everything here is also the JSON form of the page.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from datetime import datetime, timedelta
+from typing import Any
+
+from pipeline.cases.view import CaseView
+from pipeline.console import similar
+from pipeline.console.evidence import Evidence
+
+STEPS = (
+    ("incident_at", "Incident"),
+    ("provider_reported_at", "Provider reported"),
+    ("ncmec_received_at", "NCMEC received"),
+    ("nca_received_at", "NCA received"),
+    ("nca_disseminated_at", "NCA disseminated"),
+    ("force_received_at", "Force received"),
+)
+FILES_SHOWN = 100
+"""Groups of files on a page before `?files=all`."""
+MATCHES_SHOWN = 20
+"""Matches listed under one group of files; the rest are counted."""
+
+
+def assemble(view: CaseView, evidence: Evidence, hidden: set[str], near: int, all_files: bool) -> dict[str, Any]:
+    """Everything of one case. `hidden`: referrals the reader may not know of; `near`: PDQ threshold in bits."""
+    referrals = _referrals(view.case.referral_id, evidence, hidden)
+    keys = [r["referral_id"] for r in referrals] or [view.case.referral_id]
+    files = _files(evidence, keys, near)
+    return {
+        "case": _columns(view.case),
+        "urgency": view.urgency,
+        "claim_lapsed": view.claim_lapsed,
+        "assessment": {**_columns(view.assessment), "reasons": view.reasons, "flags": view.flags},
+        "summary": view.summary,
+        "changes": [_columns(c) for c in view.changes],
+        "unknowns": [u for u in view.unknowns if "question" in u],
+        "referrals": referrals,
+        "times": times(referrals, view.case.first_action_at),
+        "subjects": _subjects(evidence, keys),
+        "facts": [f for f in evidence.rows("facts", keys) if f["value"] != "unknown"],
+        "links": [_columns(link) for link in view.links],
+        "files": files if all_files else files[:FILES_SHOWN],
+        "file_groups": len(files),
+        "file_count": sum(len(g["files"]) for g in files),
+        "texts": sum(r["narrative_count"] for r in referrals),
+        "defects": evidence.rows("defects", keys),
+        "packages": evidence.rows("packages", keys),
+        "versions": [_columns(v) for v in view.versions],
+        "history": [_columns(c) for c in view.history],
+        "notes": [_columns(n) for n in view.notes],
+        "decisions": [_columns(d) for d in view.decisions],
+        "lowering": _columns(view.lowering) if view.lowering else None,
+        "requests": [_columns(r) for r in view.requests],
+        "transfers": [_columns(t) for t in view.transfers],
+        "kirat": [_columns(k) for k in view.kirat],
+        "reviews": [_columns(r) for r in view.reviews],
+        "second_looks": [_columns(s) for s in view.second_looks],
+        "notifications": [_columns(n) for n in view.notifications],
+        "retention": [_columns(r) for r in view.retention],
+    }
+
+
+def times(referrals: list[dict[str, Any]], first_action: datetime | None) -> list[dict[str, Any]]:
+    """The way from the incident to the first action: each known moment, the time since the one before.
+
+    The first referral's times count; supplements are later reports of the same. A negative step is shown as it is: the
+    sender's times contradict each other.
+    """
+    first = referrals[0] if referrals else {}
+    steps = [(label, _moment(first.get(name)), name) for name, label in STEPS] + [
+        ("First action", first_action, "first_action_at")
+    ]
+    originals = first.get("times_original") or {}
+    rows, before = [], None
+    for label, at, name in steps:
+        took = at - before if at and before else None
+        original = originals.get(name)
+        rows.append(
+            {
+                "step": label,
+                "at": at,
+                "took_hours": round(took / timedelta(hours=1), 1) if took is not None else None,
+                "original": original.get("text") if isinstance(original, dict) else original,
+            }
+        )
+        before = at or before
+    return rows
+
+
+def request_text(data: dict[str, Any]) -> str:
+    """A request for information that can be sent as it stands: what could not be used, what is missing, what is open."""
+    referral = data["referrals"][0] if data["referrals"] else {}
+    missing = Counter(f["state"] for g in data["files"] for f in g["files"] if f["state"] in {"missing", "unreadable"})
+    asks = [f"- {d['field']}: {d['problem']}" for d in data["defects"]]
+    asks += [
+        f"- {count} media file(s) that the report names are {state}: please send them."
+        for state, count in sorted(missing.items())
+    ]
+    asks += [f"- {u['question']}" for u in data["unknowns"][:5]]
+    lines = [
+        f"Your reference: {referral.get('source_reference') or 'not stated'}",
+        f"Our reference: {data['case']['case_id']}",
+        "",
+        "We have received and assessed your referral. To go on we need:",
+        "",
+        *(asks or ["- (say here what is needed)"]),
+        "",
+        "The case stays at its priority while we wait. Please answer with our reference.",
+    ]
+    return "\n".join(lines)
+
+
+def _referrals(root: str, evidence: Evidence, hidden: set[str]) -> list[dict[str, Any]]:
+    """The case's referral and every supplement to it, first the one the case was opened for."""
+    found, waiting, seen = [], [root], set()
+    while waiting:
+        key = waiting.pop(0)
+        if key in seen or key in hidden:
+            continue
+        seen.add(key)
+        found += evidence.rows("referrals", [key])
+        waiting += evidence.supplements(key)
+    return sorted(found, key=lambda r: (r["referral_id"] != root, r["force_received_at"]))
+
+
+def _subjects(evidence: Evidence, keys: list[str]) -> list[dict[str, Any]]:
+    """Subjects with their identifiers; identifiers that no subject owns come last under no subject."""
+    identifiers = evidence.rows("identifiers", keys)
+    subjects = evidence.rows("subjects", keys)
+    order = {"suspect": 0, "victim": 1, "recipient": 2}
+    subjects.sort(key=lambda s: order.get(s["role"], 3))
+    known = {s["subject_id"] for s in subjects}
+    found = [{**s, "identifiers": [i for i in identifiers if i["subject_id"] == s["subject_id"]]} for s in subjects]
+    loose = [i for i in identifiers if i["subject_id"] not in known]
+    return [*found, {"subject_id": "", "role": "", "identifiers": loose}] if loose else found
+
+
+def content_key(file: dict[str, Any]) -> str:
+    """The key (hex) under which matches of a file stand: its content, or for media not sent a digest of its id."""
+    return file["sha256"] or hashlib.sha256(b"claimed\0" + file["file_id"].encode()).hexdigest()
+
+
+def _files(evidence: Evidence, keys: list[str], near: int) -> list[dict[str, Any]]:
+    """Media files in groups of near-duplicates, those with matches first, each group with its fingerprint and matches."""
+    files = evidence.rows("media_files", keys)
+    contents = [content_key(f) for f in files]
+    prints = {p["sha256"]: p for p in evidence.rows("fingerprints", contents)}
+    matches: dict[str, dict[str, dict[str, Any]]] = {}
+    for match in evidence.rows("matches", contents):
+        matches.setdefault(match["sha256"], {})[match["match_id"]] = match
+    distinct = list(dict.fromkeys(contents))
+    hashes = [prints.get(c, {}).get("pdq") for c in distinct]
+    usable = [bool(prints.get(c)) and not prints[c]["low_information"] for c in distinct]
+    numbers = dict(zip(distinct, similar.groups(hashes, usable, near), strict=True))
+    grouped: dict[int, list[dict[str, Any]]] = {}
+    for file, content in zip(files, contents, strict=True):
+        grouped.setdefault(numbers[content], []).append({**file, "content": content, "print": prints.get(content)})
+    found = []
+    for members in grouped.values():
+        hits = [m for c in dict.fromkeys(f["content"] for f in members) for m in matches.get(c, {}).values()]
+        hits.sort(key=_strength)
+        found.append({"files": members, "matches": hits[:MATCHES_SHOWN], "match_count": len(hits)})
+    found.sort(key=lambda g: (_strength(g["matches"][0]) if g["matches"] else (9,), g["files"][0]["file_id"]))
+    return found
+
+
+def _strength(match: dict[str, Any]) -> tuple[Any, ...]:
+    """Order of matches: newest release, surest kind, smallest distance."""
+    kinds = ("exact", "claimed", "refined", "near", "variant", "video", "unrefined")
+    return (kinds.index(match["kind"]), match["distance"], -match["release"], match["match_id"])
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+def _columns(row: Any) -> dict[str, Any]:
+    """A store row or dataclass as a dict."""
+    if hasattr(row, "__table__"):
+        return {c.key: getattr(row, c.key) for c in row.__mapper__.column_attrs}
+    return {name: getattr(row, name) for name in row.__dataclass_fields__}

@@ -1,0 +1,42 @@
+"""What a handler finds on its request: the person, the case store, the evidence, the settings."""
+
+from __future__ import annotations
+
+from fastapi import Request
+
+from pipeline.cases.actors import Actor
+from pipeline.cases.store import Store
+from pipeline.console.evidence import Evidence
+from pipeline.console.identity import NotSignedInError, Visitor
+from pipeline.settings import Settings
+
+
+def visitor(request: Request) -> Visitor:
+    """The signed-in person with session and form token. Raises NotSignedInError on a public route without one."""
+    found: Visitor | None = request.state.visitor
+    if found is None:
+        raise NotSignedInError("You are not signed in.", "Sign in and try again.")
+    return found
+
+
+def actor(request: Request) -> Actor:
+    """The person as the case store's services take it."""
+    return visitor(request).actor
+
+
+def store(request: Request) -> Store:
+    """The open case store."""
+    found: Store = request.app.state.store
+    return found
+
+
+def evidence(request: Request) -> Evidence:
+    """The lake's rows by case."""
+    found: Evidence = request.app.state.evidence
+    return found
+
+
+def settings(request: Request) -> Settings:
+    """The settings that the console was started with."""
+    found: Settings = request.app.state.settings
+    return found

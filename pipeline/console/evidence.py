@@ -1,0 +1,215 @@
+"""The lake's rows of one case, found at once: a derived SQLite file, HOME/console/evidence.sqlite, that may be deleted at any time.
+
+The lake is laid out for the night (whole columns of all cases); a page needs all rows of one case. `Evidence.refresh`
+adds the rows of every published part that it has not seen (each part verified against its SHA-256, one transaction
+each) and removes those of parts that are gone. Texts are kept apart from all else and read only when they are opened.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from pipeline import files, records
+from pipeline.lake import Lake, Part
+from pipeline.settings import Settings
+
+KEYS = {
+    "referrals": "referral_id",
+    "subjects": "referral_id",
+    "identifiers": "referral_id",
+    "facts": "referral_id",
+    "media_files": "referral_id",
+    "packages": "referral_id",
+    "defects": "referral_id",
+    "narratives": "referral_id",
+    "fingerprints": "sha256",
+    "matches": "sha256",
+}
+"""Lake tables that a page shows, and the column by which their rows are found."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS parts (part INTEGER PRIMARY KEY, name TEXT UNIQUE, sha256 TEXT);
+CREATE TABLE IF NOT EXISTS rows (kind TEXT, key TEXT, part INTEGER, body BLOB);
+CREATE INDEX IF NOT EXISTS by_key ON rows (kind, key);
+CREATE INDEX IF NOT EXISTS by_match ON rows (key) WHERE kind = 'match_id';
+"""
+
+_FORMAT = 1
+
+
+class Evidence:
+    """Rows of the lake by case. Safe to share between threads; several processes may refresh the same file."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.lake = Lake(settings.lake_dir)
+        self.path = settings.home / "console" / "evidence.sqlite"
+        self._local = threading.local()
+        self._writing = threading.Lock()
+        self._known: frozenset[str] | None = None
+
+    def refresh(self) -> int:
+        """Take in what the lake has published since; returns the number of parts added or removed."""
+        published = {
+            part.path.name: part for commit in self.lake.commits() for part in commit.parts if part.table in KEYS
+        }
+        names = frozenset(published)
+        if names == self._known:
+            return 0
+        files.make_folder(self.path.parent)
+        with self._writing, closing(sqlite3.connect(self.path, timeout=60, isolation_level=None)) as connection:
+            self.path.chmod(0o600)
+            changed = _bring_up(connection, self.lake, published)
+        self._known = names
+        return changed
+
+    def rows(self, kind: str, keys: Iterable[str]) -> list[dict[str, Any]]:
+        """Rows of a table for some keys (referral ids, or SHA-256 in hex), in the order they were published."""
+        found: list[dict[str, Any]] = []
+        connection = self._connection()
+        wanted = list(dict.fromkeys(keys))
+        for start in range(0, len(wanted), 500):
+            chunk = wanted[start : start + 500]
+            marks = ",".join("?" * len(chunk))
+            query = f"SELECT body FROM rows WHERE kind = ? AND key IN ({marks}) ORDER BY rowid"  # noqa: S608 (marks only)
+            found += [orjson.loads(body) for (body,) in connection.execute(query, (kind, *chunk))]
+        return found
+
+    def match(self, match_id: str) -> dict[str, Any] | None:
+        """One match by its id, or None."""
+        row = (
+            self._connection()
+            .execute("SELECT body FROM rows WHERE kind = 'match_id' AND key = ?", (match_id,))
+            .fetchone()
+        )
+        found = self.rows("matches", [row[0].decode()]) if row else []
+        return next((m for m in found if m["match_id"] == match_id), None)
+
+    def matches(
+        self, *, kinds: Iterable[str], grades: Iterable[str], release: int | None, after: str, limit: int
+    ) -> tuple[list[dict[str, Any]], str | None]:
+        """Matches in the order of their ids from after `after` on, and the last id when more follow.
+
+        A row here has no file name and no case: what may be known of those is the case's matter.
+        """
+        wanted_kinds, wanted_grades = set(kinds), set(grades)
+        query = "SELECT key, CAST(body AS TEXT) FROM rows WHERE kind = 'match_id' AND key > ? ORDER BY key"
+        found: list[dict[str, Any]] = []
+        for match_id, content in self._connection().execute(query, (after,)):
+            if found and found[-1]["match_id"] == match_id:
+                continue
+            match = next(m for m in self.rows("matches", [content]) if m["match_id"] == match_id)
+            if (
+                wanted_kinds
+                and match["kind"] not in wanted_kinds
+                or wanted_grades
+                and match["grade"] not in wanted_grades
+            ):
+                continue
+            if release is not None and match["release"] != release:
+                continue
+            if len(found) == limit:
+                return found, found[-1]["match_id"]
+            found.append(match)
+        return found, None
+
+    def holders(self, match: dict[str, Any]) -> list[str]:
+        """Referrals that hold the content of a match, or state its digest."""
+        if match.get("file_id"):
+            query = "SELECT CAST(body AS TEXT) FROM rows WHERE kind = 'file_id' AND key = ?"
+            return [row[0] for row in self._connection().execute(query, (match["file_id"],))]
+        return self.referrals_with(match["sha256"])
+
+    def supplements(self, referral_id: str) -> list[str]:
+        """Referrals that extend this one, sorted."""
+        query = "SELECT DISTINCT CAST(body AS TEXT) FROM rows WHERE kind = 'supplement' AND key = ? ORDER BY 1"
+        return [row[0] for row in self._connection().execute(query, (referral_id,))]
+
+    def referrals_with(self, sha256: str) -> list[str]:
+        """Referrals that hold this content (hex), sorted."""
+        query = "SELECT DISTINCT CAST(body AS TEXT) FROM rows WHERE kind = 'content' AND key = ? ORDER BY 1"
+        return [row[0] for row in self._connection().execute(query, (sha256,))]
+
+    def _connection(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            if not self.path.is_file():
+                self.refresh()
+            if not self.path.is_file():
+                with closing(sqlite3.connect(self.path, isolation_level=None)) as made:
+                    _prepare(made)
+            connection = sqlite3.connect(f"file:{self.path}?mode=ro", uri=True, timeout=60, isolation_level=None)
+            self._local.connection = connection
+        return connection
+
+
+def _bring_up(connection: sqlite3.Connection, lake: Lake, published: dict[str, Part]) -> int:
+    _prepare(connection)
+    held = {
+        name: (number, digest) for number, name, digest in connection.execute("SELECT part, name, sha256 FROM parts")
+    }
+    stale = [n for n, (_, digest) in held.items() if n not in published or published[n].sha256 != digest]
+    for name in stale:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("DELETE FROM rows WHERE part = ?", (held[name][0],))
+        connection.execute("DELETE FROM parts WHERE name = ?", (name,))
+        connection.execute("COMMIT")
+    fresh = [part for name, part in sorted(published.items()) if name not in held or name in stale]
+    for part in fresh:
+        table = lake.read(part.table, parts=[part])
+        connection.execute("BEGIN IMMEDIATE")
+        if connection.execute("SELECT 1 FROM parts WHERE name = ?", (part.path.name,)).fetchone():
+            connection.execute("ROLLBACK")  # another process was faster
+            continue
+        number = connection.execute(
+            "INSERT INTO parts (name, sha256) VALUES (?, ?)", (part.path.name, part.sha256)
+        ).lastrowid
+        for batch in table.to_batches(max_chunksize=20_000):
+            entries = _entries(part.table, batch.to_pylist(), int(number or 0))
+            connection.executemany("INSERT INTO rows VALUES (?, ?, ?, ?)", entries)
+        connection.execute("COMMIT")
+    return len(stale) + len(fresh)
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA secure_delete = ON")
+    if connection.execute("PRAGMA user_version").fetchone()[0] != _FORMAT:
+        connection.executescript("DROP TABLE IF EXISTS rows; DROP TABLE IF EXISTS parts;")
+        connection.execute(f"PRAGMA user_version = {_FORMAT}")
+    connection.executescript(_SCHEMA)
+
+
+def _entries(table: str, rows: list[dict[str, Any]], part: int) -> Iterator[tuple[str, str, int, bytes]]:
+    """What is stored of each row: itself under its key, a match also by its id, a file also by its content."""
+    as_json = [name for name, spec in records.describe(table)["properties"].items() if spec.get("x-json")]
+    for row in rows:
+        key = row[KEYS[table]]
+        if key is None:
+            continue
+        for name in as_json:
+            if row[name] is not None:
+                row[name] = orjson.loads(row[name])
+        text = key.hex() if isinstance(key, bytes) else key
+        yield table, text, part, orjson.dumps(row, default=_hex)
+        if table == "matches":
+            yield "match_id", row["match_id"], part, text.encode()
+        elif table == "referrals" and row["supplements"]:
+            yield "supplement", row["supplements"], part, row["referral_id"].encode()
+        elif table == "media_files":
+            yield "file_id", row["file_id"], part, row["referral_id"].encode()
+            for digest in {row["sha256"], row["claimed_sha256"]} - {None}:
+                yield "content", digest.hex(), part, row["referral_id"].encode()
+
+
+def _hex(value: Any) -> str:
+    if isinstance(value, bytes):
+        return value.hex()
+    raise TypeError(f"{type(value).__name__} has no JSON form here")

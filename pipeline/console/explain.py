@@ -1,0 +1,68 @@
+"""One match explained so that somebody else gets the same result: both hashes, where they differ, against which
+threshold, which releases knew the media since when, and the command that repeats the comparison."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from markupsafe import Markup
+
+from hashsets import releases
+from pipeline.console import charts
+from pipeline.settings import Settings
+
+KINDS = {
+    "exact": "The content is byte for byte that of the known media: the digests are equal.",
+    "claimed": "The sender states a digest that is equal to that of the known media. The file itself was not checked.",
+    "near": "The picture looks like the known picture: few bits of their perceptual hashes differ. A lead, to be confirmed by a person.",
+    "variant": "A flipped, turned, cropped or framed copy of the picture looks like the known picture. A lead, to be confirmed by a person.",
+    "refined": "After searching the geometry (turn, crop, frame) the picture looks like the known picture. A lead, to be confirmed by a person.",
+    "video": "Frames of the video look like frames of the known video. A lead, to be confirmed by a person.",
+    "unrefined": "Only a distant likeness; the file was no longer in place to look closer. A weak lead.",
+}
+
+
+def explain(settings: Settings, match: dict[str, Any]) -> dict[str, Any]:
+    """The match with words, the known media's history by release, and the replay command."""
+    return {
+        "match": match,
+        "meaning": KINDS[match["kind"]],
+        "history": history(settings, match["media_key"]),
+        "replay": replay(match),
+    }
+
+
+def grid(match: dict[str, Any]) -> Markup | None:
+    """Differing bits as a 16 by 16 grid, for 256-bit hashes."""
+    query, known = match.get("query_hash"), match.get("known_hash")
+    if match["algorithm"] not in {"pdq", "phash256"} or not query or not known or len(query) != 64 or len(known) != 64:
+        return None
+    return charts.bits_grid(bytes.fromhex(query), bytes.fromhex(known))
+
+
+def replay(match: dict[str, Any]) -> str:
+    """The command that repeats this comparison against the same release."""
+    prefix = match["algorithm"]
+    value = match.get("query_hash") or ""
+    return f"triage lookup {prefix}:{value} --release {match['release']} --reason inspection"
+
+
+def history(settings: Settings, media_key: int) -> list[dict[str, Any]]:
+    """What each source has said of the media item, and in which releases: oldest first. Empty without a release."""
+    if releases.pointer(settings) is None:
+        return []
+    connection = releases.current(settings).connect()
+    try:
+        return connection.execute(_HISTORY, [media_key]).to_arrow_table().to_pylist()
+    finally:
+        connection.close()
+
+
+_HISTORY = """
+SELECT o.source_id AS source, o.member, o.category, o.raw_category, o.votes, o.disputed, o.valid_from AS from_release,
+    r.built_as_of AS since, o.valid_to AS until_release, o.ended
+FROM opinion o
+LEFT JOIN release r ON r.release = o.valid_from
+WHERE o.media_key = ?
+ORDER BY o.valid_from, o.source_id, o.member
+"""

@@ -1,0 +1,174 @@
+"""The dashboard's figures: each is one SQL file in `pipeline/console/reports/` over the reporting tables.
+
+The tables are written by the night and on demand (`triage export reporting`); the dashboard, its CSV, `triage query
+@name` and Power BI therefore show the same numbers.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+import duckdb
+from markupsafe import Markup
+
+from pipeline.console import charts, wording
+from pipeline.export import reporting
+from pipeline.settings import ROOT, Settings
+
+FOLDER = ROOT / "pipeline" / "console" / "reports"
+BANDS = ("very_high", "high", "medium", "low")
+
+
+@dataclass(frozen=True)
+class Report:
+    """One figure of the dashboard: its SQL file, its title, its group and how it is drawn (None: a table only)."""
+
+    name: str
+    title: str
+    group: str
+    chart: str | None = None
+
+
+REPORTS = (
+    Report("open_cases", "Open cases by band and source", "Cases", "bands"),
+    Report("age_profile", "Open cases against their target", "Cases", "targets"),
+    Report("weekly", "Cases opened and closed each week", "Cases", "weeks"),
+    Report("stage_times", "Time per stage, from the incident to the first action", "Cases", "stages"),
+    Report("reviews_due", "Supervisor reviews due", "Cases"),
+    Report("force_links", "Links found between forces", "Links"),
+    Report("all_links", "All links by kind and strength", "Links", "links"),
+    Report("match_rates", "Files known, near or unknown, by source", "Matching", "rates"),
+    Report("release_matches", "Files matched in each known-hash release", "Matching"),
+    Report("packages", "Packages by source and state", "Intake", "packages"),
+    Report("quarantine", "Packages in quarantine by reason", "Intake"),
+    Report("returned", "Requests for information by reason", "Intake"),
+    Report("throughput", "Throughput of the last runs", "Runs"),
+    Report("reconciliation", "Reconciliation and canaries of the last runs", "Runs"),
+)
+BY_NAME = {report.name: report for report in REPORTS}
+
+
+@dataclass
+class Figures:
+    """Answers of all reports over one set of reporting tables, computed once per set."""
+
+    as_of: Any
+    run_id: str
+    rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+
+
+class Dashboard:
+    """Holds the figures of the newest reporting tables. Safe to share between threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._lock = threading.Lock()
+        self._stamp: tuple[int, int] | None = None
+        self._figures: Figures | None = None
+
+    def figures(self) -> Figures | None:
+        """The figures, or None when no reporting tables were written yet. Raises IntegrityError for damaged tables."""
+        path = reporting.reporting_dir(self.settings) / "manifest.json"
+        try:
+            stat = path.stat()
+        except FileNotFoundError:
+            return None
+        with self._lock:
+            if self._stamp != (stat.st_ino, stat.st_mtime_ns):
+                loaded = reporting.load(self.settings)
+                self._figures = compute(loaded) if loaded else None
+                self._stamp = (stat.st_ino, stat.st_mtime_ns)
+            return self._figures
+
+
+def compute(loaded: reporting.Reporting) -> Figures:
+    """Run every report over the tables."""
+    connection = duckdb.connect(
+        ":memory:", config={"python_enable_replacements": False, "threads": 1, "TimeZone": "UTC"}
+    )
+    try:
+        for name, table in loaded.tables.items():
+            connection.register(name, table)
+        answers = {r.name: connection.execute(sql(r.name)).to_arrow_table().to_pylist() for r in REPORTS}
+    finally:
+        connection.close()
+    return Figures(loaded.as_of, loaded.run_id, answers)
+
+
+def sql(name: str) -> str:
+    """The statement behind a report."""
+    return (FOLDER / f"{name}.sql").read_text()
+
+
+def draw(report: Report, rows: list[dict[str, Any]]) -> tuple[Markup | None, list[tuple[str, int]]]:
+    """The chart of a report and its legend (name, tone); None where a table says it better or there is nothing."""
+    if report.chart is None or not rows:
+        return None, []
+    labels, series = _SHAPES[report.chart](rows)
+    if report.chart == "weeks":
+        picture = charts.lines(report.title, labels, series)
+    else:
+        picture = charts.bars(report.title, labels, series, " h" if report.chart == "stages" else "")
+    return picture, [(s.name, s.tone) for s in series] if len(series) > 1 else []
+
+
+def _bands(rows: list[dict[str, Any]]) -> tuple[list[str], list[charts.Series]]:
+    sources = sorted({r["source"] for r in rows})
+    value = {(r["source"], r["band"]): r["cases"] for r in rows}
+    series = [
+        charts.Series(wording.words(b), [value.get((s, b), 0) for s in sources], tone)
+        for tone, b in enumerate(BANDS, 1)
+    ]
+    return [wording.words(s) for s in sources], series
+
+
+def _columns(label: str, names: tuple[str, ...]) -> Any:
+    """A shape: one bar a row, one series a column."""
+
+    def shape(rows: list[dict[str, Any]]) -> tuple[list[str], list[charts.Series]]:
+        series = [
+            charts.Series(wording.words(n), [float(r[n] or 0) for r in rows], tone) for tone, n in enumerate(names, 1)
+        ]
+        return [wording.words(r[label]) for r in rows], series
+
+    return shape
+
+
+def _packages(rows: list[dict[str, Any]]) -> tuple[list[str], list[charts.Series]]:
+    sources = sorted({r["source"] for r in rows})
+    value = {(r["source"], r["state"]): r["packages"] for r in rows}
+    tones = {"quarantined": 1, "supplement": 3, "accepted": 4, "duplicate": 5}
+    series = [
+        charts.Series(wording.words(state), [value.get((s, state), 0) for s in sources], tone)
+        for state, tone in tones.items()
+    ]
+    return [wording.words(s) for s in sources], series
+
+
+def _links(rows: list[dict[str, Any]]) -> tuple[list[str], list[charts.Series]]:
+    kinds = sorted({r["kind"] for r in rows})
+    value = {(r["kind"], r["strength"]): r["links"] for r in rows}
+    series = [
+        charts.Series(wording.words(s), [value.get((k, s), 0) for k in kinds], tone)
+        for s, tone in (("strong", 1), ("medium", 3), ("weak", 4))
+    ]
+    return [wording.words(k) for k in kinds], series
+
+
+def _weeks(rows: list[dict[str, Any]]) -> tuple[list[str], list[charts.Series]]:
+    opened = charts.Series("Opened", [r["opened"] for r in rows], 4)
+    closed = charts.Series("Closed", [r["closed"] for r in rows], 2)
+    return [r["week_beginning"][5:] for r in rows], [opened, closed]
+
+
+_SHAPES: dict[str, Any] = {
+    "bands": _bands,
+    "targets": _columns("band", ("critically_overdue", "overdue", "due_soon", "not_yet_due")),
+    "weeks": _weeks,
+    "stages": _columns("stage", ("median_hours",)),
+    "rates": _columns("source", ("known", "near", "unmatched")),
+    "packages": _packages,
+    "links": _links,
+}

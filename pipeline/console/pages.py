@@ -1,0 +1,187 @@
+"""One answer in three forms: the same URL as a page, as JSON (`?format=json` or Accept) and, for lists, as CSV.
+
+A handler gives plain data; this module decides how it is written. The page gets the same data and nothing more, apart
+from the frame (menu, name, form token).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import jinja2
+import orjson
+from fastapi import Request, Response
+from fastapi.responses import HTMLResponse
+
+from pipeline import output
+from pipeline.console import access, wording
+from pipeline.errors import UsageError
+
+FOLDER = Path(__file__).parent
+FORMATS = ("html", "json", "csv")
+
+MENU = (
+    ("/queue", "Queue"),
+    ("/supervision", "Supervision"),
+    ("/outcomes", "Outcomes"),
+    ("/look-up", "Look-up"),
+    ("/matches", "Matches"),
+    ("/dashboard", "Dashboard"),
+    ("/runs", "Runs"),
+)
+
+NOTICES = {
+    "claimed": (True, "The case is yours."),
+    "released": (True, "The case is back in the queue."),
+    "noted": (True, "The note is saved."),
+    "decided": (True, "The decision is saved."),
+    "requested": (True, "The request is recorded. Its text is below, ready to send."),
+    "answered": (True, "The answer is recorded."),
+    "transferred": (True, "The transfer is recorded."),
+    "entered": (True, "The entry is saved."),
+    "allocated": (True, "The case is allocated."),
+    "none-free": (False, "No free case is waiting for you."),
+    "rested": (True, "Welcome back."),
+    "revoked": (True, "The token is revoked."),
+}
+"""What `?done=` may say; anything else says nothing."""
+
+
+def chosen_format(request: Request) -> str:
+    """html, json or csv, by `?format=` and then by Accept. Raises UsageError for an unknown format."""
+    named = request.query_params.get("format")
+    if named:
+        if named not in FORMATS:
+            raise UsageError("There is no such format.", f"Known: {', '.join(FORMATS)}.")
+        return named
+    accept = request.headers.get("accept", "")
+    if "text/html" in accept or accept in {"", "*/*"}:
+        return "html"
+    if "application/json" in accept:
+        return "json"
+    return "csv" if "text/csv" in accept else "html"
+
+
+def answer(
+    request: Request,
+    template: str,
+    data: Mapping[str, Any],
+    *,
+    rows: Sequence[Mapping[str, Any]] | None = None,
+    name: str = "list",
+    status: int = 200,
+    **extra: Any,
+) -> Response:
+    """Write `data` in the form asked for. `rows` is the list behind CSV; `extra` is for the page only.
+
+    Raises UsageError when CSV is asked of a page that is no list.
+    """
+    chosen = chosen_format(request)
+    if chosen == "json":
+        return Response(orjson.dumps(plain(data)), status, media_type="application/json")
+    if chosen == "csv":
+        if rows is None:
+            raise UsageError("This page is no list, so there is no CSV of it.", "Ask for ?format=json.")
+        listed = [dict(row) for row in rows]
+        columns = list(listed[0]) if listed else []
+        headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
+        return Response(output.as_csv(columns, listed), status, headers, media_type="text/csv; charset=utf-8")
+    return HTMLResponse(render(request, template, {**data, **extra}), status)
+
+
+def render(request: Request, template: str, context: Mapping[str, Any]) -> str:
+    """The page as HTML, in its frame."""
+    return environment().get_template(template).render({**frame(request), **context})
+
+
+def frame(request: Request) -> dict[str, Any]:
+    """What every page has: who is signed in, the menu by role, the form token, the notice named in the URL."""
+    visitor = getattr(request.state, "visitor", None)
+    actor = visitor.actor if visitor else None
+    good, text = NOTICES.get(request.query_params.get("done", ""), (False, ""))
+    return {
+        "user": {"display": actor.name, "roles": sorted(actor.roles)} if actor else None,
+        "csrf": visitor.csrf if visitor else "",
+        "menu": [{"href": h, "text": t} for h, t in MENU if actor and access.may(actor, access.MATRIX["GET", h])],
+        "here": "/" + request.url.path.strip("/").split("/")[0],
+        "notice": {"title": "Done" if good else "Nothing to do", "text": text, "good": good} if text else None,
+        "marking": "OFFICIAL-SENSITIVE",
+        "offer_break": visitor.offer_break if visitor else 0,
+        "urgent_waiting": 0,
+        "can": lambda action: bool(actor) and access.may(actor, action),
+    }
+
+
+def formats(request: Request, csv: bool = True) -> list[dict[str, str]]:
+    """Links to the same URL in the other forms."""
+    kept = [(k, v) for k, v in request.query_params.multi_items() if k not in {"format", "done"}]
+    offered = [("csv", "CSV"), ("json", "JSON")] if csv else [("json", "JSON")]
+    return [{"href": f"{request.url.path}?{urlencode([*kept, ('format', f)])}", "text": t} for f, t in offered]
+
+
+def without(request: Request, name: str, value: str | None = None) -> str:
+    """This URL with one filter (one value of it) taken away, from the first page on."""
+    kept = [
+        (k, v)
+        for k, v in request.query_params.multi_items()
+        if v and k not in {"after", "done", "format"} and not (k == name and value in {None, v})
+    ]
+    return request.url.path + (f"?{urlencode(kept)}" if kept else "")
+
+
+def with_value(request: Request, name: str, value: str) -> str:
+    """This URL with one value set."""
+    kept = [(k, v) for k, v in request.query_params.multi_items() if v and k not in {name, "done", "format"}]
+    return f"{request.url.path}?{urlencode([*kept, (name, value)])}"
+
+
+def plain(value: Any) -> Any:
+    """Data as JSON knows it: moments as ISO 8601, bytes as hex, dataclasses as objects."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(v) for v in value]
+    if isinstance(value, dt.datetime | dt.date):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return value.hex()
+    return value
+
+
+@cache
+def environment() -> jinja2.Environment:
+    """The templates: everything escaped, a missing name is an error."""
+    env = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FOLDER / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    env.filters.update(
+        words=wording.words, cell=wording.cell, moment=wording.moment, size=wording.size, number=wording.number
+    )
+    env.globals["static"] = static_url
+    return env
+
+
+@cache
+def static_files() -> dict[str, bytes]:
+    """The only files that are served: name -> bytes."""
+    return {name: (FOLDER / "static" / name).read_bytes() for name in ("govuk.css", "console.css")}
+
+
+@cache
+def static_url(name: str) -> str:
+    """Address of a stylesheet; it changes with the content, so that it may be kept by the browser."""
+    return f"/static/{name}?v={hashlib.sha256(static_files()[name]).hexdigest()[:12]}"

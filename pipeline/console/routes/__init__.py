@@ -1,0 +1,26 @@
+"""The routes, one module a part of the work. Handlers are thin: read the request, call a service, hand data to `pages`."""
+
+from pipeline.console.routes import (
+    account,
+    cases,
+    dashboard,
+    health,
+    lookups,
+    queue,
+    sign_in,
+    supervision,
+    work,
+)
+
+ROUTERS = (
+    sign_in.router,
+    health.router,
+    queue.router,
+    cases.router,
+    work.router,
+    supervision.router,
+    lookups.router,
+    dashboard.router,
+    account.router,
+)
+"""Every router of the application, in order."""

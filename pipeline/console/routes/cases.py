@@ -1,0 +1,112 @@
+"""One case: the page, its print view, its texts, and the explanation of one match. Every reading is logged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from pipeline import policy
+from pipeline.cases import view as views
+from pipeline.console import casefile, explain, pages, wording
+from pipeline.console.context import actor, evidence, settings, store
+from pipeline.console.identity import NotFoundError
+
+router = APIRouter()
+
+
+@router.get("/cases/{number}", name="case")
+def show(request: Request, number: str, files: str = "", reason: str = "") -> Response:
+    """Everything that is known of one case."""
+    data = _read(request, number, reason, files == "all")
+    return pages.answer(request, "case.html", data, **_words(request, data), printing=False)
+
+
+@router.get("/cases/{number}/print", name="print")
+def printed(request: Request, number: str, reason: str = "") -> Response:
+    """The same on paper: no menus, everything unfolded; the browser prints it or saves it as PDF."""
+    data = _read(request, number, reason, True)
+    return pages.answer(request, "case.html", data, **_words(request, data), printing=True)
+
+
+@router.get("/cases/{number}/texts", name="texts")
+def texts(request: Request, number: str, open: str = "", reason: str = "") -> Response:  # noqa: A002 (name in the URL)
+    """Chats and narratives: folded; each is opened one by one, with a reason, and the opening is logged."""
+    with store(request).session() as session:
+        seen = views.read(session, actor(request), number)
+        hidden = views.hidden_referrals(session, actor(request))
+        referrals = casefile._referrals(seen.case.referral_id, evidence(request), hidden)
+        compartments = actor(request).compartments
+        rows = [
+            r
+            for r in evidence(request).rows("narratives", [x["referral_id"] for x in referrals])
+            if r["compartment"] is None or r["compartment"] in compartments
+        ]
+        groups: dict[str, list[dict[str, Any]]] = {}
+        for row in sorted(rows, key=lambda r: (r["referral_id"], r["kind"], r["position"])):
+            groups.setdefault(f"{row['kind']}-{row['referral_id']}", []).append(row)
+        if open and open not in groups:
+            raise NotFoundError("There is no such text in this case.")
+        if open:
+            views.open_text(session, actor(request), number, open, reason)
+        reasons = store(request).rules.reasons("consultation")
+        needed = store(request).rules.data["consultation"]["reason_required"]["text"]
+    data = {
+        "number": number,
+        "groups": [
+            {"id": key, "kind": lines[0]["kind"], "count": len(lines), "lines": lines if key == open else []}
+            for key, lines in groups.items()
+        ],
+    }
+    return pages.answer(request, "texts.html", data, opened=open, reasons=list(reasons.items()), needed=needed)
+
+
+@router.get("/cases/{number}/matches/{match_id}", name="case_match")
+def match(request: Request, number: str, match_id: str) -> Response:
+    """Why a file of this case and a known media item were taken for the same."""
+    with store(request).session() as session:
+        seen = views.read(session, actor(request), number)
+        hidden = views.hidden_referrals(session, actor(request))
+    found = evidence(request).match(match_id)
+    keys = [r["referral_id"] for r in casefile._referrals(seen.case.referral_id, evidence(request), hidden)]
+    contents = {casefile.content_key(f) for f in evidence(request).rows("media_files", keys)}
+    if found is None or found["sha256"] not in contents:
+        raise NotFoundError("This case has no such match.")
+    data = explain.explain(settings(request), found)
+    return pages.answer(request, "match.html", data, number=number, grid=explain.grid(found))
+
+
+def _read(request: Request, number: str, reason: str, all_files: bool) -> dict[str, Any]:
+    near = policy.load(settings(request), "matching").data["algorithms"]["pdq"]["radius"]
+    with store(request).session() as session:
+        seen = views.read(session, actor(request), number, reason)
+        hidden = views.hidden_referrals(session, actor(request))
+        return casefile.assemble(seen, evidence(request), hidden, near, all_files)
+
+
+def _words(request: Request, data: dict[str, Any]) -> dict[str, Any]:
+    """What only the page needs: form choices, and the words of times."""
+    rules = store(request).rules
+    now = store(request).clock()
+    case = data["case"]
+    me = actor(request).user_id
+    return {
+        "rules": {kind: list(codes.items()) for kind, codes in rules.data["reasons"].items()},
+        "outcomes": [(code, o["label"]) for code, o in rules.data["outcomes"].items()],
+        "levels": list(rules.data["kirat"]["levels"].items()),
+        "due": wording.due(case["due_at"], now),
+        "age": wording.duration(now - case["clock_start"]),
+        "mine": case["holder"] == me and not data["claim_lapsed"],
+        "supervisor": "supervisor" in actor(request).roles,
+        "letter": casefile.request_text(data),
+        "formats": pages.formats(request, csv=False),
+        "all_files_href": pages.with_value(request, "files", "all"),
+        "anchor": _anchor,
+    }
+
+
+def _anchor(number: str, row: dict[str, Any]) -> str:
+    """Where the evidence row behind a reason stands on the page."""
+    if row["table"] == "matches":
+        return f"/cases/{number}/matches/{row['id']}"
+    return f"#{row['table']}-{row['id']}"

@@ -1,0 +1,143 @@
+"""The dashboard, each of its figures on its own (also as CSV), and how the runs went."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from pipeline import night, nightly
+from pipeline.console import figures, pages, wording
+from pipeline.console.context import settings
+from pipeline.console.identity import NotFoundError
+
+router = APIRouter()
+
+
+@router.get("/dashboard", name="dashboard")
+def dashboard(request: Request) -> Response:
+    """All figures with their charts and data tables."""
+    held = request.app.state.dashboard.figures()
+    data: dict[str, Any] = {"as_of": None, "run_id": None, "reports": {}}
+    shown = []
+    if held is not None:
+        data = {"as_of": held.as_of, "run_id": held.run_id, "reports": held.rows}
+        shown = [_shown(r, held.rows[r.name]) for r in figures.REPORTS]
+    return pages.answer(
+        request,
+        "dashboard.html",
+        data,
+        shown=shown,
+        headline=_headline(data["reports"]),
+        formats=pages.formats(request, csv=False),
+    )
+
+
+@router.get("/dashboard/{name}", name="report")
+def report(request: Request, name: str) -> Response:
+    """One figure with the SQL behind it."""
+    found = figures.BY_NAME.get(name)
+    held = request.app.state.dashboard.figures()
+    if found is None:
+        raise NotFoundError("There is no such report.")
+    rows = held.rows[name] if held else []
+    data = {"name": name, "title": found.title, "as_of": held.as_of if held else None, "rows": rows}
+    return pages.answer(
+        request,
+        "report.html",
+        data,
+        rows=rows,
+        name=name,
+        shown=_shown(found, rows),
+        sql=figures.sql(name),
+        formats=pages.formats(request),
+    )
+
+
+@router.get("/runs", name="runs")
+def runs(request: Request) -> Response:
+    """Every run, newest first: when, whether it reconciles, how much went through."""
+    rows = sorted(
+        (_run(request, p.name) for p in _folders(request)), key=lambda r: (r["as_of"], r["run_id"]), reverse=True
+    )
+    return pages.answer(request, "runs.html", {"runs": rows}, rows=rows, name="runs", formats=pages.formats(request))
+
+
+@router.get("/runs/{run_id}", name="run")
+def run(request: Request, run_id: str) -> Response:
+    """One run: stages with their counts, reconciliation checks, quarantine reasons."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}", run_id) or not any(
+        p.name == run_id for p in _folders(request)
+    ):
+        raise NotFoundError("There is no such run.")
+    summary = _report(request, run_id)
+    stages = [s.as_dict() for s in nightly.reports(settings(request), run_id)]
+    data = {**_run(request, run_id), "stages": stages, "checks": summary.get("checks", []) if summary else [],
+            "quarantine_reasons": summary.get("quarantine_reasons", {}) if summary else {}}  # fmt: skip
+    return pages.answer(request, "run.html", data, rows=stages, name=f"run-{run_id}", formats=pages.formats(request))
+
+
+def _folders(request: Request) -> list[Any]:
+    folder = settings(request).runs_dir
+    return [p for p in folder.iterdir() if (p / "run.json").is_file()] if folder.is_dir() else []
+
+
+def _report(request: Request, run_id: str) -> dict[str, Any] | None:
+    path = night.run_dir(settings(request), run_id) / "report.json"
+    try:
+        found: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    return found
+
+
+def _run(request: Request, run_id: str) -> dict[str, Any]:
+    started = night.load(settings(request), run_id)
+    summary = _report(request, run_id)
+    stages = nightly.reports(settings(request), run_id)
+    return {
+        "run_id": run_id,
+        "as_of": started.as_of,
+        "finished": summary is not None,
+        "reconciles": summary["reconciles"] if summary else None,
+        "checks_that_differ": sum(not c["holds"] for c in summary["checks"]) if summary else None,
+        "parts_verified": summary["parts_verified"] if summary else None,
+        "canary_indexes": summary["indexes_with_canaries_checked"] if summary else None,
+        "rejected": sum(sum(s.rejected.values()) for s in stages),
+        "seconds": round(sum(s.seconds for s in stages), 1),
+    }
+
+
+def _shown(found: figures.Report, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """A report as the page needs it: chart, legend, columns, which of them are numbers."""
+    chart, legend = figures.draw(found, rows)
+    names = list(rows[0]) if rows else []
+    numeric = [
+        n
+        for n in names
+        if all(isinstance(r[n], int | float) or r[n] is None for r in rows) and any(r[n] is not None for r in rows)
+    ]
+    return {"name": found.name, "title": found.title, "group": found.group, "chart": chart, "legend": legend,
+            "names": names, "numeric": numeric, "rows": rows}  # fmt: skip
+
+
+def _headline(rows: dict[str, list[dict[str, Any]]]) -> list[dict[str, str]]:
+    """The figures that a chief officer asks for first."""
+    if not rows:
+        return []
+    cases = rows["open_cases"]
+    oldest = min((r["oldest"] for r in cases if r["oldest"]), default=None)
+    checks = rows["reconciliation"][:1]
+    waiting = sum(r["packages"] for r in rows["quarantine"])
+    return [
+        {"value": f"{sum(r['cases'] for r in cases):,}", "text": "open cases"},
+        {"value": f"{sum(r['overdue'] for r in cases):,}", "text": "past their target"},
+        {"value": wording.moment(oldest).split(",")[0], "text": "oldest clock start of an open case"},
+        {"value": f"{waiting:,}", "text": "packages in quarantine"},
+        {
+            "value": "yes" if checks and checks[0]["differ"] == 0 else "no" if checks else "–",
+            "text": "last run reconciles",
+        },
+    ]

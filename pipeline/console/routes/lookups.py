@@ -1,0 +1,164 @@
+"""Look-ups in the known-hash store, as a page and as the HTTP API; the list of matches; one match explained."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, File, Form, Query, Request, Response, UploadFile
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+
+from hashsets import releases
+from pipeline.cases import audit
+from pipeline.cases import view as views
+from pipeline.console import explain, pages
+from pipeline.console.context import actor, evidence, settings, store
+from pipeline.console.identity import NotFoundError
+from pipeline.errors import InputError, UsageError
+from pipeline.export import hashes as texts
+from pipeline.export import lookup
+
+router = APIRouter()
+
+LIMIT = 10_000
+"""Hashes of one look-up on the page or through the API; longer lists are for the command line."""
+SHOWN = 500
+"""Rows of an answer on the page; CSV and JSON have them all."""
+MATCHES = 200
+"""Matches on one page."""
+
+
+class Asked(BaseModel):
+    """A look-up through the API."""
+
+    hashes: list[Annotated[str, Field(max_length=400)]] = Field(
+        max_length=LIMIT, description="Hex or base64, with or without `algorithm:`"
+    )
+    reason: str = Field("", max_length=400, description="Why it is asked; kept in the audit log")
+
+
+@router.get("/look-up", name="lookup")
+def form(request: Request) -> Response:
+    """The form: paste hashes or upload a list."""
+    return _page(request, {"rows": [], "rejects": [], "release": None}, "", [])
+
+
+@router.post("/look-up", name="lookup_post")
+def ask(
+    request: Request,
+    hashes: Annotated[str, Form(max_length=4_000_000)] = "",
+    reason: Annotated[str, Form(max_length=400)] = "",
+    file: Annotated[UploadFile | None, File()] = None,
+) -> Response:
+    """Look hashes up. The list is read here and not stored; the log keeps how many were asked, why, and what was found."""
+    uploaded = file.file.read().decode("utf-8", errors="replace") if file and file.filename else ""
+    text = "\n".join(part for part in (hashes, uploaded) if part.strip())
+    try:
+        if not text.strip():
+            raise UsageError("Paste at least one hash, or choose a file.")
+        data = _answer(request, text, reason)
+    except (UsageError, InputError) as error:
+        found = {"rows": [], "rejects": [], "release": None}
+        return _page(request, found, hashes[:20_000], [{"text": str(error), "href": "#hashes"}], reason, 422)
+    return _page(request, data, hashes[:20_000], [], reason)
+
+
+@router.post("/api/lookup", name="api_lookup")
+def api(request: Request, asked: Asked) -> Response:
+    """Look hashes up by token: rows as `triage lookup` gives them, and rejects with their reasons."""
+    data = _answer(request, "\n".join(h.replace("\n", " ") for h in asked.hashes), asked.reason)
+    return JSONResponse(pages.plain(data))
+
+
+@router.get("/matches", name="matches")
+def matches(
+    request: Request,
+    kind: Annotated[list[str] | None, Query()] = None,
+    grade: Annotated[list[str] | None, Query()] = None,
+    release: Annotated[str, Query(pattern=r"^\d{0,9}$")] = "",
+    after: Annotated[str, Query(max_length=80)] = "",
+) -> Response:
+    """Matches of all files that the person may know of, by identifier, with filters."""
+    found, following = evidence(request).matches(
+        kinds=kind or [], grades=grade or [], release=int(release) if release else None, after=after, limit=MATCHES
+    )
+    data = {"matches": found, "next": pages.with_value(request, "after", following) if following else None}
+    chosen = [
+        {"text": f"{name.title()}: {value}", "href": pages.without(request, name, value)}
+        for name, value in request.query_params.multi_items()
+        if name in {"kind", "grade", "release"} and value
+    ]
+    return pages.answer(
+        request,
+        "matches.html",
+        data,
+        rows=found,
+        name="matches",
+        picked={"kind": kind or [], "grade": grade or [], "release": release},
+        kinds=list(explain.KINDS),
+        grades=["TRUSTED", "INDICATIVE", "DISPUTED", "WITHDRAWN", "BENIGN"],
+        chosen=chosen,
+        formats=pages.formats(request),
+        previous=pages.without(request, "after") if after else None,
+    )
+
+
+@router.get("/matches/{match_id}", name="match")
+def one(request: Request, match_id: str) -> Response:
+    """One match explained, without a case; logged as a consultation."""
+    found = evidence(request).match(match_id)
+    if found is None:
+        raise NotFoundError("There is no such match.")
+    with store(request).session() as session:
+        hidden = views.hidden_referrals(session, actor(request))
+        holders = evidence(request).holders(found)
+        if holders and not [r for r in holders if r not in hidden]:
+            raise NotFoundError("There is no such match.")
+        audit.record(session, actor(request), "consultation", "match.read", object_=f"match:{found['match_id']}")
+    return pages.answer(
+        request, "match.html", explain.explain(settings(request), found), number=None, grid=explain.grid(found)
+    )
+
+
+def _answer(request: Request, text: str, reason: str) -> dict[str, Any]:
+    """Look up, with the audit entry in place before anything is shown. Raises UsageError when a reason is missing."""
+    why = store(request).rules.consultation_reason("lookup", reason)
+    found, rejects = texts.parse_list(text, LIMIT)
+    release = releases.current(settings(request))
+    rows = lookup.look_up(settings(request), release, found)
+    with store(request).session() as session:
+        detail = {"hashes": len(found), "rejected": len(rejects), "hits": sum(r["result"] != "not known" for r in rows)}
+        audit.record(
+            session,
+            actor(request),
+            "consultation",
+            "hash.looked_up",
+            object_=f"release:{release.number}",
+            reason=why,
+            detail=detail,
+        )
+    return {
+        "release": release.number,
+        "rows": rows,
+        "rejects": [{"line": r.line, "text": r.text, "reason": r.reason} for r in rejects],
+    }
+
+
+def _page(
+    request: Request, data: dict[str, Any], text: str, errors: list[dict[str, str]], reason: str = "", status: int = 200
+) -> Response:
+    needed = store(request).rules.data["consultation"]["reason_required"]["lookup"]
+    return pages.answer(
+        request,
+        "look_up.html",
+        data,
+        rows=data["rows"],
+        name="look-up",
+        status=status,
+        errors=errors,
+        hashes=text,
+        reason=reason,
+        needed=needed,
+        shown=SHOWN,
+        limit=LIMIT,
+    )

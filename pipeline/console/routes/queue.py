@@ -1,0 +1,176 @@
+"""The queue: groups by urgency, filters in the URL, and "give me the next case"."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import RedirectResponse
+
+from pipeline.cases import claims
+from pipeline.cases import queue as queues
+from pipeline.cases.queue import QueueFilters, QueuePage, QueueRow
+from pipeline.cases.states import STATES
+from pipeline.cases.tables import BANDS
+from pipeline.console import pages, wording
+from pipeline.console.context import actor, store
+
+router = APIRouter()
+
+PAGE = 40
+"""Cases on one page: with all words of a row below 60 kB."""
+LARGEST_LIST = 10_000
+"""Rows of a queue asked for as CSV or JSON without a page."""
+
+SOURCES = ("NCA_NCMEC", "NCA_DRB", "UCOL", "OCAG", "OTHER")
+ATTENTION = {
+    "flagged": "Escalation flag",
+    "new_for_me": "New since I last looked",
+    "unknown_files": "Has unknown files",
+    "exact_matches": "Has known files",
+    "near_matches": "Has near matches",
+    "text_only": "Text only, no files",
+    "reopened": "Reopened",
+    "lowering_pending": "Lowering to approve",
+    "second_look": "Second look open",
+}
+HOLDERS = {"me": "Me", "nobody": "Nobody"}
+
+Many = Annotated[list[str] | None, Query()]
+
+
+@router.get("/queue", name="queue")
+def show(
+    request: Request,
+    band: Many = None,
+    urgency: Many = None,
+    source: Many = None,
+    state: str = "",
+    holder: str = "",
+    provider: str = "",
+    force: str = "",
+    team: str = "",
+    attention: str = "",
+    text: str = "",
+    after: str = "",
+) -> Response:
+    """Open cases, most urgent group first, inside it by risk."""
+    filters = QueueFilters(
+        band=tuple(band) if band else None,
+        urgency=tuple(urgency) if urgency else None,
+        source=tuple(source) if source else None,
+        state=(state,) if state else None,
+        holder=holder or None,
+        provider=(provider,) if provider else None,
+        force=force or None,
+        team=team or None,
+        query=text.strip().upper() or None,
+        **({attention: True} if attention in ATTENTION else {}),
+    )
+    whole = pages.chosen_format(request) == "csv"
+    with store(request).session() if _logged(request) else store(request).reader() as session:
+        page = queues.page(session, actor(request), filters, after=after or None, size=PAGE)
+        rows = list(page.rows)
+        if whole:
+            rows = _rest(session, request, filters, page)
+        counts = queues.counts(session, actor(request), filters)
+    data = {
+        "as_of": page.as_of,
+        "total": counts["total"],
+        "counts": counts,
+        "filters": filters.active(),
+        "cases": [row.as_dict() for row in rows],
+        "next": pages.with_value(request, "after", page.next_after) if page.next_after else None,
+    }
+    return pages.answer(
+        request,
+        "queue.html",
+        data,
+        rows=data["cases"],
+        name="queue",
+        groups=_groups(rows, counts, page),
+        chosen=_chosen(request),
+        options=_options(),
+        picked={
+            "band": band or [], "urgency": urgency or [], "source": source or [], "state": state,
+            "holder": holder, "attention": attention, "text": text,
+        },
+        formats=pages.formats(request),
+        previous=pages.without(request, "after") if after else None,
+    )  # fmt: skip
+
+
+@router.post("/queue/next", name="next")
+def take_next(request: Request) -> Response:
+    """Claim the free case that stands first, and open it."""
+    with store(request).session() as session:
+        case = claims.claim_next(session, actor(request))
+        number = case.case_id if case else None
+    return RedirectResponse(f"/cases/{number}?done=claimed" if number else "/queue?done=none-free", 303)
+
+
+def _logged(request: Request) -> bool:
+    """Listings are written to the audit log only where the policy says so; all others need no write."""
+    return bool(store(request).rules.data["consultation"]["log_listings"])
+
+
+def _rest(session: Any, request: Request, filters: QueueFilters, first: QueuePage) -> list[QueueRow]:
+    rows, page = list(first.rows), first
+    while page.next_after and len(rows) < LARGEST_LIST:
+        page = queues.page(session, actor(request), filters, after=page.next_after, size=queues.LARGEST_PAGE)
+        rows += page.rows
+    return rows[:LARGEST_LIST]
+
+
+def _groups(rows: Sequence[QueueRow], counts: dict[str, int], page: QueuePage) -> list[dict[str, Any]]:
+    """Rows by urgency, each as the few words of a line."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        found.setdefault(row.urgency, []).append(
+            {
+                "number": row.case_id,
+                "band": row.band,
+                "flags": row.flagged,
+                "reasons": row.top_reasons[:2],
+                "new": row.new_for_me,
+                "source": row.source,
+                "provider": row.provider,
+                "age": wording.duration(page.as_of - row.clock_start),
+                "due": wording.due(row.due_at, page.as_of),
+                "state": row.state,
+                "holder": None if row.claim_lapsed else row.holder,
+                "reopened": row.reopen_reason,
+            }
+        )
+    return [
+        {"code": code, "text": wording.words(code), "count": counts.get(code, len(lines)), "rows": lines}
+        for code, lines in found.items()
+    ]
+
+
+def _options() -> dict[str, list[tuple[str, str]]]:
+    return {
+        "band": [(b, wording.words(b)) for b in BANDS],
+        "urgency": [(u, wording.words(u)) for u in queues.URGENCIES],
+        "source": [(s, wording.words(s)) for s in SOURCES],
+        "state": [(s, wording.words(s)) for s in STATES],
+        "holder": list(HOLDERS.items()),
+        "attention": list(ATTENTION.items()),
+    }
+
+
+def _chosen(request: Request) -> list[dict[str, str]]:
+    """The filters that are on, each with the address without it."""
+    names = {"text": "Number", "force": "Force", "team": "Team", "provider": "Provider"}
+    found = []
+    for name, value in request.query_params.multi_items():
+        if not value or name not in {
+            "band", "urgency", "source", "state", "holder", "provider", "force", "team", "attention", "text"
+        }:  # fmt: skip
+            continue
+        shown = {"attention": ATTENTION, "holder": HOLDERS}.get(name, {}).get(value, wording.words(value))
+        found.append(
+            {"text": f"{names.get(name, wording.words(name))}: {shown}", "href": pages.without(request, name, value)}
+        )
+    return found

@@ -1,0 +1,173 @@
+"""The supervisor's page and decisions; an analyst's own outcomes; breaks."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Request, Response
+from fastapi.responses import RedirectResponse
+
+from pipeline.cases import bands, claims, decisions, second_looks, sessions, supervision, users
+from pipeline.cases import queue as queues
+from pipeline.console import pages, wording
+from pipeline.console.context import actor, store, visitor
+from pipeline.console.routes.work import Number, Text, back
+from pipeline.errors import UsageError
+
+router = APIRouter()
+
+SHOWN = 50
+"""Rows of each list on the page; JSON has them all."""
+
+
+@router.get("/supervision", name="supervision")
+def show(request: Request) -> Response:
+    """Lowerings to approve, second looks, reviews due, notifications, overdue cases, and cases held by whom."""
+    with store(request).session() as session:
+        who = actor(request)
+        data: dict[str, Any] = {
+            "as_of": store(request).clock(),
+            "lowerings": [
+                {**_case(c), "lowering_id": row.lowering_id, "to_band": row.to_band, "proposed_at": row.proposed_at,
+                 "proposed_by": row.proposed_by, "reason": row.reason_code, "note": row.note}
+                for row, c in supervision.lowerings(session, who)
+            ],
+            "second_looks": [
+                {**_case(c), "second_look_id": row.second_look_id, "why": row.text, "since": row.opened_at}
+                for row, c in supervision.second_looks(session, who)
+            ],
+            "reviews": [
+                {**_case(c), "review_id": row.review_id, "rank": row.rank, "due": row.due_at}
+                for row, c in supervision.reviews_due(session, who)
+            ],
+            "notifications": [
+                {**_case(c), "notification": row.label, "why": row.reason, "since": row.listed_at}
+                for row, c in supervision.notifications(session, who)
+            ],
+            "overdue": [{**_case(c), "due": c.due_at, "holder": c.holder} for c in supervision.overdue(session, who)],
+            "free": [
+                {**_case(r), "due": r.due_at}
+                for r in queues.page(session, who, queues.QueueFilters(holder="nobody"), size=10).rows
+            ],
+        }  # fmt: skip
+        people = [
+            (u.user_id, u.name)
+            for u in users.listing(session, who)
+            if not u.disabled and {"analyst", "supervisor"} & set(u.roles)
+        ]
+    rules = store(request).rules
+    return pages.answer(
+        request,
+        "supervision.html",
+        data,
+        shown=SHOWN,
+        people=people,
+        reasons={
+            k: list(rules.reasons(k).items())
+            for k in ("allocate", "lower_band", "refuse_lowering", "review", "second_look")
+        },
+        due_words=lambda at: wording.due(at, data["as_of"]),
+        formats=pages.formats(request, csv=False),
+    )
+
+
+@router.post("/cases/{number}/allocate", name="allocate")
+def allocate(request: Request, number: str, version: Number, person: Text = "", reason: Text = "") -> Response:
+    """Put the case into a person's hands."""
+    with store(request).session() as session:
+        claims.allocate(session, actor(request), number, reason_code=reason, version=version, user_id=person or None)
+    return back(number, "allocated")
+
+
+@router.post("/cases/{number}/lowering", name="lowering")
+def lowering(
+    request: Request, number: str, version: Number, verdict: Text = "", reason: Text = "", note: Text = ""
+) -> Response:
+    """Approve or refuse the lower band that waits."""
+    settle = {"approve": bands.approve_lowering, "refuse": bands.refuse_lowering}.get(verdict)
+    if settle is None:
+        raise UsageError("Choose whether you approve or refuse.")
+    with store(request).session() as session:
+        settle(session, actor(request), number, reason_code=reason, note=note, version=version)
+    return back(number, "decided")
+
+
+@router.post("/cases/{number}/review", name="review")
+def review(
+    request: Request, number: str, review_id: Number, version: Number, reason: Text = "", note: Text = ""
+) -> Response:
+    """Record a review."""
+    with store(request).session() as session:
+        supervision.complete_review(
+            session, actor(request), number, review_id, reason_code=reason, version=version, note=note
+        )
+    return back(number, "entered")
+
+
+@router.post("/cases/{number}/second-look", name="second_look")
+def second_look(
+    request: Request, number: str, second_look_id: Number, version: Number, reason: Text = "", note: Text = ""
+) -> Response:
+    """Record the result of a second look."""
+    with store(request).session() as session:
+        second_looks.resolve(
+            session, actor(request), number, second_look_id, reason_code=reason, version=version, note=note
+        )
+    return back(number, "entered")
+
+
+@router.get("/outcomes", name="outcomes")
+def outcomes(request: Request) -> Response:
+    """What became of the cases that this person worked on."""
+    with store(request).session() as session:
+        found = decisions.own_outcomes(session, actor(request), limit=200)
+    labels = {code: o["label"] for code, o in store(request).rules.data["outcomes"].items()}
+    rows = [
+        {
+            "case_id": d.case_id,
+            "outcome": labels.get(d.outcome, d.outcome),
+            "acted": d.acted,
+            "band": d.band,
+            "closed_at": d.closed_at,
+        }
+        for d in found
+    ]
+    counts: dict[str, int] = {}
+    for row in rows:
+        counts[row["outcome"]] = counts.get(row["outcome"], 0) + 1
+    return pages.answer(
+        request,
+        "outcomes.html",
+        {"outcomes": rows, "counts": counts},
+        rows=rows,
+        name="outcomes",
+        formats=pages.formats(request),
+    )
+
+
+@router.get("/break", name="break")
+def offer_break(request: Request) -> Response:
+    """Ten minutes away from the screen; nothing is blocked meanwhile."""
+    urgent = 0
+    if request.state.visitor.actor.roles & {"analyst", "supervisor"}:
+        with store(request).reader() as session:
+            urgent = queues.counts(
+                session, actor(request), queues.QueueFilters(urgency=("critically_overdue",), holder="nobody")
+            )["total"]
+    return pages.answer(
+        request, "break.html", {"critically_overdue": urgent, "minutes": request.state.visitor.offer_break}
+    )
+
+
+@router.post("/break", name="break_post")
+def rested(request: Request, taken: Annotated[str, Form()] = "") -> Response:
+    """Back from a break: the hour begins anew."""
+    found = visitor(request)
+    if found.via == "cookie":
+        with store(request).session() as session:
+            sessions.keep(session, found.token, {**found.data, "working_since": store(request).clock().isoformat()})
+    return RedirectResponse("/queue?done=rested", 303)
+
+
+def _case(row: Any) -> dict[str, Any]:
+    return {"case_id": row.case_id, "version": row.version, "band": row.band, "state": row.state}

@@ -1,0 +1,152 @@
+"""What an analyst does with a case: each a form post with the version that was seen, answered by going back to the case."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request, Response
+from fastapi.responses import RedirectResponse
+
+from pipeline.cases import bands, cases, claims, decisions, kirat, notifications, requests, transfers
+from pipeline.console.context import actor, store
+from pipeline.errors import UsageError
+
+router = APIRouter()
+
+Text = Annotated[str, Form()]
+Number = Annotated[int, Form(ge=0, le=2**31)]
+
+
+def back(number: str, done: str, place: str = "") -> Response:
+    """To the case's page, with a word on what was done. The number is only used once the case was found."""
+    return RedirectResponse(f"/cases/{number}?done={done}{place}", 303)
+
+
+@router.post("/cases/{number}/claim", name="claim")
+def claim(request: Request, number: str) -> Response:
+    """Take this case."""
+    with store(request).session() as session:
+        number = claims.claim(session, actor(request), number).case_id
+    return back(number, "claimed")
+
+
+@router.post("/cases/{number}/release", name="release")
+def release(request: Request, number: str, version: Number) -> Response:
+    """Give the case back."""
+    with store(request).session() as session:
+        claims.release(session, actor(request), number, version=version)
+    return RedirectResponse("/queue?done=released", 303)
+
+
+@router.post("/cases/{number}/note", name="note")
+def note(request: Request, number: str, version: Number, note: Text = "") -> Response:
+    """Add a note."""
+    with store(request).session() as session:
+        cases.add_note(session, actor(request), number, note, version=version)
+    return back(number, "noted")
+
+
+@router.post("/cases/{number}/decide", name="decide")
+def decide(
+    request: Request,
+    number: str,
+    version: Number,
+    decision: Text = "",
+    reason: Text = "",
+    outcome: Text = "",
+    band: Text = "",
+    note: Text = "",
+) -> Response:
+    """Start an enquiry, close with an outcome, reopen, raise the band, or propose to lower it."""
+    with store(request).session() as session:
+        who = actor(request)
+        if decision == "raise_band":
+            bands.raise_band(session, who, number, band, reason_code=reason, note=note, version=version)
+        elif decision == "lower_band":
+            bands.propose_lowering(session, who, number, band, reason_code=reason, note=note, version=version)
+        elif decision in decisions.KINDS:
+            decisions.decide(
+                session, who, number, decision, reason_code=reason, version=version, outcome=outcome or None, note=note
+            )
+        else:
+            raise UsageError("Choose what you decide.")
+    return back(number, "decided")
+
+
+@router.post("/cases/{number}/request", name="request")
+def request_information(
+    request: Request, number: str, version: Number, asked_of: Text = "", reason: Text = "", text: Text = ""
+) -> Response:
+    """Ask the sender or a partner for information; the clock runs on."""
+    with store(request).session() as session:
+        requests.ask(session, actor(request), number, asked_of=asked_of, text=text, reason_code=reason, version=version)
+    return back(number, "requested", "#requests")
+
+
+@router.post("/cases/{number}/answer", name="answer")
+def answer(request: Request, number: str, version: Number, request_id: Number, answer: Text = "") -> Response:
+    """Record what was answered."""
+    with store(request).session() as session:
+        requests.answer(session, actor(request), number, request_id, answer=answer, version=version)
+    return back(number, "answered", "#requests")
+
+
+@router.post("/cases/{number}/transfer", name="transfer")
+def transfer(
+    request: Request,
+    number: str,
+    version: Number,
+    force: Text = "",
+    recipient: Text = "",
+    reason: Text = "",
+    note: Text = "",
+) -> Response:
+    """Hand the case to another force."""
+    with store(request).session() as session:
+        transfers.transfer(
+            session, actor(request), number, force, recipient=recipient, reason_code=reason, version=version, note=note
+        )
+    return back(number, "transferred")
+
+
+@router.post("/cases/{number}/kirat", name="kirat")
+def enter_kirat(
+    request: Request,
+    number: str,
+    version: Number,
+    level: Text = "",
+    tool_version: Text = "",
+    assessor: Text = "",
+    assessed_on: Text = "",
+) -> Response:
+    """Enter a KIRAT level that a person assessed with the licensed tool."""
+    try:
+        day = date.fromisoformat(assessed_on)
+    except ValueError:
+        raise UsageError("The day of the assessment is not a date.", "Write it as 2026-11-21.") from None
+    with store(request).session() as session:
+        kirat.enter(
+            session, actor(request), number, level=level, tool_version=tool_version, assessor=assessor,
+            assessed_on=day, version=version,
+        )  # fmt: skip
+    return back(number, "entered")
+
+
+@router.post("/cases/{number}/notify", name="notify")
+def notify(
+    request: Request,
+    number: str,
+    version: Number,
+    notification_id: Number,
+    reason: Text = "",
+    recipient: Text = "",
+    note: Text = "",
+) -> Response:
+    """Record that a notification (LADO, children's services) was made or is not needed."""
+    with store(request).session() as session:
+        notifications.settle(
+            session, actor(request), number, notification_id, reason_code=reason, version=version,
+            recipient=recipient, note=note,
+        )  # fmt: skip
+    return back(number, "entered")

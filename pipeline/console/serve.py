@@ -1,0 +1,34 @@
+"""The application as a server process makes it: settings from the environment, evidence kept up in the background."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from pipeline import logs
+from pipeline.console.app import create_app
+from pipeline.console.evidence import Evidence
+from pipeline.errors import TriageError
+from pipeline.settings import Settings
+
+REFRESH_SECONDS = 60
+
+
+def app() -> Any:
+    """The console of this process."""
+    settings = Settings.load()
+    logs.configure(settings)
+    made = create_app(settings)
+    threading.Thread(target=_keep_up, args=(made.app.state.evidence,), daemon=True, name="evidence").start()
+    return made
+
+
+def _keep_up(evidence: Evidence) -> None:
+    """Take in what the lake publishes while the server runs. A damaged part is logged and asked for again."""
+    wait = threading.Event()
+    while True:
+        try:
+            evidence.refresh()
+        except TriageError as error:
+            logs.get("console").error("evidence not refreshed", reason=error.message)
+        wait.wait(REFRESH_SECONDS)

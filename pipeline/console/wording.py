@@ -1,0 +1,109 @@
+"""How values are written on pages: codes as words, moments in British time, durations in the largest fitting unit."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+from zoneinfo import ZoneInfo
+
+LONDON = ZoneInfo("Europe/London")
+
+WORDS = {
+    "very_high": "Very high",
+    "NCA_NCMEC": "NCA (NCMEC)",
+    "NCA_DRB": "NCA (DRB)",
+    "nca": "NCA",
+    "ucol": "UCOL",
+    "ocag": "OCAG",
+    "md5": "MD5",
+    "sha1": "SHA-1",
+    "sha256": "SHA-256",
+    "pdq": "PDQ",
+    "phash256": "pHash",
+    "photodna": "PhotoDNA",
+    "ip": "IP address",
+    "cpu_seconds": "CPU seconds",
+    "force_to_first_action": "Force to first action",
+    "ncmec_to_nca": "NCMEC to NCA",
+    "report_to_ncmec": "Report to NCMEC",
+    "nca_to_dissemination": "NCA to dissemination",
+    "run_id": "Run",
+    "as_of": "Clock of the run",
+    "oldest_unanswered": "Oldest unanswered",
+    "into": "In",
+}
+
+
+def words(code: Any) -> str:
+    """A code as words: `due_soon` as "Due soon"; codes in capitals stay as they are."""
+    text = str(code)
+    if text in WORDS:
+        return WORDS[text]
+    if text.isupper():
+        return text.replace("_", " ")
+    spaced = text.replace("_", " ").strip()
+    return spaced[:1].upper() + spaced[1:]
+
+
+def moment(value: dt.datetime | str | None) -> str:
+    """A moment as "21 Nov 2026, 14:05" in British time, or a dash."""
+    if value is None or value == "":
+        return "–"
+    at = dt.datetime.fromisoformat(value) if isinstance(value, str) else value
+    return f"{at.astimezone(LONDON):%-d %b %Y, %H:%M}"
+
+
+def duration(value: dt.timedelta) -> str:
+    """A length of time in its largest sensible unit: "40 minutes", "30 hours", "12 days"."""
+    minutes = abs(value) // dt.timedelta(minutes=1)
+    if minutes < 120:
+        return _many(minutes, "minute")
+    if minutes < 72 * 60:
+        return _many(minutes // 60, "hour")
+    if minutes < 120 * 1440:
+        return _many(minutes // 1440, "day")
+    return _many(minutes // (30 * 1440), "month")
+
+
+def due(at: dt.datetime, now: dt.datetime) -> str:
+    """Where a target stands: "due in 5 hours" or "overdue by 3 days"."""
+    left = at - now
+    return f"due in {duration(left)}" if left >= dt.timedelta(0) else f"overdue by {duration(left)}"
+
+
+def cell(value: Any) -> str:
+    """A value of a table: nothing as a dash, numbers with separators, moments as read, codes as words."""
+    if value is None or value == "":
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.1f}"
+    if isinstance(value, dt.datetime):
+        return moment(value)
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, list | tuple):
+        return ", ".join(map(cell, value)) or "–"
+    text = str(value)
+    return words(text) if text in WORDS or (text.islower() and "_" in text and " " not in text) else text
+
+
+def size(count: int | None) -> str:
+    """Bytes as B, kB or MB."""
+    if count is None:
+        return "–"
+    if count < 10_000:
+        return f"{count:,} B"
+    return f"{count / 1e3:,.0f} kB" if count < 1e7 else f"{count / 1e6:,.1f} MB"
+
+
+def number(value: float) -> str:
+    """A count with separators."""
+    return f"{value:,}"
+
+
+def _many(count: int, unit: str) -> str:
+    return f"{count:,} {unit}" if count == 1 else f"{count:,} {unit}s"

@@ -1,0 +1,149 @@
+"""Reading the hashes that people paste, upload or pipe in: hex or base64, one a line or in a CSV column.
+
+An algorithm is named by a prefix (`pdq:...`) or a CSV heading, or else follows from the length:
+
+    32 hex   MD5                    24 base64   MD5
+    40 hex   SHA-1                  28 base64   SHA-1
+    64 hex   SHA-256, PDQ, pHash    44 base64   SHA-256, PDQ, pHash   (all that have 32 bytes are looked up)
+    16 hex   pHash-64, dHash-64     192 base64  PhotoDNA
+
+Every line ends as a hash or as a reject with its reason; one bad line never stops a list.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import csv
+import io
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pipeline.errors import InputError
+
+WIDTHS = {
+    "md5": 16,
+    "sha1": 20,
+    "sha256": 32,
+    "pdq": 32,
+    "phash256": 32,
+    "phash64": 8,
+    "dhash64": 8,
+    "photodna": 144,
+}
+"""Bytes of a value of each algorithm."""
+
+BY_WIDTH: dict[int, tuple[str, ...]] = {
+    width: tuple(name for name, w in WIDTHS.items() if w == width) for width in sorted(set(WIDTHS.values()))
+}
+
+_ALIASES = {"phash": "phash256", "sha-1": "sha1", "sha-256": "sha256", "dhash": "dhash64"}
+_HEX = re.compile(r"[0-9a-fA-F]+")
+_HEADINGS = {*WIDTHS, *_ALIASES, "hash", "value", "hashvalue"}
+
+
+@dataclass(frozen=True)
+class HashText:
+    """One hash as somebody gave it. `line` counts from 1; `algorithms` are all that the value can be."""
+
+    line: int
+    text: str
+    algorithms: tuple[str, ...]
+    value: bytes
+
+
+@dataclass(frozen=True)
+class Reject:
+    """One line that is no hash, and why."""
+
+    line: int
+    text: str
+    reason: str
+
+
+def parse_hash(text: str, line: int = 1, algorithm: str | None = None) -> HashText:
+    """One hash, with or without a prefix. Raises InputError that says what was expected."""
+    original = text.strip().strip("\"'")
+    body, named = original, algorithm
+    if ":" in original:
+        prefix, _, body = original.partition(":")
+        named = _named(prefix)
+        body = body.strip()
+    value = _decode(body)
+    if named is not None:
+        if len(value) != WIDTHS[named]:
+            raise InputError(f"A {named} value has {WIDTHS[named]} bytes; this one has {len(value)}.")
+        return HashText(line, original, (named,), value)
+    if len(value) not in BY_WIDTH:
+        raise InputError(
+            f"{len(value)} bytes fit no known algorithm.",
+            "Expected hex of 16, 32, 40 or 64 characters, or base64 of 8, 16, 20, 32 or 144 bytes.",
+        )
+    return HashText(line, original, BY_WIDTH[len(value)], value)
+
+
+def parse_list(text: str, limit: int) -> tuple[list[HashText], list[Reject]]:
+    """Lines or CSV to hashes and rejects; lines + rejects = non-empty lines (cells, for a CSV of several hash columns).
+
+    Raises InputError when there are more than `limit` values, before any of them is looked up.
+    """
+    hashes: list[HashText] = []
+    rejects: list[Reject] = []
+    for line, cell, algorithm in _cells(text.lstrip("\ufeff")):
+        if len(hashes) + len(rejects) >= limit:
+            raise InputError(f"The list has more than {limit:,} hashes.", "Split it, or use `triage match` for files.")
+        try:
+            hashes.append(parse_hash(cell, line, algorithm))
+        except InputError as error:
+            rejects.append(Reject(line, cell.strip()[:80], error.message))
+    return hashes, rejects
+
+
+def _cells(text: str) -> Iterable[tuple[int, str, str | None]]:
+    """(line, cell, algorithm named by the heading) of every non-empty cell that should be a hash."""
+    lines = text.splitlines()
+    first = next((line for line in lines if line.strip()), "")
+    dialect = next((c for c in ("\t", ";", ",") if c in first), ",")
+    heading = [cell.strip().lower() for cell in next(csv.reader([first], delimiter=dialect), [])]
+    columns = [(i, _ALIASES.get(h, h)) for i, h in enumerate(heading) if h in _HEADINGS]
+    if not columns:
+        for number, line in enumerate(lines, 1):
+            cell = line.split("#", 1)[0].split(dialect)[0]
+            if cell.strip():
+                yield number, cell, None
+        return
+    reader = csv.reader(io.StringIO(text), delimiter=dialect)
+    seen_heading = False
+    for row in reader:
+        if not any(cell.strip() for cell in row):
+            continue
+        if not seen_heading:
+            seen_heading = True
+            continue
+        filled = [(i, name) for i, name in columns if i < len(row) and row[i].strip()]
+        for i, name in filled:
+            yield reader.line_num, row[i], name if name in WIDTHS else None
+        if not filled:
+            yield reader.line_num, "", None
+
+
+def _named(prefix: str) -> str:
+    name = prefix.strip().lower()
+    name = _ALIASES.get(name, name)
+    if name not in WIDTHS:
+        raise InputError(f"{prefix.strip()[:20]!r} is no hash algorithm.", f"Known: {', '.join(WIDTHS)}.")
+    return name
+
+
+def _decode(body: str) -> bytes:
+    if not body:
+        raise InputError("There is no hash in this line.")
+    if _HEX.fullmatch(body) and len(body) // 2 in BY_WIDTH and len(body) % 2 == 0:
+        return bytes.fromhex(body)
+    if _HEX.fullmatch(body) and len(body) not in (24, 28, 44, 192):
+        raise InputError(f"{len(body)} hex characters fit no known algorithm.")
+    try:
+        return base64.b64decode(body, validate=True)
+    except (binascii.Error, ValueError):
+        raise InputError("This is neither hex nor base64.") from None

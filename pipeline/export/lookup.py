@@ -1,0 +1,166 @@
+"""Look-ups in the known-hash store: exact for digests, nearest neighbours for perceptual hashes, one row a hit.
+
+The same function answers the command line, the web page and the HTTP API. Whoever calls it has logged the look-up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from hashsets.releases import Release
+from pipeline import policy
+from pipeline.errors import InputError, UsageError
+from pipeline.export.hashes import WIDTHS, HashText
+from pipeline.fingerprint.outcome import Failure, Item
+from pipeline.fingerprint.pool import Pool
+from pipeline.locator import Locator
+from pipeline.matching.known import WholeRelease, grouped
+from pipeline.settings import Settings
+
+DIGESTS = ("md5", "sha1", "sha256")
+NEAR = ("pdq", "phash256")
+OPAQUE = ("photodna", "phash64", "dhash64")
+"""Looked up by equality only: 64 bits are too few for a near match alone, PhotoDNA is never computed here."""
+
+DESCRIBED = (
+    "grade",
+    "category",
+    "sources",
+    "victim_identified",
+    "offender_identified",
+    "distributed",
+    "series",
+    "tags",
+)
+COLUMNS = (
+    "line", "input", "result", "algorithm", "distance", "threshold", "media_key", *DESCRIBED, "known_hash", "release",
+)  # fmt: skip
+"""Columns of every answer, in order."""
+
+
+@dataclass(frozen=True)
+class Hashed:
+    """A local file as the isolated worker hashed it: hashes to look up, and why some are missing."""
+
+    hashes: list[HashText]
+    note: str
+
+
+def look_up(settings: Settings, release: Release, hashes: Sequence[HashText]) -> list[dict[str, Any]]:
+    """One row a hash and known media item it is equal or near to, else one row with result `not known`.
+
+    `result` is exact, near or not known. Rows come in the order of the hashes, exact before near, nearest first.
+    """
+    rules = policy.load(settings, "matching").data["algorithms"]
+    known = WholeRelease(release, settings)
+    found: list[list[dict[str, Any]]] = [[] for _ in hashes]
+    for hit in _exact(known, hashes):
+        found[hit["place"]].append(hit)
+    for algorithm in NEAR:
+        for hit in _near(known, release, algorithm, hashes, rules[algorithm]):
+            if not any(h["media_key"] == hit["media_key"] and h["result"] == "exact" for h in found[hit["place"]]):
+                found[hit["place"]].append(hit)
+    keys = sorted({hit["media_key"] for hits in found for hit in hits})
+    about = {row["media_key"]: row for row in release.describe(pa.array(keys, pa.int64())).to_pylist()} if keys else {}
+    rows = []
+    for text, hits in zip(hashes, found, strict=True):
+        base = {"line": text.line, "input": text.text, "release": release.number}
+        hits.sort(key=lambda h: (h["result"] != "exact", h["distance"], h["media_key"]))
+        for hit in hits or [{"result": "not known", "algorithm": "/".join(text.algorithms)}]:
+            known_media = about.get(hit.get("media_key"), {})
+            row = {**base, **hit, **{name: known_media.get(name) for name in DESCRIBED}}
+            rows.append({name: row.get(name) for name in COLUMNS})
+    return rows
+
+
+def hash_file(settings: Settings, path: Path) -> Hashed:
+    """Hash a local file in the isolated worker: digests, and perceptual hashes where it is a picture. Nothing is kept.
+
+    Raises UsageError when there is no such file, InputError when even its digests cannot be read.
+    """
+    if not path.is_file():
+        raise UsageError(
+            f"There is no file {path.name!r}.", "Give a hash, a file, a list (.csv, .txt) or - for a pipe."
+        )
+    locator = Locator(path.name)
+    with Pool(settings, root=path.parent, readable=[path], workers=1) as pool:
+        _, outcome = next(pool.fingerprints([Item(locator, variants=False)]))
+    digests = outcome.digests
+    if digests is None:
+        raise InputError(f"The file cannot be read: {outcome.reason}.")
+    values = {"sha256": digests.sha256, "sha1": digests.sha1, "md5": digests.md5}
+    note = ""
+    if isinstance(outcome, Failure) or outcome.hashes is None:
+        note = f"No perceptual hashes: {outcome.reason}."
+    else:
+        values |= {"pdq": outcome.hashes.pdq, "phash256": outcome.hashes.phash256}
+        if outcome.hashes.low_information:
+            note = "The picture has too little detail for a near match to mean anything."
+    return Hashed([HashText(1, path.name, (name,), value) for name, value in values.items()], note)
+
+
+def _exact(known: WholeRelease, hashes: Sequence[HashText]) -> list[dict[str, Any]]:
+    """Equal digests, and equal opaque hashes."""
+    queries = [
+        (place, algorithm, text.value)
+        for place, text in enumerate(hashes)
+        for algorithm in text.algorithms
+        if algorithm in DIGESTS + OPAQUE
+    ]
+    if not queries:
+        return []
+    table = pa.table(
+        {
+            "query_id": pa.array([q[0] for q in queries], pa.int64()),
+            "algorithm": pa.array([q[1] for q in queries], pa.string()),
+            "value": pa.array([q[2] for q in queries], pa.binary()),
+        }
+    )
+    hits = known.exact(table).to_pylist()
+    best: dict[tuple[int, int], dict[str, Any]] = {}
+    for hit in hits:
+        value = hashes[hit["query_id"]].value
+        row = {
+            "place": hit["query_id"], "result": "exact", "algorithm": hit["algorithm"], "distance": 0, "threshold": 0,
+            "media_key": hit["media_key"], "known_hash": value.hex(),
+        }  # fmt: skip
+        best.setdefault((hit["query_id"], hit["media_key"]), row)
+    return list(best.values())
+
+
+def _near(
+    known: WholeRelease, release: Release, algorithm: str, hashes: Sequence[HashText], rules: dict[str, int]
+) -> list[dict[str, Any]]:
+    """All known media within the algorithm's threshold, at most `cap` a hash."""
+    places = [i for i, text in enumerate(hashes) if algorithm in text.algorithms]
+    if not places or algorithm not in release.indexes:
+        return []
+    queries = np.frombuffer(b"".join(hashes[i].value for i in places), np.uint8).reshape(len(places), WIDTHS[algorithm])
+    table = known.near(algorithm, queries, radius=rules["radius"], cap=rules["cap"]).table
+    values = grouped(release.hashes(algorithm, table["known_id"]))
+    rows = []
+    for pair in table.to_pylist():
+        text = hashes[places[pair["query_id"]]]
+        nearest = min(values[pair["known_id"]], key=lambda v: (_distance(v, text.value), v))
+        rows.append(
+            {
+                "place": places[pair["query_id"]],
+                "result": "near",
+                "algorithm": algorithm,
+                "distance": pair["distance"],
+                "threshold": rules["radius"],
+                "media_key": pair["known_id"],
+                "known_hash": nearest.hex(),
+            }  # fmt: skip
+        )
+    return rows
+
+
+def _distance(left: bytes, right: bytes) -> int:
+    return (int.from_bytes(left) ^ int.from_bytes(right)).bit_count()

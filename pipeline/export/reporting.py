@@ -1,0 +1,221 @@
+"""The reporting tables: what the dashboard and Power BI read, written each night as Parquet and CSV with a data dictionary.
+
+    HOME/reporting/<table>.parquet, <table>.csv, data-dictionary.csv, manifest.json
+
+Each table is one SQL file in `pipeline/export/reporting/` over lake, run and case tables, and one schema in
+`schemas/reporting/` that says what every column means. No names of people, no free text, and cases of a restricted
+compartment are counted without their number.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+from sqlalchemy.orm import Session
+
+from pipeline import files, output, records
+from pipeline.cases.actors import SYSTEM
+from pipeline.errors import IntegrityError, TriageError
+from pipeline.export import sources
+from pipeline.settings import ROOT, Settings
+
+SQL = ROOT / "pipeline" / "export" / "reporting"
+SCHEMAS = ROOT / "schemas" / "reporting"
+
+
+@dataclass(frozen=True)
+class Reporting:
+    """The reporting tables and the moment they describe."""
+
+    as_of: datetime
+    run_id: str
+    tables: dict[str, pa.Table]
+
+
+def tables() -> list[str]:
+    """Names of all reporting tables, sorted."""
+    return sorted(path.stem for path in SQL.glob("*.sql"))
+
+
+@cache
+def describe(table: str) -> dict[str, Any]:
+    """The JSON Schema of a reporting table."""
+    schema: dict[str, Any] = json.loads((SCHEMAS / f"{table}.json").read_text())
+    return schema
+
+
+def arrow_schema(table: str) -> pa.Schema:
+    """Arrow schema of a reporting table, in the order of its JSON Schema."""
+    schema = describe(table)
+    kinds = {**_KINDS}
+    return pa.schema([pa.field(name, kinds[spec["x-arrow"]]) for name, spec in schema["properties"].items()])
+
+
+_KINDS = {
+    "string": pa.string(),
+    "bool": pa.bool_(),
+    "int32": pa.int32(),
+    "int64": pa.int64(),
+    "float64": pa.float64(),
+    "timestamp": pa.timestamp("us", tz="UTC"),
+}
+
+
+def dictionary() -> list[dict[str, Any]]:
+    """The data dictionary: one row a column of every reporting table."""
+    return [
+        {
+            "table": table,
+            "column": name,
+            "type": spec["x-arrow"],
+            "always_filled": name in describe(table)["required"],
+            "meaning": spec["description"],
+            "table_meaning": describe(table)["description"],
+        }
+        for table in tables()
+        for name, spec in describe(table)["properties"].items()
+    ]
+
+
+def build(settings: Settings, session: Session, as_of: datetime, run_id: str, hours: dict[str, int]) -> Reporting:
+    """Compute every reporting table as of a moment. `hours`: critically_overdue_hours and due_soon_hours of the policy.
+
+    Raises TriageError when a statement does not give the columns of its schema.
+    """
+    connection = duckdb.connect(
+        ":memory:",
+        config={
+            "memory_limit": f"{settings.memory_mb}MiB",
+            "threads": settings.thread_count,
+            "python_enable_replacements": False,
+            "TimeZone": "UTC",
+        },
+    )
+    try:
+        _register(connection, settings, session)
+        values = {"as_of": as_of, **hours}
+        return Reporting(as_of, run_id, {name: _table(connection, name, values) for name in tables()})
+    finally:
+        connection.close()
+
+
+def write(settings: Settings, reporting: Reporting) -> list[str]:
+    """Write the tables as Parquet and CSV, the dictionary, and the manifest last; returns the names written."""
+    folder = reporting_dir(settings)
+    listed = {}
+    for name, table in reporting.tables.items():
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
+        for suffix, data in (("parquet", sink.getvalue().to_pybytes()), ("csv", output.render(table, "csv"))):
+            path = folder / f"{name}.{suffix}"
+            files.write_bytes(path, data)
+            listed[path.name] = files.sha256(path)
+    files.write_bytes(folder / "data-dictionary.csv", output.as_csv(list(dictionary()[0]), dictionary()))
+    listed["data-dictionary.csv"] = files.sha256(folder / "data-dictionary.csv")
+    files.write_json(
+        folder / "manifest.json",
+        {"as_of": reporting.as_of.isoformat(), "run_id": reporting.run_id, "sha256": listed},
+    )
+    return sorted(listed)
+
+
+def load(settings: Settings) -> Reporting | None:
+    """The reporting tables as last written, or None when there are none yet.
+
+    Raises IntegrityError when a file is not what the manifest says.
+    """
+    folder = reporting_dir(settings)
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text())
+    except FileNotFoundError:
+        return None
+    loaded = {}
+    for name in tables():
+        path = folder / f"{name}.parquet"
+        if not path.is_file() or files.sha256(path) != manifest["sha256"].get(path.name):
+            raise IntegrityError(
+                f"Reporting table {name} is not what was written.", "Write the tables again: `triage export reporting`."
+            )
+        loaded[name] = pq.read_table(path, page_checksum_verification=True)
+    return Reporting(datetime.fromisoformat(manifest["as_of"]), manifest["run_id"], loaded)
+
+
+def reporting_dir(settings: Settings) -> Path:
+    """Folder that Power BI is pointed at."""
+    return settings.home / "reporting"
+
+
+def _register(connection: duckdb.DuckDBPyConnection, settings: Settings, session: Session) -> None:
+    parts = sources.lake_parts(settings)
+    for name, paths in parts.items():
+        connection.register(name, ds.dataset(paths, format="parquet", schema=records.arrow_schema(name)))
+    for name, table in sources.empty_lake_tables(parts).items():
+        connection.register(name, table)
+    for name, table in sources.case_tables(session, SYSTEM).items():
+        connection.register(f"store_{name}", table)
+    stages, checks = _runs(settings)
+    connection.register("run_stages", stages)
+    connection.register("run_checks", checks)
+
+
+def _table(connection: duckdb.DuckDBPyConnection, name: str, values: dict[str, Any]) -> pa.Table:
+    sql = (SQL / f"{name}.sql").read_text()
+    used = {k: v for k, v in values.items() if f"${k}" in sql}
+    table = connection.execute(sql, used).to_arrow_table()
+    schema = arrow_schema(name)
+    if table.column_names != schema.names:
+        raise TriageError(f"{name}.sql gives columns {table.column_names}, its schema says {schema.names}.")
+    return table.cast(schema)
+
+
+def _runs(settings: Settings) -> tuple[pa.Table, pa.Table]:
+    """Stage reports and reconciliation checks of every run, as two tables."""
+    stages: list[dict[str, Any]] = []
+    checks: list[dict[str, Any]] = []
+    for path in sorted(settings.runs_dir.glob("*/run.json")):
+        run = json.loads(path.read_text())
+        head = {"run_id": run["run_id"], "as_of": datetime.fromisoformat(run["as_of"])}
+        for line, stage in enumerate(_lines(path.parent / "stages.jsonl")):
+            stages.append(
+                {**head, "line": line, "stage": stage["stage"], "read": stage["read"], "kept": stage["kept"],
+                 "rejected": sum(stage["rejected"].values()), "seconds": stage["seconds"],
+                 "cpu_seconds": stage["cpu_seconds"]}
+            )  # fmt: skip
+        report = path.parent / "report.json"
+        if report.is_file():
+            data = json.loads(report.read_text())
+            for line, check in enumerate(data["checks"]):
+                checks.append(
+                    {**head, "line": line, "check": check["name"], "into": check["into"], "out": check["out"],
+                     "holds": check["holds"], "canary_indexes": data["indexes_with_canaries_checked"],
+                     "parts_verified": data["parts_verified"]}
+                )  # fmt: skip
+    return pa.Table.from_pylist(stages, schema=_RUN_STAGES), pa.Table.from_pylist(checks, schema=_RUN_CHECKS)
+
+
+_RUN_STAGES = pa.schema(
+    [("run_id", pa.string()), ("as_of", pa.timestamp("us", tz="UTC")), ("line", pa.int32()), ("stage", pa.string()),
+     ("read", pa.int64()), ("kept", pa.int64()), ("rejected", pa.int64()), ("seconds", pa.float64()),
+     ("cpu_seconds", pa.float64())]
+)  # fmt: skip
+_RUN_CHECKS = pa.schema(
+    [("run_id", pa.string()), ("as_of", pa.timestamp("us", tz="UTC")), ("line", pa.int32()), ("check", pa.string()),
+     ("into", pa.int64()), ("out", pa.int64()), ("holds", pa.bool_()), ("canary_indexes", pa.int64()),
+     ("parts_verified", pa.int64())]
+)  # fmt: skip
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    """Whole JSON lines of a file; a line cut short by a kill is left out, a missing file is empty."""
+    if not path.is_file():
+        return []
+    return [json.loads(x) for x in path.read_bytes().splitlines(keepends=True) if x.endswith(b"\n")]

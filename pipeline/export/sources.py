@@ -1,0 +1,99 @@
+"""What statements and reports can read: lake tables, the release's database, and views of the case store.
+
+Rows of a restricted compartment do not exist for an actor without it: neither cases, nor the lake rows of their
+referrals (as in `pipeline/cases/permissions.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+from sqlalchemy import select
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from pipeline import records
+from pipeline.cases.actors import Actor
+from pipeline.cases.tables import Case, Decision, InformationRequest, Link, Lowering, Review
+from pipeline.cases.types import Moment
+from pipeline.lake import Lake
+from pipeline.settings import Settings
+
+HIDING = ("referral_id", "left", "right")
+"""Lake columns that name a referral: rows that name a hidden one are left out."""
+
+_CASE_COLUMNS: tuple[InstrumentedAttribute[Any], ...] = (
+    Case.case_id, Case.referral_id, Case.source, Case.provider, Case.force_code, Case.compartment, Case.state,
+    Case.is_open, Case.outcome, Case.band, Case.model_band, Case.score, Case.clock_start, Case.due_at, Case.oldest_at,
+    Case.flagged, Case.text_only, Case.unknown_files, Case.matched_exact, Case.matched_near, Case.opened_at,
+    Case.first_action_at, Case.closed_at, Case.lowering_pending, Case.second_look, Case.kirat_level,
+)  # fmt: skip
+
+VIEWS: dict[str, tuple[InstrumentedAttribute[Any], ...]] = {
+    "cases": _CASE_COLUMNS,
+    "case_links": (Link.link_id, Link.left_referral, Link.right_referral, Link.kind, Link.strength, Link.compartment,
+                   Link.explanation, Link.run_id, Link.found_at),
+    "case_decisions": (Decision.decision_id, Decision.case_id, Decision.at, Decision.kind, Decision.reason_code,
+                       Decision.outcome, Decision.state_before, Decision.state_after, Decision.band_before,
+                       Decision.band_after),
+    "case_lowerings": (Lowering.lowering_id, Lowering.case_id, Lowering.from_band, Lowering.to_band,
+                       Lowering.proposed_at, Lowering.reason_code, Lowering.status),
+    "case_reviews": (Review.review_id, Review.case_id, Review.rank, Review.due_at, Review.done_at,
+                     Review.reason_code),
+    "case_requests": (InformationRequest.request_id, InformationRequest.case_id, InformationRequest.asked_at,
+                      InformationRequest.asked_of, InformationRequest.reason_code, InformationRequest.answered_at),
+}  # fmt: skip
+"""Views of the case store: no names of people, no free text."""
+
+
+def case_tables(session: Session, actor: Actor) -> dict[str, pa.Table]:
+    """Every view of the case store as an Arrow table, without what the actor may not know of."""
+    restricted = session.execute(select(Case.case_id, Case.compartment).where(Case.compartment.is_not(None)))
+    hidden_cases = {row.case_id for row in restricted if row.compartment not in actor.compartments}
+    return {name: _view(session, columns, actor, hidden_cases) for name, columns in VIEWS.items()}
+
+
+def hidden_referrals(lake: Lake, actor: Actor) -> list[str]:
+    """Referrals of compartments that the actor does not have, sorted."""
+    rows = lake.read("referrals", ["referral_id", "compartment"]).to_pylist()
+    return sorted({r["referral_id"] for r in rows if r["compartment"] and r["compartment"] not in actor.compartments})
+
+
+def lake_parts(settings: Settings) -> dict[str, list[str]]:
+    """Verified Parquet parts of every lake table that has rows: record name -> paths."""
+    lake = Lake(settings.lake_dir)
+    found = {table: lake.paths(table) for table in records.tables()}
+    return {table: paths for table, paths in found.items() if paths}
+
+
+def empty_lake_tables(parts: dict[str, list[str]]) -> dict[str, pa.Table]:
+    """Lake tables without rows yet, so that a statement finds them empty rather than missing."""
+    return {table: records.empty(table) for table in records.tables() if table not in parts}
+
+
+def _view(
+    session: Session, columns: tuple[InstrumentedAttribute[Any], ...], actor: Actor, hidden: set[str]
+) -> pa.Table:
+    rows: Sequence[Any] = session.execute(select(*columns)).all()
+    names = [c.key for c in columns]
+    place = {name: i for i, name in enumerate(names)}
+    if hidden:
+        at, compartment = place.get("case_id"), place.get("compartment")
+        rows = [
+            r
+            for r in rows
+            if (at is None or r[at] not in hidden)
+            and (compartment is None or r[compartment] is None or r[compartment] in actor.compartments)
+        ]
+    schema = pa.schema([pa.field(c.key, _arrow(c)) for c in columns])
+    values = list(zip(*rows, strict=True)) if rows else [[] for _ in names]
+    return pa.Table.from_arrays([pa.array(v, type=f.type) for v, f in zip(values, schema, strict=True)], schema=schema)
+
+
+def _arrow(column: InstrumentedAttribute[Any]) -> pa.DataType:
+    kind = column.property.columns[0].type
+    if isinstance(kind, Moment):
+        return pa.timestamp("us", tz="UTC")
+    python = kind.python_type
+    return {str: pa.string(), bool: pa.bool_(), int: pa.int64(), float: pa.float64()}[python]
