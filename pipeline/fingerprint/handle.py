@@ -12,7 +12,7 @@ from typing import Any
 from pipeline.fingerprint import wire
 from pipeline.fingerprint.outcome import Digests, Failure, Fingerprint, Reason
 from pipeline.fingerprint.sniff import BY_NAME
-from pipeline.fingerprint.spawner import Child, ServerLostError
+from pipeline.fingerprint.spawner import Child, ForkServer, ServerLostError
 
 GREETING_SECONDS = 30.0
 MIB = 1 << 20
@@ -22,8 +22,9 @@ class Handle:
     """State of a worker. After `begin`, `receive` is called whenever its channel is readable, until it returns True;
     then either `outcome` or `failure` is set."""
 
-    def __init__(self, child: Child, policy: dict[str, Any]) -> None:
+    def __init__(self, child: Child, policy: dict[str, Any], server: ForkServer) -> None:
         self.child = child
+        self.server = server
         self.channel = child.channel
         self.deadline = 0.0
         self.files = 0
@@ -97,7 +98,7 @@ class Handle:
         if kind is wire.Kind.DIGESTS and self._digests is None:
             self._digests = answer.body
             if self._kind == "digest":
-                return self._end(answer.body[0])
+                return self._end(answer.body)
             if BY_NAME[answer.body[1]].video:
                 self.deadline = time.monotonic() + self._video_seconds
             return False
@@ -129,6 +130,11 @@ class Handle:
         if self._digests is None:
             return failure
         return replace(failure, digests=self._digests[0], media_type=self._digests[1])
+
+    @property
+    def hung_up(self) -> bool:
+        """Whether the worker closed its channel, that is, ended or is about to."""
+        return self.failure is not None and self.failure.reason is Reason.EXITED
 
     def spent(self, recycle: dict[str, int]) -> bool:
         """Whether this worker is to be replaced before its next file."""

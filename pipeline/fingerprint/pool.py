@@ -117,7 +117,12 @@ class Pool:
 
     def digests(self, locators: Iterable[Locator]) -> Iterator[tuple[Locator, Digests | Failure]]:
         """Digests of each file."""
-        yield from self._map((loc, _request("digest", loc)) for loc in locators)
+        for locator, found in self.identified(locators):
+            yield locator, found if isinstance(found, Failure) else found[0]
+
+    def identified(self, locators: Iterable[Locator]) -> Iterator[tuple[Locator, tuple[Digests, str] | Failure]]:
+        """Digests and media type of each file."""
+        yield from self._map((locator, _request("digest", locator)) for locator in locators)
 
     def fingerprints(self, items: Iterable[Item]) -> Iterator[tuple[Item, Fingerprint | Failure]]:
         """Fingerprint of each file."""
@@ -236,7 +241,7 @@ class Pool:
             if self._server is None:
                 self._server = self._start_server()
             try:
-                handle = Handle(self._server.fork(), self.policy)
+                handle = Handle(self._server.fork(), self.policy, self._server)
                 layers = handle.greet()
                 break
             except ServerLostError:
@@ -254,17 +259,17 @@ class Pool:
 
     def _start_server(self) -> ForkServer:
         config = {"root": str(self.root), "readable": self.readable, "policy": self.policy, "decoder": self.decoder}
-        server = ForkServer(config, bubblewrap=self.policy["sandbox"]["bubblewrap"])
+        server = ForkServer(config, bubblewrap=self.policy["sandbox"]["bubblewrap"], home=self.settings.home)
         self.report.versions = server.versions
         return server
 
     def _end(self, handle: Handle) -> str:
         """Kill and collect a worker; how it had ended, or an empty text when that cannot be known any more."""
-        if self._server is None:
+        if handle.server is not self._server:  # lost with its fork server; the number may be another process by now
             handle.child.close()
             return ""
         try:
-            ending = self._server.end(handle.child)
+            ending = handle.server.end(handle.child, hung_up=handle.hung_up)
         except ServerLostError:
             self._lost()
             return ""

@@ -93,7 +93,8 @@ def confine(limits: dict[str, Any], *, readable: Sequence[str], keep: Sequence[i
 def library_paths() -> list[str]:
     """What the interpreter may still have to load lazily."""
     system = ["/usr/lib", "/lib", "/lib64", "/usr/local/lib", "/etc/ld.so.cache", "/dev/null", "/dev/urandom"]
-    python = [sys.prefix, sys.base_prefix, str(ROOT / "pipeline"), *(p for p in sys.path if p)]
+    python = [sys.prefix, sys.base_prefix, str(ROOT / "pipeline"), *sys.path]
+    python = [path for path in python if path and Path(path) != ROOT]  # TRIAGE_HOME may lie in it
     return [path for path in dict.fromkeys([*system, *python]) if os.path.exists(path)]  # noqa: PTH110
 
 

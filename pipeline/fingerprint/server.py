@@ -13,14 +13,16 @@ import os
 import signal
 import socket
 import sys
+import time
 from dataclasses import dataclass
 from typing import Any
 
 from pipeline.fingerprint import sandbox
-from pipeline.fingerprint.spawner import END, EXIT, FORK, PID
+from pipeline.fingerprint.spawner import END, EXIT, FORK, PATIENTLY, PID
 
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NAME = 15
+GRACE_SECONDS = 0.2
 _WORKERS: set[int] = set()
 """Process ids of the workers that are not collected yet."""
 
@@ -80,14 +82,20 @@ def _serve(control: socket.socket, config: Config, outer: int) -> None:
             _WORKERS.add(pid)
             control.send(PID.pack(pid))
         elif message[:1] == END:
-            (pid,) = PID.unpack(message[1:])
-            control.send(EXIT.pack(*_end(pid)))
+            (pid,) = PID.unpack(message[2:])
+            control.send(EXIT.pack(*_end(pid, GRACE_SECONDS if message[1:2] == PATIENTLY else 0.0)))
     for pid in list(_WORKERS):
         _end(pid)
 
 
-def _end(pid: int) -> tuple[int, float, float, int]:
-    """Kill a worker and its group, collect it and whatever it left behind; exit code, CPU seconds, largest KiB."""
+def _end(pid: int, grace: float = 0.0) -> tuple[int, float, float, int]:
+    """Kill a worker and its group, collect it and whatever it left behind; exit code, CPU seconds, largest KiB.
+
+    A worker that has hung up is given `grace` seconds to end by itself, so that we learn how it ended.
+    """
+    until = time.monotonic() + grace
+    while time.monotonic() < until and not os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+        time.sleep(0.001)
     try:
         os.killpg(pid, signal.SIGKILL)
     except ProcessLookupError:  # it has not reached its own session yet

@@ -16,12 +16,14 @@ import struct
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pipeline.errors import DependencyError
 from pipeline.settings import ROOT
 
 FORK, END = b"F", b"E"
+PATIENTLY, AT_ONCE = b"p", b"a"
 PID = struct.Struct("<q")
 EXIT = struct.Struct("<iddQ")
 START_SECONDS = 120.0
@@ -65,14 +67,15 @@ class Child:
 
 
 class ForkServer:
-    """One fork server. `config` goes to it as JSON (see `server.Config`)."""
+    """One fork server. `config` goes to it as JSON (see `server.Config`); `home` holds the kernel cache if nothing else can."""
 
-    def __init__(self, config: dict[str, Any], *, bubblewrap: bool) -> None:
+    def __init__(self, config: dict[str, Any], *, bubblewrap: bool, home: Path) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control = ours
         code = f"import sys;sys.path.insert(0,{str(ROOT)!r});from pipeline.fingerprint.server import main;main()"
         command = [sys.executable, "-I", "-c", code, str(theirs.fileno())]
-        wrapper = bubblewrap_command() if bubblewrap else []
+        cache, environment = kernel_cache(home)
+        wrapper = bubblewrap_command(cache) if bubblewrap else []
         self.wrapped = bool(wrapper)
         try:
             self._process = subprocess.Popen(
@@ -80,7 +83,7 @@ class ForkServer:
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                env=_environment(),
+                env={**_environment(), **environment},
                 start_new_session=True,
                 cwd="/",
             )
@@ -119,11 +122,14 @@ class ForkServer:
             os.close(write)
         return Child(pid, ours, read)
 
-    def end(self, child: Child) -> Ending:
-        """Kill the worker's process group, collect it, close its channel. Raises ServerLostError."""
+    def end(self, child: Child, *, hung_up: bool = False) -> Ending:
+        """Kill the worker's process group, collect it, close its channel. Raises ServerLostError.
+
+        One that has `hung_up` is ending by itself and gets a moment for it.
+        """
         child.close()
         try:
-            self._control.send(END + PID.pack(child.pid))
+            self._control.send(END + (PATIENTLY if hung_up else AT_ONCE) + PID.pack(child.pid))
         except OSError as error:
             raise ServerLostError from error
         code, user, system, resident = EXIT.unpack(self._receive(EXIT.size))
@@ -151,20 +157,35 @@ class ForkServer:
 def _environment() -> dict[str, str]:
     """Nothing of ours reaches a decoder but what libraries need to stay in one thread."""
     threads = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-    kept = {name: os.environ[name] for name in ("NUMBA_CACHE_DIR",) if name in os.environ}
-    return {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", **dict.fromkeys(threads, "1"), **kept}
+    return {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", **dict.fromkeys(threads, "1")}
 
 
-def bubblewrap_command() -> list[str]:
+def kernel_cache(home: Path) -> tuple[Path, dict[str, str]]:
+    """Folder in which compiled kernels are kept, and the environment variable that says so if it is not the default.
+
+    Beside the source where that can be written (a checkout), else below `home` (an installed, read-only image).
+    """
+    named = os.environ.get("NUMBA_CACHE_DIR")
+    beside = ROOT / "pipeline" / "fingerprint" / "__pycache__"
+    if not named and os.access(beside if beside.exists() else beside.parent, os.W_OK):
+        beside.mkdir(exist_ok=True)
+        return beside, {}
+    folder = Path(named) if named else home.resolve() / "cache" / "kernels"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder, {"NUMBA_CACHE_DIR": str(folder)}
+
+
+def bubblewrap_command(cache: Path) -> list[str]:
     """Command prefix that puts the fork server into bubblewrap's namespaces, or an empty list where that does not work.
 
-    No network, own process ids, a read-only view of the file system, no capabilities; it ends with its parent.
+    No network, own process ids, no capabilities, a read-only view of the file system; it ends with its parent. Only
+    the kernel cache stays writable, for the fork server: its workers may write nowhere (RLIMIT_FSIZE, Landlock, seccomp).
     """
     program = shutil.which("bwrap")
     if program is None:
         return []
     options = ["--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
-    options += ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
+    options += ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--bind", str(cache), str(cache)]
     command = [program, *options, "--"]
     try:
         tried = subprocess.run([*command, "/bin/true"], capture_output=True, timeout=10, check=False)

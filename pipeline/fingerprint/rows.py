@@ -1,0 +1,104 @@
+"""Outcomes of the worker as rows of the lake, and as lines of a journal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.fingerprint.outcome import Digests, Failure, Fingerprint, Reason, State
+from pipeline.fingerprint.registry import algorithm_version
+
+Row = dict[str, Any]
+BYTES = {"sha256", "md5", "sha1", "pdq", "phash256", "phash64", "dhash64"}
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Under what a row was made: run, isolation layers, versions of the decoding libraries."""
+
+    run_id: str
+    sandbox: str
+    decoder_version: str
+
+
+@dataclass
+class Rows:
+    """Rows of one content for the three tables."""
+
+    fingerprint: Row
+    variants: list[Row]
+    video_frames: list[Row]
+
+    @property
+    def state(self) -> State:
+        return State(self.fingerprint["state"])
+
+    @property
+    def reason(self) -> Reason:
+        return Reason(self.fingerprint["reason"] or Reason.NONE)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, bytes as hex."""
+        return {name: _hex(value) for name, value in vars(self).items()}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Rows:
+        return cls(**{name: _unhex(value) for name, value in data.items()})
+
+
+def rows_of(outcome: Fingerprint | Failure, sha256: bytes, size: int, origin: Origin) -> Rows:
+    """Rows for one content. `sha256` and `size` are those it was taken in with, for when it could not be read again."""
+    digests = outcome.digests
+    if digests is None or (isinstance(outcome, Failure) and outcome.reason is Reason.CHANGED):
+        digests = Digests(sha256, b"", b"", size)
+    row: Row = {
+        "sha256": digests.sha256,
+        "md5": digests.md5 or None,
+        "sha1": digests.sha1 or None,
+        "size": digests.size,
+        "media_type": outcome.media_type or None,
+        "low_information": False,
+        "algorithm_version": algorithm_version(),
+        "decoder_version": origin.decoder_version,
+        "sandbox": origin.sandbox,
+        "run_id": origin.run_id,
+        "reason": None if outcome.reason is Reason.NONE else outcome.reason.value,
+    }
+    if isinstance(outcome, Failure):
+        return Rows({**row, "state": State.REJECTED.value}, [], [])
+    row.update(
+        state=outcome.state.value,
+        width=outcome.width,
+        height=outcome.height,
+        frames=outcome.frames,
+        duration=outcome.duration,
+        exif=outcome.exif.as_dict() if outcome.exif else None,
+    )
+    if outcome.hashes:
+        row.update(vars(outcome.hashes))
+    version = {"sha256": digests.sha256, "algorithm_version": algorithm_version()}
+    return Rows(
+        row,
+        [{**version, "variant": v.name, "pdq": v.pdq, "quality": v.quality} for v in outcome.variants],
+        [
+            {**version, "frame": f.number, "seconds": f.seconds, "pdq": f.pdq, "quality": f.quality}
+            for f in outcome.video_frames
+        ],
+    )
+
+
+def _hex(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, dict):
+        return {name: _hex(one) for name, one in value.items()}
+    return [_hex(one) for one in value] if isinstance(value, list) else value
+
+
+def _unhex(value: Any, name: str = "") -> Any:
+    if isinstance(value, str) and name in BYTES:
+        return bytes.fromhex(value)
+    if isinstance(value, dict):
+        return {key: _unhex(one, key) for key, one in value.items()}
+    return [_unhex(one) for one in value] if isinstance(value, list) else value

@@ -1,0 +1,307 @@
+"""The fingerprint stage: every content that the night's referrals hold, once, to digests and perceptual hashes.
+
+`plan` cuts the contents into shards and writes down which content belongs to which, so that a repeated plan of the same
+night gives the same shards; `run` does one shard. Contents that were fingerprinted on an earlier night, and contents
+whose digest the current release knows, are not decoded again; the report says how many that saved. A killed shard goes
+on where it stopped, from its journal.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline import files, logs, records
+from pipeline import policy as policies
+from pipeline.errors import UsageError
+from pipeline.fingerprint.journal import Journal
+from pipeline.fingerprint.outcome import Digests, Failure, Fingerprint, Item, Reason, State
+from pipeline.fingerprint.pool import Pool
+from pipeline.fingerprint.registry import algorithm_version, decoder_version
+from pipeline.fingerprint.rows import Origin, Rows, rows_of
+from pipeline.lake import Lake
+from pipeline.locator import Locator
+from pipeline.night import Night, StageReport, run_dir
+from pipeline.settings import Settings
+
+STAGE = "fingerprint"
+ELSEWHERE = {
+    Reason.MISSING,
+    Reason.UNREADABLE,
+    Reason.NOT_A_FILE,
+    Reason.ARCHIVE_DAMAGED,
+    Reason.ARCHIVE_LIMIT,
+    Reason.ENCRYPTED,
+    Reason.AMBIGUOUS,
+    Reason.CHANGED,
+}
+"""Reasons that lie in the place and not in the content: the next place of the same content is tried."""
+
+
+@dataclass(frozen=True)
+class Content:
+    """One content, its size in bytes as taken in, and every place where it lies, in order."""
+
+    sha256: bytes
+    size: int
+    places: tuple[Locator, ...]
+
+
+# -- planning --------------------------------------------------------------------------------------------------------
+
+
+def plan(settings: Settings, night: Night) -> list[str]:
+    """Shards of this night that are not committed. Contents that tonight's packages hold, or that no night has done yet."""
+    lake = Lake(settings.lake_dir)
+    folder = run_dir(settings, night.run_id) / STAGE
+    shards = {path.stem: _shard_file(path) for path in sorted(folder.glob("*.json"))}
+    planned = {content for shard in shards.values() for content in (*shard["contents"], *shard["earlier"])}
+    everything = _contents(lake, lake.parts("media_files"))
+    tonight = _contents(lake, [p for c in lake.commits("ingest") if c.run_id == night.run_id for p in c.parts])
+    done = _fingerprinted(lake)
+    todo = sorted(((everything - done) | tonight) - planned)
+    for start in range(0, len(todo), settings.shard_files or len(todo)):
+        chosen = todo[start : start + (settings.shard_files or len(todo))]
+        shard = {"contents": [c for c in chosen if c not in done], "earlier": [c for c in chosen if c in done]}
+        name = hashlib.sha256("\n".join([night.run_id, *chosen]).encode()).hexdigest()[:24]
+        files.write_json(folder / f"{name}.json", shard)
+        shards[name] = shard
+    return sorted(name for name in shards if not lake.committed(STAGE, name))
+
+
+def _shard_file(path: Path) -> dict[str, list[str]]:
+    """A shard's contents as hex SHA-256: `contents` to do, `earlier` done on an earlier night."""
+    found: dict[str, list[str]] = orjson.loads(path.read_bytes())
+    return found
+
+
+def _contents(lake: Lake, parts: Iterable[Any]) -> set[str]:
+    chosen = [part for part in parts if part.table == "media_files"]
+    media = lake.read("media_files", ["sha256", "state"], parts=chosen)
+    present = media.filter(pc.and_(pc.equal(media["state"], "present"), pc.is_valid(media["sha256"])))
+    return {value.hex() for value in present["sha256"].unique().to_pylist()}
+
+
+def _fingerprinted(lake: Lake) -> set[str]:
+    """Contents that have a row of the present version; hashes of another version are made anew."""
+    rows = lake.read("fingerprints", ["sha256", "algorithm_version"])
+    same = rows.filter(pc.equal(rows["algorithm_version"], algorithm_version()))
+    return {value.hex() for value in same["sha256"].to_pylist()}
+
+
+# -- running ---------------------------------------------------------------------------------------------------------
+
+
+def run(settings: Settings, night: Night, shard: str | None = None) -> StageReport:
+    """Do one shard (or, without one, all that are left). What is committed is not done again, only reported.
+
+    Raises UsageError for a shard that was never planned, DependencyError when workers cannot be started or isolated.
+    """
+    if shard is None:
+        return _all(settings, night)
+    lake = Lake(settings.lake_dir)
+    if not lake.committed(STAGE, shard):
+        _Shard(settings, night, lake, shard).work()
+    return _reported(lake, night, shard)
+
+
+def _all(settings: Settings, night: Night) -> StageReport:
+    """Every shard of the night, one after the other, as one report."""
+    plan(settings, night)
+    total = StageReport(STAGE, night.run_id)
+    for path in sorted((run_dir(settings, night.run_id) / STAGE).glob("*.json")):
+        one = run(settings, night, path.stem)
+        total.read += one.read
+        total.kept += one.kept
+        total.rejected = dict(Counter(total.rejected) + Counter(one.rejected))
+        for name, value in one.counts.items():
+            before = total.counts.get(name, 0)
+            summed = isinstance(value, int | float) and isinstance(before, int | float)
+            total.counts[name] = before + value if summed else value  # type: ignore[operator]
+        total.outputs += one.outputs
+        total.seconds += one.seconds
+        total.cpu_seconds += one.cpu_seconds
+    return total
+
+
+def _reported(lake: Lake, night: Night, shard: str) -> StageReport:
+    commit = next(c for c in lake.commits(STAGE) if c.key == shard)
+    return StageReport.from_dict({**commit.meta["report"], "run_id": night.run_id})
+
+
+class _Shard:
+    """The work of one shard."""
+
+    def __init__(self, settings: Settings, night: Night, lake: Lake, name: str) -> None:
+        path = run_dir(settings, night.run_id) / STAGE / f"{name}.json"
+        if not path.is_file():
+            raise UsageError(f"There is no shard {name!r} in run {night.run_id}.", "Plan the stage first.")
+        planned = _shard_file(path)
+        self.settings, self.night, self.lake, self.name = settings, night, lake, name
+        self.earlier = len(planned["earlier"])
+        self.contents = _located(lake, [bytes.fromhex(text) for text in planned["contents"]])
+        self.journal_path = path.with_suffix(".journal")
+        self.done: dict[bytes, Rows] = {}
+        self.report = StageReport(STAGE, night.run_id, name)
+
+    def work(self) -> None:
+        """Fingerprint the contents and publish the rows."""
+        began, cpu = time.monotonic(), time.process_time()
+        pool = Pool(self.settings)
+        if self.contents:
+            with pool:
+                pool.start()
+                self._fingerprint(pool)
+        self.report.seconds = round(time.monotonic() - began, 3)
+        self.report.cpu_seconds = round(time.process_time() - cpu + pool.report.cpu_seconds, 3)
+        self._publish(pool)
+
+    def _fingerprint(self, pool: Pool) -> None:
+        release = _release(self.settings)
+        decoder = decoder_version(pool.report.versions)
+        origin = Origin(self.night.run_id, pool.report.sandbox, decoder)
+        conditions = {
+            "shard": self.name,
+            "algorithms": algorithm_version(),
+            "decoders": decoder,
+            "sandbox": pool.report.sandbox,
+            "policy": policies.load(self.settings, "fingerprint").digest,
+            "release": release.number if release else 0,
+        }
+        with Journal(self.journal_path, conditions) as journal:
+            self.done = {bytes.fromhex(key): Rows.from_json(value) for key, value in journal.taken_over.items()}
+            self.report.counts["resumed"] = len(self.done)
+            for content, outcome in self._outcomes(pool, release):
+                rows = rows_of(outcome, content.sha256, content.size, origin)
+                self.done[content.sha256] = rows
+                journal.add(content.sha256.hex(), rows.as_json())
+
+    def _outcomes(self, pool: Pool, release: Any) -> Iterator[tuple[Content, Fingerprint | Failure]]:
+        """One outcome for each content that is not done, each from the first of its places that can be read."""
+        waiting = [content for content in self.contents if content.sha256 not in self.done]
+        yield from ((content, Failure(Reason.MISSING, "locator")) for content in waiting if not content.places)
+        left = [(content, 0) for content in waiting if content.places]
+        while left:
+            known, rest = self._known(pool, release, left)
+            yield from known
+            again: list[tuple[Content, int]] = []
+            items = [
+                Item(content.places[place], content.sha256, True, digests is not None)
+                for content, place, digests in rest
+            ]
+            for (content, place, digests), (_, outcome) in zip(rest, pool.fingerprints(items), strict=True):
+                if isinstance(outcome, Failure) and outcome.reason in ELSEWHERE and place + 1 < len(content.places):
+                    again.append((content, place + 1))
+                else:
+                    yield content, _completed(outcome, digests)
+            left = again
+
+    def _known(
+        self, pool: Pool, release: Any, left: list[tuple[Content, int]]
+    ) -> tuple[list[tuple[Content, Fingerprint | Failure]], list[tuple[Content, int, Digests | None]]]:
+        """Exact first: contents whose digest the release holds need no decoding. Without a release, all are decoded."""
+        if release is None:
+            return [], [(content, place, None) for content, place in left]
+        read = list(pool.identified(content.places[place] for content, place in left))
+        queries = _queries([found for _, found in read])
+        hits = set(release.exact(queries)["query_id"].to_pylist())
+        known: list[tuple[Content, Fingerprint | Failure]] = []
+        rest: list[tuple[Content, int, Digests | None]] = []
+        for number, ((content, place), (_, found)) in enumerate(zip(left, read, strict=True)):
+            if isinstance(found, Failure) or found[0].sha256 != content.sha256:
+                rest.append((content, place, None))
+            elif number in hits:
+                known.append((content, Fingerprint(found[0], found[1], State.DIGESTS_ONLY, Reason.KNOWN_EXACT)))
+            else:
+                rest.append((content, place, found[0]))
+        return known, rest
+
+    def _publish(self, pool: Pool) -> None:
+        report = self.report
+        ordered = [self.done[content.sha256] for content in self.contents]
+        report.read = len(self.contents) + self.earlier
+        states = Counter(rows.state for rows in ordered)
+        turned_down = [rows for rows in ordered if _turned_down(rows)]
+        report.rejected = dict(sorted(Counter(rows.reason.value for rows in turned_down).items()))
+        report.kept = report.read - len(turned_down)
+        report.counts.update({state.value: states[state] for state in State})
+        report.counts.update(
+            saved_earlier_night=self.earlier,
+            saved_known_exact=sum(rows.reason is Reason.KNOWN_EXACT for rows in ordered),
+            low_information=sum(rows.fingerprint["low_information"] for rows in ordered),
+            variants=sum(len(rows.variants) for rows in ordered),
+            video_frames=sum(len(rows.video_frames) for rows in ordered),
+            workers=pool.report.workers,
+            workers_died=sum(pool.report.deaths.values()),
+            decoder_output_bytes=pool.report.stderr_bytes,
+            sandbox=pool.report.sandbox,
+        )
+        report.outputs = [self.name]
+        tables = {
+            "fingerprints": records.build("fingerprints", (rows.fingerprint for rows in ordered)),
+            "variants": records.build("variants", (v for rows in ordered for v in rows.variants)),
+            "video_frames": records.build("video_frames", (f for rows in ordered for f in rows.video_frames)),
+        }
+        meta = {"report": report.as_dict(), "versions": pool.report.versions}
+        self.lake.commit(STAGE, self.name, tables, run_id=self.night.run_id, meta=meta)
+        self.journal_path.unlink(missing_ok=True)
+        logs.get(STAGE).info("shard done", shard=self.name, read=report.read, kept=report.kept, **report.rejected)
+
+
+def _turned_down(rows: Rows) -> bool:
+    """Whether a content has digests at most, for a reason that lies in the content or its place."""
+    return rows.state is State.REJECTED or rows.reason in (Reason.FORMAT_OFF, Reason.NOT_MEDIA)
+
+
+def _completed(outcome: Fingerprint | Failure, digests: Digests | None) -> Fingerprint | Failure:
+    """The outcome with the digests of the first read, when the second made only the SHA-256."""
+    if digests is None or outcome.digests is None or outcome.digests.sha256 != digests.sha256:
+        return outcome
+    return replace(outcome, digests=digests)
+
+
+def _release(settings: Settings) -> Any:
+    """The current known-hash release, or None before the first one is built."""
+    from hashsets import releases
+
+    return releases.current(settings) if releases.exists(settings) else None
+
+
+def _queries(found: list[Any]) -> pa.Table:
+    """Digest queries (query_id, algorithm, value) of what could be read; the number in the list is the query."""
+    rows = [
+        (number, algorithm, getattr(one[0], algorithm))
+        for number, one in enumerate(found)
+        if not isinstance(one, Failure)
+        for algorithm in ("sha256", "sha1", "md5")
+    ]
+    return pa.table(
+        {
+            "query_id": pa.array([row[0] for row in rows], pa.int64()),
+            "algorithm": pa.array([row[1] for row in rows], pa.string()),
+            "value": pa.array([row[2] for row in rows], pa.binary()),
+        }
+    )
+
+
+def _located(lake: Lake, contents: list[bytes]) -> list[Content]:
+    """The contents with their places, ordered by their first place: members of one package come in a row."""
+    media = lake.read("media_files", ["sha256", "size", "locator", "state"])
+    wanted = media.filter(pc.is_in(media["sha256"], pa.array(contents, media.schema.field("sha256").type)))
+    places: dict[bytes, set[Locator]] = {content: set() for content in contents}
+    sizes = dict.fromkeys(contents, 0)
+    for row in wanted.filter(pc.equal(wanted["state"], "present")).to_pylist():
+        if row["locator"] is not None:
+            places[row["sha256"]].add(Locator.parse(row["locator"]))
+            sizes[row["sha256"]] = row["size"] or 0
+    found = [Content(sha256, sizes[sha256], tuple(sorted(at, key=str))) for sha256, at in places.items()]
+    return sorted(found, key=lambda content: (str(content.places[:1]), content.sha256))
