@@ -5,21 +5,26 @@ The DAGs and `triage night run` both go through `begin`, `plan` and `stage`: the
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import json
 import os
 import shutil
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 from pipeline import files, logs, policy
 from pipeline import night as nights
-from pipeline.errors import DependencyError, ReconciliationError, UsageError
+from pipeline.errors import DependencyError, ReconciliationError, TriageError, UsageError
 from pipeline.night import Night, StageReport
 from pipeline.settings import Settings
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,10 @@ def begin(run_id: str | None = None, as_of: str | None = None) -> str:
     """Start (or take up) a run after checking settings, policy and space; returns its name."""
     settings = Settings.load()
     logs.configure(settings)
+    return guarded(settings, run_id or "begin", "begin", lambda: _begin(settings, run_id, as_of))
+
+
+def _begin(settings: Settings, run_id: str | None, as_of: str | None) -> str:
     check_ready(settings)
     try:
         moment = datetime.fromisoformat(as_of) if as_of else None
@@ -84,14 +93,53 @@ def begin(run_id: str | None = None, as_of: str | None = None) -> str:
 def plan(stage_name: str, run_id: str) -> list[str]:
     """Shards of a stage that are still to be done."""
     settings = Settings.load()
-    return plan_shards(settings, find(stage_name), nights.load(settings, run_id))
+    logs.configure(settings)
+    return guarded(
+        settings, run_id, stage_name, lambda: plan_shards(settings, find(stage_name), nights.load(settings, run_id))
+    )
 
 
 def stage(stage_name: str, run_id: str, shard: str | None = None) -> dict[str, Any]:
     """Run one stage (one shard of it) and return its report."""
     settings = Settings.load()
     logs.configure(settings)
-    return run_stage(settings, find(stage_name), nights.load(settings, run_id), shard).as_dict()
+    report = guarded(
+        settings,
+        run_id,
+        stage_name,
+        lambda: run_stage(settings, find(stage_name), nights.load(settings, run_id), shard),
+    )
+    return report.as_dict()
+
+
+def guarded(settings: Settings, run_id: str, what: str, work: Callable[[], Result]) -> Result:
+    """Do the work; let an error out without the frames below, since an orchestrator prints their variables into its logs.
+
+    An expected error keeps its class and text. Of any other only the class and the place are told; its traceback goes
+    to a file in the run's folder that only the owner of the data can read.
+    """
+    try:
+        return work()
+    except TriageError as error:
+        expected = error.__class__(error.message, error.remedy)
+    except Exception as error:  # noqa: BLE001 - kept whole in a file, told without values
+        expected = TriageError(*_unexpected(settings, run_id, what, error))
+    raise expected
+
+
+def _unexpected(settings: Settings, run_id: str, what: str, error: Exception) -> tuple[str, str]:
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    folder = nights.run_dir(settings, run_id) / "failures"
+    files.make_folder(folder)
+    text = "".join(traceback.format_exception(error)).encode()
+    path = folder / f"{what}-{hashlib.sha256(text).hexdigest()[:12]}.txt"
+    path.touch(mode=0o600)
+    path.write_bytes(text)
+    place = f"{Path(frame.filename).name}:{frame.lineno}"
+    return (
+        f"{what} failed unexpectedly: {type(error).__name__} at {place}.",
+        f"The traceback is in failures/{path.name} of the run.",
+    )
 
 
 # -- the same for the command line and tests -------------------------------------------------------------------------

@@ -57,7 +57,7 @@ class WholeRelease:
         return join(self._open[algorithm], hashes, radius=radius, cap=cap, threads=self.threads)
 
     def hashes(self, algorithm: str, media_keys: pa.Array | pa.ChunkedArray) -> dict[int, list[bytes]]:
-        return grouped(self.release.hashes(media_keys, algorithm))
+        return grouped(self.release.hashes(algorithm, media_keys))
 
 
 class ChangedMedia:
@@ -75,7 +75,7 @@ class ChangedMedia:
         pieces = []
         for algorithm in pc.unique(queries["algorithm"]).to_pylist():
             asked = queries.filter(pc.equal(queries["algorithm"], algorithm))
-            held = self.release.hashes(self.media_keys, algorithm)
+            held = self.release.hashes(algorithm, self.media_keys)
             pieces.append(asked.join(held, "value", join_type="inner").select(["query_id", "media_key", "algorithm"]))
         return pa.concat_tables(pieces) if pieces else queries.select(["query_id"]).slice(0, 0)
 
@@ -101,7 +101,7 @@ class ChangedMedia:
 
     def hashes(self, algorithm: str, media_keys: pa.Array | pa.ChunkedArray) -> dict[int, list[bytes]]:
         if algorithm not in self._hashes:
-            self._hashes[algorithm] = grouped(self.release.hashes(self.media_keys, algorithm))
+            self._hashes[algorithm] = grouped(self.release.hashes(algorithm, self.media_keys))
         return self._hashes[algorithm]
 
 

@@ -1,0 +1,226 @@
+"""`make demo`: a night on sample referrals through the real DAGs, in one process, and the queue that comes out.
+
+Writes only below TRIAGE_HOME (default var/demo, made anew each time). Nothing is fetched and nothing is left running.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import io
+import json
+import os
+import shutil
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from deploy.embedded import ROOT, environment, prepare, run_dag
+
+MARK = ".demonstration"
+RUN = "demonstration"
+console = Console(soft_wrap=True)
+
+
+def main() -> int:
+    """Run the demonstration; exit code 1 when something planted as an exact copy was missed or a DAG failed."""
+    arguments = options()
+    home = Path(os.environ.get("TRIAGE_HOME") or ROOT / "var" / "demo")
+    fresh(home)
+    os.environ.update(environment(home))
+    os.environ.setdefault("TRIAGE_FORCE", "ZZ")
+    os.environ.setdefault("TRIAGE_LOG_LEVEL", "ERROR")
+    os.environ.setdefault("TRIAGE_SHARD_FILES", "100")
+    with step(f"{arguments.referrals} sample referrals and a hash set in VICS 2.0 form, in {shown(home / 'landing')}"):
+        triage("sample", "--seed", str(arguments.seed), "--referrals", str(arguments.referrals))
+    with step("Airflow's own database (SQLite)"):
+        prepare()
+    conf = {"run_id": RUN, "as_of": f"{day(home)}T23:00:00+00:00"}
+    with step("DAG hashset_refresh: the hash set becomes release 1"):
+        dag("hashset_refresh", conf)
+    with step("DAG nightly_triage: ingest, fingerprint, match, assess, publish, reconcile"):
+        dag("nightly_triage", conf)
+    before = everything(home)
+    with step("DAG nightly_triage once more, the same night"):
+        dag("nightly_triage", conf)
+    unchanged = everything(home) == before
+    return report(home, unchanged)
+
+
+def options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    parser.add_argument("--referrals", type=int, default=40, help="how many referrals to make")
+    parser.add_argument("--seed", type=int, default=2026, help="seed of the sample")
+    return parser.parse_args()
+
+
+def fresh(home: Path) -> None:
+    """An empty home. One that holds anything but an earlier demonstration is left alone."""
+    if home.exists() and any(home.iterdir()):
+        if not (home / MARK).exists():
+            raise SystemExit(f"{home} holds something else than a demonstration; set TRIAGE_HOME to another folder.")
+        shutil.rmtree(home)
+    home.mkdir(parents=True, exist_ok=True)
+    (home / MARK).touch()
+
+
+@contextlib.contextmanager
+def step(title: str) -> Iterator[None]:
+    """Say what is done, and how long it took."""
+    started = time.monotonic()
+    console.print(f"[bold]·[/bold] {title} ... ", end="", highlight=False)
+    yield
+    console.print(f"{time.monotonic() - started:.1f} s", highlight=False)
+
+
+def triage(*words: str) -> str:
+    """Run a `triage` command in this process; returns what it printed."""
+    from pipeline.cli import triage as command
+
+    text = io.StringIO()
+    output = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
+    with contextlib.redirect_stdout(output):
+        command.main(args=list(words), standalone_mode=False)
+    output.seek(0)
+    return output.read() + text.getvalue()
+
+
+def dag(name: str, conf: dict[str, Any]) -> None:
+    """Run a DAG quietly; on failure show all it said and stop."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        state = run_dag(name, conf)
+    if state != "success":
+        sys.stderr.write(said.getvalue())
+        raise SystemExit(f"DAG {name} ended as {state}.")
+
+
+def day(home: Path) -> str:
+    return str(json.loads((home / "ground_truth.json").read_text())["day"])
+
+
+def everything(home: Path) -> str:
+    """SHA-256 over the published files and the queue: equal when nothing changed."""
+    digest = hashlib.sha256()
+    for folder in ("lake", "releases", "quarantine"):
+        for path in sorted((home / folder).rglob("*")):
+            if path.is_file():
+                digest.update(f"{path.relative_to(home)}\0{path.stat().st_mtime_ns}\0".encode())
+                digest.update(path.read_bytes())
+    digest.update(triage("queue", "list", "--format", "json").encode())
+    return digest.hexdigest()
+
+
+def report(home: Path, unchanged: bool) -> int:
+    """Print the queue, the reconciliation, what was found of what was planted, and where everything lies."""
+    from pipeline import runreport
+
+    summary = json.loads((home / "runs" / RUN / "report.json").read_text())
+    console.rule("The queue, most urgent first")
+    console.print(
+        click.unstyle(triage("queue", "list", "--format", "table", "--limit", "15")), markup=False, highlight=False
+    )
+    console.rule("What came in is what came out")
+    console.print(runreport.checks_table(summary))
+    console.rule("What was planted")
+    judged, wrong = judge(home)
+    for truth, counts in sorted(judged.items()):
+        console.print(
+            f"  {truth:<16} planted {counts['planted']:>4}   found {counts['found']:>4}   missed {counts['missed']:>4}",
+            highlight=False,
+        )
+    console.print(f"  pictures not in the hash set but matched: {wrong}", highlight=False)
+    console.print(f"  the second run of the night changed {'nothing' if unchanged else 'SOMETHING'}", highlight=False)
+    console.rule("Where everything lies")
+    for name, what in PLACES.items():
+        console.print(f"  {shown(home / name):<40} {what}", markup=False, highlight=False)
+    console.print(NEXT.format(home=shown(home)), markup=False, highlight=False)
+    missed = judged["exact copy"]["missed"]
+    if missed or not unchanged or not summary["reconciles"]:
+        console.print(f"FAILED: exact copies missed {missed}, second run changed something: {not unchanged}")
+        return 1
+    return 0
+
+
+def judge(home: Path) -> tuple[dict[str, Counter[str]], int]:
+    """Compare the sample's ground truth with the matches: counts by kind of copy, and false matches.
+
+    A planted copy counts as found only when it is matched with the very media item it was made from.
+    """
+    from pipeline.lake import Lake
+
+    truth = json.loads((home / "ground_truth.json").read_text())
+    lake = Lake(home / "lake")
+    known = known_media(home)
+    names = {r["file_id"]: r["sha256"] for r in lake.read("media_files", ["file_id", "sha256"]).to_pylist()}
+    claimed = {r["file_id"]: r["claimed_sha256"] or r["claimed_md5"] for r in lake.read("media_files").to_pylist()}
+    matched: dict[bytes, set[int]] = {}
+    for row in lake.read("matches", ["sha256", "file_id", "media_key", "kind"]).to_pylist():
+        content = claimed[row["file_id"]] if row["file_id"] else row["sha256"]
+        matched.setdefault(content, set()).add(row["media_key"])
+    present = {content for content in names.values() if content}
+    counts: dict[str, Counter[str]] = {"exact copy": Counter()}
+    wrong = 0
+    seen = set()
+    for package in truth["packages"]:
+        for file in package["files"]:
+            content = bytes.fromhex(file["sha256"])
+            if content not in present or content in seen:
+                continue
+            seen.add(content)
+            found = matched.get(content, set())
+            if file["truth"] == "unknown":
+                wrong += bool(found)
+                continue
+            kind = "exact copy" if file["truth"] == "exact" else f"near: {file['edit']}"
+            counter = counts.setdefault(kind, Counter())
+            counter["planted"] += 1
+            counter["found" if known[file["known"]] in found else "missed"] += 1
+    return counts, wrong
+
+
+def known_media(home: Path) -> dict[int, int]:
+    """MediaID of the sample's hash set to media key in the release, through the MD5."""
+    import pyarrow as pa
+
+    from hashsets import releases
+    from pipeline.settings import Settings
+
+    listed = json.loads((home / "landing" / "hashsets" / "demo" / "demo.json").read_text())["value"]
+    ids = [row["MediaID"] for row in listed]
+    values = pa.array([bytes.fromhex(row["MD5"]) for row in listed], pa.binary())
+    queries = pa.table({"query_id": pa.array(ids, pa.int64()), "algorithm": ["md5"] * len(ids), "value": values})
+    pairs = releases.current(Settings.load()).exact(queries).to_pylist()
+    return {pair["query_id"]: pair["media_key"] for pair in pairs}
+
+
+def shown(path: Path) -> str:
+    """A path relative to here, where it can be."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+PLACES = {
+    "landing": "packages as they arrived; never changed",
+    "lake": "referrals, fingerprints, matches, assessments (Parquet, checksummed)",
+    "releases": "the known-hash store",
+    "cases.sqlite": "the case queue",
+    "quarantine": "what could not be read, with a text to send back",
+    f"runs/{RUN}/report.txt": "the run report",
+}
+
+NEXT = """
+Try it:
+  TRIAGE_HOME={home} .venv/bin/triage queue show CASE      one case, with every reason and its evidence
+  TRIAGE_HOME={home} .venv/bin/triage --help               everything else
+  TRIAGE_HOME={home} make serve                            the console and Airflow on this machine, until Ctrl-C
+"""
+
+if __name__ == "__main__":
+    sys.exit(main())
