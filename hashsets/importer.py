@@ -15,8 +15,8 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,6 @@ class Import:
     rows_sha256: str
     rejects_sha256: str
     notes: dict[str, Any] = field(default_factory=dict)
-    complete: bool = True
 
 
 def imports_dir(settings: Settings) -> Path:
@@ -75,6 +74,7 @@ def import_file(
     loaded_at: datetime,
     loaded_by: str,
     progress: Progress | None = None,
+    notes: Mapping[str, Any] | None = None,
 ) -> tuple[Import, bool]:
     """Stage a file of `source`; returns the import and whether it is new (the same bytes are imported once).
 
@@ -115,11 +115,15 @@ def import_file(
             loaded_by,
             files.sha256(temporary / "rows.parquet"),
             files.sha256(temporary / "rejects.csv"),
-            delivered.notes,
-            bool(delivered.notes.get("complete", True)),
+            {**delivered.notes, **(notes or {})},
         )
         files.write_json(temporary / "import.json", asdict(record))
     return record, True
+
+
+def by_hand(source: KnownSource, columns: Mapping[str, Any]) -> KnownSource:
+    """The source as the sender of a list without header that we write ourselves: an increment, whatever it delivers."""
+    return replace(source, reader="list", columns=columns, list_form={"header": False}, delivery="increment")
 
 
 @contextlib.contextmanager

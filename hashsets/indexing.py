@@ -17,8 +17,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from hashsets.algorithms import ALL, Algorithm, from_words
+from hashsets.releases import Release
 from hashsets.tables import scalar
 from pipeline import matching
+from pipeline.errors import ReconciliationError
 
 BATCH = 1 << 18
 MAX_SEGMENTS = 12
@@ -50,14 +52,13 @@ def _values(algorithm: Algorithm, batch: pa.RecordBatch) -> NDArray[np.uint8]:
 def build(
     con: duckdb.DuckDBPyConnection,
     folder: Path,
-    previous: Path | None,
+    previous: Release | None,
     release: int,
     versions: dict[str, str],
-    previous_versions: dict[str, str],
 ) -> dict[str, int]:
     """Write index/<algorithm>/ for every perceptual algorithm with hashes; returns rows by algorithm.
 
-    `previous` is the release folder before, whose segments are shared by hard links where possible. The change table
+    `previous` is the release before, whose segments are shared by hard links where possible. The change table
     says what to add and to withdraw.
     """
     rows: dict[str, int] = {}
@@ -65,8 +66,10 @@ def build(
         if not scalar(con, f"SELECT count(*) FROM {algorithm.table} WHERE media_key >= 0"):
             continue
         target = folder / "index" / algorithm.name
-        old = previous / "index" / algorithm.name if previous is not None else None
-        same = versions[algorithm.name] == previous_versions.get(algorithm.name)
+        old = previous.folder / "index" / algorithm.name if previous is not None else None
+        same = versions[algorithm.name] == (
+            previous.manifest["hasher_versions"].get(algorithm.name) if previous else None
+        )
         if old is None or not old.is_dir() or not same or _segments(old) >= MAX_SEGMENTS:
             _anew(con, target, algorithm, release, versions[algorithm.name])
         else:
@@ -75,8 +78,11 @@ def build(
         expected = scalar(
             con, f"SELECT count(*) FROM {algorithm.table} h JOIN media m USING (media_key) WHERE {_INDEXED}"
         )
-        if rows[algorithm.name] != expected:  # an index that lost count is not published: write it from the store
-            raise RuntimeError(f"index of {algorithm.name} holds {rows[algorithm.name]} rows, the store {expected}")
+        if rows[algorithm.name] != expected:
+            raise ReconciliationError(
+                f"The index of {algorithm.name} holds {rows[algorithm.name]} hashes, the store {expected}.",
+                "The release was not built.",
+            )
     return rows
 
 

@@ -8,6 +8,7 @@ category, the last one stands, marked disputed, and the contradiction is listed 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import duckdb
@@ -31,30 +32,36 @@ def content_sql() -> str:
     return f"md5_number_lower(concat_ws(chr(31), {parts}))"
 
 
-def merge(
-    con: duckdb.DuckDBPyConnection,
-    rows_path: str,
-    record: Import,
-    source: KnownSource,
-    set_id: int,
-    release: int,
-    stable_ids: bool,
-) -> dict[str, int]:
-    """Apply the staged rows (placed by `identity.place`) as opinions of `source`.
+@dataclass(frozen=True)
+class Delivery:
+    """One staged import on its way into a release."""
+
+    record: Import
+    source: KnownSource
+    rows: str
+    set_id: int
+    release: int
+    stable_ids: bool
+
+
+def merge(con: duckdb.DuckDBPyConnection, delivery: Delivery) -> dict[str, int]:
+    """Apply the staged rows (placed by `identity.place`) as opinions of the delivery's source.
 
     Returns counts of kept, duplicate, updated, withdrawn, rejected (withdrawals of what is not there) and
     absent_withdrawn (entries that a full delivery no longer has). Fills the temporary table `touched` (media_key).
     Raises ReconciliationError when they do not add up to the rows accepted.
     """
     con.execute("CREATE TEMP TABLE IF NOT EXISTS touched (media_key BIGINT)")
-    _read(con, rows_path, record, source)
-    stale = _drop_stale(con, source, stable_ids)
+    record, source = delivery.record, delivery.source
+    by_hand = bool(record.notes.get("withdrawal"))
+    _read(con, delivery)
+    stale = _drop_stale(con, delivery) if delivery.stable_ids else 0
     _fold(con)
-    counts = _assert_opinions(con, source, record.country, set_id, release, stable_ids)
+    counts = _assert_opinions(con, delivery)
     counts["duplicate"] += stale
-    counts["withdrawn"], counts["rejected"], already = _withdraw(con, source, release, stable_ids)
+    counts["withdrawn"], counts["rejected"], already = _withdraw(con, delivery)
     counts["duplicate"] += already
-    counts["absent_withdrawn"] = _withdraw_absent(con, source, release) if source.delivery == "full" else 0
+    counts["absent_withdrawn"] = _withdraw_absent(con, delivery) if source.delivery == "full" and not by_hand else 0
     states = sum(counts[k] for k in ("kept", "duplicate", "updated", "withdrawn", "rejected"))
     if states != record.accepted:
         raise ReconciliationError(
@@ -64,7 +71,7 @@ def merge(
     return counts
 
 
-def _read(con: duckdb.DuckDBPyConnection, path: str, record: Import, source: KnownSource) -> None:
+def _read(con: duckdb.DuckDBPyConnection, delivery: Delivery) -> None:
     """The temporary table `said`: one row for each staged row, with its media (null for a withdrawal)."""
     flags = ", ".join(f"r.{c}" for c in _KEPT)
     con.execute("DROP TABLE IF EXISTS said")
@@ -75,14 +82,14 @@ def _read(con: duckdb.DuckDBPyConnection, path: str, record: Import, source: Kno
                    CAST(coalesce(r.votes, CASE WHEN r.category IS NULL AND ? THEN 0 ELSE ? END) AS INTEGER) AS votes,
                    coalesce(r.disputed, false) AS disputed, {flags}
             FROM read_parquet(?) r LEFT JOIN placed p USING (position)""",
-        [record.reader == "vics", source.votes, path],
+        [delivery.record.reader == "vics", delivery.source.votes, delivery.rows],
     )
 
 
-def _drop_stale(con: duckdb.DuckDBPyConnection, source: KnownSource, stable_ids: bool) -> int:
-    """Where an entry id is for good, only the newest version of an entry counts; older ones, here or stored, are repeats."""
-    if not stable_ids:
-        return 0
+def _drop_stale(con: duckdb.DuckDBPyConnection, delivery: Delivery) -> int:
+    """Where an entry id is for good, only the newest version of an entry counts: older ones, here, stored or already
+    withdrawn, are repeats. Tombstones are remembered, also those of entries that were never seen."""
+    source = delivery.source.source_id
     con.execute(
         """CREATE OR REPLACE TEMP TABLE stale AS
            WITH ranked AS (
@@ -92,11 +99,20 @@ def _drop_stale(con: duckdb.DuckDBPyConnection, source: KnownSource, stable_ids:
            SELECT position FROM ranked WHERE n > 1
            UNION
            SELECT s.position FROM said s JOIN opinion o
-             ON o.source_id = ? AND o.member = s.member AND o.entry_id = s.entry_id
-           WHERE o.updated_at > s.updated_at""",
-        [source.source_id],
+             ON o.source_id = $source AND o.member = s.member AND o.entry_id = s.entry_id
+           WHERE o.updated_at > s.updated_at
+           UNION
+           SELECT s.position FROM said s JOIN tombstone t
+             ON t.source_id = $source AND t.member = s.member AND t.entry_id = s.entry_id
+           WHERE t.updated_at >= s.updated_at""",
+        {"source": source},
     )
     con.execute("DELETE FROM said WHERE position IN (SELECT position FROM stale)")
+    con.execute(
+        """INSERT INTO tombstone SELECT ?, member, entry_id, updated_at, ? FROM said
+           WHERE withdraw AND entry_id IS NOT NULL""",
+        [source, delivery.release],
+    )
     return scalar(con, "SELECT count(*) FROM stale")
 
 
@@ -188,10 +204,9 @@ def unite(extras: list[str]) -> str:
     return orjson.dumps(whole).decode()
 
 
-def _assert_opinions(
-    con: duckdb.DuckDBPyConnection, source: KnownSource, country: str, set_id: int, release: int, stable_ids: bool
-) -> dict[str, int]:
+def _assert_opinions(con: duckdb.DuckDBPyConnection, delivery: Delivery) -> dict[str, int]:
     """Compare with what stands; close what is superseded; add what is new. Returns kept, duplicate, updated."""
+    source, release = delivery.source, delivery.release
     con.execute(
         """CREATE OR REPLACE TEMP TABLE standing AS
            SELECT rowid AS row, media_key, member, content, entry_id FROM opinion
@@ -204,7 +219,16 @@ def _assert_opinions(
                   CASE WHEN s.row IS NULL THEN 'kept' WHEN s.content = f.content THEN 'duplicate' ELSE 'updated' END AS state
            FROM folded f LEFT JOIN standing s ON s.media_key = f.media_key AND s.member = f.member"""
     )
-    if stable_ids:  # the entry now names other hashes: it moves, and what it said of the old media no longer stands
+    con.execute(  # an entry that a person withdrew is not brought back by the same entry in the next delivery
+        """UPDATE verdict SET state = 'duplicate' WHERE state = 'kept' AND position IN (
+               SELECT f.position FROM folded f JOIN opinion o
+                 ON o.media_key = f.media_key AND o.member = f.member AND o.content = f.content
+               WHERE o.source_id = ? AND o.ended = 'withdrawn by hand')""",
+        [source.source_id],
+    )
+    if (
+        delivery.stable_ids
+    ):  # the entry now names other hashes: it moves, and what it said of the old media no longer stands
         con.execute(
             """CREATE OR REPLACE TEMP TABLE moved AS
                SELECT s.row, f.position FROM folded f JOIN standing s
@@ -226,7 +250,12 @@ def _assert_opinions(
             LEFT JOIN category_map c
               ON c.source_id = $source AND c.country = $country AND c.raw_category = f.raw_category
             WHERE v.state <> 'duplicate' ORDER BY f.media_key""",
-        {"source": source.source_id, "country": country, "set": set_id, "release": release},
+        {
+            "source": source.source_id,
+            "country": delivery.record.country,
+            "set": delivery.set_id,
+            "release": release,
+        },
     )
     con.execute(
         """INSERT INTO touched SELECT f.media_key FROM folded f JOIN verdict v USING (position)
@@ -253,14 +282,13 @@ def _close(con: duckdb.DuckDBPyConnection, rows_sql: str, release: int, how: str
     con.execute(f"UPDATE opinion SET valid_to = ?, ended = ? WHERE rowid IN ({rows_sql})", [release, how])
 
 
-def _withdraw(
-    con: duckdb.DuckDBPyConnection, source: KnownSource, release: int, stable_ids: bool
-) -> tuple[int, int, int]:
+def _withdraw(con: duckdb.DuckDBPyConnection, delivery: Delivery) -> tuple[int, int, int]:
     """Tombstones, by entry id or by any digest of the row. Returns withdrawn, naming nothing known, withdrawn before."""
     if not scalar(con, "SELECT count(*) FROM said WHERE withdraw"):
         return 0, 0, 0
+    source, release = delivery.source, delivery.release
     found = []
-    if stable_ids:
+    if delivery.stable_ids:
         found.append(
             """SELECT s.position, o.rowid AS row, o.valid_to FROM said s JOIN opinion o
                  ON o.source_id = $source AND o.member = s.member AND o.entry_id = s.entry_id WHERE s.withdraw"""
@@ -279,16 +307,17 @@ def _withdraw(
            FROM (SELECT s.position, count(g.row) AS any_row, count(g.row) FILTER (g.valid_to IS NULL) AS live
                  FROM said s LEFT JOIN gone g USING (position) WHERE s.withdraw GROUP BY s.position)"""
     ).fetchall()
-    _close(con, "SELECT row FROM gone WHERE valid_to IS NULL", release, "withdrawn")
+    how = "withdrawn by hand" if delivery.record.notes.get("withdrawal") else "withdrawn"
+    _close(con, "SELECT row FROM gone WHERE valid_to IS NULL", release, how)
     withdrawn, before, unknown = row
     return int(withdrawn), int(unknown), int(before)
 
 
-def _withdraw_absent(con: duckdb.DuckDBPyConnection, source: KnownSource, release: int) -> int:
+def _withdraw_absent(con: duckdb.DuckDBPyConnection, delivery: Delivery) -> int:
     """A full delivery replaces the last one: what it no longer names is withdrawn."""
     rows = """SELECT s.row FROM standing s
               ANTI JOIN folded f ON f.media_key = s.media_key AND f.member = s.member
               WHERE s.row IN (SELECT rowid FROM opinion WHERE valid_to IS NULL)"""
     con.execute(f"CREATE OR REPLACE TEMP TABLE absent AS {rows}")
-    _close(con, "SELECT row FROM absent", release, "withdrawn")
+    _close(con, "SELECT row FROM absent", delivery.release, "withdrawn")
     return scalar(con, "SELECT count(*) FROM absent")

@@ -76,6 +76,9 @@ def clean_batch(batch: Batch) -> Cleaned:
     n = len(batch.position)
     refusals = clean.Refusals()
     columns: dict[str, Any] = {"position": pa.array(batch.position, pa.int64())}
+    for row, refused in enumerate(batch.columns.get("unsupported", ())):
+        if refused is not None:
+            refusals.add(row, "row", *refused)
     keyed = _hash_columns(batch, columns, refusals, n)
     hash_refusals = len(refusals.items)
     _opinion_columns(batch, columns, refusals, n)

@@ -52,6 +52,9 @@ TABLES = (
     """CREATE TABLE change (
         release INTEGER NOT NULL, media_key BIGINT NOT NULL, change VARCHAR NOT NULL,
         grade_before VARCHAR, grade_after VARCHAR, category_before VARCHAR, category_after VARCHAR)""",
+    """CREATE TABLE tombstone (
+        source_id VARCHAR NOT NULL, member VARCHAR NOT NULL, entry_id VARCHAR NOT NULL, updated_at TIMESTAMPTZ,
+        release INTEGER NOT NULL)""",
     """CREATE TABLE conflict (
         release INTEGER NOT NULL, media_key BIGINT NOT NULL, kind VARCHAR NOT NULL, detail VARCHAR NOT NULL)""",
     """CREATE TABLE release (
@@ -125,3 +128,8 @@ def scalar(con: duckdb.DuckDBPyConnection, sql: str, parameters: Any = None) -> 
     """The one whole number that a statement returns; null counts as 0. The result is read to its end."""
     rows = con.execute(sql, parameters or []).fetchall()
     return int(rows[0][0] or 0) if rows else 0
+
+
+def fetch(con: duckdb.DuckDBPyConnection, sql: str, parameters: Any = None) -> list[tuple[Any, ...]]:
+    """All rows of a statement."""
+    return con.execute(sql, parameters or []).fetchall()

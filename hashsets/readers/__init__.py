@@ -3,10 +3,26 @@
 from __future__ import annotations
 
 from hashsets.readers.base import Batch, Detection, Reader, Source
+from hashsets.readers.icse import IcseReader
+from hashsets.readers.lists import ListReader
+from hashsets.readers.ncmec import NcmecReader
+from hashsets.readers.nsrl import NsrlSqliteReader, NsrlTextReader
+from hashsets.readers.threatexchange import ThreatExchangeReader
 from hashsets.readers.vics import VicsReader
 from pipeline.errors import InputError
 
-READERS: dict[str, Reader] = {r.name: r for r in (VicsReader(),)}
+READERS: dict[str, Reader] = {
+    r.name: r
+    for r in (
+        VicsReader(),
+        NcmecReader(),
+        IcseReader(),
+        NsrlSqliteReader(),
+        NsrlTextReader(),
+        ListReader(),
+        ThreatExchangeReader(),
+    )
+}
 """Every reader by name, in the order in which detection asks them."""
 
 __all__ = ["READERS", "Batch", "Detection", "Reader", "Source", "detect"]

@@ -1,0 +1,254 @@
+# ruff: noqa: S608 - statements are put together from names in hashsets/algorithms.py; values are bound parameters
+"""Putting a release together in a folder of its own: the database, the indexes, the checks, the manifest."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from hashsets import canaries, grading, identity, importer, indexing, manifest, opinions, publishing, releases, sources
+from hashsets.algorithms import ALL
+from hashsets.readers import READERS
+from hashsets.tables import connect_build, connect_read_only, create, scalar
+from pipeline import __version__, files
+from pipeline.errors import ReconciliationError
+from pipeline.fingerprint.registry import version_of
+from pipeline.night import Night
+from pipeline.records import canonical_json
+from pipeline.settings import Settings
+
+STATES = ("kept", "duplicate", "updated", "withdrawn")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What release `number` is made of: the one before, and `inputs` (keys of imports, then the policy's digest)."""
+
+    settings: Settings
+    night: Night
+    policy: sources.HashsetPolicy
+    previous: releases.Release | None
+    number: int
+    inputs: tuple[str, ...]
+
+
+def assemble(plan: Plan, folder: Path) -> dict[str, Any]:
+    """Build and verify the planned release in `folder`; returns the content of its manifest, which is written last.
+
+    Raises ReconciliationError when rows do not add up, IntegrityError when an import is damaged.
+    """
+    settings, previous, number = plan.settings, plan.previous, plan.number
+    spill = folder.parent / f"{files.TEMPORARY}{os.getpid()}-spill"
+    database = folder / releases.DATABASE
+    if previous is not None:
+        shutil.copyfile(previous.folder / releases.DATABASE, database)
+    con = connect_build(database, settings, spill)
+    try:
+        if previous is None:
+            create(con)
+            canaries.plant(con)
+        con.execute("CREATE OR REPLACE TEMP TABLE touched (media_key BIGINT)")
+        con.execute("BEGIN")
+        _declare(con, plan)
+        pending = [i for i in importer.all_imports(settings) if i.key in set(plan.inputs)]
+        taken = [_take_in(con, plan, record) for record in pending]
+        con.execute(
+            f"""CREATE OR REPLACE TEMP TABLE new_hash AS
+                {" UNION ".join(f"SELECT media_key FROM {a.table} WHERE release = {number}" for a in ALL)}"""
+        )
+        con.execute("INSERT INTO touched SELECT media_key FROM new_hash WHERE media_key >= 0")
+        changes = grading.regrade(con, number, plan.policy.trusted_votes)
+        con.execute("COMMIT")
+        con.execute("CHECKPOINT")
+        versions = {a.name: version_of(a.name) for a in ALL if a.indexed}
+        rows = indexing.build(con, folder, previous, number, versions)
+        counts = _counts(con)
+    finally:
+        con.close()
+        shutil.rmtree(spill, ignore_errors=True)
+    content = {
+        "release": number,
+        "previous": previous.number if previous else None,
+        "built_as_of": plan.night.as_of.isoformat(),
+        "run_id": plan.night.run_id,
+        "inputs": list(plan.inputs),
+        "import_keys": sorted({*(previous.manifest["import_keys"] if previous else []), *(i.key for i in pending)}),
+        "policy_sha256": plan.policy.digest,
+        "trusted_votes": plan.policy.trusted_votes,
+        "imports": taken,
+        "changes": changes,
+        "counts": counts,
+        "indexes": rows,
+        "hasher_versions": versions,
+        "software": {"referral-triage": __version__, "duckdb": duckdb.__version__},
+    }
+    _verify(settings, database, counts)
+    manifest.write(folder, content)
+    return content
+
+
+def _declare(con: duckdb.DuckDBPyConnection, plan: Plan) -> None:
+    """Write the sources and category maps in force; where they differ from before, opinions are mapped anew."""
+    policy = plan.policy
+    before = {
+        row[0]: row[1:]
+        for row in con.execute("SELECT source_id, kind, origin, enabled, category_map_sha256 FROM source").fetchall()
+    }
+    old_votes = scalar(con, "SELECT trusted_votes FROM release ORDER BY release DESC LIMIT 1")
+    con.execute("DELETE FROM category_map WHERE source_id IN (SELECT unnest(?))", [list(policy.sources)])
+    for s in policy.sources.values():
+        con.execute("DELETE FROM source WHERE source_id = ?", [s.source_id])
+        con.execute(
+            "INSERT INTO source VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                s.source_id,
+                s.name,
+                s.owner,
+                s.kind,
+                s.jurisdiction,
+                s.category_map.name,
+                s.category_map.digest,
+                s.origin,
+                s.enabled,
+                s.handling,
+            ],
+        )
+        rows = s.category_map.rows(s.source_id)
+        if rows:
+            con.executemany("INSERT INTO category_map VALUES (?, ?, ?, ?, ?)", rows)
+        known = before.get(s.source_id)
+        if known is not None and known[3] != s.category_map.digest:
+            con.execute(
+                """UPDATE opinion SET category = coalesce((
+                       SELECT c.category FROM category_map c WHERE c.source_id = opinion.source_id
+                       AND c.country = opinion.country AND c.raw_category = opinion.raw_category), 'UNMAPPED')
+                   WHERE source_id = ? AND valid_to IS NULL""",
+                [s.source_id],
+            )
+        if known is not None and known != (s.kind, s.origin, s.enabled, s.category_map.digest):
+            con.execute("INSERT INTO touched SELECT DISTINCT media_key FROM opinion WHERE source_id = ?", [s.source_id])
+    if old_votes and old_votes != policy.trusted_votes:
+        con.execute("INSERT INTO touched SELECT media_key FROM media")
+    con.execute(
+        "INSERT INTO release VALUES (?, ?, ?, ?, ?, ?)",
+        [plan.number, plan.night.as_of, plan.night.run_id, policy.digest, policy.trusted_votes, __version__],
+    )
+
+
+def _take_in(con: duckdb.DuckDBPyConnection, plan: Plan, record: importer.Import) -> dict[str, Any]:
+    """Apply one staged import; returns its counts. `in = kept + duplicate + updated + withdrawn + rejected`."""
+    policy, number = plan.policy, plan.number
+    source = policy.source(record.source_id)
+    path = str(importer.staged_rows(plan.settings, record))
+    set_id = scalar(con, "SELECT max(set_id) FROM set_release") + 1
+    identity.place(con, path, number)
+    stable = record.reader in READERS and READERS[record.reader].stable_ids
+    counts = opinions.merge(con, opinions.Delivery(record, source, path, set_id, number, stable))
+    _guard(con, policy, source, counts, record)
+    reasons = dict(record.rejected)
+    if counts["rejected"]:
+        reasons["nothing_to_withdraw"] = counts["rejected"]
+    if record.read != sum(counts[s] for s in STATES) + sum(reasons.values()):
+        raise ReconciliationError(f"Import {record.key}: the states do not add up to {record.read} rows.")
+    con.execute(
+        "INSERT INTO set_release VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            set_id,
+            record.key,
+            record.source_id,
+            record.sha256,
+            record.file_name,
+            record.reader,
+            record.version,
+            record.country,
+            record.entity,
+            record.read,
+            *(counts[s] for s in STATES),
+            sum(reasons.values()),
+            canonical_json(reasons),
+            canonical_json(record.defects),
+            counts["absent_withdrawn"],
+            canonical_json(record.notes),
+            record.loaded_at,
+            record.loaded_by,
+            number,
+        ],
+    )
+    return {
+        "import": record.key,
+        "source": record.source_id,
+        "file": record.file_name,
+        "read": record.read,
+        **{s: counts[s] for s in STATES},
+        "rejected_by_reason": reasons,
+        "absent_withdrawn": counts["absent_withdrawn"],
+    }
+
+
+def _guard(
+    con: duckdb.DuckDBPyConnection,
+    policy: sources.HashsetPolicy,
+    source: sources.KnownSource,
+    counts: dict[str, int],
+    record: importer.Import,
+) -> None:
+    """A truncated full delivery must not withdraw a whole set."""
+    gone = counts["absent_withdrawn"]
+    if not gone:
+        return
+    live = scalar(con, "SELECT count(*) FROM opinion WHERE source_id = ? AND valid_to IS NULL", [source.source_id])
+    if gone > policy.max_withdrawn_share * (live + gone):
+        raise ReconciliationError(
+            f"Import {record.key} would withdraw {gone} of {live + gone} entries of {source.source_id}.",
+            "If that is right, raise imports.max_withdrawn_share in policy/hashsets.yaml for this import; otherwise "
+            "discard it: `triage hashset discard`.",
+        )
+
+
+def _counts(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    """Rows by table, without canaries."""
+    counts = {}
+    for table in ("media", "opinion", "set_release", "change", "conflict", *(a.table for a in ALL)):
+        where = " WHERE media_key >= 0" if table.startswith("hash_") else ""
+        counts[table] = scalar(con, f"SELECT count(*) FROM {table}{where}")
+    return counts
+
+
+def _verify(settings: Settings, database: Path, counts: dict[str, int]) -> None:
+    """Open the finished database as a reader does and check counts, keys and canaries. Raises ReconciliationError."""
+    con = connect_read_only(database, settings)
+    try:
+        if _counts(con) != counts:
+            raise ReconciliationError("The built release does not hold the rows that were written.")
+        for sql, what in _CHECKS:
+            if wrong := scalar(con, sql):
+                raise ReconciliationError(f"The built release is not sound: {wrong} {what}.")
+        for algorithm in ALL:
+            publishing.check_canaries(con, algorithm)
+    finally:
+        con.close()
+
+
+_CHECKS = (
+    ("SELECT count(*) - count(DISTINCT media_key) FROM media", "media keys are repeated"),
+    ("SELECT count(*) FROM media WHERE grade IS NULL", "media have no grade"),
+    ("SELECT count(*) FROM opinion o ANTI JOIN media m USING (media_key)", "opinions have no media"),
+    ("SELECT count(*) FROM opinion o ANTI JOIN source s USING (source_id)", "opinions have no source"),
+    (
+        """SELECT count(*) FROM (SELECT 1 FROM opinion WHERE valid_to IS NULL
+           GROUP BY source_id, member, media_key HAVING count(*) > 1)""",
+        "opinions of one source stand twice",
+    ),
+    *(
+        (
+            f"SELECT count(*) FROM {a.table} h ANTI JOIN media m USING (media_key) WHERE h.media_key >= 0",
+            f"{a.name} values have no media",
+        )
+        for a in ALL
+    ),
+)

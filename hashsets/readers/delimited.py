@@ -1,0 +1,67 @@
+"""Delimited text in a stream, with line numbers; what all list formats share."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+from hashsets.readers.base import Source, damaged
+
+BATCH = 20_000
+MAX_FIELD = 1 << 20
+csv.field_size_limit(MAX_FIELD)
+
+
+def lines(source: Source, file: BinaryIO, encoding: str = "utf-8") -> Iterator[str]:
+    """Decoded lines with their ends. Raises InputError at the first byte that is not of the encoding, or a NUL."""
+    decoder = codecs.getincrementaldecoder("utf-8-sig" if encoding == "utf-8" else encoding)()
+    rest = ""
+    number = 0
+    while True:
+        chunk = file.read(1 << 20)
+        try:
+            text = rest + decoder.decode(chunk, final=not chunk)
+        except UnicodeDecodeError as error:
+            raise damaged(
+                source, f"line {number + 1} or after", f"it is not {encoding} text ({error.reason})"
+            ) from None
+        source.done += len(chunk)
+        if "\0" in text:
+            raise damaged(source, f"line {number + 1} or after", "it holds a NUL character")
+        pieces = text.splitlines(keepends=True)
+        rest = pieces.pop() if pieces and chunk else ""
+        if len(rest) > MAX_FIELD:
+            raise damaged(source, f"line {number + 1}", "the line is too long")
+        number += len(pieces)
+        yield from pieces
+        if not chunk:
+            return
+
+
+def rows(source: Source, file: BinaryIO, *, delimiter: str, encoding: str = "utf-8") -> Iterator[tuple[int, list[str]]]:
+    """(line number from 1, fields) of every row that is not blank. Raises InputError with the line for bad quoting."""
+    reader = csv.reader(lines(source, file, encoding), delimiter=delimiter, strict=True)
+    try:
+        for fields in reader:
+            if fields and any(f.strip() for f in fields):
+                yield reader.line_num, fields
+    except csv.Error as error:
+        raise damaged(source, f"line {reader.line_num}", str(error)) from None
+
+
+def first_row(head: bytes, delimiter: str) -> list[str]:
+    """Fields of the first line of a file's head, or [] when it is not text."""
+    try:
+        text = codecs.getincrementaldecoder("utf-8-sig")().decode(head)
+        line = next(iter(text.splitlines()), "")
+        return next(iter(csv.reader([line], delimiter=delimiter, strict=True)), [])
+    except (UnicodeDecodeError, csv.Error):
+        return []
+
+
+def to_columns(records: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    """Records (raw column to value) as columns."""
+    names = {name for record in records for name in record}
+    return {name: [record.get(name) for record in records] for name in sorted(names)}

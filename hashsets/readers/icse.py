@@ -1,0 +1,74 @@
+"""INTERPOL ICSE hash set: semicolon-separated, sixteen named columns (domain facts, section 2.1).
+
+ZZ40 and Lace are hashes of others that are kept, not compared. The raw category is the Baseline column, Yes or No.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from hashsets.readers import delimited
+from hashsets.readers.base import Batch, Detection, Source, damaged
+
+COLUMNS = {
+    "md5": "md5",
+    "sha1": "sha1",
+    "photodna": "photodna",
+    "image id": "entry_id",
+    "is distributed": "distributed",
+    "victim identified": "victim_identified",
+    "offender identified": "offender_identified",
+    "series name": "series",
+    "baseline": "category",
+}
+_MARKS = {"md5", "sha1", "zz40", "photodna", "lace"}
+
+
+class IcseReader:
+    """Rows of the ICSE export; columns without a place of their own stay in `extra` under their names."""
+
+    name = "icse"
+    stable_ids = False
+
+    def detect(self, head: bytes, source: Source) -> Detection | None:
+        names = {f.strip().lower() for f in delimited.first_row(head, ";")}
+        return Detection(self.name, "1") if names >= _MARKS else None
+
+    def read(self, source: Source, detection: Detection) -> Iterator[Batch]:
+        with source.open() as file:
+            rows = delimited.rows(source, file, delimiter=";")
+            _, header = next(rows)
+            names = [h.strip() for h in header]
+            if len(set(map(str.lower, names))) != len(names):
+                raise damaged(source, "line 1", "two columns have the same name")
+            position: list[int] = []
+            records: list[dict[str, Any]] = []
+            for line, fields in rows:
+                if len(fields) != len(names):
+                    raise damaged(source, f"line {line}", f"{len(fields)} fields under {len(names)} columns")
+                position.append(line)
+                records.append(_record(names, fields))
+                if len(position) == delimited.BATCH:
+                    yield Batch(position, delimited.to_columns(records))
+                    position, records = [], []
+            if position:
+                yield Batch(position, delimited.to_columns(records))
+
+
+def _record(names: list[str], fields: list[str]) -> dict[str, Any]:
+    record: dict[str, Any] = {}
+    extra = {}
+    for name, value in zip(names, fields, strict=True):
+        column = COLUMNS.get(name.lower())
+        if column == "series":
+            record[column] = [value] if value.strip() else None
+        elif column:
+            record[column] = value
+        elif value:
+            extra[name] = value
+    if extra:
+        record["extra"] = orjson.dumps(extra).decode()
+    return record

@@ -1,0 +1,102 @@
+"""Lists with a declared column mapping: CSV or plain text, as IWF-style and force-made lists come.
+
+The mapping stands in policy/hashsets.yaml with the source: our column to the list's column name, or its number.
+Columns that are not mapped are kept in `extra`. Without a mapping a list is never guessed at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import orjson
+
+from hashsets.readers import delimited
+from hashsets.readers.base import RAW_COLUMNS, Batch, Detection, Source, damaged
+from pipeline.errors import SettingsError
+
+
+class ListReader:
+    """Rows of a declared list."""
+
+    name = "list"
+    stable_ids = False
+
+    def detect(self, head: bytes, source: Source) -> Detection | None:
+        mapping = source.columns.get("columns")
+        if not mapping:
+            return None
+        encoding = source.columns.get("encoding", "utf-8")
+        if encoding != "utf-16" and (b"\0" in head or head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in {b"{", b"[", b"<"}):
+            return None
+        if head[:4] in {b"PK\x03\x04", b"\x1f\x8b\x08\x00"}:
+            return None
+        if self._header(source):
+            names = {f.strip().lower() for f in delimited.first_row(head, self._delimiter(source))}
+            wanted = {str(c).lower() for c in mapping.values() if isinstance(c, str)}
+            if encoding == "utf-8" and not wanted <= names:
+                return None
+        return Detection(self.name, "1")
+
+    @staticmethod
+    def _delimiter(source: Source) -> str:
+        return str(source.columns.get("delimiter", ","))
+
+    @staticmethod
+    def _header(source: Source) -> bool:
+        declared = source.columns.get("header")
+        named = any(isinstance(c, str) for c in source.columns["columns"].values())
+        return named if declared is None else bool(declared)
+
+    def read(self, source: Source, detection: Detection) -> Iterator[Batch]:
+        with source.open() as file:
+            rows = delimited.rows(
+                source, file, delimiter=self._delimiter(source), encoding=str(source.columns.get("encoding", "utf-8"))
+            )
+            names: list[str] = []
+            if self._header(source):
+                names = [n.strip() for n in next(rows, (0, []))[1]]
+            places = _places(source.columns["columns"], names)
+            position: list[int] = []
+            records: list[dict[str, Any]] = []
+            for line, fields in rows:
+                if names and len(fields) != len(names):
+                    raise damaged(source, f"line {line}", f"{len(fields)} fields under {len(names)} columns")
+                position.append(line)
+                records.append(_record(fields, places, names))
+                if len(position) == delimited.BATCH:
+                    yield Batch(position, delimited.to_columns(records))
+                    position, records = [], []
+            if position:
+                yield Batch(position, delimited.to_columns(records))
+
+
+def _places(mapping: Mapping[str, Any], names: list[str]) -> dict[int, str]:
+    """Position in the row to our column. Raises SettingsError for a column of ours or theirs that does not exist."""
+    lowered = [n.lower() for n in names]
+    places = {}
+    for ours, theirs in mapping.items():
+        if ours not in RAW_COLUMNS:
+            raise SettingsError(f"{ours!r} is no column of a hash-set row.", f"Columns: {', '.join(RAW_COLUMNS)}.")
+        if isinstance(theirs, int):
+            if theirs < 1:
+                raise SettingsError(f"Column {theirs} for {ours}: columns are numbered from 1.")
+            places[theirs - 1] = ours
+        elif theirs.lower() in lowered:
+            places[lowered.index(theirs.lower())] = ours
+        else:
+            raise SettingsError(f"The list has no column {theirs!r}; it has {', '.join(names)}.")
+    return places
+
+
+def _record(fields: list[str], places: dict[int, str], names: list[str]) -> dict[str, Any]:
+    record: dict[str, Any] = {}
+    extra = {}
+    for i, value in enumerate(fields):
+        if i in places:
+            record[places[i]] = value.strip() or None
+        elif value.strip():
+            extra[names[i] if i < len(names) else f"column {i + 1}"] = value
+    if extra:
+        record["extra"] = orjson.dumps(extra).decode()
+    return record
