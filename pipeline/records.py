@@ -73,14 +73,14 @@ def build(table: str, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
     schema = arrow_schema(table)
     properties = describe(table)["properties"]
     as_json = {name for name, spec in properties.items() if spec.get("x-json")}
-    columns: dict[str, list[Any]] = {name: [] for name in schema.names}
-    for row in rows:
-        extra = row.keys() - columns.keys()
-        if extra:
-            raise TriageError(f"Record type {table} has no column {', '.join(sorted(extra))}.")
-        for name, column in columns.items():
-            value = row.get(name)
-            column.append(canonical_json(value) if name in as_json and value is not None else value)
+    listed, known = list(rows), set(schema.names)
+    for row in listed:
+        if not known.issuperset(row):
+            extra = sorted(row.keys() - known)
+            raise TriageError(f"Record type {table} has no column {', '.join(extra)}.")
+    columns: dict[str, list[Any]] = {name: [row.get(name) for row in listed] for name in schema.names}
+    for name in as_json:
+        columns[name] = [None if value is None else canonical_json(value) for value in columns[name]]
     for name in describe(table).get("required", []):
         if any(value is None for value in columns[name]):
             raise TriageError(f"Record type {table} needs a value in {name}.")

@@ -12,6 +12,7 @@ import logging
 import re
 import tempfile
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 import bagit
@@ -96,17 +97,26 @@ def _plain(package: Package, name: str, content: bytes, wanted: Expected) -> lis
     return [] if lines else ["a checksum list is empty"]
 
 
+@cache
+def _scratch() -> tempfile.TemporaryDirectory[str]:
+    """A private folder of this process for tag files, emptied after every bag and removed at exit."""
+    return tempfile.TemporaryDirectory(prefix="triage-bag-", ignore_cleanup_errors=True)
+
+
 def _bag(package: Package, wanted: Expected) -> list[str]:
     """Reads the manifests with the bagit library from copies of the tag files in a temporary folder."""
     tags = {m.name: m.content for m in package.members if "/" not in m.name and m.content is not None}
-    with tempfile.TemporaryDirectory(prefix="triage-bag-") as folder:
+    folder = Path(_scratch().name)
+    try:
         for name, content in tags.items():
             if name.endswith(".txt"):
-                Path(folder, name).write_bytes(content)
-        try:
-            bag = _Manifests(folder)
-        except (bagit.BagError, OSError, ValueError, LookupError, AttributeError, TypeError):
-            return ["its BagIt files cannot be read"]
+                (folder / name).write_bytes(content)
+        bag = _Manifests(str(folder))
+    except (bagit.BagError, OSError, ValueError, LookupError, AttributeError, TypeError):
+        return ["its BagIt files cannot be read"]
+    finally:
+        for path in folder.iterdir():
+            path.unlink()
     listed = {name: digests for name, digests in bag.entries.items() if name.startswith("data/")}
     usable = [a for a in _ALGORITHMS if listed and all(a in digests for digests in listed.values())]
     if not usable:
@@ -123,7 +133,7 @@ def digest_of(member: Member, algorithm: str, digests: Mapping[str, Digests]) ->
     """Hex digest of a member, from its content if it was read here, else from the media worker's answers."""
     if member.content is not None:
         return hashlib.new(algorithm, member.content, usedforsecurity=False).hexdigest()
-    found = digests.get(str(member.locator))
+    found = digests.get(member.key)
     return str(getattr(found, algorithm).hex()) if found else None
 
 

@@ -21,6 +21,7 @@ from defusedxml.common import DefusedXmlException
 
 from pipeline.errors import InputError
 
+_NESTED = (dict, list)
 _KEY = re.compile(rb'"\s*:')
 
 
@@ -51,9 +52,9 @@ def _measure(tree: Any, limit: int) -> int:
         for node in level:
             if isinstance(node, dict):
                 keys += len(node)
-                below.extend(v for v in node.values() if isinstance(v, dict | list))
+                below += [v for v in node.values() if isinstance(v, _NESTED)]
             elif isinstance(node, list):
-                below.extend(v for v in node if isinstance(v, dict | list))
+                below += [v for v in node if isinstance(v, _NESTED)]
         level = below
     return keys
 

@@ -166,6 +166,9 @@ class Fields:
     def convert(self, key: str, function: Callable[[str], Any]) -> Any:
         """Text passed through `function`; None, with a defect, when that raises UnusableError."""
         value = self.data.get(key)
+        if value is None:
+            self.data.pop(key, None)
+            return None
         text = self.text(key)
         if text is None:
             return None
@@ -190,12 +193,16 @@ class Fields:
 
     def tri(self, key: str) -> str:
         """yes, no or unknown."""
+        value = self.data.get(key)
+        if value is None or isinstance(value, bool):
+            self.data.pop(key, None)
+            return values.UNKNOWN if value is None else values.YES if value else values.NO
         try:
-            answer = values.tri_state(self.data.get(key))
+            answer = values.tri_state(value)
         except UnusableError as error:
-            self.draft.defect(self.at(key), f"Not usable: {error}.", self.data[key])
+            self.draft.defect(self.at(key), f"Not usable: {error}.", value)
             return values.UNKNOWN
-        self.data.pop(key, None)
+        del self.data[key]
         return answer
 
     def moment(self, key: str, zone: str = "") -> Moment | None:
@@ -229,23 +236,25 @@ class Fields:
             self.draft.defect(self.at(key), "An object with fields was expected here.", value)
         elif key in self.data:
             del self.data[key]
-        return Fields(self.draft, {}, self.at(key))
+        return Fields(self.draft, {}, self.path)
 
     def each(self, key: str, inner: str | None = None) -> Iterator[Fields]:
         """The objects in the list below a key. `inner` names the list inside an object of the nested form
         (`emails.emails`); the flat form and a single object are read too. Bare text becomes `{"value": text}`."""
-        items, path = self.data.get(key), self.at(key)
+        items = self.data.get(key)
+        if items is None or items == "":
+            self.data.pop(key, None)
+            return
+        path = self.at(key)
         if inner and isinstance(items, dict) and inner in items:
             items, path = items[inner], f"{path}/{inner}"
         if isinstance(items, dict):
             yield Fields(self.draft, items, path)
             return
-        if items is None or items == "":
-            self.data.pop(key, None)
-            return
         if not isinstance(items, list):
-            items = [items]
-            self.data[key] = items
+            if items is None:
+                return
+            items = self.data[key] = [items]
         for position, item in enumerate(items):
             if isinstance(item, dict):
                 yield Fields(self.draft, item, f"{path}/{position}")
@@ -266,16 +275,27 @@ def residue(tree: Any) -> Any:
     None when nothing is left. Numbers that JSON cannot write become text.
     """
     if isinstance(tree, dict):
-        kept = {str(key): left for key, value in tree.items() if (left := residue(value)) is not None}
+        kept = {}
+        for key, value in tree.items():
+            left = residue(value) if isinstance(value, _NESTED) else value
+            if left is not None and left != "":
+                kept[str(key)] = left
         return kept or None
     if isinstance(tree, list):
-        numbered = {str(n): left for n, value in enumerate(tree) if (left := residue(value)) is not None}
+        numbered = {}
+        for n, value in enumerate(tree):
+            left = residue(value) if isinstance(value, _NESTED) else value
+            if left is not None and left != "":
+                numbered[str(n)] = left
         if len(numbered) == len(tree):
             return list(numbered.values()) or None
         return numbered or None
     if isinstance(tree, float) and not math.isfinite(tree):
         return str(tree)
     return tree if tree != "" else None
+
+
+_NESTED = (dict, list, float)
 
 
 def _shown(value: Any, limit: int) -> str:

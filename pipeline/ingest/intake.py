@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,7 +17,7 @@ from pipeline import records
 from pipeline.ingest import completeness, discovery, identity, media, report, rows
 from pipeline.ingest.discovery import Entry
 from pipeline.ingest.identity import Arrival, Held
-from pipeline.ingest.package import Member, Package, is_transport
+from pipeline.ingest.package import Member, Package
 from pipeline.ingest.report import Report
 from pipeline.ingest.rows import Answers, Context, Row
 from pipeline.ingest.rules import Rules
@@ -64,8 +66,25 @@ class Batch:
 
 def take(settings: Settings, night: Night, rules: Rules, held: Held, entries: Iterable[Entry]) -> Batch:
     """Work through a batch. Nothing is written. `held` learns what was decided."""
+    with _no_cycle_search():
+        return _take(settings, night, rules, held, list(entries))
+
+
+@contextmanager
+def _no_cycle_search() -> Iterator[None]:
+    """A batch makes some hundred thousand rows and no cycles; searching for cycles again and again costs a tenth."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _take(settings: Settings, night: Night, rules: Rules, held: Held, entries: list[Entry]) -> Batch:
     found = [look(entry, rules, night.as_of) for entry in entries]
-    answers = media.answers(settings, _locators(found))
+    answers = media.answers(settings, locators(found))
     for candidate in found:
         _conclude(candidate, answers, night.as_of, rules)
     waiting = [c for c in found if c.waits]
@@ -103,7 +122,7 @@ def look(entry: Entry, rules: Rules, as_of: datetime) -> Candidate:
     return candidate
 
 
-def _locators(found: list[Candidate]) -> list[Locator]:
+def locators(found: list[Candidate]) -> list[Locator]:
     """Everything whose digest is needed: content that was not read here, and containers that are listed as such or
     cannot be opened. Packages that wait are not digested before they are overdue."""
     wanted: dict[str, Locator] = {}
@@ -114,9 +133,9 @@ def _locators(found: list[Candidate]) -> list[Locator]:
         whole = package.kind == "archive" and (completeness.CONTAINER in candidate.wanted or not package.members)
         if whole or (package.kind == "other"):
             wanted[package.container] = Locator(package.container)
-        for member in package.members:
-            if member.content is None and not is_transport(member.name, package.is_bag):
-                wanted[str(member.locator)] = member.locator
+        for member in package.payload:
+            if member.content is None:
+                wanted[member.key] = member.locator
     return list(wanted.values())
 
 
@@ -150,8 +169,7 @@ def _package_id(package: Package, answers: Answers, late: bool) -> str:
     """
     lines = [
         f"{_content(m, answers)}  {m.name.removeprefix('data/') if package.is_bag else m.name}\n"
-        for m in package.members
-        if not is_transport(m.name, package.is_bag)
+        for m in package.payload
     ]
     if not lines:
         whole = answers.digests.get(package.container)
@@ -163,7 +181,7 @@ def _package_id(package: Package, answers: Answers, late: bool) -> str:
 def _content(member: Member, answers: Answers) -> str:
     if member.content is not None:
         return hashlib.sha256(member.content).hexdigest()
-    found = answers.digests.get(str(member.locator))
+    found = answers.digests.get(member.key)
     return found.sha256.hex() if found else "unreadable"
 
 
@@ -218,7 +236,7 @@ def _arrival(candidate: Candidate, answers: Answers) -> Arrival:
         found.draft.referral.get("source_reference"),
         found.sha256,
         tuple(found.draft.prior),
-        frozenset(d.sha256 for m in content if (d := answers.digests.get(str(m.locator)))),
+        frozenset(d.sha256 for m in content if (d := answers.digests.get(m.key))),
     )
 
 

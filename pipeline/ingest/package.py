@@ -6,6 +6,7 @@ the media worker alone. Names are those inside the package, with a single common
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from typing import Any
 from pipeline.locator import SEPARATOR, Locator
 
 REPORT_SUFFIXES = (".json", ".xml", ".csv")
+_PLAIN = re.compile(r"[\w-][\w.-]*(?:/[\w-][\w.-]*)*", re.ASCII)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 LIST_NAMES = ("sha256sums", "sha256sums.txt")
 
 
@@ -26,6 +29,11 @@ class Member:
     size: int
     locator: Locator
     content: bytes | None = None
+    key: str = ""
+    """The locator as text, under which the media worker's answer is found."""
+
+    def __post_init__(self) -> None:
+        self.key = str(self.locator)
 
 
 @dataclass
@@ -49,16 +57,22 @@ class Package:
     def by_name(self) -> dict[str, Member]:
         return {member.name: member for member in self.members}
 
-    @property
+    @cached_property
     def is_bag(self) -> bool:
         return "bagit.txt" in self.by_name
+
+    @cached_property
+    def payload(self) -> list[Member]:
+        """Members that are content, not transport (the report among them)."""
+        bag = self.is_bag
+        return [member for member in self.members if not is_transport(member.name, bag)]
 
 
 def is_transport(name: str, bag: bool) -> bool:
     """Whether a member only serves the transport (markers, checksum lists, bag tag files) and is no content."""
+    if "/" in name:
+        return bag and not name.lower().startswith("data/")
     lowered = name.lower()
-    if "/" in lowered:
-        return bag and not lowered.startswith("data/")
     return bag or lowered == ".ready" or lowered.endswith((".ready", ".sha256")) or lowered in LIST_NAMES
 
 
@@ -73,8 +87,10 @@ def is_small_text(name: str) -> bool:
 def name_faults(name: str, caps: dict[str, Any]) -> list[str]:
     """Why a member's name must not be used (reliability notes 2.3): absolute, leading out, backslash, drive, control
     characters, too long, too deep. Names are not repeated in the reason, they may be long or hostile."""
-    faults = []
     parts = name.split("/")
+    if _PLAIN.fullmatch(name) and len(name) <= caps["part_bytes"] and len(parts) <= caps["depth"] and ".." not in parts:
+        return []  # nearly every name: the rules below find nothing in it
+    faults = []
     if name.startswith("/"):
         faults.append("a member has an absolute path")
     if ".." in parts:
@@ -83,7 +99,7 @@ def name_faults(name: str, caps: dict[str, Any]) -> list[str]:
         faults.append("a member's name has a backslash")
     if len(parts[0]) == 2 and parts[0][1] == ":":
         faults.append("a member's path begins with a drive letter")
-    if any(ord(c) < 32 or ord(c) == 127 for c in name):
+    if _CONTROL.search(name):
         faults.append("a member's name has control characters")
     try:
         length = len(name.encode())

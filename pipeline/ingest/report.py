@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.errors import InputError
 from pipeline.ingest import decode, sources
 from pipeline.ingest.draft import Draft, Fields, residue
-from pipeline.ingest.package import REPORT_SUFFIXES, Member, Package, is_transport
+from pipeline.ingest.package import REPORT_SUFFIXES, Member, Package
 from pipeline.ingest.rules import Rules
 from pipeline.ingest.sources.reader import Reader
 
@@ -28,10 +28,8 @@ def candidates(package: Package) -> list[Member]:
     """Members that may be the report, those nearest to the top first."""
     found = [
         m
-        for m in package.members
-        if m.name.lower().endswith(REPORT_SUFFIXES)
-        and (m.content is not None or m.name.count("/") <= 1)
-        and not is_transport(m.name, package.is_bag)
+        for m in package.payload
+        if m.name.lower().endswith(REPORT_SUFFIXES) and (m.content is not None or m.name.count("/") <= 1)
     ]
     return sorted(found, key=lambda m: (m.name.count("/"), m.name))
 

@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
-from pathlib import PurePosixPath
 from typing import Any
 
 from pipeline.fingerprint.outcome import Digests, Failure
 from pipeline.ingest import values
 from pipeline.ingest.draft import Draft
-from pipeline.ingest.package import Member, Package, is_transport
+from pipeline.ingest.package import Member, Package
 from pipeline.ingest.report import Report
 from pipeline.ingest.rules import Rules
 from pipeline.ingest.sources.ucol import COMPARTMENT
@@ -203,8 +202,7 @@ def missing_fields(row: Row, draft: Draft, media: list[Row], wanted: list[str]) 
 
 def payload(package: Package, report: Member | None) -> list[Member]:
     """Members that are content: neither transport nor the report itself."""
-    bag = package.is_bag
-    return [m for m in package.members if m is not report and not is_transport(m.name, bag)]
+    return [member for member in package.payload if member is not report]
 
 
 def _media(report: Report, context: Context) -> list[Row]:
@@ -241,9 +239,9 @@ class _Finder:
         self._by_name: dict[str, Member | None] = {}
         self._by_digest: dict[bytes, Member] = {}
         for member in members:
-            for name in {member.name, PurePosixPath(member.name).name}:
+            for name in {member.name, member.name.rpartition("/")[2]}:
                 self._by_name[name] = None if name in self._by_name else member
-            found = answers.digests.get(str(member.locator))
+            found = answers.digests.get(member.key)
             if found is not None:
                 for digest in (found.md5, found.sha1, found.sha256):
                     self._by_digest.setdefault(digest, member)
@@ -278,7 +276,7 @@ def _file_row(
     if member is None:
         row["state"] = "hash_only" if sent == values.NO or (not row["name"] and any(claimed.values())) else "missing"
     else:
-        key = str(member.locator)
+        key = member.key
         digests, failure = context.answers.digests.get(key), context.answers.failures.get(key)
         row["locator"] = key
         row["state"] = "present" if digests else "unreadable"

@@ -164,7 +164,8 @@ def read_file(fields: Fields, draft: Draft, policy: dict[str, Any], zone: str) -
         "path": fields.path,
     }
     for name in values.DIGESTS:
-        row[f"claimed_{name}"] = fields.digest(name, name)
+        if fields.has(name):
+            row[f"claimed_{name}"] = fields.digest(name, name)
     moment = fields.moment("uploaded_at", zone)
     row["uploaded_at"] = moment.value if moment else None
     row["annotations"] = sorted(set(fields.texts("annotations")))
