@@ -40,7 +40,7 @@ def main() -> int:
     os.environ.setdefault("TRIAGE_SHARD_FILES", "100")
     with step(f"{arguments.referrals} sample referrals and a hash set in VICS 2.0 form, in {shown(home / 'landing')}"):
         triage("sample", "--seed", str(arguments.seed), "--referrals", str(arguments.referrals))
-    with step("Airflow's own database (SQLite)"):
+    with step("Airflow's own database (SQLite)"), quiet():
         prepare()
     conf = {"run_id": RUN, "as_of": f"{day(home)}T23:00:00+00:00"}
     with step("DAG hashset_refresh: the hash set becomes release 1"):
@@ -80,6 +80,18 @@ def step(title: str) -> Iterator[None]:
     console.print(f"{time.monotonic() - started:.1f} s", highlight=False)
 
 
+@contextlib.contextmanager
+def quiet() -> Iterator[io.StringIO]:
+    """Keep what Airflow says; it is shown when something fails."""
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            yield said
+    except BaseException:
+        sys.stderr.write(said.getvalue())
+        raise
+
+
 def triage(*words: str) -> str:
     """Run a `triage` command in this process; returns what it printed."""
     from pipeline.cli import triage as command
@@ -94,8 +106,7 @@ def triage(*words: str) -> str:
 
 def dag(name: str, conf: dict[str, Any]) -> None:
     """Run a DAG quietly; on failure show all it said and stop."""
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+    with quiet() as said:
         state = run_dag(name, conf)
     if state != "success":
         sys.stderr.write(said.getvalue())

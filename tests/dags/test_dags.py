@@ -111,7 +111,7 @@ def night(airflow_db: Path) -> tuple[Settings, str]:
     os.environ["TRIAGE_HOME"] = str(airflow_db / "data")
     settings = Settings.load()
     subprocess.run(
-        [sys.executable, "-m", "pipeline", "sample", "--seed", "11", "--referrals", "12"],
+        [sys.executable, "-m", "pipeline", "sample", "--seed", "11", "--referrals", "12", "--day", "2026-11-20"],
         cwd=ROOT,
         check=True,
         capture_output=True,

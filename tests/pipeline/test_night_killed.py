@@ -50,7 +50,7 @@ def tables(home: Path) -> dict[str, list[str]]:
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A home with landing and a release (the starting point), and the same after an undisturbed night."""
     start = tmp_path_factory.mktemp("night") / "start"
-    done(start, "sample", "--seed", "5", "--referrals", "14")
+    done(start, "sample", "--seed", "5", "--referrals", "14", "--day", "2026-11-20")
     done(start, "night", "stage", "hashset_import", "--run-id", "n")
     done(start, "night", "stage", "hashset_release", "--run-id", "n")
     shutil.rmtree(start / "runs")

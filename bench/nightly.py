@@ -1,0 +1,146 @@
+"""A whole night: 10,000 small files against 100,000 known hashes, seconds a stage, and Airflow's own share apart.
+
+The same night is run twice over equal homes: by the plain command line and through the DAG in one process. The
+difference is what the orchestration costs. `--files 1000` for a quick look.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from bench.common import machine, save, versions
+from deploy.embedded import ROOT, environment
+
+AS_OF = "2026-11-21T01:00:00+00:00"
+
+THROUGH_AIRFLOW = """
+import time, json, sys
+began = time.monotonic(); cpu = time.process_time()
+from deploy.embedded import prepare, run_dag
+prepare()
+ready = time.monotonic(); ready_cpu = time.process_time()
+state = run_dag("nightly_triage", {"run_id": "bench", "as_of": sys.argv[1]})
+assert state == "success", state
+print("RESULT" + json.dumps({"prepare_seconds": ready - began, "prepare_cpu_seconds": ready_cpu - cpu,
+    "dag_seconds": time.monotonic() - ready, "dag_cpu_seconds": time.process_time() - ready_cpu}))
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--files", type=int, default=10_000)
+    parser.add_argument("--known", type=int, default=100_000)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="triage-bench-") as folder:
+        result = measure(Path(folder), options.files, options.known)
+    print_table(result)
+    if options.files == 10_000:
+        save("nightly", result)
+
+
+def measure(folder: Path, files: int, known: int) -> dict[str, object]:
+    start = folder / "start"
+    prepare(start, files, known)
+    plain, through = folder / "plain", folder / "airflow"
+    shutil.copytree(start, plain)
+    shutil.copytree(start, through)
+    began = time.monotonic()
+    triage(plain, "night", "run", "--run-id", "bench", "--as-of", AS_OF.replace("+00:00", "+0000"))
+    plain_seconds = time.monotonic() - began
+    done = subprocess.run(
+        [sys.executable, "-c", THROUGH_AIRFLOW, AS_OF],
+        env=env(through),
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    airflow = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("RESULT"))[6:])
+    report = json.loads((plain / "runs" / "bench" / "report.json").read_text())
+    inside = json.loads((through / "runs" / "bench" / "report.json").read_text())
+    stages = {
+        name: {k: row[k] for k in ("runs", "read", "kept", "seconds", "cpu_seconds")}
+        for name, row in report["stages"].items()
+    }
+    in_stages = sum(row["seconds"] for row in inside["stages"].values())
+    return {
+        "machine": machine(),
+        "versions": versions("apache-airflow", "duckdb", "pyarrow", "pillow", "numba"),
+        "files": files,
+        "known_hashes": known,
+        "referrals": next(c["out"] for c in report["checks"] if c["name"].startswith("referrals")),
+        "matches": next(c["out"] for c in report["checks"] if c["name"] == "matches by kind"),
+        "stages": stages,
+        "command_line_seconds": round(plain_seconds, 1),
+        "airflow": {
+            "database_and_import_seconds": round(airflow["prepare_seconds"], 1),
+            "dag_seconds": round(airflow["dag_seconds"], 1),
+            "inside_stages_seconds": round(in_stages, 1),
+            "own_share_seconds": round(airflow["dag_seconds"] - in_stages, 1),
+            "own_share_of_dag": round(1 - in_stages / airflow["dag_seconds"], 3),
+        },
+    }
+
+
+def prepare(home: Path, files: int, known: int) -> None:
+    """Landing with sample referrals of small pictures, and a release that holds their known set and many others."""
+    triage(home, "sample", "--seed", "1", "--referrals", str(files // 20), "--files", "20", "--day", "2026-11-20")
+    rng = np.random.default_rng(1)
+    other = home / "landing" / "hashsets" / "demo" / "others.json"
+    media = []
+    for number in range(known):
+        digest = rng.bytes(36).hex().upper()
+        bits = np.zeros(256, np.uint8)
+        bits[rng.permutation(256)[:128]] = 1
+        pdq = np.packbits(bits).tobytes().hex()
+        media.append(
+            {
+                "MediaID": 1_000_000 + number,
+                "Category": number % 3 + 1,
+                "MD5": digest[:32],
+                "SHA1": digest[32:72],
+                "AlternativeHashes": [{"MD5": digest[:32], "HashName": "PDQ", "HashValue": pdq}],
+            }
+        )
+    context = "http://github.com/VICSDATAMODEL/ProjectVic/DataModels/2.0.xml/Default/$metadata#Media"
+    other.write_text(json.dumps({"@odata.context": context, "value": media}))
+    for stage in ("hashset_import", "hashset_release"):
+        triage(home, "night", "stage", stage, "--run-id", "bench")
+    shutil.rmtree(home / "runs")
+
+
+def env(home: Path) -> dict[str, str]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("TRIAGE", "AIRFLOW"))}
+    return {**kept, **environment(home), "TRIAGE_LOG_LEVEL": "ERROR", "PYTHONPATH": str(ROOT)}
+
+
+def triage(home: Path, *words: str) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "pipeline", *words], env=env(home), cwd=ROOT, check=True, stdout=subprocess.DEVNULL
+    )
+
+
+def print_table(result: dict[str, object]) -> None:
+    print(
+        f"{result['files']} files, {result['referrals']} referrals, {result['known_hashes']} known hashes, {result['matches']} matches"
+    )
+    print(f"{'stage':<14}{'in':>8}{'out':>8}{'seconds':>10}{'CPU s':>10}")
+    for name, row in result["stages"].items():  # type: ignore[attr-defined]
+        print(f"{name:<14}{row['read']:>8}{row['kept']:>8}{row['seconds']:>10.1f}{row['cpu_seconds']:>10.1f}")
+    airflow = result["airflow"]
+    print(f"command line, whole: {result['command_line_seconds']} s")
+    print(f"Airflow's own share: {airflow['own_share_seconds']} s of {airflow['dag_seconds']} s")  # type: ignore[index]
+
+
+if __name__ == "__main__":
+    main()
