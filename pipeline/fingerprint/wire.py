@@ -26,6 +26,8 @@ LARGEST = 1 << 17
 """Largest datagram in bytes; a longer one is cut by the kernel and then has the wrong length."""
 MAX_VARIANTS = 512
 MAX_FRAMES = 1500
+NAME_BYTES = 80
+GEOMETRY_BYTES = 240
 MAX_SIDE = 1 << 24
 
 REASONS = tuple(Reason)
@@ -36,13 +38,13 @@ _HELLO = struct.Struct("<I")
 _TICK = struct.Struct("<Q")
 _DIGESTS = struct.Struct("<Q32s16s20sB")
 _FAILED = struct.Struct("<B40s")
-_REFINED = struct.Struct("<h128s")
+_REFINED = struct.Struct(f"<h{GEOMETRY_BYTES}s")
 _RESULT = struct.Struct(f"<BB40siiidB32sh32s8s8sBB32s{TEXT_BYTES}s{TEXT_BYTES}s{TEXT_BYTES}sBHH")
-_VARIANT = struct.Struct("<40s32sB")
+_VARIANT = struct.Struct(f"<{NAME_BYTES}s32sB")
 _FRAME = struct.Struct("<id32sB")
 
 _WORD = re.compile(r"[A-Za-z0-9_.]{0,40}")
-_NAME = re.compile(r"[A-Za-z0-9_.+%-][A-Za-z0-9_.+% -]{0,39}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.,+% -]*")
 
 
 class Kind(IntEnum):
@@ -98,7 +100,7 @@ def failed(job: int, resident_kib: int, reason: Reason, detail: str) -> bytes:
 
 
 def refined(job: int, resident_kib: int, found: Sequence[tuple[int, str]]) -> bytes:
-    body = b"".join(_REFINED.pack(distance, geometry.encode()[:128]) for distance, geometry in found)
+    body = b"".join(_REFINED.pack(distance, _fitting(geometry, GEOMETRY_BYTES)) for distance, geometry in found)
     return _pack(Kind.REFINED, job, resident_kib, body)
 
 
@@ -122,9 +124,16 @@ def result(job: int, resident_kib: int, found: Fingerprint) -> bytes:
         len(found.variants),
         len(found.video_frames),
     )  # fmt: skip
-    items = [_VARIANT.pack(v.name.encode(), v.pdq, v.quality) for v in found.variants]
+    items = [_VARIANT.pack(_fitting(v.name, NAME_BYTES), v.pdq, v.quality) for v in found.variants]
     items += [_FRAME.pack(f.number, f.seconds, f.pdq, f.quality) for f in found.video_frames]
     return _pack(Kind.RESULT, job, resident_kib, fixed + b"".join(items))
+
+
+def _fitting(text: str, most: int) -> bytes:
+    raw = text.encode()
+    if len(raw) > most:
+        raise ValueError(f"{text!r} is longer than the {most} bytes that a record has for it")
+    return raw
 
 
 def _word(text: str) -> bytes:
