@@ -83,6 +83,31 @@ def report_command(settings: Settings, run_id: str | None, as_json: bool) -> Non
     click.echo(path.read_text(), nl=False)
 
 
+@night.command("floods")
+@click.option("--release", "media_key", type=int, default=None, help="Media key whose near matches shall count after all.")
+@click.option("--person", default=None, help="Who decides; needed with --release.")
+@click.option("--reason", default=None, help="Why; needed with --release.")
+@click.pass_obj
+@output_options
+def floods_command(settings: Settings, media_key: int | None, person: str | None, reason: str | None) -> Rows:
+    """Known pictures that matched an implausible part of a night, and the decision on each.
+
+    Their near matches are left out of every assessment until a person releases them here; exact matches always count.
+    """
+    from pipeline.matching import flood
+
+    lake = Lake(settings.lake_dir)
+    if media_key is not None:
+        if not person or not reason:
+            raise UsageError("A release needs a person and a reason.", "Add --person NAME --reason TEXT.")
+        if media_key not in flood.flooded_media(lake):
+            raise UsageError(f"Media {media_key} is not set aside.", "`triage night floods` lists those that are.")
+        flood.release_flood(settings, media_key, person, reason, nights.load(settings, last_run(settings)))
+    aside = flood.flooded_media(lake)
+    rows = sorted(lake.read("floods").to_pylist(), key=lambda r: (r["run_id"], r["media_key"]))
+    return [{**row, "state": "set aside" if row["media_key"] in aside else "released"} for row in rows]
+
+
 @click.command()
 @click.pass_obj
 @output_options
