@@ -37,18 +37,27 @@ Geometry = NDArray[np.float64]
 class Base:
     """What frames are sampled from: float32 plane (256, 256), its smoothed edges (4, 6, 256), width / height.
 
-    Edges are left, top, right, bottom; each at six degrees of smoothing.
+    Edges are left, top, right, bottom; each at six degrees of smoothing. `offsets` are those of
+    `pdq.sampling_offset` across and down.
     """
 
     samples: Floats
     edges: Floats
     aspect: float
+    offsets: tuple[float, float]
+
+    def mirrored(self, geometry: Geometry, across: bool, down: bool) -> Geometry:
+        """The frame moved so that, mirrored, its samples lie where the reference takes those of a mirrored picture."""
+        shift_x, shift_y = 2 * self.offsets[0] * across, 2 * self.offsets[1] * down
+        moved: Geometry = geometry + np.array([shift_x, shift_y, -shift_x, -shift_y, 0.0])
+        return moved
 
 
 def base(plane: Plane) -> Base:
     """Smooth a plane as PDQ does, sample it 256 x 256, and prepare its edges."""
     samples = pdq.grid(plane, SIDE)
-    return Base(samples, _edges(samples), plane.width / plane.height)
+    offsets = pdq.sampling_offset(plane.width), pdq.sampling_offset(plane.height)
+    return Base(samples, _edges(samples), plane.width / plane.height, offsets)
 
 
 @kernel
@@ -87,28 +96,30 @@ def _edges(plane: Floats) -> Floats:
 
 
 @kernel
-def _guess(edge: Floats, position: float, distance: float) -> Any:
-    """Value `distance` samples outside an edge, beside `position` along it."""
+def _smoothing(distance: float) -> tuple[int, Any]:
+    """Degree of smoothing `distance` samples outside, and the share of the next degree in it."""
     spread = min(np.float32(distance) * SPREAD_PER_DISTANCE, np.float32(31.9))
     level = 0
     while SPREADS[level + 1] < spread:
         level += 1
-    share = (spread - SPREADS[level]) / (SPREADS[level + 1] - SPREADS[level])
-    low = min(int(position), SIDE - 2)
-    part = np.float32(position - low)
+    return level, (spread - SPREADS[level]) / (SPREADS[level + 1] - SPREADS[level])
+
+
+@kernel
+def _guess(edge: Floats, low: int, part: Any, level: int, share: Any) -> Any:
+    """Value outside an edge, between its samples `low` and the next, between two degrees of smoothing."""
     sharp = edge[level, low] + part * (edge[level, low + 1] - edge[level, low])
     soft = edge[level + 1, low] + part * (edge[level + 1, low + 1] - edge[level + 1, low])
     return sharp + share * (soft - sharp)
 
 
 @kernel
-def _outside(edges: Floats, x: float, y: float) -> Any:
-    """Guess at a point beyond the plane, from the edge that it lies further out of."""
-    near_x, near_y = min(max(x, 0.0), SIDE - 1.0), min(max(y, 0.0), SIDE - 1.0)
-    out_x, out_y = abs(x - near_x), abs(y - near_y)
-    if out_y >= out_x:
-        return _guess(edges[1 if y < 0 else 3], near_x, out_y)
-    return _guess(edges[0 if x < 0 else 2], near_y, out_x)
+def _place(position: float) -> tuple[int, Any, float]:
+    """A position along an axis: the sample before it, the part of the next one in it, and how far outside it lies."""
+    near = min(max(position, 0.0), SIDE - 1.0)
+    low = min(int(near), SIDE - 2)
+    outside = abs(position - near)
+    return low, np.float32(near - low), outside if outside > 0.5 else 0.0
 
 
 @kernel
@@ -125,30 +136,32 @@ def sample(plane: Floats, edges: Floats, geometry: Geometry, aspect: float) -> F
 
 @kernel
 def _sample_straight(plane: Floats, edges: Floats, geometry: Geometry) -> Floats:
-    """Rows first, then columns: inside, each is a mean of two neighbours."""
+    """Rows first, then columns: inside, each is a mean of two neighbours. Outside, the edge further away decides."""
     left, top, right, bottom = geometry[0], geometry[1], geometry[2], geometry[3]
-    across = np.empty(64)
-    low, part = np.empty(64, np.int32), np.empty(64, np.float32)
+    low, part, away = np.empty(64, np.int32), np.empty(64, np.float32), np.empty(64)
+    level, share, side = np.zeros(64, np.int32), np.zeros(64, np.float32), np.zeros(64, np.int32)
     for j in range(64):
-        across[j] = ((j + 0.5) / 64 * (1 + left + right) - left) * SIDE - 0.5
-        low[j] = min(max(int(across[j]), 0), SIDE - 2)
-        part[j] = np.float32(across[j] - low[j])
+        x = ((j + 0.5) / 64 * (1 + left + right) - left) * SIDE - 0.5
+        low[j], part[j], away[j] = _place(x)
+        level[j], share[j] = _smoothing(away[j])
+        side[j] = 0 if x < 0 else 2
     row = np.empty(SIDE, np.float32)
     out = np.empty((64, 64), np.float32)
     for i in range(64):
         y = ((i + 0.5) / 64 * (1 + top + bottom) - top) * SIDE - 0.5
-        inside = -0.5 <= y <= SIDE - 0.5
-        y0 = min(max(int(y), 0), SIDE - 2)
-        fy = min(max(np.float32(y - y0), np.float32(0)), np.float32(1))
-        if inside:
+        above, fy, beyond = _place(y)
+        row_level, row_share = _smoothing(beyond)
+        row_edge = edges[1 if y < 0 else 3]
+        if beyond == 0:
             for k in range(SIDE):
-                row[k] = plane[y0, k] + fy * (plane[y0 + 1, k] - plane[y0, k])
+                row[k] = plane[above, k] + fy * (plane[above + 1, k] - plane[above, k])
         for j in range(64):
-            if inside and -0.5 <= across[j] <= SIDE - 0.5:
-                fx = min(max(part[j], np.float32(0)), np.float32(1))
-                out[i, j] = row[low[j]] + fx * (row[low[j] + 1] - row[low[j]])
+            if beyond == 0 and away[j] == 0:
+                out[i, j] = row[low[j]] + part[j] * (row[low[j] + 1] - row[low[j]])
+            elif beyond >= away[j]:
+                out[i, j] = _guess(row_edge, low[j], part[j], row_level, row_share)
             else:
-                out[i, j] = _outside(edges, across[j], y)
+                out[i, j] = _guess(edges[side[j]], above, fy, level[j], share[j])
     return out
 
 
@@ -163,15 +176,18 @@ def _sample_turned(plane: Floats, edges: Floats, geometry: Geometry, aspect: flo
             across = (j + 0.5) / 64 * (1 + left + right) - left - 0.5
             x = (across * cosine - down * sine / aspect + 0.5) * SIDE - 0.5
             y = (across * aspect * sine + down * cosine + 0.5) * SIDE - 0.5
-            if -0.5 <= x <= SIDE - 0.5 and -0.5 <= y <= SIDE - 0.5:
-                x, y = min(max(x, 0.0), SIDE - 1.0), min(max(y, 0.0), SIDE - 1.0)
-                x0, y0 = min(int(x), SIDE - 2), min(int(y), SIDE - 2)
-                fx, fy = np.float32(x - x0), np.float32(y - y0)
+            x0, fx, away = _place(x)
+            y0, fy, beyond = _place(y)
+            if away == 0 and beyond == 0:
                 upper = plane[y0, x0] + fx * (plane[y0, x0 + 1] - plane[y0, x0])
                 lower = plane[y0 + 1, x0] + fx * (plane[y0 + 1, x0 + 1] - plane[y0 + 1, x0])
                 out[i, j] = upper + fy * (lower - upper)
+            elif beyond >= away:
+                level, share = _smoothing(beyond)
+                out[i, j] = _guess(edges[1 if y < 0 else 3], x0, fx, level, share)
             else:
-                out[i, j] = _outside(edges, x, y)
+                level, share = _smoothing(away)
+                out[i, j] = _guess(edges[0 if x < 0 else 2], y0, fy, level, share)
     return out
 
 
@@ -194,4 +210,24 @@ def hash_frames(
         grid = sample(base_samples, edges, geometries[k], aspect)
         codes[k] = pdq.pack(pdq.coefficients(grid).ravel())
         measures[k] = pdq.quality(grid)
+    return codes, measures
+
+
+@kernel
+def hash_flips(
+    base_samples: Floats, edges: Floats, geometries: Geometry, aspect: float
+) -> tuple[NDArray[np.uint8], NDArray[np.int16]]:
+    """PDQ (8, 32) and quality (8,) of one frame in the eight flips, by code.
+
+    `geometries` (4, 5) are the frame as it is, mirrored across (1), down (2) and both (3); see `Base.mirrored`.
+    """
+    codes, measures = np.empty((8, 32), np.uint8), np.empty(8, np.int16)
+    for mirrored in range(4):
+        grid = sample(base_samples, edges, geometries[mirrored], aspect)
+        coefs = pdq.coefficients(grid)
+        measure = pdq.quality(grid)
+        exchanged = 4 | (mirrored >> 1) | ((mirrored & 1) << 1)  # after exchanging axes, "across" mirrors rows
+        for code in (mirrored, exchanged):
+            codes[code] = pdq.pack(pdq.flipped(coefs, code))
+            measures[code] = measure
     return codes, measures

@@ -9,12 +9,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from pipeline.fingerprint.kernels import kernel
 from pipeline.fingerprint.planes import Plane
 
 SEGMENTS = 16
 """Parts of a line over which its step to the next is averaged: texture averages out, a straight edge does not."""
+
+SMALL = 256
+"""Pixels that the shorter side is reduced to."""
 
 Box = tuple[float, float, float, float]
 """Shares of the picture's width and height to take off: left, top, right, bottom."""
@@ -29,7 +33,7 @@ def _alike(luma: NDArray[np.uint8], level: int, tolerance: int, low: int, high: 
     for row in range(luma.shape[0]):
         count = 0
         for column in range(low, high):
-            if abs(int(luma[row, column]) - level) <= tolerance:
+            if abs(np.int32(luma[row, column]) - np.int32(level)) <= tolerance:
                 count += 1
         out[row] = count / max(high - low, 1)
     return out
@@ -50,9 +54,16 @@ def _steps(luma: NDArray[np.uint8]) -> NDArray[np.float64]:
     return out
 
 
-def plain_border(plane: Plane, policy: dict[str, Any]) -> Box:
+def small(plane: Plane) -> NDArray[np.uint8]:
+    """The plane reduced by whole pixels to a shorter side of about 256: enough to place an edge to half a percent."""
+    factor = round(min(plane.luma.shape) / SMALL)
+    if factor < 2:
+        return plane.luma
+    return np.asarray(Image.fromarray(plane.luma).reduce(factor))
+
+
+def plain_border(luma: NDArray[np.uint8], policy: dict[str, Any]) -> Box:
     """Box without rows and columns that are mostly of the outermost line's level (letters on them are allowed)."""
-    luma = plane.luma
     sides = [luma.T, luma, luma.T[::-1], luma[::-1]]
     taken = [0, 0, 0, 0]
     for _ in range(2):  # rows first look whole; once side bars are known they are looked at between them
@@ -79,11 +90,11 @@ def _border_depth(lines: NDArray[np.uint8], low: int, high: int, policy: dict[st
     return depth
 
 
-def straight_edges(plane: Plane, policy: dict[str, Any]) -> Box:
+def straight_edges(luma: NDArray[np.uint8], policy: dict[str, Any]) -> Box:
     """Box inside the strongest straight step near each side, where it stands out from the picture's other steps."""
-    down, across = _steps(plane.luma), _steps(np.ascontiguousarray(plane.luma.T))
+    down, across = _steps(luma), _steps(np.ascontiguousarray(luma.T))
     depths = [_edge_depth(steps, policy) for steps in (across, down, across[:0:-1], down[:0:-1])]
-    height, width = plane.luma.shape
+    height, width = luma.shape
     return depths[0] / width, depths[1] / height, depths[2] / width, depths[3] / height
 
 
@@ -98,18 +109,27 @@ def _edge_depth(steps: NDArray[np.float64], policy: dict[str, Any]) -> int:
 
 
 def boxes(plane: Plane, policy: dict[str, Any]) -> list[tuple[str, Box]]:
-    """Names and boxes of the frames found, each box once; nothing where none stands out."""
+    """Names and boxes of the frames found, each box once; nothing where none stands out.
+
+    A dark or plain part of the picture itself may be taken for a bar, so that each finding is also given without its side bars
+    and without its bars above and below.
+    """
+    luma = small(plane)
     found: list[tuple[str, Box]] = []
-    for name, box in (
-        ("border trimmed", plain_border(plane, policy)),
-        ("trimmed to edges", straight_edges(plane, policy)),
+    for name, (left, top, right, bottom) in (
+        ("border trimmed", plain_border(luma, policy)),
+        ("trimmed to edges", straight_edges(luma, policy)),
     ):
-        left, top, right, bottom = box
-        roomy = 1 - left - right >= policy["smallest"] and 1 - top - bottom >= policy["smallest"]
-        if box != NOTHING and roomy and all(_differs(box, other) for _, other in found):
-            found.append((name, box))
+        for part, box in (
+            ("", (left, top, right, bottom)),
+            (" above and below", (0.0, top, 0.0, bottom)),
+            (" at the sides", (left, 0.0, right, 0.0)),
+        ):
+            roomy = 1 - box[0] - box[2] >= policy["smallest"] and 1 - box[1] - box[3] >= policy["smallest"]
+            if roomy and _differs(box, NOTHING) and all(_differs(box, other) for _, other in found):
+                found.append((name + part, box))
     return found
 
 
 def _differs(box: Box, other: Box) -> bool:
-    return max(abs(a - b) for a, b in zip(box, other, strict=True)) > 0.005
+    return max(abs(a - b) for a, b in zip(box, other, strict=True)) > 0.004

@@ -105,13 +105,12 @@ def all_variants(plane: Plane, policy: dict[str, Any]) -> tuple[Variant, ...]:
 
 
 def _flips(source: sampling.Base, frame: str, geometry: sampling.Geometry) -> list[Variant]:
-    """The eight flips and turns of one frame (a dihedral change of a picture only moves and negates coefficients)."""
-    grid = sampling.sample(source.samples, source.edges, geometry, source.aspect)
-    coefs = pdq.coefficients(grid)
-    measure = int(pdq.quality(grid))
+    """The eight flips and turns of one frame: a flip of a picture only exchanges and negates its coefficients."""
+    places = np.stack([source.mirrored(geometry, bool(k & 1), bool(k & 2)) for k in range(4)])
+    codes, measures = sampling.hash_flips(source.samples, source.edges, places, source.aspect)
     found = []
     for code, flip in enumerate(pdq.FLIPS):
         name = ", ".join(part for part in (frame, flip if code else "") if part)
         if name:
-            found.append((name, pdq.pack(pdq.flipped(coefs, code)).tobytes(), measure))
+            found.append((name, codes[code].tobytes(), int(measures[code])))
     return found
