@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.assess import database
-from pipeline.assess.counters import file_counters, match_counters, words_of
+from pipeline.assess.counters import file_counters, match_counters, sample, words_of
 from pipeline.assess.features import FEATURES
 from pipeline.assess.inputs import NO, YES, Answer, CaseFile, Row
 from pipeline.assess.model import Model
@@ -102,6 +102,9 @@ class Bulk:
     links: pa.Table
     """Current links (schemas/records/links.json), this night's included."""
     hits: list[ListHit] = field(default_factory=list)
+    assessed: frozenset[str] = frozenset()
+    """Cases that have an assessment: one of them that belongs to another case now, because the report that it
+    extends has named its own, is listed in that case's `joined`."""
 
     def cases(self) -> Iterator[CaseFile]:
         """Every case, ordered by its id."""
@@ -137,6 +140,8 @@ class Bulk:
             made.counts, made.samples = counts.get(case, ({}, {}))
             made.links, made.link_rows = links.get(case, ({}, {}))
             made.quarantined = case in quarantined
+            if len(made.referrals) > 1:
+                made.joined = tuple(sorted({case_id(r) for r in made.referrals} & self.assessed - {case}))
             yield made
 
     def _read(self, table: str) -> pa.Table:
@@ -151,13 +156,13 @@ class Bulk:
         by_match, by_file = match_counters(marks), file_counters(marks)
         evidence = ", ".join(f"min(match_id) FILTER ({c}) AS {n}" for n, c in by_match.items())
         con.execute(database.sql("case_matched", words=words_of("tags"), columns=evidence))
-        columns = [f"count({n})::INTEGER AS n_{n}, min({n}, {SAMPLE}) AS s_{n}" for n in by_match]
-        columns += [
-            f"count(*) FILTER ({c})::INTEGER AS n_{n}, min(file_id, {SAMPLE}) FILTER ({c}) AS s_{n}"
-            for n, c in by_file.items()
-        ]
+        columns: list[str | None] = [f"count({n})::INTEGER AS n_{n}" for n in by_match]
+        columns += [sample(n, n, "", SAMPLE) for n in by_match]
+        columns += [f"count(*) FILTER ({c})::INTEGER AS n_{n}" for n, c in by_file.items()]
+        columns += [sample(n, "file_id", f" FILTER ({c})", SAMPLE) for n, c in by_file.items()]
         words = words_of("flatten(list(annotations))")
-        return database.query(con, database.sql("case_files", words=words, columns=", ".join(columns)))
+        chosen = ", ".join(c for c in columns if c is not None)
+        return database.query(con, database.sql("case_files", words=words, columns=chosen))
 
     def _facts(self, con: Any) -> pa.Table:
         personal = sorted({n for f in FEATURES.values() if f.personal for n in f.facts})
@@ -196,7 +201,7 @@ def _case(case: str, rows: list[dict[str, Any]]) -> CaseFile:
     """A case file with what its referrals' headers say. The referral that the case was opened for is the root of the
     chain if it is here, else the first that arrived; times are the earliest known, so a supplement restarts no clock."""
     rows = sorted(rows, key=_arrival)
-    first = next((r for r in rows if case_id(r["referral_id"]) == case), rows[0])
+    first = rows[0] if len(rows) == 1 else next((r for r in rows if case_id(r["referral_id"]) == case), rows[0])
     ordered = [first, *(r for r in rows if r is not first)]
     return CaseFile(
         case_id=case,
@@ -235,7 +240,7 @@ def _by_case(table: pa.Table) -> dict[str, tuple[dict[str, int], dict[str, tuple
             counts, kept = result[cases[place]]
             counts[name] = int(numbers[place])
             if samples is not None:
-                kept[name] = tuple(samples[i])
+                kept[name] = (samples[i],) if isinstance(samples[i], str) else tuple(samples[i])
     return result
 
 

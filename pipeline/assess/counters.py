@@ -25,6 +25,22 @@ _CATEGORIES = {
 }
 
 
+LISTED = frozenset({"known", "leads", "unknown", "first_generation", "unexamined", "unsent"})
+"""Counters of which a few rows are kept as evidence; of the other features' counters one row is kept."""
+
+NO_EVIDENCE = frozenset({"benign", "victim_unknown", "unhashable", "public_unknown", "only_leads", "only_benign"})
+_NO_EVIDENCE_PREFIXES = ("grade_", "in_", "best_")
+
+
+def sample(counter: str, column: str, condition: str, rows: int) -> str | None:
+    """SQL that keeps the smallest ids behind a counter as `s_<counter>`; None for a counter that only the summary
+    shows. `condition` is a FILTER clause or empty."""
+    if counter in NO_EVIDENCE or counter.startswith(_NO_EVIDENCE_PREFIXES):
+        return None
+    kept = f"min({column}, {rows})" if counter in LISTED else f"min({column})"
+    return f"{kept}{condition} AS s_{counter}"
+
+
 def _graded(name: str, condition: str) -> dict[str, str]:
     return {f"{name}_{grade}": f"{_KNOWN} AND {condition} AND grade = '{grade}'" for grade in GRADES}
 

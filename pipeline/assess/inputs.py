@@ -28,6 +28,7 @@ class Answer(NamedTuple):
 
 
 NOT_KNOWN = Answer(UNKNOWN, 0.0)
+"""The one unknown answer: compared by identity."""
 NOT_SO = Answer(NO, 0.0)
 
 

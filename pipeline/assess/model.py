@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from pipeline import policy
 from pipeline.assess.escalation import Rule, fired
 from pipeline.assess.features import FEATURES, Feature
-from pipeline.assess.inputs import UNKNOWN, YES, Answer, CaseFile, Reading
+from pipeline.assess.inputs import NOT_KNOWN, UNKNOWN, YES, Answer, CaseFile, Reading
 from pipeline.errors import SettingsError
 from pipeline.settings import Settings
 
@@ -35,13 +35,19 @@ class Entry:
     unknown: float
     family: int
     floor: int
-    flags: tuple[str, ...]
+    reason: dict[str, Any]
+    unknown_reason: dict[str, Any]
+    """What is the same in every reason that this feature gives, as a yes and while it is unknown."""
+    unknown_rows: tuple[dict[str, Any], ...]
+    """What is shown while the answer is unknown, one a rank of BANDS: the band that a yes would lead to."""
 
 
 class Weighed(NamedTuple):
-    """The answers to all features and what they add up to before anything is explained."""
+    """The answers to all features and what they add up to before anything is explained. `said` holds every yes with
+    what it would add without limits, `unknown` every feature whose answer is not known."""
 
-    answers: list[tuple[Entry, Answer, float]]
+    said: list[tuple[Entry, Answer, float]]
+    unknown: list[Entry]
     sums: list[float]
     score: float
     floor: int
@@ -85,6 +91,7 @@ class Model:
         self.escalation = [Rule.read(r, "id") for r in data["escalation"]]
         self.notifications = [Rule.read(r, "kind") for r in data["notifications"]]
         self.entries = self._entries()
+        self._asked = [(e.feature.name, None if e.feature.plain else e.feature.function, e) for e in self.entries]
 
     @classmethod
     def load(cls, settings: Settings, name: str = "risk-model") -> Model:
@@ -112,10 +119,19 @@ class Model:
                 unknown=round(float(weights[n]["weight"]) * float(weights[n].get("unknown", 0)), 2),
                 family=self.families.index(f.family),
                 floor=floors.get(n, 0),
-                flags=tuple(r.label for r in self.escalation if n in r.any and not r.all),
+                reason=_reason(f, floors.get(n, 0)),
+                unknown_reason=_unknown_reason(f),
+                unknown_rows=self._unknown_rows(f),
             )
             for n, f in FEATURES.items()
         ]
+
+    def _unknown_rows(self, feature: Feature) -> tuple[dict[str, Any], ...]:
+        row: dict[str, Any] = {"feature": feature.name, "question": feature.question}
+        flags = [r.label for r in self.escalation if feature.name in r.any and not r.all]
+        if flags:
+            row["flags_if_yes"] = flags
+        return tuple(row | {"band_if_yes": band} for band in BANDS)
 
     def band_rank(self, score: float) -> int:
         """Rank in BANDS of a score, floors aside."""
@@ -126,19 +142,21 @@ class Model:
 
     def weigh(self, case: CaseFile) -> Weighed:
         """Ask every feature once."""
-        reading, sums, floor = self.reading, [0.0] * len(self.limits), 0
-        answers = []
-        for entry in self.entries:
-            answer = entry.feature.function(case, reading)
-            raw = 0.0
-            if answer.value == YES:
-                raw = round(entry.weight * answer.share, 2)
+        reading, facts, sums, floor = self.reading, case.facts, [0.0] * len(self.limits), 0
+        said, unknown = [], []
+        for name, ask, entry in self._asked:
+            answer = facts.get(name, NOT_KNOWN) if ask is None else ask(case, reading)
+            if answer is NOT_KNOWN:
+                unknown.append(entry)
+                if entry.unknown:
+                    sums[entry.family] += entry.unknown
+            elif answer.value == YES:
+                share = answer.share
+                raw = entry.weight if share == 1.0 else round(entry.weight * share, 2)
                 floor = max(floor, entry.floor)
-            elif answer.value == UNKNOWN:
-                raw = entry.unknown
-            sums[entry.family] += raw
-            answers.append((entry, answer, raw))
-        return Weighed(answers, sums, self._total(sums), floor)
+                sums[entry.family] += raw
+                said.append((entry, answer, raw))
+        return Weighed(said, unknown, sums, self._total(sums), floor)
 
     def _total(self, sums: Sequence[float]) -> float:
         return round(sum(map(min, sums, self.limits)), 2)
@@ -152,7 +170,7 @@ class Model:
         """Everything about the case that a person needs. Raises SettingsError when none of the clock's times is known."""
         weighed = self.weigh(case)
         rank = max(self.band_rank(weighed.score), weighed.floor)
-        said = {e.feature.name: a for e, a, _ in weighed.answers if a.value == YES}
+        said = {e.feature.name: a for e, a, _ in weighed.said}
         start = next((case.times[t] for t in self.clock if t in case.times), None)
         if start is None:
             raise SettingsError(
@@ -176,85 +194,63 @@ class Model:
         """Every answer that is yes or adds something, the weightiest first. Contributions add up to the score: what a
         family's limit leaves no room for is shown as cut."""
         left = list(self.limits)
-        reasons = []
-        counted = [x for x in weighed.answers if x[2] > 0 or x[1].value == YES]
-        for entry, answer, raw in sorted(counted, key=_weight):
-            adds = round(min(raw, left[entry.family]), 2)
-            left[entry.family] = round(left[entry.family] - adds, 2)
-            feature = entry.feature
-            reason = {
-                "feature": feature.name,
-                "family": feature.family,
-                "value": answer.value,
-                "label": feature.label
-                if answer.value == YES
-                else f"Not known: {feature.label[0].lower()}{feature.label[1:]}",
-                "contribution": adds,
-                "explanation": feature.explanation,
-                "evidence": [{"table": r.table, "id": r.id, "note": r.note} for r in answer.rows[:EVIDENCE]],
-                "evidence_total": max(answer.total, len(answer.rows)),
-            }
+        counted = weighed.said + [(e, NOT_KNOWN, e.unknown) for e in weighed.unknown if e.unknown]
+        counted.sort(key=_weight)
+        said, unknown = [], []
+        for entry, answer, raw in counted:
+            room = left[entry.family]
+            adds = raw if raw <= room else room
+            left[entry.family] = round(room - adds, 2)
+            if answer is NOT_KNOWN:
+                reason = entry.unknown_reason | {"contribution": adds}
+                unknown.append(reason)
+            else:
+                rows = answer.rows
+                reason = entry.reason | {
+                    "contribution": adds,
+                    "evidence": [{"table": r[0], "id": r[1], "note": r[2]} for r in rows[:EVIDENCE]],
+                    "evidence_total": max(answer.total, len(rows)),
+                }
+                said.append(reason)
             if adds < raw:
                 reason["cut"] = round(raw - adds, 2)
-            if answer.value == YES and entry.floor:
-                reason["floor"] = BANDS[entry.floor]
-            reasons.append(reason)
-        reasons.sort(key=lambda r: r["value"] != YES)
-        return reasons
+        return said + unknown
 
     def _unknowns(self, weighed: Weighed, rank: int) -> tuple[list[dict[str, Any]], int]:
         """What is not known with the band that a yes would lead to, the most telling first; and the rank if every
         unknown turned out badly."""
-        limits, sums = self.limits, weighed.sums
+        limits, sums, score, least = self.limits, weighed.sums, weighed.score, self.least
         worst, floor = list(sums), rank
         found: list[tuple[int, float, int, dict[str, Any]]] = []
-        for entry, answer, raw in weighed.answers:
-            if answer.value != UNKNOWN:
-                continue
-            family = entry.family
-            worst[family] += entry.weight - raw
+        for entry in weighed.unknown:
+            family, more = entry.family, entry.weight - entry.unknown
+            worst[family] += more
             floor = max(floor, entry.floor)
-            limit, so_far = limits[family], sums[family]
-            gain = min(limit, so_far - raw + entry.weight) - min(limit, so_far)
-            band = max(rank, entry.floor, self.band_rank(round(weighed.score + gain, 2)))
-            unknown: dict[str, Any] = {
-                "feature": entry.feature.name,
-                "question": entry.feature.question,
-                "band_if_yes": BANDS[band],
-            }
-            if entry.flags:
-                unknown["flags_if_yes"] = list(entry.flags)
-            found.append((-band, -gain, len(found), unknown))
+            room = limits[family] - sums[family]
+            gain = 0.0 if room <= 0 else more if more < room else room
+            band = entry.floor if entry.floor > rank else rank
+            while band < 3 and score + gain >= least[band + 1] - _HALF_A_CENT:
+                band += 1
+            found.append((-band, -gain, len(found), entry.unknown_rows[band]))
         found.sort()
         return [f[3] for f in found], max(floor, self.band_rank(self._total(worst)))
 
 
+_HALF_A_CENT = 0.005
+"""Scores have two decimals; sums of them are compared with a tolerance below that."""
+
+
+def _reason(feature: Feature, floor: int) -> dict[str, Any]:
+    head = {"feature": feature.name, "family": feature.family, "value": YES, "label": feature.label}
+    text = {"explanation": feature.explanation}
+    return head | text | ({"floor": BANDS[floor]} if floor else {})
+
+
+def _unknown_reason(feature: Feature) -> dict[str, Any]:
+    label = f"Not known: {feature.label[0].lower()}{feature.label[1:]}"
+    head = {"feature": feature.name, "family": feature.family, "value": UNKNOWN, "label": label}
+    return head | {"explanation": feature.explanation, "evidence": [], "evidence_total": 0}
+
+
 def _weight(item: tuple[Entry, Answer, float]) -> float:
     return -item[2]
-
-
-def contradiction(kirat_level: str, band: str, settings: Settings | None = None) -> str | None:
-    """Why an entered KIRAT level and our band call for a second look; None when they do not.
-
-    `kirat_level` and `band` are names of BANDS (case, spaces and hyphens do not matter). The level is a person's and
-    is never computed here. The tolerated differences are `second_look` of the risk model. Raises SettingsError for a
-    level that does not exist.
-    """
-    rules = Model.load(settings or Settings.load()).data["second_look"]
-    entered, ours = _rank(kirat_level), _rank(band)
-    if ours - entered >= rules["below"]:
-        return f"The KIRAT level entered ({_words(entered)}) is lower than the triage band ({_words(ours)})."
-    if entered - ours >= rules["above"]:
-        return f"The KIRAT level entered ({_words(entered)}) is much higher than the triage band ({_words(ours)})."
-    return None
-
-
-def _rank(level: str) -> int:
-    name = level.strip().lower().replace(" ", "_").replace("-", "_")
-    if name not in BANDS:
-        raise SettingsError(f"{level!r} is no level.", "Use low, medium, high or very_high.")
-    return BANDS.index(name)
-
-
-def _words(rank: int) -> str:
-    return BANDS[rank].replace("_", " ")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from pipeline import __version__, records
 from pipeline.assess.counters import GRADES
 from pipeline.assess.inputs import YES, CaseFile
 from pipeline.assess.model import BANDS, Assessment, Model
+from pipeline.lake import Lake
 from pipeline.night import Night
 from pipeline.settings import Settings
 
@@ -131,15 +132,22 @@ def _direction(before: int, now: int) -> str:
     return "same" if before == now else "raised" if now > before else "lowered"
 
 
-class Writer:
-    """Collects assessment rows column by column and hands them out as a table of the record's schema."""
+STAGE = "assess"
+COMMIT_ROWS = 20_000
+"""Rows of one commit: a row is about 10 kB of text before compression, and a whole force is never held at once."""
 
-    def __init__(self, night: Night, model: Model) -> None:
+
+class Writer:
+    """Collects assessment rows column by column and commits them to the lake, COMMIT_ROWS at a time."""
+
+    def __init__(self, lake: Lake, night: Night, model: Model) -> None:
+        self.lake = lake
+        self.rows = 0
+        self.outputs: list[str] = []
         self.night = night
         self.model = model
         self._schema = records.arrow_schema("assessments")
         self._columns: dict[str, list[Any]] = {n: [] for n in self._schema.names}
-        self._chunks: list[pa.RecordBatch] = []
 
     def add(
         self, case: CaseFile, assessed: Assessment, digest: str, transfer: str | None, previous: Previous | None
@@ -172,15 +180,24 @@ class Writer:
         }
         for column, values in self._columns.items():
             values.append(row[column])
-        if len(self._columns["case_id"]) >= 10_000:
-            self._flush()
+        self.rows += 1
+        if len(self._columns["case_id"]) >= COMMIT_ROWS:
+            self._commit()
 
-    def table(self) -> pa.Table:
-        """All rows added so far, in their order."""
-        self._flush()
-        return pa.Table.from_batches(self._chunks, schema=self._schema)
+    def close(self) -> list[str]:
+        """Commit what is left; returns the names of all commits."""
+        if self._columns["case_id"]:
+            self._commit()
+        return self.outputs
 
-    def _flush(self) -> None:
-        arrays: Sequence[pa.Array] = [pa.array(self._columns[f.name], f.type) for f in self._schema]
-        self._chunks.append(pa.RecordBatch.from_arrays(arrays, schema=self._schema))
+    def _commit(self) -> None:
+        """The commit is named by its rows: the same new rows in the same run are the same work."""
+        names = hashlib.sha256("".join(self._columns["assessment_id"]).encode()).hexdigest()
+        table = pa.Table.from_arrays(
+            [pa.array(self._columns[f.name], f.type) for f in self._schema], schema=self._schema
+        )
+        meta = {"model": self.model.label, "model_sha256": self.model.digest, "rows": table.num_rows}
+        key = f"{self.night.run_id}-{names[:16]}"
+        self.lake.commit(STAGE, key, {"assessments": table}, run_id=self.night.run_id, meta=meta)
+        self.outputs.append(f"{STAGE}/{key}")
         self._columns = {n: [] for n in self._schema.names}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline import files
-from pipeline.assess.inputs import YES, CaseFile
+from pipeline.assess.inputs import CaseFile
 from pipeline.assess.model import BANDS, Model, Weighed
 from pipeline.night import Night, run_dir
 from pipeline.settings import Settings
@@ -88,12 +88,19 @@ def _places(ranked: list[tuple[str, tuple[int, float]]]) -> dict[str, int]:
 def _why(live: Weighed, other: Weighed) -> list[tuple[str, float]]:
     """Features whose raw contribution differs, the largest difference first. (Family limits can make the sum of these
     differ from the difference of the scores.)"""
+    before, after = _raw(live), _raw(other)
     differences = [
-        (e.feature.label, round(raw - before, 2))
-        for (e, answer, raw), (_, _, before) in zip(other.answers, live.answers, strict=True)
-        if raw != before and (answer.value == YES or raw or before)
+        (label, difference)
+        for name, label in dict.fromkeys([*before, *after])
+        if (difference := round(after.get((name, label), 0.0) - before.get((name, label), 0.0), 2))
     ]
     return sorted(differences, key=lambda d: (-abs(d[1]), d[0]))[:5]
+
+
+def _raw(weighed: Weighed) -> dict[tuple[str, str], float]:
+    """What each feature adds without limits."""
+    said = {(e.feature.name, e.feature.label): raw for e, _, raw in weighed.said}
+    return said | {(e.feature.name, f"Not known: {e.feature.label}"): e.unknown for e in weighed.unknown if e.unknown}
 
 
 def _row(seen: Seen, place: int, shadow_place: int) -> dict[str, Any]:

@@ -1,30 +1,24 @@
 """The night's assess stage: link what is new, look at the lists again, assess what changed.
 
-Two commits at most: `link` with the links found or changed, `assess` with one new row for every case whose inputs
-differ from those of its latest assessment. Both are named by a digest of what they were made from, so that a repeated
-night finds its work done and an interrupted one writes the same rows.
+Commits `link` with the links found or changed, and `assess` with one new row for every case whose inputs differ from
+those of its latest assessment. A repeated night finds its work done, and an interrupted one writes the rows that are
+still missing.
 """
 
 from __future__ import annotations
 
-import hashlib
 import time
 from functools import partial
-from typing import Any
-
-import pyarrow as pa
 
 from pipeline import logs
 from pipeline.assess import database, shadow
 from pipeline.assess.case_file import Bulk
 from pipeline.assess.linking import link
 from pipeline.assess.model import BANDS, Model
-from pipeline.assess.rows import FORCE_NOT_SET, Previous, Writer, inputs_digest, transfer_to
+from pipeline.assess.rows import FORCE_NOT_SET, STAGE, Previous, Writer, inputs_digest, transfer_to
 from pipeline.lake import Lake
 from pipeline.night import Night, StageReport
 from pipeline.settings import Settings
-
-STAGE = "assess"
 
 
 def run(settings: Settings, night: Night, shard: str | None = None) -> StageReport:
@@ -38,10 +32,10 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
     report = StageReport(STAGE, night.run_id, shard)
     linked = link(settings, night, lake)
     report.counts |= linked.counts
-    bulk = Bulk(settings, model, lake, linked.current, linked.hits)
-    watcher = shadow.Watcher.for_night(settings, model)
-    writer, bands = Writer(night, model), dict.fromkeys(("very_high", "high", "medium", "low"), 0)
     before = latest(settings, lake)
+    bulk = Bulk(settings, model, lake, linked.current, linked.hits, frozenset(before))
+    watcher = shadow.Watcher.for_night(settings, model)
+    writer, bands = Writer(lake, night, model), dict.fromkeys(("very_high", "high", "medium", "low"), 0)
     counts = {"new": 0, "raised": 0, "lowered": 0, "changed": 0, "unchanged": 0, "for_transfer": 0}
     for case in bulk.cases():
         report.read += 1
@@ -58,12 +52,7 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
         bands[assessed.band] += 1
         counts[_kind(previous, assessed.band)] += 1
         writer.add(case, assessed, digest, transfer, previous)
-    table = writer.table()
-    if table.num_rows:
-        commit = lake.commit(
-            STAGE, _key(night, table), {"assessments": table}, run_id=night.run_id, meta=_meta(model, counts)
-        )
-        report.outputs.append(f"{commit.stage}/{commit.key}")
+    report.outputs += writer.close()
     report.kept = report.read
     report.counts |= counts | {f"band_{b}": n for b, n in bands.items()} | {"model": model.label}
     report.outputs += linked.outputs
@@ -73,7 +62,7 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
         report.outputs.append(watcher.write(settings, night))
     report.seconds = round(time.perf_counter() - started, 3)
     report.cpu_seconds = round(time.process_time() - cpu, 3)
-    logs.get(STAGE).info("cases assessed", run_id=night.run_id, cases=report.read, written=table.num_rows)
+    logs.get(STAGE).info("cases assessed", run_id=night.run_id, cases=report.read, written=writer.rows)
     return report
 
 
@@ -101,15 +90,3 @@ def _kind(previous: Previous | None, band: str) -> str:
         return "new"
     before, now = BANDS.index(previous.band), BANDS.index(band)
     return "changed" if before == now else "raised" if now > before else "lowered"
-
-
-def _key(night: Night, table: pa.Table) -> str:
-    """Names the commit by the rows in it: the same new rows in the same run are the same work."""
-    digest = hashlib.sha256()
-    for name in table["assessment_id"].to_pylist():
-        digest.update(name.encode())
-    return f"{night.run_id}-{digest.hexdigest()[:16]}"
-
-
-def _meta(model: Model, counts: dict[str, int]) -> dict[str, Any]:
-    return {"model": model.label, "model_sha256": model.digest, **counts}

@@ -7,6 +7,7 @@ counts nor categories are among the published factors).
 
 from __future__ import annotations
 
+from pipeline.assess.counters import GRADES
 from pipeline.assess.features.registry import counted, either, feature, present, sampled, stated
 from pipeline.assess.inputs import NOT_KNOWN, NOT_SO, YES, Answer, CaseFile, Reading, Row
 
@@ -175,19 +176,37 @@ def generative_ai(case: CaseFile, _: Reading) -> Answer:
 
 
 def _marked(case: CaseFile, name: str, note: str) -> Answer:
-    """A fact, the sender's annotation of a file, or a tag of a known-hash source; unknown while there are files and
-    nothing is stated."""
-    found = either(case.fact(name), present(case, f"marked_{name}", _FILES, note))
-    return either(found, present(case, f"tagged_{name}", _MATCHES, note))
+    """A fact, the sender's annotation of a file, or a tag of a known-hash source; unknown when none of them says so."""
+    found = case.facts.get(name, NOT_KNOWN)
+    for counter, table in _MARKS[name]:
+        if counter in case.counts:
+            found = either(found, present(case, counter, table, note))
+    return found
 
 
 def _by_grade(case: CaseFile, counter: str, note: str, reading: Reading) -> Answer:
     """Yes with the share of the best grade among the exact matches counted under `<counter>_<grade>`."""
     counts, best, total = case.counts, 0.0, 0
     rows: list[Row] = []
-    for grade, share in reading.grade_shares.items():
-        number = counts.get(f"{counter}_{grade}")
-        if number:
-            best, total = max(best, share), total + number
-            rows += sampled(case, f"{counter}_{grade}", _MATCHES, f"{note}, {grade}")
+    for name, grade in _GRADED[counter]:
+        if name in counts:
+            best, total = max(best, reading.grade_shares[grade]), total + counts[name]
+            rows += sampled(case, name, _MATCHES, f"{note}, {grade}")
     return Answer(YES, best, tuple(rows), total) if total else NOT_SO
+
+
+_MARKS = {
+    mark: ((f"marked_{mark}", _FILES), (f"tagged_{mark}", _MATCHES))
+    for mark in ("self_generated", "viral", "infant", "generative_ai")
+}
+_GRADED = {
+    counter: tuple((f"{counter}_{grade}", grade) for grade in GRADES)
+    for counter in (
+        "victim_not_identified",
+        "not_distributed",
+        "category_a",
+        "category_b",
+        "category_c",
+        "other_illegal",
+    )
+}

@@ -16,7 +16,8 @@ Function = Callable[[CaseFile, Reading], Answer]
 @dataclass(frozen=True)
 class Feature:
     """One declared feature. `facts` are the names of policy/facts.yaml that it reads; `graded` means that a yes can
-    count for less than the whole weight; `personal` that the answer is about the suspect as a person."""
+    count for less than the whole weight; `personal` that the answer is about the suspect as a person; `plain` that it
+    is exactly the fact of its own name, which the model looks up without calling the function."""
 
     name: str
     family: str
@@ -26,6 +27,7 @@ class Feature:
     facts: tuple[str, ...]
     graded: bool
     personal: bool
+    plain: bool
     function: Function
 
 
@@ -41,6 +43,7 @@ def feature(
     facts: Iterable[str] = (),
     graded: bool = False,
     personal: bool = False,
+    plain: bool = False,
 ) -> Callable[[Function], Function]:
     """Declare the decorated function as a feature. Raises TriageError when it has no docstring or its name is taken."""
 
@@ -49,7 +52,9 @@ def feature(
         explanation = " ".join((inspect.getdoc(function) or "").split())
         if not explanation or name in FEATURES:
             raise TriageError(f"Feature {name} has no explanation or is declared twice.")
-        FEATURES[name] = Feature(name, family, label, question, explanation, tuple(facts), graded, personal, function)
+        FEATURES[name] = Feature(
+            name, family, label, question, explanation, tuple(facts), graded, personal, plain, function
+        )
         return function
 
     return declare
@@ -63,7 +68,7 @@ def stated(family: str, name: str, label: str, question: str, explanation: str, 
 
     read.__name__ = name
     read.__doc__ = explanation
-    feature(family, label, question, facts=[name], personal=personal)(read)
+    feature(family, label, question, facts=[name], personal=personal, plain=True)(read)
 
 
 def any_of(case: CaseFile, names: Iterable[str]) -> Answer:

@@ -19,6 +19,11 @@ _PREVIOUS = {
         "Convicted of a contact sexual offence against a child. The first question of the published research on who "
         "among image offenders also abuses by contact.",
     ),
+    "convicted_sex_offender": (
+        "Convicted sex offender",
+        "Is there a conviction for a sexual offence of any kind?",
+        "Convicted of a sexual offence; which kind is not stated.",
+    ),
     "previous_image_conviction": (
         "Previous image conviction",
         "Is there a conviction for indecent images of children?",

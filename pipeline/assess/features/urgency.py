@@ -55,6 +55,13 @@ def linked_cases(case: CaseFile, reading: Reading) -> Answer:
 
 stated(
     "urgency",
+    "child_identified",
+    "A child is identified",
+    "Is a child identified by name, picture or place?",
+    "A child is identified by name, picture or place, so there is somebody whom action can protect now.",
+)
+stated(
+    "urgency",
     "media_interest",
     "Media interest",
     "Do the press or social media take an interest?",
