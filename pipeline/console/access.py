@@ -73,8 +73,10 @@ def rule(method: str, path: str) -> str | None:
     return MATRIX.get(("GET" if method == "HEAD" else method, path))
 
 
-def may(actor: Actor | None, entry: str) -> bool:
-    """Whether the person (None: nobody signed in) may pass this entry."""
+def may(actor: Actor | None, entry: str | None) -> bool:
+    """Whether the person (None: nobody signed in) may pass this entry (None: a route that has none)."""
+    if entry is None:
+        return False
     if entry == PUBLIC:
         return True
     if actor is None:

@@ -5,7 +5,6 @@ Data only; words and layout are the templates'. Everything here is also the JSON
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
@@ -78,7 +77,8 @@ def times(referrals: list[dict[str, Any]], first_action: datetime | None) -> lis
         ("First action", first_action, "first_action_at")
     ]
     originals = first.get("times_original") or {}
-    rows, before = [], None
+    rows: list[dict[str, Any]] = []
+    before: datetime | None = None
     for label, at, name in steps:
         took = at - before if at and before else None
         original = originals.get(name)
@@ -143,8 +143,8 @@ def _subjects(evidence: Evidence, keys: list[str]) -> list[dict[str, Any]]:
 
 
 def content_key(file: dict[str, Any]) -> str:
-    """The key (hex) under which matches of a file stand: its content, or for media not sent a digest of its id."""
-    return file["sha256"] or hashlib.sha256(b"claimed\0" + file["file_id"].encode()).hexdigest()
+    """The key under which matches of a file stand: its content (hex), or its id for media that was not sent."""
+    return str(file["sha256"] or file["file_id"])
 
 
 def _files(evidence: Evidence, keys: list[str], near: int) -> list[dict[str, Any]]:
@@ -154,7 +154,7 @@ def _files(evidence: Evidence, keys: list[str], near: int) -> list[dict[str, Any
     prints = {p["sha256"]: p for p in evidence.rows("fingerprints", contents)}
     matches: dict[str, dict[str, dict[str, Any]]] = {}
     for match in evidence.rows("matches", contents):
-        matches.setdefault(match["sha256"], {})[match["match_id"]] = match
+        matches.setdefault(match["file_id"] or match["sha256"], {})[match["match_id"]] = match
     distinct = list(dict.fromkeys(contents))
     hashes = [prints.get(c, {}).get("pdq") for c in distinct]
     usable = [bool(prints.get(c)) and not prints[c]["low_information"] for c in distinct]
@@ -162,7 +162,7 @@ def _files(evidence: Evidence, keys: list[str], near: int) -> list[dict[str, Any
     grouped: dict[int, list[dict[str, Any]]] = {}
     for file, content in zip(files, contents, strict=True):
         grouped.setdefault(numbers[content], []).append({**file, "content": content, "print": prints.get(content)})
-    found = []
+    found: list[dict[str, Any]] = []
     for members in grouped.values():
         hits = [m for c in dict.fromkeys(f["content"] for f in members) for m in matches.get(c, {}).values()]
         hits.sort(key=_strength)

@@ -23,9 +23,14 @@ def console(settings: Settings, host: str | None, port: int | None, workers: int
     from pipeline.cases import store
     from pipeline.console.evidence import Evidence
 
-    store.open_store(settings).close()  # make or migrate it once, and fail here with a readable error if that is not possible
+    store.open_store(
+        settings
+    ).close()  # make or migrate it once, and fail here with a readable error if that is not possible
     taken = Evidence(settings).refresh()
-    click.echo(f"{taken} new lake parts taken in; serving on http://{host or settings.console_host}:{port or settings.console_port}", err=True)
+    click.echo(
+        f"{taken} new lake parts taken in; serving on http://{host or settings.console_host}:{port or settings.console_port}",
+        err=True,
+    )
     uvicorn.run(
         "pipeline.console.serve:app",
         factory=True,

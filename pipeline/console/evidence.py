@@ -11,7 +11,6 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -105,11 +104,8 @@ class Evidence:
             if found and found[-1]["match_id"] == match_id:
                 continue
             match = next(m for m in self.rows("matches", [content]) if m["match_id"] == match_id)
-            if (
-                wanted_kinds
-                and match["kind"] not in wanted_kinds
-                or wanted_grades
-                and match["grade"] not in wanted_grades
+            if (wanted_kinds and match["kind"] not in wanted_kinds) or (
+                wanted_grades and match["grade"] not in wanted_grades
             ):
                 continue
             if release is not None and match["release"] != release:
@@ -192,6 +188,8 @@ def _entries(table: str, rows: list[dict[str, Any]], part: int) -> Iterator[tupl
     as_json = [name for name, spec in records.describe(table)["properties"].items() if spec.get("x-json")]
     for row in rows:
         key = row[KEYS[table]]
+        if table == "matches" and row["file_id"]:
+            key = row["file_id"]  # a stated digest belongs to its file, there is no content
         if key is None:
             continue
         for name in as_json:

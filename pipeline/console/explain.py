@@ -53,7 +53,8 @@ def history(settings: Settings, media_key: int) -> list[dict[str, Any]]:
         return []
     connection = releases.current(settings).connect()
     try:
-        return connection.execute(_HISTORY, [media_key]).to_arrow_table().to_pylist()
+        rows: list[dict[str, Any]] = connection.sql(_HISTORY, params=[media_key]).to_arrow_table().to_pylist()
+        return rows
     finally:
         connection.close()
 

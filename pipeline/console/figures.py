@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from pipeline.console import charts, wording
 from pipeline.export import reporting
+from pipeline.export.moments import plain, zoned
 from pipeline.settings import ROOT, Settings
 
 FOLDER = ROOT / "pipeline" / "console" / "reports"
@@ -85,13 +86,11 @@ class Dashboard:
 
 def compute(loaded: reporting.Reporting) -> Figures:
     """Run every report over the tables."""
-    connection = duckdb.connect(
-        ":memory:", config={"python_enable_replacements": False, "threads": 1, "TimeZone": "UTC"}
-    )
+    connection = duckdb.connect(":memory:", config={"python_enable_replacements": False, "threads": 1})
     try:
         for name, table in loaded.tables.items():
-            connection.register(name, table)
-        answers = {r.name: connection.execute(sql(r.name)).to_arrow_table().to_pylist() for r in REPORTS}
+            connection.register(name, plain(table))
+        answers = {r.name: zoned(connection.sql(sql(r.name)).to_arrow_table()).to_pylist() for r in REPORTS}
     finally:
         connection.close()
     return Figures(loaded.as_of, loaded.run_id, answers)

@@ -164,7 +164,7 @@ def _set(request: Request, response: Response, name: str, value: str, seconds: i
 def safe_target(text: str) -> str:
     """A path of this site to go to after signing in; "/queue" for anything else (no other host, no control character)."""
     plain = text.isascii() and text.isprintable() and "\\" not in text
-    if not plain or not text.startswith("/") or text.startswith("//") or text.startswith("/sign-"):
+    if not plain or not text.startswith("/") or text.startswith(("//", "/sign-")):
         return "/queue"
     return text
 

@@ -142,7 +142,10 @@ def _near(
     if not places or algorithm not in release.indexes:
         return []
     queries = np.frombuffer(b"".join(hashes[i].value for i in places), np.uint8).reshape(len(places), WIDTHS[algorithm])
-    table = known.near(algorithm, queries, radius=rules["radius"], cap=rules["cap"]).table
+    joined = known.near(algorithm, queries, radius=rules["radius"], cap=rules["cap"])
+    if joined is None:
+        return []
+    table = joined.table
     values = grouped(release.hashes(algorithm, table["known_id"]))
     rows = []
     for pair in table.to_pylist():
@@ -157,7 +160,7 @@ def _near(
                 "threshold": rules["radius"],
                 "media_key": pair["known_id"],
                 "known_hash": nearest.hex(),
-            }  # fmt: skip
+            }
         )
     return rows
 

@@ -81,14 +81,14 @@ def run(sql: str, source: Source, limits: Limits) -> Answer:
         "sql": sql,
         "parts": dict(source.parts),
         "release": str(source.release) if source.release else None,
-        "tables": {name: _ipc(table) for name, table in source.tables.items()},
         "rows": limits.rows,
         "memory_mb": limits.memory_mb,
         "seconds": limits.seconds,
     }
-    header = orjson.dumps({k: v for k, v in request.items() if k != "tables"})
-    blobs = [(name.encode(), data) for name, data in request["tables"].items()]
-    code, out, err = _child(_frames([header, *[piece for pair in blobs for piece in pair]]), limits.seconds)
+    frames = [orjson.dumps(request)]
+    for name, table in source.tables.items():
+        frames += [name.encode(), _ipc(table)]
+    code, out, err = _child(_frames(frames), limits.seconds)
     if code == 0:
         truncated, table = out[:1] == b"1", pa.ipc.open_stream(out[1:]).read_all()
         return Answer(table, truncated)
@@ -141,7 +141,8 @@ def _ipc(table: pa.Table) -> bytes:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
-    return sink.getvalue().to_pybytes()
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
 
 
 def _frames(pieces: list[bytes]) -> bytes:

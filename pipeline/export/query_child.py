@@ -21,6 +21,9 @@ import orjson
 import pyarrow as pa
 import pyarrow.dataset as ds
 
+from pipeline import records
+from pipeline.export.moments import plain, plain_schema
+
 TABLE_FUNCTIONS = frozenset({"range", "generate_series", "unnest", "json_each", "json_tree", "repeat_row"})
 """Table functions that a statement may call; all others read files, settings or run text as SQL."""
 
@@ -30,7 +33,7 @@ _OVERHEAD = 2 << 30
 """Address space of the interpreter and the libraries, in bytes, on top of the statement's memory."""
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """The statement may not run, or is wrong."""
 
 
@@ -49,7 +52,7 @@ def main() -> int:
         signal.setitimer(signal.ITIMER_REAL, header["seconds"])
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         out = answer(connection, header["sql"], header["rows"])
-    except Refused as error:
+    except RefusedError as error:
         sys.stderr.write(f"{error}\n")
         return 2
     except (MemoryError, pa.ArrowMemoryError, duckdb.OutOfMemoryException):
@@ -82,18 +85,18 @@ def locked(header: dict[str, Any], tables: dict[str, bytes]) -> duckdb.DuckDBPyC
     if header["release"]:
         connection.execute(f"ATTACH '{header['release'].replace(chr(39), chr(39) * 2)}' AS release (READ_ONLY)")
     for name, paths in header["parts"].items():
-        connection.register(name, ds.dataset(paths, format="parquet"))
+        connection.register(name, ds.dataset(paths, format="parquet", schema=plain_schema(records.arrow_schema(name))))
     for name, stream in tables.items():
-        connection.register(name, pa.ipc.open_stream(stream).read_all())
+        connection.register(name, plain(pa.ipc.open_stream(stream).read_all()))
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
     return connection
 
 
 def answer(connection: duckdb.DuckDBPyConnection, sql: str, rows: int) -> bytes:
-    """The statement's rows as bytes for the parent, at most `rows`. Raises Refused for anything but one SELECT."""
+    """The statement's rows as bytes for the parent, at most `rows`. Raises RefusedError for anything but one SELECT."""
     check(connection, sql)
-    reader = connection.execute(sql).to_arrow_reader(min(rows + 1, 10_000))
+    reader: Any = connection.execute(sql).to_arrow_reader(min(rows + 1, 10_000))
     batches, count = [], 0
     for batch in reader:
         batches.append(batch)
@@ -111,22 +114,22 @@ def check(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
     """Refuse everything but one SELECT (or EXPLAIN) that calls only the table functions listed above."""
     statements = connection.extract_statements(sql)
     if len(statements) != 1:
-        raise Refused(f"Give one statement; this has {len(statements)}.")
+        raise RefusedError(f"Give one statement; this has {len(statements)}.")
     kind = statements[0].type
     if kind == duckdb.StatementType.EXPLAIN:
         check(connection, _EXPLAIN.sub("", sql, count=1))
         return
     if kind != duckdb.StatementType.SELECT:
-        raise Refused(f"Only SELECT is allowed, not {str(kind).rsplit('.', 1)[-1]}.")
+        raise RefusedError(f"Only SELECT is allowed, not {str(kind).rsplit('.', 1)[-1]}.")
     row = connection.execute("SELECT json_serialize_sql(?::VARCHAR)", [sql]).fetchone()
     tree = orjson.loads(row[0]) if row else {"error": True}
     if tree.get("error"):
         if sql.lstrip().split(None, 1)[0].lower() in {"describe", "show", "summarize"} and "(" not in sql:
             return
-        raise Refused(f"The statement cannot be checked: {tree.get('error_message', 'it has no known form')}.")
+        raise RefusedError(f"The statement cannot be checked: {tree.get('error_message', 'it has no known form')}.")
     for called in _table_functions(tree):
         if called not in TABLE_FUNCTIONS:
-            raise Refused(f"{called}() is not available here.")
+            raise RefusedError(f"{called}() is not available here.")
 
 
 def _table_functions(node: Any) -> list[str]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from pipeline import files, output, records
 from pipeline.cases.actors import SYSTEM
 from pipeline.errors import IntegrityError, TriageError
 from pipeline.export import sources
+from pipeline.export.moments import plain, plain_schema
 from pipeline.settings import ROOT, Settings
 
 SQL = ROOT / "pipeline" / "export" / "reporting"
@@ -97,12 +98,11 @@ def build(settings: Settings, session: Session, as_of: datetime, run_id: str, ho
             "memory_limit": f"{settings.memory_mb}MiB",
             "threads": settings.thread_count,
             "python_enable_replacements": False,
-            "TimeZone": "UTC",
         },
     )
     try:
         _register(connection, settings, session)
-        values = {"as_of": as_of, **hours}
+        values = {"as_of": as_of.astimezone(UTC).replace(tzinfo=None), **hours}
         return Reporting(as_of, run_id, {name: _table(connection, name, values) for name in tables()})
     finally:
         connection.close()
@@ -157,20 +157,20 @@ def reporting_dir(settings: Settings) -> Path:
 def _register(connection: duckdb.DuckDBPyConnection, settings: Settings, session: Session) -> None:
     parts = sources.lake_parts(settings)
     for name, paths in parts.items():
-        connection.register(name, ds.dataset(paths, format="parquet", schema=records.arrow_schema(name)))
+        connection.register(name, ds.dataset(paths, format="parquet", schema=plain_schema(records.arrow_schema(name))))
     for name, table in sources.empty_lake_tables(parts).items():
-        connection.register(name, table)
+        connection.register(name, plain(table))
     for name, table in sources.case_tables(session, SYSTEM).items():
-        connection.register(f"store_{name}", table)
+        connection.register(f"store_{name}", plain(table))
     stages, checks = _runs(settings)
-    connection.register("run_stages", stages)
-    connection.register("run_checks", checks)
+    connection.register("run_stages", plain(stages))
+    connection.register("run_checks", plain(checks))
 
 
 def _table(connection: duckdb.DuckDBPyConnection, name: str, values: dict[str, Any]) -> pa.Table:
     sql = (SQL / f"{name}.sql").read_text()
     used = {k: v for k, v in values.items() if f"${k}" in sql}
-    table = connection.execute(sql, used).to_arrow_table()
+    table = connection.sql(sql, params=used).to_arrow_table()
     schema = arrow_schema(name)
     if table.column_names != schema.names:
         raise TriageError(f"{name}.sql gives columns {table.column_names}, its schema says {schema.names}.")

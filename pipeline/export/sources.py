@@ -87,7 +87,7 @@ def _view(
             and (compartment is None or r[compartment] is None or r[compartment] in actor.compartments)
         ]
     schema = pa.schema([pa.field(c.key, _arrow(c)) for c in columns])
-    values = list(zip(*rows, strict=True)) if rows else [[] for _ in names]
+    values: list[Any] = list(zip(*rows, strict=True)) if rows else [()] * len(names)
     return pa.Table.from_arrays([pa.array(v, type=f.type) for v, f in zip(values, schema, strict=True)], schema=schema)
 
 

@@ -30,7 +30,7 @@ def printed(request: Request, number: str, reason: str = "") -> Response:
 
 
 @router.get("/cases/{number}/texts", name="texts")
-def texts(request: Request, number: str, open: str = "", reason: str = "") -> Response:  # noqa: A002 (name in the URL)
+def texts(request: Request, number: str, open: str = "", reason: str = "") -> Response:
     """Chats and narratives: folded; each is opened one by one, with a reason, and the opening is logged."""
     with store(request).session() as session:
         seen = views.read(session, actor(request), number)
@@ -70,7 +70,7 @@ def match(request: Request, number: str, match_id: str) -> Response:
     found = evidence(request).match(match_id)
     keys = [r["referral_id"] for r in casefile._referrals(seen.case.referral_id, evidence(request), hidden)]
     contents = {casefile.content_key(f) for f in evidence(request).rows("media_files", keys)}
-    if found is None or found["sha256"] not in contents:
+    if found is None or (found["file_id"] or found["sha256"]) not in contents:
         raise NotFoundError("This case has no such match.")
     data = explain.explain(settings(request), found)
     return pages.answer(request, "match.html", data, number=number, grid=explain.grid(found))

@@ -58,9 +58,11 @@ def ask(
             raise UsageError("Paste at least one hash, or choose a file.")
         data = _answer(request, text, reason)
     except (UsageError, InputError) as error:
-        found = {"rows": [], "rejects": [], "release": None}
-        return _page(request, found, hashes[:20_000], [{"text": str(error), "href": "#hashes"}], reason, 422)
-    return _page(request, data, hashes[:20_000], [], reason)
+        found: dict[str, Any] = {"rows": [], "rejects": [], "release": None}
+        return _page(
+            request, found, hashes[:20_000], [{"text": str(error), "href": "#hashes"}], reason=reason, status=422
+        )
+    return _page(request, data, hashes[:20_000], [], reason=reason)
 
 
 @router.post("/api/lookup", name="api_lookup")
@@ -145,7 +147,13 @@ def _answer(request: Request, text: str, reason: str) -> dict[str, Any]:
 
 
 def _page(
-    request: Request, data: dict[str, Any], text: str, errors: list[dict[str, str]], reason: str = "", status: int = 200
+    request: Request,
+    data: dict[str, Any],
+    text: str,
+    errors: list[dict[str, str]],
+    *,
+    reason: str = "",
+    status: int = 200,
 ) -> Response:
     needed = store(request).rules.data["consultation"]["reason_required"]["lookup"]
     return pages.answer(

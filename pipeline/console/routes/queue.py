@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -43,6 +44,7 @@ Many = Annotated[list[str] | None, Query()]
 @router.get("/queue", name="queue")
 def show(
     request: Request,
+    *,
     band: Many = None,
     urgency: Many = None,
     source: Many = None,
@@ -66,8 +68,10 @@ def show(
         force=force or None,
         team=team or None,
         query=text.strip().upper() or None,
-        **({attention: True} if attention in ATTENTION else {}),
     )
+    if attention in ATTENTION:
+        flag: dict[str, Any] = {attention: True}
+        filters = replace(filters, **flag)
     whole = pages.chosen_format(request) == "csv"
     with store(request).session() if _logged(request) else store(request).reader() as session:
         page = queues.page(session, actor(request), filters, after=after or None, size=PAGE)
@@ -75,7 +79,7 @@ def show(
         if whole:
             rows = _rest(session, request, filters, page)
         counts = queues.counts(session, actor(request), filters)
-    data = {
+    data: dict[str, Any] = {
         "as_of": page.as_of,
         "total": counts["total"],
         "counts": counts,

@@ -23,7 +23,7 @@ def home(request: Request) -> Response:
 
 
 @router.get("/sign-in", name="sign_in")
-def form(request: Request, next: str = "/queue") -> Response:  # noqa: A002 (name in the URL)
+def form(request: Request, next: str = "/queue") -> Response:
     """The sign-in form; who is signed in already goes on."""
     target = identity.safe_target(next)
     if request.state.visitor is not None:
@@ -36,7 +36,7 @@ def sign_in(
     request: Request,
     name: Annotated[str, Form()] = "",
     password: Annotated[str, Form()] = "",
-    next: Annotated[str, Form()] = "/queue",  # noqa: A002 (name in the form)
+    next: Annotated[str, Form()] = "/queue",
     csrf: Annotated[str, Form()] = "",
 ) -> Response:
     """Check the password, open a session, go on to where the person wanted to."""

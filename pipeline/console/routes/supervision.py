@@ -72,7 +72,7 @@ def show(request: Request) -> Response:
 
 
 @router.post("/cases/{number}/allocate", name="allocate")
-def allocate(request: Request, number: str, version: Number, person: Text = "", reason: Text = "") -> Response:
+def allocate(request: Request, number: str, *, version: Number, person: Text = "", reason: Text = "") -> Response:
     """Put the case into a person's hands."""
     with store(request).session() as session:
         claims.allocate(session, actor(request), number, reason_code=reason, version=version, user_id=person or None)
@@ -81,7 +81,7 @@ def allocate(request: Request, number: str, version: Number, person: Text = "", 
 
 @router.post("/cases/{number}/lowering", name="lowering")
 def lowering(
-    request: Request, number: str, version: Number, verdict: Text = "", reason: Text = "", note: Text = ""
+    request: Request, number: str, *, version: Number, verdict: Text = "", reason: Text = "", note: Text = ""
 ) -> Response:
     """Approve or refuse the lower band that waits."""
     settle = {"approve": bands.approve_lowering, "refuse": bands.refuse_lowering}.get(verdict)
@@ -94,7 +94,7 @@ def lowering(
 
 @router.post("/cases/{number}/review", name="review")
 def review(
-    request: Request, number: str, review_id: Number, version: Number, reason: Text = "", note: Text = ""
+    request: Request, number: str, *, review_id: Number, version: Number, reason: Text = "", note: Text = ""
 ) -> Response:
     """Record a review."""
     with store(request).session() as session:
@@ -106,7 +106,7 @@ def review(
 
 @router.post("/cases/{number}/second-look", name="second_look")
 def second_look(
-    request: Request, number: str, second_look_id: Number, version: Number, reason: Text = "", note: Text = ""
+    request: Request, number: str, *, second_look_id: Number, version: Number, reason: Text = "", note: Text = ""
 ) -> Response:
     """Record the result of a second look."""
     with store(request).session() as session:

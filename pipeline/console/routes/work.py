@@ -40,7 +40,7 @@ def release(request: Request, number: str, version: Number) -> Response:
 
 
 @router.post("/cases/{number}/note", name="note")
-def note(request: Request, number: str, version: Number, note: Text = "") -> Response:
+def note(request: Request, *, number: str, version: Number, note: Text = "") -> Response:
     """Add a note."""
     with store(request).session() as session:
         cases.add_note(session, actor(request), number, note, version=version)
@@ -51,6 +51,7 @@ def note(request: Request, number: str, version: Number, note: Text = "") -> Res
 def decide(
     request: Request,
     number: str,
+    *,
     version: Number,
     decision: Text = "",
     reason: Text = "",
@@ -76,7 +77,7 @@ def decide(
 
 @router.post("/cases/{number}/request", name="request")
 def request_information(
-    request: Request, number: str, version: Number, asked_of: Text = "", reason: Text = "", text: Text = ""
+    request: Request, number: str, *, version: Number, asked_of: Text = "", reason: Text = "", text: Text = ""
 ) -> Response:
     """Ask the sender or a partner for information; the clock runs on."""
     with store(request).session() as session:
@@ -85,7 +86,7 @@ def request_information(
 
 
 @router.post("/cases/{number}/answer", name="answer")
-def answer(request: Request, number: str, version: Number, request_id: Number, answer: Text = "") -> Response:
+def answer(request: Request, number: str, *, version: Number, request_id: Number, answer: Text = "") -> Response:
     """Record what was answered."""
     with store(request).session() as session:
         requests.answer(session, actor(request), number, request_id, answer=answer, version=version)
@@ -96,6 +97,7 @@ def answer(request: Request, number: str, version: Number, request_id: Number, a
 def transfer(
     request: Request,
     number: str,
+    *,
     version: Number,
     force: Text = "",
     recipient: Text = "",
@@ -114,6 +116,7 @@ def transfer(
 def enter_kirat(
     request: Request,
     number: str,
+    *,
     version: Number,
     level: Text = "",
     tool_version: Text = "",
@@ -137,6 +140,7 @@ def enter_kirat(
 def notify(
     request: Request,
     number: str,
+    *,
     version: Number,
     notification_id: Number,
     reason: Text = "",

@@ -1,0 +1,75 @@
+"""Who asks on the command line, whether they may, and the audit entry: written before the answer is shown.
+
+with ask(settings, user, "lookup.hash", "lookup", reason) as question:
+    rows = ...
+    question.log("consultation", "hash.looked_up", ...)
+"""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from pipeline.cases import audit, permissions, store, users
+from pipeline.cases import view as views
+from pipeline.cases.actors import Actor
+from pipeline.settings import Settings
+
+LIST_LIMIT = 1_000_000
+"""Hashes of one list."""
+
+
+@dataclass
+class Question:
+    """One question of one person, inside the transaction that logs it."""
+
+    session: Session
+    actor: Actor
+    reason: str | None
+
+    def log(
+        self,
+        category: str,
+        action: str,
+        about: str,
+        detail: Mapping[str, Any],
+        *,
+        case_id: str | None = None,
+        recipient: str | None = None,
+    ) -> None:
+        """The audit entry; it commits when the question ends without an error."""
+        audit.record(
+            self.session, self.actor, category, action, object_=about, reason=self.reason, detail=detail,
+            case_id=case_id, recipient=recipient,
+        )  # fmt: skip
+
+    def hidden_referrals(self) -> list[str]:
+        """Referrals that the person may not know of, sorted."""
+        return sorted(views.hidden_referrals(self.session, self.actor))
+
+
+@contextmanager
+def ask(settings: Settings, user: str | None, action: str, where: str, reason: str) -> Iterator[Question]:
+    """Open a question. `action` of the permission table, `where` of the policy's reasons (case, text, lookup, export).
+
+    Raises PermissionDeniedError for an unknown account or a missing role, UsageError when a reason is demanded.
+    """
+    opened = store.open_store(settings)
+    try:
+        with opened.session() as session:
+            actor = users.actor(session, user or getpass.getuser())
+            permissions.require(actor, action)
+            yield Question(session, actor, opened.rules.consultation_reason(where, reason))
+    finally:
+        opened.close()
+
+
+def digest(text: str) -> str:
+    """SHA-256 (hex) of a statement, so that the log can be checked against a text without holding personal data."""
+    return hashlib.sha256(text.encode()).hexdigest()

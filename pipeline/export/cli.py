@@ -1,0 +1,283 @@
+"""`triage lookup`, `matches`, `query` and `export`: the DMI's tools. Every use is logged with who and why."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pipeline import output
+from pipeline.export import asking
+from pipeline.output import Rows, output_options
+from pipeline.settings import Settings
+
+user_option = click.option(
+    "--user", default=None, help="Account in the case store that asks. Default: the name of your machine account."
+)
+reason_option = click.option(
+    "--reason", default="", help="Why you ask; kept in the audit log. Demanded by default (policy/cases.yaml)."
+)
+
+
+@click.command()
+@click.argument("asked", nargs=-1, required=True, metavar="HASH|FILE|LIST.csv|-...")
+@click.option("--release", type=int, default=None, help="Known-hash release to ask. Default: the current one.")
+@reason_option
+@user_option
+@click.pass_obj
+@output_options
+def lookup(settings: Settings, asked: tuple[str, ...], release: int | None, reason: str, user: str | None) -> Rows:
+    """Look hashes or files up in the known-hash store.
+
+    A HASH is MD5, SHA-1, SHA-256, PDQ, pHash or PhotoDNA, in hex or base64; `pdq:` before it names the kind. A FILE is
+    hashed on this machine by the isolated worker and not stored. A list (.csv, .txt, or - for standard input) has one
+    hash a line or columns named md5, sha1, sha256, pdq, phash. One row a hit; lines that are no hashes come last, with
+    the reason. Near is a lead, never a category.
+
+    \b
+    triage lookup 9f86d081884c7d659a2feaa0c55ad015 --reason "request 12/26"
+    triage lookup picture.jpg --reason "exhibit ABC/1" --format json
+    triage lookup list.csv --reason disclosure --output answer.csv
+    """
+    from hashsets import releases
+    from pipeline.export import lookup as looking
+    from pipeline.export.hashes import Reject
+
+    with asking.ask(settings, user, "lookup.hash", "lookup", reason) as question:
+        opened = releases.current(settings) if release is None else releases.open_release(settings, release)
+        hashes, rejects, notes = _read(settings, asked)
+        rows = looking.look_up(settings, opened, hashes)
+        hits = sum(row["result"] != "not known" for row in rows)
+        question.log(
+            "consultation", "hash.looked_up", f"release:{opened.number}",
+            {"hashes": len(hashes), "rejected": len(rejects), "hits": hits},
+        )  # fmt: skip
+    for note in notes:
+        click.echo(f"triage: {note}", err=True)
+    bad: list[Reject] = rejects
+    empty = dict.fromkeys(looking.COLUMNS)
+    return [*rows, *({**empty, "line": r.line, "input": r.text, "result": f"not read: {r.reason}"} for r in bad)]
+
+
+def _read(settings: Settings, asked: Sequence[str]) -> tuple[list[Any], list[Any], list[str]]:
+    """Arguments to hashes, rejects and notes. Raises UsageError, InputError."""
+    from pipeline.export import hashes as texts
+    from pipeline.export import lookup as looking
+
+    hashes: list[Any] = []
+    rejects: list[Any] = []
+    notes: list[str] = []
+    for word in asked:
+        path = Path(word)
+        if word == "-" or (path.suffix.lower() in {".csv", ".txt", ".tsv"} and path.is_file()):
+            text = sys.stdin.read() if word == "-" else path.read_text(encoding="utf-8", errors="replace")
+            good, bad = texts.parse_list(text, asking.LIST_LIMIT)
+            hashes += good
+            rejects += bad
+        elif path.is_file():
+            hashed = looking.hash_file(settings, path)
+            hashes += hashed.hashes
+            notes += [f"{path.name}: {hashed.note}"] if hashed.note else []
+        else:
+            hashes.append(texts.parse_hash(word))
+    return hashes, rejects, notes
+
+
+@click.command()
+@click.option("--case", "number", default=None, help="Only matches of this case.")
+@click.option(
+    "--kind", multiple=True, help="exact, claimed, near, variant, refined, video, unrefined; may be repeated."
+)
+@click.option("--grade", multiple=True, help="TRUSTED, INDICATIVE, DISPUTED, WITHDRAWN, BENIGN; may be repeated.")
+@click.option("--release", type=int, default=None, help="Only matches in this release.")
+@click.option("--limit", type=click.IntRange(1, 1_000_000), default=1000, show_default=True, help="Most rows.")
+@reason_option
+@user_option
+@click.pass_obj
+@output_options
+def matches(
+    settings: Settings,
+    *,
+    number: str | None,
+    kind: tuple[str, ...],
+    grade: tuple[str, ...],
+    release: int | None,
+    limit: int,
+    reason: str,
+    user: str | None,
+) -> Rows:
+    """List matches with their evidence: one row a case, media file and known media item.
+
+    \b
+    triage matches --grade TRUSTED --kind exact
+    triage matches --case C-7F3A9C21KD --format json
+    """
+    from pipeline.export import listing
+
+    with asking.ask(settings, user, "matches.list", "case", reason) as question:
+        rows = listing.matches(
+            settings, question.hidden_referrals(), number=number, kinds=kind, grades=grade, release=release, limit=limit
+        )
+        question.log("consultation", "matches.listed", number or "matches", {"rows": rows.num_rows}, case_id=number)
+    return rows
+
+
+@click.command()
+@click.argument("sql", required=False, metavar='"SQL"|@NAME')
+@click.option(
+    "--rows", type=click.IntRange(1, 1_000_000), default=10_000, show_default=True, help="Most rows returned."
+)
+@click.option(
+    "--memory", type=click.IntRange(64, 65_536), default=1024, show_default=True, help="MiB the statement may use."
+)
+@click.option("--seconds", type=click.FloatRange(0.1, 3600), default=60, show_default=True, help="Time it may take.")
+@reason_option
+@user_option
+@click.pass_obj
+@output_options
+def query(
+    settings: Settings,
+    *,
+    sql: str | None,
+    rows: int,
+    memory: int,
+    seconds: float,
+    reason: str,
+    user: str | None,
+) -> Rows:
+    """Run one read-only SELECT over lake tables, the known-hash release and views of the case store.
+
+    It runs in a process of its own that is limited, locked and without files or network. Without an argument the
+    tables, views and named statements are listed. @NAME runs a named statement; those of the dashboard are among them.
+
+    \b
+    triage query @open_cases
+    triage query "SELECT kind, count(*) FROM matches GROUP BY kind"
+    """
+    from pipeline.export import query as queries
+    from pipeline.export import running
+
+    if sql is None:
+        return running.catalogue(settings)
+    text = queries.named(sql[1:]) if sql.startswith("@") else sql
+    with asking.ask(
+        settings, user, "query.sql", "export", reason or (f"named query {sql}" if sql.startswith("@") else "")
+    ) as question:
+        answer = running.run(settings, question, text, queries.Limits(rows, memory, seconds))
+        detail = {"statement": sql if sql.startswith("@") else asking.digest(text), "rows": answer.table.num_rows}
+        question.log("consultation", "query.run", "sql", detail)
+    if answer.truncated:
+        click.echo(f"triage: only the first {rows:,} rows; raise --rows for more.", err=True)
+    return answer.table
+
+
+@click.group()
+def export() -> None:
+    """Export as VICS, CSV, Parquet or CASE/UCO, and write the reporting tables.
+
+    Exports of a case are disclosures: they name a recipient and are logged.
+    """
+
+
+recipient_option = click.option("--to", "recipient", required=True, help="Who receives it; kept in the audit log.")
+
+
+@export.command()
+@click.argument("number")
+@click.option(
+    "--output", "target", type=click.Path(dir_okay=False, path_type=Path), required=True, help="File to write."
+)
+@recipient_option
+@reason_option
+@user_option
+@click.pass_obj
+def vics(settings: Settings, *, number: str, target: Path, recipient: str, reason: str, user: str | None) -> None:
+    """A case's media as a Project VIC (VICS 2.0) case file: digests, names and match standing, no pictures."""
+    from pipeline.export import vics as form
+
+    _write_case(settings, number, target, recipient=recipient, reason=reason, user=user, form=form, name="vics")
+
+
+@export.command("case-uco")
+@click.argument("number")
+@click.option(
+    "--output", "target", type=click.Path(dir_okay=False, path_type=Path), required=True, help="File to write."
+)
+@recipient_option
+@reason_option
+@user_option
+@click.pass_obj
+def case_uco(settings: Settings, *, number: str, target: Path, recipient: str, reason: str, user: str | None) -> None:
+    """A case as a CASE/UCO bundle (JSON-LD): investigation, files with digests, identifiers, and the matching action."""
+    from pipeline.export import caseuco as form
+
+    _write_case(settings, number, target, recipient=recipient, reason=reason, user=user, form=form, name="case-uco")
+
+
+def _write_case(
+    settings: Settings,
+    number: str,
+    target: Path,
+    *,
+    recipient: str,
+    reason: str,
+    user: str | None,
+    form: Any,
+    name: str,
+) -> None:
+    from pipeline import files
+    from pipeline.export import content
+
+    with asking.ask(settings, user, "export.data", "export", reason) as question:
+        case = content.of_case(settings, question, number)
+        data: bytes = form.render(case)
+        question.log(
+            "disclosure",
+            f"exported.{name}",
+            target.name,
+            {"files": len(case.files)},
+            case_id=number,
+            recipient=recipient,
+        )
+    files.write_bytes(target, data)
+    click.echo(f"triage: {len(case.files)} files of case {number} written to {target}.", err=True)
+
+
+def _table(format_: str) -> click.Command:
+    @click.argument("table")
+    @click.option(
+        "--output", "target", type=click.Path(dir_okay=False, path_type=Path), required=True, help="File to write."
+    )
+    @recipient_option
+    @reason_option
+    @user_option
+    @click.pass_obj
+    def command(settings: Settings, *, table: str, target: Path, recipient: str, reason: str, user: str | None) -> None:
+        from pipeline.export import listing
+
+        with asking.ask(settings, user, "export.data", "export", reason) as question:
+            rows = listing.table(settings, table, question.hidden_referrals())
+            question.log("disclosure", f"exported.{format_}", table, {"rows": rows.num_rows}, recipient=recipient)
+        output.emit(rows, format_, target)
+        click.echo(f"triage: {rows.num_rows:,} rows of {table} written to {target}.", err=True)
+
+    command.__doc__ = f"""One lake table as {format_.upper() if format_ == "csv" else "Parquet"}, for example `matches` or `assessments`."""
+    return click.command(format_)(command)
+
+
+export.add_command(_table("csv"))
+export.add_command(_table("parquet"))
+
+
+@export.command("reporting")
+@click.option("--run", "run_id", default=None, help="Run whose clock the tables take. Default: now.")
+@click.pass_obj
+@output_options
+def reporting_tables(settings: Settings, run_id: str | None) -> Rows:
+    """Write the reporting tables for the dashboard and Power BI (Parquet, CSV, data dictionary) to HOME/reporting/."""
+    from pipeline.export import stage
+
+    return stage.write(settings, run_id)

@@ -1,0 +1,79 @@
+"""Rows of the lake for lists and exports, without what the person may not know of."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline import records
+from pipeline.assess.case_file import group
+from pipeline.errors import UsageError
+from pipeline.export.sources import HIDING
+from pipeline.lake import Lake
+from pipeline.settings import Settings
+
+
+def table(settings: Settings, name: str, hidden: Sequence[str]) -> pa.Table:
+    """One lake table. Raises UsageError for a name that is none."""
+    if name not in records.tables():
+        raise UsageError(f"There is no table {name!r}.", f"Tables: {', '.join(records.tables())}.")
+    return without(Lake(settings.lake_dir).read(name), hidden)
+
+
+def without(rows: pa.Table, hidden: Sequence[str]) -> pa.Table:
+    """The rows that name none of the hidden referrals."""
+    for column in HIDING:
+        if hidden and column in rows.column_names:
+            named = pc.is_in(rows[column], value_set=pa.array(list(hidden), pa.string()))
+            rows = rows.filter(pc.invert(named))
+    return rows
+
+
+def cases_of(lake: Lake) -> dict[str, str]:
+    """Referral to the case it belongs to."""
+    rows = lake.read("referrals", ["referral_id", "supplements"]).to_pylist()
+    return group({row["referral_id"]: row["supplements"] for row in rows})
+
+
+def matches(
+    settings: Settings,
+    hidden: Sequence[str],
+    *,
+    number: str | None = None,
+    kinds: Collection[str] = (),
+    grades: Collection[str] = (),
+    release: int | None = None,
+    limit: int = 1000,
+) -> pa.Table:
+    """One row a case, media file and known media item, ordered by case, file and match.
+
+    Raises UsageError for a case of which nothing is known.
+    """
+    lake = Lake(settings.lake_dir)
+    cases = cases_of(lake)
+    if number is not None and not any(c == number and r not in set(hidden) for r, c in cases.items()):
+        raise UsageError(f"There is no case {number!r}.", "`triage queue list` shows the cases you may see.")
+    found = lake.read("matches")
+    for column, wanted in (("kind", kinds), ("grade", grades)):
+        if wanted:
+            found = found.filter(pc.is_in(found[column], value_set=pa.array(sorted(wanted), pa.string())))
+    if release is not None:
+        found = found.filter(pc.equal(found["release"], release))
+    files = without(lake.read("media_files", ["file_id", "referral_id", "sha256"]), hidden)
+    owners: dict[object, list[dict[str, object]]] = {}
+    for file in files.to_pylist():
+        case = cases.get(file["referral_id"])
+        if number is None or case == number:
+            owners.setdefault(file["sha256"] or file["file_id"], []).append({"case_id": case, "file": file["file_id"]})
+    rows = [
+        {"case_id": owner["case_id"], "media_file": owner["file"], **match}
+        for match in found.to_pylist()
+        for owner in owners.get(match["file_id"] or match["sha256"], [])
+    ]
+    rows.sort(key=lambda r: (str(r["case_id"]), str(r["media_file"]), r["match_id"]))
+    schema = pa.schema(
+        [pa.field("case_id", pa.string()), pa.field("media_file", pa.string()), *records.arrow_schema("matches")]
+    )
+    return pa.Table.from_pylist(rows[:limit], schema=schema)

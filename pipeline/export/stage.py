@@ -1,0 +1,55 @@
+"""The night's last stage: write the reporting tables for the dashboard and Power BI."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from pipeline import night as nights
+from pipeline.cases import store
+from pipeline.export import reporting
+from pipeline.night import Night, StageReport
+from pipeline.settings import Settings
+
+
+def run(settings: Settings, night: Night, shard: str | None = None) -> StageReport:
+    """Write every reporting table as of the run's clock. `read` and `kept` count the tables."""
+    started, cpu = time.monotonic(), time.process_time()
+    built = build(settings, night.as_of, night.run_id)
+    reporting.write(settings, built)
+    return StageReport(
+        "report",
+        night.run_id,
+        read=len(built.tables),
+        kept=len(built.tables),
+        counts={f"{name}_rows": table.num_rows for name, table in built.tables.items()},
+        seconds=round(time.monotonic() - started, 3),
+        cpu_seconds=round(time.process_time() - cpu, 3),
+    )
+
+
+def write(settings: Settings, run_id: str | None) -> list[dict[str, Any]]:
+    """Write the tables outside a run, as of now or of a run's clock; returns one row a table."""
+    if run_id is None:
+        moment, name = datetime.now(UTC).replace(microsecond=0), "on demand"
+    else:
+        night = nights.load(settings, run_id)
+        moment, name = night.as_of, night.run_id
+    built = build(settings, moment, name)
+    reporting.write(settings, built)
+    return [
+        {"table": table, "rows": rows.num_rows, "meaning": reporting.describe(table)["description"]}
+        for table, rows in built.tables.items()
+    ]
+
+
+def build(settings: Settings, as_of: datetime, run_id: str) -> reporting.Reporting:
+    """The reporting tables over the lake and the case store as they are."""
+    opened = store.open_store(settings)
+    try:
+        urgency = opened.rules.data["urgency"]
+        with opened.reader() as session:
+            return reporting.build(settings, session, as_of, run_id, urgency)
+    finally:
+        opened.close()

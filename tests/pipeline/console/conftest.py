@@ -1,0 +1,75 @@
+"""One night over sample packages for all console tests, and copies of its home for those that change something."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.console.app import create_app
+from pipeline.settings import Settings
+from tests.pipeline.console import world
+from tests.pipeline.console.client import Client
+
+
+@pytest.fixture(scope="session")
+def night(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A home after a real night, with accounts. Only to be read."""
+    folder = tmp_path_factory.mktemp("console")
+    return world.prepared(folder / "home", policy=world.cheap_policy(folder))
+
+
+@pytest.fixture
+def home(night: Settings, tmp_path: Path) -> Settings:
+    """A copy of that home, to be changed."""
+    return world.copy_home(night, tmp_path / "home")
+
+
+@pytest.fixture(scope="session")
+def read_app(night: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The application over a copy that is shared by tests which change nothing that matters to others."""
+    settings = world.copy_home(night, tmp_path_factory.mktemp("shared") / "home")
+    app = create_app(settings)
+    app.app.state.evidence.refresh()
+    yield app
+    app.app.state.store.close()
+
+
+@pytest.fixture
+def app(home: Settings) -> Iterator[Any]:
+    """The application over this test's own home."""
+    made = create_app(home)
+    made.app.state.evidence.refresh()
+    yield made
+    made.app.state.store.close()
+
+
+@pytest.fixture
+def browser_of(app: Any) -> Iterator[Callable[[str], Client]]:
+    """Signed-in clients of this test's own application, by account name ("" for nobody)."""
+    made: list[Client] = []
+
+    def make(name: str) -> Client:
+        client = Client(app)
+        made.append(client)
+        if name:
+            assert client.sign_in(name).status_code == 303
+        return client
+
+    yield make
+    for client in made:
+        client.close()
+
+
+@pytest.fixture(scope="session")
+def readers(read_app: Any) -> Iterator[dict[str, Client]]:
+    """One signed-in client an account, over the shared application; "" is nobody."""
+    clients = {name: Client(read_app) for name in ("", "admin", *world.PEOPLE)}
+    for name, client in clients.items():
+        if name:
+            assert client.sign_in(name).status_code == 303
+    yield clients
+    for client in clients.values():
+        client.close()

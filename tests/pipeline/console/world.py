@@ -1,0 +1,128 @@
+"""A console to test: a home after a real night over sample packages, accounts of every role, and a server process."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+
+from pipeline.cases import users
+from pipeline.cases.actors import Actor
+from pipeline.cases.store import Store, open_store
+from pipeline.settings import ROOT, Settings
+
+PASSWORD = "correct horse battery"
+ADMIN = Actor("admin", "Admin", frozenset({"administrator"}))
+PEOPLE = {
+    "ana": ("Ana Analyst", ["analyst"], []),
+    "ben": ("Ben Analyst", ["analyst"], []),
+    "sue": ("Sue Supervisor", ["supervisor"], ["ucol"]),
+    "dan": ("Dan Examiner", ["dmi"], []),
+    "aud": ("Aud Auditor", ["auditor"], []),
+}
+"""Accounts beside the administrator: name, roles, compartments. One for each role, two analysts."""
+
+
+def cheap_policy(folder: Path) -> Path:
+    """A copy of the policy with password hashes that cost little, for tests that sign in many times."""
+    target = folder / "policy"
+    shutil.copytree(ROOT / "policy", target)
+    text = (target / "cases.yaml").read_text()
+    (target / "cases.yaml").write_text(
+        text.replace("memory_kib: 65536", "memory_kib: 8192").replace("time_cost: 3", "time_cost: 1")
+    )
+    return target
+
+
+def add_people(store: Store) -> None:
+    """The accounts of PEOPLE and an administrator, all with PASSWORD."""
+    with store.session() as session:
+        users.first(session, "admin", "Admin", PASSWORD)
+        for name, (shown, roles, compartments) in PEOPLE.items():
+            users.add(session, ADMIN, name, shown, roles=roles, compartments=compartments, password=PASSWORD)
+
+
+def run_night(settings: Settings, referrals: int = 24) -> None:
+    """Sample packages and a hash set, a release, and a night over them, by the real commands."""
+    env = {
+        "PATH": os.environ["PATH"],
+        "TRIAGE_HOME": str(settings.home),
+        "TRIAGE_POLICY": str(settings.policy),
+        "TRIAGE_THREADS": "2",
+        "TRIAGE_LOG_LEVEL": "WARNING",
+        "TRIAGE_MEMORY_MB": "1024",
+        "TRIAGE_FORCE": settings.force,
+    }
+    for command in (
+        ["sample", "--seed", "7", "--referrals", str(referrals), "--day", "2026-11-20"],
+        ["hashset", "import"],
+        ["night", "run"],
+        ["export", "reporting"],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "pipeline", *command], cwd=ROOT, env=env, capture_output=True, text=True, timeout=240
+        )
+        if done.returncode:
+            raise RuntimeError(f"triage {' '.join(command)} ended with {done.returncode}:\n{done.stderr[-3000:]}")
+
+
+def copy_home(source: Settings, target: Path) -> Settings:
+    """A home of one's own, to change."""
+    shutil.copytree(source.home, target)
+    return replace(source, home=target)
+
+
+@contextmanager
+def server(settings: Settings, workers: int = 1) -> Iterator[str]:
+    """A console process on a free port of the loopback address; yields its address."""
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    env = {
+        "PATH": os.environ["PATH"],
+        "TRIAGE_HOME": str(settings.home),
+        "TRIAGE_POLICY": str(settings.policy),
+        "TRIAGE_FORCE": settings.force,
+        "TRIAGE_LOG_LEVEL": "WARNING",
+    }
+    command = [sys.executable, "-m", "pipeline", "console", "--port", str(port), "--workers", str(workers)]
+    process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(300):
+            if process.poll() is not None:
+                raise RuntimeError(process.stderr.read() if process.stderr else "the console ended")
+            try:
+                if httpx.get(f"{address}/health", timeout=2).status_code == 200:
+                    break
+            except httpx.TransportError:
+                time.sleep(0.1)
+        yield address
+    finally:
+        process.terminate()
+        try:
+            process.communicate(timeout=20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+
+
+def prepared(home: Path, referrals: int = 24, policy: Path | None = None) -> Settings:
+    """A home after a night, with accounts."""
+    settings = Settings(home=home, threads=2, memory_mb=1024, force="ZZ", **({"policy": policy} if policy else {}))
+    run_night(settings, referrals)
+    store = open_store(settings)
+    try:
+        add_people(store)
+    finally:
+        store.close()
+    return settings
