@@ -215,5 +215,8 @@ def _list_tar(package: Package, file: IO[bytes], caps: dict[str, Any], keep: Cal
                 if stream is not None:
                     member.content = _read(stream, member, caps)
                     read_bytes += info.size
-    if not count:
-        raise tarfile.ReadError("empty")
+        # next() has read one block of zeros, the mark of the end; without it the tar was cut between two members
+        if source.tell() <= archive.offset:
+            raise tarfile.ReadError("cut off")
+        while compressed and source.read(1 << 20):
+            continue  # to the end of the stream, where its checksum is

@@ -127,7 +127,7 @@ def _referral(report: Report, context: Context, media: list[Row]) -> Row:
         force_code=code,
         force_basis=basis,
         force_candidates=candidates,
-        transfer_to=code if code and code != rules.force else None,
+        transfer_to=code if code and rules.force and code != rules.force else None,
         stage_ages=ages,
         times_original=draft.times,
         narrative_count=len(draft.narratives),

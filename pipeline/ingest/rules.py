@@ -11,14 +11,17 @@ from pipeline.ingest import forces
 from pipeline.ingest.forces import Forces
 from pipeline.settings import Settings
 
+NO_FORCE = "00"
+"""The value of TRIAGE_FORCE that names no force: no case is then marked for transfer."""
+
 
 @dataclass(frozen=True)
 class Rules:
-    """`data` is policy/ingest.yaml with the set of fact names added as `facts`."""
+    """`data` is policy/ingest.yaml with the set of fact names added as `facts`; `force` is ours, None when not set."""
 
     data: dict[str, Any]
     forces: Forces
-    force: str
+    force: str | None
 
 
 def load(settings: Settings) -> Rules:
@@ -29,6 +32,6 @@ def load(settings: Settings) -> Rules:
     if used - names:
         raise SettingsError(f"Policy file ingest.yaml uses facts that facts.yaml has not: {sorted(used - names)}.")
     known = forces.load(settings)
-    if settings.force not in known.names:
+    if settings.force not in {NO_FORCE, *known.names}:
         raise SettingsError(f"TRIAGE_FORCE={settings.force!r} is no code of policy/forces.csv.")
-    return Rules({**data, "facts": names}, known, settings.force)
+    return Rules({**data, "facts": names}, known, None if settings.force == NO_FORCE else settings.force)

@@ -1,0 +1,128 @@
+"""Complete only when a marker, a list or a bag says so, and when what they say is true."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline import policy
+from pipeline.ingest import completeness, discovery
+from pipeline.ingest.package import Package
+from pipeline.ingest.sample_packages import WRAPPINGS, bagged, wrap
+from pipeline.settings import Settings
+from tests import factory
+
+POLICY = policy.load(Settings(), "ingest").data
+CONTENT = {"referral.json": factory.form(), "media/a.jpg": b"synthetic a", "media/b.jpg": b"synthetic b"}
+
+
+def inspected(landing: Path) -> Package:
+    entries, strange = discovery.entries(landing, POLICY)
+    assert strange == 0
+    return discovery.inspect(entries[0], POLICY)
+
+
+def answers(package: Package) -> dict[str, object]:
+    found = {
+        m.key: factory.digests(CONTENT[m.name.removeprefix("data/")]) for m in package.payload if m.content is None
+    }
+    if package.kind == "archive":
+        found[package.container] = factory.digests((LANDING / package.container).read_bytes())
+    return dict(found)
+
+
+LANDING = Path()
+
+
+def reasons(landing: Path) -> list[str]:
+    global LANDING  # noqa: PLW0603 - where `answers` looks
+    LANDING = landing
+    package = inspected(landing)
+    assert not package.faults
+    wanted, waits = completeness.expected(package)
+    if waits or package.waits:
+        return [*package.waits, *waits]
+    return completeness.mismatches(package, wanted, answers(package))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("how", WRAPPINGS)
+def test_every_way_of_arriving_is_complete(tmp_path: Path, how: str) -> None:
+    wrap(tmp_path / "other" / "p", how, CONTENT)
+    assert reasons(tmp_path) == []
+
+
+@pytest.mark.parametrize("how", ["folder-ready", "folder-list", "bag"])
+def test_without_its_proof_it_waits(tmp_path: Path, how: str) -> None:
+    wrap(tmp_path / "other" / "p", how, CONTENT)
+    for name in (".ready", "package.sha256", "bagit.txt"):
+        (tmp_path / "other" / "p" / name).unlink(missing_ok=True)
+    assert reasons(tmp_path) == ["no checksum list and no .ready marker says that it is complete"]
+
+
+@pytest.mark.parametrize("how", ["folder-list", "bag"])
+def test_a_missing_file_waits(tmp_path: Path, how: str) -> None:
+    wrap(tmp_path / "other" / "p", how, CONTENT)
+    next((tmp_path / "other" / "p").rglob("b.jpg")).unlink()
+    assert any("listed files are not there" in reason for reason in reasons(tmp_path))
+
+
+@pytest.mark.parametrize("how", ["folder-list", "bag"])
+def test_a_changed_report_waits(tmp_path: Path, how: str) -> None:
+    wrap(tmp_path / "other" / "p", how, CONTENT)
+    next((tmp_path / "other" / "p").rglob("referral.json")).write_bytes(b"{}")
+    assert any("do not have their listed checksum" in reason for reason in reasons(tmp_path))
+
+
+def test_a_changed_archive_waits(tmp_path: Path) -> None:
+    wrap(tmp_path / "other" / "p", "zip-list", CONTENT)
+    path = tmp_path / "other" / "p.zip"
+    path.write_bytes(path.read_bytes() + b"\0")
+    assert reasons(tmp_path) == ["1 of 1 files do not have their listed checksum"]
+
+
+def test_a_file_that_a_bag_does_not_list(tmp_path: Path) -> None:
+    wrap(tmp_path / "other" / "p", "bag", CONTENT)
+    (tmp_path / "other" / "p" / "data" / "extra.jpg").write_bytes(b"x")
+    assert reasons(tmp_path) == ["1 files of its payload are not in its BagIt manifest"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("bagit.txt", b"BagIt-Version: 1.0\nBagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"),
+        ("bagit.txt", b"BagIt-Version: 9.0\nTag-File-Character-Encoding: UTF-8\n"),
+        ("bagit.txt", b"BagIt-Version: 1.0\nTag-File-Character-Encoding: no-such\n"),
+        ("bagit.txt", b"\xff\xfe"),
+        ("manifest-sha256.txt", b"00  data/../../etc/passwd\n"),
+        ("manifest-sha256.txt", b"00  ~/data\n"),
+        ("manifest-sha256.txt", b"\xff\xff"),
+        ("manifest-sha256.txt", b""),
+    ],
+)
+def test_hostile_bag_files_wait_with_a_reason(tmp_path: Path, name: str, content: bytes) -> None:
+    made = bagged(CONTENT)
+    made.pop("tagmanifest-sha256.txt")
+    wrap(tmp_path / "other" / "p", "folder-x", {**made, name: content})
+    assert reasons(tmp_path)
+    assert not list(completeness._scratch().name and Path(completeness._scratch().name).iterdir())
+
+
+def test_a_list_beside_a_folder_and_one_beside_a_single_report(tmp_path: Path) -> None:
+    wrap(tmp_path / "other" / "p", "folder-x", CONTENT)
+    lines = "".join(f"{factory.digests(data).sha256.hex()} *p/{name}\n" for name, data in CONTENT.items())
+    (tmp_path / "other" / "p.sha256").write_text(lines)
+    assert reasons(tmp_path) == []
+    alone = tmp_path / "second"
+    (alone / "other").mkdir(parents=True)
+    (alone / "other" / "r.json").write_bytes(CONTENT["referral.json"])
+    (alone / "other" / "r.json.sha256").write_text(factory.digests(CONTENT["referral.json"]).sha256.hex() + "\n")
+    assert reasons(alone) == []
+    (alone / "other" / "r.json").write_bytes(b"{}")
+    assert reasons(alone) == ["1 of 1 files do not have their listed checksum"]
+
+
+@pytest.mark.parametrize("content", [b"", b"no list\n", b"\xff\n", b"12  a\n"])
+def test_a_list_that_is_none(tmp_path: Path, content: bytes) -> None:
+    wrap(tmp_path / "other" / "p", "folder-x", {**CONTENT, "package.sha256": content})
+    assert reasons(tmp_path)

@@ -1,0 +1,149 @@
+"""JSON, XML and CSV: strict, limited, and never an exception of another kind than InputError."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.errors import InputError
+from pipeline.ingest import decode
+
+
+def test_every_json_parsing_trap_gets_the_right_verdict(corpora: Path) -> None:
+    """JSONTestSuite: y_ must be read, n_ must be refused, i_ may be either."""
+    count = 0
+    for path in sorted((corpora / "hostile" / "json_parsing").glob("*.json")):
+        try:
+            decode.json_tree(path.read_bytes(), 48, [])
+            accepted = True
+        except InputError:
+            accepted = False
+        verdict = path.name[:1]
+        if verdict in "yn":
+            assert accepted == (verdict == "y"), path.name
+        count += 1
+    assert count > 300
+
+
+def test_a_bom_is_no_fault() -> None:
+    assert decode.json_tree(b"\xef\xbb\xbf{}", 9, []) == {}
+    with pytest.raises(InputError, match="UTF-16"):
+        decode.json_tree("{}".encode("utf-16"), 9, [])
+
+
+@pytest.mark.parametrize("raw", [b'{"a": 1, "a": 2}', b'{"a" : 1, "a"\n: 2}', b'{"a":1,"a":2,"b":"x\\":y"}'])
+def test_a_key_given_twice_is_used_neither_way_and_kept(raw: bytes) -> None:
+    notes: list[tuple[str, str]] = []
+    tree = decode.json_tree(raw, 9, notes)
+    assert "a" not in tree
+    assert tree["a (given 2 times)"] == [1, 2]
+    assert notes[0][0] == "a"
+
+
+def test_a_key_given_twice_with_one_value_is_that_value() -> None:
+    notes: list[tuple[str, str]] = []
+    assert decode.json_tree(b'{"a": 1, "a": 1}', 9, notes) == {"a": 1}
+    assert notes == []
+
+
+TREES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4),
+    max_leaves=25,
+)
+
+
+@given(TREES, st.sampled_from([None, 1]), st.booleans())
+def test_json_without_repeated_keys_is_what_the_standard_library_reads(tree: object, indent: int, ascii_: bool) -> None:
+    text = json.dumps(tree, indent=indent, ensure_ascii=ascii_)
+    try:
+        raw = text.encode()
+    except UnicodeEncodeError:
+        return
+    try:
+        assert decode.json_tree(raw, 60, []) == json.loads(text)
+    except InputError:
+        assert "\\ud" in text.lower()  # a lone surrogate, which RFC 8259 leaves open and UTF-8 cannot carry
+
+
+@given(st.lists(st.tuples(st.sampled_from(["a", "b", 'q":', "c d"]), st.integers(0, 3)), max_size=6))
+def test_repeated_keys_are_always_found(pairs: list[tuple[str, int]]) -> None:
+    raw = ("{" + ",".join(f"{json.dumps(k)} :{v}" for k, v in pairs) + "}").encode()
+    notes: list[tuple[str, str]] = []
+    decode.json_tree(raw, 9, notes)
+    given_values: dict[str, set[int]] = {}
+    for key, value in pairs:
+        given_values.setdefault(key, set()).add(value)
+    assert {key for key, _ in notes} == {key for key, found in given_values.items() if len(found) > 1}
+
+
+def test_depth_is_limited() -> None:
+    decode.json_tree(b"[" * 40 + b"]" * 40, 48, [])
+    for depth in (60, 100_000):
+        with pytest.raises(InputError):
+            decode.json_tree(b"[" * depth + b"]" * depth, 48, [])
+    deep = b"<a>" * 60 + b"</a>" * 60
+    with pytest.raises(InputError, match="deep"):
+        decode.xml_tree(deep, 48)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'<!DOCTYPE r [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;&a;">]><report>&b;</report>',
+        b'<!DOCTYPE r [<!ENTITY x SYSTEM "file:///etc/passwd">]><report>&x;</report>',
+        b'<!DOCTYPE r SYSTEM "http://example.org/x.dtd"><report/>',
+        b"<report>",
+        b"",
+        b"\x00\x01",
+        b'<?xml version="1.0" encoding="no-such"?><report/>',
+    ],
+)
+def test_xml_with_entities_or_damage_is_refused(raw: bytes) -> None:
+    with pytest.raises(InputError):
+        decode.xml_tree(raw, 48)
+
+
+def test_xml_shape() -> None:
+    root, tree = decode.xml_tree(b'<x:report xmlns:x="u" id="1"><f>a</f><f k="v">b</f><g><h/></g></x:report>', 9)
+    assert root == "report"
+    assert tree == {"@id": "1", "f": ["a", {"@k": "v", "value": "b"}], "g": {"h": ""}}
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
+    for function in (
+        lambda: decode.json_tree(raw, 9, []),
+        lambda: decode.xml_tree(raw, 9),
+        lambda: decode.csv_tree(b"field,value\n" + raw, 99, []),
+    ):
+        try:
+            function()
+        except InputError as error:
+            assert error.message
+
+
+def test_csv_paths_become_the_form() -> None:
+    notes: list[tuple[str, str]] = []
+    raw = "field,value\nreference,=1+1\nsubjects.2.name,B\nsubjects.1.name,A\nsubjects.1.emails.1,a@example.org\n"
+    tree = decode.csv_tree(raw.encode("utf-8-sig"), 99, notes)
+    assert tree == {"reference": "=1+1", "subjects": [{"name": "A", "emails": ["a@example.org"]}, {"name": "B"}]}
+    assert notes == []
+
+
+def test_csv_faults_are_noted_and_kept() -> None:
+    notes: list[tuple[str, str]] = []
+    raw = b"field,value\nreference,1\nreference,2\nBad Name,3\nx,y,z\n"
+    tree = decode.csv_tree(raw, 99, notes)
+    assert tree["reference"] == "1"
+    assert [line for line, _ in notes] == ["line 3", "line 4", "line 5"]
+    assert tree["lines that were not read"] == [["reference", "2"], ["Bad Name", "3"], ["x", "y", "z"]]
+    for bad in (b"name,value\n", b"", b"field,value\n\xff\n", b'field,value\n"a'):
+        with pytest.raises(InputError):
+            decode.csv_tree(bad, 99, [])
+    with pytest.raises(InputError, match="more than"):
+        decode.csv_tree(b"field,value\n" + b"a,b\n" * 20, 10, [])

@@ -1,0 +1,118 @@
+"""Finding packages, and not looking twice at what was not touched."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pipeline import policy
+from pipeline.ingest import discovery
+from pipeline.ingest.package import collision_faults, is_transport, name_faults
+from pipeline.settings import Settings
+
+POLICY = policy.load(Settings(), "ingest").data
+
+
+def put(landing: Path, name: str, data: bytes = b"x") -> Path:
+    path = landing / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    return path
+
+
+def found(landing: Path) -> dict[str, str]:
+    return {entry.container: entry.kind for entry in discovery.entries(landing, POLICY)[0]}
+
+
+def test_kinds(tmp_path: Path) -> None:
+    put(tmp_path, "nca/folder/report.json")
+    for name in ("nca/b.zip", "ucol/c.tar.gz", "other/d.csv", "other/e.txt", "nca/.DS_Store", "hashsets/x/y.json"):
+        put(tmp_path, name)
+    put(tmp_path, "nca/b.zip.ready")
+    put(tmp_path, "nca/gone.zip.sha256")
+    (tmp_path / "nca" / "link").symlink_to("/etc")
+    put(tmp_path, "elsewhere/x.zip")
+    put(tmp_path, "stray.txt")
+    entries, strange = discovery.entries(tmp_path, POLICY)
+    assert {e.container: e.kind for e in entries} == {
+        "nca/folder": "folder",
+        "nca/b.zip": "archive",
+        "nca/link": "link",
+        "ucol/c.tar.gz": "archive",
+        "other/d.csv": "report",
+        "other/e.txt": "other",
+    }
+    assert {e.container: e.beside for e in entries if e.beside} == {"nca/b.zip": {".ready"}}
+    assert strange == 2
+    assert [e.container for e in entries] == sorted(found(tmp_path), key=lambda c: (c.split("/")[0], c))
+
+
+def test_no_landing_folder_is_no_package(tmp_path: Path) -> None:
+    assert discovery.entries(tmp_path / "none", POLICY) == ([], 0)
+
+
+def test_the_stat_key_sees_every_change(tmp_path: Path) -> None:
+    put(tmp_path, "nca/p/report.json")
+    deep = put(tmp_path, "nca/p/media/deep/a.jpg", b"aaaa")
+    entry = discovery.entries(tmp_path, POLICY)[0][0]
+    seen = {discovery.stat_key(entry)[0]}
+    assert {discovery.stat_key(entry)[0]} == seen
+    stat = deep.stat()
+    deep.write_bytes(b"bbbb")
+    os.utime(deep, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
+    seen.add(discovery.stat_key(entry)[0])
+    put(tmp_path, "nca/p/media/deep/b.jpg")
+    seen.add(discovery.stat_key(entry)[0])
+    deep.rename(deep.with_name("c.jpg"))
+    seen.add(discovery.stat_key(entry)[0])
+    assert len(seen) == 4
+
+
+def test_links_in_a_folder_are_not_followed(tmp_path: Path) -> None:
+    put(tmp_path, "nca/p/report.json")
+    (tmp_path / "nca/p/passwd.json").symlink_to("/etc/passwd")
+    (tmp_path / "nca/p/etc").symlink_to("/etc")
+    package = discovery.inspect(discovery.entries(tmp_path, POLICY)[0][0], POLICY)
+    assert package.faults == ["the package holds links or devices"]
+    assert [m.name for m in package.members] == ["report.json"]
+
+
+def test_a_folder_that_looks_like_an_archive_member(tmp_path: Path) -> None:
+    put(tmp_path, "nca/p/evil!/a.jpg")
+    put(tmp_path, "nca/q!/a.jpg")
+    for entry in discovery.entries(tmp_path, POLICY)[0]:
+        assert discovery.inspect(entry, POLICY).faults, entry.container
+
+
+def test_too_deep_and_too_many(tmp_path: Path) -> None:
+    put(tmp_path, "nca/deep/" + "d/" * 30 + "a.jpg")
+    put(tmp_path, "nca/many/report.json")
+    for number in range(30):
+        put(tmp_path, f"nca/many/{number}.jpg")
+    few = {**POLICY, "caps": {**POLICY["caps"], "members": 20}}
+    faults = {e.name: discovery.inspect(e, few).faults for e in discovery.entries(tmp_path, few)[0]}
+    assert any("too many folders deep" in fault for fault in faults["deep"])
+    assert faults["many"] == ["the package has too many files"]
+
+
+@pytest.mark.parametrize("name", ["report.json", "media/a b (1).jpg", "média/é.jpg", ".hidden", "a/.b/c"])
+def test_ordinary_names(name: str) -> None:
+    assert name_faults(name, POLICY["caps"]) == []
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/..", "/a", "a\\b", "C:/a", "c:", "a\nb", "a//b", "a/.", "\udc80"])
+def test_names_that_are_refused(name: str) -> None:
+    assert name_faults(name, POLICY["caps"])
+
+
+def test_transport_and_collisions() -> None:
+    assert is_transport(".ready", False)
+    assert is_transport("package.sha256", False)
+    assert not is_transport("report.json", False)
+    assert not is_transport("data/report.json", True)
+    assert is_transport("bag-info.txt", True)
+    assert is_transport("meta/extra.xml", True)
+    assert collision_faults(["a", "b"]) == []
+    assert collision_faults(["Straße", "STRASSE"])
