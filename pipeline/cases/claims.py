@@ -38,7 +38,7 @@ def claim_next(session: Session, actor: Actor, filters: queue.QueueFilters | Non
     Cases of other teams are left to them. None when there is no free case.
     """
     permissions.require(actor, "case.claim")
-    for conditions in queue.groups(session, actor, filters or queue.QueueFilters()):
+    for *_, conditions in queue.cells(session, actor, filters or queue.QueueFilters()):
         query = (
             select(Case)
             .where(*conditions, queue.free(now(session)), queue.of_team(actor))

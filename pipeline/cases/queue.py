@@ -1,7 +1,8 @@
 """The queue: open cases grouped by urgency, inside a group by risk. Pages by key, so that page 100 costs what page 1 does.
 
 Urgency is the time to the target, taken at the moment of asking (never stored, so never stale); groups are ranges of
-`due_at`. A page reads its keys from the covering index `ix_cases_queue` and then only its own rows.
+`due_at`. A page is filled cell by cell (a group and a band) in order, each a range of the covering index
+`ix_cases_queue`, and stops when it is full: the first page seldom looks further than the most urgent cell.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, exists, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
 from pipeline.cases import audit, permissions
@@ -26,7 +27,8 @@ from pipeline.cases.tables import BANDS, Case, Seen
 from pipeline.errors import UsageError
 
 URGENCIES = ("critically_overdue", "overdue", "due_soon", "not_yet_due")
-ORDER = (Case.band_order, Case.score_order, Case.due_at, Case.case_id)
+ORDER = (Case.score_order, Case.due_at, Case.case_id)
+"""Order inside a cell."""
 LARGEST_PAGE = 500
 
 
@@ -138,19 +140,12 @@ def counts(session: Session, actor: Actor, filters: QueueFilters | None = None) 
     """How many cases each urgency group holds under the filters, and `total`."""
     permissions.require(actor, "queue.list")
     chosen = filters or QueueFilters()
-    groups_ = _ranges(session)
-    label = case(*[(high_of(high), name) for name, _, high in groups_ if high is not None], else_=URGENCIES[-1])
-    query = select(label, func.count()).where(*_conditions(session, actor, chosen)).group_by(label)
-    found = {name: 0 for name in URGENCIES if chosen.urgency is None or name in chosen.urgency}
-    for name, number in session.execute(query):
-        if name in found:
-            found[name] = number
+    found = {}
+    for name, low, high in _ranges(session):
+        if chosen.urgency is None or name in chosen.urgency:
+            conditions = [*_conditions(session, actor, chosen), *_bounds(low, high), _bands(chosen)]
+            found[name] = session.scalar(select(func.count()).where(*conditions)) or 0
     return {**found, "total": sum(found.values())}
-
-
-def high_of(high: datetime) -> ColumnElement[bool]:
-    """Due before the end of a group."""
-    return Case.due_at < high
 
 
 def urgency(session: Session, due_at: datetime) -> str:
@@ -158,10 +153,17 @@ def urgency(session: Session, due_at: datetime) -> str:
     return next(name for name, _, high in _ranges(session) if high is None or due_at < high)
 
 
-def groups(session: Session, actor: Actor, filters: QueueFilters) -> Iterator[list[ColumnElement[bool]]]:
-    """The conditions of each urgency group in order, with the filters."""
-    for _, conditions in _groups(session, actor, filters):
-        yield conditions
+def cells(
+    session: Session, actor: Actor, filters: QueueFilters
+) -> Iterator[tuple[int, int, list[ColumnElement[bool]]]]:
+    """Number of the urgency group, place of the band, and the conditions of each cell, in the queue's order."""
+    conditions = _conditions(session, actor, filters)
+    for group, (name, low, high) in enumerate(_ranges(session)):
+        if filters.urgency is not None and name not in filters.urgency:
+            continue
+        for place, band in enumerate(BANDS):
+            if filters.band is None or band in filters.band:
+                yield group, place, [*conditions, *_bounds(low, high), Case.band_order == place]
 
 
 def free(moment: datetime) -> ColumnElement[bool]:
@@ -191,14 +193,13 @@ def _ranges(session: Session) -> list[tuple[str, datetime | None, datetime | Non
     return list(zip(URGENCIES, (None, *edges), (*edges, None), strict=True))
 
 
-def _groups(session: Session, actor: Actor, filters: QueueFilters) -> Iterator[tuple[int, list[ColumnElement[bool]]]]:
-    conditions = _conditions(session, actor, filters)
-    for number, (name, low, high) in enumerate(_ranges(session)):
-        if filters.urgency is not None and name not in filters.urgency:
-            continue
-        bounds = [Case.due_at >= low] if low is not None else []
-        bounds += [Case.due_at < high] if high is not None else []
-        yield number, [*conditions, *bounds]
+def _bounds(low: datetime | None, high: datetime | None) -> list[ColumnElement[bool]]:
+    bounds = [Case.due_at >= low] if low is not None else []
+    return bounds + ([Case.due_at < high] if high is not None else [])
+
+
+def _bands(filters: QueueFilters) -> ColumnElement[bool]:
+    return Case.band_order.in_([BANDS.index(band) for band in filters.band or BANDS])
 
 
 def _keys(
@@ -206,13 +207,13 @@ def _keys(
 ) -> tuple[list[tuple[Any, ...]], bool]:
     """Keys (group, band, score, due, case) of one page, and whether more follow."""
     found: list[tuple[Any, ...]] = []
-    for number, conditions in _groups(session, actor, filters):
-        if after is not None and number < after[0]:
+    for group, band, conditions in cells(session, actor, filters):
+        if after is not None and (group, band) < after[:2]:
             continue
-        if after is not None and number == after[0]:
-            conditions.append(tuple_(*ORDER) > tuple_(*after[1:]))
+        if after is not None and (group, band) == after[:2]:
+            conditions.append(tuple_(*ORDER) > tuple_(*after[2:]))
         query = select(*ORDER).where(*conditions).order_by(*ORDER).limit(size + 1 - len(found))
-        found += [(number, *row) for row in session.execute(query)]
+        found += [(group, band, *row) for row in session.execute(query)]
         if len(found) > size:
             return found[:size], True
     return found, False
@@ -247,8 +248,6 @@ def _conditions(session: Session, actor: Actor, f: QueueFilters) -> list[ColumnE
     for column, chosen in ((Case.state, f.state), (Case.source, f.source), (Case.provider, f.provider)):
         if chosen is not None:
             found.append(column.in_(chosen))
-    if f.band is not None:
-        found.append(Case.band_order.in_([BANDS.index(b) for b in f.band]))
     for value, condition in (
         (f.force, Case.force_code == f.force),
         (f.other_force, and_(Case.force_code.is_not(None), Case.force_code != f.other_force)),

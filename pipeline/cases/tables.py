@@ -8,13 +8,19 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Date, Float, Index, Integer, String, Text
+from sqlalchemy import Date, Float, Index, Integer, String, Text, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from pipeline.cases.types import JsonText, Moment
 
 BANDS = ("very_high", "high", "medium", "low")
 """Bands, highest first; `Case.band_order` is the place in this list."""
+
+
+def _restricted(name: str) -> Index:
+    """An index of the few rows that are in a compartment: what somebody may not see is found at once."""
+    few = text("compartment IS NOT NULL")
+    return Index(name, "compartment", sqlite_where=few, postgresql_where=few)
 
 
 class Base(DeclarativeBase):
@@ -37,7 +43,7 @@ class Case(Base):
     source: Mapped[str]
     provider: Mapped[str | None]
     force_code: Mapped[str | None]
-    compartment: Mapped[str | None] = mapped_column(index=True)
+    compartment: Mapped[str | None]
     state: Mapped[str]
     is_open: Mapped[bool]
     outcome: Mapped[str | None]
@@ -79,14 +85,14 @@ class Case(Base):
     version: Mapped[int]
 
     __table_args__ = (
-        # Covers the queue: group (due_at), order (band, score) and every filter, so that a page reads 25 whole rows only.
+        # Covers the queue: the cell (band, target), its order and every filter, so that a page reads its own rows only.
         Index(
             "ix_cases_queue",
-            "is_open", "due_at", "band_order", "score_order", "case_id", "compartment", "state", "source",
-            "provider", "force_code", "team_id", "holder", "claim_expires_at", "flagged", "text_only",
-            "unknown_files", "matched_exact", "matched_near", "lowering_pending", "second_look", "change_id", "reopened_at", "opened_at",
+            "is_open", "band_order", "due_at", "compartment", "score_order", "case_id", "state", "holder",
+            "claim_expires_at", "source", "provider", "force_code", "team_id", "flagged", "text_only", "unknown_files",
+            "matched_exact", "matched_near", "lowering_pending", "second_look", "change_id", "reopened_at", "opened_at",
         ),
-        Index("ix_cases_order", "is_open", "band_order", "score_order", "due_at", "case_id"),
+        _restricted("ix_cases_compartment"),
         Index("ix_cases_holder", "holder"),
         Index("ix_cases_retention", "retention_review_at"),
     )  # fmt: skip
@@ -135,12 +141,14 @@ class Link(Base):
     right_referral: Mapped[str] = mapped_column(index=True)
     kind: Mapped[str]
     strength: Mapped[str]
-    compartment: Mapped[str | None] = mapped_column(index=True)
+    compartment: Mapped[str | None]
     withdrawn: Mapped[bool]
     evidence: Mapped[Any] = mapped_column(JsonText)
     explanation: Mapped[str] = mapped_column(Text)
     run_id: Mapped[str]
     found_at: Mapped[datetime]
+
+    __table_args__ = (_restricted("ix_links_compartment"),)
 
 
 class Change(Base):

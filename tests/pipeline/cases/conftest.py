@@ -1,7 +1,7 @@
 """A case store on each database, a clock that tests set, and people in each role.
 
-PostgreSQL is used where TRIAGE_TEST_POSTGRESQL names a server (`.ci/postgres` starts one); every test has a database
-of its own there, copied from one that was migrated once.
+PostgreSQL is used where TRIAGE_TEST_POSTGRESQL names a server (`.ci/postgres` starts one); the run has a database
+of its own, emptied before every test.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ import sqlalchemy as sa
 
 from pipeline.cases import users
 from pipeline.cases.actors import Actor
+from pipeline.cases.audit import GENESIS
 from pipeline.cases.store import Store, open_store
+from pipeline.cases.tables import Base
 from pipeline.settings import ROOT, Settings
 from tests.pipeline.cases import samples
 
@@ -49,7 +51,11 @@ def policy_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("policy") / "policy"
     shutil.copytree(ROOT / "policy", folder)
     text = (folder / "cases.yaml").read_text()
-    for old, new in (("time_cost: 3", "time_cost: 1"), ("memory_kib: 65536", "memory_kib: 8"), ("parallelism: 4", "parallelism: 1")):
+    for old, new in (
+        ("time_cost: 3", "time_cost: 1"),
+        ("memory_kib: 65536", "memory_kib: 8"),
+        ("parallelism: 4", "parallelism: 1"),
+    ):
         assert old in text
         text = text.replace(old, new)
     (folder / "cases.yaml").write_text(text)
@@ -69,12 +75,14 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgresql_template() -> Iterator[str]:
-    name = f"triage_template_{uuid.uuid4().hex}"
-    _administer(f'CREATE DATABASE "{name}"')
-    open_store(Settings(cases_url=_database(name))).close()
-    yield name
-    _administer(f'DROP DATABASE "{name}" WITH (FORCE)')
+def postgresql_database() -> Iterator[str]:
+    """URL of a database of this test run, migrated once."""
+    name = f"triage_{uuid.uuid4().hex}"
+    _administer(SERVER, f'CREATE DATABASE "{name}"')
+    url = sa.make_url(SERVER).set(database=name).render_as_string(hide_password=False)
+    open_store(Settings(cases_url=url)).close()
+    yield url
+    _administer(SERVER, f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 @pytest.fixture(params=DATABASES)
@@ -86,11 +94,15 @@ def case_settings(request: pytest.FixtureRequest, tmp_path: Path, policy_folder:
         shutil.copy(request.getfixturevalue("sqlite_template"), home / "cases.sqlite")
         yield Settings(home=home, policy=policy_folder, force="42")
         return
-    template = request.getfixturevalue("postgresql_template")
-    name = f"triage_{uuid.uuid4().hex}"
-    _administer(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
-    yield Settings(home=home, policy=policy_folder, force="42", cases_url=_database(name))
-    _administer(f'DROP DATABASE "{name}" WITH (FORCE)')
+    url = request.getfixturevalue("postgresql_database")
+    tables = ", ".join(table for table in Base.metadata.tables if table != "audit_head")
+    _administer(
+        url,
+        "SET session_replication_role = replica",  # the audit log is append-only for everybody else
+        f"TRUNCATE {tables} RESTART IDENTITY",
+        f"UPDATE audit_head SET seq = 0, hash = '{GENESIS}'",  # noqa: S608
+    )
+    yield Settings(home=home, policy=policy_folder, force="42", cases_url=url)
 
 
 @pytest.fixture
@@ -135,12 +147,9 @@ def add_people(store: Store) -> None:
                 )  # fmt: skip
 
 
-def _database(name: str) -> str:
-    return sa.make_url(SERVER).set(database=name).render_as_string(hide_password=False)
-
-
-def _administer(statement: str) -> None:
-    engine = sa.create_engine(SERVER, isolation_level="AUTOCOMMIT")
+def _administer(url: str, *statements: str) -> None:
+    engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
-        connection.exec_driver_sql(statement)
+        for statement in statements:
+            connection.exec_driver_sql(statement)
     engine.dispose()

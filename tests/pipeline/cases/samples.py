@@ -40,7 +40,9 @@ def reason(feature: str, contribution: float = 5.0, evidence: Sequence[tuple[str
     }  # fmt: skip
 
 
-def assessment(number: int, band: str = "medium", *, version: int = 1, at: Night | None = None, **over: Any) -> dict[str, Any]:
+def assessment(
+    number: int, band: str = "medium", *, version: int = 1, at: Night | None = None, **over: Any
+) -> dict[str, Any]:
     """One assessment row; `over` replaces columns, and `summary` entries by a dict."""
     run = at or night()
     score = over.pop("score", SCORES[band])

@@ -235,7 +235,9 @@ def test_an_erased_case_is_not_brought_back(store: Store) -> None:
     close(store)
     with store.session() as session:
         retention.erase(session, SUPERVISOR, case_of(1), reason_code="unfounded", version=get(store).version)
-    samples.commit(store, night(1), assessments=[again(band="very_high")], links=[link(1, 2, kind="phone", at=night(1))])
+    samples.commit(
+        store, night(1), assessments=[again(band="very_high")], links=[link(1, 2, kind="phone", at=night(1))]
+    )
     report = publish.run(store.settings, night(1))
     assert (report.read, report.kept, report.rejected) == (1, 0, {"erased": 1})
     assert report.counts["links_erased"] == 1
@@ -271,7 +273,9 @@ def test_a_case_joined_to_another_hands_its_work_over(store: Store) -> None:
     publish_rows(store, assessments=[assessment(5, "very_high")])
     with store.session() as session:
         claims.claim(session, ANALYST, case_of(5))
-    row = assessment(1, "low", at=night(1), referrals=[referral(1), referral(5)], summary={"joined_cases": [case_of(5)]})
+    row = assessment(
+        1, "low", at=night(1), referrals=[referral(1), referral(5)], summary={"joined_cases": [case_of(5)]}
+    )
     counts = publish_rows(store, night(1), assessments=[row])
     assert counts["joined"] == 1
     old, case = get(store, 5), get(store, 1)

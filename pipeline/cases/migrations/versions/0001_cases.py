@@ -93,28 +93,32 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("case_id"),
         sa.UniqueConstraint("referral_id"),
     )
-    op.create_index(("ix_cases_compartment"), "cases", ["compartment"], unique=False)
-    op.create_index("ix_cases_holder", "cases", ["holder"], unique=False)
     op.create_index(
-        "ix_cases_order", "cases", ["is_open", "band_order", "score_order", "due_at", "case_id"], unique=False
+        "ix_cases_compartment",
+        "cases",
+        ["compartment"],
+        unique=False,
+        sqlite_where=sa.text("compartment IS NOT NULL"),
+        postgresql_where=sa.text("compartment IS NOT NULL"),
     )
+    op.create_index("ix_cases_holder", "cases", ["holder"], unique=False)
     op.create_index(
         "ix_cases_queue",
         "cases",
         [
             "is_open",
-            "due_at",
             "band_order",
+            "due_at",
+            "compartment",
             "score_order",
             "case_id",
-            "compartment",
             "state",
+            "holder",
+            "claim_expires_at",
             "source",
             "provider",
             "force_code",
             "team_id",
-            "holder",
-            "claim_expires_at",
             "flagged",
             "text_only",
             "unknown_files",
@@ -205,7 +209,14 @@ def upgrade() -> None:
         sa.Column("found_at", types.Moment(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("link_id"),
     )
-    op.create_index(("ix_links_compartment"), "links", ["compartment"], unique=False)
+    op.create_index(
+        "ix_links_compartment",
+        "links",
+        ["compartment"],
+        unique=False,
+        sqlite_where=sa.text("compartment IS NOT NULL"),
+        postgresql_where=sa.text("compartment IS NOT NULL"),
+    )
     op.create_index(("ix_links_left_referral"), "links", ["left_referral"], unique=False)
     op.create_index(("ix_links_right_referral"), "links", ["right_referral"], unique=False)
     op.create_table(

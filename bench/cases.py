@@ -1,0 +1,217 @@
+"""Case store: the first page of the queue at 100,000 cases, and the publish of 5,000 changed cases.
+
+    python -m bench.cases [--cases 100000] [--changed 5000]
+
+Bars: a first page with all filters under 20 ms of CPU; the publish under 10 core-seconds. SQLite runs inside the
+process, so its CPU is counted; for PostgreSQL (TRIAGE_TEST_POSTGRESQL) the server's CPU is another process's and the
+client's share alone is given. The peer of the page is the obvious query: one SELECT that sorts by urgency and risk
+over whole rows. Data are synthetic; targets are spread so that every urgency group is full.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import statistics
+import tempfile
+import time
+import uuid
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from bench import common
+from pipeline.cases import claims, queue, view
+from pipeline.cases.actors import Actor
+from pipeline.cases.publish import publish
+from pipeline.cases.queue import QueueFilters
+from pipeline.cases.store import Store, open_store
+from pipeline.cases.tables import Case, Seen
+from pipeline.settings import Settings
+from tests.pipeline.cases import samples
+
+ANALYST = Actor("ana", "Ana Lyst", frozenset({"analyst"}))
+NOW = samples.START + timedelta(days=20)
+PROVIDERS = [f"Provider {n}" for n in range(12)]
+SOURCES = ("NCA_NCMEC", "NCA_DRB", "UCOL", "OCAG", "OTHER")
+
+ALL_FILTERS = QueueFilters(
+    urgency=queue.URGENCIES,
+    band=("very_high", "high", "medium"),
+    state=("new", "allocated", "in_enquiry"),
+    source=("NCA_NCMEC", "NCA_DRB", "OCAG"),
+    provider=tuple(PROVIDERS[:6]),
+    force="42",
+    holder="nobody",
+    flagged=False,
+    text_only=False,
+    unknown_files=True,
+    exact_matches=False,
+    near_matches=False,
+    new_for_me=True,
+    reopened=False,
+    lowering_pending=False,
+    second_look=False,
+    opened_since=samples.START - timedelta(days=400),
+)
+PAGES: dict[str, QueueFilters] = {
+    "no filter": QueueFilters(),
+    "all filters": ALL_FILTERS,
+    "one provider": QueueFilters(provider=(PROVIDERS[3],)),
+    "rare: flagged and text only": QueueFilters(flagged=True, text_only=True),
+    "nothing found": QueueFilters(provider=("Nobody",)),
+    "new for me": QueueFilters(new_for_me=True),
+    "not yet due": QueueFilters(urgency=("not_yet_due",)),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cases", type=int, default=100_000)
+    parser.add_argument("--changed", type=int, default=5_000)
+    parser.add_argument("--no-save", action="store_true")
+    given = parser.parse_args()
+    result: dict[str, Any] = {
+        "machine": common.machine(),
+        "versions": common.versions("sqlalchemy", "psycopg"),
+        "cases": given.cases,
+        "changed": given.changed,
+        "bars": {"first page, CPU ms": 20, "publish, core-seconds": 10},
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        result["sqlite"] = measure(Settings(home=Path(folder), force="42"), given.cases, given.changed)
+    server = os.environ.get("TRIAGE_TEST_POSTGRESQL")
+    if server:
+        name = f"triage_bench_{uuid.uuid4().hex}"
+        administer(server, f'CREATE DATABASE "{name}"')
+        url = sa.make_url(server).set(database=name).render_as_string(hide_password=False)
+        with tempfile.TemporaryDirectory() as folder:
+            settings = Settings(home=Path(folder), force="42", cases_url=url)
+            result["postgresql, client only"] = measure(settings, given.cases, given.changed)
+        administer(server, f'DROP DATABASE "{name}" WITH (FORCE)')
+    if not given.no_save:
+        print(f"written: {common.save('cases', result).name}")
+
+
+def administer(server: str, statement: str) -> None:
+    engine = sa.create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(statement)
+    engine.dispose()
+
+
+def measure(settings: Settings, cases: int, changed: int) -> dict[str, Any]:
+    store = open_store(settings, lambda: NOW)
+    random.seed(7)
+    print(f"-- {store.dialect}")
+    result: dict[str, Any] = {"first publish, core-seconds": first_publish(store, cases)}
+    look(store, cases)
+    result["pages, CPU ms"] = {}
+    for name, filters in PAGES.items():
+        figures = timed(store, lambda s, f=filters: queue.page(s, ANALYST, f))
+        result["pages, CPU ms"][name] = figures
+        print(f"{name:32} {figures['median']:8.2f} ms   worst {figures['worst']:.2f}")
+    result["counts, CPU ms"] = timed(store, lambda s: queue.counts(s, ANALYST, QueueFilters()))
+    result["peer: one sorting query, CPU ms"] = timed(store, obvious)
+    result["case page, CPU ms"] = timed_writes(store, lambda s: view.read(s, ANALYST, samples.case_of(5)))
+    result["claim next, CPU ms"] = timed_writes(store, lambda s: claims.claim_next(s, ANALYST))
+    result["publish of changed, core-seconds"] = second_publish(store, cases, changed)
+    for name in ("counts, CPU ms", "peer: one sorting query, CPU ms", "case page, CPU ms", "claim next, CPU ms"):
+        print(f"{name:32} {result[name]['median']:8.2f} ms   worst {result[name]['worst']:.2f}")
+    print(f"publish of {changed} changed: {result['publish of changed, core-seconds']} core-seconds")
+    store.close()
+    return result
+
+
+def row(number: int, version: int = 1) -> dict[str, Any]:
+    """A made-up assessment with eight reasons, as large as real ones are."""
+    rnd = random.Random(number)
+    band = rnd.choices(("very_high", "high", "medium", "low"), (5, 20, 40, 35))[0]
+    reasons = [samples.reason(f"feature_{n}", rnd.random() * 10, [("facts", f"F-{number}-{n}")]) for n in range(8)]
+    at = samples.night(version - 1)
+    changes = {"reasons_new": [f"Reason feature_{n}" for n in range(2)]} if version > 1 else None
+    return samples.assessment(
+        number, band, version=version, at=at, reasons=reasons, changes=changes,
+        score=samples.SCORES[band] + rnd.random() * 20 + version,
+        clock_start=samples.START + timedelta(days=rnd.randrange(-15, 40), minutes=rnd.randrange(1440)),
+        flags=[{"rule": "r", "label": "Flag", "reason": "Why", "evidence": []}] if rnd.random() < 0.02 else [],
+        summary={
+            "source": rnd.choice(SOURCES), "provider": rnd.choice(PROVIDERS), "unknown_files": rnd.randrange(3),
+            "matched_exact": rnd.randrange(2), "matched_near": rnd.randrange(2), "text_only": rnd.random() < 0.05,
+            "force_code": rnd.choice(("42", "42", "13")),
+        },
+    )  # fmt: skip
+
+
+def first_publish(store: Store, cases: int) -> float:
+    lake = samples.commit(store, samples.night(), assessments=[row(n) for n in range(cases)])
+    start = common.cpu_seconds()
+    publish(store, lake, samples.night())
+    return round(common.cpu_seconds() - start, 2)
+
+
+def second_publish(store: Store, cases: int, changed: int) -> float:
+    """Changed assessments, with as many links, on top of all the others."""
+    numbers = random.sample(range(cases), changed)
+    night = samples.night(1)
+    links = [samples.link(a, b, at=night) for a, b in zip(numbers, reversed(numbers), strict=True) if a < b]
+    lake = samples.commit(store, night, assessments=[row(n, 2) for n in numbers], links=links)
+    start = common.cpu_seconds()
+    counts = publish(store, lake, night)
+    seconds = round(common.cpu_seconds() - start, 2)
+    assert counts["updated"] == changed, counts
+    return seconds
+
+
+def look(store: Store, cases: int) -> None:
+    """The analyst has looked at a third of the cases. PostgreSQL gets its statistics, as its own daemon would; the
+    product never asks SQLite for any."""
+    with store.session() as session:
+        ids = session.execute(sa.select(Case.case_id, Case.change_id)).all()
+        rows = [
+            {"user_id": "ana", "case_id": c, "change_id": n, "at": NOW} for i, (c, n) in enumerate(ids) if i % 3 == 0
+        ]
+        session.execute(sa.insert(Seen), rows)
+    if store.dialect == "sqlite":
+        return
+    with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("ANALYZE")
+
+
+def obvious(session: Any) -> list[Any]:
+    """The peer: whole rows, sorted by an expression."""
+    late = sa.case(
+        (Case.due_at < NOW - timedelta(hours=48), 0), (Case.due_at < NOW, 1), (Case.due_at < NOW + timedelta(hours=24), 2),
+        else_=3,
+    )  # fmt: skip
+    query = sa.select(Case).where(Case.is_open.is_(True), Case.compartment.is_(None)).order_by(late, *queue.ORDER)
+    found: list[Any] = session.scalars(query.limit(26)).all()
+    return found
+
+
+def timed(store: Store, work: Callable[[Any], Any], rounds: int = 15) -> dict[str, float]:
+    """Median and worst CPU milliseconds of a reading transaction with `work`, after one warm-up."""
+    return _timed(store.reader, work, rounds)
+
+
+def timed_writes(store: Store, work: Callable[[Any], Any], rounds: int = 15) -> dict[str, float]:
+    """The same for a writing transaction, with its commit."""
+    return _timed(store.session, work, rounds)
+
+
+def _timed(open_: Callable[[], Any], work: Callable[[Any], Any], rounds: int) -> dict[str, float]:
+    spent = []
+    for _ in range(rounds + 1):
+        start = time.process_time()
+        with open_() as session:
+            work(session)
+        spent.append((time.process_time() - start) * 1000)
+    return {"median": round(statistics.median(spent[1:]), 2), "worst": round(max(spent[1:]), 2)}
+
+
+if __name__ == "__main__":
+    main()
