@@ -96,7 +96,9 @@ class ReaderContract:
         content = FORMS[self.name][2](random.Random(3), cases(8)[-1])
         assert self.rows(content) == self.rows(content)
 
-    @hypothesis_settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.differing_executors])
+    @hypothesis_settings(
+        max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.differing_executors]
+    )
     @given(data=st.data())
     def test_any_value_in_any_place_is_read_or_becomes_a_defect(self, data: st.DataObject) -> None:
         """Replace values of a good report by anything: no exception, rows stay valid, nothing is lost."""
