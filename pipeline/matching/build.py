@@ -50,8 +50,7 @@ def _fill_table(chunks: Any, table: Any, offsets: Any, words: Any, rows: Any) ->
     offsets[:] = 0
     for row in range(n):
         offsets[int(chunks[row, table]) + 1] += 1
-    for b in range(65536):
-        offsets[b + 1] += offsets[b]
+    offsets[:] = np.cumsum(offsets)
     for row in range(n):
         b = int(chunks[row, table])
         at = int(offsets[b])
@@ -60,8 +59,7 @@ def _fill_table(chunks: Any, table: Any, offsets: Any, words: Any, rows: Any) ->
         rows[3 * at] = row & 255
         rows[3 * at + 1] = row >> 8 & 255
         rows[3 * at + 2] = row >> 16
-    for b in range(65536, 0, -1):
-        offsets[b] = offsets[b - 1]
+    offsets[1:] = offsets[:-1].copy()
     offsets[0] = 0
 
 
@@ -75,7 +73,7 @@ class _File:
         self.bytes = 0
 
     def write(self, array: NDArray[Any]) -> None:
-        data = memoryview(np.ascontiguousarray(array)).cast("B") if array.size else memoryview(b"")
+        data = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
         self._file.write(data)
         self._digest.update(data)
         self.bytes += len(data)
@@ -235,8 +233,7 @@ def build_index(
         for ids, chunks in _batches(batches, form):
             writer.add(ids, chunks)
         writer.close(at_least_one=True)
-        manifest = _manifest(form, hasher_version, release, writer.segments).write(place)
-    return manifest
+        return _manifest(form, hasher_version, release, writer.segments).write(place)
 
 
 def extend_index(
@@ -255,8 +252,7 @@ def extend_index(
         for ids, chunks in _batches(added, old.form):
             writer.add(ids, chunks)
         writer.close(at_least_one=False)
-        manifest = _manifest(old.form, old.manifest.hasher_version, release, segments + writer.segments).write(place)
-    return manifest
+        return _manifest(old.form, old.manifest.hasher_version, release, segments + writer.segments).write(place)
 
 
 def _share(old: Index, position: int, place: Path, gone: NDArray[np.int64], release: str) -> Segment:
@@ -299,8 +295,7 @@ def compact_index(folder_old: Path, folder_new: Path) -> Manifest:
                 alive = np.unpackbits(bits, count=stop - start, bitorder="little") == 0
                 writer.add(np.asarray(mapped.ids[start:stop])[alive], np.asarray(mapped.hashes[start:stop])[alive])
         writer.close(at_least_one=True)
-        manifest = _manifest(old.form, old.manifest.hasher_version, old.manifest.release, writer.segments).write(place)
-    return manifest
+        return _manifest(old.form, old.manifest.hasher_version, old.manifest.release, writer.segments).write(place)
 
 
 def _form(name: str) -> Algorithm:

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,12 @@ ROOM = 2**16
 
 SCAN_ROWS, SCAN_QUERIES = 4096, 64
 """Block of the linear scan: the rows stay in the first-level cache while the queries pass over them."""
+
+PRUNE = 2**24
+"""Results of a worker from which on they are reduced to the nearest before their buffer grows (14 bytes each)."""
+
+NO_CAP = 2**31 - 1
+"""The cap when all pairs are kept."""
 
 PIECES = 4
 """Bucket ranges that a table is split into: enough for even work and a moving progress bar."""
@@ -62,6 +69,17 @@ class Groups:
     index: NDArray[np.uint32]
 
 
+def _aligned(count: int) -> NDArray[np.uint32]:
+    """Zeros, uint32, that begin at a whole line of 64 bytes as the vector primitives ask."""
+    raw = np.zeros(count + 16, np.uint32)
+    start = -raw.ctypes.data % 64 // 4
+    return raw[start : start + count]
+
+
+def _room(pairs: int) -> Pairs:
+    return np.empty(pairs, np.uint32), np.empty(pairs, np.int64), np.empty(pairs, np.uint16)
+
+
 class Worker:
     """The buffers of one thread: pending pairs, results, totals of each query and counters."""
 
@@ -69,26 +87,29 @@ class Worker:
         n = queries.count
         self.queries = queries
         self.block_words, self.block_index = np.zeros(n + 16, np.uint32), np.zeros(n + 16, np.uint32)
-        self.entry, self.query = np.zeros(room, np.int64), np.zeros(room, np.uint32)
-        self.row_of = np.zeros(room, np.int64)
+        self.pending = np.zeros(room, np.int64)
+        self.row_of = np.zeros(kernels.AHEAD, np.int64)
+        self.before = _aligned(room + 32)
         self.totals = np.zeros(n, np.int64)
         self.counts = np.zeros(4, np.int64)
         self.survivors = 0
         self.out = 0
-        self.pairs: Pairs = (np.zeros(room, np.uint32), np.zeros(room, np.int64), np.zeros(room, np.uint16))
+        self.pairs = _room(room)
 
     def reserve(self, more: int) -> None:
         """Make room for `more` results: drop what is beyond the cap, then grow if that was not enough."""
         capacity = len(self.pairs[0])
         if self.out + more <= capacity:
             return
-        kept = nearest(self.found, self.queries.count, self.queries.cap, self.queries.real)
-        self.out = len(kept[0])
+        kept = self.found
+        if capacity >= PRUNE and self.queries.cap < NO_CAP:
+            kept = nearest(kept, self.queries.count, self.queries.cap, self.queries.real)
+            self.out = len(kept[0])
         if self.out + more > capacity // 2:
             capacity = 2 * max(capacity, self.out + more)
-            self.pairs = (np.zeros(capacity, np.uint32), np.zeros(capacity, np.int64), np.zeros(capacity, np.uint16))
-        for target, source in zip(self.pairs, kept, strict=True):
-            target[: self.out] = source
+            self.pairs = _room(capacity)
+        for k in range(3):
+            self.pairs[k][: self.out] = kept[k]
 
     @property
     def found(self) -> Pairs:
@@ -102,11 +123,13 @@ class Worker:
         """Visit some buckets of one table."""
         limits = plan.limits[table]
         words, offsets = segment.words[table], segment.offsets[table]
+        least = int(plan.rules[2, table])
         position = 0
         while position < len(buckets):
             position = kernels.scan_buckets(
                 words, offsets, buckets, position, groups.offsets, groups.words, groups.index,
-                plan.masks, plan.levels, limits, self.block_words, self.block_index, self.entry, self.query, self.counts,
+                plan.masks, plan.levels, limits, self.block_words, self.block_index, self.pending, self.counts,
+                segment.rows[table], segment.hashes, self.queries.chunks, max(table - 1, 0), least, self.before,
             )  # fmt: skip
             self.verify(segment, table, plan)
 
@@ -117,7 +140,7 @@ class Worker:
         self.survivors += pending
         self.reserve(pending)
         self.out = kernels.verify(
-            table, pending, self.entry, self.query, segment.rows[table], segment.hashes, segment.dead, segment.ids,
+            table, pending, self.pending, segment.rows[table], segment.hashes, segment.dead, segment.ids,
             segment.segment.rows, self.queries.chunks, self.queries.real, plan.rules, plan.radius,
             self.row_of, *self.pairs, self.out, self.totals,
         )  # fmt: skip
@@ -146,7 +169,7 @@ class Collected:
     totals: NDArray[np.int64]
 
 
-def run(
+def run(  # noqa: PLR0917 - one pass, called in one place
     index: Index,
     queries: Queries,
     plan: Plan,
@@ -158,8 +181,7 @@ def run(
     groups: dict[int, Groups] = {}
     scanned = [plan.too_deep or plan.scan(s.segment.total, queries.count) for s in index.segments]
     if not all(scanned):
-        group = {i: (lambda _, i=i: groups.__setitem__(i, _grouped(queries, i))) for i in plan.tables}
-        _each(list(group.values()), [None] * threads, None)
+        _each([partial(_group, queries, i, groups) for i in plan.tables], [None] * threads, None)
     tasks: list[Task] = []
     room = ROOM
     for segment, linear in zip(index.segments, scanned, strict=True):
@@ -180,18 +202,18 @@ def run(
     return Collected((query, ids, distances), np.sum([w.totals for w in workers], axis=0))
 
 
-def _grouped(queries: Queries, table: int) -> Groups:
+def _group(queries: Queries, table: int, into: dict[int, Groups], _: None) -> None:
     n = queries.count
     groups = Groups(np.zeros(65537, np.int32), np.zeros(n + 16, np.uint32), np.zeros(n + 16, np.uint32))
     kernels.group_queries(queries.chunks, table, groups.offsets, groups.words, groups.index)
-    return groups
+    into[table] = groups
 
 
 def _scan_tasks(segment: MappedSegment, plan: Plan) -> Iterator[Task]:
     total = segment.segment.total
     for start in range(0, total, SCAN_ROWS):
         stop = min(start + SCAN_ROWS, total)
-        yield lambda worker, start=start, stop=stop: worker.scan(segment, start, stop, plan)
+        yield partial(_scan, segment, start, stop, plan)
 
 
 def _bucket_tasks(segment: MappedSegment, queries: Queries, groups: dict[int, Groups], plan: Plan) -> Iterator[Task]:
@@ -204,7 +226,17 @@ def _bucket_tasks(segment: MappedSegment, queries: Queries, groups: dict[int, Gr
         size = max(1, -(-len(buckets) // PIECES))
         for start in range(0, len(buckets), size):
             piece = buckets[start : start + size]
-            yield lambda worker, table=table, piece=piece: worker.buckets(segment, table, piece, groups[table], plan)
+            yield partial(_visit, segment, table, piece, groups[table], plan)
+
+
+def _scan(segment: MappedSegment, start: int, stop: int, plan: Plan, worker: Worker) -> None:
+    worker.scan(segment, start, stop, plan)
+
+
+def _visit(  # noqa: PLR0917 - a task: all but the worker is bound when it is made
+    segment: MappedSegment, table: int, buckets: NDArray[np.int64], groups: Groups, plan: Plan, worker: Worker
+) -> None:
+    worker.buckets(segment, table, buckets, groups, plan)
 
 
 def _each(tasks: list[Any], workers: list[Any], progress: Callable[[int, int], None] | None) -> None:

@@ -15,7 +15,7 @@ import numba
 from numba import config
 from numba.core.caching import NullCache
 
-JIT = not config.DISABLE_JIT
+JIT = not bool(vars(config)["DISABLE_JIT"])
 """Whether kernels are compiled; False under NUMBA_DISABLE_JIT=1."""
 
 KERNELS: list[Any] = []

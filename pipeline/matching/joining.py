@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import CanaryError, UsageError
 from pipeline.matching import canaries
-from pipeline.matching.driver import Counters, Queries, run
+from pipeline.matching.driver import NO_CAP, Counters, Queries, run
 from pipeline.matching.layout import as_hashes, as_ids, to_chunks
 from pipeline.matching.plan import plan
 from pipeline.matching.selection import Pairs, nearest
@@ -21,8 +21,6 @@ from pipeline.matching.warm import warm
 
 QUERY_BATCH = 2**20
 """Queries compared in one pass over the index; a pass needs about 150 bytes a query."""
-
-NO_CAP = 2**31 - 1
 
 
 @dataclass
@@ -65,7 +63,7 @@ class Report:
         return replace(self, plan=self.plan if self.plan == other.plan else "mixed", **sums)
 
 
-_SUMMED = tuple(f.name for f in fields(Report) if f.default == 0) + ("queries",)
+_SUMMED = ("queries", *(f.name for f in fields(Report) if f.default == 0))
 """Fields of a report that add up over joins: all counts and seconds."""
 
 
@@ -157,7 +155,7 @@ def _part(progress: Any, step: int, steps: int) -> Any:
     return lambda done, total: progress(step * total + done, steps * total)
 
 
-def _batch(
+def _batch(  # noqa: PLR0917 - one pass, called in one place
     index: Index, chunks: NDArray[np.uint16], radius: int, cap: int, threads: int, report: Report, progress: Any
 ) -> tuple[Pairs, NDArray[np.int64]]:
     """One pass of queries, canaries included, over all segments; checks the canaries and takes them out."""
@@ -189,7 +187,7 @@ def _batch(
 def as_table(parts: list[Pairs], keys: NDArray[np.int64], name: str) -> pa.Table:
     """Pairs as the table of a `Join`; `keys` are the ids of the query rows."""
     query, known, distance = (np.concatenate([p[k] for p in parts]) for k in range(3))
-    algorithm = pa.DictionaryArray.from_arrays(pa.array(np.zeros(len(query), np.int8)), pa.array([name]))
+    algorithm = pa.DictionaryArray.from_arrays(np.zeros(len(query), np.int8), pa.array([name]))
     return pa.table(
         {
             "query_id": keys[query],

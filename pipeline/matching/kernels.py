@@ -5,11 +5,15 @@ each entry of a bucket `words` holds chunks i+1 and i+2 (modulo m) and `rows` th
 visits the buckets within a few bits of its own chunk i; a visit compares one 32-bit word with the whole bucket.
 """
 
+# ruff: noqa: PLR0917 - compiled functions take their arrays by position
+
 from __future__ import annotations
 
 from typing import Any
 
-from pipeline.matching.jit import kernel
+import numpy as np
+
+from pipeline.matching.jit import inlined, kernel
 from pipeline.matching.vectors import (
     any_within,
     copy8,
@@ -25,8 +29,8 @@ from pipeline.matching.vectors import (
 VISITS, CANDIDATES, PENDING, RESUME = 0, 1, 2, 3
 """Places in the counters of `scan_buckets`: visits and candidates so far, pairs pending, visit to go on with."""
 
-AHEAD = 32
-"""How many pending pairs ahead `verify` asks for memory: enough to cover its latency."""
+AHEAD = 64
+"""How many pending pairs ahead `verify` asks for memory: enough to cover its latency, few enough to stay in cache."""
 
 
 @kernel
@@ -41,21 +45,33 @@ def group_queries(chunks: Any, table: Any, offsets: Any, words: Any, index: Any)
     offsets[:] = 0
     for q in range(n):
         offsets[int(chunks[q, table]) + 1] += 1
-    for b in range(65536):
-        offsets[b + 1] += offsets[b]
+    offsets[:] = np.cumsum(offsets)
     for q in range(n):
         b = int(chunks[q, table])
         at = offsets[b]
         offsets[b] = at + 1
         words[at] = int(chunks[q, second]) | int(chunks[q, third]) << 16
         index[at] = q
-    for b in range(65536, 0, -1):
-        offsets[b] = offsets[b - 1]
+    offsets[1:] = offsets[:-1].copy()
     offsets[0] = 0
 
 
+@inlined
+def row_number(rows: Any, entry: Any) -> Any:
+    """The row of an entry: three bytes, least significant first."""
+    at = 3 * entry
+    return int(rows[at]) | int(rows[at + 1]) << 8 | int(rows[at + 2]) << 16
+
+
+@inlined
+def gather_chunk(rows: Any, hashes: Any, chunk: Any, low: Any, high: Any, origin: Any, out: Any) -> None:
+    """One chunk of the hash of each of the entries [low, high), to `out[entry - origin]`."""
+    for entry in range(low, high):
+        out[entry - origin] = hashes[row_number(rows, entry), chunk]
+
+
 @kernel
-def scan_buckets(
+def scan_buckets(  # noqa: PLR0912 - one loop nest, kept together for the compiler
     words: Any,
     offsets: Any,
     buckets: Any,
@@ -68,19 +84,26 @@ def scan_buckets(
     limits: Any,
     block_words: Any,
     block_index: Any,
-    pending_entry: Any,
-    pending_query: Any,
+    pending: Any,
     counters: Any,
+    rows: Any,
+    hashes: Any,
+    chunks: Any,
+    before_table: Any,
+    least: Any,
+    before: Any,
 ) -> Any:
     """Compare the buckets `buckets[position:]` of one table with all queries near them.
 
     `masks` int64: differences of 16-bit values to probe, by rising number of bits; masks[levels[t]:levels[t + 1]] have
-    t bits; `limits[t]` is the most bits that the 32-bit word may then differ by. Pairs that pass go to `pending_entry`
-    (int64, entry of the table) and `pending_query` (uint32), which hold at least one full bucket. When the next visit
-    might not fit, the kernel notes it in `counters` and returns, to be called again after the pairs were taken out.
+    t bits; `limits[t]` is the most bits that the 32-bit word may then differ by. Pairs that pass go to `pending`
+    (int64, `entry of the table << 32 | query`), which holds at least one full bucket. When the next visit might not
+    fit, the kernel notes it in `counters` and returns, to be called again after the pairs were taken out.
+    In a bucket that gives many pairs, those that an earlier table emits (their chunk `before_table` differs by less than
+    `least` bits, see `plan.py`) are dropped at once; `before` uint32 is scratch, aligned, for the largest bucket.
     Returns the position reached.
     """
-    room = len(pending_entry)
+    room = len(pending)
     found = counters[PENDING]
     resume = counters[RESUME]
     while position < len(buckets):
@@ -88,6 +111,8 @@ def scan_buckets(
         low, high = int(offsets[b]), int(offsets[b + 1])
         first, last = low >> 4, (high + 15) >> 4
         filled = 0
+        dense = -1 if least == 0 else 2 * (high - low) + 64 + found
+        known_before = False
         for level in range(len(limits)):
             begin = filled
             for k in range(levels[level], levels[level + 1]):
@@ -108,15 +133,24 @@ def scan_buckets(
                         counters[PENDING] = found
                         counters[RESUME] = j
                         return position
+                    if 0 <= dense < found:
+                        gather_chunk(rows, hashes, before_table, low, high, first * 16, before)
+                        known_before, dense = True, -1
+                    query = int(block_index[j])
+                    asked = chunks[query, before_table]
                     for vector in range(first, last):
                         mask = within(words, vector, word, limit)
+                        if vector == first:
+                            mask &= 0xFFFF << (low & 15)
+                        if vector == last - 1:
+                            mask &= 0xFFFF >> (-high & 15)
+                        if known_before and mask:
+                            mask &= ~within(before, vector - first, asked, least - 1)
+                        base = vector << 36 | query
                         while mask:
-                            entry = vector * 16 + lowest(mask)
+                            pending[found] = base + (lowest(mask) << 32)
                             mask &= mask - 1
-                            if low <= entry < high:
-                                pending_entry[found] = entry
-                                pending_query[found] = block_index[j]
-                                found += 1
+                            found += 1
         counters[VISITS] += filled
         counters[CANDIDATES] += filled * (high - low)
         resume = 0
@@ -129,9 +163,8 @@ def scan_buckets(
 @kernel
 def verify(
     table: Any,
+    waiting: Any,
     pending: Any,
-    pending_entry: Any,
-    pending_query: Any,
     rows: Any,
     hashes: Any,
     dead: Any,
@@ -148,31 +181,36 @@ def verify(
     out: Any,
     totals: Any,
 ) -> Any:
-    """Full distance of pending pairs; each true pair is emitted by exactly one table (see `vectors._verdict`).
+    """Full distance of `waiting` pending pairs; each true pair is emitted by exactly one table (see `vectors._verdict`).
 
     Canary rows (from `real_rows` on) meet only canary queries (from `real_queries` on). Returns the new length of the
-    output arrays, which have room for `pending` more.
+    output arrays, which have room for all of them.
     """
     m = chunks.shape[1]
-    for p in range(pending):
-        if p + AHEAD < pending:
-            prefetch(rows, pending_entry[p + AHEAD] * 3)
-        at = pending_entry[p] * 3
-        row_of[p] = int(rows[at]) | int(rows[at + 1]) << 8 | int(rows[at + 2]) << 16
-        prefetch(hashes, row_of[p] * m)
-    for p in range(pending):
-        row, query = int(row_of[p]), int(pending_query[p])
-        found = verdict16(hashes, row, chunks, query, rules) if m == 16 else verdict4(hashes, row, chunks, query, rules)
-        bits = found >> 16
-        if (found & 0xFFFF) != table or bits > radius:
-            continue
-        if (row >= real_rows) != (query >= real_queries) or (dead[row >> 3] >> (row & 7)) & 1:
-            continue
-        out_query[out] = query
-        out_id[out] = ids[row]
-        out_distance[out] = bits
-        totals[query] += 1
-        out += 1
+    for begin in range(0, waiting, AHEAD):
+        end = min(begin + AHEAD, waiting)
+        for p in range(begin, end):
+            if p + AHEAD < waiting:
+                prefetch(rows, (pending[p + AHEAD] >> 32) * 3)
+            row = row_number(rows, pending[p] >> 32)
+            row_of[p - begin] = row
+            prefetch(hashes, row * m)
+        for p in range(begin, end):
+            row, query = int(row_of[p - begin]), pending[p] & 0xFFFFFFFF
+            if m == 16:
+                found = verdict16(hashes, row, chunks, query, rules)
+            else:
+                found = verdict4(hashes, row, chunks, query, rules)
+            bits = found >> 16
+            if (found & 0xFFFF) != table or bits > radius:
+                continue
+            if (row >= real_rows) != (query >= real_queries) or (dead[row >> 3] >> (row & 7)) & 1:
+                continue
+            out_query[out] = query
+            out_id[out] = ids[row]
+            out_distance[out] = bits
+            totals[query] += 1
+            out += 1
     return out
 
 

@@ -110,7 +110,7 @@ def as_hashes(values: Any, width: int) -> NDArray[np.uint8]:
         fixed = values.cast(pa.binary(width)) if values.type != pa.binary(width) else values
         if fixed.null_count:
             raise UsageError("A hash is null.", "Leave out rows without a hash.")
-        data = np.frombuffer(fixed.buffers()[1] or b"", np.uint8)
+        data = np.frombuffer(memoryview(fixed.buffers()[1] or b""), np.uint8)
         return data[fixed.offset * width : (fixed.offset + len(fixed)) * width].reshape(-1, width)
     array = np.asarray(values)
     if array.size == 0:

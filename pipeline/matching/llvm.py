@@ -1,5 +1,8 @@
 """LLVM IR of the vector primitives; what each does is said at its Python twin in `vectors.py`."""
 
+# ruff: noqa: PLR0917 - code generators take what the compiler gives them
+# mypy: allow-untyped-calls
+
 from __future__ import annotations
 
 from typing import Any
@@ -92,17 +95,17 @@ def within(typingctx, words, vector, query, limit):  # type: ignore[no-untyped-d
         block = builder.load(_pointer(context, builder, signature.args[0], words, at, _WORDS), align=64)
         bits = _call(builder, "ctpop", _WORDS, builder.xor(block, _splat(builder, query, _WORDS)))
         hits = builder.icmp_unsigned("<=", bits, _splat(builder, limit, _WORDS))
-        return builder.zext(builder.bitcast(hits, _I16), _I32)
+        return builder.zext(builder.bitcast(hits, _I16), _I64)
 
-    return types.uint32(words, types.int64, types.uint32, types.uint32), codegen
+    return types.int64(words, types.int64, types.uint32, types.uint32), codegen
 
 
 @intrinsic
 def lowest(typingctx, mask):  # type: ignore[no-untyped-def]
     def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        return builder.zext(builder.cttz(arguments[0], ir.Constant(_I1, 1)), _I64)
+        return builder.cttz(arguments[0], ir.Constant(_I1, 1))
 
-    return types.int64(types.uint32), codegen
+    return types.int64(types.int64), codegen
 
 
 @intrinsic

@@ -12,7 +12,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.matching.build import build_index
-from pipeline.matching.joining import NO_CAP, Join, Report, as_table, join
+from pipeline.matching.driver import NO_CAP
+from pipeline.matching.joining import Join, Report, as_table, join
 from pipeline.matching.layout import algorithm as form_of
 from pipeline.matching.layout import as_hashes, as_ids
 from pipeline.matching.selection import Pairs, nearest

@@ -1,5 +1,7 @@
 """The nearest pairs of each query, in an order that depends on nothing but the pairs."""
 
+# ruff: noqa: PLR0917 - compiled functions take their arrays by position
+
 from __future__ import annotations
 
 from typing import Any
@@ -14,20 +16,47 @@ Pairs = tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.uint16]]
 
 
 @inlined
-def _sift(ids: Any, distances: Any, low: Any, root: Any, end: Any) -> None:
-    """Restore the heap, greatest pair first, of entries [low, low + end) below `root`."""
+def _sift(ids: Any, low: Any, root: Any, end: Any) -> None:
+    """Restore the heap, greatest id first, of entries [low, low + end) below `root`."""
+    value = ids[low + root]
     while 2 * root + 1 < end:
         child = 2 * root + 1
-        a, b = low + child, low + child + 1
-        if child + 1 < end and (distances[a] < distances[b] or (distances[a] == distances[b] and ids[a] < ids[b])):
+        if child + 1 < end and ids[low + child] < ids[low + child + 1]:
             child += 1
-            a = b
-        r = low + root
-        if distances[r] > distances[a] or (distances[r] == distances[a] and ids[r] >= ids[a]):
+        if value >= ids[low + child]:
             break
-        ids[r], ids[a] = ids[a], ids[r]
-        distances[r], distances[a] = distances[a], distances[r]
+        ids[low + root] = ids[low + child]
         root = child
+    ids[low + root] = value
+
+
+@inlined
+def _sort(ids: Any, low: Any, high: Any) -> None:
+    """Sort ids [low, high) in place: by insertion when they are few, else by a heap."""
+    if high - low <= 24:
+        for p in range(low + 1, high):
+            value, at = ids[p], p
+            while at > low and ids[at - 1] > value:
+                ids[at] = ids[at - 1]
+                at -= 1
+            ids[at] = value
+        return
+    for root in range((high - low) // 2 - 1, -1, -1):
+        _sift(ids, low, root, high - low)
+    for end in range(high - low - 1, 0, -1):
+        ids[low], ids[low + end] = ids[low + end], ids[low]
+        _sift(ids, low, 0, end)
+
+
+@inlined
+def _lowest(ids: Any, low: Any, high: Any, count: Any) -> None:
+    """Bring the `count` lowest of ids [low, high) to its beginning, in no order: a heap of the lowest so far."""
+    for root in range(count // 2 - 1, -1, -1):
+        _sift(ids, low, root, count)
+    for p in range(low + count, high):
+        if ids[p] < ids[low]:
+            ids[low] = ids[p]
+            _sift(ids, low, 0, count)
 
 
 @kernel
@@ -52,27 +81,48 @@ def _group(query: Any, ids: Any, distances: Any, count: Any, starts: Any, to_ids
 @kernel
 def _nearest(
     starts: Any, ids: Any, distances: Any, cap: Any, real: Any, out_query: Any, out_ids: Any, out_distances: Any
-) -> Any:
-    """For each query the `cap` nearest of its pairs, sorted by distance and id: a heap of `cap` pairs. Returns how many."""
+) -> Any:  # fmt: skip
+    """For each query the `cap` nearest of its pairs, by distance and id: a counting sort by distance. Returns how many."""
     out = 0
+    places = np.zeros(258, np.int64)
     for q in range(len(starts) - 1):
         low, high = starts[q], starts[q + 1]
-        size = min(high - low, cap) if q < real else high - low
-        for root in range(size // 2 - 1, -1, -1):
-            _sift(ids, distances, low, root, size)
-        for p in range(low + size, high):
-            if distances[p] < distances[low] or (distances[p] == distances[low] and ids[p] < ids[low]):
-                ids[low], distances[low] = ids[p], distances[p]
-                _sift(ids, distances, low, 0, size)
-        for end in range(size - 1, 0, -1):
-            ids[low], ids[low + end] = ids[low + end], ids[low]
-            distances[low], distances[low + end] = distances[low + end], distances[low]
-            _sift(ids, distances, low, 0, end)
-        for p in range(low, low + size):
-            out_query[out] = q
-            out_ids[out] = ids[p]
-            out_distances[out] = distances[p]
-            out += 1
+        wanted = min(high - low, cap) if q < real else high - low
+        if wanted == 0:
+            continue
+        places[:] = 0
+        for p in range(low, high):
+            places[distances[p]] += 1
+        # All pairs nearer than `last` are wanted, and of those at `last` the ones with the lowest ids.
+        last, nearer = 0, 0
+        while nearer + places[last] < wanted:
+            nearer += places[last]
+            last += 1
+        at = out
+        for d in range(last):
+            places[d], at = at, at + places[d]
+        ties = low
+        for p in range(low, high):
+            d = distances[p]
+            if d < last:
+                out_ids[places[d]] = ids[p]
+                out_distances[places[d]] = d
+                places[d] += 1
+            elif d == last:
+                ids[ties] = ids[p]
+                ties += 1
+        begin = out
+        for d in range(last):
+            _sort(out_ids, begin, places[d])
+            begin = places[d]
+        if ties - low > wanted - nearer:
+            _lowest(ids, low, ties, wanted - nearer)
+        _sort(ids, low, low + wanted - nearer)
+        for k in range(wanted - nearer):
+            out_ids[out + nearer + k] = ids[low + k]
+            out_distances[out + nearer + k] = last
+        out_query[out : out + wanted] = q
+        out += wanted
     return out
 
 

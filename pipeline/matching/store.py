@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from pipeline import files
 from pipeline.errors import IntegrityError, UsageError
-from pipeline.matching.jit import kernel
+from pipeline.matching.jit import JIT, kernel
 from pipeline.matching.layout import Algorithm, algorithm
 
 FORMAT = 1
@@ -139,8 +139,11 @@ def quick_sum(array: NDArray[Any]) -> str:
     if not len(words):
         return "0" * 32
     out = np.zeros(2, np.uint64)
-    with np.errstate(over="ignore"):  # only plain Python, with the JIT off, would warn
+    if JIT:
         _sum(words, out)
+    else:
+        out[0] = words.sum()
+        out[1] = (words * np.arange(len(words), 0, -1, dtype=np.uint64)).sum()
     return out.tobytes().hex()
 
 

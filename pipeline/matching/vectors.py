@@ -10,6 +10,7 @@ of 16 bits a row; thresholds are numbers of differing bits.
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import numpy as np
@@ -69,22 +70,17 @@ def _verdict(hashes: Any, row: int, queries: Any, query: int, rules: Any) -> int
     return int(d.sum()) << 16 | table
 
 
-if JIT:
-    from pipeline.matching.llvm import (
-        any_within,
-        copy8,
-        distance4,
-        distance16,
-        lowest,
-        prefetch,
-        verdict4,
-        verdict16,
-        within,
-    )
-else:
-    any_within, within, lowest, copy8, prefetch = _any_within, _within, _lowest, _copy8, _prefetch
-    distance4 = distance16 = _distance
-    verdict4 = verdict16 = _verdict
+def _fastest(name: str, twin: Any) -> Any:
+    return getattr(importlib.import_module("pipeline.matching.llvm"), name) if JIT else twin
+
+
+any_within = _fastest("any_within", _any_within)
+within = _fastest("within", _within)
+lowest = _fastest("lowest", _lowest)
+copy8 = _fastest("copy8", _copy8)
+prefetch = _fastest("prefetch", _prefetch)
+distance4, distance16 = _fastest("distance4", _distance), _fastest("distance16", _distance)
+verdict4, verdict16 = _fastest("verdict4", _verdict), _fastest("verdict16", _verdict)
 
 __all__ = [
     "LANES",
