@@ -127,22 +127,22 @@ def check(found: Iterable[Mapping[str, Any]], outside: Mapping[int, str]) -> tup
     return number, previous
 
 
-def export(session: Session, actor: Actor, path: Path, recipient: str, reason: str | None = None) -> int:
+def export(opened: Store, actor: Actor, path: Path, recipient: str, reason: str | None = None) -> int:
     """Write the whole log as JSON lines, all or nothing; returns how many entries. A disclosure with its recipient.
 
-    The file can be checked anywhere with `triage audit verify --file`. The entry of this export is not in it.
+    The disclosure is logged and committed before the file is written, so that no file leaves unlogged; its entry is
+    the last one in the file. The file can be checked anywhere with `triage audit verify --file`.
     Raises UsageError when a reason is demanded and missing.
     """
-    permissions.require(actor, "audit.export")
-    why = rules(session).consultation_reason("export", reason)
+    with opened.session() as session:
+        permissions.require(actor, "audit.export")
+        why = rules(session).consultation_reason("export", reason)
+        audit.record(session, actor, "disclosure", "audit.exported", recipient=recipient, reason=why)
     count = 0
-    with files.atomic_writer(path) as file:
+    with opened.reader() as session, files.atomic_writer(path) as file:
         for row in rows(session):
             file.write(canonical_json({name: row[name] for name in COLUMNS}).encode() + b"\n")
             count += 1
-    audit.record(
-        session, actor, "disclosure", "audit.exported", recipient=recipient, reason=why, detail={"entries": count}
-    )
     return count
 
 

@@ -1,0 +1,99 @@
+"""`triage audit`: the audit log."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from pipeline.cases import anchors, audit_log
+from pipeline.cases.audit import CATEGORIES
+from pipeline.cases.person import as_option, signed_in
+from pipeline.output import Rows, output_options
+from pipeline.settings import Settings
+
+
+@click.group("audit", context_settings={"help_option_names": ["-h", "--help"]})
+def audit() -> None:
+    """The audit log: who did what, when and why; append-only, each entry chained to the one before.
+
+    `triage audit verify` finds any edit, deletion, reordering or cut; a cut end and a rewrite of the whole log are
+    found through the anchors, which belong on another machine (TRIAGE_ANCHORS).
+    """
+
+
+@audit.command("list")
+@click.option("--case", "case_id", help="Entries about this case.")
+@click.option("--user", "user_id", help="Entries of this account.")
+@click.option("--category", type=click.Choice(CATEGORIES), help="Category of DPA 2018 s.62.")
+@click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="Entries from this day (UTC) on.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="Entries shown.")
+@as_option
+@output_options
+@click.pass_obj
+def list_(
+    settings: Settings,
+    /,
+    *,
+    case_id: str | None,
+    user_id: str | None,
+    category: str | None,
+    since: object,
+    limit: int,
+    name: str | None,
+) -> Rows:
+    """The newest entries. Looking is logged too."""
+    day = f"{since:%Y-%m-%d}" if since else None
+    with signed_in(settings, name) as (store, actor), store.session() as session:
+        found = audit_log.entries(
+            session, actor, case_id=case_id, user_id=user_id, category=category, since=day, limit=limit
+        )
+        shown = ("seq", "at", "user_id", "category", "action", "case_id", "object", "reason", "recipient", "detail")
+        return [{column: getattr(entry, column) for column in shown} for entry in found]
+
+
+@audit.command()
+@click.option(
+    "--file",
+    "path",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Check an exported log instead of the store; needs no account.",
+)
+@as_option
+@output_options
+@click.pass_obj
+def verify(settings: Settings, /, *, path: Path | None, name: str | None) -> Rows:
+    """Check the whole chain and the anchors. Exit code 4 and the entry's number when anything was altered."""
+    if path is not None:
+        found = audit_log.verify_file(path)
+    else:
+        with signed_in(settings, name) as (store, actor):
+            found = audit_log.verify(store, actor)
+    return [{"entries": found.entries, "head": found.head, "anchors": found.anchors, "result": "intact"}]
+
+
+@audit.command()
+@click.argument("path", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--recipient", required=True, help="Who receives the file; kept in the log.")
+@click.option("--reason", help="Why it is exported.")
+@as_option
+@output_options
+@click.pass_obj
+def export(settings: Settings, /, *, path: Path, recipient: str, reason: str | None, name: str | None) -> Rows:
+    """Write the whole log as JSON lines. The export is a disclosure and is logged."""
+    with signed_in(settings, name) as (store, actor):
+        count = audit_log.export(store, actor, path, recipient, reason)
+        return [{"file": path.name, "entries": count}]
+
+
+@audit.command()
+@as_option
+@output_options
+@click.pass_obj
+def anchor(settings: Settings, /, *, name: str | None) -> Rows:
+    """Write an anchor of the chain's head now; the nightly run does it too."""
+    with signed_in(settings, name) as (store, actor):
+        with store.session() as session:
+            audit_log.anchor(session, actor)
+        written = anchors.write(store)
+        return [{"file": anchors.path(settings).name, "entry": written.seq if written else None}]

@@ -1,0 +1,197 @@
+"""`triage queue`: the prioritised queue at the command line. `users` and `audit` are in their own modules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from pipeline.cases import bands, claims, decisions, notes, view
+from pipeline.cases import queue as listing
+from pipeline.cases.audit_cli import audit
+from pipeline.cases.person import as_option, signed_in
+from pipeline.cases.queue import LARGEST_PAGE, URGENCIES, QueueFilters
+from pipeline.cases.states import STATES
+from pipeline.cases.tables import BANDS, Case
+from pipeline.cases.users_cli import users
+from pipeline.errors import UsageError
+from pipeline.output import Rows, output_options
+from pipeline.settings import Settings
+
+__all__ = ["audit", "queue", "users"]
+
+_BAND_KINDS = ("raise_band", "propose_lowering", "approve_lowering", "refuse_lowering")
+_SHOWN = (
+    "case_id", "urgency", "band", "score", "top_reasons", "source", "state", "holder", "due_at", "new_for_me",
+    "flagged", "version",
+)  # fmt: skip
+
+
+@click.group("queue", context_settings={"help_option_names": ["-h", "--help"]})
+def queue() -> None:
+    """The prioritised queue: the first case is the one where a child is most likely in danger now.
+
+    \b
+    triage queue list --band very_high --holder nobody
+    triage queue claim                      take the next free case
+    triage queue show C-7F3A9C21KD          band, reasons, what is unknown; logged as a consultation
+    triage queue decide C-7F3A9C21KD close --reason enquiry_complete --outcome child_safeguarded --version 4
+
+    Changes name the version that `show` printed: if somebody else changed the case since, nothing is saved.
+    """
+
+
+@queue.command("list")
+@click.option("--urgency", multiple=True, type=click.Choice(URGENCIES), help="Time to the target.")
+@click.option("--band", multiple=True, type=click.Choice(BANDS), help="Band in force.")
+@click.option("--state", multiple=True, type=click.Choice(STATES), help="State; open cases unless named.")
+@click.option("--source", multiple=True, help="Source of the referral.")
+@click.option("--provider", multiple=True, help="Provider that reported.")
+@click.option("--holder", help='Who holds it: an account, "me" or "nobody".')
+@click.option("--team", help="Team it is allocated to.")
+@click.option("--force", help="Code of the force it belongs to.")
+@click.option("--flagged/--not-flagged", default=None, help="With an immediate-escalation flag.")
+@click.option("--new/--seen", "new_for_me", default=None, help="Changed since you last looked.")
+@click.option("--unknown-files/--no-unknown-files", default=None, help="With files that no set knows.")
+@click.option("--lowering", "lowering_pending", is_flag=True, default=None, help="With a lowering that waits.")
+@click.option("--second-look", is_flag=True, default=None, help="That ask for a second look.")
+@click.option("--limit", type=click.IntRange(1, LARGEST_PAGE), default=25, show_default=True, help="Cases shown.")
+@as_option
+@output_options
+@click.pass_obj
+def list_(settings: Settings, /, *, name: str | None, limit: int, **chosen: Any) -> Rows:
+    """List cases, most urgent group first, then by band and score."""
+    filters = QueueFilters(**{k: v for k, v in chosen.items() if v not in ((), None)})
+    with signed_in(settings, name) as (store, actor), store.listing() as session:
+        page = listing.page(session, actor, filters, size=limit)
+        rows = [row.as_dict() for row in page.rows]
+    return [{key: row[key] for key in _SHOWN} for row in rows]
+
+
+@queue.command()
+@click.argument("case_id")
+@click.option("--reason", help="Why you look; kept in the audit log.")
+@as_option
+@output_options
+@click.pass_obj
+def show(settings: Settings, /, *, case_id: str, reason: str | None, name: str | None) -> Rows:
+    """Show a case: band and why, what is unknown, links, history. The look is logged."""
+    with signed_in(settings, name) as (store, actor), store.session() as session:
+        return list(_described(view.read(session, actor, case_id, reason)))
+
+
+def _described(seen: view.CaseView) -> list[dict[str, Any]]:
+    case = seen.case
+    facts = {
+        "case": case.case_id, "version": case.version, "band": case.band, "score": case.score, "state": case.state,
+        "urgency": seen.urgency, "due": case.due_at.isoformat(), "holder": case.holder, "source": case.source,
+        "KIRAT (entered)": case.kirat_level, "back in the queue": case.reopen_reason,
+    }  # fmt: skip
+    rows = [{"part": "case", "what": k, "detail": str(v)} for k, v in facts.items() if v is not None]
+    for flag in seen.flags:
+        rows.append({"part": "flag", "what": flag.get("label", ""), "detail": flag.get("reason", "")})
+    for reason in seen.reasons:
+        rows.append(
+            {"part": "reason", "what": reason.get("label", ""), "detail": f"{reason.get('contribution', 0):+g}"}
+        )
+    for item in seen.unknowns:
+        detail = f"if yes: {item.get('band_if_yes', '')}"
+        rows.append({"part": "unknown", "what": item.get("question", ""), "detail": detail})
+    for due in seen.notifications:
+        rows.append({"part": "notify", "what": due.label, "detail": "made" if due.made_at else due.reason})
+    for link in seen.links:
+        rows.append({"part": "link", "what": f"{link.strength} {link.kind}", "detail": link.other_case or link.other})
+    new = {change.change_id for change in seen.changes}
+    for change in seen.history:
+        part = "new" if change.change_id in new else "history"
+        rows.append({"part": part, "what": f"{change.at:%Y-%m-%d %H:%M} {change.by}", "detail": change.text})
+    return rows
+
+
+@queue.command()
+@click.argument("case_id", required=False)
+@as_option
+@output_options
+@click.pass_obj
+def claim(settings: Settings, /, *, case_id: str | None, name: str | None) -> Rows:
+    """Take a case, or without a number the next free one."""
+    with signed_in(settings, name) as (store, actor), store.session() as session:
+        case = claims.claim(session, actor, case_id) if case_id else claims.claim_next(session, actor)
+        if case is None:
+            return []
+        return [_state(case)]
+
+
+@queue.command()
+@click.argument("case_id")
+@click.option("--version", type=int, required=True, help="The version that you saw.")
+@as_option
+@output_options
+@click.pass_obj
+def release(settings: Settings, /, *, case_id: str, version: int, name: str | None) -> Rows:
+    """Give a case back."""
+    with signed_in(settings, name) as (store, actor), store.session() as session:
+        return [_state(claims.release(session, actor, case_id, version=version))]
+
+
+@queue.command()
+@click.argument("case_id")
+@click.argument("text")
+@click.option("--version", type=int, required=True, help="The version that you saw.")
+@as_option
+@output_options
+@click.pass_obj
+def note(settings: Settings, /, *, case_id: str, text: str, version: int, name: str | None) -> Rows:
+    """Add a note to a case."""
+    with signed_in(settings, name) as (store, actor), store.session() as session:
+        added = notes.add(session, actor, case_id, text, version=version)
+        return [{"case_id": case_id, "note": added.note_id, "version": version + 1}]
+
+
+@queue.command()
+@click.argument("case_id")
+@click.argument("kind", type=click.Choice([*decisions.KINDS, *_BAND_KINDS]))
+@click.option("--reason", "reason_code", required=True, help="Reason code; a wrong one lists those that exist.")
+@click.option("--outcome", help="Outcome of a case that is closed.")
+@click.option("--band", type=click.Choice(BANDS), help="The band to raise to or to propose.")
+@click.option("--note", "text", help="A note; demanded where a band changes.")
+@click.option("--version", type=int, required=True, help="The version that you saw.")
+@as_option
+@output_options
+@click.pass_obj
+def decide(
+    settings: Settings,
+    /,
+    *,
+    case_id: str,
+    kind: str,
+    reason_code: str,
+    outcome: str | None,
+    band: str | None,
+    text: str | None,
+    version: int,
+    name: str | None,
+) -> Rows:
+    """Decide on a case: start an enquiry, close, reopen, raise its band, propose or settle a lowering."""
+    if (band is not None) != (kind in ("raise_band", "propose_lowering")):
+        raise UsageError("--band goes with raise_band and propose_lowering, and only with these.")
+    given: dict[str, Any] = {"reason_code": reason_code, "version": version}
+    with signed_in(settings, name) as (store, actor), store.session() as session:
+        if kind in decisions.KINDS:
+            decisions.decide(session, actor, case_id, kind, outcome=outcome, note=text, **given)
+        elif band is not None:
+            getattr(bands, kind)(session, actor, case_id, band, note=text or "", **given)
+        else:
+            getattr(bands, kind)(session, actor, case_id, note=text or "", **given)
+        return [_state(session.get_one(Case, case_id))]
+
+
+def _state(case: Case) -> dict[str, Any]:
+    return {
+        "case_id": case.case_id,
+        "state": case.state,
+        "band": case.band,
+        "holder": case.holder,
+        "due_at": case.due_at,
+        "version": case.version,
+    }
