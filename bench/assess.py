@@ -186,7 +186,11 @@ def assess_cases(home: Path, cases: int, files: int) -> dict[str, Any]:
     digest = policy.load(settings, "linking").digest
     parts = sorted(f"{p.table}/{p.path.name}" for p in done[0])
     lake.commit(
-        "link", "first", {"links": records.empty("links")}, run_id="night-1", meta={"policy": digest, "parts": parts}
+        "link",
+        "first",
+        {"links": records.empty("links")},
+        run_id="night-1",
+        meta={"policy": digest, "parts": parts, "sequence": 0},
     )
     result: dict[str, Any] = {"cases": cases, "media_files": cases * files, "matches": tables["matches"].num_rows}
     del tables

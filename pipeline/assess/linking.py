@@ -60,7 +60,8 @@ def link(settings: Settings, night: Night, lake: Lake) -> Linked:
     counts: dict[str, int | float | str] = {"links_new_or_changed": table.num_rows, "links_judged": len(found)}
     outputs = []
     if fresh or table.num_rows:
-        meta = {"policy": rules.digest, "parts": fresh, "links": table.num_rows}
+        sequence = len(lake.commits(STAGE))
+        meta = {"policy": rules.digest, "parts": fresh, "links": table.num_rows, "sequence": sequence}
         key = _key(night, rules.digest, fresh, table)
         commit = lake.commit(STAGE, key, {"links": table}, run_id=night.run_id, meta=meta)
         outputs.append(f"{commit.stage}/{commit.key}")
@@ -104,7 +105,7 @@ def find(con: Any, rules: Mapping[str, Any], members: Mapping[str, str]) -> list
     new, old = (database.sql("link_wanted", keys=which) for which in (keys.new(), keys.old()))
     con.execute(database.sql("link_affected", new=new, old=old))
     con.execute(database.sql("link_holders"))
-    con.execute(database.sql("link_pairs", hub=int(rules["hub"]), anchors=int(rules["hub_links"]) + 1))
+    con.execute(database.sql("link_pairs", hub=int(rules["hub"]), few=int(rules["hub_links"])))
     if database.query(con, "FROM old_pairs LIMIT 1").num_rows:
         con.execute(database.sql("link_widen", old=old))
         con.execute(database.sql("link_holders"))
@@ -127,11 +128,11 @@ def _judge(
         pairs.setdefault((a, b), []).append((kind, value, holders))
     links = []
     for (a, b), values in pairs.items():
-        groups: dict[str, list[tuple[str, int, Verdict]]] = {}
+        groups: dict[str, list[tuple[str, Verdict]]] = {}
         for kind, value, holders in _distinct(a, b, values, sightings):
             verdict = rules.judge(kind, value, sightings[kind, value, a], sightings[kind, value, b], holders)
             if verdict is not None:
-                groups.setdefault(kind, []).append((value, holders, verdict))
+                groups.setdefault(kind, []).append((value, verdict))
         links += [_fold(a, b, groups[kind], rules.data["evidence"]) for kind in sorted(groups)]
     return links
 
@@ -163,11 +164,11 @@ def _distinct(
     ]
 
 
-def _fold(a: str, b: str, values: list[tuple[str, int, Verdict]], limit: int) -> dict[str, Any]:
+def _fold(a: str, b: str, values: list[tuple[str, Verdict]], limit: int) -> dict[str, Any]:
     """One link from the judged values of one pair and kind; the strongest value gives kind, strength and reason."""
-    strength = strongest([v.strength for _, _, v in values])
-    ordered = sorted(values, key=lambda x: (x[2].strength != strength, x[1], x[0]))
-    top = ordered[0][2]
+    strength = strongest([v.strength for _, v in values])
+    ordered = sorted(values, key=lambda x: (x[1].strength != strength, x[0]))
+    top = ordered[0][1]
     more = f" {len(values)} values in common." if len(values) > 1 else ""
     return {
         "left": a,
@@ -179,12 +180,11 @@ def _fold(a: str, b: str, values: list[tuple[str, int, Verdict]], limit: int) ->
         "evidence": [
             {
                 "value": value.replace("\x1f", " / "),
-                "holders": holders,
                 "strength": verdict.strength,
                 "left": [s.as_dict() for s in verdict.left[:limit]],
                 "right": [s.as_dict() for s in verdict.right[:limit]],
             }
-            for value, holders, verdict in ordered[:limit]
+            for value, verdict in ordered[:limit]
         ],
     }
 
@@ -234,8 +234,15 @@ def _members(con: Any) -> dict[str, str]:
 
 
 def _done(lake: Lake, digest: str) -> set[str]:
-    """Parts that have been linked under this policy."""
-    return {name for c in lake.commits(STAGE) if c.meta.get("policy") == digest for name in c.meta["parts"]}
+    """Parts that have been linked under this policy, since it last came into force."""
+    commits = sorted(lake.commits(STAGE), key=lambda c: int(c.meta["sequence"]))
+    done: set[str] = set()
+    for commit in commits:
+        if commit.meta["policy"] != digest:
+            done.clear()
+        else:
+            done.update(commit.meta["parts"])
+    return done
 
 
 def _key(night: Night, digest: str, fresh: Iterable[str], table: pa.Table) -> str:

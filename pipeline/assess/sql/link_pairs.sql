@@ -13,12 +13,11 @@ WITH hubs AS (
     WHERE l.referral_id < r.referral_id AND NOT l.new AND NOT r.new
     UNION -- a hub links what is new in it to a few of its referrals
     SELECT least(l.referral_id, r.referral_id), greatest(l.referral_id, r.referral_id)
-    FROM (FROM hubs WHERE new) l JOIN (FROM hubs WHERE place <= {anchors}) r USING (kind, value)
-    WHERE l.referral_id <> r.referral_id
+    FROM (FROM hubs WHERE new) l JOIN (FROM hubs WHERE place <= {few} + 1) r USING (kind, value)
+    WHERE l.referral_id <> r.referral_id AND r.place <= {few} + (l.place <= {few})::INTEGER
 )
 SELECT a, b, x.case_id = y.case_id AS together FROM found
     JOIN cases x ON x.referral_id = a JOIN cases y ON y.referral_id = b;
 CREATE OR REPLACE TEMP TABLE old_pairs AS
-    WITH old AS (SELECT DISTINCT referral_id FROM holders WHERE NOT new)
     SELECT DISTINCT unnest([a, b]) AS referral_id FROM pairs
-    WHERE a IN (FROM old) AND b IN (FROM old);
+    WHERE a IN (SELECT referral_id FROM old_referrals) AND b IN (SELECT referral_id FROM old_referrals);

@@ -1,0 +1,280 @@
+"""Links: against a slow twin, found at once or night by night, with evidence, hubs, and changes of policy."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import random
+from datetime import timedelta
+from typing import Any
+
+import orjson
+import pytest
+import yaml
+
+from pipeline import policy
+from pipeline.assess.linking import current, latest, link, link_id
+from pipeline.assess.strength import Rules, Sighting
+from pipeline.lake import Lake
+from pipeline.settings import Settings
+from tests.pipeline.assess.builders import (
+    T0,
+    commit,
+    content,
+    fingerprint,
+    identifier,
+    match,
+    media,
+    referral,
+    start,
+    subject,
+)
+
+Rows = dict[str, list[dict[str, Any]]]
+
+
+def linked(settings: Settings, night: int = 1) -> list[dict[str, Any]]:
+    """Link, and return the links that hold."""
+    lake = Lake(settings.lake_dir)
+    link(settings, start(settings, night), lake)
+    return current(lake).to_pylist()
+
+
+def brief(links: list[dict[str, Any]]) -> set[tuple[Any, ...]]:
+    return {(x["left"], x["right"], x["kind"], x["strength"], x["shared"], x["evidence"]) for x in links}
+
+
+def random_rows(seed: int, referrals: int = 14) -> Rows:
+    rng = random.Random(seed)
+    names = [f"R{i:02d}" for i in range(referrals)]
+    identifiers = []
+    for name in names:
+        for _ in range(rng.randrange(6)):
+            kind = rng.choice(["email", "phone", "username", "user_id", "device", "ip", "ip"])
+            value = {"ip": f"81.0.0.{rng.randrange(4)}"}.get(kind, f"{kind}-value-{rng.randrange(4)}")
+            more: dict[str, Any] = {}
+            if kind in ("username", "user_id"):
+                more["service"] = rng.choice([None, "a", "b"])
+            if kind == "ip":
+                more["port"] = rng.choice([None, 1000, 2000])
+                more["seen_at"] = rng.choice([None, T0 + timedelta(minutes=rng.randrange(600))])
+            row = identifier(name, kind, value, **more)
+            identifiers.append(row | {"identifier_id": f"i{len(identifiers):03d}"})
+    files = [media(n, f"file-{rng.randrange(5)}") for n in names for _ in range(rng.randrange(2))]
+    return {"referrals": [referral(n) for n in names], "identifiers": identifiers, "media_files": files}
+
+
+def naive(settings: Settings, rows: Rows) -> set[tuple[Any, ...]]:
+    """Every pair of referrals, every value, by plain loops (identifiers and SHA-256 of files only)."""
+    rules = Rules(policy.load(settings, "linking").data)
+    held: dict[str, dict[tuple[str, str], list[Sighting]]] = {r["referral_id"]: {} for r in rows["referrals"]}
+    for r in sorted(rows["identifiers"], key=lambda r: r["identifier_id"]):
+        keys = [(r["kind"], r["value"])]
+        if r["kind"] in ("username", "user_id"):
+            keys = [(r["kind"], f"{r['service']}\x1f{r['value']}")] if r["service"] else []
+            if r["kind"] == "username" or not r["service"]:
+                keys.append(("username_elsewhere", r["value"]))
+        s = Sighting("identifiers", r["identifier_id"], None, None, r.get("port"), r.get("seen_at"), False, None)
+        for key in keys:
+            seen = s if key[0] == "ip" else s._replace(port=None, seen_at=None)
+            held[r["referral_id"]].setdefault(key, []).append(seen)
+    for f in {f["file_id"]: f for f in rows["media_files"]}.values():
+        key = ("file_hash", f"sha256:{f['sha256'].hex()}")
+        held[f["referral_id"]].setdefault(key, []).append(
+            Sighting("media_files", f["file_id"], None, None, None, None, False, None)
+        )
+    found = set()
+    for a, b in itertools.combinations(sorted(held), 2):
+        kinds: dict[str, list[Any]] = {}
+        shared = set(held[a]) & set(held[b])
+        for kind, value in sorted(shared):
+            if kind == "username_elsewhere" and any(
+                k in ("username", "user_id") and v.endswith("\x1f" + value) for k, v in shared
+            ):
+                continue
+            holders = sum((kind, value) in h for h in held.values())
+            verdict = rules.judge(kind, value, held[a][kind, value], held[b][kind, value], holders)
+            if verdict is not None:
+                kinds.setdefault(kind, []).append(verdict)
+        for verdicts in kinds.values():
+            best = max(verdicts, key=lambda v: ["weak", "medium", "strong"].index(v.strength))
+            found.add((a, b, "ip" if best.kind.startswith("ip") else best.kind, best.strength, len(verdicts)))
+    return found
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_links_agree_with_trying_every_pair(settings: Settings, seed: int) -> None:
+    rows = random_rows(seed)
+    rows["media_files"] = list({f["file_id"]: f for f in rows["media_files"]}.values())
+    commit(settings, "one", **rows)
+    found = {
+        (x["left"], x["right"], x["kind"].replace("ip_port_time", "ip"), x["strength"], x["shared"])
+        for x in linked(settings)
+    }
+    assert found == naive(settings, rows)
+    assert found or seed
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_night_by_night_gives_the_same_links_as_all_at_once(settings: Settings, seed: int) -> None:
+    rows = random_rows(100 + seed)
+    rows["media_files"] = list({f["file_id"]: f for f in rows["media_files"]}.values())
+    whole = dataclasses.replace(settings, home=settings.home / "whole")
+    commit(whole, "one", **rows)
+    rng, nights = random.Random(seed), 4
+    where = {r["referral_id"]: rng.randrange(nights) for r in rows["referrals"]}
+    # identifiers of a referral may arrive later than the referral itself
+    when = {r["identifier_id"]: rng.randrange(where[r["referral_id"]], nights) for r in rows["identifiers"]}
+    for n in range(nights):
+        part = {table: [r for r in listed if where[r["referral_id"]] == n] for table, listed in rows.items()}
+        part["identifiers"] = [r for r in rows["identifiers"] if when[r["identifier_id"]] == n]
+        commit(settings, f"n{n}", **part)
+        linked(settings, n + 1)
+    assert brief(current(Lake(settings.lake_dir)).to_pylist()) == brief(linked(whole))
+
+
+def test_what_two_old_referrals_share_from_before_stays_in_their_link(settings: Settings) -> None:
+    first = [identifier("R1", "email", "one@b.example"), identifier("R2", "email", "one@b.example")]
+    commit(settings, "one", referrals=[referral("R1"), referral("R2")], identifiers=first)
+    assert [x["shared"] for x in linked(settings)] == [1]
+    second = [identifier("R1", "email", "two@b.example"), identifier("R2", "email", "two@b.example")]
+    commit(settings, "two", identifiers=second)
+    [again] = linked(settings, 2)
+    assert (again["shared"], again["version"], again["run_id"]) == (2, 2, "night-2")
+    assert "2 values in common" in again["explanation"]
+
+
+def test_linking_again_changes_nothing(settings: Settings) -> None:
+    commit(settings, "one", **random_rows(3))
+    before = linked(settings)
+    lake = Lake(settings.lake_dir)
+    assert linked(settings) == before and linked(settings, 2) == before
+    assert len(lake.commits("link")) == 1
+
+
+def test_a_link_names_the_rows_on_both_sides_and_its_persons(settings: Settings) -> None:
+    rows = [
+        identifier("R1", "phone", "+441632960001", subject_id="s-R1-0"),
+        identifier("R2", "phone", "+441632960001", subject_id="s-R2-0"),
+    ]
+    persons = [subject("R1"), subject("R2", role="victim")]
+    commit(settings, "one", referrals=[referral("R1"), referral("R2")], identifiers=rows, subjects=persons)
+    [found] = linked(settings)
+    assert found["link_id"] == link_id("R1", "R2", "phone")
+    assert (found["kind"], found["strength"], found["withdrawn"]) == ("phone", "strong", False)
+    [value] = orjson.loads(found["evidence"])
+    assert value["value"] == "+441632960001"
+    assert value["left"] == [
+        {"table": "identifiers", "id": rows[0]["identifier_id"], "subject_id": "s-R1-0", "role": "suspect"}
+    ]
+    assert value["right"][0]["role"] == "victim" and "victim" in found["explanation"]
+    assert "+44" not in found["explanation"]
+
+
+def test_persons_with_the_same_name_and_birth_are_linked_whatever_order_and_accents(settings: Settings) -> None:
+    persons = [
+        subject("R1", name="Zoë Example-Person", date_of_birth="1980-02-03"),
+        subject("R2", name="EXAMPLE PERSON, Zoe", date_of_birth="1980-02-03"),
+        subject("R3", name="Zoe Example Person", date_of_birth="1981-02-03"),
+        subject("R4", name="Zoe Example Person", date_of_birth="03.02.80"),
+    ]
+    commit(settings, "one", referrals=[referral(f"R{i}") for i in range(1, 5)], subjects=persons)
+    [found] = linked(settings)
+    assert (found["left"], found["right"], found["kind"], found["strength"]) == ("R1", "R2", "person", "medium")
+
+
+def test_the_contact_of_a_provider_links_nothing(settings: Settings) -> None:
+    rows = [identifier(r, "email", "desk@provider.example", subject_id=f"s-{r}-0") for r in ("R1", "R2")]
+    persons = [subject(r, role="reporter") for r in ("R1", "R2")]
+    commit(settings, "one", referrals=[referral("R1"), referral("R2")], identifiers=rows, subjects=persons)
+    assert linked(settings) == []
+
+
+def test_usernames_are_one_only_on_one_service(settings: Settings) -> None:
+    rows = [
+        identifier("R1", "username", "someone99", service="chat"),
+        identifier("R2", "username", "someone99", service="chat"),
+        identifier("R3", "username", "someone99", service="games"),
+        identifier("R4", "username", "someone99"),
+    ]
+    commit(settings, "one", referrals=[referral(f"R{i}") for i in range(1, 5)], identifiers=rows)
+    found = {(x["left"], x["right"]): (x["kind"], x["strength"]) for x in linked(settings)}
+    assert found[("R1", "R2")] == ("username", "strong")
+    assert {v for k, v in found.items() if k != ("R1", "R2")} == {("username_elsewhere", "weak")}
+    assert len(found) == 6
+
+
+def test_a_file_links_by_whichever_digest_both_sides_have(settings: Settings) -> None:
+    files = [
+        media("R1", "f"),
+        media("R2", "g", state="hash_only", claimed_md5=b"m" * 16),
+        media("R3", "h", state="hash_only", claimed_sha1=b"s" * 20),
+        media("R4", "i", state="hash_only", claimed_sha256=content("f")),
+    ]
+    commit(settings, "one", referrals=[referral(f"R{i}") for i in range(1, 5)], media_files=files)
+    assert [(x["left"], x["right"]) for x in linked(settings)] == [("R1", "R4")]
+    commit(settings, "two", "fingerprint", fingerprints=[fingerprint("f", md5=b"m" * 16, sha1=b"s" * 20)])
+    found = linked(settings, 2)
+    assert {(x["left"], x["right"]) for x in found} == {("R1", "R2"), ("R1", "R3"), ("R1", "R4")}
+    assert {(x["kind"], x["strength"], x["shared"]) for x in found} == {("file_hash", "medium", 1)}
+
+
+def test_copies_of_the_same_known_media_link_weakly_unless_the_file_is_the_same(settings: Settings) -> None:
+    files = [media("R1", "f"), media("R2", "g"), media("R3", "g")]
+    matches = [match("f", 7), match("g", 7)]
+    commit(settings, "one", referrals=[referral(f"R{i}") for i in range(1, 4)], media_files=files, matches=matches)
+    found = {(x["left"], x["right"]): (x["kind"], x["strength"]) for x in linked(settings)}
+    assert found == {
+        ("R1", "R2"): ("known_media", "weak"),
+        ("R1", "R3"): ("known_media", "weak"),
+        ("R2", "R3"): ("file_hash", "medium"),
+    }
+
+
+def test_a_supplement_is_linked_as_such_and_not_as_an_overlap(settings: Settings) -> None:
+    rows = [identifier(r, "email", "a@b.example") for r in ("R1", "R2")]
+    commit(settings, "one", referrals=[referral("R1"), referral("R2", supplements="R1")], identifiers=rows)
+    [found] = linked(settings)
+    assert (found["kind"], found["strength"]) == ("supplement", "strong")
+
+
+def test_a_hub_links_each_newcomer_to_a_few_and_weakens_what_it_linked_before(settings: Settings) -> None:
+    hub = policy.load(settings, "linking").data["hub"]
+    names = [f"R{i:03d}" for i in range(hub + 10)]
+
+    def arrive(key: str, chosen: list[str]) -> None:
+        rows = [identifier(n, "email", "everybody@b.example") for n in chosen]
+        commit(settings, key, referrals=[referral(n) for n in chosen], identifiers=rows)
+
+    arrive("one", names[:hub])
+    before = linked(settings)
+    assert len(before) == hub * (hub - 1) // 2 and {x["strength"] for x in before} == {"strong"}
+    arrive("two", names[hub:])
+    after = linked(settings, 2)
+    assert {x["strength"] for x in after} == {"weak"}
+    assert len(after) == len(before) + 3 * 10
+    assert all(f"{hub + 10} referrals" in x["explanation"] for x in after)
+
+
+def test_a_changed_policy_judges_everything_anew_and_withdraws_what_no_longer_holds(settings: Settings) -> None:
+    rows = [identifier(r, "ip", "81.9.9.9", seen_at=T0) for r in ("R1", "R2")]
+    rows += [identifier(r, "email", "a@b.example") for r in ("R1", "R2")]
+    commit(settings, "one", referrals=[referral("R1"), referral("R2")], identifiers=rows)
+    assert {(x["kind"], x["strength"]) for x in linked(settings)} == {("ip", "medium"), ("email", "strong")}
+    other = settings.home / "policy"
+    other.mkdir()
+    for name in ("linking", "lists"):
+        data = yaml.safe_load((settings.policy / f"{name}.yaml").read_text())
+        if name == "linking":
+            data["version"] = "2"
+            data["ip"]["ignored_ranges"].append({"range": "81.0.0.0/8", "label": "test"})
+            data["kinds"]["email"]["strength"] = "medium"
+        (other / f"{name}.yaml").write_text(yaml.safe_dump(data))
+    changed = dataclasses.replace(settings, policy=other)
+    assert {(x["kind"], x["strength"]) for x in linked(changed, 2)} == {("email", "medium")}
+    everything = {x["kind"]: x for x in latest(Lake(settings.lake_dir)).to_pylist()}
+    assert everything["ip"]["withdrawn"] is True and everything["ip"]["version"] == 2
+    assert {(x["kind"], x["strength"], x["version"]) for x in linked(settings, 3)} == {
+        ("ip", "medium", 3),
+        ("email", "strong", 3),
+    }
