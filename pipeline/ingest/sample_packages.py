@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import tarfile
@@ -33,7 +34,9 @@ def wrap(base: Path, wrapping: str, content: dict[str, bytes]) -> str:
         return ""
     suffix = {"zip": ".zip", "tar": ".tar", "targz": ".tar.gz"}[kind]
     path = base.parent / (base.name + suffix)
-    data = _zip(content) if kind == "zip" else _tar(base.name, content, "w:gz" if kind == "targz" else "w")
+    data = _zip(content) if kind == "zip" else _tar(base.name, content)
+    if kind == "targz":
+        data = gzip.compress(data, compresslevel=6, mtime=0)
     path.write_bytes(data)
     if proof == "list":
         line = f"{hashlib.sha256(data).hexdigest()}  {path.name}\n"
@@ -68,11 +71,10 @@ def _zip(content: dict[str, bytes]) -> bytes:
     return sink.getvalue()
 
 
-def _tar(top: str, content: dict[str, bytes], mode: str) -> bytes:
+def _tar(top: str, content: dict[str, bytes]) -> bytes:
     """A tar as `tar -C parent -c folder` writes it: everything below one top folder."""
     sink = io.BytesIO()
-    options = {"compresslevel": 6} if mode == "w:gz" else {}
-    with tarfile.open(fileobj=sink, mode=mode, **options) as archive:  # type: ignore[call-overload]
+    with tarfile.open(fileobj=sink, mode="w") as archive:
         for name, data in content.items():
             info = tarfile.TarInfo(f"{top}/{name}")
             info.size, info.mtime = len(data), _EPOCH_SECONDS

@@ -109,11 +109,11 @@ def read_detail(fields: Fields, draft: Draft, policy: dict[str, Any]) -> None:
         if text:
             narrative(draft, policy, "chat" if key == "content" else "narrative", text, path=fields.at(key))
     for url in fields.each("url"):
-        draft.identifier("url", url.text("value"), url.path)
+        draft.identifier("url", url.text("value"), url.at("value"))
     for number in fields.each("phoneNumber"):
-        draft.identifier("phone", number.text("value"), number.path)
+        draft.identifier("phone", number.text("value"), number.at("value"))
     for address in fields.each("emailAddress"):
-        draft.identifier("email", address.text("value"), address.path)
+        draft.identifier("email", address.text("value"), address.at("value"))
     read_captures(fields, draft, None)
 
 
@@ -145,7 +145,7 @@ def _person(fields: Fields, draft: Draft, role: str) -> None:
     for key, kind in (("emails", "email"), ("phones", "phone")):
         for item in fields.each(key, key):
             verified = item.tri("verified")
-            draft.identifier(kind, item.text("value"), item.path, subject=position, verified=verified)
+            draft.identifier(kind, item.text("value"), item.at("value"), subject=position, verified=verified)
     read_captures(fields, draft, position)
     relation = fields.text("relationshipToChildVictim")
     for key, name in _PERSON_FACTS.items():
@@ -165,9 +165,9 @@ def _accounts(fields: Fields, draft: Draft, position: int, service: str | None) 
     screen = fields.text("screenName")
     draft.identifier("username", screen, fields.at("screenName"), subject=position, service=service)
     for item in fields.each("profileUrls", "profileUrls"):
-        draft.identifier("url", item.text("value"), item.path, subject=position, service=service)
+        draft.identifier("url", item.text("value"), item.at("value"), subject=position, service=service)
     for item in fields.each("deviceIds", "deviceIds"):
-        draft.identifier("device", item.text("idValue") or item.text("value"), item.path, subject=position)
+        draft.identifier("device", item.text("idValue") or item.text("value"), item.at("value"), subject=position)
 
 
 def _address(fields: Fields) -> dict[str, str]:

@@ -70,11 +70,11 @@ def _person(fields: Fields, draft: Draft, policy: dict[str, Any], role: str) -> 
     service = (fields.text("espService") or draft.referral.get("provider") or "").lower() or None
     for key, kind in (("espIdentifier", "user_id"), ("screenName", "username"), ("profileUrl", "url")):
         for item in fields.each(key):
-            draft.identifier(kind, item.text("value"), item.path, subject=position, service=service)
+            draft.identifier(kind, item.text("value"), item.at("value"), subject=position, service=service)
     for key in ("phone", "email"):
         for item in person.each(key):
             verified = item.tri("@verified")
-            draft.identifier(key, item.text("value"), item.path, subject=position, verified=verified)
+            draft.identifier(key, item.text("value"), item.at("value"), subject=position, verified=verified)
     draft.identifier("vehicle", fields.text("vehicleDescription"), fields.at("vehicleDescription"), subject=position)
     _events(fields, draft, position)
     draft.prior.extend(fields.texts("priorCTReports"))

@@ -1,0 +1,221 @@
+"""What is particular to each format."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from pipeline.ingest import report, rules
+from pipeline.ingest.draft import Draft
+from pipeline.ingest.package import Member
+from pipeline.locator import Locator
+from pipeline.settings import Settings
+from tests.factory import form, police_json
+
+RULES = rules.load(Settings())
+
+
+def draft(content: bytes, name: str = "report.json") -> Draft:
+    found = report.read(Member(name, len(content), Locator("x"), content), content, RULES)
+    assert found is not None
+    return found.draft
+
+
+def facts(made: Draft) -> dict[str, str]:
+    return {f["name"]: f["value"] for f in made.facts}
+
+
+FILE = {"filename": "a.jpg", "verificationHash": "AB" * 16, "viewedByEsp": None}
+
+
+def test_ncmec_nested_and_flat_give_the_same_files() -> None:
+    nested = draft(police_json(uploadedFiles={"uploadedFiles": [dict(FILE)]}))
+    flat = draft(police_json(uploadedFiles=[{"fileName": "a.jpg", "md5": "ab" * 16}]))
+    top = draft(json.dumps({"reportId": 1, "uploadedFiles": [dict(FILE)]}).encode())
+    for made in (nested, flat, top):
+        assert made.files[0]["claimed_md5"] == b"\xab" * 16
+        assert made.files[0]["viewed_by_provider"] == "unknown"
+        assert made.files[0]["name"] == "a.jpg"
+        assert made.defects == []
+
+
+def test_ncmec_hash_of_any_length() -> None:
+    made = draft(police_json(uploadedFiles=[{"fileName": "a", "fileHash": "cd" * 20, "md5": "ab" * 16}]))
+    assert made.files[0]["claimed_sha1"] == b"\xcd" * 20
+    assert made.files[0]["claimed_md5"] == b"\xab" * 16
+
+
+def test_ncmec_with_bom_nulls_and_missing_keys() -> None:
+    tree = {"reportId": 5, "reportedInformation": {"reportedPeople": None, "uploadedFiles": None}, "dateReceived": None}
+    made = draft(b"\xef\xbb\xbf" + json.dumps(tree).encode())
+    assert made.referral["source_reference"] == "5"
+    assert made.defects == []
+
+
+def test_ncmec_person() -> None:
+    person: dict[str, Any] = {
+        "firstName": "Sample",
+        "lastName": "Person",
+        "espService": "SampleChat",
+        "screenName": {"value": "@User"},
+        "emails": {"emails": [{"value": "A@Example.org", "verified": "true"}]},
+        "phones": {"phones": [{"value": "nonsense"}]},
+        "sourceInformation": {
+            "sourceCaptures": [
+                {"captureType": "IP Address", "value": "192.0.2.1", "dateTime": "2026-11-01T10:00:00Z", "port": 5},
+                {"captureType": "Something new", "value": "x"},
+            ]
+        },
+        "accessToChildren": "true",
+        "accessToFirearms": None,
+        "convictedSexOffender": "perhaps",
+        "priorCTReports": [7, {"reportId": 8}],
+    }
+    made = draft(police_json(reportedPeople={"reportedPersons": [person]}))
+    assert [(i["kind"], i["value"], i.get("service")) for i in made.identifiers] == [
+        ("username", "user", "samplechat"),
+        ("email", "a@example.org", None),
+        ("ip", "192.0.2.1", None),
+    ]
+    assert made.identifiers[2]["port"] == 5
+    assert made.prior == ["7", "8"]
+    assert facts(made)["access_to_children"] == "yes"
+    assert facts(made)["access_to_firearms"] == "unknown"
+    assert {d["field"].rsplit("/", 1)[1] for d in made.defects} == {"value", "convictedSexOffender"}
+    left = made.referral["unknown_keys"]["reportedInformation"]["reportedPeople"]["reportedPersons"][0]
+    assert left["convictedSexOffender"] == "perhaps"
+    assert "Something new" in json.dumps(left)
+
+
+def test_ncmec_incident() -> None:
+    made = draft(
+        police_json(
+            incidentSummary={
+                "incidentType": "Online Enticement of Children for Sexual Acts",
+                "escalateToHighPriority": "[synthetic reason]",
+            },
+            incidentDetails={"chatIncident": [{"chatClient": "samplechat", "content": "[synthetic message]"}]},
+        )
+    )
+    assert facts(made) == {"grooming": "yes", "provider_escalated": "yes"}
+    assert made.referral["platform"] == "samplechat"
+    assert made.narratives[0]["kind"] == "chat"
+
+
+def test_ncmec_annotations_become_facts_of_the_file() -> None:
+    tags = {"groups": [{"tags": [{"value": "viral"}]}]}
+    made = draft(police_json(uploadedFiles=[{**FILE, "ncmecTags": tags, "fileAnnotations": {"infant": True, "x": 0}}]))
+    assert made.files[0]["annotations"] == ["infant", "viral"]
+    assert {(f["name"], f["value"], f["file"]) for f in made.facts} == {
+        ("provider_viewed", "unknown", 0),
+        ("infant", "yes", 0),
+        ("viral", "yes", 0),
+    }
+
+
+def test_industry_classification_is_kept_and_never_mapped() -> None:
+    made = draft(
+        police_json(uploadedFiles=[{**FILE, "industryClassification": "a1"}, {**FILE, "industryClassification": "A"}])
+    )
+    assert [f["industry_classification"] for f in made.files] == ["A1", None]
+    assert made.defects[0]["field"].endswith("/1/industryClassification")
+
+
+def test_provider_xml() -> None:
+    made = draft(
+        b"""<?xml version="1.0"?><report xmlns="urn:x" id="9">
+        <incidentSummary><incidentType>Child Sex Trafficking</incidentType>
+        <incidentDateTime>2026-11-01T10:00:00Z</incidentDateTime></incidentSummary>
+        <internetDetails><chatImIncident><chatClient>c</chatClient><content>[synthetic]</content></chatImIncident></internetDetails>
+        <personOrUserReported><screenName>u</screenName><espService>S</espService>
+        <personOrUserReportedPerson><email verified="true">a@example.org</email></personOrUserReportedPerson>
+        <ipCaptureEvent><ipAddress>192.0.2.1</ipAddress><port>7</port><dateTime>2026-11-01T10:00:00Z</dateTime></ipCaptureEvent>
+        <priorCTReports>3</priorCTReports></personOrUserReported>
+        <fileDetails><originalFileName>a.jpg</originalFileName><fileViewedByEsp>false</fileViewedByEsp>
+        <originalFileHash hashType="MD5">%s</originalFileHash><fileAnnotations><infant/><viral>false</viral></fileAnnotations>
+        <details><nameValuePair><name>n</name></nameValuePair></details></fileDetails></report>"""
+        % (b"ab" * 16),
+        "report.xml",
+    )
+    assert made.referral["source_reference"] == "9"
+    assert made.files[0]["viewed_by_provider"] == "no"
+    assert made.files[0]["claimed_md5"] == b"\xab" * 16
+    assert made.files[0]["annotations"] == ["infant"]
+    assert made.prior == ["3"]
+    assert [i["kind"] for i in made.identifiers] == ["username", "email", "ip"]
+    assert "nameValuePair" in json.dumps(made.referral["unknown_keys"])
+
+
+def test_nca_direct_report() -> None:
+    made = draft(
+        form(
+            "nca-direct-report",
+            report={
+                "subsequent_report_of": "R-0",
+                "priority_assessment": {"level": "High", "reasons": ["[synthetic]"]},
+                "connected_accounts": [{"service": "S", "username": "other", "relation": "follows"}],
+                "exif": [{"file": "a.jpg", "serial": "SN-1", "taken_at": "2026-11-01T10:00:00Z"}],
+            },
+        )
+    )
+    assert made.prior == ["R-0"]
+    assert facts(made)["provider_escalated"] == "yes"
+    assert [(i["kind"], i["value"]) for i in made.identifiers] == [("username", "other"), ("device", "sn-1")]
+    assert made.subjects == [{"role": "other"}]
+    assert made.referral["extension"]["drb"]["connected_accounts"][0]["relation"] == "follows"
+
+
+def test_ocag_events_have_times_and_a_time_alone_means_yes() -> None:
+    made = draft(
+        form(
+            "ocag-referral",
+            ocag={
+                "group": {"name": "Sample Group"},
+                "confronted": {"at": "2026-11-01T10:00:00Z", "where": "[synthetic]"},
+                "streamed": {"value": "no"},
+                "named": None,
+                "suspect_welfare_risk": "yes",
+                "decoy_profiles": [{"username": "d", "stated_age": 13}],
+                "deconfliction": {"result": "open", "conflict": "unknown"},
+            },
+        )
+    )
+    assert facts(made) == {
+        "suspect_confronted": "yes",
+        "suspect_streamed": "no",
+        "suspect_named": "unknown",
+        "suspect_welfare_risk": "yes",
+        "covert_conflict": "unknown",
+    }
+    block = made.referral["extension"]["ocag"]
+    assert block["confronted"]["at"]["original"] == "2026-11-01T10:00:00Z"
+    assert block["decoy_profiles"] == [{"username": "d", "stated_age": "13"}]
+
+
+def test_ucol_statements_are_facts() -> None:
+    made = draft(
+        form(
+            "ucol-referral",
+            ucol={
+                "access_to_child": True,
+                "live_offending": "no",
+                "offers_of_contact": [{"kind": "meeting", "when": "2026-12-01T10:00:00Z"}],
+            },
+        )
+    )
+    assert facts(made) == {"access_to_children": "yes", "live_offending": "no", "contact_offer": "yes"}
+    assert made.referral["extension"]["ucol"]["offers_of_contact"][0]["kind"] == "meeting"
+
+
+def test_facts_block_reads_declared_names_only() -> None:
+    made = draft(form(facts={"grooming": {"value": "yes", "detail": 3}, "no_such_fact": True, "death": "perhaps"}))
+    assert facts(made)["grooming"] == "yes"
+    assert made.facts[0]["detail"] in {"3", None}
+    assert made.referral["unknown_keys"]["facts"] == {"no_such_fact": True, "death": "perhaps"}
+
+
+def test_generic_csv_is_the_same_form() -> None:
+    raw = "field,value\nform,referral/1\nreference,1\nsubjects.1.role,suspect\nsubjects.1.emails.1,a@example.org\ntaken.by,X\n"
+    made = draft(raw.encode(), "referral.csv")
+    assert made.identifiers[0]["value"] == "a@example.org"
+    assert made.referral["extension"] == {"taken": {"by": "X"}}

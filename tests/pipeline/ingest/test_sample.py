@@ -1,0 +1,118 @@
+"""Sample packages: the same for the same seed, every format and mishap, harmless, and their truth is true."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections import Counter
+from pathlib import Path
+
+import pdqhash
+import pytest
+from PIL import Image
+
+from pipeline.ingest import sample_cases
+from pipeline.ingest.sample_forms import FORMS
+from pipeline.ingest.sample_media import EDITS, Gallery, generated, saved
+from pipeline.ingest.sample_packages import WRAPPINGS
+from pipeline.settings import Settings
+from tests import factory
+
+
+def bits(content: bytes) -> list[int]:
+    with Image.open(io.BytesIO(content)) as image:
+        import numpy as np
+
+        return [int(b) for b in pdqhash.compute(np.asarray(image.convert("RGB")))[0]]
+
+
+def distance(a: bytes, b: bytes) -> int:
+    return sum(x != y for x, y in zip(bits(a), bits(b), strict=True))
+
+
+def test_the_same_seed_gives_the_same_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TRIAGE_CORPORA", raising=False)
+    listings = []
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        settings = Settings(home=tmp_path / name)
+        factory.sample_landing(settings, seed=seed, referrals=12)
+        listings.append(
+            {
+                str(p.relative_to(settings.home)): hashlib.sha256(p.read_bytes()).hexdigest()
+                for p in settings.home.rglob("*")
+                if p.is_file()
+            }
+        )
+    assert listings[0] == listings[1]
+    assert listings[0] != listings[2]
+
+
+def test_every_format_wrapping_and_state_occurs(settings: Settings) -> None:
+    counts = factory.sample_landing(settings, seed=1, referrals=60)
+    truth = json.loads((settings.home / "ground_truth.json").read_text())
+    packages = truth["packages"]
+    assert {p["format"] for p in packages if "format" in p} == set(FORMS)
+    assert {p["wrapping"] for p in packages if "wrapping" in p} == set(WRAPPINGS)
+    assert {p["state"] for p in packages} == {"accepted", "duplicate", "supplement", "quarantined", "waiting"}
+    files = [f for p in packages for f in p["files"]]
+    assert {f["truth"] for f in files} == {"exact", "near", "unknown"}
+    assert {f["edit"] for f in files} == {*EDITS, None}
+    assert any(not p["files"] for p in packages if p["state"] == "accepted")
+    assert counts == truth["counts"]
+    assert (settings.landing_dir / "hashsets" / "demo" / "demo.json").is_file()
+
+
+def test_the_hash_set_knows_what_the_truth_says(settings: Settings) -> None:
+    factory.sample_landing(settings, seed=2, referrals=15, known=8)
+    hashset = json.loads((settings.landing_dir / "hashsets" / "demo" / "demo.json").read_text())
+    assert hashset["@odata.context"].endswith("#Media")
+    media = {m["MediaID"]: m for m in hashset["value"]}
+    assert sorted(media) == list(range(1, 9))
+    assert {h["HashName"] for m in media.values() for h in m["AlternativeHashes"]} == {"PDQ"}
+    by_md5 = {m["MD5"].lower(): m["MediaID"] for m in media.values()}
+    found: Counter[str] = Counter()
+    contents = {hashlib.sha256(p.read_bytes()).hexdigest(): p.read_bytes() for p in settings.landing_dir.rglob("*.jpg")}
+    truth = json.loads((settings.home / "ground_truth.json").read_text())
+    for file in (f for p in truth["packages"] for f in p["files"] if f["sha256"] in contents):
+        md5 = hashlib.md5(contents[file["sha256"]], usedforsecurity=False).hexdigest()
+        known = by_md5.get(md5)
+        assert (file["truth"] == "exact") == (known is not None)
+        if known is not None:
+            assert known == file["known"]
+        found[file["truth"]] += 1
+    assert min(found["exact"], found["near"], found["unknown"]) > 0
+
+
+def test_generated_pictures_are_told_apart_and_edits_are_near() -> None:
+    gallery = Gallery(1, 4)
+    pictures = [saved(generated(n), 85) for n in range(6)]
+    assert min(distance(a, b) for n, a in enumerate(pictures) for b in pictures[:n]) > 60
+    for number in range(2):
+        original = gallery.original(number)
+        for name in ("resize", "recompress"):
+            change, quality = EDITS[name]
+            assert distance(original, saved(change(gallery.base(number)), quality)) <= 31, name
+
+
+def test_photographs_are_used_where_there_are_any(corpora: Path) -> None:
+    assert corpora.is_dir()
+    first, second = Gallery(1, 4).original(0), Gallery(1, 4).original(0)
+    assert first == second
+    assert Gallery(1, 4)._photographs
+
+
+def test_nobody_in_it_is_real() -> None:
+    for number in (1, 999, 1000, 16_999, 123_456):
+        someone = sample_cases.Person(number, "samplechat", "192.0.2.1", 1)
+        assert someone.email.endswith("@example.org")
+        assert someone.phone.removeprefix("+44 ").startswith(sample_cases.PHONES)
+        assert "Sample" in someone.name
+
+
+def test_texts_are_neutral_and_numbered(settings: Settings) -> None:
+    factory.sample_landing(settings, seed=9, referrals=20)
+    factory.ingest(settings)
+    texts = {row["text"] for row in factory.table(settings, "narratives") if row["kind"] != "note"}
+    assert texts
+    assert all(text.startswith("[synthetic ") for text in texts)
