@@ -13,7 +13,7 @@ done is not done again. `triage status` says what ran and what needs you; the ru
 | `ingest` | the landing folder cannot be read (bad packages never fail the task: they go to quarantine) | check the mount |
 | `fingerprint` | the media worker cannot start, or strict isolation is asked for and not available | `triage fingerprint --help` |
 | `match` | the release is damaged, or a canary was missed: no result of that shard was kept | `triage index verify`; publish a sound release; clear the task |
-| `assess`, `publish` | the case store cannot be reached or is locked | check the database; clear the task |
+| `assess`, `publish`, `reporting` | the case store cannot be reached or is locked | check the database; clear the task |
 | `reconcile` | something that came in is not accounted for, or a canary failed | read the report before anyone works the queue |
 
 Emits the assets `referrals` (after ingest) and `case_queue` (after reconciliation). Tasks pass names of work, never
@@ -88,6 +88,10 @@ def nightly_triage() -> None:
     def publish(run: str) -> None:
         nightly.stage("publish", run)
 
+    @task(**SINGLE_WRITER)
+    def reporting(run: str) -> None:
+        nightly.stage("reporting", run)
+
     @task(outlets=[CASE_QUEUE])
     def reconcile(run: str):
         report = nightly.stage("reconcile", run)
@@ -101,7 +105,7 @@ def nightly_triage() -> None:
     matched = match.partial(run=run).expand(shard=match_shards)
     arrived >> fingerprint_shards
     fingerprinted >> match_shards
-    matched >> flood(run) >> assess(run) >> publish(run) >> reconcile(run)
+    matched >> flood(run) >> assess(run) >> publish(run) >> reporting(run) >> reconcile(run)
 
 
 nightly_triage()

@@ -47,13 +47,17 @@ def retro_match() -> None:
     def publish(run: str) -> None:
         nightly.stage("publish", run)
 
+    @task(**SINGLE_WRITER)
+    def reporting(run: str) -> None:
+        nightly.stage("reporting", run)
+
     @task(outlets=[CASE_QUEUE])
     def reconcile(run: str):
         report = nightly.stage("reconcile", run)
         yield Metadata(CASE_QUEUE, {"run": run, "checks": report["read"]})
 
     run = begin()
-    match_delta(run) >> assess(run) >> publish(run) >> reconcile(run)
+    match_delta(run) >> assess(run) >> publish(run) >> reporting(run) >> reconcile(run)
 
 
 retro_match()

@@ -11,6 +11,8 @@ import hashlib
 import io
 import json
 import os
+import pwd
+import secrets
 import shutil
 import sys
 import time
@@ -26,6 +28,8 @@ from deploy.embedded import ROOT, environment, prepare, run_dag
 
 MARK = ".demonstration"
 RUN = "demonstration"
+PASSWORD_FILE = "demo-password"
+ROLES = ("administrator", "supervisor", "analyst", "dmi", "auditor")
 console = Console(soft_wrap=True)
 
 
@@ -42,6 +46,8 @@ def main() -> int:
         triage("sample", "--seed", str(arguments.seed), "--referrals", str(arguments.referrals))
     with step("Airflow's own database (SQLite)"), quiet():
         prepare()
+    with step("accounts: you at the command line, and `demo` for the console"):
+        accounts(home)
     conf = {"run_id": RUN, "as_of": f"{day(home)}T23:00:00+00:00"}
     with step("DAG hashset_refresh: the hash set becomes release 1"):
         dag("hashset_refresh", conf)
@@ -111,6 +117,18 @@ def dag(name: str, conf: dict[str, Any]) -> None:
     if state != "success":
         sys.stderr.write(said.getvalue())
         raise SystemExit(f"DAG {name} ended as {state}.")
+
+
+def accounts(home: Path) -> None:
+    """The machine account may use the command line; `demo` may sign in to the console with a password made here."""
+    own = pwd.getpwuid(os.getuid()).pw_name
+    secret = home / PASSWORD_FILE
+    secret.touch(mode=0o600)
+    secret.write_text(secrets.token_urlsafe(16) + "\n")
+    roles = [word for role in ROLES for word in ("--role", role)]
+    triage("users", "first", own, "--name", "Operator of the demonstration", "--password-file", str(secret))
+    triage("users", "change", own, *roles, "--compartment", "ucol")
+    triage("users", "add", "demo", "--name", "Demonstration", *roles, "--password-file", str(secret))
 
 
 def day(home: Path) -> str:
@@ -222,6 +240,7 @@ PLACES = {
     "lake": "referrals, fingerprints, matches, assessments (Parquet, checksummed)",
     "releases": "the known-hash store",
     "cases.sqlite": "the case queue",
+    PASSWORD_FILE: "password of the account `demo`, for the console",
     "quarantine": "what could not be read, with a text to send back",
     f"runs/{RUN}/report.txt": "the run report",
 }

@@ -44,6 +44,7 @@ STAGES = (
     Stage("flood", "pipeline.matching.flood", False, "Set aside known hashes that match implausibly often"),
     Stage("assess", "pipeline.assess.stage", False, "Link referrals and assess cases"),
     Stage("publish", "pipeline.cases.publish", False, "Publish to the case queue"),
+    Stage("reporting", "pipeline.export.stage", False, "Write the reporting tables"),
     Stage("reconcile", "pipeline.reconcile", False, "Reconcile counts and canaries"),
 )
 """The night, in order."""

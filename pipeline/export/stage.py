@@ -19,7 +19,7 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
     built = build(settings, night.as_of, night.run_id)
     reporting.write(settings, built)
     return StageReport(
-        "report",
+        "reporting",
         night.run_id,
         read=len(built.tables),
         kept=len(built.tables),

@@ -48,6 +48,7 @@ class TestStructure:
             "flood",
             "assess",
             "publish",
+            "reporting",
             "reconcile",
         ]
         for here, there in itertools.pairwise(order):
