@@ -44,7 +44,7 @@ def expected(package: Package) -> tuple[Expected, list[str]]:
     """What the package's own lists say about its members, and why it cannot be taken for complete yet."""
     wanted: Expected = {}
     reasons: list[str] = []
-    announced = package.ready or any(m.name.lower().endswith(".ready") for m in package.members)
+    announced = package.ready or any("/" not in m.name and m.name.lower().endswith(".ready") for m in package.members)
     if package.is_bag:
         announced = True
         reasons += _bag(package, wanted)

@@ -43,7 +43,8 @@ class Entry:
 
     @property
     def container(self) -> str:
-        return f"{self.source}/{self.name}"
+        """Path below landing. A name that is no valid text is shown escaped; such a package is refused anyway."""
+        return f"{self.source}/{os.fsencode(self.name).decode('utf-8', 'backslashreplace')}"
 
 
 def entries(landing: Path, policy: dict[str, Any]) -> tuple[list[Entry], int]:

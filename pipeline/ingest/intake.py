@@ -244,11 +244,13 @@ def _package_row(
     candidate: Candidate, night: Night, state: str, referral: str | None, content: list[Member], *, defects: int = 0
 ) -> dict[str, Any]:
     found = candidate.report
+    possible = [m.content for m in report.candidates(candidate.package) if m.content is not None]
+    unread = hashlib.sha256(possible[0]).hexdigest() if possible else None
     return {
         "package_id": candidate.package_id,
         "source": candidate.package.source,
         "container": candidate.package.container,
-        "report_sha256": found.sha256 if found else None,
+        "report_sha256": found.sha256 if found else unread,
         "format": found.reader.name if found else None,
         "state": state,
         "referral_id": referral,

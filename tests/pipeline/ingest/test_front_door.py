@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -82,6 +83,26 @@ def test_links_in_landing(settings: Settings, tmp_path: Path) -> None:
     assert table(settings, "referrals") == []
     assert report.rejected == {"quarantined": 2}
     assert report.counts["landing_entries_of_no_source"] == 1
+
+
+def test_names_that_are_no_text(settings: Settings) -> None:
+    """A name that is not UTF-8, of a package and of a file in one, is refused without stopping the night."""
+    land(settings, {"referral.json": form(reference="good")}, "good")
+    bad = land(settings, {"referral.json": form()}, "bad")
+    other = os.fsencode(settings.landing_dir / "other")
+    for name in (b"\xff.zip", b"\xfe\nx.json", b"a\x1b[2J.tar"):
+        for ending in (b"", b".ready"):
+            with open(os.path.join(other, name + ending), "wb") as file:  # noqa: PTH118, PTH123 - bytes paths
+                file.write(b"{}")
+    with open(os.path.join(os.fsencode(bad), b"\xff.jpg"), "wb") as file:  # noqa: PTH118, PTH123
+        file.write(b"x")
+    ingest(settings)
+    assert [r["source_reference"] for r in table(settings, "referrals")] == ["good"]
+    rows = table(settings, "packages")
+    assert len(rows) == 5
+    assert len({r["package_id"] for r in rows}) == 5
+    assert all(r["reasons"] for r in rows if r["state"] == "quarantined")
+    assert ingest(settings).counts["packages_seen_before"] == 5
 
 
 def test_media_that_the_worker_cannot_read_is_counted(settings: Settings) -> None:
