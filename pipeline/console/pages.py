@@ -175,6 +175,12 @@ def environment() -> jinja2.Environment:
     return env
 
 
+def warm() -> None:
+    """Compile every template, so that the first person of the day does not wait for it."""
+    for name in environment().list_templates(extensions=["html"]):
+        environment().get_template(name)
+
+
 @cache
 def static_files() -> dict[str, bytes]:
     """The only files that are served: name -> bytes."""

@@ -6,6 +6,7 @@ import threading
 from typing import Any
 
 from pipeline import logs
+from pipeline.console import pages
 from pipeline.console.app import create_app
 from pipeline.console.evidence import Evidence
 from pipeline.errors import TriageError
@@ -19,6 +20,7 @@ def app() -> Any:
     settings = Settings.load()
     logs.configure(settings)
     made = create_app(settings)
+    pages.warm()
     threading.Thread(target=_keep_up, args=(made.app.state.evidence,), daemon=True, name="evidence").start()
     return made
 

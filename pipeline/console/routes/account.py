@@ -10,6 +10,7 @@ from fastapi.responses import RedirectResponse
 from pipeline.cases import permissions, sessions
 from pipeline.console import pages
 from pipeline.console.context import actor, store
+from pipeline.console.identity import NotFoundError
 from pipeline.console.routes.work import Number, Text
 
 router = APIRouter()
@@ -33,6 +34,8 @@ def create(request: Request, name: Text = "", days: Number = 30) -> Response:
 def revoke(request: Request, token_id: str) -> Response:
     """End a token at once."""
     with store(request).session() as session:
+        if not any(t.token_id == token_id for t in sessions.tokens(session, actor(request))):
+            raise NotFoundError("You have no such token.")
         sessions.revoke_token(session, actor(request), token_id)
     return RedirectResponse("/account?done=revoked", 303)
 

@@ -46,7 +46,7 @@ def form(request: Request) -> Response:
 @router.post("/look-up", name="lookup_post")
 def ask(
     request: Request,
-    hashes: Annotated[str, Form(max_length=4_000_000)] = "",
+    hashes: Annotated[str, Form(max_length=1_000_000)] = "",
     reason: Annotated[str, Form(max_length=400)] = "",
     file: Annotated[UploadFile | None, File()] = None,
 ) -> Response:

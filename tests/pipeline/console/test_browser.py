@@ -1,0 +1,292 @@
+"""The pages in a real browser against a real server process, with data of a real night: no JavaScript, no picture, keyboard only.
+
+Needs Chromium (Debian's package); skipped with one line where it is not installed.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.settings import Settings
+from tests.pipeline.console import world
+
+CHROMIUM = shutil.which("chromium")
+ARGUMENTS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: apt-get install chromium"),
+]
+
+
+@pytest.fixture(scope="module")
+def address(night: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    settings = world.copy_home(night, tmp_path_factory.mktemp("browser") / "home")
+    with world.server(settings) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def open_as(chromium: Any, address: str) -> Iterator[Callable[..., Any]]:
+    """Signed-in pages by account name; JavaScript is off unless a test's own tool needs it."""
+    contexts: list[Any] = []
+
+    def make(name: str, *, script: bool = False, width: int = 1280) -> Any:
+        context = chromium.new_context(
+            java_script_enabled=script, viewport={"width": width, "height": 900}, base_url=address, bypass_csp=script
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        if name:
+            sign_in(page, name)
+        return page
+
+    yield make
+    for context in contexts:
+        context.close()
+
+
+def sign_in(page: Any, name: str) -> None:
+    page.goto("/sign-in")
+    page.get_by_label("User name").fill(name)
+    page.get_by_label("Password").fill(world.PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url("**/queue" if name != "admin" else "**/dashboard")
+
+
+def every_page(page: Any) -> list[str]:
+    """Addresses of every kind of page that this person has, with a case, a match, a run and a report among them."""
+    page.goto("/queue")
+    menu = [a.get_attribute("href") for a in page.locator(".govuk-service-navigation__link").all()]
+    number = page.locator(".app-queue a").first.get_attribute("href")
+    found = [
+        *menu,
+        "/queue?band=high&holder=nobody",
+        "/account",
+        "/break",
+        number,
+        f"{number}/print",
+        f"{number}/texts",
+        "/dashboard/weekly",
+        "/nothing",
+    ]
+    if "/matches" in menu:
+        page.goto("/matches")
+        found.append(page.locator("main table a").first.get_attribute("href"))
+    page.goto("/runs")
+    found.append(page.locator("main table a").first.get_attribute("href"))
+    return found
+
+
+def test_sign_in_and_out_without_javascript(open_as: Callable[..., Any]) -> None:
+    page = open_as("")
+    page.goto("/queue")
+    assert page.url.endswith("/sign-in")
+    page.get_by_label("User name").fill("ana")
+    page.get_by_label("Password").fill("wrong password!")
+    page.get_by_role("button", name="Sign in").click()
+    assert page.get_by_role("alert").inner_text().startswith("There is a problem")
+    sign_in(page, "ana")
+    assert page.get_by_role("heading", level=1).inner_text().startswith("Queue")
+    page.get_by_role("button", name="Sign out").click()
+    page.goto("/queue")
+    assert "/sign-in" in page.url
+
+
+def test_two_browsers_claim_at_once_and_one_gets_the_case(open_as: Callable[..., Any]) -> None:
+    ana, ben = open_as("ana"), open_as("ben")
+    ana.goto("/queue?holder=nobody")
+    number = ana.locator(".app-queue a").first.get_attribute("href")
+    for page in (ana, ben):
+        page.goto(number)
+    ana.get_by_role("button", name="Claim").click()
+    assert "Held by you" in ana.locator(".app-facts").inner_text()
+    ben.get_by_role("button", name="Claim").click()
+    assert ben.get_by_role("heading", level=1).inner_text() == "Somebody was faster, or something changed"
+    assert "held by ana" in ben.locator("main").inner_text()
+    ben.goto("/queue")
+    ben.get_by_role("button", name="Give me the next case").click()
+    assert ben.url.split("?")[0].split("/")[-1] != number.split("/")[-1]
+    assert "Held by you" in ben.locator(".app-facts").inner_text()
+
+
+def test_decide_and_see_the_outcome(open_as: Callable[..., Any]) -> None:
+    page = open_as("sue")
+    page.goto("/queue")
+    page.get_by_role("button", name="Give me the next case").click()
+    number = page.url.split("?")[0].split("/")[-1]
+    form = page.locator("form", has=page.get_by_role("button", name="Close the case"))
+    form.get_by_label("Outcome").select_option(label="Child safeguarded")
+    form.get_by_label("Reason").select_option(label="Enquiry complete")
+    form.get_by_label("Note (optional)").fill("[synthetic note 1]")
+    form.get_by_role("button").click()
+    assert "Closed: Child safeguarded" in page.locator(".app-facts").inner_text()
+    page.goto("/outcomes")
+    assert number in page.locator("main").inner_text()
+
+
+def test_filters_are_seen_and_removed_one_by_one(open_as: Callable[..., Any]) -> None:
+    page = open_as("ana")
+    page.goto("/queue")
+    page.get_by_role("checkbox", name="High", exact=True).check()
+    page.get_by_role("checkbox", name="Not yet due").check()
+    page.get_by_role("button", name="Apply filters").click()
+    assert "band=high" in page.url
+    assert "urgency=not_yet_due" in page.url
+    assert page.locator(".app-chosen li").count() == 3
+    assert set(page.locator(".app-queue .app-tag--high, .app-queue .app-tag--low").all_inner_texts()) <= {"High"}
+    page.get_by_role("link", name="Remove filter Urgency: Not yet due").click()
+    assert "urgency" not in page.url
+    assert "band=high" in page.url
+
+
+def test_look_a_hash_up(open_as: Callable[..., Any]) -> None:
+    page = open_as("dan")
+    page.goto("/matches?format=json")
+    match = next(m for m in __import__("json").loads(page.locator("body").inner_text())["matches"] if m["query_hash"])
+    page.goto("/look-up")
+    page.get_by_label("Hashes, one a line").fill(f"{match['algorithm']}:{match['known_hash']}\nnot a hash\n")
+    page.get_by_role("button", name="Look up").click()
+    assert "A reason is needed" in page.get_by_role("alert").inner_text()
+    page.get_by_label("Why you ask").fill("synthetic request")
+    page.get_by_role("button", name="Look up").click()
+    assert match["grade"] in page.locator("main").inner_text()
+    assert "neither hex nor base64" in page.locator("main").inner_text()
+
+
+def test_opening_a_text_is_a_choice_and_is_logged(open_as: Callable[..., Any], address: str) -> None:
+    page = open_as("sue")
+    page.goto("/queue?format=json")
+    cases = __import__("json").loads(page.locator("body").inner_text())["cases"]
+    for row in cases:
+        page.goto(f"/cases/{row['case_id']}/texts")
+        if page.get_by_role("button", name="Open this text").count():
+            break
+    else:
+        pytest.fail("no sample case has a text")
+    assert page.locator(".app-text").count() == 0
+    page.get_by_label("Reason").first.select_option(label="Working on this case")
+    page.get_by_role("button", name="Open this text").first.click()
+    assert page.locator(".app-text").count() > 0
+
+
+def test_from_sign_in_to_a_claimed_case_by_keyboard_alone(open_as: Callable[..., Any]) -> None:
+    page = open_as("")
+    page.goto("/sign-in")
+
+    def reach(wanted: str) -> None:
+        for _ in range(80):
+            page.keyboard.press("Tab")
+            focused = page.locator(":focus")
+            if focused.count() and wanted in (focused.get_attribute("id") or focused.inner_text()):
+                return
+        pytest.fail(f"Tab never reaches {wanted}")
+
+    reach("f-name")
+    page.keyboard.type("ben")
+    reach("f-password")
+    page.keyboard.type(world.PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/queue")
+    page.keyboard.press("Tab")
+    assert page.locator(":focus").inner_text() == "Skip to main content"
+    page.keyboard.press("Enter")
+    reach("Give me the next case")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/cases/**")
+    reach("Add a note")
+    page.keyboard.press("Enter")
+    reach("new-note")
+    page.keyboard.type("[synthetic note 2]")
+    reach("Save the note")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**done=noted*")
+    assert "[synthetic note 2]" in page.locator("#decisions").inner_text()
+
+
+@pytest.mark.parametrize("name", ["sue", "dan"])
+def test_no_page_breaks_an_accessibility_rule(open_as: Callable[..., Any], name: str) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    page = open_as(name, script=True)
+    broken: dict[str, list[str]] = {}
+    for path in ["/sign-in", *every_page(page)]:
+        page.goto(path)
+        for details in page.locator("details").all():
+            details.evaluate("d => d.open = true")
+        found = Axe().run(page, options={"runOnly": {"type": "tag", "values": TAGS}}).response["violations"]
+        if found:
+            broken[path] = [f"{v['id']}: {v['nodes'][0]['html'][:160]}" for v in found]
+    assert broken == {}
+
+
+@pytest.mark.parametrize("name", ["sue", "dan"])
+def test_nothing_runs_over_the_edge_at_320_pixels(open_as: Callable[..., Any], name: str) -> None:
+    page = open_as(name, script=True, width=320)
+    wide = {}
+    for path in every_page(page):
+        page.goto(path)
+        width = page.evaluate("document.documentElement.scrollWidth")
+        if width > 320:
+            wide[path] = width
+    assert wide == {}
+
+
+def test_the_browser_loads_no_picture_even_if_a_page_asked_for_one(chromium: Any, address: str) -> None:
+    context = chromium.new_context(base_url=address)
+    page = context.new_page()
+    asked: list[str] = []
+    refused: list[str] = []
+    page.on("requestfinished", lambda r: asked.append(r.resource_type))
+    page.on("console", lambda m: refused.append(m.text))
+    sign_in(page, "dan")
+    for path in every_page(page):
+        page.goto(path)
+    assert "image" not in asked
+    assert "script" not in asked
+    page.goto("/queue")
+    refused.clear()
+    # the page's own policy is in force in the page's own world, whoever adds the element
+    page.evaluate("() => { const i = new Image(); i.src = '/static/govuk.css?picture'; document.body.append(i); }")
+    page.evaluate(
+        "() => { const i = new Image(); i.src = 'data:image/png;base64,iVBORw0KGgo='; document.body.append(i); }"
+    )
+    page.wait_for_timeout(300)
+    context.close()
+    assert sum("Content Security Policy" in text and "img-src" in text for text in refused) == 2
+    assert "image" not in asked
+
+
+def test_the_print_view_has_no_menu_and_everything_unfolded(open_as: Callable[..., Any], tmp_path: Path) -> None:
+    page = open_as("ana")
+    page.goto("/queue")
+    page.goto(page.locator(".app-queue a").first.get_attribute("href") + "/print")
+    assert page.locator(".app-side").count() == 0
+    assert page.locator("details:not([open])").count() == 0
+    page.emulate_media(media="print")
+    assert not page.locator(".govuk-service-navigation").is_visible()
+    data = page.pdf()
+    assert data.startswith(b"%PDF")
+    assert len(re.findall(rb"/Type\s*/Page[^s]", data)) >= 1

@@ -1,0 +1,260 @@
+"""What the pages and their JSON and CSV forms say, over a real night's data."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from pipeline.cases.people_tables import AuditEntry
+from pipeline.cases.tables import Case
+from pipeline.console import figures
+from pipeline.export import reporting
+from tests.pipeline.console.client import Client, version_of
+
+URGENCY = ("critically_overdue", "overdue", "due_soon", "not_yet_due")
+BANDS = ("very_high", "high", "medium", "low")
+
+
+def audit_actions(app: Any, **where: Any) -> list[str]:
+    with app.app.state.store.reader() as session:
+        query = sa.select(AuditEntry.action).filter_by(**where).order_by(AuditEntry.seq)
+        return list(session.scalars(query))
+
+
+def test_the_queue_is_grouped_by_urgency_and_ordered_by_risk(readers: dict[str, Client]) -> None:
+    cases = readers["sue"].get("/queue?format=json").json()["cases"]
+    order = [(URGENCY.index(c["urgency"]), BANDS.index(c["band"]), -c["score"]) for c in cases]
+    assert order == sorted(order)
+    assert len(cases) > 10
+
+
+def test_the_same_address_gives_page_json_and_csv_with_the_same_cases(readers: dict[str, Client]) -> None:
+    client = readers["sue"]
+    path = "/queue?band=high&band=low"
+    page = re.findall(r'href="/cases/(C-[0-9A-Z]+)"', client.get(path).text)
+    listed = [c["case_id"] for c in client.get(path, headers={"accept": "application/json"}).json()["cases"]]
+    rows = [r["case_id"] for r in csv.DictReader(io.StringIO(client.get(f"{path}&format=csv").text))]
+    assert page == listed == rows
+    assert page
+
+
+def test_queue_pages_follow_each_other_without_gap_or_repeat(readers: dict[str, Client], monkeypatch: Any) -> None:
+    monkeypatch.setattr("pipeline.console.routes.queue.PAGE", 5)
+    client, path, seen = readers["sue"], "/queue?format=json", []
+    while path:
+        data = client.get(path, headers={"accept": "application/json"}).json()
+        seen += [c["case_id"] for c in data["cases"]]
+        path = data["next"]
+    assert len(seen) == len(set(seen)) == data["total"]
+
+
+@pytest.mark.parametrize("query", ["band=nonsense", "after=garbage", "urgency=x", "state=x", "format=xml"])
+def test_a_filter_that_cannot_be_is_a_clear_refusal(readers: dict[str, Client], query: str) -> None:
+    answer = readers["ana"].get(f"/queue?{query}", headers={"accept": "text/html"})
+    assert answer.status_code == 400
+    assert "Known:" in answer.text or "Start at the first page" in answer.text
+
+
+def test_every_reason_leads_to_its_evidence_on_the_page(readers: dict[str, Client]) -> None:
+    client = readers["sue"]
+    checked = 0
+    for row in client.get("/queue?format=json").json()["cases"]:
+        page = client.get(f"/cases/{row['case_id']}?files=all").text
+        why = page[page.index('id="why"') : page.index('id="unknown"')]
+        for target in re.findall(r'href="(#[^"]+)"', why):
+            assert f'id="{target[1:]}"' in page, (row["case_id"], target)
+            checked += 1
+        for target in re.findall(r'href="(/cases/[^"]+/matches/[^"]+)"', why):
+            assert client.get(target).status_code == 200, target
+            checked += 1
+    assert checked > 20
+
+
+def test_no_id_stands_twice_on_a_page(readers: dict[str, Client]) -> None:
+    client = readers["sue"]
+    for path in [
+        "/queue",
+        "/supervision",
+        *(f"/cases/{c['case_id']}" for c in client.get("/queue?format=json").json()["cases"]),
+    ]:
+        ids = re.findall(r'\sid="([^"]+)"', client.get(path).text)
+        assert len(ids) == len(set(ids)), (path, {i for i in ids if ids.count(i) > 1})
+
+
+def test_reading_a_case_and_opening_a_text_are_logged(app: Any, browser_of: Any) -> None:
+    sue = browser_of("sue")
+    for row in sue.get("/queue?format=json").json()["cases"]:
+        number = row["case_id"]
+        groups = sue.get(f"/cases/{number}/texts?format=json").json()["groups"]
+        if groups:
+            break
+    assert not any(g["lines"] for g in groups)
+    assert "text.opened" not in audit_actions(app, case_id=number)
+    refused = sue.get(f"/cases/{number}/texts?open={groups[0]['id']}&format=json")
+    assert refused.status_code == 400
+    opened = sue.get(f"/cases/{number}/texts?open={groups[0]['id']}&reason=allocated&format=json").json()
+    assert opened["groups"][0]["lines"]
+    actions = audit_actions(app, case_id=number, user_id="sue")
+    assert actions.count("text.opened") == 1
+    assert "case.read" in actions
+    assert opened["groups"][0]["lines"][0]["text"] not in sue.get(f"/cases/{number}").text
+
+
+def test_a_change_on_an_old_version_is_refused_with_who_and_when(app: Any, browser_of: Any) -> None:
+    ana, sue = browser_of("ana"), browser_of("sue")
+    number = ana.post("/queue/next").headers["location"].split("?")[0]
+    old = version_of(ana.get(number))
+    assert sue.post(f"{number}/note", {"version": old, "note": "first"}).status_code == 303
+    answer = ana.post(f"{number}/note", {"version": old, "note": "second"}, headers={"accept": "text/html"})
+    assert answer.status_code == 409
+    assert "was changed by sue" in answer.text
+    assert "second" not in ana.get(number).text
+
+
+def test_a_request_for_information_keeps_its_text_and_the_clock(app: Any, browser_of: Any) -> None:
+    ana = browser_of("ana")
+    number = ana.post("/queue/next").headers["location"].split("?")[0]
+    before = ana.get(f"{number}?format=json").json()["case"]
+    page = ana.get(number)
+    assert "Our reference: " + before["case_id"] in page.text
+    form = {"version": version_of(page), "asked_of": "NCA", "reason": "missing_times", "text": "Please send the times."}
+    assert ana.post(f"{number}/request", form).status_code == 303
+    after = ana.get(f"{number}?format=json").json()
+    assert after["case"]["state"] == "awaiting_information"
+    assert after["case"]["due_at"] == before["due_at"]
+    request = after["requests"][0]
+    form = {
+        "version": str(after["case"]["version"]),
+        "request_id": str(request["request_id"]),
+        "answer": "Here they are.",
+    }
+    assert ana.post(f"{number}/answer", form).status_code == 303
+    assert ana.get(f"{number}?format=json").json()["case"]["state"] == "allocated"
+
+
+def test_raise_transfer_kirat_and_supervision(app: Any, browser_of: Any) -> None:
+    ana, sue = browser_of("ana"), browser_of("sue")
+    store = app.app.state.store
+    with store.reader() as session:
+        number = session.scalar(
+            sa.select(Case.case_id).where(Case.band == "medium", Case.compartment.is_(None)).order_by(Case.case_id)
+        )
+    path = f"/cases/{number}"
+    assert ana.post(f"{path}/claim").status_code == 303
+
+    def act(client: Client, action: str, **form: str) -> Any:
+        return client.post(f"{path}/{action}", {"version": version_of(client.get(path)), **form})
+
+    assert (
+        act(ana, "kirat", level="low", tool_version="2", assessor="A N Other", assessed_on="2026-11-01").status_code
+        == 303
+    )
+    looks = sue.get("/supervision?format=json").json()["second_looks"]
+    assert [x["case_id"] for x in looks] == [number]
+    assert act(sue, "second-look", second_look_id=str(looks[0]["second_look_id"]), reason="agreed").status_code == 303
+    assert (
+        act(ana, "decide", decision="raise_band", band="high", reason="judgement", note="[synthetic]").status_code
+        == 303
+    )
+    assert (
+        act(ana, "decide", decision="lower_band", band="low", reason="wrong_person", note="[synthetic]").status_code
+        == 303
+    )
+    assert [x["case_id"] for x in sue.get("/supervision?format=json").json()["lowerings"]] == [number]
+    assert act(sue, "lowering", verdict="perhaps").status_code == 400
+    assert act(sue, "lowering", verdict="approve", reason="wrong_person", note="[synthetic]").status_code == 303
+    assert sue.get(f"{path}?format=json").json()["case"]["band"] == "low"
+    assert act(ana, "transfer", force="04", recipient="POLIT desk", reason="suspect_lives_there").status_code == 303
+    assert sue.get(f"{path}?format=json").json()["case"]["state"] == "transferred"
+    assert act(sue, "decide", decision="reopen", reason="new_information").status_code == 303
+    assert act(sue, "allocate", person="ben", reason="workload").status_code == 303
+    assert sue.get(f"{path}?format=json").json()["case"]["holder"] == "ben"
+    assert act(sue, "decide", decision="nonsense").status_code == 400
+
+
+def test_outcomes_are_ones_own_and_breaks_block_nothing(app: Any, browser_of: Any, monkeypatch: Any) -> None:
+    ana, ben = browser_of("ana"), browser_of("ben")
+    number = ana.post("/queue/next").headers["location"].split("?")[0]
+    form = {
+        "version": version_of(ana.get(number)),
+        "decision": "close",
+        "reason": "enquiry_complete",
+        "outcome": "no_offence",
+    }
+    assert ana.post(f"{number}/decide", form).status_code == 303
+    assert [o["outcome"] for o in ana.get("/outcomes?format=json").json()["outcomes"]] == ["No offence"]
+    assert ben.get("/outcomes?format=json").json()["outcomes"] == []
+    assert "Take a break" not in ana.get("/queue").text
+    monkeypatch.setattr("pipeline.console.identity.BREAK_AFTER_MINUTES", 0)
+    assert "Take a break" in ana.get("/queue").text
+    assert ana.get(number).status_code == 200
+    assert ana.post("/break").headers["location"] == "/queue?done=rested"
+
+
+def test_a_look_up_answers_logs_and_rejects_line_by_line(app: Any, browser_of: Any) -> None:
+    dan = browser_of("dan")
+    match = next(m for m in dan.get("/matches?format=json").json()["matches"] if m["known_hash"])
+    asked = f"{match['algorithm']}:{match['known_hash']}"
+    token = re.search(r"triage_[A-Za-z0-9_-]{30,}", dan.post("/account/tokens", {"name": "t", "days": "1"}).text)
+    assert token
+    headers = {"authorization": f"Bearer {token[0]}"}
+    body = {"hashes": [asked, "rubbish", "0" * 32], "reason": "synthetic"}
+    answer = dan.request("POST", "/api/lookup", json=body, headers=headers).json()
+    assert {r["media_key"] for r in answer["rows"] if r["result"] == "exact"} >= {match["media_key"]}
+    assert [r["line"] for r in answer["rejects"]] == [2]
+    assert [r["result"] for r in answer["rows"] if r["line"] == 3] == ["not known"]
+    assert dan.request("POST", "/api/lookup", json={**body, "reason": ""}, headers=headers).status_code == 400
+    assert audit_actions(app, user_id="dan").count("hash.looked_up") == 1
+    page = dan.post("/look-up", {"hashes": asked, "reason": "synthetic"}, headers={"accept": "text/html"})
+    assert match["grade"] in page.text
+
+
+def test_a_match_is_explained_so_that_it_can_be_repeated(readers: dict[str, Client]) -> None:
+    client = readers["dan"]
+    for match in client.get("/matches?format=json").json()["matches"]:
+        data = client.get(f"/matches/{match['match_id']}?format=json").json()
+        page = client.get(f"/matches/{match['match_id']}").text
+        assert f"--release {match['release']}" in data["replay"]
+        assert data["history"], "the release knows the media item"
+        if match["algorithm"] in {"pdq", "phash256"}:
+            assert page.count('class="bit-differs"') == match["distance"]
+            assert page.count('class="bit-equal"') == 256 - match["distance"]
+
+
+def test_the_dashboard_shows_what_the_statements_answer(readers: dict[str, Client], night: Any) -> None:
+    client = readers["ana"]
+    data = client.get("/dashboard?format=json").json()
+    loaded = reporting.load(night)
+    assert loaded is not None
+    assert set(data["reports"]) == set(figures.BY_NAME)
+    opened = sum(loaded.tables["report_cases"]["is_open"].to_pylist())
+    assert sum(r["cases"] for r in data["reports"]["open_cases"]) == opened
+    for name in figures.BY_NAME:
+        rows = list(csv.DictReader(io.StringIO(client.get(f"/dashboard/{name}?format=csv").text)))
+        assert len(rows) == len(data["reports"][name])
+        assert figures.sql(name).splitlines()[0].lstrip("- ") and "SELECT" in client.get(f"/dashboard/{name}").text
+    page = client.get("/dashboard").text
+    assert page.count('<svg class="chart"') == page.count("<desc>")
+    assert "Ana" not in json.dumps(data["reports"])
+
+
+def test_every_report_has_one_statement_and_every_statement_a_report() -> None:
+    assert {p.stem for p in figures.FOLDER.glob("*.sql")} == set(figures.BY_NAME)
+
+
+def test_runs_tell_whether_they_reconcile(readers: dict[str, Client]) -> None:
+    run = readers["aud"].get("/runs?format=json").json()["runs"][0]
+    assert run["reconciles"] is True
+    one = readers["aud"].get(f"/runs/{run['run_id']}?format=json").json()
+    assert {s["stage"] for s in one["stages"]} >= {"ingest", "fingerprint", "match", "assess", "publish", "reconcile"}
+    assert all(s["read"] == s["kept"] + sum(s["rejected"].values()) for s in one["stages"])
+
+
+def test_a_queue_page_is_small(readers: dict[str, Client]) -> None:
+    assert len(readers["sue"].get("/queue").content) <= 60_000
