@@ -6,6 +6,7 @@ the one asked for, once, and it is a plain file; how far it may grow is limited 
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 import tarfile
@@ -148,11 +149,10 @@ class Opener:
             raise Refusal(Reason.UNREADABLE, "outside") from None
         except (OSError, ValueError, RuntimeError) as error:  # no permission, a name with NUL, a loop of links
             raise Refusal(Reason.UNREADABLE, type(error).__name__) from error
-        file = os.fdopen(descriptor, "rb", buffering=0)
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            file.close()
+            os.close(descriptor)
             raise Refusal(Reason.NOT_A_FILE)
-        return cast(BinaryIO, file)
+        return cast(BinaryIO, os.fdopen(descriptor, "rb", buffering=0))
 
     def _archive_of(self, container: str, file: BinaryIO) -> Archive:
         status = os.fstat(file.fileno())
@@ -160,12 +160,17 @@ class Opener:
         if self._archive is not None and self._key == key:
             file.close()
             return self._archive
-        self._forget()
-        self._archive = Archive(file, self.limits["archive_members"], self.limits["member_ratio"])
+        self.close()
+        self._archive = Archive(
+            cast(BinaryIO, io.BufferedReader(cast(io.RawIOBase, file))),
+            self.limits["archive_members"],
+            self.limits["member_ratio"],
+        )
         self._file, self._key = file, key
         return self._archive
 
-    def _forget(self) -> None:
+    def close(self) -> None:
+        """Close the archive that is kept open."""
         if self._file is not None:
             self._file.close()
         self._archive = self._key = self._file = None

@@ -69,8 +69,9 @@ def plan(settings: Settings, night: Night) -> list[str]:
     tonight = _contents(lake, [p for c in lake.commits("ingest") if c.run_id == night.run_id for p in c.parts])
     done = _fingerprinted(lake)
     todo = sorted(((everything - done) | tonight) - planned)
-    for start in range(0, len(todo), settings.shard_files or len(todo)):
-        chosen = todo[start : start + (settings.shard_files or len(todo))]
+    size = settings.shard_files or max(1, len(todo))
+    for start in range(0, len(todo), size):
+        chosen = todo[start : start + size]
         shard = {"contents": [c for c in chosen if c not in done], "earlier": [c for c in chosen if c in done]}
         name = hashlib.sha256("\n".join([night.run_id, *chosen]).encode()).hexdigest()[:24]
         files.write_json(folder / f"{name}.json", shard)

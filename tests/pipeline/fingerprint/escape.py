@@ -1,0 +1,110 @@
+"""A decoder that tries to do what a worker must not be able to do, and reports in numbers what worked. Only for tests."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+from pipeline.fingerprint.outcome import Fingerprint, Frame, State
+from pipeline.fingerprint.worker import Task
+
+
+def _write(folder: str) -> None:
+    Path(folder, "written").write_bytes(b"x")
+
+
+def _append(folder: str) -> None:
+    with Path(folder, "media.bin").open("ab") as file:
+        file.write(b"x")
+
+
+def _other_file(folder: str) -> None:
+    Path(folder).parent.joinpath("outside.txt").read_bytes()
+
+
+def _password_file(_: str) -> None:
+    Path("/etc/passwd").read_bytes()
+
+
+def _remove(folder: str) -> None:
+    Path(folder, "media.bin").unlink()
+
+
+def _rename(folder: str) -> None:
+    Path(folder, "media.bin").rename(Path(folder, "other.bin"))
+
+
+def _mode(folder: str) -> None:
+    Path(folder, "media.bin").chmod(0o777)
+
+
+def _internet(_: str) -> None:
+    socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+
+
+def _unix(_: str) -> None:
+    socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+
+
+def _fork(_: str) -> None:
+    if os.fork() == 0:
+        os._exit(0)
+
+
+def _execute(_: str) -> None:
+    os.posix_spawn("/bin/true", ["true"], {})
+
+
+def _signal_parent(_: str) -> None:
+    os.kill(os.getppid(), 0)
+
+
+def _signal_all(_: str) -> None:
+    os.kill(-1, signal.SIGCONT)
+
+
+def _trace(_: str) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.ptrace(0, 0, 0, 0) != 0:
+        raise PermissionError
+
+
+def _new_user_namespace(_: str) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(0x10000000) != 0:
+        raise PermissionError
+
+
+def _core_limit(_: str) -> None:
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 30, 1 << 30))
+
+
+def _memory(_: str) -> None:
+    bytearray(1100 << 20)
+
+
+ATTEMPTS: list[Callable[[str], None]] = [
+    f
+    for n, f in list(globals().items())
+    if n.startswith("_") and callable(f) and getattr(f, "__module__", "") == __name__
+]
+
+
+def decode(task: Task) -> Fingerprint:
+    """One frame an attempt; quality 1 means that it worked, 0 that it was refused. The content names the folder."""
+    folder = task.content.read().decode()
+    frames = []
+    for number, attempt in enumerate(ATTEMPTS):
+        try:
+            attempt(folder)
+            worked = 1
+        except (OSError, MemoryError, ValueError):
+            worked = 0
+        frames.append(Frame(number, float(number), bytes(32), worked))
+    return Fingerprint(task.digests, task.media.name, State.HASHED, video_frames=tuple(frames))
