@@ -106,13 +106,17 @@ class Bulk:
     """Cases that have an assessment: one of them that belongs to another case now, because the report that it
     extends has named its own, is listed in that case's `joined`."""
 
-    def cases(self) -> Iterator[CaseFile]:
-        """Every case, ordered by its id."""
+    def cases(self, only: str | None = None) -> Iterator[CaseFile]:
+        """Every case, or only the one of that id, ordered by their ids."""
         referrals = self._referrals()
         of = group({r["referral_id"]: r["supplements"] for r in referrals})
-        members = pa.table({"referral_id": list(of), "case_id": list(of.values())}, schema=_MEMBERS)
+        everyone = _members(of)
+        if only is not None:
+            of = {referral: case for referral, case in of.items() if case == only}
+            referrals = [r for r in referrals if r["referral_id"] in of]
         tables = {
-            "members": members,
+            "everyone": everyone,
+            "members": _members(of),
             "media": self._read("media_files"),
             "prints": self._read("fingerprints"),
             "found": flood.counted(self.lake, self._read("matches")),
@@ -171,7 +175,10 @@ class Bulk:
         )
 
 
-_MEMBERS = pa.schema([("referral_id", pa.string()), ("case_id", pa.string())])
+def _members(of: Mapping[str, str]) -> pa.Table:
+    columns = {"referral_id": pa.array(of.keys(), pa.string()), "case_id": pa.array(of.values(), pa.string())}
+    return pa.table(columns)
+
 
 _COLUMNS: dict[str, list[str]] = {
     "referrals": [

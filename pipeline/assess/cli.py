@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 import click
+import pyarrow as pa
+import pyarrow.compute as pc
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from pipeline import night as nights
+from pipeline.assess.case_file import Bulk
+from pipeline.assess.inputs import CaseFile
 from pipeline.assess.model import Model
+from pipeline.cases.person import as_option, signed_in
 from pipeline.errors import UsageError
 from pipeline.output import Rows, output_options
 from pipeline.settings import Settings
 
 _MODEL = click.option(
-    "--model", "name", default="risk-model", show_default=True, help="Model file in the policy folder, without .yaml."
+    "--model", default="risk-model", show_default=True, help="Model file in the policy folder, without .yaml."
 )
 
 
@@ -88,18 +94,20 @@ def model() -> None:
 @_MODEL
 @output_options
 @click.pass_obj
-def check_command(settings: Settings, name: str) -> Rows:
+def check_command(settings: Settings, model: str) -> Rows:
     """Test the promises that hold whatever the weights. Fails (exit code 2) when one is broken."""
     from pipeline.assess.check import check
 
-    promises = check(settings, Model.load(settings, name))
+    promises = check(settings, Model.load(settings, model))
     broken = sum(not p.kept for p in promises)
     rows = [{"promise": p.promise, "kept": p.kept, "figures": p.figures} for p in promises]
     if broken:
         for row in rows:
             if not row["kept"]:
                 click.echo(f"broken: {row['promise']} ({row['figures']})", err=True)
-        raise UsageError(f"Risk model {name} breaks {broken} of {len(rows)} promises.", "Change the weights or limits.")
+        raise UsageError(
+            f"Risk model {model} breaks {broken} of {len(rows)} promises.", "Change the weights or limits."
+        )
     return rows
 
 
@@ -107,9 +115,9 @@ def check_command(settings: Settings, name: str) -> Rows:
 @_MODEL
 @output_options
 @click.pass_obj
-def features_command(settings: Settings, name: str) -> Rows:
+def features_command(settings: Settings, model: str) -> Rows:
     """Every declared feature with its weight in a model, and the explanation that analysts read."""
-    loaded = Model.load(settings, name)
+    loaded = Model.load(settings, model)
     return [
         {
             "family": e.feature.family,
@@ -122,26 +130,69 @@ def features_command(settings: Settings, name: str) -> Rows:
     ]
 
 
-@model.command("shadow")
-@click.option("--model", "name", required=True, help="Second model file in the policy folder, without .yaml.")
-@click.option("--limit", default=50, show_default=True, help="Moving cases to list.")
+@model.command("explain")
+@click.argument("case_id")
+@_MODEL
+@click.option("--reason", help="Why you look; kept in the audit log.")
+@as_option
 @output_options
 @click.pass_obj
-def shadow_command(settings: Settings, name: str, limit: int) -> Rows:
-    """Rank all cases under a second model beside the live one: who moves, and why. Changes nothing."""
-    from pipeline.assess.shadow import Watcher
+def explain_command(settings: Settings, /, *, case_id: str, model: str, reason: str | None, name: str | None) -> Rows:
+    """Assess one case anew and show every reason with its contribution and evidence, and what is not known.
 
-    live, other = Model.load(settings), Model.load(settings, name)
+    The look is logged as a consultation. Another --model shows the case as that model would see it; nothing is
+    stored. Links to cases that you may not see are left out, and what they add with them.
+    """
+    from pipeline.assess import explain
+    from pipeline.assess.stage import latest
+    from pipeline.cases import audit, cases, view
+    from pipeline.cases.context import rules
+    from pipeline.lake import Lake
+
+    loaded = Model.load(settings, model)
+    with signed_in(settings, name) as (store, actor), store.session() as session:
+        cases.find(session, actor, case_id, "case.read")
+        why = rules(session).consultation_reason("case", reason)
+        hidden = view.hidden_referrals(session, actor)
+        audit.record(session, actor, "consultation", "model.explain", case_id=case_id, reason=why)
+    lake = Lake(settings.lake_dir)
+    found = next(_cases(settings, loaded, only=case_id, hidden=hidden), None)
+    if found is None:
+        raise UsageError(f"Case {case_id} has no referral in the lake.", "Run `triage assess run`, or check the id.")
+    assessed = loaded.assess(found)
+    head = explain.head(settings, loaded, found, assessed, latest(settings, lake, case_id).get(case_id))
+    click.echo(head, err=True)
+    return explain.rows(assessed)
+
+
+@model.command("shadow")
+@click.option("--model", required=True, help="Second model file in the policy folder, without .yaml.")
+@click.option("--limit", default=50, show_default=True, help="Moving cases to list.")
+@as_option
+@output_options
+@click.pass_obj
+def shadow_command(settings: Settings, /, *, model: str, limit: int, name: str | None) -> Rows:
+    """Rank all cases under a second model beside the live one: who moves, and why. Changes nothing.
+
+    Cases of compartments that you may not see are counted and not listed.
+    """
+    from pipeline.assess.shadow import Watcher
+    from pipeline.cases import permissions
+
+    with signed_in(settings, name) as (_, actor):
+        permissions.require(actor, "model.report")
+    live, other = Model.load(settings), Model.load(settings, model)
     watcher = Watcher(live, other)
     with _progress() as progress:
         task = progress.add_task(f"Ranking under {live.label} and {other.label}", total=None)
         for case in _cases(settings, live):
             watcher.see(case)
             progress.advance(task)
-    report = watcher.report(limit)
+    report = watcher.report(limit, actor.compartments)
     click.echo(
         f"{report['cases']} cases: {report['raised']} would be raised, {report['lowered']} lowered by a band or more; "
-        f"the longest move is {report['largest_move']} places; {report['moves_not_listed']} moves not listed.",
+        f"the longest move is {report['largest_move']} places; {report['moves_not_listed']} moves are not listed, "
+        f"{report['moves_restricted']} are restricted.",
         err=True,
     )
     moves: list[dict[str, Any]] = report["moves"]
@@ -160,20 +211,26 @@ def shadow_command(settings: Settings, name: str, limit: int) -> Rows:
     "--budget", "budgets", type=click.IntRange(1), multiple=True, help="Cases that can be taken up; repeatable."
 )
 @click.option("--by", type=click.Choice(["band", "budget"]), default="band", show_default=True, help="Which table.")
+@as_option
 @output_options
 @click.pass_obj
-def replay_command(settings: Settings, name: str, decisions: Path | None, budgets: tuple[int, ...], by: str) -> Rows:
+def replay_command(
+    settings: Settings, /, *, model: str, decisions: Path | None, budgets: tuple[int, ...], by: str, name: str | None
+) -> Rows:
     """How a model would have ranked past decided cases: recall of those that were acted on, per band or per budget.
 
     Inputs are those known now, so facts that came to light after the decision are seen too; the figure is an upper
     limit. Whether an outcome counts as acted on is `outcomes` of policy/cases.yaml.
     """
     from pipeline.assess.replay import read_decisions, replay
+    from pipeline.cases import decisions as decisions_of
 
-    decided = _decided(settings) if decisions is None else read_decisions(decisions)
+    with signed_in(settings, name) as (store, actor), store.reader() as session:
+        closed = decisions_of.decided_cases(session, actor)
+    decided = {c.case_id: c.acted for c in closed} if decisions is None else read_decisions(decisions)
     if not decided:
         raise UsageError("There are no decided cases to replay.", "Close cases with an outcome, or give --decisions.")
-    loaded = Model.load(settings, name)
+    loaded = Model.load(settings, model)
     report = replay(loaded, _cases(settings, loaded), decided, budgets)
     click.echo(
         f"{loaded.label}: {report['cases']} decided cases ranked, {report['acted']} of them acted on, "
@@ -184,30 +241,21 @@ def replay_command(settings: Settings, name: str, decisions: Path | None, budget
     return rows
 
 
-def _cases(settings: Settings, loaded: Model) -> Any:
-    """All case files as the lake has them now."""
+def _cases(
+    settings: Settings, loaded: Model, *, only: str | None = None, hidden: Collection[str] = ()
+) -> Iterator[CaseFile]:
+    """All case files as the lake has them now, or one; links to `hidden` referrals are left out."""
     from pipeline.assess import lists
-    from pipeline.assess.case_file import Bulk
     from pipeline.assess.linking import current
     from pipeline.lake import Lake
 
     lake = Lake(settings.lake_dir)
     links = current(lake)
-    return Bulk(settings, loaded, lake, links, lists.hits(settings, links)).cases()
-
-
-def _decided(settings: Settings) -> dict[str, bool]:
-    """Closed cases of the case store and whether their outcome counts as acted on."""
-    from sqlalchemy import select
-
-    from pipeline.cases.store import open_store
-    from pipeline.cases.tables import Case
-
-    store = open_store(settings)
-    outcomes = store.rules.data["outcomes"]
-    with store.reader() as session:
-        rows = session.execute(select(Case.case_id, Case.outcome).where(Case.outcome.is_not(None))).all()
-    return {case: bool(outcomes.get(outcome, {}).get("acted")) for case, outcome in rows}
+    if hidden:
+        kept = pa.array(sorted(hidden), pa.string())
+        touched = pc.or_(pc.is_in(links["left"], value_set=kept), pc.is_in(links["right"], value_set=kept))
+        links = links.filter(pc.invert(touched))
+    return Bulk(settings, loaded, lake, links, lists.hits(settings, links)).cases(only)
 
 
 def _progress() -> Progress:

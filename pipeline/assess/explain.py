@@ -4,12 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich import box
-from rich.console import Group
-from rich.markup import escape
-from rich.table import Table
-from rich.text import Text
-
 from pipeline.assess.inputs import YES, CaseFile
 from pipeline.assess.model import Assessment, Model
 from pipeline.assess.rows import Previous, inputs_digest, transfer_to
@@ -50,23 +44,16 @@ def rows(assessed: Assessment) -> list[dict[str, Any]]:
     return result
 
 
-def page(settings: Settings, model: Model, case: CaseFile, assessed: Assessment, stored: Previous | None) -> Group:
-    """The same for a terminal, with the head: band, score, target, and whether the stored assessment still holds."""
-    head = Text.assemble(
-        (f"{case.case_id}  ", "bold"),
-        (model.band_labels[assessed.band], "bold"),
-        f"  score {assessed.score:g}  under {model.label}\n",
-        f"Target {assessed.due_at:%Y-%m-%d %H:%M} UTC, counted from {assessed.clock_start:%Y-%m-%d %H:%M}\n",
-        f"If every unknown turned out badly: {model.band_labels[assessed.band_if_known]}\n",
-        _stored(settings, model, case, stored),
+def head(settings: Settings, model: Model, case: CaseFile, assessed: Assessment, stored: Previous | None) -> str:
+    """Band, score and target in words, and whether the stored assessment still holds."""
+    return "\n".join(
+        [
+            f"{case.case_id}: {model.band_labels[assessed.band]}, score {assessed.score:g}, under {model.label}.",
+            f"Target {assessed.due_at:%Y-%m-%d %H:%M} UTC, counted from {assessed.clock_start:%Y-%m-%d %H:%M}.",
+            f"If every unknown turned out badly: {model.band_labels[assessed.band_if_known]}.",
+            _stored(settings, model, case, stored),
+        ]
     )
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("what", "label", "adds", "text", "evidence"):
-        table.add_column(name, overflow="fold", justify="right" if name == "adds" else "left")
-    for row in rows(assessed):
-        adds = "" if row["adds"] is None else f"{row['adds']:g}"
-        table.add_row(row["what"], escape(row["label"]), adds, escape(row["text"]), escape(row["evidence"]))
-    return Group(head, table)
 
 
 def _stored(settings: Settings, model: Model, case: CaseFile, stored: Previous | None) -> str:

@@ -17,6 +17,7 @@ class Seen:
     """One case under both models: rank of its band in BANDS, score, and contribution of every feature that is yes."""
 
     case_id: str
+    compartment: str | None
     live: tuple[int, float]
     other: tuple[int, float]
     why: tuple[tuple[str, float], ...]
@@ -41,18 +42,23 @@ class Watcher:
         live, other = self.live.weigh(case), self.other.weigh(case)
         a = (max(self.live.band_rank(live.score), live.floor), live.score)
         b = (max(self.other.band_rank(other.score), other.floor), other.score)
-        self._seen.append(Seen(case.case_id, a, b, tuple(_why(live, other)) if a != b else ()))
+        self._seen.append(Seen(case.case_id, case.compartment, a, b, tuple(_why(live, other)) if a != b else ()))
 
-    def report(self, limit: int = 50) -> dict[str, Any]:
+    def report(self, limit: int = 50, compartments: frozenset[str] = frozenset()) -> dict[str, Any]:
         """How many move between bands, how far ranks move, and the `limit` cases that move most, each with the
-        features that move it. The rank of a case is its place by band, score and case id, from 1."""
+        features that move it. The rank of a case is its place by band, score and case id, from 1.
+
+        Cases of compartments other than those given are counted and not named.
+        """
         places = [_places([(s.case_id, side(s)) for s in self._seen]) for side in (_live, _other)]
         movements: dict[str, int] = {}
         for seen in self._seen:
             key = f"{BANDS[seen.live[0]]} -> {BANDS[seen.other[0]]}"
             movements[key] = movements.get(key, 0) + 1
         rows = [_row(s, places[0][s.case_id], places[1][s.case_id]) for s in self._seen]
-        moved = [r for r in rows if r["places"] or r["band_live"] != r["band_shadow"] or r["why"]]
+        named = {s.case_id for s in self._seen if s.compartment is None or s.compartment in compartments}
+        everyone = [r for r in rows if r["places"] or r["bands"] or r["why"]]
+        moved = [r for r in everyone if r["case_id"] in named]
         moved.sort(key=lambda r: (-abs(r["bands"]), -abs(r["places"]), r["case_id"]))
         return {
             "live": {"model": self.live.label, "sha256": self.live.digest},
@@ -64,6 +70,7 @@ class Watcher:
             "largest_move": max((abs(r["places"]) for r in rows), default=0),
             "moves": moved[:limit],
             "moves_not_listed": max(0, len(moved) - limit),
+            "moves_restricted": len(everyone) - len(moved),
         }
 
     def write(self, settings: Settings, night: Night) -> str:

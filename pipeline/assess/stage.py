@@ -66,13 +66,13 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
     return report
 
 
-def latest(settings: Settings, lake: Lake) -> dict[str, Previous]:
-    """The current assessment of every case that has one: its highest version."""
+def latest(settings: Settings, lake: Lake, only: str | None = None) -> dict[str, Previous]:
+    """The current assessment of every case that has one, or of one case: its highest version."""
     paths = lake.paths("assessments", STAGE)
     if not paths:
         return {}
     with database.connection(settings, {}) as con:
-        rows = database.query(con, database.sql("latest_assessments"), [paths])
+        rows = database.query(con, database.sql("latest_assessments"), [paths, only])
     reasons, flags = rows["reasons"], rows["flags"]
 
     def texts(at: int) -> tuple[str, str]:
