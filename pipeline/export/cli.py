@@ -259,7 +259,7 @@ def _table(format_: str) -> click.Command:
         from pipeline.export import listing
 
         with asking.ask(settings, user, "export.data", "export", reason) as question:
-            rows = listing.table(settings, table, question.hidden_referrals())
+            rows = listing.table(settings, table, question.hidden_referrals(), question.actor.compartments)
             question.log("disclosure", f"exported.{format_}", table, {"rows": rows.num_rows}, recipient=recipient)
         output.emit(rows, format_, target)
         click.echo(f"triage: {rows.num_rows:,} rows of {table} written to {target}.", err=True)

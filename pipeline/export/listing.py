@@ -15,15 +15,22 @@ from pipeline.lake import Lake
 from pipeline.settings import Settings
 
 
-def table(settings: Settings, name: str, hidden: Sequence[str]) -> pa.Table:
+def table(settings: Settings, name: str, hidden: Sequence[str], compartments: Collection[str]) -> pa.Table:
     """One lake table. Raises UsageError for a name that is none."""
     if name not in records.tables():
         raise UsageError(f"There is no table {name!r}.", f"Tables: {', '.join(records.tables())}.")
-    return without(Lake(settings.lake_dir).read(name), hidden)
+    return without(Lake(settings.lake_dir).read(name), hidden, compartments)
 
 
-def without(rows: pa.Table, hidden: Sequence[str]) -> pa.Table:
-    """The rows that name none of the hidden referrals."""
+def without(rows: pa.Table, hidden: Sequence[str], compartments: Collection[str] | None = None) -> pa.Table:
+    """The rows that name none of the hidden referrals and, when `compartments` is given, lie in no other compartment.
+
+    Notes about a covert source, and the original report that names it, are restricted row by row: the rest of their
+    referral is open to everybody.
+    """
+    if compartments is not None and "compartment" in rows.column_names:
+        allowed = pc.is_in(rows["compartment"], value_set=pa.array(sorted(compartments), pa.string()))
+        rows = rows.filter(pc.or_(pc.is_null(rows["compartment"]), allowed))
     for column in HIDING:
         if hidden and column in rows.column_names:
             named = pc.is_in(rows[column], value_set=pa.array(list(hidden), pa.string()))

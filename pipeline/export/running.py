@@ -31,8 +31,9 @@ def source(settings: Settings, question: Question) -> Source:
     parts = sources.lake_parts(settings)
     copies = sources.empty_lake_tables(parts)
     for name in list(parts):
-        if hidden and set(sources.HIDING) & set(records.arrow_schema(name).names):
-            copies[name] = without(lake.read(name), hidden)
+        columns = set(records.arrow_schema(name).names)
+        if (hidden and set(sources.HIDING) & columns) or "compartment" in columns:
+            copies[name] = without(lake.read(name), hidden, question.actor.compartments)
             del parts[name]
     copies |= sources.case_tables(question.session, question.actor)
     reporting = load(settings)

@@ -100,6 +100,7 @@ def _original(report: Report, context: Context) -> Row:
     return {
         "report_sha256": report.sha256,
         "package_id": context.package_id,
+        "referral_id": context.referral_id,
         "name": report.member.name,
         "compartment": draft.referral.get("compartment") or (COMPARTMENT if covert else None),
         "content": report.member.content,
