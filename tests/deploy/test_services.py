@@ -7,6 +7,7 @@ runs through them on sample referrals, and the assets it emits start what depend
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -183,6 +184,12 @@ def test_a_night_runs_through_the_deployed_services(services: Services) -> None:
     path = health.split("http://127.0.0.1:8080")[1].split("'")[0]
     services.until("the API server answers", lambda: answers(f"http://127.0.0.1:{services.api}{path}"))
     services.until("the scheduler answers", lambda: answers(f"http://127.0.0.1:{services.health}/health"))
+    (services.folder / "password").write_text("synthetic password 1\n")
+    own = pwd.getpwuid(os.getuid()).pw_name
+    services.run(
+        str(BIN / "triage"), "users", "first", own, "--name", "T", "--password-file", str(services.folder / "password")
+    )
+    services.run(str(BIN / "triage"), "users", "change", own, "--role", "analyst", "--compartment", "ucol")
     services.run(str(BIN / "triage"), "sample", "--seed", "7", "--referrals", "12")
     services.until(
         "the DAG processor has read the DAGs",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import random
 import shutil
 import signal
@@ -17,6 +18,7 @@ from pipeline import records
 from pipeline.lake import Lake
 from pipeline.settings import ROOT
 
+OWN = pwd.getpwuid(os.getuid()).pw_name
 AS_OF = "2026-11-21T01:00:00+0000"
 SAME = {"run_id", "sandbox"}
 
@@ -51,6 +53,9 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A home with landing and a release (the starting point), and the same after an undisturbed night."""
     start = tmp_path_factory.mktemp("night") / "start"
     done(start, "sample", "--seed", "5", "--referrals", "14", "--day", "2026-11-20")
+    (start / "password").write_text("synthetic password 1\n")
+    done(start, "users", "first", OWN, "--name", "Tester", "--password-file", str(start / "password"))
+    done(start, "users", "change", OWN, "--role", "administrator", "--role", "analyst", "--compartment", "ucol")
     done(start, "night", "stage", "hashset_import", "--run-id", "n")
     done(start, "night", "stage", "hashset_release", "--run-id", "n")
     shutil.rmtree(start / "runs")
