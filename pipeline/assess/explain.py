@@ -44,21 +44,26 @@ def rows(assessed: Assessment) -> list[dict[str, Any]]:
     return result
 
 
-def head(settings: Settings, model: Model, case: CaseFile, assessed: Assessment, stored: Previous | None) -> str:
-    """Band, score and target in words, and whether the stored assessment still holds."""
+def head(
+    settings: Settings, model: Model, case: CaseFile, assessed: Assessment, stored: Previous | None, *, whole: bool
+) -> str:
+    """Band, score and target in words, and whether the stored assessment still holds. `whole` says that no links
+    were left out, without which the two cannot be compared."""
     return "\n".join(
         [
             f"{case.case_id}: {model.band_labels[assessed.band]}, score {assessed.score:g}, under {model.label}.",
             f"Target {assessed.due_at:%Y-%m-%d %H:%M} UTC, counted from {assessed.clock_start:%Y-%m-%d %H:%M}.",
             f"If every unknown turned out badly: {model.band_labels[assessed.band_if_known]}.",
-            _stored(settings, model, case, stored),
+            _stored(settings, model, case, stored, whole),
         ]
     )
 
 
-def _stored(settings: Settings, model: Model, case: CaseFile, stored: Previous | None) -> str:
+def _stored(settings: Settings, model: Model, case: CaseFile, stored: Previous | None, whole: bool) -> str:
     if stored is None:
         return "Not assessed by a night's run yet."
+    if not whole:
+        return f"Stored: version {stored.version}. Links to restricted cases are left out here, so the two can differ."
     same = stored.inputs_sha256 == inputs_digest(case, model, transfer_to(case, settings))
     held = "same inputs and model" if same else "inputs or model have changed since"
     return f"Stored: version {stored.version}, {stored.band}, score {stored.score:g}; {held}."
