@@ -91,13 +91,22 @@ def _resize_rows(
 
 
 def resized(plane: Plane, width: int, height: int) -> NDArray[np.uint8]:
-    """The plane at width x height pixels, uint8 (height, width): Pillow's Lanczos resize of the full picture."""
+    """The plane at width x height pixels, uint8 (height, width): Pillow's Lanczos resize of the full picture.
+
+    Pillow resamples rows first; since version 13 columns first where the height shrinks by more than twice
+    what the width does. The order decides how the bytes in between are rounded.
+    """
+    shrinks = plane.height - height
+    columns_first = shrinks > 0 and shrinks > 2 * (plane.width - width)
     luma = plane.luma
-    if plane.width != width or plane.scale > 1:
-        luma = _resize_rows(luma, *lanczos(plane.width, width, plane.scale, plane.columns_reversed))
-    if plane.height != height or plane.scale > 1:
-        turned = np.ascontiguousarray(luma.T)
-        luma = _resize_rows(turned, *lanczos(plane.height, height, plane.scale, plane.rows_reversed)).T
+    for along_columns in (columns_first, not columns_first):
+        if along_columns:
+            if plane.height != height or plane.scale > 1:
+                taps = lanczos(plane.height, height, plane.scale, plane.rows_reversed)
+                luma = _resize_rows(np.ascontiguousarray(luma.T), *taps).T
+        elif plane.width != width or plane.scale > 1:
+            taps = lanczos(plane.width, width, plane.scale, plane.columns_reversed)
+            luma = _resize_rows(np.ascontiguousarray(luma), *taps)
     return luma
 
 

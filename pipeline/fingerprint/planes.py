@@ -91,7 +91,8 @@ def _luma(image: Image.Image, ground: int) -> NDArray[np.uint8]:
     """Luma of a loaded picture in any mode that Pillow decodes to."""
     mode = image.mode
     if mode.startswith("I;16"):
-        return (np.asarray(image) >> 8).astype(np.uint8)
+        high: NDArray[np.uint8] = (np.asarray(image) >> 8).astype(np.uint8)
+        return high
     if mode == "I":
         return (np.clip(np.asarray(image), 0, 0xFFFF) >> 8).astype(np.uint8)
     if mode == "F":

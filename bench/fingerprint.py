@@ -1,0 +1,209 @@
+"""Speed and fidelity of fingerprinting, against imagehash and pdqhash on the full decode, in the same run.
+
+    TRIAGE_CORPORA=... python -m bench.fingerprint
+
+Ours: reading, MD5, SHA-1, SHA-256, decoding, PDQ, pHash 256, pHash 64, dHash 64. Peer: reading, full decoding, the same four
+perceptual hashes (imagehash.phash twice, imagehash.dhash, pdqhash.compute), no digests. Rounds alternate; CPU seconds
+of one core; the ratio is of the medians over rounds.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import imagehash
+import numpy as np
+import pdqhash
+from PIL import Image, ImageOps
+
+from bench.common import machine, save, versions
+from pipeline import policy
+from pipeline.fingerprint import pdq, picture, planes, variants
+from pipeline.settings import Settings
+
+ROUNDS = 5
+GOOD_QUALITY = 80
+"""PDQ quality from which the publishers ask for agreement within 10 bits."""
+
+
+def photographs(corpora: Path) -> list[Image.Image]:
+    """Photographs to make test JPEGs of: Kodak's, cid22's and immich's, RGB."""
+    files = [f for name in ("kodak", "cid22", "immich_nature") for f in sorted((corpora / "photos" / name).iterdir())]
+    return [Image.open(f).convert("RGB") for f in files]
+
+
+def made(pictures: list[Image.Image], folder: Path, pixels: float) -> list[Path]:
+    """JPEGs of `pixels`, each second one enlarged and each other tiled from several photographs (as detailed as a camera's)."""
+    folder.mkdir()
+    height = round((pixels * 3 / 4) ** 0.5)
+    width = height * 4 // 3
+    paths = []
+    for number, source in enumerate(pictures):
+        if number % 2:
+            large = ImageOps.fit(source, (width, height), Image.Resampling.LANCZOS)
+        else:
+            large = Image.new("RGB", (width, height))
+            for place in range(1000):
+                across, down = place % 10 * 512, place // 10 * 512
+                if down < height and across < width:
+                    tile = ImageOps.fit(pictures[(number + place) % len(pictures)], (512, 512))
+                    large.paste(tile, (across, down))
+        path = folder / f"{number}.jpg"
+        large.save(path, "JPEG", quality=90)
+        paths.append(path)
+    return paths
+
+
+def ours(path: Path, rules: dict[str, Any]) -> picture.PictureHashes:
+    data = path.read_bytes()
+    for name in ("md5", "sha1", "sha256"):
+        hashlib.new(name, data, usedforsecurity=False).digest()
+    with Image.open(io.BytesIO(data)) as image:
+        return picture.hash_picture(image, rules, variants=False)
+
+
+def peer(path: Path) -> tuple[bytes, int]:
+    with Image.open(path) as image:
+        full = ImageOps.exif_transpose(image).convert("RGB")
+    imagehash.phash(full, 16)
+    imagehash.phash(full, 8)
+    imagehash.dhash(full, 8)
+    bits, quality = pdqhash.compute(np.asarray(full))
+    return np.packbits(bits).tobytes(), int(quality)
+
+
+def cpu(work: Callable[[], Any]) -> float:
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
+def speed(paths: list[Path], rules: dict[str, Any]) -> dict[str, Any]:
+    """CPU seconds a file of both, rounds alternating, and the ratio."""
+    ours(paths[0], rules)
+    peer(paths[0])
+    own, other = [], []
+    for _ in range(ROUNDS):
+        own.append(cpu(lambda: [ours(path, rules) for path in paths]) / len(paths))
+        other.append(cpu(lambda: [peer(path) for path in paths]) / len(paths))
+    mine, theirs = statistics.median(own), statistics.median(other)
+    return {
+        "files": len(paths),
+        "mean_bytes": round(statistics.mean(path.stat().st_size for path in paths)),
+        "ours_ms_per_file": round(1e3 * mine, 2),
+        "peer_ms_per_file": round(1e3 * theirs, 2),
+        "ratio": round(theirs / mine, 1),
+        "ours_files_per_cpu_second": round(1 / mine, 1),
+    }
+
+
+def fidelity(paths: list[Path], rules: dict[str, Any]) -> dict[str, Any]:
+    """Bits between our PDQ of the reduced decode and the reference's of the full one, at quality 80 or more."""
+    distances = []
+    for path in paths:
+        reference, quality = peer(path)
+        if quality >= GOOD_QUALITY:
+            distances.append(pdq.distance(ours(path, rules).pdq, reference))
+    return spread(distances)
+
+
+def spread(distances: list[int]) -> dict[str, Any]:
+    values = np.array(distances)
+    return {
+        "pictures": len(values),
+        "median": float(np.median(values)),
+        "percentile_99": float(np.percentile(values, 99)),
+        "largest": int(values.max()),
+        "share_within_8": round(float((values <= 8).mean()), 4),
+    }
+
+
+def golden(corpora: Path, rules: dict[str, Any]) -> dict[str, Any]:
+    """Bits from the published PDQ values, and whether imagehash's golden values come out."""
+    with (corpora / "vectors" / "pdq_golden.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    distances, low = [], []
+    for row in rows:
+        with Image.open(corpora / row["file"]) as image:
+            found = picture.hash_picture(image, rules, variants=False)
+        far = pdq.distance(found.pdq, bytes.fromhex(row["pdq_hex"]))
+        (distances if found.pdq_quality >= GOOD_QUALITY else low).append(far)
+    with Image.open(corpora / "photos" / "imagehash" / "imagehash.png") as image:
+        found = picture.hash_picture(image, rules, variants=False)
+    identical = (found.phash64.hex(), found.dhash64.hex()) == ("ba8c84536bd3c366", "0026273b2b19550e")
+    return {"quality_80": spread(distances), "below_80": low, "imagehash_golden_identical": identical}
+
+
+def same_as_imagehash(corpora: Path) -> dict[str, Any]:
+    """Pictures whose pHash 256, pHash 64 and dHash of the full decode equal imagehash's, of all that open."""
+    from pipeline.fingerprint import imagehashes
+
+    equal = total = 0
+    for source in photographs(corpora):
+        plane = planes.from_array(np.asarray(source))
+        found = (imagehashes.phash(plane, 16), imagehashes.phash(plane, 8), imagehashes.dhash(plane))
+        asked = (imagehash.phash(source, 16), imagehash.phash(source, 8), imagehash.dhash(source, 8))
+        equal += found == tuple(np.packbits(value.hash).tobytes() for value in asked)
+        total += 1
+    return {"pictures": total, "identical": equal}
+
+
+def variant_cost(paths: list[Path], rules: dict[str, Any]) -> dict[str, Any]:
+    """CPU milliseconds of all variants of a picture, beyond its decode, and of one refinement."""
+    costs, counts, refined = [], [], []
+    for path in paths:
+        with Image.open(path) as image:
+            plane = planes.decode(image, rules["canonical"])
+        counts.append(len(variants.all_variants(plane, rules["variants"])))
+        work = partial(variants.all_variants, plane, rules["variants"])
+        costs.append(statistics.median(cpu(work) for _ in range(3)))
+        with Image.open(path) as image:
+            refined.append(cpu(partial(picture.refine_picture, image, bytes(range(32)), rules)))
+    return {
+        "pictures": len(paths),
+        "median_ms": round(1e3 * statistics.median(costs), 2),
+        "percentile_90_ms": round(1e3 * float(np.percentile(costs, 90)), 2),
+        "median_variants": statistics.median(counts),
+        "refinement_median_ms_with_decode": round(1e3 * statistics.median(refined), 1),
+    }
+
+
+def main() -> None:
+    if "TRIAGE_CORPORA" not in os.environ:
+        sys.exit("TRIAGE_CORPORA is not set: this bench needs the real test files.")
+    corpora = Path(os.environ["TRIAGE_CORPORA"])
+    rules = policy.load(Settings(), "fingerprint").data
+    picture.prepare(rules)
+    pictures = photographs(corpora)
+    with tempfile.TemporaryDirectory() as name:
+        large = made(pictures[::10], Path(name) / "large", 12e6)
+        small = made(pictures[::4], Path(name) / "small", 1.5e6)
+        small += sorted((corpora / "photos" / "exif_orientation").glob("*.jpg"))
+        result = {
+            "machine": machine(),
+            "versions": versions("pillow", "imagehash", "pdqhash", "numba", "numpy"),
+            "speed_12mp": speed(large, rules),
+            "speed_1_to_2mp": speed(small, rules),
+            "pdq_reduced_against_full_decode": fidelity(large + small, rules),
+            "golden": golden(corpora, rules),
+            "imagehash_full_decode": same_as_imagehash(corpora),
+            "variants": variant_cost(large + small, rules),
+        }
+    save("fingerprint", result)
+    for key, value in result.items():
+        print(f"{key}: {value}")
+
+
+if __name__ == "__main__":
+    main()

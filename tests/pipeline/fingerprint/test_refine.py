@@ -1,0 +1,69 @@
+"""Refinement: copies come near and their geometry is named; other pictures stay far."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.fingerprint import pdq, picture, refine
+from tests.pipeline.fingerprint.pictures import RULES, reopened, scene
+
+
+def known_of(image: Image.Image) -> bytes:
+    return picture.hash_picture(reopened(image), RULES, variants=False).pdq
+
+
+def test_the_picture_itself() -> None:
+    found = picture.refine_picture(reopened(scene()), known_of(scene()), RULES)
+    assert found.distance <= 4
+    assert found.geometry == "known picture"
+
+
+def test_a_crop_is_named() -> None:
+    original = scene(seed=3)
+    found = picture.refine_picture(reopened(original.crop((64, 0, 640, 480))), known_of(original), RULES)
+    assert found.distance <= 31
+    assert "at the left" in found.geometry and "cut off" in found.geometry
+
+
+def test_a_mirrored_crop_is_named() -> None:
+    original = scene(seed=6)
+    edited = original.crop((0, 48, 640, 480)).transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    found = picture.refine_picture(reopened(edited), known_of(original), RULES)
+    assert found.distance <= 39
+    assert "mirrored" in found.geometry and "at the top" in found.geometry
+
+
+def test_never_further_than_the_nearest_variant() -> None:
+    original = scene(seed=9)
+    edited = reopened(original.crop((40, 30, 600, 470)))
+    known = known_of(original)
+    hashes = picture.hash_picture(reopened(edited), RULES, variants=True)
+    nearest = min(pdq.distance(code, known) for _, code, _ in hashes.variants)
+    assert picture.refine_picture(reopened(edited), known, RULES).distance <= nearest + 2
+
+
+def test_other_pictures_stay_far_and_order_is_kept() -> None:
+    original = scene(seed=11)
+    knowns = [known_of(scene(seed=seed)) for seed in (12, 11, 13)]
+    found = picture.refine_many(reopened(original), knowns, RULES)
+    assert found[1].distance <= 4
+    assert min(found[0].distance, found[2].distance) > 60
+    assert picture.refine_picture(reopened(original), knowns[2], RULES) == found[2]
+    assert picture.refine_many(reopened(original), [], RULES) == []
+
+
+@pytest.mark.parametrize(
+    ("geometry", "code", "expected"),
+    [
+        ((0, 0, 0, 0, 0), 0, "known picture"),
+        ((0, 0, 0, 0, 0), 1, "known picture, mirrored"),
+        ((0.1111, 0, 0, 0, 0), 0, "known picture, about 10 % at the left cut off"),
+        ((0.25, 0.25, 0, 0, 0), 0, "known picture, about 20 % at the left and 20 % at the top cut off"),
+        ((0, -0.1, 0, -0.1, 0), 0, "known picture, about 10 % at the top and 10 % at the bottom added around it"),
+        ((0, 0, 0, 0, -2.26), 2, "known picture, upside down, turned about 2.3 degrees anticlockwise"),
+    ],
+)
+def test_words(geometry: tuple[float, ...], code: int, expected: str) -> None:
+    assert refine.words(np.array(geometry), code) == expected
