@@ -36,6 +36,7 @@ class Draft:
     defects: list[Row] = field(default_factory=list)
     prior: list[str] = field(default_factory=list)
     force_stated: str | None = None
+    unusable_identifiers: int = 0
     restricted: str = ""
     """Pointer of a block whose content must not appear in defects or unknown keys; empty when there is none."""
 
@@ -88,6 +89,7 @@ class Draft:
         try:
             value, port_seen = self._normalised(kind, original)
         except UnusableError as error:
+            self.unusable_identifiers += 1
             self.defect(path, f"Not usable as {_KIND_WORDS.get(kind, kind)}: {error}.", original)
             return
         self.identifiers.append(

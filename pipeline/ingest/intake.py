@@ -91,13 +91,14 @@ def _take(settings: Settings, night: Night, rules: Rules, held: Held, entries: l
     taken = [c for c in found if not c.waits and (c.package_id, c.package.container) not in held.containers]
     tables: dict[str, list[Row]] = {name: [] for name in TABLES}
     readable = [c for c in taken if c.report is not None]
-    _readable(night, rules, held, answers, candidates=readable, tables=tables)
+    unusable = _readable(night, rules, held, answers, candidates=readable, tables=tables)
     for candidate in (c for c in taken if c.report is None):
         tables["packages"].append(
             _package_row(candidate, night, "quarantined", None, rows.payload(candidate.package, None))
         )
     tables["packages"].sort(key=lambda row: row["container"])
     counts = _counts(tables)
+    counts["identifiers_unusable"] = unusable
     counts["packages_waited_too_long"] = sum(1 for c in taken if c.late)
     return Batch(
         {name: records.build(name, listed) for name, listed in tables.items()},
@@ -193,8 +194,10 @@ def _readable(
     *,
     candidates: list[Candidate],
     tables: dict[str, list[Row]],
-) -> None:
-    """Decide and make rows, reports before those that name them as earlier."""
+) -> int:
+    """Decide and make rows, reports before those that name them as earlier. Returns the identifiers that could not be
+    used: each is a defect."""
+    unusable = 0
     arrivals = {c.package.container: (c, _arrival(c, answers)) for c in candidates}
     for key in identity.in_order((key, arrival) for key, (_, arrival) in arrivals.items()):
         candidate, arrival = arrivals[key]
@@ -217,12 +220,14 @@ def _readable(
             night.as_of,
         )
         made = rows.compose(found, context)
+        unusable += found.draft.unusable_identifiers
         for name, listed in made.items():
             tables[name].extend(listed)
         row = _package_row(
             candidate, night, decision.state, decision.referral_id, content, defects=len(made["defects"])
         )
         tables["packages"].append(row)
+    return unusable
 
 
 def _arrival(candidate: Candidate, answers: Answers) -> Arrival:

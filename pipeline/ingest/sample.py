@@ -100,17 +100,16 @@ def write(
 def _referral(sample: Sample, made: Case, name: str) -> None:
     """One referral, and sometimes the same package again or a supplement to it."""
     rng = sample.rng
+    made.flawed = made.filled == 1.0 and rng.random() < 0.2
     source, report, writer = FORMS[name]
     content = {report: writer(rng, made), **_media(made)}
-    number = sample.written
+    base, number = f"{source}/sample-{sample.seed}-{made.number:05d}", sample.written
     wrapping = WRAPPINGS[number % len(WRAPPINGS)] if number < 2 * len(WRAPPINGS) else rng.choice(WRAPPINGS)
-    _write(sample, f"{source}/sample-{made.number:05d}", wrapping, content, made=made, name=name, state="accepted")
+    _write(sample, base, wrapping, content, made=made, name=name, state="accepted")
     chance = rng.random()
     if chance < 0.06:
         other = rng.choice([w for w in WRAPPINGS if w != wrapping])
-        _write(
-            sample, f"{source}/sample-{made.number:05d}_again", other, content, made=made, name=name, state="duplicate"
-        )
+        _write(sample, f"{base}_again", other, content, made=made, name=name, state="duplicate")
     elif chance < 0.12 and name not in {"generic-csv", "generic-json"}:
         more = case(rng, sample.gallery, 500_000 + made.number, sample.day, people=sample.people, files=sample.files)
         more.prior, more.suspect = made.reference, made.suspect
@@ -118,7 +117,7 @@ def _referral(sample: Sample, made: Case, name: str) -> None:
         # named so that it is met after the referral that it supplements
         _write(
             sample,
-            f"{source}/sample-{made.number:05d}_more",
+            f"{base}_more",
             "zip-list",
             content,
             made=more,
@@ -143,6 +142,7 @@ def _write(
             "wrapping": wrapping,
             "reference": made.reference,
             "state": state,
+            "flawed": made.flawed,
             "files": [
                 {
                     "name": f.name,

@@ -82,6 +82,8 @@ class Case:
     urgent: str | None = None
     filled: float = 1.0
     """Chance that an optional field is filled."""
+    flawed: bool = False
+    """Whether it is written with an address, a time and a telephone number that cannot be used."""
 
 
 FACTS = (
@@ -113,12 +115,13 @@ def case(
     steps = [occurred]
     for _ in range(4):
         steps.append(steps[-1] + timedelta(hours=rng.uniform(1, 26)))
-    suspect = rng.choice(people[-20:]) if people and rng.random() < 0.15 else person(rng, len(people) + 1)
+    again = people and rng.random() < 0.15
+    suspect = rng.choice(people[-20:]) if again else person(rng, gallery.seed * 100_000 + len(people) + 1)
     if suspect not in people:
         people.append(suspect)
     made = Case(
         number,
-        f"{10_000_000 + number}",
+        f"{gallery.seed * 10_000_000 + number}",
         suspect,
         rng.choices(POSTCODES, weights=(8, 8, 8, 8, 1, 1, 1))[0],
         occurred.replace(microsecond=0),

@@ -16,6 +16,19 @@ from pipeline.ingest.sample_cases import Case, SampleFile
 Tree = dict[str, Any]
 
 
+def _address(case: Case) -> str:
+    return "999.0.0.1" if case.flawed else case.suspect.ip
+
+
+def _when(case: Case) -> str:
+    """When the address was seen; in a flawed report without zone, and with day and month that could be exchanged."""
+    return "03/04/2026 10:00" if case.flawed else _z(case.occurred)
+
+
+def _phone(case: Case) -> str:
+    return "555 0100" if case.flawed else case.suspect.phone
+
+
 def _z(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
@@ -50,7 +63,7 @@ def _common(rng: random.Random, case: Case, form: str) -> Tree:
             "gender": "unknown",
             "addresses": [{"text": f"{person.number} Sample Street, Sampletown", "postcode": case.postcode}],
             "emails": [{"value": person.email, "verified": True}],
-            "phones": [person.phone],
+            "phones": [_phone(case)],
             "accounts": [{"service": person.service, "username": person.username, "user_id": person.user_id}],
             "devices": [person.device],
         },
@@ -73,9 +86,9 @@ def _common(rng: random.Random, case: Case, form: str) -> Tree:
         "connections": [
             {
                 "subject": 1,
-                "ip": person.ip,
+                "ip": _address(case),
                 "port": person.port,
-                "at": _z(case.occurred),
+                "at": _when(case),
                 "event": "login",
                 "possible_proxy": "unknown",
             }
@@ -209,7 +222,7 @@ def ncmec_json(rng: random.Random, case: Case) -> bytes:
             "espUserId": person.user_id,
             "screenName": {"value": person.username},
             "emails": {"emails": [{"value": person.email, "verified": "true"}]},
-            "phones": {"phones": [{"value": person.phone, "verified": None}]},
+            "phones": {"phones": [{"value": _phone(case), "verified": None}]},
             "addresses": {"addresses": [{"street1": "1 Sample Street", "postalCode": case.postcode, "country": "GB"}]},
             "sourceInformation": {"sourceCaptures": [_capture(case)]},
             "accessToChildren": case.facts.get("access_to_children"),
@@ -249,9 +262,9 @@ def ncmec_json(rng: random.Random, case: Case) -> bytes:
 def _capture(case: Case) -> Tree:
     return {
         "captureType": "IP Address",
-        "value": case.suspect.ip,
+        "value": _address(case),
         "eventName": "Login",
-        "dateTime": _z(case.occurred),
+        "dateTime": _when(case),
         "port": case.suspect.port,
         "possibleProxy": False,
     }
@@ -288,14 +301,14 @@ def ncmec_xml(rng: random.Random, case: Case) -> bytes:
             },
             "reporter": {"reportingPerson": {"companyName": "Sample Provider Inc"}},
             "personOrUserReported": {
-                "personOrUserReportedPerson": {"email": person.email, "phone": person.phone},
+                "personOrUserReportedPerson": {"email": person.email, "phone": _phone(case)},
                 "espIdentifier": person.user_id,
                 "espService": person.service,
                 "screenName": person.username,
                 "ipCaptureEvent": {
-                    "ipAddress": person.ip,
+                    "ipAddress": _address(case),
                     "eventName": "Login",
-                    "dateTime": _z(case.occurred),
+                    "dateTime": _when(case),
                     "port": str(person.port),
                 },
                 "priorCTReports": case.prior,

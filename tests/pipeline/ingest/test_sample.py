@@ -110,6 +110,25 @@ def test_nobody_in_it_is_real() -> None:
         assert "Sample" in someone.name
 
 
+def test_defects_are_those_of_the_flawed_reports(settings: Settings) -> None:
+    factory.sample_landing(settings, seed=11, referrals=40)
+    factory.ingest(settings)
+    truth = json.loads((settings.home / "ground_truth.json").read_text())["packages"]
+    flawed = {p["container"] for p in truth if p.get("flawed") and p["state"] == "accepted"}
+    defects = {row["package_id"] for row in factory.table(settings, "defects")}
+    rows = factory.table(settings, "packages")
+    assert flawed
+    assert {r["container"] for r in rows if r["package_id"] in defects and r["state"] == "accepted"} == flawed
+
+
+def test_two_samples_in_one_landing_folder_do_not_meet(settings: Settings) -> None:
+    for seed in (1, 2):
+        factory.sample_landing(settings, seed=seed, referrals=10)
+    factory.ingest(settings)
+    states = Counter(row["state"] for row in factory.table(settings, "packages"))
+    assert states["accepted"] == 20
+
+
 def test_texts_are_neutral_and_numbered(settings: Settings) -> None:
     factory.sample_landing(settings, seed=9, referrals=20)
     factory.ingest(settings)

@@ -97,7 +97,7 @@ class ReaderContract:
         assert self.rows(content) == self.rows(content)
 
     @hypothesis_settings(
-        max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.differing_executors]
+        max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.differing_executors]
     )
     @given(data=st.data())
     def test_any_value_in_any_place_is_read_or_becomes_a_defect(self, data: st.DataObject) -> None:
