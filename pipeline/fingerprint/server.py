@@ -51,6 +51,7 @@ def main() -> None:
     versions = _load(config)
     control.send(json.dumps({"versions": versions}).encode())
     _serve(control, config, outer)
+    os._exit(0)  # unloading the libraries in good order would take seconds and serve nobody
 
 
 def _load(config: Config) -> dict[str, str]:

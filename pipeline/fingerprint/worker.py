@@ -126,6 +126,8 @@ class Worker:
     def _read(self, job: int, request: dict[str, Any], file: BinaryIO, in_archive: bool) -> Reading:
         step = self.limits["heartbeat_mb"] * MIB
         largest = self.limits["file_gb"] * GIB
+        if not in_archive and os.fstat(file.fileno()).st_size > largest:
+            raise Refusal(Reason.TOO_LARGE)
         beats = 0
 
         def tick(size: int) -> None:

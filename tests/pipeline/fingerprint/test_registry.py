@@ -1,0 +1,35 @@
+"""One table of algorithms; hashes of different versions are never compared."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline import records
+from pipeline.errors import UsageError
+from pipeline.fingerprint import registry
+
+
+@pytest.mark.parametrize("algorithm", [a for a in registry.ALGORITHMS.values() if a.computed], ids=lambda a: a.name)
+def test_every_computed_hash_has_a_column_of_its_length(algorithm: registry.Algorithm) -> None:
+    column = records.arrow_schema("fingerprints").field(algorithm.name)
+    assert column.type.byte_width == algorithm.bytes
+
+
+def test_versions() -> None:
+    assert registry.version_of("pdq") == registry.ALGORITHMS["pdq"].version
+    with pytest.raises(UsageError, match="no algorithm 'md6'"):
+        registry.version_of("md6")
+    assert registry.version_of("pdq") in registry.algorithm_version()
+    assert registry.CANONICAL in registry.algorithm_version()
+
+
+def test_comparable() -> None:
+    assert registry.comparable("pdq", "pdq-1", "pdq-1")
+    assert not registry.comparable("pdq", "pdq-1", "pdq-2")
+    assert not registry.comparable("none", "1", "1")
+
+
+def test_decoder_versions_name_the_libraries() -> None:
+    line = registry.decoder_version(registry.decoder_versions())
+    for name in ("pillow=", "av=", "pillow-heif=", "libtiff=", "webp="):
+        assert name in line
