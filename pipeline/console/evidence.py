@@ -55,9 +55,7 @@ class Evidence:
 
     def refresh(self) -> int:
         """Take in what the lake has published since; returns the number of parts added or removed."""
-        published = {
-            part.path.name: part for commit in self.lake.commits() for part in commit.parts if part.table in KEYS
-        }
+        published = {_name(part): part for commit in self.lake.commits() for part in commit.parts if part.table in KEYS}
         names = frozenset(published)
         if names == self._known:
             return 0
@@ -160,17 +158,22 @@ def _bring_up(connection: sqlite3.Connection, lake: Lake, published: dict[str, P
     for part in fresh:
         table = lake.read(part.table, parts=[part])
         connection.execute("BEGIN IMMEDIATE")
-        if connection.execute("SELECT 1 FROM parts WHERE name = ?", (part.path.name,)).fetchone():
+        if connection.execute("SELECT 1 FROM parts WHERE name = ?", (_name(part),)).fetchone():
             connection.execute("ROLLBACK")  # another process was faster
             continue
         number = connection.execute(
-            "INSERT INTO parts (name, sha256) VALUES (?, ?)", (part.path.name, part.sha256)
+            "INSERT INTO parts (name, sha256) VALUES (?, ?)", (_name(part), part.sha256)
         ).lastrowid
         for batch in table.to_batches(max_chunksize=20_000):
             entries = _entries(part.table, batch.to_pylist(), int(number or 0))
             connection.executemany("INSERT INTO rows VALUES (?, ?, ?, ?)", entries)
         connection.execute("COMMIT")
     return len(stale) + len(fresh)
+
+
+def _name(part: Part) -> str:
+    """A part's name in the lake: parts of one commit have one file name, in the folder of each table."""
+    return f"{part.table}/{part.path.name}"
 
 
 def _prepare(connection: sqlite3.Connection) -> None:

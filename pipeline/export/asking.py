@@ -1,13 +1,12 @@
 """Who asks on the command line, whether they may, and the audit entry: written before the answer is shown.
 
-with ask(settings, user, "lookup.hash", "lookup", reason) as question:
+with ask(settings, name, "lookup.hash", "lookup", reason) as question:
     rows = ...
     question.log("consultation", "hash.looked_up", ...)
 """
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,9 +15,10 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from pipeline.cases import audit, permissions, store, users
+from pipeline.cases import audit, permissions
 from pipeline.cases import view as views
 from pipeline.cases.actors import Actor
+from pipeline.cases.person import signed_in
 from pipeline.settings import Settings
 
 LIST_LIMIT = 1_000_000
@@ -55,19 +55,14 @@ class Question:
 
 
 @contextmanager
-def ask(settings: Settings, user: str | None, action: str, where: str, reason: str) -> Iterator[Question]:
+def ask(settings: Settings, name: str | None, action: str, where: str, reason: str) -> Iterator[Question]:
     """Open a question. `action` of the permission table, `where` of the policy's reasons (case, text, lookup, export).
 
     Raises PermissionDeniedError for an unknown account or a missing role, UsageError when a reason is demanded.
     """
-    opened = store.open_store(settings)
-    try:
-        with opened.session() as session:
-            actor = users.actor(session, user or getpass.getuser())
-            permissions.require(actor, action)
-            yield Question(session, actor, opened.rules.consultation_reason(where, reason))
-    finally:
-        opened.close()
+    with signed_in(settings, name) as (opened, actor), opened.session() as session:
+        permissions.require(actor, action)
+        yield Question(session, actor, opened.rules.consultation_reason(where, reason))
 
 
 def digest(text: str) -> str:

@@ -10,13 +10,11 @@ from typing import Any
 import click
 
 from pipeline import output
+from pipeline.cases.person import as_option
 from pipeline.export import asking
 from pipeline.output import Rows, output_options
 from pipeline.settings import Settings
 
-user_option = click.option(
-    "--user", default=None, help="Account in the case store that asks. Default: the name of your machine account."
-)
 reason_option = click.option(
     "--reason", default="", help="Why you ask; kept in the audit log. Demanded by default (policy/cases.yaml)."
 )
@@ -26,10 +24,10 @@ reason_option = click.option(
 @click.argument("asked", nargs=-1, required=True, metavar="HASH|FILE|LIST.csv|-...")
 @click.option("--release", type=int, default=None, help="Known-hash release to ask. Default: the current one.")
 @reason_option
-@user_option
+@as_option
 @click.pass_obj
 @output_options
-def lookup(settings: Settings, asked: tuple[str, ...], release: int | None, reason: str, user: str | None) -> Rows:
+def lookup(settings: Settings, asked: tuple[str, ...], release: int | None, reason: str, name: str | None) -> Rows:
     """Look hashes or files up in the known-hash store.
 
     A HASH is MD5, SHA-1, SHA-256, PDQ, pHash or PhotoDNA, in hex or base64; `pdq:` before it names the kind. A FILE is
@@ -46,7 +44,7 @@ def lookup(settings: Settings, asked: tuple[str, ...], release: int | None, reas
     from pipeline.export import lookup as looking
     from pipeline.export.hashes import Reject
 
-    with asking.ask(settings, user, "lookup.hash", "lookup", reason) as question:
+    with asking.ask(settings, name, "lookup.hash", "lookup", reason) as question:
         opened = releases.current(settings) if release is None else releases.open_release(settings, release)
         hashes, rejects, notes = _read(settings, asked)
         rows = looking.look_up(settings, opened, hashes)
@@ -95,7 +93,7 @@ def _read(settings: Settings, asked: Sequence[str]) -> tuple[list[Any], list[Any
 @click.option("--release", type=int, default=None, help="Only matches in this release.")
 @click.option("--limit", type=click.IntRange(1, 1_000_000), default=1000, show_default=True, help="Most rows.")
 @reason_option
-@user_option
+@as_option
 @click.pass_obj
 @output_options
 def matches(
@@ -107,7 +105,7 @@ def matches(
     release: int | None,
     limit: int,
     reason: str,
-    user: str | None,
+    name: str | None,
 ) -> Rows:
     """List matches with their evidence: one row a case, media file and known media item.
 
@@ -117,7 +115,7 @@ def matches(
     """
     from pipeline.export import listing
 
-    with asking.ask(settings, user, "matches.list", "case", reason) as question:
+    with asking.ask(settings, name, "matches.list", "case", reason) as question:
         rows = listing.matches(
             settings, question.hidden_referrals(), number=number, kinds=kind, grades=grade, release=release, limit=limit
         )
@@ -135,7 +133,7 @@ def matches(
 )
 @click.option("--seconds", type=click.FloatRange(0.1, 3600), default=60, show_default=True, help="Time it may take.")
 @reason_option
-@user_option
+@as_option
 @click.pass_obj
 @output_options
 def query(
@@ -146,7 +144,7 @@ def query(
     memory: int,
     seconds: float,
     reason: str,
-    user: str | None,
+    name: str | None,
 ) -> Rows:
     """Run one read-only SELECT over lake tables, the known-hash release and views of the case store.
 
@@ -164,7 +162,7 @@ def query(
         return running.catalogue(settings)
     text = queries.named(sql[1:]) if sql.startswith("@") else sql
     with asking.ask(
-        settings, user, "query.sql", "export", reason or (f"named query {sql}" if sql.startswith("@") else "")
+        settings, name, "query.sql", "export", reason or (f"named query {sql}" if sql.startswith("@") else "")
     ) as question:
         answer = running.run(settings, question, text, queries.Limits(rows, memory, seconds))
         detail = {"statement": sql if sql.startswith("@") else asking.digest(text), "rows": answer.table.num_rows}
@@ -192,13 +190,13 @@ recipient_option = click.option("--to", "recipient", required=True, help="Who re
 )
 @recipient_option
 @reason_option
-@user_option
+@as_option
 @click.pass_obj
-def vics(settings: Settings, *, number: str, target: Path, recipient: str, reason: str, user: str | None) -> None:
+def vics(settings: Settings, *, number: str, target: Path, recipient: str, reason: str, name: str | None) -> None:
     """A case's media as a Project VIC (VICS 2.0) case file: digests, names and match standing, no pictures."""
     from pipeline.export import vics as form
 
-    _write_case(settings, number, target, recipient=recipient, reason=reason, user=user, form=form, name="vics")
+    _write_case(settings, number, target, recipient=recipient, reason=reason, name=name, form=form, kind="vics")
 
 
 @export.command("case-uco")
@@ -208,13 +206,13 @@ def vics(settings: Settings, *, number: str, target: Path, recipient: str, reaso
 )
 @recipient_option
 @reason_option
-@user_option
+@as_option
 @click.pass_obj
-def case_uco(settings: Settings, *, number: str, target: Path, recipient: str, reason: str, user: str | None) -> None:
+def case_uco(settings: Settings, *, number: str, target: Path, recipient: str, reason: str, name: str | None) -> None:
     """A case as a CASE/UCO bundle (JSON-LD): investigation, files with digests, identifiers, and the matching action."""
     from pipeline.export import caseuco as form
 
-    _write_case(settings, number, target, recipient=recipient, reason=reason, user=user, form=form, name="case-uco")
+    _write_case(settings, number, target, recipient=recipient, reason=reason, name=name, form=form, kind="case-uco")
 
 
 def _write_case(
@@ -224,19 +222,19 @@ def _write_case(
     *,
     recipient: str,
     reason: str,
-    user: str | None,
+    name: str | None,
     form: Any,
-    name: str,
+    kind: str,
 ) -> None:
     from pipeline import files
     from pipeline.export import content
 
-    with asking.ask(settings, user, "export.data", "export", reason) as question:
+    with asking.ask(settings, name, "export.data", "export", reason) as question:
         case = content.of_case(settings, question, number)
         data: bytes = form.render(case)
         question.log(
             "disclosure",
-            f"exported.{name}",
+            f"exported.{kind}",
             target.name,
             {"files": len(case.files)},
             case_id=number,
@@ -253,12 +251,12 @@ def _table(format_: str) -> click.Command:
     )
     @recipient_option
     @reason_option
-    @user_option
+    @as_option
     @click.pass_obj
-    def command(settings: Settings, *, table: str, target: Path, recipient: str, reason: str, user: str | None) -> None:
+    def command(settings: Settings, *, table: str, target: Path, recipient: str, reason: str, name: str | None) -> None:
         from pipeline.export import listing
 
-        with asking.ask(settings, user, "export.data", "export", reason) as question:
+        with asking.ask(settings, name, "export.data", "export", reason) as question:
             rows = listing.table(settings, table, question.hidden_referrals(), question.actor.compartments)
             question.log("disclosure", f"exported.{format_}", table, {"rows": rows.num_rows}, recipient=recipient)
         output.emit(rows, format_, target)

@@ -177,7 +177,7 @@ def test_look_a_hash_up(open_as: Callable[..., Any]) -> None:
 
 
 def test_opening_a_text_is_a_choice_and_is_logged(open_as: Callable[..., Any], address: str) -> None:
-    page = open_as("sue")
+    page = open_as("ana")
     page.goto("/queue?format=json")
     cases = __import__("json").loads(page.locator("body").inner_text())["cases"]
     for row in cases:
