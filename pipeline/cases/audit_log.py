@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,11 +72,12 @@ def entries(
     return session.scalars(query).all()
 
 
-def rows(session: Session) -> Iterator[dict[str, Any]]:
-    """All entries in order, streamed."""
+def rows(session: Session) -> Generator[dict[str, Any], None, None]:
+    """All entries in order, streamed; to be closed (`contextlib.closing`), as PostgreSQL keeps a cursor open for it."""
     query = select(AuditEntry.__table__).order_by(AuditEntry.seq).execution_options(yield_per=2000)
-    for row in session.execute(query).mappings():
-        yield dict(row)
+    with session.execute(query) as result:
+        for row in result.mappings():
+            yield dict(row)
 
 
 def verify(opened: Store, actor: Actor) -> Verified:
@@ -90,7 +92,8 @@ def verify(opened: Store, actor: Actor) -> Verified:
         if outside[anchor.seq] != anchor.hash:
             raise IntegrityError(f"Two anchors name different hashes for entry {anchor.seq}: the log was rewritten.")
     with opened.reader() as session:
-        count, head = check(rows(session), outside)
+        with closing(rows(session)) as found:
+            count, head = check(found, outside)
         stored = session.execute(select(AuditHead.seq, AuditHead.hash)).first()
     if stored is None or (stored.seq, stored.hash) != (count, head):
         raise IntegrityError(
@@ -139,8 +142,8 @@ def export(opened: Store, actor: Actor, path: Path, recipient: str, reason: str 
         why = rules(session).consultation_reason("export", reason)
         audit.record(session, actor, "disclosure", "audit.exported", recipient=recipient, reason=why)
     count = 0
-    with opened.reader() as session, files.atomic_writer(path) as file:
-        for row in rows(session):
+    with opened.reader() as session, closing(rows(session)) as found, files.atomic_writer(path) as file:
+        for row in found:
             file.write(canonical_json({name: row[name] for name in COLUMNS}).encode() + b"\n")
             count += 1
     return count

@@ -100,7 +100,8 @@ def case_settings(request: pytest.FixtureRequest, tmp_path: Path, policy_folder:
         url,
         "SET session_replication_role = replica",  # the audit log is append-only for everybody else
         f"TRUNCATE {tables} RESTART IDENTITY",
-        f"UPDATE audit_head SET seq = 0, hash = '{GENESIS}'",  # noqa: S608
+        "DELETE FROM audit_head",
+        f"INSERT INTO audit_head (head_id, seq, hash) VALUES (1, 0, '{GENESIS}')",  # noqa: S608
     )
     yield Settings(home=home, policy=policy_folder, force="42", cases_url=url)
 

@@ -1,0 +1,189 @@
+"""The queue: order, filters and pages against an obvious twin that sorts everything in Python."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import select
+
+from pipeline.cases import claims, queue, view
+from pipeline.cases.people_tables import AuditEntry
+from pipeline.cases.queue import QueueFilters
+from pipeline.cases.store import Store
+from pipeline.cases.tables import BANDS, Case
+from pipeline.errors import PermissionDeniedError, UsageError
+from tests.pipeline.cases.conftest import ADMINISTRATOR, ANALYST, OTHER, UCOL, Clock
+from tests.pipeline.cases.samples import START, assessment, case_of, publish_rows, referral_row
+
+CASES = 60
+
+
+def fill(store: Store) -> None:
+    rows = []
+    for n in range(CASES):
+        rows.append(
+            assessment(
+                n, BANDS[n % 4], score=float(n * 7 % 23), clock_start=START - timedelta(hours=n * 13),
+                flags=[{"rule": "r", "label": "F", "reason": "w", "evidence": []}] if n % 5 == 0 else [],
+                summary={
+                    "source": ("NCA_NCMEC", "OCAG", "UCOL")[n % 3], "provider": f"P{n % 2}", "unknown_files": n % 4,
+                    "matched_exact": n % 2, "matched_near": n % 3, "text_only": n % 6 == 0,
+                    "force_code": ("42", "13", None)[n % 3],
+                },
+            )
+        )  # fmt: skip
+    hidden = [referral_row(n, compartment="ucol") for n in range(CASES) if n % 10 == 3]
+    publish_rows(store, assessments=rows, referrals=hidden)
+    with store.session() as session:
+        for n in range(0, CASES, 7):
+            if n % 10 != 3:
+                view.read(session, ANALYST, case_of(n))
+        for n in (1, 2):
+            claims.claim(session, OTHER if n == 1 else ANALYST, case_of(n))
+
+
+def naive(cases: list[Case], now: Any, filters: QueueFilters, cleared: bool) -> list[str]:
+    """Sort everything, then keep what fits."""
+
+    def group(case: Case) -> int:
+        late = (now - case.due_at) / timedelta(hours=1)
+        return 0 if late > 48 else 1 if late > 0 else 2 if late > -24 else 3
+
+    def fits(case: Case) -> bool:
+        flags = {
+            "flagged": case.flagged, "text_only": case.text_only, "unknown_files": case.unknown_files > 0,
+            "exact_matches": case.matched_exact > 0, "near_matches": case.matched_near > 0,
+        }  # fmt: skip
+        return (
+            (cleared or case.compartment is None)
+            and (filters.urgency is None or queue.URGENCIES[group(case)] in filters.urgency)
+            and (filters.band is None or case.band in filters.band)
+            and (filters.source is None or case.source in filters.source)
+            and (filters.provider is None or case.provider in filters.provider)
+            and (filters.force is None or case.force_code == filters.force)
+            and (filters.other_force is None or case.force_code not in (None, filters.other_force))
+            and (
+                filters.holder is None
+                or case.holder == {"me": "ana", "nobody": None}.get(filters.holder, filters.holder)
+            )
+            and all(getattr(filters, k) in (None, v) for k, v in flags.items())
+        )
+
+    ranked = sorted(cases, key=lambda c: (group(c), BANDS.index(c.band), -c.score, c.due_at, c.case_id))
+    return [c.case_id for c in ranked if fits(c)]
+
+
+def walk(store: Store, actor: Any, filters: QueueFilters, size: int) -> list[str]:
+    found, after = [], None
+    with store.reader() as session:
+        while True:
+            page = queue.page(session, actor, filters, after=after, size=size)
+            found += [row.case_id for row in page.rows]
+            after = page.next_after
+            if after is None:
+                return found
+
+
+some = st.one_of(st.none(), st.booleans())
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
+@given(
+    filters=st.builds(
+        QueueFilters,
+        urgency=st.one_of(st.none(), st.sets(st.sampled_from(queue.URGENCIES), min_size=1).map(tuple)),
+        band=st.one_of(st.none(), st.sets(st.sampled_from(BANDS), min_size=1).map(tuple)),
+        source=st.one_of(st.none(), st.just(("OCAG", "UCOL"))),
+        provider=st.one_of(st.none(), st.just(("P1",))),
+        force=st.one_of(st.none(), st.just("42")),
+        other_force=st.one_of(st.none(), st.just("42")),
+        holder=st.sampled_from([None, None, "me", "nobody", "bob"]),
+        flagged=some,
+        text_only=some,
+        unknown_files=some,
+        exact_matches=some,
+        near_matches=some,
+    ),
+    size=st.integers(1, 30),
+    cleared=st.booleans(),
+)
+def test_pages_are_those_of_the_obvious_twin(
+    store: Store, clock: Clock, filters: QueueFilters, size: int, cleared: bool
+) -> None:
+    with store.reader() as session:
+        cases = list(session.scalars(select(Case)))
+    if not cases:
+        fill(store)
+        with store.reader() as session:
+            cases = list(session.scalars(select(Case)))
+    actor = UCOL if cleared else ANALYST
+    if filters.holder == "me" and cleared:
+        return
+    expected = naive(cases, clock.at, filters, cleared)
+    assert walk(store, actor, filters, size) == expected
+    with store.reader() as session:
+        assert queue.counts(session, actor, filters)["total"] == len(expected)
+
+
+def test_new_for_me_means_changed_since_i_looked(store: Store) -> None:
+    fill(store)
+    with store.reader() as session:
+        new = {r.case_id for r in queue.page(session, ANALYST, QueueFilters(new_for_me=True), size=500).rows}
+        seen = {r.case_id for r in queue.page(session, ANALYST, QueueFilters(new_for_me=False), size=500).rows}
+        rows = queue.page(session, ANALYST, size=500).rows
+    assert seen == {case_of(n) for n in range(0, CASES, 7) if n % 10 != 3}
+    assert new == {r.case_id for r in rows} - seen
+    assert {r.case_id for r in rows if r.new_for_me} == new
+
+
+def test_closed_cases_show_when_asked_for(store: Store) -> None:
+    publish_rows(store, assessments=[assessment(1), assessment(2)])
+    with store.session() as session:
+        case = session.get_one(Case, case_of(1))
+        case.state, case.is_open = "closed", False
+    with store.reader() as session:
+        assert [r.case_id for r in queue.page(session, ANALYST).rows] == [case_of(2)]
+        assert [r.case_id for r in queue.page(session, ANALYST, QueueFilters(state=("closed",))).rows] == [case_of(1)]
+        both = queue.page(session, ANALYST, QueueFilters(state=("closed", "new"))).rows
+        assert {r.case_id for r in both} == {case_of(1), case_of(2)}
+
+
+@pytest.mark.parametrize("after", ["x", "AAAA", "W10=", "WzEsMSwxLCIyMDI2LTAxLTAxIiwiQyJd"])
+def test_a_page_that_cannot_be_is_a_clear_error(sqlite_store: Store, after: str) -> None:
+    with pytest.raises(UsageError, match="page of the queue"), sqlite_store.reader() as session:
+        queue.page(session, ANALYST, after=after)
+
+
+def test_wrong_values_name_the_right_ones(sqlite_store: Store) -> None:
+    with sqlite_store.reader() as session:
+        with pytest.raises(UsageError, match="Known: very_high"):
+            queue.page(session, ANALYST, QueueFilters(band=("extreme",)))
+        with pytest.raises(UsageError, match="1 to 500"):
+            queue.page(session, ANALYST, size=0)
+        with pytest.raises(PermissionDeniedError):
+            queue.page(session, ADMINISTRATOR)
+
+
+@pytest.mark.parametrize("text", ["' OR 1=1 --", "%", "_", "\\", "C-"])
+def test_a_number_filter_is_text_and_never_a_pattern(store: Store, text: str) -> None:
+    publish_rows(store, assessments=[assessment(1)])
+    with store.reader() as session:
+        rows = queue.page(session, ANALYST, QueueFilters(query=text)).rows
+    assert len(rows) == (1 if text == "C-" else 0)
+
+
+def test_listings_are_logged_where_the_policy_says_so(sqlite_store: Store) -> None:
+    publish_rows(sqlite_store, assessments=[assessment(1)])
+    sqlite_store.rules.data["consultation"]["log_listings"] = True
+    try:
+        with sqlite_store.listing() as session:
+            queue.page(session, ANALYST, QueueFilters(band=("medium",)))
+    finally:
+        sqlite_store.rules.data["consultation"]["log_listings"] = False
+    with sqlite_store.listing() as session:
+        entry = session.scalars(select(AuditEntry).order_by(AuditEntry.seq.desc()).limit(1)).one()
+    assert (entry.action, case_of(1) in entry.detail) == ("queue.listed", True)
