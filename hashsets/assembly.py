@@ -13,7 +13,7 @@ import duckdb
 
 from hashsets import canaries, grading, identity, importer, indexing, manifest, opinions, publishing, releases, sources
 from hashsets.algorithms import ALL
-from hashsets.readers import READERS
+from hashsets.readers.registry import READERS
 from hashsets.tables import connect_build, connect_read_only, create, scalar
 from pipeline import __version__, files
 from pipeline.errors import ReconciliationError

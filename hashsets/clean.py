@@ -289,8 +289,17 @@ def text_column(
 
 
 def list_column(name: str, values: list[Any], refusals: Refusals) -> pa.Array:
-    """Lists of strings, null for none."""
-    return _column(name, values, one_list, pa.list_(pa.string()), refusals)
+    """Lists of strings, null for none. Texts repeat, so each is taken apart once."""
+    memo: dict[str, list[str] | None] = {}
+
+    def one(value: Any) -> list[str] | None:
+        if not isinstance(value, str):
+            return one_list(value)
+        if value not in memo:
+            memo[value] = one_list(value)
+        return memo[value]
+
+    return _column(name, values, one, pa.list_(pa.string()), refusals)
 
 
 def _column(

@@ -12,9 +12,10 @@ from typing import Any
 import click
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from hashsets import building, changes, exporting, importer, landing, manifest, publishing, readers, releases, sources
+from hashsets import building, changes, exporting, importer, landing, manifest, publishing, releases, sources
 from hashsets import withdrawing as withdrawals
 from hashsets.algorithms import ALL
+from hashsets.readers import registry as readers
 from hashsets.readers.base import Source
 from pipeline import night as nights
 from pipeline.errors import UsageError

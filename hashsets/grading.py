@@ -84,6 +84,37 @@ def standing_sql(keys: str, trusted_votes: int) -> str:
         FROM {keys} k LEFT JOIN summed s ON s.media_key = k.media_key LEFT JOIN voters v ON v.media_key = k.media_key"""
 
 
+def single_sql(keys: str, trusted_votes: int) -> str:
+    """The same rows as `standing_sql` for media of which exactly one opinion stands: no groups, so fast for millions."""
+    tri = ", ".join(
+        f"CASE WHEN NOT alert_source THEN 'unknown' WHEN {c} THEN 'yes' WHEN NOT {c} THEN 'no' ELSE 'unknown' END AS {c}"
+        for c in ("victim_identified", "offender_identified", "distributed")
+    )
+    harmless = ", ".join(f"'{c}'" for c in HARMLESS)
+    return f"""
+        WITH live AS (
+            SELECT o.*, s.kind = 'alert' AS alert_source, s.kind = 'known_benign' AS benign_source
+            FROM opinion o SEMI JOIN {keys} k ON k.media_key = o.media_key JOIN source s ON s.source_id = o.source_id
+            WHERE o.valid_to IS NULL AND s.enabled)
+        SELECT media_key,
+               CASE WHEN NOT alert_source THEN 'BENIGN' WHEN disputed THEN 'DISPUTED'
+                    WHEN votes >= {int(trusted_votes)} THEN 'TRUSTED' ELSE 'INDICATIVE' END AS grade,
+               category, CASE WHEN alert_source AND NOT disputed THEN votes ELSE 0 END::INTEGER AS votes,
+               [source_id] AS sources,
+               CASE WHEN raw_category IS NULL THEN []::VARCHAR[] ELSE [source_id || ':' || raw_category] END
+                   AS raw_categories,
+               {tri},
+               coalesce(list_sort(list_distinct(series)), []::VARCHAR[]) AS series,
+               coalesce(list_sort(list_distinct(tags)), []::VARCHAR[]) AS tags,
+               alert_source AND category NOT IN ({harmless}) AS alert, benign_source AS benign
+        FROM live"""
+
+
+_DIGEST = """md5_number_lower(concat_ws(chr(31), grade, category, votes, sources::VARCHAR, raw_categories::VARCHAR,
+    victim_identified, offender_identified, distributed, series::VARCHAR, tags::VARCHAR, alert::VARCHAR,
+    benign::VARCHAR))"""
+
+
 def regrade(con: duckdb.DuckDBPyConnection, release: int, trusted_votes: int) -> dict[str, int]:
     """Grade the media of the temporary table `touched` anew and write what changed. Returns counts by change.
 
@@ -91,13 +122,19 @@ def regrade(con: duckdb.DuckDBPyConnection, release: int, trusted_votes: int) ->
     """
     con.execute("CREATE OR REPLACE TEMP TABLE touched_keys AS SELECT DISTINCT media_key FROM touched")
     con.execute(
-        f"""CREATE OR REPLACE TEMP TABLE graded AS
-            SELECT media_key, grade, category, alert, benign,
-                   md5_number_lower(concat_ws(chr(31), grade, category, votes, sources::VARCHAR, raw_categories::VARCHAR,
-                       victim_identified, offender_identified, distributed, series::VARCHAR, tags::VARCHAR,
-                       alert::VARCHAR, benign::VARCHAR)) AS standing
-            FROM ({standing_sql("touched_keys", trusted_votes)})"""
+        """CREATE OR REPLACE TEMP TABLE single_keys AS
+           SELECT o.media_key FROM opinion o SEMI JOIN touched_keys k ON k.media_key = o.media_key
+           JOIN source s ON s.source_id = o.source_id
+           WHERE o.valid_to IS NULL AND s.enabled GROUP BY o.media_key HAVING count(*) = 1"""
     )
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE other_keys AS SELECT * FROM touched_keys ANTI JOIN single_keys USING (media_key)"
+    )
+    con.execute(
+        "CREATE OR REPLACE TEMP TABLE graded (media_key BIGINT, grade VARCHAR, category VARCHAR, alert BOOLEAN, benign BOOLEAN, standing UBIGINT)"
+    )
+    for sql in (single_sql("single_keys", trusted_votes), standing_sql("other_keys", trusted_votes)):
+        con.execute(f"INSERT INTO graded SELECT media_key, grade, category, alert, benign, {_DIGEST} FROM ({sql})")
     con.execute(
         """INSERT INTO change
            SELECT ?, m.media_key,

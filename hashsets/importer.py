@@ -24,7 +24,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hashsets import readers, rows
+from hashsets import rows
+from hashsets.algorithms import ALL
+from hashsets.readers import registry as readers
 from hashsets.readers.base import Source
 from hashsets.sources import KnownSource
 from pipeline import files, output
@@ -154,16 +156,15 @@ def _stage(source: Source, detection: readers.Detection, folder: Path, progress:
         pq.ParquetWriter(
             raw,
             rows.SCHEMA,
-            compression="zstd",
-            compression_level=1,
-            write_page_checksum=True,
+            compression=COMPRESSION,
+            write_statistics=False,
             use_dictionary=DICTIONARY,
         ) as writer,
     ):
         pending: list[pa.Table] = []
         for batch in readers.READERS[detection.reader].read(source, detection):
-            done = rows.clean_batch(batch)
-            read += len(batch.position)
+            done = batch if isinstance(batch, rows.Cleaned) else rows.clean_batch(batch)
+            read += done.table.num_rows + len(done.rejected)
             accepted += done.table.num_rows
             rejected.update(r.reason for r in done.rejected)
             defects.update(f"{r.field}:{r.reason}" for r in done.defects)
@@ -188,10 +189,20 @@ def _stage(source: Source, detection: readers.Detection, folder: Path, progress:
     return {"read": read, "accepted": accepted, "rejected": rejected, "defects": defects}
 
 
-DICTIONARY = [
-    "member", "category", "mime", "series.list.element", "tags.list.element",
-]  # fmt: skip
+DICTIONARY = ["member", "category", "mime", "series.list.element", "tags.list.element"]
 """Columns worth a dictionary; digests are not."""
+
+COMPRESSION = {
+    "position": "none",
+    **{
+        f.name: "none" if f.name.startswith(tuple(a.name for a in ALL)) else "zstd"
+        for f in rows.SCHEMA
+        if f.name != "position"
+    },
+    "series.list.element": "zstd",
+    "tags.list.element": "zstd",
+}
+"""Digests are random bytes: compressing them is work for nothing. The file has a SHA-256, pages need no checksum."""
 
 
 class _Rejects:

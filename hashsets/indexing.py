@@ -102,18 +102,15 @@ def _anew(con: duckdb.DuckDBPyConnection, target: Path, algorithm: Algorithm, re
 
 def _extend(con: duckdb.DuckDBPyConnection, old: Path, target: Path, algorithm: Algorithm, release: int) -> None:
     """Withdraw what no longer stands and whatever changed its hashes; add what stands now and is not in the old index."""
-    con.execute(
-        f"""CREATE OR REPLACE TEMP TABLE reindex AS
-            SELECT media_key FROM media WHERE first_release = {int(release)}
-            UNION SELECT media_key FROM change WHERE release = {int(release)}"""
-    )
+    reindex = f"""(SELECT media_key FROM media WHERE first_release = {int(release)}
+                   UNION SELECT media_key FROM change WHERE release = {int(release)})"""
     gone = con.sql(
-        f"SELECT DISTINCT h.media_key FROM {algorithm.table} h SEMI JOIN reindex USING (media_key) WHERE media_key >= 0"
+        f"SELECT DISTINCT media_key FROM {algorithm.table} WHERE media_key >= 0 AND media_key IN {reindex}"
     ).to_arrow_table()
     matching.extend_index(
         old,
         target,
-        _batches(con, algorithm, f"{_INDEXED} AND h.media_key IN (SELECT media_key FROM reindex)"),
+        _batches(con, algorithm, f"{_INDEXED} AND h.media_key IN {reindex}"),
         gone.column("media_key").to_numpy(),
         release=str(release),
     )

@@ -164,27 +164,29 @@ def _fold(con: duckdb.DuckDBPyConnection) -> None:
 
 def _unite_extras(con: duckdb.DuckDBPyConnection) -> None:
     """Members without a column: the same member with other content becomes a list of both; lists are joined."""
-    listed = con.cursor().execute(
-        """SELECT s.member, s.media_key, list(s.extra ORDER BY s.position) FROM said s
-           JOIN many m ON m.member = s.member AND m.media_key = s.media_key
+    con.execute(
+        """CREATE OR REPLACE TEMP TABLE several AS
+           SELECT s.member, s.media_key, list(s.extra ORDER BY s.position) AS extras,
+                  row_number() OVER (ORDER BY s.media_key, s.member) AS n
+           FROM said s JOIN many m ON m.member = s.member AND m.media_key = s.media_key
            WHERE s.extra IS NOT NULL AND NOT s.withdraw
            GROUP BY ALL HAVING count(DISTINCT s.extra) > 1"""
     )
-    while chunk := listed.fetchmany(50_000):
-        united = pa.table(
-            {
-                "member": pa.array([c[0] for c in chunk], pa.string()),
-                "media_key": pa.array([c[1] for c in chunk], pa.int64()),
-                "extra": pa.array([unite(c[2]) for c in chunk], pa.string()),
-            }
-        )
-        cursor = con.cursor()
-        cursor.register("united_extra", united)
-        cursor.execute(
+    for start in range(0, scalar(con, "SELECT count(*) FROM several"), 50_000):
+        block = con.execute(
+            "SELECT member, media_key, extras FROM several WHERE n > ? AND n <= ?", [start, start + 50_000]
+        ).fetchall()
+        united = {
+            "member": pa.array([row[0] for row in block], pa.string()),
+            "media_key": pa.array([row[1] for row in block], pa.int64()),
+            "extra": pa.array([unite(row[2]) for row in block], pa.string()),
+        }
+        con.register("united_extra", pa.table(united))
+        con.execute(
             """UPDATE united SET extra = e.extra FROM united_extra e
                WHERE united.member = e.member AND united.media_key = e.media_key"""
         )
-        cursor.close()
+        con.unregister("united_extra")
 
 
 def unite(extras: list[str]) -> str:

@@ -15,7 +15,7 @@ from hashsets import clean
 from hashsets.algorithms import ALL, to_words
 from hashsets.readers.base import Batch
 
-_FLAGS = (
+FLAGS = (
     "withdraw",
     "disputed",
     "victim_identified",
@@ -37,7 +37,7 @@ def schema() -> pa.Schema:
         fields += [pa.field(c, pa.uint64()) for c in algorithm.columns]
         if algorithm.opaque:
             fields.append(pa.field(algorithm.name, pa.binary()))
-    fields += [pa.field(n, pa.bool_()) for n in _FLAGS]
+    fields += [pa.field(n, pa.bool_()) for n in FLAGS]
     fields += [pa.field(n, pa.int64()) for n in _SIZES]
     fields += [pa.field(n, pa.string()) for n in (*_TEXTS, "category")]
     fields += [pa.field(n, pa.list_(pa.string())) for n in _LISTS]
@@ -141,7 +141,7 @@ def _hash_columns(batch: Batch, columns: dict[str, Any], refusals: clean.Refusal
 def _opinion_columns(batch: Batch, columns: dict[str, Any], refusals: clean.Refusals, n: int) -> None:
     given = batch.columns
     for names, make, type_ in (
-        (_FLAGS, clean.tristate_column, pa.bool_()),
+        (FLAGS, clean.tristate_column, pa.bool_()),
         (_SIZES, clean.size_column, pa.int64()),
         (_LISTS, clean.list_column, pa.list_(pa.string())),
     ):
@@ -163,8 +163,10 @@ def _texts(name: str, values: list[Any] | None, refusals: clean.Refusals, n: int
     if values is None or values.count(None) == n:
         return pa.nulls(n, pa.string())
     try:
+        if set(map(type, values)) == {int}:
+            return pa.array(values, pa.int64()).cast(pa.string())
         array = pa.array(values, pa.string())
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
         return clean.text_column(name, values, refusals)
     lengths = pc.binary_length(array)
     if name != "extra" and (pc.max(lengths).as_py() or 0) > clean.MAX_TEXT:

@@ -91,6 +91,7 @@ def connect_read_only(path: Path, settings: Settings, threads: int | None = None
         config={**LOCKED, "memory_limit": f"{settings.memory_mb}MB", "threads": threads or settings.thread_count},
     )
     con.execute("SET TimeZone = 'UTC'")
+    con.execute("SET enable_progress_bar = false")
     con.execute("SET lock_configuration = true")
     return con
 
@@ -110,6 +111,7 @@ def connect_build(path: Path, settings: Settings, temporary: Path) -> duckdb.Duc
         },
     )
     con.execute("SET TimeZone = 'UTC'")
+    con.execute("SET enable_progress_bar = false")
     return con
 
 

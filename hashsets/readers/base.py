@@ -71,8 +71,8 @@ class Reader(Protocol):
     def detect(self, head: bytes, source: Source) -> Detection | None:
         """What the file is if it is of this format, else None. Never raises for foreign bytes."""
 
-    def read(self, source: Source, detection: Detection) -> Iterator[Batch]:
-        """Batches in file order. Raises InputError with the position for a file that is damaged."""
+    def read(self, source: Source, detection: Detection) -> Iterator[Any]:
+        """Batches (or, for a reader that judges its values itself, `hashsets.rows.Cleaned`) in file order. Raises InputError with the position for a file that is damaged."""
 
 
 def damaged(source: Source, position: str, what: str) -> InputError:

@@ -73,7 +73,7 @@ def _record(text: str, kind: str | None) -> dict[str, Any]:
     if named is not None:
         column = _TYPES.get(named.lower())
         return {column: value} if column else {"unsupported": ("unsupported_hash_type", text)}
-    column = kind or _BY_LENGTH.get(len(value))
+    column = _BY_LENGTH.get(len(value)) or kind
     if column is None:
         return {"unsupported": ("ambiguous_hash_type" if len(value) == 64 else "wrong_length", text)}
     return {column: value} if column in BY_NAME else {"unsupported": ("unsupported_hash_type", text)}

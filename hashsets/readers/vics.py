@@ -17,7 +17,9 @@ from typing import Any
 import orjson
 
 from hashsets.readers.base import Batch, Detection, Source, damaged
-from hashsets.readers.splitter import MARKER, Envelope, Run, SplitError, split
+from hashsets.readers.columns import Table
+from hashsets.readers.splitter import MARKER, Envelope, Pass, SplitError, split
+from hashsets.rows import Cleaned
 from pipeline.errors import InputError
 
 _ROOT = re.compile(rb'"(@odata\.context|odata\.metadata)"\s*:\s*"((?:[^"\\]|\\.)*)"')
@@ -58,7 +60,6 @@ ALTERNATIVE = {
 """Names in AlternativeHashes that we hold as hashes; others stay in `extra`."""
 
 _KNOWN = frozenset(COLUMNS)
-_NAMED_ELSEWHERE = ("pdq", "phash256", "phash64", "dhash64")
 
 
 class VicsReader:
@@ -73,19 +74,24 @@ class VicsReader:
             return None
         return detection(found.group(1).decode(), found.group(2).decode("utf-8", "replace"))
 
-    def read(self, source: Source, detection: Detection) -> Iterator[Batch]:
+    def read(self, source: Source, detection: Detection) -> Iterator[Batch | Cleaned]:
         cases = detection.entity == "Cases"
         envelope = Envelope()
-        state = {"case": 0, "runs": 0}
+        table = Table(COLUMNS)
         try:
             with source.open() as file:
-                for run in split(file, 4 if cases else 2, b"Media" if cases else b"value", envelope):
-                    state["runs"] += 1
-                    state["case"] += run.opens
+                for found in split(file, 4 if cases else 2, b"Media" if cases else b"value", table, envelope):
                     source.done = envelope.done
-                    yield _batch(source, run, state["case"] if cases else 0)
+                    case = found.array if cases else 0
+                    rows, usual = found.table.arrow(found.data, found.count, found.first)
+                    if case > 1:
+                        usual[:] = False  # the case is noted in each of its rows
+                    if usual.any():
+                        yield Cleaned(rows)
+                    if not usual.all():
+                        yield _batch(source, found, ~usual, case)
                 source.done = envelope.done
-            _finish(source, envelope.value(), detection, state["runs"])
+            _finish(source, envelope, detection)
         except SplitError as error:
             raise damaged(source, f"byte {error.offset}, near record {error.record}", str(error)) from None
 
@@ -104,9 +110,10 @@ def detection(key: str, context: str) -> Detection:
     )
 
 
-def _batch(source: Source, run: Run, case: int) -> Batch:
-    records = run.objects
-    _refuse_repeated_members(source, run)
+def _batch(source: Source, found: Pass, chosen: Any, case: int) -> Batch:
+    """Records that the kernels left to the general path: nested ones, and any with a value of another form."""
+    records, numbers, written = found.decode(chosen)
+    _refuse_repeated_members(source, records, numbers, written)
     columns: dict[str, list[Any]] = {column: [r.get(name) for r in records] for name, column in COLUMNS.items()}
     extras: list[str | None] = [None] * len(records)
     for i, record in enumerate(records):
@@ -121,7 +128,7 @@ def _batch(source: Source, run: Run, case: int) -> Batch:
     if case > 1:
         extras = [_with_case(e, case) for e in extras]
     columns["extra"] = extras
-    return Batch(list(range(run.first, run.first + len(records))), columns)
+    return Batch(numbers, columns)
 
 
 def _with_case(extra: str | None, case: int) -> str:
@@ -152,11 +159,11 @@ def _alternative(columns: dict[str, list[Any]], row: int, extra: dict[str, Any],
         del extra["AlternativeHashes"]
 
 
-def _refuse_repeated_members(source: Source, run: Run) -> None:
+def _refuse_repeated_members(source: Source, records: list[Any], numbers: list[int], written: list[int]) -> None:
     """A repeated member ({"Category": 1, "Category": 5}) would be read as its last value by any JSON library."""
-    for i, (record, written) in enumerate(zip(run.objects, run.members.tolist(), strict=True)):
-        if len(record) != written and _members(record) != written:
-            raise damaged(source, f"record {run.first + i}", "a member is named twice in one object")
+    for record, number, members in zip(records, numbers, written, strict=True):
+        if len(record) != members and _members(record) != members:
+            raise damaged(source, f"record {number}", "a member is named twice in one object")
 
 
 def _members(value: Any) -> int:
@@ -167,8 +174,9 @@ def _members(value: Any) -> int:
     return 0
 
 
-def _finish(source: Source, root: Any, detection_: Detection, runs: int) -> None:
+def _finish(source: Source, envelope: Envelope, detection_: Detection) -> None:
     """Check the envelope: one root object, `value` a list of records only, every run in its place."""
+    root, runs = envelope.value(), envelope.runs
     value = root.get("value") if isinstance(root, dict) else None
     if not isinstance(value, list):
         raise damaged(source, "the root", "it has no list named value")
