@@ -34,7 +34,7 @@ def data_dictionary() -> str:
     ]
     for table in records.tables():
         lines += _table(records.describe(table), f"`{table}`", records.arrow_schema(table))
-    for folder, title in (("referrals", "Referral forms"), ("hashsets", "Hash-set forms")):
+    for folder, title in (("hashsets", "Hash-set forms"), ("reporting", "Reporting table")):
         for path in sorted((ROOT / "schemas" / folder).glob("*.json")):
             schema = json.loads(path.read_text())
             lines += [f"## {title}: {schema['title']} (`schemas/{folder}/{path.name}`)", "", schema["description"], ""]
