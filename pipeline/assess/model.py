@@ -123,7 +123,7 @@ class Model:
                 unknown_reason=_unknown_reason(f),
                 unknown_rows=self._unknown_rows(f),
             )
-            for n, f in FEATURES.items()
+            for n, f in sorted(FEATURES.items(), key=lambda item: self.families.index(item[1].family))
         ]
 
     def _unknown_rows(self, feature: Feature) -> tuple[dict[str, Any], ...]:

@@ -95,13 +95,16 @@ def summary(case: CaseFile, assessed: Assessment, transfer: str | None) -> dict[
     }
 
 
-def notifications(assessed: Assessment, case: CaseFile, transfer: str | None) -> list[dict[str, Any]]:
-    """The notifications due; a case of another force adds the transfer to it."""
+def notifications(
+    assessed: Assessment, case: CaseFile, transfer: str | None, forces: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """The notifications due; a case of another force adds the transfer to it. `forces` are names by code."""
     if transfer is None:
         return assessed.notifications
     evidence = [{"table": "referrals", "id": case.referral_id, "note": "force of the referral"}]
+    named = f"{forces[transfer]} ({transfer})" if transfer in forces else f"force {transfer}"
     reason = "The referral concerns the area of another force."
-    moved = {"kind": "transfer", "label": f"Transfer to force {transfer}", "reason": reason, "evidence": evidence}
+    moved = {"kind": "transfer", "label": f"Transfer to {named}", "reason": reason, "evidence": evidence}
     return [*assessed.notifications, moved | {"force_code": transfer}]
 
 
@@ -140,7 +143,8 @@ COMMIT_ROWS = 20_000
 class Writer:
     """Collects assessment rows column by column and commits them to the lake, COMMIT_ROWS at a time."""
 
-    def __init__(self, lake: Lake, night: Night, model: Model) -> None:
+    def __init__(self, lake: Lake, night: Night, model: Model, forces: Mapping[str, str]) -> None:
+        self.forces = forces
         self.lake = lake
         self.rows = 0
         self.outputs: list[str] = []
@@ -167,7 +171,7 @@ class Writer:
             "reasons": encode(assessed.reasons).decode(),
             "unknowns": encode(assessed.unknowns).decode(),
             "flags": encode(assessed.flags).decode(),
-            "notifications": encode(notifications(assessed, case, transfer)).decode(),
+            "notifications": encode(notifications(assessed, case, transfer, self.forces)).decode(),
             "clock_start": assessed.clock_start,
             "due_at": assessed.due_at,
             "band_if_known": assessed.band_if_known,

@@ -16,6 +16,7 @@ from pipeline.assess.case_file import Bulk
 from pipeline.assess.linking import link
 from pipeline.assess.model import BANDS, Model
 from pipeline.assess.rows import FORCE_NOT_SET, STAGE, Previous, Writer, inputs_digest, transfer_to
+from pipeline.ingest import forces
 from pipeline.lake import Lake
 from pipeline.night import Night, StageReport
 from pipeline.settings import Settings
@@ -35,7 +36,8 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
     before = latest(settings, lake)
     bulk = Bulk(settings, model, lake, linked.current, linked.hits, frozenset(before))
     watcher = shadow.Watcher.for_night(settings, model)
-    writer, bands = Writer(lake, night, model), dict.fromkeys(("very_high", "high", "medium", "low"), 0)
+    names = {} if settings.force == FORCE_NOT_SET else forces.load(settings).names
+    writer, bands = Writer(lake, night, model, names), dict.fromkeys(("very_high", "high", "medium", "low"), 0)
     counts = {"new": 0, "raised": 0, "lowered": 0, "changed": 0, "unchanged": 0, "for_transfer": 0}
     for case in bulk.cases():
         report.read += 1

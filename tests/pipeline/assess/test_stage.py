@@ -139,14 +139,15 @@ def test_a_hit_on_a_list_is_a_fact_with_the_link_as_evidence(settings: Settings)
 
 def test_cases_of_other_forces_are_marked_for_transfer(settings: Settings) -> None:
     settings = dataclasses.replace(settings, force="42")
-    forces = {"R1": "42", "R2": "43", "R3": None}
+    forces = {"R1": "42", "R2": "01", "R3": None}
     commit(settings, "a", referrals=[referral(r, force_code=f) for r, f in forces.items()])
     report = assessed(settings)
     assert report.counts["for_transfer"] == 1
     marks = {r: stored(settings)[case_id(r)][0] for r in forces}
-    assert {r: m["summary"]["transfer_to"] for r, m in marks.items()} == {"R1": None, "R2": "43", "R3": None}
+    assert {r: m["summary"]["transfer_to"] for r, m in marks.items()} == {"R1": None, "R2": "01", "R3": None}
     [moved] = marks["R2"]["notifications"]
-    assert (moved["kind"], moved["force_code"]) == ("transfer", "43")
+    assert (moved["kind"], moved["force_code"]) == ("transfer", "01")
+    assert moved["label"] == "Transfer to Metropolitan Police (01)"
 
 
 def test_without_a_force_setting_transfer_is_not_guessed(settings: Settings) -> None:
