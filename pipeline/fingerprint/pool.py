@@ -259,7 +259,12 @@ class Pool:
 
     def _start_server(self) -> ForkServer:
         config = {"root": str(self.root), "readable": self.readable, "policy": self.policy, "decoder": self.decoder}
-        server = ForkServer(config, bubblewrap=self.policy["sandbox"]["bubblewrap"], home=self.settings.home)
+        server = ForkServer(
+            config,
+            bubblewrap=self.policy["sandbox"]["bubblewrap"],
+            home=self.settings.home,
+            stderr_bytes=self.policy["limits"]["stderr_bytes"],
+        )
         self.report.versions = server.versions
         return server
 

@@ -39,12 +39,25 @@ class Rows:
         return Reason(self.fingerprint["reason"] or Reason.NONE)
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values, bytes as hex."""
-        return {name: _hex(value) for name, value in vars(self).items()}
+        """Plain values for a journal: bytes as hex, and of a picture's many variants no more than what differs."""
+        return {
+            "fingerprint": {n: v.hex() if isinstance(v, bytes) else v for n, v in self.fingerprint.items()},
+            "variants": [(v["variant"], v["pdq"].hex(), v["quality"]) for v in self.variants],
+            "video_frames": [(f["frame"], f["seconds"], f["pdq"].hex(), f["quality"]) for f in self.video_frames],
+        }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Rows:
-        return cls(**{name: _unhex(value) for name, value in data.items()})
+        row = {n: bytes.fromhex(v) if n in BYTES and v is not None else v for n, v in data["fingerprint"].items()}
+        version = {name: row[name] for name in ("sha256", "algorithm_version")}
+        return cls(
+            row,
+            [{**version, "variant": n, "pdq": bytes.fromhex(h), "quality": q} for n, h, q in data["variants"]],
+            [
+                {**version, "frame": n, "seconds": s, "pdq": bytes.fromhex(h), "quality": q}
+                for n, s, h, q in data["video_frames"]
+            ],
+        )
 
 
 def rows_of(outcome: Fingerprint | Failure, sha256: bytes, size: int, origin: Origin) -> Rows:
@@ -86,19 +99,3 @@ def rows_of(outcome: Fingerprint | Failure, sha256: bytes, size: int, origin: Or
             for f in outcome.video_frames
         ],
     )
-
-
-def _hex(value: Any) -> Any:
-    if isinstance(value, bytes):
-        return value.hex()
-    if isinstance(value, dict):
-        return {name: _hex(one) for name, one in value.items()}
-    return [_hex(one) for one in value] if isinstance(value, list) else value
-
-
-def _unhex(value: Any, name: str = "") -> Any:
-    if isinstance(value, str) and name in BYTES:
-        return bytes.fromhex(value)
-    if isinstance(value, dict):
-        return {key: _unhex(one, key) for key, one in value.items()}
-    return [_unhex(one) for one in value] if isinstance(value, list) else value

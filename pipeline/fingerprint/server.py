@@ -109,15 +109,18 @@ def _end(pid: int, grace: float = 0.0) -> tuple[int, float, float, int]:
 
 def _reap_orphans() -> None:
     """Kill processes that a dead worker had forked away from its group: they are our children now (subreaper)."""
-    try:
-        with open(f"/proc/self/task/{os.getpid()}/children") as file:  # noqa: PTH123
-            children = [int(word) for word in file.read().split()]
-    except OSError:
-        return
-    for child in children:
-        if child not in _WORKERS and _collectable(child):
+    while orphans := [child for child in _children() if child not in _WORKERS and _collectable(child)]:
+        for child in orphans:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
+
+
+def _children() -> list[int]:
+    try:
+        with open(f"/proc/self/task/{os.getpid()}/children") as file:  # noqa: PTH123
+            return [int(word) for word in file.read().split()]
+    except OSError:
+        return []  # a kernel without this list; the worker's group was killed all the same
 
 
 def _collectable(pid: int) -> bool:

@@ -7,6 +7,7 @@ id is never reused under our hands. When this process dies, the fork server sees
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -26,6 +27,7 @@ FORK, END = b"F", b"E"
 PATIENTLY, AT_ONCE = b"p", b"a"
 PID = struct.Struct("<q")
 EXIT = struct.Struct("<iddQ")
+_F_SETPIPE_SZ = 1031
 START_SECONDS = 120.0
 """Longest wait for the fork server; loading the libraries takes about two seconds, compiling kernels the first time more."""
 
@@ -69,11 +71,12 @@ class Child:
 class ForkServer:
     """One fork server. `config` goes to it as JSON (see `server.Config`); `home` holds the kernel cache if nothing else can."""
 
-    def __init__(self, config: dict[str, Any], *, bubblewrap: bool, home: Path) -> None:
+    def __init__(self, config: dict[str, Any], *, bubblewrap: bool, home: Path, stderr_bytes: int) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control = ours
         code = f"import sys;sys.path.insert(0,{str(ROOT)!r});from pipeline.fingerprint.server import main;main()"
         command = [sys.executable, "-I", "-c", code, str(theirs.fileno())]
+        self._stderr_bytes = stderr_bytes
         cache, environment = kernel_cache(home)
         wrapper = bubblewrap_command(cache) if bubblewrap else []
         self.wrapped = bool(wrapper)
@@ -110,6 +113,7 @@ class ForkServer:
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 18)
         theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 18)
         read, write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        fcntl.fcntl(write, _F_SETPIPE_SZ, self._stderr_bytes)  # beyond this the kernel refuses what a decoder prints
         try:
             socket.send_fds(self._control, [FORK], [theirs.fileno(), write])
             (pid,) = PID.unpack(self._receive(PID.size))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import orjson
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -59,9 +60,10 @@ def test_damage(tmp_path: Path, cut: int, flip: int) -> None:
 
 
 def test_rows_survive() -> None:
+    version = {"sha256": b"\1" * 32, "algorithm_version": "v"}
     rows = Rows(
-        {"sha256": b"\1" * 32, "state": "hashed", "reason": None, "exif": {"make": "pdq"}, "md5": None, "size": 3},
-        [{"sha256": b"\1" * 32, "variant": "mirrored", "pdq": b"\2" * 32, "quality": 5}],
-        [],
+        {**version, "state": "hashed", "reason": None, "exif": {"make": "pdq"}, "md5": None, "size": 3},
+        [{**version, "variant": "mirrored", "pdq": b"\2" * 32, "quality": 5}],
+        [{**version, "frame": 25, "seconds": 1.04, "pdq": b"\3" * 32, "quality": 6}],
     )
-    assert Rows.from_json(rows.as_json()) == rows
+    assert Rows.from_json(orjson.loads(orjson.dumps(rows.as_json()))) == rows
