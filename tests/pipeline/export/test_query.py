@@ -20,7 +20,7 @@ from pipeline.export.query import Limits, Source
 CASES = pa.table(
     {
         "case_id": ["C-1", "C-2", "C-3"],
-        "at": pa.array([datetime(2026, 1, 1, tzinfo=UTC)] * 3, pa.timestamp("us", tz="UTC")),
+        "seen": pa.array([datetime(2026, 1, 1, tzinfo=UTC)] * 3, pa.timestamp("us", tz="UTC")),
     }
 )
 SMALL = Limits(rows=10, memory_mb=512, seconds=10)
@@ -44,7 +44,7 @@ def source(tmp_path: Path) -> Source:
         ("SELECT problem FROM defects", [{"problem": "bad"}]),
         ("SELECT max(media_key) AS n FROM release.media", [{"n": 4}]),
         ("WITH x AS (SELECT 1 AS a) FROM x", [{"a": 1}]),
-        ("SELECT date_trunc('month', at)::TIMESTAMP = TIMESTAMP '2026-01-01' AS ok FROM cases LIMIT 1", [{"ok": True}]),
+        ("SELECT date_trunc('month', seen)::TIMESTAMP = TIMESTAMP '2026-01-01' AS ok FROM cases LIMIT 1", [{"ok": True}]),
         ("SELECT unnest([1, 2]) AS a", [{"a": 1}, {"a": 2}]),
         ("SELECT a.range AS a FROM range(2) a", [{"a": 0}, {"a": 1}]),
     ],
@@ -120,7 +120,7 @@ def test_every_probe_is_refused_and_leaves_nothing(source: Source, tmp_path: Pat
         passed.append(sql[:80])
     connection.close()
     assert passed == []
-    assert len(statements) > 90
+    assert len(statements) > 80
     assert sorted(p.name for p in tmp_path.iterdir()) == before
 
 
@@ -128,7 +128,7 @@ def test_without_the_check_the_lock_alone_still_keeps_files_and_settings_shut(so
     header = {"memory_mb": 512, "release": None, "parts": {}}
     connection = query_child.locked(header, {})
     for sql in probes(tmp_path):
-        if not sql.startswith("EXPLAIN") and any(
+        if not sql.startswith("EXPLAIN") and ":memory:" not in sql and any(
             word in sql
             for word in (
                 "secret.txt",
