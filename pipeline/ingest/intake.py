@@ -249,13 +249,11 @@ def _package_row(
     candidate: Candidate, night: Night, state: str, referral: str | None, content: list[Member], *, defects: int = 0
 ) -> dict[str, Any]:
     found = candidate.report
-    possible = [m.content for m in report.candidates(candidate.package) if m.content is not None]
-    unread = hashlib.sha256(possible[0]).hexdigest() if possible else None
     return {
         "package_id": candidate.package_id,
         "source": candidate.package.source,
         "container": candidate.package.container,
-        "report_sha256": found.sha256 if found else unread,
+        "report_sha256": found.sha256 if found else _unread_sha256(candidate.package),
         "format": found.reader.name if found else None,
         "state": state,
         "referral_id": referral,
@@ -265,6 +263,12 @@ def _package_row(
         "defects": defects,
         "run_id": night.run_id,
     }
+
+
+def _unread_sha256(package: Package) -> str | None:
+    """SHA-256 of the file that was most likely meant to be the report of a package in quarantine."""
+    contents = [m.content for m in report.candidates(package) if m.content is not None]
+    return hashlib.sha256(contents[0]).hexdigest() if contents else None
 
 
 def _counts(tables: dict[str, list[Row]]) -> Counter[str]:
