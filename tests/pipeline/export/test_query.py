@@ -1,4 +1,4 @@
-# ruff: noqa: S608 - the statements are the probes themselves
+
 """`triage query`: what a statement can read, and everything that it cannot do (reliability notes, P10)."""
 
 from __future__ import annotations
@@ -128,18 +128,22 @@ def test_without_the_check_the_lock_alone_still_keeps_files_and_settings_shut(so
     header = {"memory_mb": 512, "release": None, "parts": {}}
     connection = query_child.locked(header, {})
     for sql in probes(tmp_path):
-        if not sql.startswith("EXPLAIN") and ":memory:" not in sql and any(
-            word in sql
-            for word in (
-                "secret.txt",
-                "http",
-                "COPY",
-                "ATTACH '",
-                "INSTALL",
-                "SET memory",
-                "SET enable",
-                "SET threads",
-                "EXPORT",
+        if (
+            not sql.startswith("EXPLAIN")
+            and ":memory:" not in sql
+            and any(
+                word in sql
+                for word in (
+                    "secret.txt",
+                    "http",
+                    "COPY",
+                    "ATTACH '",
+                    "INSTALL",
+                    "SET memory",
+                    "SET enable",
+                    "SET threads",
+                    "EXPORT",
+                )
             )
         ):
             with pytest.raises((duckdb.Error, UnicodeError)):

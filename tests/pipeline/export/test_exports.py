@@ -1,0 +1,231 @@
+"""Exports of a case read back by other readers, the reporting tables against plain Python, the commands and their log."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import pwd
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow.parquet as pq
+import pytest
+import sqlalchemy as sa
+from click.testing import CliRunner
+
+from pipeline import records
+from pipeline.cases import users
+from pipeline.cases.actors import Actor
+from pipeline.cases.people_tables import AuditEntry
+from pipeline.cases.store import open_store
+from pipeline.cli import triage
+from pipeline.errors import IntegrityError
+from pipeline.export import caseuco, reporting, stage, vics
+from pipeline.export.content import CaseExport, ExportFile
+from pipeline.lake import Lake
+from pipeline.settings import Settings
+from tests.pipeline.cases import samples
+
+ME = pwd.getpwuid(os.getuid()).pw_name
+ADMIN = Actor("first", "First", frozenset({"administrator"}))
+SHA = bytes(range(32))
+
+
+def match_row(**over: Any) -> dict[str, Any]:
+    row = {
+        "match_id": "M-1", "sha256": SHA, "media_key": 7, "kind": "near", "algorithm": "pdq", "distance": 12, "threshold": 31,
+        "low_information": False, "total_hits": 1, "release": 3, "grade": "TRUSTED", "category": "B", "sources": ["demo"],
+        "victim_identified": "unknown", "offender_identified": "unknown", "distributed": "yes", "series": [], "tags": [],
+        "query_hash": "00" * 32, "known_hash": "0f" * 32, "algorithm_version": "1", "code_version": "1", "run_id": "night-0",
+    }  # fmt: skip
+    return row | over
+
+
+def file_row(number: int, **over: Any) -> dict[str, Any]:
+    row = {
+        "file_id": f"F-{number}", "referral_id": samples.referral(1), "package_id": "P-1", "name": f"=file{number}.jpg", "state": "present",
+        "sha256": SHA, "size": 10, "viewed_by_provider": "unknown", "publicly_available": "no", "annotations": [],
+    }  # fmt: skip
+    return row | over
+
+
+def full(table: str, row: dict[str, Any]) -> dict[str, Any]:
+    """A row as the lake gives it back: with every column."""
+    listed: list[dict[str, Any]] = records.build(table, [row]).to_pylist()
+    return listed[0]
+
+
+@pytest.fixture
+def filled(settings: Settings) -> Settings:
+    """One case with two copies of one file and a near match, published; an account for this machine's user."""
+    store = open_store(settings)
+    samples.publish_rows(
+        store, referrals=[samples.referral_row(1)], assessments=[samples.assessment(1)], matches=[match_row()]
+    )
+    lake = Lake(settings.lake_dir)
+    lake.commit(
+        "ingest", "files", {"media_files": records.build("media_files", [file_row(1), file_row(2)])}, run_id="night-0"
+    )
+    with store.session() as session:
+        users.first(session, "first", "First", None)
+        users.add(session, ADMIN, ME, "Machine user", roles=["dmi"])
+    store.close()
+    return settings
+
+
+@pytest.fixture
+def run(filled: Settings, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    monkeypatch.setenv("TRIAGE_HOME", str(filled.home))
+    return lambda *words: CliRunner().invoke(triage, list(words), catch_exceptions=True)
+
+
+def a_case() -> CaseExport:
+    fingerprint = {
+        "md5": b"m" * 16,
+        "sha1": b"s" * 20,
+        "sha256": SHA,
+        "media_type": "image/jpeg",
+        "pdq": b"p" * 32,
+        "phash256": None,
+    }
+    identifier = {
+        "identifier_id": "I-1",
+        "referral_id": "r",
+        "kind": "ip",
+        "value": "192.0.2.1",
+        "original": "192.0.2.1",
+        "port": 4711,
+        "time_ambiguous": False,
+        "seen_at": datetime(2026, 1, 1, tzinfo=UTC),
+    }
+    return CaseExport(
+        "C-1", "UCOL", "high", datetime(2026, 2, 1, tzinfo=UTC), "Demonstration force", [], [full("identifiers", identifier)],
+        [ExportFile(full("media_files", file_row(n)), fingerprint, [full("matches", match_row())]) for n in (1, 2)],
+    )  # fmt: skip
+
+
+def test_vics_is_read_back_by_the_hash_set_reader(run: Callable[..., Any], tmp_path: Path) -> None:
+    data = orjson.loads(vics.render(a_case()))
+    assert data["@odata.context"].endswith("/2.0.xml/UK/$metadata#Cases")
+    media = data["value"][0]["Media"]
+    assert len(media) == 1
+    assert [f["FileName"] for f in media[0]["MediaFiles"]] == ["=file1.jpg", "=file2.jpg"]
+    assert "Category" not in media[0]
+    path = tmp_path / "case.json"
+    path.write_bytes(vics.render(a_case()))
+    found = run("hashset", "detect", str(path), "--format", "json")
+    assert json.loads(found.output)[0]["entity"] == "Cases"
+    assert json.loads(found.output)[0]["country"] == "UK"
+
+
+def test_case_uco_names_every_node_once_and_refers_only_to_nodes_that_are_there() -> None:
+    data = orjson.loads(caseuco.render(a_case()))
+    nodes = [n["@id"] for n in data["uco-core:object"]]
+    assert len(nodes) == len(set(nodes))
+    investigation = next(n for n in data["uco-core:object"] if n["@type"] == "case-investigation:Investigation")
+    assert {o["@id"] for o in investigation["uco-core:object"]} <= set(nodes)
+    file = next(n for n in data["uco-core:object"] if n["@type"] == "uco-observable:File")
+    hashes = {
+        h["uco-types:hashMethod"]["@value"]: h["uco-types:hashValue"]["@value"]
+        for h in file["uco-core:hasFacet"][1]["uco-observable:hash"]
+    }
+    assert hashes["SHA256"] == SHA.hex().upper()
+    prefixes = {word.partition(":")[0] for n in data["uco-core:object"] for word in n if not word.startswith("@")}
+    assert prefixes <= set(data["@context"])
+    assert caseuco.render(a_case()) == caseuco.render(a_case())
+
+
+def test_the_commands_list_query_and_export_and_are_logged(
+    run: Callable[..., Any], filled: Settings, tmp_path: Path
+) -> None:
+    number = samples.case_of(1)
+    rows = json.loads(run("matches", "--case", number, "--format", "json").output)
+    assert [(r["case_id"], r["media_file"], r["distance"]) for r in rows] == [(number, "F-1", 12), (number, "F-2", 12)]
+    assert json.loads(run("matches", "--grade", "BENIGN", "--format", "json").output) == []
+    answer = run("query", "SELECT case_id, band FROM cases", "--reason", "test", "--format", "json")
+    assert json.loads(answer.output) == [{"case_id": number, "band": "medium"}]
+    refused = run("query", "SELECT * FROM read_text('/etc/passwd')", "--reason", "test")
+    assert refused.exception is not None and "not available" in str(refused.exception)
+    target = tmp_path / "files.csv"
+    done = run("export", "csv", "media_files", "--to", "Unit", "--reason", "test", "--output", str(target))
+    assert done.exit_code == 0, done.exception
+    cells = list(csv.DictReader(io.StringIO(target.read_text())))
+    assert [c["name"] for c in cells] == ["'=file1.jpg", "'=file2.jpg"]
+    for kind in ("vics", "case-uco"):
+        path = tmp_path / kind
+        done = run("export", kind, number, "--to", "Unit", "--reason", "test", "--output", str(path))
+        assert done.exit_code == 0, done.exception
+        assert orjson.loads(path.read_bytes())
+    assert (
+        run("export", "vics", "C-NONE", "--to", "Unit", "--reason", "t", "--output", str(tmp_path / "x")).exit_code != 0
+    )
+    store = open_store(filled)
+    with store.reader() as session:
+        entries = session.scalars(sa.select(AuditEntry).where(AuditEntry.user_id == ME).order_by(AuditEntry.seq)).all()
+    store.close()
+    assert [e.action for e in entries] == [
+        "matches.listed",
+        "matches.listed",
+        "query.run",
+        "exported.csv",
+        "exported.vics",
+        "exported.case-uco",
+    ]
+    assert all(e.recipient == "Unit" for e in entries if e.category == "disclosure")
+    assert not any("SELECT" in e.detail for e in entries)
+
+
+def test_a_reason_is_demanded_and_an_account(run: Callable[..., Any], filled: Settings, tmp_path: Path) -> None:
+    assert "reason is needed" in str(
+        run("export", "csv", "matches", "--to", "U", "--output", str(tmp_path / "x")).exception
+    )
+    store = open_store(filled)
+    with store.session() as session:
+        users.change(session, ADMIN, ME, version=1, roles=["auditor"])
+    store.close()
+    assert "may not" in str(run("matches").exception)
+
+
+def test_reporting_tables_agree_with_the_store_and_their_dictionary(filled: Settings) -> None:
+    moment = datetime(2026, 3, 20, tzinfo=UTC)
+    built = stage.build(filled, moment, "night-0")
+    names = reporting.write(filled, built)
+    assert {f"{t}.{s}" for t in reporting.tables() for s in ("parquet", "csv")} <= set(names)
+    row = built.tables["report_cases"].to_pylist()[0]
+    assert row["case_id"] == samples.case_of(1)
+    assert row["urgency"] == "critically_overdue"
+    assert row["age_days"] == pytest.approx((moment - samples.START).total_seconds() / 86400, abs=0.001)
+    assert row["met_target"] is False
+    assert built.tables["report_matches"].to_pylist() == [
+        {"source": "NCA_NCMEC", "release": 3, "kind": "near", "grade": "TRUSTED", "files": 2, "matches": 1}
+    ]
+    assert [r["match_kind"] for r in built.tables["report_files"].to_pylist()] == ["near", "near"]
+    folder = reporting.reporting_dir(filled)
+    listed = list(csv.DictReader(io.StringIO((folder / "data-dictionary.csv").read_text())))
+    for table in reporting.tables():
+        columns = pq.read_schema(folder / f"{table}.parquet").names
+        assert columns == [r["column"] for r in listed if r["table"] == table]
+    again = reporting.load(filled)
+    assert again is not None
+    assert again.tables["report_cases"].to_pylist() == built.tables["report_cases"].to_pylist()
+
+
+def test_a_damaged_reporting_table_is_refused(filled: Settings) -> None:
+    reporting.write(filled, stage.build(filled, datetime(2026, 3, 20, tzinfo=UTC), "night-0"))
+    path = reporting.reporting_dir(filled) / "report_cases.parquet"
+    data = bytearray(path.read_bytes())
+    data[100] ^= 1
+    path.write_bytes(bytes(data))
+    with pytest.raises(IntegrityError):
+        reporting.load(filled)
+
+
+def test_no_reporting_table_names_a_person() -> None:
+    for table in reporting.tables():
+        columns = set(reporting.describe(table)["properties"])
+        assert not columns & {"holder", "user_id", "user_name", "by", "name", "asked_by", "changed_by"}
