@@ -9,7 +9,6 @@ of the import is a plain ijson loop (its C backend) that does the same work on t
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import multiprocessing
 import os
@@ -29,8 +28,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench import common
-from hashsets import building, importer, publishing, releases, rows, sources
-from hashsets.algorithms import BY_NAME, EMPTY_FILE, to_words
+from hashsets import building, clean, importer, publishing, releases, rows, sources
+from hashsets.algorithms import BY_NAME, to_words
+from hashsets.readers.vics import COLUMNS
 from pipeline import files, matching
 from pipeline import night as nights
 from pipeline.settings import Settings
@@ -65,50 +65,26 @@ def write_vics(path: Path, count: int, *, photodna: bool) -> None:
         file.write("\n]}")
 
 
-_TRI = {"true": True, "false": False, "": None}
+def ijson_import(path: Path, target: Path, checked: bool) -> int:
+    """The peer: a plain loop over ijson.items, written to Parquet.
 
-
-def ijson_import(path: Path, target: Path) -> int:
-    """The peer: a plain loop over ijson.items with the same checks on the same fields, written to Parquet."""
-    names = ("position", "entry_id", "category", "md5", "sha1", "photodna", "size", "updated", "vi", "oi", "dist")
-    columns: dict[str, list[Any]] = {n: [] for n in (*names, "series", "tags", "mime")}
+    With `checked` it does the same field work as the import: every value judged by the same rules, one at a time
+    (hashsets/clean.py), members without a column kept as JSON, the file's SHA-256. Without, it only converts.
+    """
+    columns: dict[str, list[Any]] = {n: [] for n in ("position", *COLUMNS.values(), "updated_at", "extra")}
     writer = None
-    count = rejected = 0
+    count = 0
+    if checked:
+        files.sha256(path)
     with path.open("rb") as file:
         for media in ijson.items(file, "value.item", use_float=True):
             count += 1
-            hashes = {}
-            for field, name, width in (("MD5", "md5", 16), ("SHA1", "sha1", 20)):
-                text = media.get(field)
-                try:
-                    value = bytes.fromhex(text) if text and len(text) == 2 * width else None
-                except ValueError:
-                    value = None
-                hashes[name] = None if value == EMPTY_FILE[name] else value
-            try:
-                pdna = base64.b64decode(media["PhotoDNA"], validate=True) if media.get("PhotoDNA") else None
-            except binascii.Error:
-                pdna = None
-            if not (hashes["md5"] or hashes["sha1"] or pdna):
-                rejected += 1
+            row = _checked(media) if checked else _converted(media)
+            if not any(row[a] for a in ("md5", "sha1", "photodna")):
                 continue
-            flags = []
-            for field in ("VictimIdentified", "OffenderIdentified", "IsDistributed"):
-                value = media.get(field)
-                flags.append(_TRI.get(value.lower()) if isinstance(value, str) else value)
-            lists = []
-            for field in ("Series", "Tags"):
-                value = media.get(field)
-                lists.append([v.strip() for v in value.split(",") if v.strip()] if value else None)
-            updated = media.get("DateUpdated")
-            when = datetime.fromisoformat(updated) if updated else None
-            category = media.get("Category")
-            values = (
-                count, str(media.get("MediaID")), None if category is None else str(category), hashes["md5"],
-                hashes["sha1"], pdna, int(media.get("MediaSize") or 0), when, *flags, *lists, media.get("MimeType"),
-            )  # fmt: skip
-            for column, value in zip(columns.values(), values, strict=True):
-                column.append(value)
+            columns["position"].append(count)
+            for name, value in row.items():
+                columns[name].append(value)
             if len(columns["position"]) == 100_000:
                 writer = _flush(columns, target, writer)
     if columns["position"]:
@@ -118,8 +94,50 @@ def ijson_import(path: Path, target: Path) -> int:
     return count
 
 
+_ONE = {
+    **dict.fromkeys(rows.FLAGS, clean.one_tristate),
+    "size": clean.one_size,
+    "category": clean.one_category,
+    "series": clean.one_list,
+    "tags": clean.one_list,
+}
+
+
+def _checked(media: dict[str, Any]) -> dict[str, Any]:
+    row: dict[str, Any] = {}
+    for field, name in COLUMNS.items():
+        value = media.get(field)
+        try:
+            if name in BY_NAME:
+                row[name] = clean.one_hash(BY_NAME[name], value)
+            else:
+                row[name] = _ONE.get(name, clean.one_text)(value)
+        except clean.ValueRefusedError:
+            row[name] = None
+    row["updated_at"] = rows.one_timestamp(row["updated"])
+    extra = {k: v for k, v in media.items() if k not in COLUMNS}
+    row["extra"] = json.dumps(extra) if extra else None
+    return row
+
+
+def _converted(media: dict[str, Any]) -> dict[str, Any]:
+    row: dict[str, Any] = {name: media.get(field) for field, name in COLUMNS.items()}
+    for name in ("md5", "sha1", "sha256"):
+        row[name] = bytes.fromhex(row[name]) if row[name] else None
+    row["photodna"] = base64.b64decode(row["photodna"]) if row["photodna"] else None
+    for name in ("series", "tags"):
+        row[name] = row[name].split(",") if row[name] else None
+    for name in ("victim_identified", "offender_identified", "distributed"):
+        row[name] = row[name] in {True, "true"}
+    row["entry_id"], row["category"] = str(row["entry_id"]), str(row["category"])
+    row["updated_at"] = datetime.fromisoformat(row["updated"])
+    return row | {"extra": None}
+
+
 def _flush(columns: dict[str, list[Any]], target: Path, writer: Any) -> Any:
     table = pa.table(columns)
+    nulls = [f.name for f in table.schema if pa.types.is_null(f.type)]
+    table = table.drop_columns(nulls) if writer is None else table.select(writer.schema.names)
     writer = writer or pq.ParquetWriter(target, table.schema, compression="zstd", compression_level=1)
     writer.write_table(table.cast(writer.schema))
     for column in columns.values():
@@ -163,38 +181,45 @@ def _import(home: Path, path: Path) -> dict[str, Any]:
     return {"rows": record.read, "accepted": record.accepted, "work_cpu": time.process_time() - start}
 
 
-def _peer(home: Path, path: Path) -> dict[str, Any]:
+def _peer(home: Path, path: Path, checked: bool) -> dict[str, Any]:
     start = time.process_time()
-    return {"rows": ijson_import(path, home / "peer.parquet"), "work_cpu": time.process_time() - start}
+    return {"rows": ijson_import(path, home / "peer.parquet", checked), "work_cpu": time.process_time() - start}
 
 
 def bench_import(folder: Path) -> dict[str, Any]:
     """Rows per CPU second against ijson, with and without PhotoDNA; median of three runs each."""
-    out: dict[str, Any] = {"ijson_backend": ijson.backend_name}
+    count = 60_000
+    out: dict[str, Any] = {"ijson_backend": ijson.backend_name, "rows": count}
     for photodna in (False, True):
         path = folder / "import.json"
-        write_vics(path, 200_000, photodna=photodna)
-        ours, peer = [], []
+        write_vics(path, count, photodna=photodna)
+        seconds: dict[str, list[float]] = {"ours": [], "ijson": [], "ijson_unchecked": []}
         for _ in range(3):
             home = Path(tempfile.mkdtemp(dir=folder))
-            ours.append(measured(_import, home, path))
-            peer.append(measured(_peer, home, path))
+            seconds["ours"].append(measured(_import, home, path)["work_cpu"])
+            seconds["ijson"].append(measured(_peer, home, path, True)["work_cpu"])
+            seconds["ijson_unchecked"].append(measured(_peer, home, path, False)["work_cpu"])
             shutil.rmtree(home)
-        rate = 200_000 / sorted(r["work_cpu"] for r in ours)[1]
-        peer_rate = 200_000 / sorted(r["work_cpu"] for r in peer)[1]
+        rates = {name: count / sorted(s)[1] for name, s in seconds.items()}
         out["with_photodna" if photodna else "digests_only"] = {
-            "bytes_a_row": path.stat().st_size // 200_000,
-            "rows_per_cpu_second": round(rate),
-            "ijson_rows_per_cpu_second": round(peer_rate),
-            "ratio": round(rate / peer_rate, 1),
+            "bytes_a_row": path.stat().st_size // count,
+            **{f"{name}_rows_per_cpu_second": round(rate) for name, rate in rates.items()},
+            "ratio": round(rates["ours"] / rates["ijson"], 1),
+            "ratio_to_unchecked": round(rates["ours"] / rates["ijson_unchecked"], 1),
         }
     return out
 
 
 def bench_memory(folder: Path) -> dict[str, Any]:
     """Peak memory of importing 1 GB of JSON."""
-    path = folder / "large.json"
-    write_vics(path, 1_900_000, photodna=True)
+    path, block = folder / "large.json", folder / "block.json"
+    write_vics(block, 20_000, photodna=True)
+    text = block.read_text().removeprefix(HEAD).removesuffix("\n]}")
+    with path.open("w") as file:
+        file.write(HEAD)
+        for i in range(2**30 // len(text) + 1):
+            file.write(("," if i else "") + text)
+        file.write("\n]}")
     result = measured(_import, Path(tempfile.mkdtemp(dir=folder)), path)
     result["file_bytes"] = path.stat().st_size
     path.unlink()

@@ -114,3 +114,8 @@ def _extend(con: duckdb.DuckDBPyConnection, old: Path, target: Path, algorithm: 
         gone.column("media_key").to_numpy(),
         release=str(release),
     )
+
+
+def store_batches(con: duckdb.DuckDBPyConnection, algorithm: str) -> Iterator[tuple[Any, Any]]:
+    """What the index of one perceptual algorithm holds, from an open release: batches for `matching.build_index`."""
+    return _batches(con, next(a for a in ALL if a.indexed and a.name == algorithm), _INDEXED)

@@ -166,11 +166,11 @@ def _unite_extras(con: duckdb.DuckDBPyConnection) -> None:
     """Members without a column: the same member with other content becomes a list of both; lists are joined."""
     con.execute(
         """CREATE OR REPLACE TEMP TABLE several AS
-           SELECT s.member, s.media_key, list(s.extra ORDER BY s.position) AS extras,
-                  row_number() OVER (ORDER BY s.media_key, s.member) AS n
+           SELECT *, row_number() OVER (ORDER BY media_key, member) AS n FROM (
+           SELECT s.member, s.media_key, list(s.extra ORDER BY s.position) AS extras
            FROM said s JOIN many m ON m.member = s.member AND m.media_key = s.media_key
            WHERE s.extra IS NOT NULL AND NOT s.withdraw
-           GROUP BY ALL HAVING count(DISTINCT s.extra) > 1"""
+           GROUP BY s.member, s.media_key HAVING count(DISTINCT s.extra) > 1)"""
     )
     for start in range(0, scalar(con, "SELECT count(*) FROM several"), 50_000):
         block = con.execute(
