@@ -101,7 +101,7 @@ def case_settings(request: pytest.FixtureRequest, tmp_path: Path, policy_folder:
         "SET session_replication_role = replica",  # the audit log is append-only for everybody else
         f"TRUNCATE {tables} RESTART IDENTITY",
         "DELETE FROM audit_head",
-        f"INSERT INTO audit_head (head_id, seq, hash) VALUES (1, 0, '{GENESIS}')",  # noqa: S608
+        f"INSERT INTO audit_head (head_id, seq, hash) VALUES (1, 0, '{GENESIS}')",
     )
     yield Settings(home=home, policy=policy_folder, force="42", cases_url=url)
 

@@ -37,7 +37,7 @@ from tests.pipeline.cases.conftest import (
 )  # fmt: skip
 from tests.pipeline.cases.samples import assessment, case_of, publish_rows, referral_row
 
-CLIENTS, CASES = 16, 160
+CLIENTS, CASES = 16, 96
 
 
 def start(store: Store, folder: Path, users: Sequence[str]) -> subprocess.Popen[bytes]:
@@ -71,7 +71,7 @@ def test_sixteen_processes_never_get_the_same_case(store: Store, tmp_path: Path,
 
 
 def test_killed_clients_lose_nothing_and_double_nothing(store: Store, tmp_path: Path) -> None:
-    publish_rows(store, assessments=[assessment(n) for n in range(200)])
+    publish_rows(store, assessments=[assessment(n) for n in range(100)])
     folder = tmp_path / "claims"
     process = start(store, folder, [f"user{n}" for n in range(4)])
     (folder / "go").touch()
@@ -86,7 +86,7 @@ def test_killed_clients_lose_nothing_and_double_nothing(store: Store, tmp_path: 
         logged = session.scalar(select(func.count()).where(AuditEntry.action == "case.claimed"))
     told = {case: f"user{n}" for n in range(4) for case in (folder / f"user{n}").read_text().split()}
     assert None not in held.values()
-    assert logged == len(held) == 200
+    assert logged == len(held) == 100
     assert told.items() <= held.items()
     audit_log.verify(store, SYSTEM)
 

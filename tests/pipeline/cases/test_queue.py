@@ -19,7 +19,7 @@ from pipeline.errors import PermissionDeniedError, UsageError
 from tests.pipeline.cases.conftest import ADMINISTRATOR, ANALYST, OTHER, UCOL, Clock
 from tests.pipeline.cases.samples import START, assessment, case_of, publish_rows, referral_row
 
-CASES = 60
+CASES = 40
 
 
 def fill(store: Store) -> None:
@@ -91,7 +91,7 @@ def walk(store: Store, actor: Any, filters: QueueFilters, size: int) -> list[str
 some = st.one_of(st.none(), st.booleans())
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True)
 @given(
     filters=st.builds(
         QueueFilters,
@@ -108,7 +108,7 @@ some = st.one_of(st.none(), st.booleans())
         exact_matches=some,
         near_matches=some,
     ),
-    size=st.integers(1, 30),
+    size=st.integers(3, 30),
     cleared=st.booleans(),
 )
 def test_pages_are_those_of_the_obvious_twin(
