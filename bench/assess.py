@@ -284,7 +284,7 @@ def link_identifiers(home: Path, old: int, new: int) -> dict[str, Any]:
         "new_identifiers": new,
         "links_before": linked.current.num_rows,
         "links_after": more.current.num_rows,
-        "links_found_anew": len(again),
+        "links_found_anew": len(again.links),
         "cpu_seconds_first": round(everything, 2),
         "cpu_seconds_incremental": round(incremental, 2),
         "cpu_seconds_everything_anew": round(anew, 2),

@@ -49,15 +49,17 @@ def link(settings: Settings, night: Night, lake: Lake) -> Linked:
     done = _done(lake, rules.digest)
     with database.connection(settings, {}) as con:
         fresh = keys.views(con, lake, done)
-        found = find(con, rules.data, _members(con)) if fresh else []
+        found = find(con, rules.data, _members(con)) if fresh else Found()
         listed = lists.match(settings, night, con)
-    rows = [_row(f, night) for f in (*found, *listed.links)]
+    rows = [_row(f, night) for f in (*found.links, *listed.links)]
     stored = latest(lake)
-    known = _known(stored, {r["link_id"] for r in rows}, everything=not done)
-    gone = [] if done else _not_found(known, found)
+    kinds = ("ip", *rules.data["kinds"])
+    wanted = {r["link_id"] for r in rows} | {link_id(a, b, kind) for a, b in found.pairs for kind in kinds}
+    known = _known(stored, wanted, everything=not done)
+    gone = _not_found(known, found, everything=not done)
     changed = _changed(known, [*rows, *gone, *lists.withdrawn(known, listed)], night)
     table = records.build("links", changed)
-    counts: dict[str, int | float | str] = {"links_new_or_changed": table.num_rows, "links_judged": len(found)}
+    counts: dict[str, int | float | str] = {"links_new_or_changed": table.num_rows, "links_judged": len(found.links)}
     outputs = []
     if fresh or table.num_rows:
         sequence = len(lake.commits(STAGE))
@@ -93,7 +95,16 @@ def _known(stored: pa.Table, wanted: set[str], *, everything: bool) -> dict[str,
     return {r["link_id"]: r for r in stored.to_pylist()}
 
 
-def find(con: Any, rules: Mapping[str, Any], members: Mapping[str, str]) -> list[dict[str, Any]]:
+@dataclass
+class Found:
+    """Links that were judged, and every pair of referrals that was: a link of such a pair that is not among them no
+    longer holds (its value is now part of a better link)."""
+
+    links: list[dict[str, Any]] = field(default_factory=list)
+    pairs: set[tuple[str, str]] = field(default_factory=set)
+
+
+def find(con: Any, rules: Mapping[str, Any], members: Mapping[str, str]) -> Found:
     """Links among the views of `keys.views` in which something new takes part, ordered by both sides and kind.
 
     `rules` is policy/linking.yaml; `members` maps referrals to cases: within a case only supplements are linked.
@@ -113,7 +124,8 @@ def find(con: Any, rules: Mapping[str, Any], members: Mapping[str, str]) -> list
     sightings: dict[tuple[str, str, str], list[Sighting]] = {}
     for row in zip(*[c.to_pylist() for c in database.query(con, database.sql("link_sightings")).columns], strict=True):
         sightings.setdefault(row[:3], []).append(Sighting(*row[3:]))
-    return _judge(Rules(dict(rules)), shared, sightings)
+    pairs = set(zip(shared["a"].to_pylist(), shared["b"].to_pylist(), strict=True))
+    return Found(_judge(Rules(dict(rules)), shared, sightings), pairs)
 
 
 _MEMBERS = pa.schema([("referral_id", pa.string()), ("case_id", pa.string())])
@@ -218,13 +230,16 @@ def _changed(
     return result
 
 
-def _not_found(known: Mapping[str, Mapping[str, Any]], found: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """After everything was judged anew (a new policy): links between referrals that no rule makes any longer."""
-    still = {link_id(f["left"], f["right"], f["kind"]) for f in found}
+def _not_found(known: Mapping[str, Mapping[str, Any]], found: Found, *, everything: bool) -> list[dict[str, Any]]:
+    """Stored links of the judged pairs that no rule makes any longer; of all pairs, when everything was judged."""
+    still = {link_id(f["left"], f["right"], f["kind"]) for f in found.links}
     return [
-        {**row, "withdrawn": True, "explanation": "Withdrawn: the linking rules no longer make this link."}
+        {**row, "withdrawn": True, "explanation": "Withdrawn: another link says more, or the rules make none."}
         for identity, row in known.items()
-        if identity not in still and not row["withdrawn"] and not row["right"].startswith("list:")
+        if identity not in still
+        and not row["withdrawn"]
+        and not row["right"].startswith("list:")
+        and (everything or (row["left"], row["right"]) in found.pairs)
     ]
 
 

@@ -231,6 +231,16 @@ def test_copies_of_the_same_known_media_link_weakly_unless_the_file_is_the_same(
     }
 
 
+def test_a_better_link_of_a_later_night_takes_the_place_of_a_weak_one(settings: Settings) -> None:
+    first = [identifier(r, "username", "someone99", service=r.lower()) for r in ("R1", "R2")]
+    commit(settings, "one", referrals=[referral("R1"), referral("R2")], identifiers=first)
+    assert [x["kind"] for x in linked(settings)] == ["username_elsewhere"]
+    commit(settings, "two", identifiers=[identifier("R1", "username", "someone99", service="r2")])
+    assert [x["kind"] for x in linked(settings, 2)] == ["username"]
+    gone = next(x for x in latest(Lake(settings.lake_dir)).to_pylist() if x["withdrawn"])
+    assert (gone["kind"], gone["version"]) == ("username_elsewhere", 2)
+
+
 def test_a_supplement_is_linked_as_such_and_not_as_an_overlap(settings: Settings) -> None:
     rows = [identifier(r, "email", "a@b.example") for r in ("R1", "R2")]
     commit(settings, "one", referrals=[referral("R1"), referral("R2", supplements="R1")], identifiers=rows)
