@@ -7,6 +7,7 @@ reduced to the nearest of each query before the buffer may grow: at most cap pai
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -39,12 +40,16 @@ PIECES = 4
 
 @dataclass
 class Counters:
-    """Work done, over all workers; `plans` are the kinds of plan used."""
+    """Work done, over all workers; `plans` are the kinds of plan used.
+
+    `busiest` is the CPU time of the busiest worker of each parallel step, when there are several, in seconds.
+    """
 
     visits: int = 0
     candidates: int = 0
     survivors: int = 0
     plans: set[str] = field(default_factory=set)
+    busiest: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -181,7 +186,8 @@ def run(  # noqa: PLR0917 - one pass, called in one place
     groups: dict[int, Groups] = {}
     scanned = [plan.too_deep or plan.scan(s.segment.total, queries.count) for s in index.segments]
     if not all(scanned):
-        _each([partial(_group, queries, i, groups) for i in plan.tables], [None] * threads, None)
+        steps = [partial(_group, queries, i, groups) for i in plan.tables]
+        counters.busiest += _each(steps, [None] * threads, None)
     tasks: list[Task] = []
     room = ROOM
     for segment, linear in zip(index.segments, scanned, strict=True):
@@ -193,7 +199,7 @@ def run(  # noqa: PLR0917 - one pass, called in one place
             room = max(room, *(int(np.diff(segment.offsets[i].astype(np.int64)).max()) for i in plan.tables))
             tasks += _bucket_tasks(segment, queries, groups, plan)
     workers = [Worker(queries, room) for _ in range(threads)]
-    _each(tasks, workers, progress)
+    counters.busiest += _each(tasks, workers, progress)
     for worker in workers:
         counters.visits += int(worker.counts[kernels.VISITS])
         counters.candidates += int(worker.counts[kernels.CANDIDATES])
@@ -239,18 +245,22 @@ def _visit(  # noqa: PLR0917 - a task: all but the worker is bound when it is ma
     worker.buckets(segment, table, buckets, groups, plan)
 
 
-def _each(tasks: list[Any], workers: list[Any], progress: Callable[[int, int], None] | None) -> None:
-    """Do every task once, each worker one at a time; the first error stops all and is raised."""
+def _each(tasks: list[Any], workers: list[Any], progress: Callable[[int, int], None] | None) -> float:
+    """Do every task once, each worker one at a time; the first error stops all and is raised.
+
+    Returns the CPU seconds of the busiest thread besides the calling one.
+    """
     lock, waiting, done = threading.Lock(), iter(tasks), 0
     failed = threading.Event()
 
-    def serve(worker: Any) -> None:
+    def serve(worker: Any) -> float:
         nonlocal done
+        began = time.thread_time()
         while not failed.is_set():
             with lock:
                 task = next(waiting, None)
             if task is None:
-                return
+                break
             try:
                 task(worker)
             except BaseException:
@@ -260,10 +270,11 @@ def _each(tasks: list[Any], workers: list[Any], progress: Callable[[int, int], N
                 done += 1
                 if progress is not None:
                     progress(done, len(tasks))
+        return time.thread_time() - began
 
     if len(workers) == 1:
         serve(workers[0])
-        return
+        return 0.0
     with ThreadPoolExecutor(len(workers), thread_name_prefix="matching") as pool:
-        for future in [pool.submit(serve, worker) for worker in workers]:
-            future.result()
+        futures = [pool.submit(serve, worker) for worker in workers]
+        return max([future.result() for future in futures])

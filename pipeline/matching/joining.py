@@ -31,6 +31,8 @@ class Report:
     full distances computed, `pairs` found within the radius, `kept` after the cap, `capped_queries` those that lost
     pairs to it, `canaries` canary pairs found as expected. Seconds are wall time: `compile_seconds` of loading or
     compiling kernels and `check_seconds` of comparing checksums (both once a process), `match_seconds` all else.
+    `match_cpu_seconds` is CPU time of all threads, `path_cpu_seconds` that of the calling thread and of the busiest
+    worker: what the join takes on an otherwise idle machine.
     """
 
     algorithm: str
@@ -53,6 +55,7 @@ class Report:
     check_seconds: float = 0.0
     match_seconds: float = 0.0
     match_cpu_seconds: float = 0.0
+    path_cpu_seconds: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -111,7 +114,7 @@ def join(
     started = time.perf_counter()
     index.ensure_checked()
     report.check_seconds = time.perf_counter() - started
-    started, cpu = time.perf_counter(), time.process_time()
+    started, cpu, own = time.perf_counter(), time.process_time(), time.thread_time()
     parts: list[Pairs] = []
     totals = np.zeros(len(values), np.int64)
     steps = max(1, -(-len(values) // QUERY_BATCH))
@@ -126,6 +129,7 @@ def join(
     report.capped_queries = int((totals > limit).sum())
     report.match_seconds = time.perf_counter() - started
     report.match_cpu_seconds = time.process_time() - cpu
+    report.path_cpu_seconds += time.thread_time() - own
     return Join(table, pa.table({"query_id": keys, "pairs": totals}), report)
 
 
@@ -160,7 +164,9 @@ def _batch(  # noqa: PLR0917 - one pass, called in one place
 ) -> tuple[Pairs, NDArray[np.int64]]:
     """One pass of queries, canaries included, over all segments; checks the canaries and takes them out."""
     real = len(chunks)
-    stored = [np.asarray(s.hashes[s.segment.rows :]) for s in index.segments]
+    # Made from their names, not read from the index: what is damaged there must not agree with itself.
+    stored = [to_chunks(canaries.hashes(s.segment.name, index.form.width)) for s in index.segments]
+    own = np.concatenate([canaries.ids(k, len(c)) for k, c in enumerate(stored)])
     asked = [canaries.query_chunks(own, radius) for own in stored]
     queries = Queries(np.ascontiguousarray(np.concatenate([chunks, *asked])), real, cap)
     counters = Counters()
@@ -168,10 +174,11 @@ def _batch(  # noqa: PLR0917 - one pass, called in one place
     report.visits += counters.visits
     report.candidates += counters.candidates
     report.survivors += counters.survivors
+    report.path_cpu_seconds += counters.busiest
     report.plan = "mixed" if len(counters.plans) > 1 else next(iter(counters.plans))
     query, ids, distances = nearest(collected.pairs, queries.count, cap, real)
     end = int(np.searchsorted(query, real))
-    position = {int(i): k for k, i in enumerate(np.concatenate([s.ids[s.segment.rows :] for s in index.segments]))}
+    position = {int(i): k for k, i in enumerate(own)}
     found = [
         (int(q) - real, position.get(int(i), -1), int(d))
         for q, i, d in zip(query[end:], ids[end:], distances[end:], strict=True)

@@ -1,0 +1,181 @@
+"""Segments, files and their defences: what was altered is refused, and canaries catch what checksums are kept from."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline import matching
+from pipeline.errors import CanaryError, IntegrityError, UsageError
+from pipeline.matching import build as building
+from pipeline.matching.jit import JIT
+from pipeline.matching.store import Index
+from tests import naive
+from tests.pipeline.matching.support import build, flipped, pairs_of, random_hashes
+
+FILES = ["offsets.u32", "words.u32", "rows.u24", "hashes.u16", "ids.i64"]
+
+
+def exact(index: matching.Index, known: list[tuple[int, bytes]], queries: np.ndarray, radius: int = 31) -> None:
+    found = matching.join(index, queries, np.arange(len(queries)), radius=radius)
+    assert naive.rows(found.table) == naive.join(known, pairs_of(queries), radius)[0]
+
+
+def test_extension_adds_withdraws_and_replaces(tmp_path: Path) -> None:
+    first, second = random_hashes(6, 32, 1), random_hashes(3, 32, 2)
+    build(tmp_path / "a", first)
+    added = (np.array([2, 10, 11]), second)
+    manifest = matching.extend_index(tmp_path / "a", tmp_path / "b", [added], np.array([1, 2, 99]), release="8")
+    assert (manifest.rows, manifest.release, manifest.hasher_version) == (7, "8", "t1")
+    standing = [p for p in pairs_of(first) if p[0] not in {1, 2}] + pairs_of(second, [2, 10, 11])
+    queries = np.concatenate([first, second])
+    exact(matching.open_index(tmp_path / "b"), standing, queries)
+    exact(matching.open_index(tmp_path / "a"), pairs_of(first), queries)  # the old index is as it was
+    compacted = matching.compact_index(tmp_path / "b", tmp_path / "c")
+    assert len(compacted.segments) == 1 and compacted.rows == 7
+    exact(matching.open_index(tmp_path / "c"), standing, queries)
+
+
+def test_withdrawn_twice_and_extended_often(tmp_path: Path) -> None:
+    known = random_hashes(8, 32, 3)
+    build(tmp_path / "0", known[:2])
+    for step in range(1, 4):
+        added = (np.array([2 * step, 2 * step + 1]), known[2 * step : 2 * step + 2])
+        gone = np.array([0, 2 * step - 1])
+        matching.extend_index(tmp_path / str(step - 1), tmp_path / str(step), [added], gone, release=str(step))
+    standing = [p for p in pairs_of(known) if p[0] in {2, 4, 6, 7}]
+    exact(matching.open_index(tmp_path / "3"), standing, known)
+
+
+def test_segments_are_split_when_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(building, "SEGMENT_ROWS", 16 + 5)
+    known = random_hashes(12, 32, 4)
+    index = build(tmp_path / "a", known)
+    assert [s.rows for s in index.manifest.segments] == [5, 5, 2]
+    exact(index, pairs_of(known), known)
+
+
+def test_hashes_survive_the_change_of_bit_order(tmp_path: Path) -> None:
+    from pipeline.matching.layout import to_chunks, to_hashes
+
+    for width in (32, 8):
+        hashes = random_hashes(9, width, 5)
+        assert (to_hashes(to_chunks(hashes)) == hashes).all()
+        one = to_chunks(flipped(hashes[0], [width * 8 - 1])[None])
+        assert int(np.bitwise_count(one ^ to_chunks(hashes[:1])).sum()) == 1
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_flipped_bit_is_refused_before_use(tmp_path: Path, name: str) -> None:
+    known = random_hashes(20, 32, 6)
+    build(tmp_path / "a", known)
+    rng = np.random.default_rng(1)
+    path = tmp_path / "a" / "segment-0000" / name
+    original = path.read_bytes()
+    for _ in range(20 if JIT else 2):
+        data = bytearray(original)
+        data[rng.integers(0, len(data))] ^= 1 << int(rng.integers(0, 8))
+        path.write_bytes(data)
+        with pytest.raises(IntegrityError, match=r"altered.*triage index build"):
+            matching.join(matching.open_index(tmp_path / "a"), known, np.arange(20), radius=31)
+        with pytest.raises(IntegrityError, match="SHA-256 differs"):
+            matching.open_index(tmp_path / "a").verify()
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_truncated_and_missing_files_are_refused_at_opening(tmp_path: Path, name: str) -> None:
+    build(tmp_path / "a", random_hashes(20, 32, 6))
+    path = tmp_path / "a" / "segment-0000" / name
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(IntegrityError, match=r"has \d+ bytes instead of \d+"):
+        matching.open_index(tmp_path / "a")
+    path.unlink()
+    with pytest.raises(IntegrityError, match="missing"):
+        matching.open_index(tmp_path / "a")
+
+
+def test_wrong_version_altered_manifest_and_no_index(tmp_path: Path) -> None:
+    build(tmp_path / "a", random_hashes(2, 32, 6))
+    path = tmp_path / "a" / "manifest.json"
+    data = json.loads(path.read_text())
+    for change, message in (({"format": 99}, "format 99"), ({"release": "6"}, "manifest of index a was altered")):
+        path.write_text(json.dumps(data | change))
+        with pytest.raises(IntegrityError, match=message):
+            matching.open_index(tmp_path / "a")
+    path.write_text("{")
+    with pytest.raises(IntegrityError, match="not JSON"):
+        matching.open_index(tmp_path / "a")
+    with pytest.raises(UsageError, match="no index"):
+        matching.open_index(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("table", range(16) if JIT else [5])
+@pytest.mark.parametrize("part", ["words", "offsets", "hashes", "ids"])
+def test_damage_that_checksums_do_not_see_is_caught_by_canaries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: int, part: str
+) -> None:
+    """Wrong results must not get out even when memory, not the disk, is at fault: any one table broken fails the run."""
+    known = random_hashes(30, 32, 7)
+    index = build(tmp_path / "a", known)
+    monkeypatch.setattr(Index, "ensure_checked", lambda self: None)
+    broken = np.array(getattr(index.segments[0], part))
+    if part == "words":
+        broken[table] ^= np.uint32(0xFFFFFFFF)
+    elif part == "offsets":
+        broken[table] = 0
+    elif part == "hashes":
+        broken[30 + table] ^= np.uint16(1)
+    else:
+        broken[30 + table] += 5000
+    broken.flags.writeable = False
+    setattr(index.segments[0], part, broken)
+    index.segments[0]._filled = [None] * 16
+    monkeypatch.setattr("pipeline.matching.plan.Plan.scan", lambda self, rows, queries: False)
+    with pytest.raises(CanaryError, match="failed its self-check"):
+        matching.join(index, known, np.arange(30), radius=31)
+
+
+def test_canaries_are_never_reported_and_are_found_by_themselves(tmp_path: Path) -> None:
+    from pipeline.matching import canaries
+
+    index = build(tmp_path / "a", random_hashes(3, 32, 8))
+    found = matching.join(index, canaries.hashes("segment-0000", 32), np.arange(16), radius=31)
+    assert found.table.num_rows == 0 and sum(found.totals["pairs"].to_pylist()) == 0
+    assert matching.check_canaries(index) == 3 * 48
+    assert matching.check_canaries(index, radius=47) == 48
+
+
+def test_nothing_is_left_behind_by_a_build_that_fails(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="negative"):
+        matching.build_index(
+            [(np.array([-1]), random_hashes(1, 32, 1))], tmp_path / "a", algorithm="pdq", hasher_version="", release=""
+        )
+    assert list(tmp_path.iterdir()) == []
+    build(tmp_path / "a", random_hashes(1, 32, 1))
+    with pytest.raises(UsageError, match="exists already"):
+        build(tmp_path / "a", random_hashes(1, 32, 1))
+    with pytest.raises(UsageError, match="no perceptual hash algorithm"):
+        matching.build_index([], tmp_path / "b", algorithm="md5", hasher_version="", release="")
+
+
+def test_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        build(tmp_path / name, random_hashes(50, 32, 9))
+    assert (tmp_path / "a" / "manifest.json").read_bytes() == (tmp_path / "b" / "manifest.json").read_bytes()
+
+
+def test_files_are_copied_where_hard_links_do_not_exist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = random_hashes(5, 32, 9)
+    build(tmp_path / "a", known)
+
+    def refuse(*_: object) -> None:
+        raise OSError("no links here")
+
+    monkeypatch.setattr("os.link", refuse)
+    matching.extend_index(tmp_path / "a", tmp_path / "b", [], [], release="8")
+    shutil.rmtree(tmp_path / "a")
+    exact(matching.open_index(tmp_path / "b"), pairs_of(known), known)
