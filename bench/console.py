@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import hashlib
+import os
 import random
 import re
 import statistics
@@ -71,13 +72,17 @@ def main() -> None:
         filled = common.cpu_seconds() - start
         print(f"{given.cases:,} cases made and published in {filled:.0f} CPU seconds", flush=True)
         with world.server(settings, given.workers) as address:
+            before = server_cpu(address)
             load = asyncio.run(work(address, numbers, given))
+            spent = server_cpu(address) - before
             page = asyncio.run(queue_page(address))
     result = {
         "machine": common.machine(),
         "versions": common.versions("fastapi", "starlette", "uvicorn", "sqlalchemy", "jinja2"),
         "cases": given.cases, "analysts": given.analysts, "seconds": given.seconds, "think_seconds": given.think,
-        "server_processes": given.workers, "network": "loopback", "queue_page_bytes": page, **load,
+        "server_processes": given.workers, "network": "loopback", "queue_page_bytes": page,
+        "server_cpu_milliseconds_per_request": round(spent * 1000 / max(load["requests"], 1), 1),
+        "load_average_of_machine": os.getloadavg()[0], **load,
     }  # fmt: skip
     show(result)
     if not given.no_save:
@@ -287,6 +292,27 @@ class Analyst:
 
     async def outcomes(self) -> None:
         await self.call("outcomes", "GET", "/outcomes")
+
+
+def server_cpu(address: str) -> float:
+    """CPU seconds of the server's processes so far: the one with this port in its command line, and its descendants."""
+    port, tick = address.rsplit(":", 1)[1], os.sysconf("SC_CLK_TCK")
+    parents: dict[int, int] = {}
+    seconds: dict[int, float] = {}
+    family: set[int] = set()
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (path / "stat").read_text().rsplit(")", 1)[1].split()
+            words = (path / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        number = int(path.name)
+        parents[number], seconds[number] = int(fields[1]), (int(fields[11]) + int(fields[12])) / tick
+        if b"console" in words and port.encode() in words:
+            family.add(number)
+    while more := {n for n, parent in parents.items() if parent in family} - family:
+        family |= more
+    return sum(seconds[n] for n in family)
 
 
 async def queue_page(address: str) -> int:
