@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from bench import common, matching_peers
+from bench import common, matching_peers, matching_plot
 from pipeline import matching
 from pipeline.matching.plan import plan
 
@@ -153,10 +153,10 @@ def everything(batches: Any) -> Hashes:
     return np.concatenate([hashes for _, hashes in batches])
 
 
-def one_million(bench: Bench, rows: int, queries: Hashes) -> Any:
+def every_peer(bench: Bench, name: str, rows: int, queries: Hashes) -> Any:
     """Against every peer."""
     known = everything(uniform(rows, 32, 1))
-    index = bench.index("uniform-small", uniform(rows, 32, 1), "pdq", rows)
+    index = bench.index(name, uniform(rows, 32, 1), "pdq", rows)
     result = against_flat(bench, index, known, queries, 31, 300)
     result["peers"] = {
         "faiss_flat": result["faiss_flat"]["best"],
@@ -205,9 +205,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         bench = Bench(Path(place), arguments.rounds)
         result["builds"] = bench.builds
         queries = everything(uniform(asked, 32, 2))
-        result["small"] = one_million(bench, small, queries)
-        tenth = bench.index("tenth", uniform(small // 10, 32, 1), "pdq", small // 10)
-        result["tenth"] = against_flat(bench, tenth, everything(uniform(small // 10, 32, 1)), queries, 31, 1000)
+        result["small"] = every_peer(bench, "small", small, queries)
+        result["tenth"] = every_peer(bench, "tenth", small // 10, queries)
         ten_million(bench, large, queries, result)
         shutil.rmtree(bench.folder / "uniform")
         if real is not None:
@@ -258,6 +257,7 @@ def main() -> None:
     result = run(arguments)
     if not arguments.quick:
         common.save("matching", result)
+        matching_plot.draw(result)
     Console(width=140).print(table(result))
 
 
