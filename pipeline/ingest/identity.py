@@ -13,10 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline import records
 from pipeline.ingest.rows import stable_id
 from pipeline.lake import Lake
 
@@ -53,6 +55,7 @@ class Held:
     packages: dict[str, str | None] = field(default_factory=dict)
     references: dict[tuple[str, str], str] = field(default_factory=dict)
     roots: dict[str, str] = field(default_factory=dict)
+    members: dict[str, list[str]] = field(default_factory=dict)
     reports: dict[tuple[str, str], set[str]] = field(default_factory=dict)
     media: dict[str, set[bytes]] = field(default_factory=dict)
     lake: Lake | None = None
@@ -77,6 +80,7 @@ class Held:
     def remember(self, referral: str, source: str, reference: str | None, root: str | None, report: str) -> None:
         """A referral row that exists from now on."""
         self.roots[referral] = root or referral
+        self.members.setdefault(root or referral, []).append(referral)
         if reference is not None:
             self.references.setdefault((_family(source), reference), root or referral)
             self.references.setdefault((source, reference), root or referral)
@@ -85,17 +89,18 @@ class Held:
     def media_of(self, root: str) -> set[bytes]:
         """SHA-256 of every file held for a referral and its supplements."""
         if root not in self.media:
-            members = [referral for referral, first in self.roots.items() if first == root]
-            self.media[root] = _digests(self.lake, members)
+            members = pa.array(self.members.get(root, []), pa.string())
+            chosen = pc.is_in(self._files["referral_id"], value_set=members)
+            digests = self._files["sha256"].filter(chosen).to_pylist()
+            self.media[root] = {value for value in digests if value is not None}
         return self.media[root]
 
-
-def _digests(lake: Lake | None, referrals: list[str]) -> set[bytes]:
-    if lake is None:
-        return set()
-    table = lake.read("media_files", ["referral_id", "sha256"])
-    chosen = table.filter(pc.is_in(table["referral_id"], value_set=pa.array(referrals, pa.string())))
-    return {value for value in chosen["sha256"].to_pylist() if value is not None}
+    @cached_property
+    def _files(self) -> pa.Table:
+        """Referral and digest of every file held; read only when a package repeats or extends a referral."""
+        if self.lake is None:
+            return records.empty("media_files")
+        return self.lake.read("media_files", ["referral_id", "sha256"])
 
 
 def _family(source: str) -> str:
