@@ -135,7 +135,7 @@ class Release:
             con.close()
         found = pa.concat_tables([EXACT.empty_table(), *parts])
         if among is not None:
-            found = found.filter(pc.is_in(found.column("media_key"), value_set=pa.array(among, pa.int64())))
+            found = found.filter(pc.is_in(found.column("media_key"), value_set=_keys(among)))
         return found.sort_by([("query_id", "ascending"), ("algorithm", "ascending"), ("media_key", "ascending")])
 
     def describe(self, media_keys: Any) -> pa.Table:
@@ -143,7 +143,7 @@ class Release:
         distributed (yes, no, unknown, disputed), series, tags, alert, benign. One row a distinct key that exists,
         ordered by media_key.
         """
-        keys = pa.table({"media_key": pa.array(media_keys, pa.int64()).unique()})
+        keys = pa.table({"media_key": _keys(media_keys).unique()})
         con = self.connect()
         try:
             con.register("asked", keys)
@@ -172,7 +172,7 @@ class Release:
         kind = algorithm_named(algorithm)
         con = self.connect()
         try:
-            con.register("asked", pa.table({"media_key": pa.array(media_keys, pa.int64()).unique()}))
+            con.register("asked", pa.table({"media_key": _keys(media_keys).unique()}))
             columns = ", ".join([*kind.columns, *([kind.name] if kind.opaque else [])])
             rows = con.sql(
                 f"""SELECT media_key, {columns} FROM {kind.table} SEMI JOIN asked USING (media_key)
@@ -181,6 +181,13 @@ class Release:
         finally:
             con.close()
         return pa.table({"media_key": rows.column("media_key"), "value": values_of(kind, rows)})
+
+
+def _keys(media_keys: Any) -> pa.Array:
+    """Media keys given as a list, an array or a chunked array."""
+    if isinstance(media_keys, pa.ChunkedArray):
+        return pa.concat_arrays([pa.array([], pa.int64()), *(c.cast(pa.int64()) for c in media_keys.chunks)])
+    return media_keys.cast(pa.int64()) if isinstance(media_keys, pa.Array) else pa.array(media_keys, pa.int64())
 
 
 _DELTA = """
@@ -240,9 +247,7 @@ def _by_algorithm(queries: pa.Table) -> list[tuple[str, pa.Table]]:
 
 
 def _exact_one(con: duckdb.DuckDBPyConnection, algorithm: Algorithm, queries: pa.Table, withdrawn: bool) -> pa.Table:
-    values = queries.column("value").cast(pa.binary()).combine_chunks()
-    if isinstance(values, pa.ChunkedArray):  # pragma: no cover - depends on the pyarrow version
-        values = pa.concat_arrays(values.chunks)
+    values = pa.concat_arrays([pa.array([], pa.binary()), *queries.column("value").cast(pa.binary()).chunks])
     ids = queries.column("query_id").to_numpy()
     if len(ids) and int(ids.min()) < 0:
         raise UsageError("Query ids are zero or more.")
