@@ -44,7 +44,7 @@ def table(result: dict[str, Any]) -> str:
     ]
     wrong, near = result["false_hits"], result["nearest_other_photograph"]
     foot = (
-        f"{result['photographs']} distinct photographs, {wrong['known_hashes']:,} known hashes, {wrong['query_files']:,} edited"
+        f"{result['photographs']} photographs asked about of {result['photographs_known']} distinct ones known, {wrong['known_hashes']:,} known hashes, {wrong['query_files']:,} edited"
         f" files, {wrong['query_hashes']:,} query hashes. Files with a false candidate at 47 bits:"
         f" {wrong['files_with_false_candidate_at_47']} ({wrong['false_hits_per_million_files_at_47']} per million files;"
         f" were the true rate {wrong['upper_bound_95_per_million_if_none']} per million, none would be seen one time in twenty)."

@@ -94,7 +94,8 @@ def _luma(image: Image.Image, ground: int) -> NDArray[np.uint8]:
         high: NDArray[np.uint8] = (np.asarray(image) >> 8).astype(np.uint8)
         return high
     if mode == "I":
-        return (np.clip(np.asarray(image), 0, 0xFFFF) >> 8).astype(np.uint8)
+        clipped: NDArray[np.uint8] = (np.clip(np.asarray(image), 0, 0xFFFF) >> 8).astype(np.uint8)
+        return clipped
     if mode == "F":
         return _stretched(np.asarray(image))
     if mode in ("LAB", "YCbCr"):
