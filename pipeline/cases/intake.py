@@ -81,7 +81,7 @@ class Intake:
 
 
 def collect(lake: Lake, known: set[str], as_of: datetime) -> Intake:
-    """Everything in commits whose key is not `known`, assessments by version, links by time of finding.
+    """Everything in commits whose key is not `known`, assessments and links by version.
 
     `as_of` stands in where an older row has no time of its own.
     """
@@ -92,7 +92,7 @@ def collect(lake: Lake, known: set[str], as_of: datetime) -> Intake:
     assessments.sort(key=lambda r: (r.get("version") or 0, r["assessed_at"], r["case_id"], r["assessment_id"]))
     intake.assessments = [NewAssessment.parse(row) for row in assessments]
     links = _new_rows(lake, "links", known, intake.keys)
-    links.sort(key=lambda r: (r.get("found_at") or as_of, r["link_id"]))
+    links.sort(key=lambda r: (r.get("version") or 0, r.get("found_at") or as_of, r["link_id"]))
     intake.links = list({row["link_id"]: row for row in links}.values())
     if intake.keys:
         intake.compartments = _compartments(lake)
