@@ -40,7 +40,7 @@ class Plan:
 def assemble(plan: Plan, folder: Path) -> dict[str, Any]:
     """Build and verify the planned release in `folder`; returns the content of its manifest, which is written last.
 
-    Raises ReconciliationError when rows do not add up, IntegrityError when an import is damaged.
+    Nobody else knows the folder, and a failed build is thrown away: no transaction is needed. Raises ReconciliationError when rows do not add up, IntegrityError when an import is damaged.
     """
     settings, previous, number = plan.settings, plan.previous, plan.number
     spill = folder.parent / f"{files.TEMPORARY}{os.getpid()}-spill"
@@ -53,7 +53,6 @@ def assemble(plan: Plan, folder: Path) -> dict[str, Any]:
             create(con)
             canaries.plant(con)
         con.execute("CREATE OR REPLACE TEMP TABLE touched (media_key BIGINT)")
-        con.execute("BEGIN")
         _declare(con, plan)
         pending = [i for i in importer.all_imports(settings) if i.key in set(plan.inputs)]
         taken = [_take_in(con, plan, record) for record in pending]
@@ -63,7 +62,6 @@ def assemble(plan: Plan, folder: Path) -> dict[str, Any]:
         )
         con.execute("INSERT INTO touched SELECT media_key FROM new_hash WHERE media_key >= 0")
         changes = grading.regrade(con, number, plan.policy.trusted_votes)
-        con.execute("COMMIT")
         con.execute("CHECKPOINT")
         versions = {a.name: version_of(a.name) for a in ALL if a.indexed}
         rows = indexing.build(con, folder, previous, number, versions)
@@ -149,6 +147,8 @@ def _take_in(con: duckdb.DuckDBPyConnection, plan: Plan, record: importer.Import
     identity.place(con, path, number)
     stable = record.reader in READERS and READERS[record.reader].stable_ids
     counts = opinions.merge(con, opinions.Delivery(record, source, path, set_id, number, stable))
+    for table in ("incoming", "placed", "now_placed", "grp", "said", "said_digest", "folded", "verdict"):
+        con.execute(f"DROP TABLE IF EXISTS temp.{table}")
     _guard(con, policy, source, counts, record)
     reasons = dict(record.rejected)
     if counts["rejected"]:
