@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from pipeline import policy
+from pipeline.cases import audit_log
 from pipeline.cases import view as views
 from pipeline.console import casefile, explain, pages, wording
 from pipeline.console.context import actor, evidence, settings, store
@@ -14,11 +15,18 @@ from pipeline.console.identity import NotFoundError
 
 router = APIRouter()
 
+AUDIT = ("seq", "at", "user_id", "user_name", "category", "action", "object", "reason", "recipient")
+"""What of an audit entry is shown on the case."""
+
 
 @router.get("/cases/{number}", name="case")
-def show(request: Request, number: str, files: str = "", reason: str = "") -> Response:
-    """Everything that is known of one case."""
+def show(request: Request, number: str, files: str = "", reason: str = "", audit: str = "") -> Response:
+    """Everything that is known of one case; with `audit=yes` also who opened or changed it, which is logged too."""
     data = _read(request, number, reason, files == "all")
+    if audit == "yes":
+        with store(request).session() as session:
+            entries = audit_log.timeline(session, actor(request), number)
+            data["audit"] = [{name: getattr(e, name) for name in AUDIT} for e in entries]
     return pages.answer(request, "case.html", data, **_words(request, data), printing=False)
 
 

@@ -106,6 +106,18 @@ def test_reading_a_case_and_opening_a_text_are_logged(app: Any, browser_of: Any)
     assert opened["groups"][0]["lines"][0]["text"] not in sue.get(f"/cases/{number}").text
 
 
+def test_the_audit_of_a_case_is_shown_to_those_who_may_see_it_and_logged(app: Any, browser_of: Any) -> None:
+    ana, dan = browser_of("ana"), browser_of("dan")
+    path = ana.post("/queue/next").headers["location"].split("?")[0]
+    shown = ana.get(f"{path}?audit=yes&format=json").json()["audit"]
+    assert "case.claimed" in [e["action"] for e in shown]
+    assert "Who opened or changed this case" in ana.get(path).text
+    assert "Ana Analyst" in ana.get(f"{path}?audit=yes").text
+    assert dan.get(f"{path}?audit=yes&format=json").status_code == 403
+    assert "Who opened or changed this case" not in dan.get(path).text
+    assert "case.timeline" in audit_actions(app, user_id="ana")
+
+
 def test_a_change_on_an_old_version_is_refused_with_who_and_when(app: Any, browser_of: Any) -> None:
     ana, sue = browser_of("ana"), browser_of("sue")
     number = ana.post("/queue/next").headers["location"].split("?")[0]
