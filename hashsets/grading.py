@@ -23,6 +23,10 @@ SEVERITY = ("A", "B", "C", "PROHIBITED", "EXTREME", "UNMAPPED", "COMPARISON", "N
 HARMLESS = ("NON_PERTINENT", "COMPARISON")
 
 
+SLICE = 4_000_000
+"""Media graded at once: bounds the memory of a first release."""
+
+
 def _tri(column: str) -> str:
     yes, no = f"bool_or({column}) FILTER (alert_source)", f"bool_or(NOT {column}) FILTER (alert_source)"
     return f"CASE WHEN {yes} AND {no} THEN 'disputed' WHEN {yes} THEN 'yes' WHEN {no} THEN 'no' ELSE 'unknown' END"
@@ -120,7 +124,22 @@ def regrade(con: duckdb.DuckDBPyConnection, release: int, trusted_votes: int) ->
 
     A media that is new, or that has gained a hash, is `new`: it can match what it could not match before.
     """
-    con.execute("CREATE OR REPLACE TEMP TABLE touched_keys AS SELECT DISTINCT media_key FROM touched")
+    last = scalar(con, "SELECT max(media_key) FROM touched")
+    for low in range(scalar(con, "SELECT min(media_key) FROM touched"), last + 1, SLICE):
+        _regrade_slice(con, release, trusted_votes, low, low + SLICE)
+    counts = {"new_media": 0, "new": 0, "withdrawn": 0, "regraded": 0}
+    counts["new_media"] = scalar(con, "SELECT count(*) FROM media WHERE first_release = ?", [release])
+    rows = con.execute("SELECT change, count(*) FROM change WHERE release = ? GROUP BY ALL", [release]).fetchall()
+    return counts | {str(name): int(n) for name, n in rows}
+
+
+def _regrade_slice(con: duckdb.DuckDBPyConnection, release: int, trusted_votes: int, low: int, high: int) -> None:
+    """Grade the touched media with low <= media_key < high."""
+    con.execute(
+        """CREATE OR REPLACE TEMP TABLE touched_keys AS
+           SELECT DISTINCT media_key FROM touched WHERE media_key >= ? AND media_key < ?""",
+        [low, high],
+    )
     con.execute(
         """CREATE OR REPLACE TEMP TABLE single_keys AS
            SELECT o.media_key FROM opinion o SEMI JOIN touched_keys k ON k.media_key = o.media_key
@@ -151,7 +170,3 @@ def regrade(con: duckdb.DuckDBPyConnection, release: int, trusted_votes: int) ->
                   standing = g.standing FROM graded g
            WHERE media.media_key = g.media_key AND media.standing IS DISTINCT FROM g.standing"""
     )
-    counts = {"new_media": 0, "new": 0, "withdrawn": 0, "regraded": 0}
-    counts["new_media"] = scalar(con, "SELECT count(*) FROM media WHERE first_release = ?", [release])
-    rows = con.execute("SELECT change, count(*) FROM change WHERE release = ? GROUP BY ALL", [release]).fetchall()
-    return counts | {str(name): int(n) for name, n in rows}
