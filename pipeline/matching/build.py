@@ -102,8 +102,15 @@ class _File:
         mapped = np.memmap(self.path, np.uint8, "r") if self.bytes else np.empty(0, np.uint8)
         return Array(self.bytes, self._digest.hexdigest(), quick_sum(mapped))
 
-    def abandon(self) -> None:
-        self._file.close()
+
+class _Part:
+    """A segment that is being filled."""
+
+    def __init__(self, folder: Path, position: int) -> None:
+        self.name, self.position = f"segment-{position:04d}", position
+        (folder / self.name).mkdir()
+        self.hashes, self.ids = _File(folder / self.name / "hashes.u16"), _File(folder / self.name / "ids.i64")
+        self.rows = 0
 
 
 class _Writer:
@@ -112,55 +119,43 @@ class _Writer:
     def __init__(self, folder: Path, form: Algorithm, first: int) -> None:
         self.folder, self.form, self.first = folder, form, first
         self.segments: list[Segment] = []
-        self._rows = 0
-        self._hashes: _File | None = None
-        self._ids: _File | None = None
+        self._part: _Part | None = None
 
     def add(self, ids: NDArray[np.int64], chunks: NDArray[np.uint16]) -> None:
         room = SEGMENT_ROWS - self.form.chunks
         while len(ids):
-            if self._hashes is None or self._ids is None:
-                self._open()
-            assert self._hashes is not None and self._ids is not None  # noqa: S101 - for the type checker
-            take = min(room - self._rows, len(ids))
-            self._hashes.write(chunks[:take])
-            self._ids.write(ids[:take])
-            self._rows += take
+            part = self._part = self._part or self._open()
+            take = min(room - part.rows, len(ids))
+            part.hashes.write(chunks[:take])
+            part.ids.write(ids[:take])
+            part.rows += take
             ids, chunks = ids[take:], chunks[take:]
-            if self._rows == room:
-                self._finish()
+            if part.rows == room:
+                self._finish(part)
 
     def close(self, at_least_one: bool) -> None:
         """Finish the last segment; with `at_least_one` an empty index still gets one, for its canaries."""
-        if at_least_one and self._hashes is None and not self.segments:
-            self._open()
-        if self._hashes is not None:
-            self._finish()
+        if self._part is not None:
+            self._finish(self._part)
+        elif at_least_one and not self.segments:
+            self._finish(self._open())
 
-    def _open(self) -> None:
-        place = self.folder / self._name
-        place.mkdir()
-        self._hashes, self._ids = _File(place / "hashes.u16"), _File(place / "ids.i64")
+    def _open(self) -> _Part:
+        return _Part(self.folder, self.first + len(self.segments))
 
-    @property
-    def _name(self) -> str:
-        return f"segment-{self.first + len(self.segments):04d}"
-
-    def _finish(self) -> None:
-        assert self._hashes is not None and self._ids is not None  # noqa: S101 - for the type checker
-        name, m = self._name, self.form.chunks
+    def _finish(self, part: _Part) -> None:
+        name, m = part.name, self.form.chunks
         own = to_chunks(canaries.hashes(name, self.form.width))
-        self._hashes.write(own)
-        self._ids.write(canaries.ids(self.first + len(self.segments), len(own)))
-        arrays = {"hashes.u16": self._hashes.close(), "ids.i64": self._ids.close()}
-        total = self._rows + len(own)
+        part.hashes.write(own)
+        part.ids.write(canaries.ids(part.position, len(own)))
+        arrays = {"hashes.u16": part.hashes.close(), "ids.i64": part.ids.close()}
+        total = part.rows + len(own)
         mapped = np.memmap(self.folder / name / "hashes.u16", np.uint16, "r")[: total * m].reshape(total, m)
         arrays |= _write_tables(self.folder / name, mapped)
-        segment = Segment(name, self._rows, len(own), 0, f"{name}-0.dead", arrays)
+        segment = Segment(name, part.rows, len(own), 0, f"{name}-0.dead", arrays)
         self.segments.append(_with_tombstones(self.folder, segment, np.zeros(total, bool), segment.tombstones))
         files.sync_folder(self.folder / name)
-        self._hashes = self._ids = None
-        self._rows = 0
+        self._part = None
 
 
 def _write_tables(place: Path, chunks: NDArray[np.uint16]) -> dict[str, Array]:

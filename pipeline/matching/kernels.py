@@ -70,8 +70,68 @@ def gather_chunk(rows: Any, hashes: Any, chunk: Any, low: Any, high: Any, origin
         out[entry - origin] = hashes[row_number(rows, entry), chunk]
 
 
+@inlined
+def lay_out(
+    bucket: Any,
+    start: Any,
+    stop: Any,
+    masks: Any,
+    q_offsets: Any,
+    q_words: Any,
+    q_index: Any,
+    block_words: Any,
+    block_index: Any,
+    filled: Any,
+) -> Any:
+    """Put the queries that differ from `bucket` by masks[start:stop] side by side, from `filled` on; returns the end."""
+    for k in range(start, stop):
+        c = bucket ^ masks[k]
+        s, e = int(q_offsets[c]), int(q_offsets[c + 1])
+        if e > s:
+            copy8(block_words, filled, q_words, s)
+            copy8(block_index, filled, q_index, s)
+            for t in range(s + 8, e):
+                block_words[filled + t - s] = q_words[t]
+                block_index[filled + t - s] = q_index[t]
+            filled += e - s
+    return filled
+
+
+@inlined
+def pick(
+    words: Any,
+    low: Any,
+    high: Any,
+    word: Any,
+    limit: Any,
+    known_before: Any,
+    before: Any,
+    asked: Any,
+    least: Any,
+    query: Any,
+    pending: Any,
+    found: Any,
+) -> Any:
+    """Add the entries of [low, high) within `limit` of `word` to `pending`; returns its new length."""
+    first, last = low >> 4, (high + 15) >> 4
+    for vector in range(first, last):
+        mask = within(words, vector, word, limit)
+        if vector == first:
+            mask &= 0xFFFF << (low & 15)
+        if vector == last - 1:
+            mask &= 0xFFFF >> (-high & 15)
+        if known_before and mask:
+            mask &= ~within(before, vector - first, asked, least - 1)
+        base = vector << 36 | query
+        while mask:
+            pending[found] = base + (lowest(mask) << 32)
+            mask &= mask - 1
+            found += 1
+    return found
+
+
 @kernel
-def scan_buckets(  # noqa: PLR0912 - one loop nest, kept together for the compiler
+def scan_buckets(
     words: Any,
     offsets: Any,
     buckets: Any,
@@ -115,16 +175,18 @@ def scan_buckets(  # noqa: PLR0912 - one loop nest, kept together for the compil
         known_before = False
         for level in range(len(limits)):
             begin = filled
-            for k in range(levels[level], levels[level + 1]):
-                c = b ^ masks[k]
-                s, e = int(q_offsets[c]), int(q_offsets[c + 1])
-                if e > s:
-                    copy8(block_words, filled, q_words, s)
-                    copy8(block_index, filled, q_index, s)
-                    for t in range(s + 8, e):
-                        block_words[filled + t - s] = q_words[t]
-                        block_index[filled + t - s] = q_index[t]
-                    filled += e - s
+            filled = lay_out(
+                b,
+                levels[level],
+                levels[level + 1],
+                masks,
+                q_offsets,
+                q_words,
+                q_index,
+                block_words,
+                block_index,
+                filled,
+            )
             limit = limits[level]
             for j in range(max(begin, resume), filled):
                 word = block_words[j]
@@ -138,19 +200,9 @@ def scan_buckets(  # noqa: PLR0912 - one loop nest, kept together for the compil
                         known_before, dense = True, -1
                     query = int(block_index[j])
                     asked = chunks[query, before_table]
-                    for vector in range(first, last):
-                        mask = within(words, vector, word, limit)
-                        if vector == first:
-                            mask &= 0xFFFF << (low & 15)
-                        if vector == last - 1:
-                            mask &= 0xFFFF >> (-high & 15)
-                        if known_before and mask:
-                            mask &= ~within(before, vector - first, asked, least - 1)
-                        base = vector << 36 | query
-                        while mask:
-                            pending[found] = base + (lowest(mask) << 32)
-                            mask &= mask - 1
-                            found += 1
+                    found = pick(
+                        words, low, high, word, limit, known_before, before, asked, least, query, pending, found
+                    )
         counters[VISITS] += filled
         counters[CANDIDATES] += filled * (high - low)
         resume = 0

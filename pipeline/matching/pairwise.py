@@ -79,7 +79,8 @@ class _Stream:
         self.index, self.radius, self.cap, self.threads = index, radius, cap, threads
         self.totals = np.zeros(index.rows, np.int64)
         self.pairs: Pairs = (np.empty(0, np.uint32), np.empty(0, np.int64), np.empty(0, np.uint16))
-        self.report: Report | None = None
+        nothing = np.empty((0, index.form.width), np.uint8)
+        self.report: Report = join(index, nothing, [], radius=radius, threads=threads).report
 
     def add(self, ids: NDArray[np.int64], hashes: NDArray[np.uint8]) -> None:
         """Take in some known hashes. Those that are near to very many queries are asked again, a few at a time."""
@@ -95,7 +96,7 @@ class _Stream:
     def _ask(self, ids: NDArray[np.int64], hashes: NDArray[np.uint8], cap: int | None) -> Join:
         positions = np.arange(len(ids), dtype=np.int64)
         found = join(self.index, hashes, positions, radius=self.radius, cap=cap, threads=self.threads)
-        self.report = found.report if self.report is None else self.report + found.report
+        self.report = self.report + found.report
         return found
 
     def _keep(self, found: Join, ids: NDArray[np.int64], wanted: NDArray[np.bool_]) -> None:
@@ -110,9 +111,6 @@ class _Stream:
 
     def result(self, query_ids: NDArray[np.int64], cap: int | None) -> Join:
         """The join as seen from the queries."""
-        if self.report is None:
-            self.add(np.empty(0, np.int64), np.empty((0, self.index.form.width), np.uint8))
-        assert self.report is not None  # noqa: S101 - for the type checker: `add` has set it
         table = as_table([self.pairs], query_ids, self.index.form.name)
         report = replace(
             self.report,

@@ -20,7 +20,7 @@ from tests.pipeline.matching.support import build, flipped, pairs_of, random_has
 FILES = ["offsets.u32", "words.u32", "rows.u24", "hashes.u16", "ids.i64"]
 
 
-def exact(index: matching.Index, known: list[tuple[int, bytes]], queries: np.ndarray, radius: int = 31) -> None:
+def assert_exact(index: matching.Index, known: list[tuple[int, bytes]], queries: np.ndarray, radius: int = 31) -> None:
     found = matching.join(index, queries, np.arange(len(queries)), radius=radius)
     assert naive.rows(found.table) == naive.join(known, pairs_of(queries), radius)[0]
 
@@ -33,11 +33,11 @@ def test_extension_adds_withdraws_and_replaces(tmp_path: Path) -> None:
     assert (manifest.rows, manifest.release, manifest.hasher_version) == (7, "8", "t1")
     standing = [p for p in pairs_of(first) if p[0] not in {1, 2}] + pairs_of(second, [2, 10, 11])
     queries = np.concatenate([first, second])
-    exact(matching.open_index(tmp_path / "b"), standing, queries)
-    exact(matching.open_index(tmp_path / "a"), pairs_of(first), queries)  # the old index is as it was
+    assert_exact(matching.open_index(tmp_path / "b"), standing, queries)
+    assert_exact(matching.open_index(tmp_path / "a"), pairs_of(first), queries)  # the old index is as it was
     compacted = matching.compact_index(tmp_path / "b", tmp_path / "c")
     assert len(compacted.segments) == 1 and compacted.rows == 7
-    exact(matching.open_index(tmp_path / "c"), standing, queries)
+    assert_exact(matching.open_index(tmp_path / "c"), standing, queries)
 
 
 def test_withdrawn_twice_and_extended_often(tmp_path: Path) -> None:
@@ -48,7 +48,7 @@ def test_withdrawn_twice_and_extended_often(tmp_path: Path) -> None:
         gone = np.array([0, 2 * step - 1])
         matching.extend_index(tmp_path / str(step - 1), tmp_path / str(step), [added], gone, release=str(step))
     standing = [p for p in pairs_of(known) if p[0] in {2, 4, 6, 7}]
-    exact(matching.open_index(tmp_path / "3"), standing, known)
+    assert_exact(matching.open_index(tmp_path / "3"), standing, known)
 
 
 def test_segments_are_split_when_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,7 +56,7 @@ def test_segments_are_split_when_full(tmp_path: Path, monkeypatch: pytest.Monkey
     known = random_hashes(12, 32, 4)
     index = build(tmp_path / "a", known)
     assert [s.rows for s in index.manifest.segments] == [5, 5, 2]
-    exact(index, pairs_of(known), known)
+    assert_exact(index, pairs_of(known), known)
 
 
 def test_hashes_survive_the_change_of_bit_order(tmp_path: Path) -> None:
@@ -178,4 +178,4 @@ def test_files_are_copied_where_hard_links_do_not_exist(tmp_path: Path, monkeypa
     monkeypatch.setattr("os.link", refuse)
     matching.extend_index(tmp_path / "a", tmp_path / "b", [], [], release="8")
     shutil.rmtree(tmp_path / "a")
-    exact(matching.open_index(tmp_path / "b"), pairs_of(known), known)
+    assert_exact(matching.open_index(tmp_path / "b"), pairs_of(known), known)
