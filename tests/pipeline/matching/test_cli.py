@@ -16,6 +16,7 @@ from pipeline import matching
 from pipeline.errors import InputError, IntegrityError, UsageError
 from pipeline.matching.cli import index, match
 from pipeline.settings import Settings
+from tests.pipeline.matching import synthetic_night
 from tests.pipeline.matching.support import build, flipped, random_hashes
 
 
@@ -95,3 +96,15 @@ def test_files_that_are_no_hash_files(settings: Settings, folder: Path, tmp_path
             call(settings, match, tmp_path / name, "--index", folder)
     result = call(settings, match, tmp_path / "a.csv", "--index", folder, "--algorithm", "phash64")
     assert result.exit_code == 2 and "holds pdq" in result.stderr
+
+
+def test_build_from_a_release_and_match_against_it(settings: Settings, tmp_path: Path) -> None:
+    items = [synthetic_night.known(number) for number in range(5)]
+    number = synthetic_night.publish(settings, "first", items)
+    built = rows(call(settings, index, "build", tmp_path / "own", "--release", number))[0]
+    assert (built["rows"], built["algorithm"], built["release"]) == (5, "pdq", str(number))
+    near = synthetic_night.flipped(items[3].pdq, 30)
+    (tmp_path / "q.csv").write_text(f"hash\n{near.hex()}\n")
+    own = rows(call(settings, match, tmp_path / "q.csv", "--index", tmp_path / "own", "--format", "jsonl"))
+    released = rows(call(settings, match, tmp_path / "q.csv", "--release", number, "--format", "jsonl"))
+    assert own == released and [(r["query_id"], r["distance"]) for r in own] == [(0, 30)]
