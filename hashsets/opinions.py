@@ -228,18 +228,8 @@ def _assert_opinions(con: duckdb.DuckDBPyConnection, delivery: Delivery) -> dict
                WHERE o.source_id = ? AND o.ended = 'withdrawn by hand')""",
         [source.source_id],
     )
-    if (
-        delivery.stable_ids
-    ):  # the entry now names other hashes: it moves, and what it said of the old media no longer stands
-        con.execute(
-            """CREATE OR REPLACE TEMP TABLE moved AS
-               SELECT s.row, f.position FROM folded f JOIN standing s
-                 ON s.member = f.member AND s.entry_id = f.entry_id AND s.media_key <> f.media_key"""
-        )
-        con.execute(
-            "UPDATE verdict SET state = 'updated' WHERE state = 'kept' AND position IN (SELECT position FROM moved)"
-        )
-        _close(con, "SELECT row FROM moved", release, "superseded")
+    if delivery.stable_ids:
+        _move(con, release)
     _close(con, "SELECT row FROM verdict WHERE state = 'updated' AND row IS NOT NULL", release, "superseded")
     kept = ", ".join(f"f.{c}" for c in _KEPT)
     con.execute(
@@ -277,6 +267,19 @@ def _assert_opinions(con: duckdb.DuckDBPyConnection, delivery: Delivery) -> dict
     ).fetchall()
     kept_n, duplicate, updated = row
     return {"kept": int(kept_n), "duplicate": int(duplicate), "updated": int(updated)}
+
+
+def _move(con: duckdb.DuckDBPyConnection, release: int) -> None:
+    """An entry that names other hashes now moves: what it said of the old media no longer stands."""
+    con.execute(
+        """CREATE OR REPLACE TEMP TABLE moved AS
+           SELECT s.row, f.position FROM folded f JOIN standing s
+             ON s.member = f.member AND s.entry_id = f.entry_id AND s.media_key <> f.media_key"""
+    )
+    con.execute(
+        "UPDATE verdict SET state = 'updated' WHERE state = 'kept' AND position IN (SELECT position FROM moved)"
+    )
+    _close(con, "SELECT row FROM moved", release, "superseded")
 
 
 def _close(con: duckdb.DuckDBPyConnection, rows_sql: str, release: int, how: str) -> None:

@@ -54,6 +54,11 @@ def test_dags_are_thin() -> None:
         assert not re.search(r"\b(SELECT|INSERT|UPDATE)\b", path.read_text()), path.name
 
 
+def compiled(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """A Numba kernel: nested loops that would be slower in pieces."""
+    return any("njit" in ast.unparse(d) or "kernel" in ast.unparse(d) for d in node.decorator_list)
+
+
 def test_no_module_and_no_function_is_long() -> None:
     modules = [(str(p.relative_to(ROOT)), n) for p, _ in product() if (n := len(p.read_text().splitlines())) > 400]
     functions = [
@@ -62,16 +67,18 @@ def test_no_module_and_no_function_is_long() -> None:
         if p.parent.name != "versions"  # a migration is a list of tables
         for node in ast.walk(tree)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        and (length := (node.end_lineno or 0) - node.lineno + 1) > 70
+        and (length := (node.end_lineno or 0) - node.lineno + 1) > (100 if compiled(node) else 70)
     ]
     assert (modules, functions) == ([], [])
 
 
 def test_no_exception_is_swallowed() -> None:
+    """A broad handler does something with the error, or says in its line why nothing is to be done."""
     found = []
     for path, tree in product():
+        lines = path.read_text().splitlines()
         for node in ast.walk(tree):
-            if not isinstance(node, ast.ExceptHandler):
+            if not isinstance(node, ast.ExceptHandler) or "# noqa: BLE001 - " in lines[node.lineno - 1]:
                 continue
             broad = node.type is None or (
                 isinstance(node.type, ast.Name) and node.type.id in {"Exception", "BaseException"}
@@ -110,13 +117,18 @@ def test_every_module_says_what_it_is() -> None:
 
 
 def test_every_test_asserts() -> None:
+    """In its own body, or through a helper of its module that does."""
+    checks = re.compile(r"assert|raises|warns|fail\(|check_|expect")
     found = []
     for path in sorted((ROOT / "tests").rglob("test_*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
-                text = ast.unparse(node)
-                if not re.search(r"assert|raises|warns|fail\(|check_|expect", text):
-                    found.append(f"{path.relative_to(ROOT)}:{node.name}")
+        functions = [
+            n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)
+        ]
+        helpers = {f.name for f in functions if not f.name.startswith("test_") and checks.search(ast.unparse(f))}
+        for test in (f for f in functions if f.name.startswith("test_")):
+            called = {n.func.id for n in ast.walk(test) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)}
+            if not checks.search(ast.unparse(test)) and not called & helpers:
+                found.append(f"{path.relative_to(ROOT)}:{test.name}")
     assert found == []
 
 

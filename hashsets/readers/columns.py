@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hashsets import clean, rows
 from hashsets.algorithms import BY_NAME, EMPTY_FILE, to_words
-from hashsets.readers import kernel
+from hashsets.readers import kernel, kernel_values
 
 ROWS = 1 << 15
 """Most objects of one pass."""
@@ -75,7 +75,7 @@ class Table:
         n = len(kind)
         if algorithm.opaque:
             values, present = np.zeros((n, algorithm.width), np.uint8), np.zeros(n, bool)
-            kernel.base64_values(data, kind, begin, end, self.base64, values, present, usual)
+            kernel_values.base64_values(data, kind, begin, end, self.base64, values, present, usual)
             words = to_words(algorithm, values)
             made[column] = _binary(values, present)
         else:
@@ -84,7 +84,7 @@ class Table:
                 [w[0] for w in to_words(algorithm, np.frombuffer(refused, np.uint8)[None])], np.uint64
             )
             out = np.empty((algorithm.words, n), np.uint64)
-            kernel.hex_words(data, kind, begin, end, algorithm.width, self.hex, refused_words, out, usual)
+            kernel_values.hex_words(data, kind, begin, end, algorithm.width, self.hex, refused_words, out, usual)
             words = list(out)
             present = np.asarray(out.any(axis=0), bool)
         mask = None if present.all() else ~present
@@ -97,11 +97,11 @@ class Table:
         n = len(kind)
         if column in _FLAGS:
             values, known = np.empty(n, bool), np.empty(n, bool)
-            kernel.tristate(data, kind, begin, end, values, known, usual)
+            kernel_values.tristate(data, kind, begin, end, values, known, usual)
             return pa.array(values, mask=~known)
         if column in _NUMBERS:
             numbers, known = np.empty(n, np.int64), np.empty(n, bool)
-            kernel.numbers(data, kind, begin, end, numbers, known, usual)
+            kernel_values.numbers(data, kind, begin, end, numbers, known, usual)
             return pa.array(numbers, mask=~known)
         if column in _LISTS:
             return _lists(where, usual)
@@ -132,9 +132,9 @@ def _texts(where: Any, usual: Any) -> pa.Array:
     data, kind, begin, end = where
     n = len(kind)
     offsets = np.empty(n + 1, np.int32)
-    size = kernel.text_lengths(kind, begin, end, clean.MAX_TEXT, offsets, usual)
+    size = kernel_values.text_lengths(kind, begin, end, clean.MAX_TEXT, offsets, usual)
     out = np.empty(size, np.uint8)
-    kernel.copy_texts(data, begin, offsets, out)
+    kernel_values.copy_texts(data, begin, offsets, out)
     some = offsets[1:] > offsets[:-1]
     valid = None if some.all() else pa.py_buffer(np.packbits(some, bitorder="little"))
     return pa.Array.from_buffers(pa.string(), n, [valid, pa.py_buffer(offsets), pa.py_buffer(out)])
@@ -145,9 +145,9 @@ def _lists(where: Any, usual: Any) -> pa.Array:
     data, kind, begin, end = where
     n = len(kind)
     parts, spans = np.empty(n + 1, np.int32), np.empty((4 * n, 2), np.int32)
-    count, size = kernel.list_parts(data, kind, begin, end, parts, spans, usual)
+    count, size = kernel_values.list_parts(data, kind, begin, end, parts, spans, usual)
     offsets, out = np.empty(count + 1, np.int32), np.empty(size, np.uint8)
-    kernel.copy_spans(data, spans[:count], offsets, out)
+    kernel_values.copy_spans(data, spans[:count], offsets, out)
     values = pa.Array.from_buffers(pa.string(), count, [None, pa.py_buffer(offsets), pa.py_buffer(out)])
     some = parts[1:] > parts[:-1]
     valid = None if some.all() else pa.py_buffer(np.packbits(some, bitorder="little"))
