@@ -267,12 +267,13 @@ def tristate_column(name: str, values: list[Any], refusals: Refusals) -> pa.Arra
 
 def size_column(name: str, values: list[Any], refusals: Refusals) -> pa.Array:
     """int64, null for unknown."""
-    try:
-        array = pa.array(values, pa.int64())
-        if bool not in set(map(type, values)) and not (array.null_count < len(array) and _least(array) < 0):
-            return array
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, TypeError):
-        pass  # strings, floats or rubbish among them: judged one by one below
+    if set(map(type, values)) <= {int, type(None)}:  # pyarrow would cut 0.5 to 0 without a word
+        try:
+            array = pa.array(values, pa.int64())
+            if array.null_count == len(array) or _least(array) >= 0:
+                return array
+        except (pa.ArrowInvalid, OverflowError):
+            pass  # beyond 64 bits: judged one by one below
     return _column(name, values, one_size, pa.int64(), refusals)
 
 
