@@ -88,14 +88,17 @@ def apply(
     if previous is not None:
         secret |= restricted_labels([*previous.reasons, *previous.flags], hidden)
     rose = new.row["score"] > (previous.score if previous else was_score)
+    told = release_words(releases, newly_known(previous, new)) if releases else []
     if not case.is_open:
-        _closed(case, new, policy, effect, releases=releases if rose else (), secret=secret)
+        _closed(case, new, policy, effect, told=told if rose else [], secret=secret)
     elif case.person_band is not None:
         _decided_by_person(case, new, policy, effect, rose)
     else:
         _decided_by_model(case, new, effect)
     if case.band != was_band:
         effect.lines.insert(0, ("raised", f"Band raised from {was_band} to {case.band}", False))
+    if told:
+        effect.lines.insert(0, ("release", ": ".join(told), False))
     effect.lines += _labels(new, secret, fallback=f"Assessed again: {was_model} to {new.row['band']}")
     return effect
 
@@ -129,19 +132,19 @@ def _decided_by_person(case: Case, new: NewAssessment, policy: Rules, effect: Ef
 
 
 def _closed(
-    case: Case, new: NewAssessment, policy: Rules, effect: Effect, *, releases: Collection[str], secret: Collection[str]
+    case: Case, new: NewAssessment, policy: Rules, effect: Effect, *, told: list[str], secret: Collection[str]
 ) -> None:
-    """Whether a case that is out of the queue comes back, and why."""
+    """Whether a case that is out of the queue comes back, and why. `told`: what a new release changed for it."""
     band, ended = new.row["band"], case.closed_band or case.band
     raised = bands.higher(band, ended)
     rules = policy.data["reopen"]
-    if not ((raised and rules["on_band_raise"]) or (releases and rules["on_new_match"])):
+    if not ((raised and rules["on_band_raise"]) or (told and rules["on_new_match"])):
         return
     effect.reopened = effect.withdraw_all = True
     labels = [*(new.changes.get("reasons_new") or []), *(new.changes.get("reasons_raised") or [])]
     gained = [label for label in labels if label not in secret]
-    why = f"new in release {', '.join(sorted(releases))}" if releases else f"raised from {ended} to {band}"
-    case.reopen_reason = f"{why}: {'; '.join(gained)}" if gained else why
+    why, *more = told or [f"raised from {ended} to {band}"]
+    case.reopen_reason = f"{why}: {'; '.join([*more, *gained])}" if more or gained else why
     if raised:
         case.person_band = case.person_model_band = None
         bands.put(case, band)
@@ -149,6 +152,21 @@ def _closed(
         effect.second_look = f"New evidence on a case that a person held at {case.band}; assessed {band}"
     states.put(case, "new")
     case.due_at = new.row["due_at"]
+
+
+def newly_known(previous: Assessment | None, new: NewAssessment) -> int:
+    """Files of the case that match now and did not in the version before."""
+    before = previous.summary if previous is not None else {}
+    now = [int(s.get("matched_exact") or 0) + int(s.get("matched_near") or 0) for s in (before, new.summary)]
+    return max(0, now[1] - now[0])
+
+
+def release_words(releases: Collection[str], files: int) -> list[str]:
+    """What a new release of known hashes changed: "new in release 14", "3 files of this case are now known"."""
+    words = [f"new in release {', '.join(sorted(releases))}"]
+    if files:
+        words.append("1 file of this case is now known" if files == 1 else f"{files} files of this case are now known")
+    return words
 
 
 def restricted_labels(items: list[dict[str, Any]], hidden: Collection[str]) -> set[str]:

@@ -303,12 +303,11 @@ class Publisher:
         return next((c for c in self.restricted.values() if c != case.compartment), None)
 
     def _releases(self) -> dict[str, str]:
-        """Match id to release, for match evidence that closed cases would come back for."""
-        closed = {c.case_id for c in self.cases.values() if not c.is_open}
+        """Match id to release, for match evidence of cases that were there before."""
         wanted = {
             match
             for new in self.intake.assessments
-            if new.row["case_id"] in closed
+            if new.row["case_id"] in self.cases
             for match in applying.match_evidence(new.reasons)
         }
         if not wanted:

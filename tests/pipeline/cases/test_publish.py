@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import func, select
 
 from pipeline import records
-from pipeline.cases import bands, claims, decisions, publish, queue, retention, view
+from pipeline.cases import applying, bands, claims, decisions, publish, queue, retention, view
 from pipeline.cases.people_tables import AuditEntry
 from pipeline.cases.store import Store
 from pipeline.cases.tables import Assessment, Case, Change, Link, Lowering, Publish, Review, SecondLook
@@ -206,6 +206,12 @@ def test_a_closed_case_comes_back_when_a_release_raises_it(store: Store, matched
         return
     assert (case.state, case.is_open, case.outcome, case.closed_at) == ("new", True, None, None)
     assert case.reopen_reason == "new in release 14: Reason new"
+
+
+def test_what_a_release_made_known_is_counted_in_words() -> None:
+    assert applying.release_words({"14"}, 3) == ["new in release 14", "3 files of this case are now known"]
+    assert applying.release_words({"14"}, 1)[1] == "1 file of this case is now known"
+    assert applying.release_words({"14"}, 0) == ["new in release 14"]
 
 
 def test_a_closed_case_comes_back_when_its_band_rises(store: Store) -> None:
