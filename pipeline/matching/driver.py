@@ -128,14 +128,15 @@ class Worker:
         """Visit some buckets of one table."""
         limits = plan.limits[table]
         words, offsets = segment.words[table], segment.offsets[table]
-        least = int(plan.rules[2, table])
+        asked = (groups.offsets, groups.words, groups.index, self.queries.chunks)
+        probes = (plan.masks, plan.levels, limits)
+        block = (self.block_words, self.block_index)
+        stored = (segment.rows[table], segment.hashes, max(table - 1, 0), int(plan.rules[2, table]))
         position = 0
         while position < len(buckets):
             position = kernels.scan_buckets(
-                words, offsets, buckets, position, groups.offsets, groups.words, groups.index,
-                plan.masks, plan.levels, limits, self.block_words, self.block_index, self.pending, self.counts,
-                segment.rows[table], segment.hashes, self.queries.chunks, max(table - 1, 0), least, self.before,
-            )  # fmt: skip
+                words, offsets, buckets, position, asked, probes, block, self.pending, self.counts, stored, self.before
+            )
             self.verify(segment, table, plan)
 
     def verify(self, segment: MappedSegment, table: int, plan: Plan) -> None:

@@ -132,37 +132,25 @@ def pick(
 
 @kernel
 def scan_buckets(
-    words: Any,
-    offsets: Any,
-    buckets: Any,
-    position: Any,
-    q_offsets: Any,
-    q_words: Any,
-    q_index: Any,
-    masks: Any,
-    levels: Any,
-    limits: Any,
-    block_words: Any,
-    block_index: Any,
-    pending: Any,
-    counters: Any,
-    rows: Any,
-    hashes: Any,
-    chunks: Any,
-    before_table: Any,
-    least: Any,
-    before: Any,
-) -> Any:
+    words: Any, offsets: Any, buckets: Any, position: Any, asked: Any, probes: Any, block: Any, pending: Any,
+    counters: Any, stored: Any, before: Any,
+) -> Any:  # fmt: skip
     """Compare the buckets `buckets[position:]` of one table with all queries near them.
 
-    `masks` int64: differences of 16-bit values to probe, by rising number of bits; masks[levels[t]:levels[t + 1]] have
+    `asked`: offsets, words and index of `group_queries`, and the queries' chunks. `block`: uint32 scratch for words and
+    index of all queries near a bucket. `stored`: rows of the table, hashes, chunk i-1 and its budget c_(i-1) or 0.
+    `probes`: masks int64: differences of 16-bit values to probe, by rising number of bits; masks[levels[t]:levels[t + 1]] have
     t bits; `limits[t]` is the most bits that the 32-bit word may then differ by. Pairs that pass go to `pending`
     (int64, `entry of the table << 32 | query`), which holds at least one full bucket. When the next visit might not
     fit, the kernel notes it in `counters` and returns, to be called again after the pairs were taken out.
-    In a bucket that gives many pairs, those that an earlier table emits (their chunk `before_table` differs by less than
-    `least` bits, see `plan.py`) are dropped at once; `before` uint32 is scratch, aligned, for the largest bucket.
+    In a bucket that gives many pairs, those that an earlier table emits (their chunk i-1 differs by less than its
+    budget, see `plan.py`) are dropped at once; `before` uint32 is scratch, aligned, for the largest bucket.
     Returns the position reached.
     """
+    q_offsets, q_words, q_index, chunks = asked
+    masks, levels, limits = probes
+    block_words, block_index = block
+    rows, hashes, before_table, least = stored
     room = len(pending)
     found = counters[PENDING]
     resume = counters[RESUME]
@@ -199,9 +187,9 @@ def scan_buckets(
                         gather_chunk(rows, hashes, before_table, low, high, first * 16, before)
                         known_before, dense = True, -1
                     query = int(block_index[j])
-                    asked = chunks[query, before_table]
+                    other = chunks[query, before_table]
                     found = pick(
-                        words, low, high, word, limit, known_before, before, asked, least, query, pending, found
+                        words, low, high, word, limit, known_before, before, other, least, query, pending, found
                     )
         counters[VISITS] += filled
         counters[CANDIDATES] += filled * (high - low)
