@@ -189,7 +189,18 @@ def test_a_night_runs_through_the_deployed_services(services: Services) -> None:
     services.run(
         str(BIN / "triage"), "users", "first", own, "--name", "T", "--password-file", str(services.folder / "password")
     )
-    services.run(str(BIN / "triage"), "users", "change", own, "--role", "analyst", "--compartment", "ucol")
+    services.run(
+        str(BIN / "triage"),
+        "users",
+        "change",
+        own,
+        "--role",
+        "administrator",
+        "--role",
+        "analyst",
+        "--compartment",
+        "ucol",
+    )
     services.run(str(BIN / "triage"), "sample", "--seed", "7", "--referrals", "12")
     services.until(
         "the DAG processor has read the DAGs",

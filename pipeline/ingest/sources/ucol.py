@@ -75,7 +75,8 @@ def _covert_source(fields: Fields, draft: Draft, policy: dict[str, Any]) -> None
         value = entries[key] if isinstance(entries[key], str) else canonical_json(entries[key])
         narrative(draft, policy, "note", f"{key}: {value}", path=f"{draft.restricted}/{key}", compartment=COMPARTMENT)
     personas = covert.get("personas") if isinstance(covert, dict) else None
-    _mask(draft, {p.strip().casefold() for p in personas or [] if isinstance(p, str)})
+    listed = personas if isinstance(personas, list) else [personas]
+    _mask(draft, {p.strip().casefold() for p in listed if isinstance(p, str)})
 
 
 def _mask(draft: Draft, personas: set[str]) -> None:

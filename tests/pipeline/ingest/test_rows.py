@@ -7,6 +7,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
 from pipeline.fingerprint.outcome import Failure, Reason
 from pipeline.ingest import report, rows, rules
 from pipeline.ingest.package import Member, Package
@@ -198,6 +200,15 @@ def test_covert_details_are_nowhere_but_in_the_compartment() -> None:
     assert tables["originals"][0]["compartment"] == "ucol"
     assert tables["referrals"][0].get("compartment") is None
     assert [n["participant"] for n in tables["narratives"] if n["kind"] == "chat"] == ["covert"]
+
+
+@pytest.mark.parametrize("personas", [True, 7, None, {}, "COVERTSECRET", [1, None, "COVERTSECRET"]])
+def test_personas_of_any_shape_are_taken(personas: object) -> None:
+    chat = [{"text": "[synthetic message to COVERTSECRET]", "participant": "COVERTSECRET"}]
+    tables = made(form("ucol-referral", chat=chat, covert_source={"personas": personas}))
+    named = "COVERTSECRET" in json.dumps(personas)
+    [shown] = [n["participant"] for n in tables["narratives"] if n["kind"] == "chat"]
+    assert shown == ("covert" if named else "COVERTSECRET")
 
 
 def test_a_restricted_referral_is_restricted_as_a_whole() -> None:
