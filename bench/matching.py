@@ -203,6 +203,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     real = frames()
     with tempfile.TemporaryDirectory(dir=arguments.folder, prefix="bench-matching-") as place:
         bench = Bench(Path(place), arguments.rounds)
+        bench.index("warm", uniform(10, 32, 1), "pdq", 10)  # compiles the build's kernels
+        bench.builds.clear()
         result["builds"] = bench.builds
         queries = everything(uniform(asked, 32, 2))
         result["small"] = every_peer(bench, "small", small, queries)
