@@ -267,7 +267,7 @@ class Analyst:
 
     async def decide(self) -> None:
         def form(page: str) -> dict[str, str]:
-            if "start_enquiry" in page:
+            if 'value="start_enquiry"' in page:
                 return {"decision": "start_enquiry", "reason": "enquiry_opened"}
             return {"decision": "close", "reason": "enquiry_complete", "outcome": "intelligence_only"}
 

@@ -20,6 +20,7 @@ from pipeline.console import identity, pages, security
 from pipeline.console.evidence import Evidence
 from pipeline.console.figures import Dashboard
 from pipeline.console.routes import ROUTERS
+from pipeline.console.writers import Writers
 from pipeline.settings import Settings
 
 STATUS: tuple[tuple[type[errors.TriageError], int, str], ...] = (
@@ -49,6 +50,7 @@ def create_app(settings: Settings, store: stores.Store | None = None) -> Any:
     )
     app.state.settings = settings
     app.state.store = store or stores.open_store(settings)
+    app.state.writers = Writers(app.state.store, settings.home / "console")
     app.state.evidence = Evidence(settings)
     app.state.dashboard = Dashboard(settings)
     for router in ROUTERS:

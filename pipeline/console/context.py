@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+
 from fastapi import Request
+from sqlalchemy.orm import Session
 
 from pipeline.cases.actors import Actor
 from pipeline.cases.store import Store
@@ -27,6 +30,12 @@ def actor(request: Request) -> Actor:
 def store(request: Request) -> Store:
     """The open case store."""
     found: Store = request.app.state.store
+    return found
+
+
+def writing(request: Request) -> AbstractContextManager[Session]:
+    """One transaction that may write, with its audit entries, in its turn."""
+    found: AbstractContextManager[Session] = request.app.state.writers.session()
     return found
 
 

@@ -92,7 +92,7 @@ def identify(request: Request) -> Visitor | None:
     if found is None:
         return None
     if found.touch:
-        with store.session() as session:
+        with request.app.state.writers.session() as session:
             sessions.touch(session, token)
     return Visitor(found.actor, found.csrf, "cookie", token, _break_due(found.data, store.clock()), found.data)
 
@@ -108,7 +108,7 @@ def begin(request: Request, response: Response, actor: Actor) -> None:
     """Open a session for a person who has just signed in. The token is new: one that was set before is worth nothing."""
     store: Store = request.app.state.store
     old = request.cookies.get(cookie_name(request.app.state.settings))
-    with store.session() as session:
+    with request.app.state.writers.session() as session:
         if old:
             sessions.end(session, old)
         token = sessions.start(session, actor, {"working_since": store.clock().isoformat()})
@@ -118,8 +118,7 @@ def begin(request: Request, response: Response, actor: Actor) -> None:
 def finish(request: Request, response: Response) -> None:
     """End the session, here and in the store."""
     name = cookie_name(request.app.state.settings)
-    store: Store = request.app.state.store
-    with store.session() as session:
+    with request.app.state.writers.session() as session:
         sessions.end(session, request.cookies.get(name, ""))
     response.delete_cookie(
         name, path="/", httponly=True, samesite="strict", secure=request.app.state.settings.console_tls

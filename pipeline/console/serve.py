@@ -21,6 +21,7 @@ def app() -> Any:
     logs.configure(settings)
     made = create_app(settings)
     pages.warm()
+    made.app.state.dashboard.figures()
     threading.Thread(target=_keep_up, args=(made.app.state.evidence,), daemon=True, name="evidence").start()
     return made
 

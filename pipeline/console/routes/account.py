@@ -9,7 +9,7 @@ from fastapi.responses import RedirectResponse
 
 from pipeline.cases import permissions, sessions
 from pipeline.console import pages
-from pipeline.console.context import actor, store
+from pipeline.console.context import actor, store, writing
 from pipeline.console.identity import NotFoundError
 from pipeline.console.routes.work import Number, Text
 
@@ -25,7 +25,7 @@ def show(request: Request) -> Response:
 @router.post("/account/tokens", name="token")
 def create(request: Request, name: Text = "", days: Number = 30) -> Response:
     """Make a token; its secret is shown on this answer only."""
-    with store(request).session() as session:
+    with writing(request) as session:
         _, secret = sessions.create_token(session, actor(request), name[:80], days)
     return _page(request, secret)
 
@@ -33,7 +33,7 @@ def create(request: Request, name: Text = "", days: Number = 30) -> Response:
 @router.post("/account/tokens/{token_id}/revoke", name="revoke")
 def revoke(request: Request, token_id: str) -> Response:
     """End a token at once."""
-    with store(request).session() as session:
+    with writing(request) as session:
         if not any(t.token_id == token_id for t in sessions.tokens(session, actor(request))):
             raise NotFoundError("You have no such token.")
         sessions.revoke_token(session, actor(request), token_id)
@@ -44,7 +44,7 @@ def _page(request: Request, secret: str | None) -> Response:
     who = actor(request)
     tokens: list[dict[str, Any]] = []
     if permissions.allowed(who, "tokens.own"):
-        with store(request).session() as session:
+        with writing(request) as session:
             tokens = [
                 {"token_id": t.token_id, "name": t.name, "created_at": t.created_at, "expires_at": t.expires_at,
                  "revoked_at": t.revoked_at}

@@ -10,7 +10,7 @@ from pipeline import policy
 from pipeline.cases import audit_log
 from pipeline.cases import view as views
 from pipeline.console import casefile, explain, pages, wording
-from pipeline.console.context import actor, evidence, settings, store
+from pipeline.console.context import actor, evidence, settings, store, writing
 from pipeline.console.identity import NotFoundError
 
 router = APIRouter()
@@ -24,7 +24,7 @@ def show(request: Request, number: str, files: str = "", reason: str = "", audit
     """Everything that is known of one case; with `audit=yes` also who opened or changed it, which is logged too."""
     data = _read(request, number, reason, files == "all")
     if audit == "yes":
-        with store(request).session() as session:
+        with writing(request) as session:
             entries = audit_log.timeline(session, actor(request), number)
             data["audit"] = [{name: getattr(e, name) for name in AUDIT} for e in entries]
     return pages.answer(request, "case.html", data, **_words(request, data), printing=False)
@@ -40,7 +40,7 @@ def printed(request: Request, number: str, reason: str = "") -> Response:
 @router.get("/cases/{number}/texts", name="texts")
 def texts(request: Request, number: str, open: str = "", reason: str = "") -> Response:
     """Chats and narratives: folded; each is opened one by one, with a reason, and the opening is logged."""
-    with store(request).session() as session:
+    with writing(request) as session:
         seen = views.read(session, actor(request), number)
         hidden = views.hidden_referrals(session, actor(request))
         referrals = casefile._referrals(seen.case.referral_id, evidence(request), hidden)
@@ -72,7 +72,7 @@ def texts(request: Request, number: str, open: str = "", reason: str = "") -> Re
 @router.get("/cases/{number}/matches/{match_id}", name="case_match")
 def match(request: Request, number: str, match_id: str) -> Response:
     """Why a file of this case and a known media item were taken for the same."""
-    with store(request).session() as session:
+    with writing(request) as session:
         seen = views.read(session, actor(request), number)
         hidden = views.hidden_referrals(session, actor(request))
     found = evidence(request).match(match_id)
@@ -86,10 +86,11 @@ def match(request: Request, number: str, match_id: str) -> Response:
 
 def _read(request: Request, number: str, reason: str, all_files: bool) -> dict[str, Any]:
     near = policy.load(settings(request), "matching").data["algorithms"]["pdq"]["radius"]
-    with store(request).session() as session:
+    with writing(request) as session:
         seen = views.read(session, actor(request), number, reason)
         hidden = views.hidden_referrals(session, actor(request))
-        return casefile.assemble(seen, evidence(request), hidden, near, all_files)
+    # the lake's rows are read after the transaction, which others wait for
+    return casefile.assemble(seen, evidence(request), hidden, near, all_files)
 
 
 def _words(request: Request, data: dict[str, Any]) -> dict[str, Any]:

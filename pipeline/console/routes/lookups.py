@@ -12,7 +12,7 @@ from hashsets import releases
 from pipeline.cases import audit
 from pipeline.cases import view as views
 from pipeline.console import explain, pages
-from pipeline.console.context import actor, evidence, settings, store
+from pipeline.console.context import actor, evidence, settings, store, writing
 from pipeline.console.identity import NotFoundError
 from pipeline.errors import InputError, UsageError
 from pipeline.export import hashes as texts
@@ -111,7 +111,7 @@ def one(request: Request, match_id: str) -> Response:
     found = evidence(request).match(match_id)
     if found is None:
         raise NotFoundError("There is no such match.")
-    with store(request).session() as session:
+    with writing(request) as session:
         hidden = views.hidden_referrals(session, actor(request))
         holders = evidence(request).holders(found)
         if holders and not [r for r in holders if r not in hidden]:
@@ -128,7 +128,7 @@ def _answer(request: Request, text: str, reason: str) -> dict[str, Any]:
     found, rejects = texts.parse_list(text, LIMIT)
     release = releases.current(settings(request))
     rows = lookup.look_up(settings(request), release, found)
-    with store(request).session() as session:
+    with writing(request) as session:
         detail = {"hashes": len(found), "rejected": len(rejects), "hits": sum(r["result"] != "not known" for r in rows)}
         audit.record(
             session,

@@ -15,7 +15,7 @@ from pipeline.cases.queue import QueueFilters, QueuePage, QueueRow
 from pipeline.cases.states import STATES
 from pipeline.cases.tables import BANDS
 from pipeline.console import pages, wording
-from pipeline.console.context import actor, store
+from pipeline.console.context import actor, store, writing
 
 router = APIRouter()
 
@@ -73,7 +73,7 @@ def show(
         flag: dict[str, Any] = {attention: True}
         filters = replace(filters, **flag)
     whole = pages.chosen_format(request) == "csv"
-    with store(request).session() if _logged(request) else store(request).reader() as session:
+    with writing(request) if _logged(request) else store(request).reader() as session:
         page = queues.page(session, actor(request), filters, after=after or None, size=PAGE)
         rows = list(page.rows)
         if whole:
@@ -108,7 +108,7 @@ def show(
 @router.post("/queue/next", name="next")
 def take_next(request: Request) -> Response:
     """Claim the free case that stands first, and open it."""
-    with store(request).session() as session:
+    with writing(request) as session:
         case = claims.claim_next(session, actor(request))
         number = case.case_id if case else None
     return RedirectResponse(f"/cases/{number}?done=claimed" if number else "/queue?done=none-free", 303)

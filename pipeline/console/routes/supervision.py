@@ -10,7 +10,7 @@ from fastapi.responses import RedirectResponse
 from pipeline.cases import bands, claims, decisions, second_looks, sessions, supervision, users
 from pipeline.cases import queue as queues
 from pipeline.console import pages, wording
-from pipeline.console.context import actor, store, visitor
+from pipeline.console.context import actor, store, visitor, writing
 from pipeline.console.routes.work import Number, Text, back
 from pipeline.errors import UsageError
 
@@ -23,7 +23,7 @@ SHOWN = 50
 @router.get("/supervision", name="supervision")
 def show(request: Request) -> Response:
     """Lowerings to approve, second looks, reviews due, notifications, overdue cases, and cases held by whom."""
-    with store(request).session() as session:
+    with writing(request) as session:
         who = actor(request)
         data: dict[str, Any] = {
             "as_of": store(request).clock(),
@@ -74,7 +74,7 @@ def show(request: Request) -> Response:
 @router.post("/cases/{number}/allocate", name="allocate")
 def allocate(request: Request, number: str, *, version: Number, person: Text = "", reason: Text = "") -> Response:
     """Put the case into a person's hands."""
-    with store(request).session() as session:
+    with writing(request) as session:
         claims.allocate(session, actor(request), number, reason_code=reason, version=version, user_id=person or None)
     return back(number, "allocated")
 
@@ -87,7 +87,7 @@ def lowering(
     settle = {"approve": bands.approve_lowering, "refuse": bands.refuse_lowering}.get(verdict)
     if settle is None:
         raise UsageError("Choose whether you approve or refuse.")
-    with store(request).session() as session:
+    with writing(request) as session:
         settle(session, actor(request), number, reason_code=reason, note=note, version=version)
     return back(number, "decided")
 
@@ -97,7 +97,7 @@ def review(
     request: Request, number: str, *, review_id: Number, version: Number, reason: Text = "", note: Text = ""
 ) -> Response:
     """Record a review."""
-    with store(request).session() as session:
+    with writing(request) as session:
         supervision.complete_review(
             session, actor(request), number, review_id, reason_code=reason, version=version, note=note
         )
@@ -109,7 +109,7 @@ def second_look(
     request: Request, number: str, *, second_look_id: Number, version: Number, reason: Text = "", note: Text = ""
 ) -> Response:
     """Record the result of a second look."""
-    with store(request).session() as session:
+    with writing(request) as session:
         second_looks.resolve(
             session, actor(request), number, second_look_id, reason_code=reason, version=version, note=note
         )
@@ -119,7 +119,7 @@ def second_look(
 @router.get("/outcomes", name="outcomes")
 def outcomes(request: Request) -> Response:
     """What became of the cases that this person worked on."""
-    with store(request).session() as session:
+    with writing(request) as session:
         found = decisions.own_outcomes(session, actor(request), limit=200)
     labels = {code: o["label"] for code, o in store(request).rules.data["outcomes"].items()}
     rows = [
@@ -164,7 +164,7 @@ def rested(request: Request, taken: Annotated[str, Form()] = "") -> Response:
     """Back from a break: the hour begins anew."""
     found = visitor(request)
     if found.via == "cookie":
-        with store(request).session() as session:
+        with writing(request) as session:
             sessions.keep(session, found.token, {**found.data, "working_since": store(request).clock().isoformat()})
     return RedirectResponse("/queue?done=rested", 303)
 

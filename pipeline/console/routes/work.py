@@ -9,7 +9,7 @@ from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from pipeline.cases import bands, cases, claims, decisions, kirat, notifications, requests, transfers
-from pipeline.console.context import actor, store
+from pipeline.console.context import actor, writing
 from pipeline.errors import UsageError
 
 router = APIRouter()
@@ -26,7 +26,7 @@ def back(number: str, done: str, place: str = "") -> Response:
 @router.post("/cases/{number}/claim", name="claim")
 def claim(request: Request, number: str) -> Response:
     """Take this case."""
-    with store(request).session() as session:
+    with writing(request) as session:
         number = claims.claim(session, actor(request), number).case_id
     return back(number, "claimed")
 
@@ -34,7 +34,7 @@ def claim(request: Request, number: str) -> Response:
 @router.post("/cases/{number}/release", name="release")
 def release(request: Request, number: str, version: Number) -> Response:
     """Give the case back."""
-    with store(request).session() as session:
+    with writing(request) as session:
         claims.release(session, actor(request), number, version=version)
     return RedirectResponse("/queue?done=released", 303)
 
@@ -42,7 +42,7 @@ def release(request: Request, number: str, version: Number) -> Response:
 @router.post("/cases/{number}/note", name="note")
 def note(request: Request, *, number: str, version: Number, note: Text = "") -> Response:
     """Add a note."""
-    with store(request).session() as session:
+    with writing(request) as session:
         cases.add_note(session, actor(request), number, note, version=version)
     return back(number, "noted")
 
@@ -60,7 +60,7 @@ def decide(
     note: Text = "",
 ) -> Response:
     """Start an enquiry, close with an outcome, reopen, raise the band, or propose to lower it."""
-    with store(request).session() as session:
+    with writing(request) as session:
         who = actor(request)
         if decision == "raise_band":
             bands.raise_band(session, who, number, band, reason_code=reason, note=note, version=version)
@@ -80,7 +80,7 @@ def request_information(
     request: Request, number: str, *, version: Number, asked_of: Text = "", reason: Text = "", text: Text = ""
 ) -> Response:
     """Ask the sender or a partner for information; the clock runs on."""
-    with store(request).session() as session:
+    with writing(request) as session:
         requests.ask(session, actor(request), number, asked_of=asked_of, text=text, reason_code=reason, version=version)
     return back(number, "requested", "#requests")
 
@@ -88,7 +88,7 @@ def request_information(
 @router.post("/cases/{number}/answer", name="answer")
 def answer(request: Request, number: str, *, version: Number, request_id: Number, answer: Text = "") -> Response:
     """Record what was answered."""
-    with store(request).session() as session:
+    with writing(request) as session:
         requests.answer(session, actor(request), number, request_id, answer=answer, version=version)
     return back(number, "answered", "#requests")
 
@@ -105,7 +105,7 @@ def transfer(
     note: Text = "",
 ) -> Response:
     """Hand the case to another force."""
-    with store(request).session() as session:
+    with writing(request) as session:
         transfers.transfer(
             session, actor(request), number, force, recipient=recipient, reason_code=reason, version=version, note=note
         )
@@ -128,7 +128,7 @@ def enter_kirat(
         day = date.fromisoformat(assessed_on)
     except ValueError:
         raise UsageError("The day of the assessment is not a date.", "Write it as 2026-11-21.") from None
-    with store(request).session() as session:
+    with writing(request) as session:
         kirat.enter(
             session, actor(request), number, level=level, tool_version=tool_version, assessor=assessor,
             assessed_on=day, version=version,
@@ -148,7 +148,7 @@ def notify(
     note: Text = "",
 ) -> Response:
     """Record that a notification (LADO, children's services) was made or is not needed."""
-    with store(request).session() as session:
+    with writing(request) as session:
         notifications.settle(
             session, actor(request), number, notification_id, reason_code=reason, version=version,
             recipient=recipient, note=note,
