@@ -84,7 +84,9 @@ def report_command(settings: Settings, run_id: str | None, as_json: bool) -> Non
 
 
 @night.command("floods")
-@click.option("--release", "media_key", type=int, default=None, help="Media key whose near matches shall count after all.")
+@click.option(
+    "--release", "media_key", type=int, default=None, help="Media key whose near matches shall count after all."
+)
 @click.option("--person", default=None, help="Who decides; needed with --release.")
 @click.option("--reason", default=None, help="Why; needed with --release.")
 @click.pass_obj

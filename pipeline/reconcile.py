@@ -131,7 +131,12 @@ def _cases(settings: Settings, lake: Lake) -> list[Check]:
     stored = published_cases(settings)
     earlier = {"joined another case since": len(assessed - cases)}
     return [
-        Check("referrals = referrals of a case", len({r["referral_id"] for r in referrals}), len(of), {"cases": len(cases)}),
+        Check(
+            "referrals = referrals of a case",
+            len({r["referral_id"] for r in referrals}),
+            len(of),
+            {"cases": len(cases)},
+        ),
         Check("cases = cases assessed", len(cases), len(cases & assessed), earlier),
         Check("cases assessed = cases in the store", len(assessed), len(assessed & stored), {}),
     ]

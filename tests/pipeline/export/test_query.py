@@ -1,4 +1,3 @@
-
 """`triage query`: what a statement can read, and everything that it cannot do (reliability notes, P10)."""
 
 from __future__ import annotations
