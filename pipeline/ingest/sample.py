@@ -60,6 +60,7 @@ def write(
     referrals: int,
     day: datetime,
     known: int = 60,
+    unknown: int = 400,
     files: int | None = None,
     tiny: bool = False,
     step: Callable[[], None] = lambda: None,
@@ -71,7 +72,7 @@ def write(
     referral. Returns counts of packages by how they must end, and of files by truth.
     """
     day = day.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    sample = Sample(landing, seed, day, Gallery(seed, known, tiny), random.Random(seed), files)  # noqa: S311
+    sample = Sample(landing, seed, day, Gallery(seed, known, tiny, unknown), random.Random(seed), files)  # noqa: S311
     names = list(WEIGHTS)
     for number in range(1, referrals + 1):
         name = names[number - 1] if number <= len(names) else sample.rng.choices(names, list(WEIGHTS.values()))[0]

@@ -18,6 +18,13 @@ from pipeline.settings import Settings
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed and day give the same files.")
 @click.option("--referrals", type=click.IntRange(1, 100_000), default=40, show_default=True, help="Referrals to write.")
 @click.option("--known", type=click.IntRange(1, 5000), default=60, show_default=True, help="Pictures in the hash set.")
+@click.option(
+    "--unknown",
+    type=click.IntRange(1, 10_000_000),
+    default=400,
+    show_default=True,
+    help="Distinct pictures that are not in the hash set.",
+)
 @click.option("--files", type=click.IntRange(0, 1000), default=None, help="Files in every referral. Default: varied.")
 @click.option(
     "--day", type=click.DateTime(["%Y-%m-%d"]), default=None, help="Everything lies before it. Default: today."
@@ -25,7 +32,7 @@ from pipeline.settings import Settings
 @output_options
 @click.pass_context
 def sample(
-    ctx: click.Context, *, seed: int, referrals: int, known: int, files: int | None, day: datetime | None
+    ctx: click.Context, *, seed: int, referrals: int, known: int, unknown: int, files: int | None, day: datetime | None
 ) -> Rows:
     """Write synthetic referral packages and a hash set into the landing folder.
 
@@ -47,6 +54,7 @@ def sample(
             referrals=referrals,
             day=moment,
             known=known,
+            unknown=unknown,
             files=files,
             step=lambda: progress.advance(task),
         )

@@ -61,6 +61,8 @@ class Gallery:
     seed: int
     known: int
     tiny: bool = False
+    unknown: int = 400
+    """Distinct pictures that are not in the hash set; beyond them they repeat."""
     _photographs: list[Path] = field(default_factory=list)
     _bases: dict[int, Image.Image] = field(default_factory=dict)
 
@@ -101,7 +103,7 @@ class Gallery:
             edit = rng.choice(sorted(EDITS))
             change, quality = EDITS[edit]
             return Picture(saved(change(self.base(number)), quality), "near", edit, number + 1)
-        return Picture(self.original(self.known + serial % 400))
+        return Picture(self.original(self.known + serial % self.unknown))
 
     def pdq(self, number: int) -> str:
         """PDQ of a known picture in hexadecimal, by the reference implementation."""

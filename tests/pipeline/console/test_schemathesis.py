@@ -68,7 +68,7 @@ def test_five_thousand_generated_requests_bring_no_server_error(app: Any, browse
         labels = varied  # a route without parameters has only so many different requests
     assert failures == []
     assert sum(statuses.values()) >= REQUESTS
-    assert statuses[200] > 500  # the requests reach the pages, not only their gates
+    assert statuses[200] > REQUESTS // 20  # the requests reach the pages, not only their gates
 
 
 def send(client: Client, request: dict[str, Any]) -> Any:
