@@ -58,7 +58,7 @@ def open_as(chromium: Any, address: str) -> Iterator[Callable[..., Any]]:
         )
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(60_000)
         if name:
             sign_in(page, name)
         return page
