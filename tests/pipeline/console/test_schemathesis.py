@@ -63,12 +63,12 @@ def test_five_thousand_generated_requests_bring_no_server_error(app: Any, browse
             )  # fmt: skip
             one = given(case=strategies[label], pick=st.integers(0, 1), real=st.integers(0, 9).map(lambda n: n == 0))
             seed(number_of_round)(bounded(one(ask)))()
-        if sum(statuses.values()) >= REQUESTS:
+        if sum(statuses.values()) >= REQUESTS and statuses[200] > 500:
             break
         labels = varied  # a route without parameters has only so many different requests
     assert failures == []
     assert sum(statuses.values()) >= REQUESTS
-    assert statuses[200] > REQUESTS // 20  # the requests reach the pages, not only their gates
+    assert statuses[200] > 500  # the requests reach the pages, not only their gates
 
 
 def send(client: Client, request: dict[str, Any]) -> Any:
