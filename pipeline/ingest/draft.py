@@ -11,12 +11,19 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from pipeline.ingest import values
 from pipeline.ingest.values import Moment, UnusableError
 
 Row = dict[str, Any]
+
+
+class Port(NamedTuple):
+    """A port as it could be read (None when it could not) and as it was given."""
+
+    value: int | None
+    original: str
 
 
 @dataclass
@@ -80,7 +87,7 @@ class Draft:
         *,
         subject: int | None = None,
         seen: Moment | None = None,
-        port: int | None = None,
+        port: Port | None = None,
         **columns: Any,
     ) -> None:
         """Add an identifier; one that cannot be normalised becomes a defect (the original text stays there)."""
@@ -97,9 +104,11 @@ class Draft:
                 "kind": kind,
                 "value": value,
                 "original": original,
-                "port": port if port is not None else port_seen,
+                "port": port.value if port and port.value is not None else port_seen,
+                "port_original": port.original if port else None,
                 "seen_at": seen.value if seen else None,
                 "seen_at_original": seen.original if seen else None,
+                "seen_at_zone": seen.zone if seen else None,
                 "time_ambiguous": bool(seen and seen.ambiguous),
                 "subject": subject,
                 **columns,
@@ -122,6 +131,7 @@ _KIND_WORDS = {
     "phone": "a telephone number",
     "username": "a username",
     "user_id": "a user id",
+    "display_name": "a display name",
     "device": "a device id",
     "url": "a web address",
     "vehicle": "a vehicle registration",
@@ -217,6 +227,12 @@ class Fields:
             self.draft.defect(self.at(key), f"No certain time: {read.problem}.", text)
         return read
 
+    def port(self, key: str) -> Port | None:
+        """A port with its original text, or None when the key is absent."""
+        given = self.data.get(key)
+        value: int | None = self.convert(key, values.port_number)
+        return None if given is None or given == "" else Port(value, str(given))
+
     def digest(self, key: str, name: str) -> bytes | None:
         value: bytes | None = self.convert(key, lambda text: values.digest(text, name))
         return value
@@ -251,7 +267,8 @@ class Fields:
         if inner and isinstance(items, dict) and inner in items:
             items, path = items[inner], f"{path}/{inner}"
         if isinstance(items, dict):
-            yield Fields(self.draft, items, path)
+            if items:  # an empty object is an empty list
+                yield Fields(self.draft, items, path)
             return
         if not isinstance(items, list):
             if items is None:

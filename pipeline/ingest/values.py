@@ -43,6 +43,15 @@ class Moment:
     def as_dict(self) -> dict[str, Any]:
         return {"original": self.original, "zone": self.zone, "ambiguous": self.ambiguous}
 
+    def columns(self, name: str) -> dict[str, Any]:
+        """Columns of a record with one time: the value, and beside it the original text, its zone and the flag."""
+        return {
+            name: self.value,
+            f"{name}_original": self.original,
+            f"{name}_zone": self.zone,
+            "time_ambiguous": self.ambiguous,
+        }
+
 
 NO_ZONE = "the time has no time zone, so it is not certain which moment it means"
 

@@ -127,7 +127,7 @@ def read_connection(fields: Fields, draft: Draft, zone: str) -> None:
     zone = fields.text("timezone") or zone
     subject = fields.whole("subject", 1, len(draft.subjects)) if fields.has("subject") else None
     ip = fields.text("ip")
-    port = fields.convert("port", values.port_number)
+    port = fields.port("port")
     draft.identifier(
         "ip",
         ip,
@@ -167,7 +167,8 @@ def read_file(fields: Fields, draft: Draft, policy: dict[str, Any], zone: str) -
         if fields.has(name):
             row[f"claimed_{name}"] = fields.digest(name, name)
     moment = fields.moment("uploaded_at", zone)
-    row["uploaded_at"] = moment.value if moment else None
+    if moment:
+        row |= moment.columns("uploaded_at")
     row["annotations"] = sorted(set(fields.texts("annotations")))
     return add_file(draft, row, policy)
 
@@ -196,7 +197,8 @@ def read_message(fields: Fields, draft: Draft, policy: dict[str, Any], zone: str
     if text is not None:
         row = narrative(draft, policy, "chat", text, path=fields.path)
         row["participant"] = fields.text("participant")
-        row["sent_at"] = moment.value if moment else None
+        if moment:
+            row |= moment.columns("sent_at")
 
 
 def narrative(

@@ -57,12 +57,12 @@ def _report(fields: Fields, draft: Draft, policy: dict[str, Any]) -> None:
     referral["provider"] = esp.text("espName") or esp.text("value") or esp.text("lastName")
     read_incident(fields.child("incidentSummary"), draft, policy)
     _details(fields.child("incidentDetails"), draft, policy)
-    for person in fields.child("reportedPeople").each("reportedPersons"):
-        _person(person, draft, "suspect")
+    for person in (*fields.each("reportedPeople", "reportedPersons"), *fields.each("reportedPersons")):
+        _person(person, draft, policy, "suspect")
     for person in fields.each("childVictims", "childVictims"):
-        _person(person, draft, "victim")
+        _person(person, draft, policy, "victim")
     for person in fields.each("intendedRecipients", "intendedRecipients"):
-        _person(person, draft, "recipient")
+        _person(person, draft, policy, "recipient")
     for file in fields.each("uploadedFiles", "uploadedFiles"):
         _file(file, draft, policy)
     for item in fields.each("additionalInformations"):
@@ -125,14 +125,17 @@ _PERSON_FACTS = {
 }
 
 
-def _person(fields: Fields, draft: Draft, role: str) -> None:
+def _person(fields: Fields, draft: Draft, policy: dict[str, Any], role: str) -> None:
     parts = [fields.text(key) for key in ("firstName", "middleName", "lastName")]
+    shown = [
+        (text, item.at("value")) for item in fields.each("displayNames", "displayNames") if (text := item.text("value"))
+    ]
     preferred = fields.text("preferredName")
     addresses = [_address(a) for a in fields.each("addresses", "addresses")]
     born, gender = fields.text("dateOfBirth"), fields.text("gender")
     position = draft.subject(
         role,
-        name=" ".join(p for p in parts if p) or preferred,
+        name=" ".join(p for p in parts if p) or preferred or next((text for text, _ in shown), None),
         date_of_birth=values.date_of_birth(born) if born else None,
         approximate_age=fields.whole("approximateAge", 0, 130),
         gender=gender,
@@ -142,6 +145,8 @@ def _person(fields: Fields, draft: Draft, role: str) -> None:
     )
     service = (fields.text("espService") or draft.referral.get("provider") or "").lower() or None
     _accounts(fields, draft, position, service)
+    for text, path in shown:
+        draft.identifier("display_name", text, path, subject=position, service=service)
     for key, kind in (("emails", "email"), ("phones", "phone")):
         for item in fields.each(key, key):
             verified = item.tri("verified")
@@ -156,7 +161,7 @@ def _person(fields: Fields, draft: Draft, role: str) -> None:
             draft.prior.append(number)
     bio = fields.text("profileBio")
     if bio:
-        draft.narratives.append({"kind": "narrative", "position": len(draft.narratives), "text": bio[:100_000]})
+        narrative(draft, policy, "narrative", bio, path=fields.at("profileBio"))
 
 
 def _accounts(fields: Fields, draft: Draft, position: int, service: str | None) -> None:
@@ -201,7 +206,7 @@ def read_captures(fields: Fields, draft: Draft, subject: int | None) -> None:
             path,
             subject=subject,
             seen=capture.moment("dateTime"),
-            port=capture.convert("port", values.port_number),
+            port=capture.port("port"),
             event=capture.text("eventName"),
             possible_proxy=capture.tri("possibleProxy"),
         )
@@ -236,7 +241,9 @@ def _file(fields: Fields, draft: Draft, policy: dict[str, Any]) -> None:
         if (text := tag.text("value"))
     ]
     row["annotations"] = sorted({*tags, *_flags(fields.child("fileAnnotations"))})
-    row["uploaded_at"] = _metadata(fields, draft)
+    moment = _uploaded(fields)
+    if moment:
+        row |= moment.columns("uploaded_at")
     read_captures(fields, draft, None)
     add_file(draft, row, policy)
 
@@ -249,7 +256,7 @@ def _flags(fields: Fields) -> list[str]:
 _UPLOADED = frozenset({"uploaded", "upload time", "upload date", "uploadedtoesptimestamp", "upload_time", "uploadedat"})
 
 
-def _metadata(fields: Fields, draft: Draft) -> Any:
+def _uploaded(fields: Fields) -> values.Moment | None:
     """Upload time: every provider hides it elsewhere; name and value pairs with a known name are read."""
     moment = fields.moment("uploadedToEspTimestamp")
     for pair in fields.child("espMetadata").each("metadatas"):
@@ -257,7 +264,7 @@ def _metadata(fields: Fields, draft: Draft) -> Any:
         if isinstance(name, str) and name.strip().lower() in _UPLOADED and moment is None:
             moment = pair.moment("value")
             pair.text("name")
-    return moment.value if moment else None
+    return moment
 
 
 READER = Reader(

@@ -55,12 +55,12 @@ _PERSONS = {
 def _person(fields: Fields, draft: Draft, policy: dict[str, Any], role: str) -> None:
     person = fields.child(_PERSONS[role])
     names = [person.text(key) for key in ("firstName", "middleName", "lastName")]
-    shown = fields.texts("displayName")
+    shown = [(text, item.at("value")) for item in fields.each("displayName") if (text := item.text("value"))]
     addresses = [_address(a) for a in person.each("address")]
     born = person.text("dateOfBirth")
     position = draft.subject(
         role,
-        name=" ".join(n for n in names if n) or next(iter(shown), None),
+        name=" ".join(n for n in names if n) or next((text for text, _ in shown), None),
         date_of_birth=values.date_of_birth(born) if born else None,
         approximate_age=person.whole("age", 0, 130),
         gender=person.text("gender"),
@@ -71,6 +71,8 @@ def _person(fields: Fields, draft: Draft, policy: dict[str, Any], role: str) -> 
     for key, kind in (("espIdentifier", "user_id"), ("screenName", "username"), ("profileUrl", "url")):
         for item in fields.each(key):
             draft.identifier(kind, item.text("value"), item.at("value"), subject=position, service=service)
+    for text, path in shown:
+        draft.identifier("display_name", text, path, subject=position, service=service)
     for key in ("phone", "email"):
         for item in person.each(key):
             verified = item.tri("@verified")
@@ -100,7 +102,7 @@ def _events(fields: Fields, draft: Draft, subject: int | None) -> None:
             event.at("ipAddress"),
             subject=subject,
             seen=event.moment("dateTime"),
-            port=event.convert("port", values.port_number),
+            port=event.port("port"),
             event=event.text("eventName"),
             possible_proxy=event.tri("possibleProxy"),
         )
@@ -138,7 +140,8 @@ def _file(fields: Fields, draft: Draft, policy: dict[str, Any]) -> None:
     marks = fields.child("fileAnnotations")
     row["annotations"] = [key for key in sorted(marks.data) if _set(marks, key)]
     moment = fields.moment("uploadedToEspTimestamp")
-    row["uploaded_at"] = moment.value if moment else None
+    if moment:
+        row |= moment.columns("uploaded_at")
     _events(fields, draft, None)
     add_file(draft, row, policy)
 

@@ -163,12 +163,41 @@ def test_completeness_names_what_is_missing() -> None:
 
 def test_original_text_of_an_address_stays_beside_the_value() -> None:
     tables = made(
-        form(connections=[{"ip": " 2001:DB8::1 ", "port": "51234", "at": "01/02/2026 10:00", "possible_proxy": "yes"}])
+        form(
+            timezone="Europe/London",
+            connections=[
+                {"ip": " 2001:DB8::1 ", "port": "051234", "at": "01/02/2026 10:00", "possible_proxy": "yes"},
+                {"ip": "192.0.2.1", "port": "no port", "at": "2026-07-01T10:00:00"},
+                {"ip": "192.0.2.1:443", "at": "2026-07-01T10:00:00+02:00"},
+            ],
+        )
     )
-    row = tables["identifiers"][0]
-    assert (row["value"], row["original"], row["port"]) == ("2001:db8::1", "2001:DB8::1", 51234)
-    assert (row["seen_at"], row["seen_at_original"], row["time_ambiguous"]) == (None, "01/02/2026 10:00", True)
-    assert row["possible_proxy"] == "yes"
+    first, second, third = tables["identifiers"]
+    assert (first["value"], first["original"], first["port"]) == ("2001:db8::1", "2001:DB8::1", 51234)
+    assert (first["seen_at"], first["seen_at_original"], first["time_ambiguous"]) == (None, "01/02/2026 10:00", True)
+    assert (first["port_original"], first["possible_proxy"]) == ("051234", "yes")
+    assert (second["port"], second["port_original"], second["seen_at_zone"]) == (None, "no port", "Europe/London")
+    assert second["seen_at"] == datetime(2026, 7, 1, 9, tzinfo=UTC)
+    assert (third["original"], third["port"], third["port_original"]) == ("192.0.2.1:443", 443, None)
+    assert third["seen_at_zone"] == "+02:00"
+
+
+@pytest.mark.parametrize("given", ["2026-07-01T10:00:00", "2026-07-01T10:00:00Z"])
+def test_original_time_of_an_upload_and_of_a_message_stays_beside_the_value(given: str) -> None:
+    police = {"uploadedFiles": [{"filename": "a.jpg", "uploadedToEspTimestamp": given}]}
+    own = {
+        "files": [{"name": "a.jpg", "uploaded_at": given}],
+        "chat": [{"text": "[synthetic message 1]", "sent_at": given}],
+    }
+    sure = given.endswith("Z")
+    utc = datetime(2026, 7, 1, 10, tzinfo=UTC) if sure else None
+    for content in (police_json(**police), form(**own)):
+        tables = made(content)
+        for name, listed in (("uploaded_at", tables["media_files"]), ("sent_at", tables["narratives"])):
+            for row in listed:
+                assert (row[name], row[f"{name}_original"], row["time_ambiguous"]) == (utc, given, not sure)
+                assert row[f"{name}_zone"] == ("Z" if sure else "")
+    assert tables["narratives"]
 
 
 def test_a_text_only_referral_is_whole() -> None:

@@ -39,6 +39,33 @@ def test_ncmec_nested_and_flat_give_the_same_files() -> None:
         assert made.defects == []
 
 
+def test_ncmec_persons_nested_flat_and_at_the_top_are_the_same() -> None:
+    person = {"firstName": "Sample", "displayNames": {"displayNames": [{"value": "One"}, {"value": "Two"}]}}
+    for people in (
+        {"reportedPeople": {"reportedPersons": [person]}},
+        {"reportedPeople": [person]},
+        {"reportedPersons": [person]},
+    ):
+        made = draft(police_json(**json.loads(json.dumps(people))))
+        assert [s["name"] for s in made.subjects] == ["Sample"]
+        assert [(i["kind"], i["original"]) for i in made.identifiers] == [
+            ("display_name", "One"),
+            ("display_name", "Two"),
+        ]
+        assert made.defects == []
+        assert not made.referral["unknown_keys"]
+
+
+def test_ncmec_empty_objects_in_the_place_of_lists_are_no_file_and_no_person() -> None:
+    empty: dict[str, Any] = {}
+    for blocks in (
+        {"uploadedFiles": empty, "reportedPeople": empty, "intendedRecipients": empty, "childVictims": empty},
+        {"uploadedFiles": {"uploadedFiles": empty}, "reportedPeople": {"reportedPersons": empty}},
+    ):
+        made = draft(police_json(**json.loads(json.dumps(blocks))))
+        assert (made.files, made.subjects, made.defects) == ([], [], [])
+
+
 def test_ncmec_hash_of_any_length() -> None:
     made = draft(police_json(uploadedFiles=[{"fileName": "a", "fileHash": "cd" * 20, "md5": "ab" * 16}]))
     assert made.files[0]["claimed_sha1"] == b"\xcd" * 20
