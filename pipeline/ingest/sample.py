@@ -63,13 +63,14 @@ def write(
     unknown: int = 400,
     files: int | None = None,
     tiny: bool = False,
+    now: datetime | None = None,
     step: Callable[[], None] = lambda: None,
 ) -> dict[str, int]:
     """Write `referrals` referrals (and their duplicates, supplements and broken packages) below `landing`.
 
     `day` is a date in UTC that everything happened before; `known` the size of the hash set; `files` fixes the number
-    of files of each referral; `tiny` writes short bytes instead of pictures, for benches. `step` is called after every
-    referral. Returns counts of packages by how they must end, and of files by truth.
+    of files of each referral; `tiny` writes short bytes instead of pictures, for benches. The half-copied packages
+    are as old as they must be at `now` (default: the clock's). `step` is called after every referral. Returns counts of packages by how they must end, and of files by truth.
     """
     day = day.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     sample = Sample(landing, seed, day, Gallery(seed, known, tiny, unknown), random.Random(seed), files)  # noqa: S311
@@ -79,7 +80,7 @@ def write(
         made = case(sample.rng, sample.gallery, number, day, people=sample.people, files=files)
         _referral(sample, made, name)
         step()
-    _broken(sample)
+    _broken(sample, now or datetime.now(UTC))
     if not tiny:
         sample_hashset.write(landing / "hashsets" / "demo" / "demo.json", sample.gallery, day)
     counts: dict[str, int] = {}
@@ -159,7 +160,7 @@ def _write(
     )
 
 
-def _broken(sample: Sample) -> None:
+def _broken(sample: Sample, now: datetime) -> None:
     """Packages that must not be taken in: unreadable, of no known form, hostile, half copied, late."""
     landing = sample.landing
     broken = {
@@ -181,7 +182,7 @@ def _broken(sample: Sample) -> None:
         folder = landing / "other" / name
         wrap(folder, "folder-list", {"referral.json": half, "media/later.jpg": b"synthetic"})
         (folder / "media/later.jpg").unlink()
-        _age(folder, datetime.now(UTC) - timedelta(days=age))
+        _age(folder, now - timedelta(days=age))
         sample.truth.append({"container": f"other/{name}", "state": state, "files": []})
 
 
