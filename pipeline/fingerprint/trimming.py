@@ -27,14 +27,13 @@ NOTHING: Box = (0.0, 0.0, 0.0, 0.0)
 
 
 @kernel
-def _alike(luma: NDArray[np.uint8], level: int, tolerance: int, low: int, high: int) -> NDArray[np.float64]:
-    """Share of each row's pixels, between columns `low` and `high`, that lie within `tolerance` of `level`."""
+def _alike(luma: NDArray[np.uint8], least: Any, most: Any, low: int, high: int) -> NDArray[np.float64]:
+    """Share of each row's pixels, between columns `low` and `high`, that lie from `least` to `most` (uint8)."""
     out = np.empty(luma.shape[0])
     for row in range(luma.shape[0]):
-        count = 0
-        for column in range(low, high):
-            if abs(np.int32(luma[row, column]) - np.int32(level)) <= tolerance:
-                count += 1
+        count = np.int32(0)
+        for value in luma[row, low:high]:
+            count += np.int32((value >= least) & (value <= most))
         out[row] = count / max(high - low, 1)
     return out
 
@@ -68,7 +67,7 @@ def plain_border(luma: NDArray[np.uint8], policy: dict[str, Any]) -> Box:
     taken = [0, 0, 0, 0]
     for _ in range(2):  # rows first look whole; once side bars are known they are looked at between them
         for side in (1, 3, 0, 2):
-            lines = np.ascontiguousarray(sides[side])
+            lines = sides[side]
             before, after = (taken[0], taken[2]) if side % 2 else (taken[1], taken[3])
             taken[side] = _border_depth(lines, before, lines.shape[1] - after, policy)
     height, width = luma.shape
@@ -78,8 +77,10 @@ def plain_border(luma: NDArray[np.uint8], policy: dict[str, Any]) -> Box:
 def _border_depth(lines: NDArray[np.uint8], low: int, high: int, policy: dict[str, Any]) -> int:
     """Lines from the outside that belong to the border; a gap shorter than `gap` of the picture does not end it."""
     level = int(np.median(lines[0, low:high])) if high > low else 0
-    alike = _alike(lines, level, policy["tolerance"], low, high) >= policy["share"]
     deepest = int(len(lines) * policy["deepest"])
+    looked_at = np.ascontiguousarray(lines[:deepest])
+    least, most = np.uint8(max(level - policy["tolerance"], 0)), np.uint8(min(level + policy["tolerance"], 255))
+    alike = _alike(looked_at, least, most, low, high) >= policy["share"]
     gap = max(int(len(lines) * policy["gap"]), 1)
     depth = 0
     for line in range(deepest):
