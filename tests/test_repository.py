@@ -134,7 +134,7 @@ def test_every_test_asserts() -> None:
 
 def test_media_is_opened_by_the_worker_only() -> None:
     """PIL, PyAV and the HEIF decoder are imported below pipeline/fingerprint and by the sample generator, nowhere else."""
-    decoders = {"PIL", "av", "pillow_heif", "imagehash", "pdqhash", "cv2"}
+    decoders = {"PIL", "av", "pillow_heif", "pillow_jxl", "imagehash", "pdqhash", "cv2"}
     found = []
     for path, tree in product():
         place = str(path.relative_to(ROOT))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from pipeline.fingerprint import picture, registry, stills, video
 from pipeline.fingerprint.opening import Refusal
@@ -14,8 +13,8 @@ from pipeline.fingerprint.worker import Refinement, Task
 
 
 def warm(policy: dict[str, Any]) -> None:
-    """Load decoders and kernels before workers are forked. Called by the fork server."""
-    stills.set_up()
+    """Load decoders and kernels before workers are forked. Called by the fork server. Raises DependencyError."""
+    stills.set_up(policy["formats"])
     picture.prepare(policy)
     picture.hash_frame(np.zeros((64, 64, 3), np.uint8), policy)
 
@@ -35,6 +34,6 @@ def decode(task: Task) -> Fingerprint | Refinement:
         return stills.refine_still(task)
     if media.family is None:
         return Fingerprint(task.digests, media.name, State.DIGESTS_ONLY, Reason.NOT_MEDIA)
-    if not switched_on or not (media.video or media.decoder in Image.OPEN):
+    if not switched_on:
         return Fingerprint(task.digests, media.name, State.DIGESTS_ONLY, Reason.FORMAT_OFF)
     return video.hash_video(task) if media.video else stills.hash_still(task)

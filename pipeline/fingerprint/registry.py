@@ -66,9 +66,11 @@ def comparable(name: str, version: str, other: str) -> bool:
 
 def decoder_versions() -> dict[str, str]:
     """Versions of the decoding libraries that are loaded (for use inside the worker's process)."""
-    from PIL import features
+    from PIL import Image, features
 
     found = {name: importlib.metadata.version(name) for name in ("pillow", "pillow-heif", "av")}
+    if "JXL" in Image.OPEN:
+        found["pillow-jxl-plugin"] = importlib.metadata.version("pillow-jxl-plugin")
     for feature in ("libjpeg_turbo", "zlib_ng", "webp", "libtiff", "avif", "jpg_2000"):
         found[feature] = str(features.version(feature) or "none")
     return found

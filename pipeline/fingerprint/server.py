@@ -17,6 +17,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.errors import DependencyError
 from pipeline.fingerprint import sandbox
 from pipeline.fingerprint.spawner import END, EXIT, FORK, PATIENTLY, PID
 
@@ -48,7 +49,11 @@ def main() -> None:
     libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     libc.prctl(_PR_SET_NAME, b"media-forks", 0, 0, 0)
     outer = sandbox.enter_namespaces(config.wrapped)
-    versions = _load(config)
+    try:
+        versions = _load(config)
+    except DependencyError as error:
+        control.send(json.dumps({"problem": error.message, "remedy": error.remedy}).encode())
+        os._exit(error.exit_code)
     control.send(json.dumps({"versions": versions}).encode())
     _serve(control, config, outer)
     os._exit(0)  # unloading the libraries in good order would take seconds and serve nobody

@@ -99,6 +99,9 @@ class ForkServer:
         except (OSError, ValueError) as error:
             self.close()
             raise DependencyError("The media worker's fork server did not start.", "See its standard error.") from error
+        if "problem" in ready:
+            self.close()
+            raise DependencyError(ready["problem"], ready["remedy"])
         if "versions" not in ready:
             ended = self._process.poll()
             self.close()

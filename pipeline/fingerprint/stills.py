@@ -3,7 +3,7 @@
 | picture | rule |
 |---|---|
 | format off by policy, or no picture | digests only |
-| more pixels, a longer side, or more JPEG scans than the limits | rejected before decoding |
+| more pixels, a longer side, or more JPEG scans than the limits | rejected before decoding (JPEG XL: after it, within the worker's memory and time) |
 | damaged or ending early | decoded again with what is there: `partial` |
 | animation, several pages | the first frame is the picture; first, middle and last are hashed as frames too |
 | JPEG with further pictures (MPO) | the first one |
@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 import warnings
@@ -19,11 +20,13 @@ from typing import Any, BinaryIO
 import pillow_heif
 from PIL import AvifImagePlugin, Image, ImageFile
 
+from pipeline.errors import DependencyError
 from pipeline.fingerprint import picture
 from pipeline.fingerprint.facts import read_exif
 from pipeline.fingerprint.frames import count_frames
 from pipeline.fingerprint.opening import Refusal
 from pipeline.fingerprint.outcome import Fingerprint, Frame, Hashes, Reason, State, Variant
+from pipeline.fingerprint.sniff import TYPES
 from pipeline.fingerprint.worker import Refinement, Task
 
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
@@ -31,27 +34,49 @@ _SEVERAL = ("GIF", "TIFF", "WEBP", "PNG", "AVIF", "HEIF")
 """Formats whose further frames are looked at."""
 
 
-def set_up() -> None:
-    """Register the decoders, each in one thread, and make Pillow's own alarms errors."""
+def set_up(formats: dict[str, bool]) -> None:
+    """Register the decoders, each in one thread, and make Pillow's own alarms errors.
+
+    The plug-in for JPEG XL is loaded only where `formats` (the policy's) switch it on. Raises DependencyError for a format that
+    is switched on and has no decoder.
+    """
     pillow_heif.register_heif_opener(thumbnails=False)
     pillow_heif.options.DECODE_THREADS = 1
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1
     Image.init()
+    if formats["jpegxl"]:
+        _set_up_jpegxl()
+    missing = [
+        m.family for m in TYPES if m.family and not m.video and formats[m.family] and m.decoder not in Image.OPEN
+    ]
+    if missing:
+        raise DependencyError(
+            f"policy/fingerprint.yaml switches on {', '.join(missing)}, for which no decoder is installed.",
+            "Switch it off there, or install the decoder (JPEG XL: the extra `jpegxl`, pillow-jxl-plugin).",
+        )
     warnings.simplefilter("ignore")
     warnings.simplefilter("error", Image.DecompressionBombWarning)
+
+
+def _set_up_jpegxl() -> None:
+    with contextlib.suppress(ModuleNotFoundError):  # reported with the other formats that have no decoder
+        from pillow_jxl import JpegXLImagePlugin
+
+        JpegXLImagePlugin.DECODE_THREADS = 0
 
 
 def hash_still(task: Task) -> Fingerprint:
     """Fingerprint of a picture. Raises Refusal."""
     _check(task)
+    state, reason, detail = State.HASHED, Reason.NONE, ""
     try:
         found = _hash(task)
-        state, reason, detail = State.HASHED, Reason.NONE, ""
     except (Refusal, MemoryError):
         raise
     except Exception as strict:  # noqa: BLE001 - every class that a decoder raises is recorded as the file's outcome
-        found = _tolerant(task, strict)
         state, reason, detail = State.PARTIAL, Reason.TRUNCATED, type(strict).__name__
+    if state is State.PARTIAL:  # only here, where the error and with it the first attempt's pixels are gone
+        found = _tolerant(task, detail)
     hashes, frames, number, exif = found
     return Fingerprint(
         task.digests,
@@ -74,20 +99,19 @@ def refine_still(task: Task) -> Refinement:
     """Refinement of a picture against the known hashes of the task. Raises Refusal."""
     _check(task)
     try:
-        found = _refine(task)
+        return _refine(task)
     except (Refusal, MemoryError):
         raise
     except Exception:  # noqa: BLE001 - a damaged picture is refined as it was hashed, with what is there
         ImageFile.LOAD_TRUNCATED_IMAGES = True
-        try:
-            found = _refine(task)
-        except (Refusal, MemoryError):
-            raise
-        except Exception as error:
-            raise Refusal(Reason.MALFORMED, type(error).__name__) from error
-        finally:
-            ImageFile.LOAD_TRUNCATED_IMAGES = False
-    return found
+    try:
+        return _refine(task)
+    except (Refusal, MemoryError):
+        raise
+    except Exception as error:
+        raise Refusal(Reason.MALFORMED, type(error).__name__) from error
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = False
 
 
 def _refine(task: Task) -> Refinement:
@@ -106,8 +130,8 @@ def _hash(task: Task) -> tuple[picture.PictureHashes, tuple[Frame, ...], int, An
     return hashes, frames, number, exif
 
 
-def _tolerant(task: Task, strict: Exception) -> tuple[picture.PictureHashes, tuple[Frame, ...], int, Any]:
-    """Decode what is there of a damaged file. Raises Refusal when that is nothing."""
+def _tolerant(task: Task, strict: str) -> tuple[picture.PictureHashes, tuple[Frame, ...], int, Any]:
+    """Decode what is there of a damaged file. Raises Refusal, with the class of the first error, when that is nothing."""
     ImageFile.LOAD_TRUNCATED_IMAGES = True
     try:
         with _open(task) as image:
@@ -116,7 +140,7 @@ def _tolerant(task: Task, strict: Exception) -> tuple[picture.PictureHashes, tup
     except (Refusal, MemoryError):
         raise
     except Exception as error:
-        raise Refusal(Reason.MALFORMED, type(strict).__name__) from error
+        raise Refusal(Reason.MALFORMED, strict) from error
     finally:
         ImageFile.LOAD_TRUNCATED_IMAGES = False
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import struct
 from functools import cache
 from typing import Any
 
 import av
 import numpy as np
 import pillow_heif
+import pillow_jxl  # noqa: F401 - registers the format
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -66,6 +68,22 @@ def stills(width: int = 64, height: int = 48) -> dict[str, bytes]:
         "photo.heic": encoded(rgb, "HEIF", quality=80),
         "photo.avif": encoded(rgb, "AVIF", quality=80),
         "icon.ico": encoded(rgb, "ICO", sizes=[(32, 24)]),
+    }
+
+
+@cache
+def risky_stills(width: int = 64, height: int = 48) -> dict[str, bytes]:
+    """One still of each format that is off as delivered; all lossless, of the same scene."""
+    pixels = scene(width, height)
+    rgb = Image.fromarray(pixels)
+    header = struct.pack(">4sH6xHIIHH", b"8BPS", 1, 3, height, width, 8, 3)
+    planes = np.ascontiguousarray(pixels.transpose(2, 0, 1)).tobytes()
+    return {
+        "plain.jp2": encoded(rgb, "JPEG2000", irreversible=False),
+        "stream.j2k": encoded(rgb, "JPEG2000", irreversible=False, no_jp2=True),
+        "flat.psd": header + struct.pack(">IIIH", 0, 0, 0, 0) + planes,
+        "lossless.jxl": encoded(rgb, "JXL", lossless=True),
+        "boxed.jxl": encoded(rgb, "JXL", lossless=True, use_container=True),
     }
 
 

@@ -13,13 +13,14 @@ import pytest
 from PIL import Image
 
 from pipeline import policy
-from pipeline.fingerprint import picture, stills
+from pipeline.errors import DependencyError
+from pipeline.fingerprint import picture, spawner, stills
 from pipeline.fingerprint.opening import Refusal
 from pipeline.fingerprint.outcome import Failure, Fingerprint, Reason, State
 from pipeline.fingerprint.pool import Pool
-from pipeline.settings import Settings
+from pipeline.settings import ROOT, Settings
 from tests.pipeline.fingerprint import samples
-from tests.pipeline.fingerprint.makers import decoded_here, items, write
+from tests.pipeline.fingerprint.makers import decoded_here, items, settings_with, write
 
 KINDS = {
     ".jpg": "image/jpeg",
@@ -115,18 +116,19 @@ def test_truncated_is_partial(real_pool: Pool, name: str) -> None:
     assert stub.reason is Reason.MALFORMED
 
 
+def _png(width: int, height: int) -> bytes:
+    """An RGB PNG that claims this size and holds no pixels."""
+    header = struct.pack(">II5B", width, height, 8, 2, 0, 0, 0)
+    chunk = lambda kind, data: (  # noqa: E731
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    )
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+
+
 def test_pixel_limit(real_pool: Pool) -> None:
     """A header that claims too much is refused before anything is decoded."""
-
-    def png(width: int, height: int) -> bytes:
-        header = struct.pack(">II5B", width, height, 8, 2, 0, 0, 0)
-        chunk = lambda kind, data: (  # noqa: E731
-            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        )
-        return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
-
     found = outcomes(
-        real_pool, {"area.png": png(20_000, 20_000), "side.png": png(70_000, 1), "huge.png": png(60_000, 60_000)}
+        real_pool, {"area.png": _png(20_000, 20_000), "side.png": _png(70_000, 1), "huge.png": _png(60_000, 60_000)}
     )
     assert {o.reason for o in found.values()} == {Reason.TOO_MANY_PIXELS}
 
@@ -166,8 +168,7 @@ def test_scan_limit(real_pool: Pool) -> None:
         (samples.stills()["still.gif"], {"png": False}, State.HASHED, Reason.NONE),
         (b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(40), {}, State.DIGESTS_ONLY, Reason.FORMAT_OFF),
         (b"8BPS" + bytes(40), {}, State.DIGESTS_ONLY, Reason.FORMAT_OFF),
-        # switched on, but no decoder for it is installed
-        (b"\xff\x0a" + bytes(40), {"jpegxl": True}, State.DIGESTS_ONLY, Reason.FORMAT_OFF),
+        (b"\xff\x0a" + bytes(40), {}, State.DIGESTS_ONLY, Reason.FORMAT_OFF),
         (b"[synthetic message 1]", {}, State.DIGESTS_ONLY, Reason.NOT_MEDIA),
         (bytes(range(200, 256)), {}, State.DIGESTS_ONLY, Reason.NOT_MEDIA),
     ],
@@ -176,6 +177,57 @@ def test_formats_that_are_off(data: bytes, change: dict[str, bool], state: State
     """Digests only, counted as such; never an attempt to decode."""
     one = decoded_here(data, formats=change)
     assert (one.state, one.reason) == (state, reason)
+
+
+def test_formats_switched_on(tmp_path: Path) -> None:
+    """What is off as delivered is decoded in the isolated worker where the policy says so, and nothing else changes."""
+    risky = samples.risky_stills()
+    with Pool(settings_with(tmp_path, formats={"jpeg2000": True, "psd": True, "jpegxl": True})) as pool:
+        found = outcomes(pool, {**risky, "rgb.png": samples.stills()["rgb.png"]})
+        assert "pillow-jxl-plugin" in pool.report.versions
+    same = found["rgb.png"]
+    assert isinstance(same, Fingerprint)
+    kinds = {".jp2": "image/jp2", ".j2k": "image/jp2", ".psd": "image/vnd.adobe.photoshop", ".jxl": "image/jxl"}
+    for name in risky:
+        one = found[name]
+        assert isinstance(one, Fingerprint), (name, one)
+        assert (one.state, one.media_type) == (State.HASHED, kinds[Path(name).suffix])
+        assert (one.hashes, one.width, one.height) == (same.hashes, 64, 48), name
+
+
+def test_risky_formats_are_off_as_delivered(real_pool: Pool) -> None:
+    found = outcomes(real_pool, samples.risky_stills())
+    assert {(o.reason, isinstance(o, Fingerprint) and o.state) for o in found.values()} == {
+        (Reason.FORMAT_OFF, State.DIGESTS_ONLY)
+    }
+    assert "pillow-jxl-plugin" not in real_pool.report.versions, "its parser is not even loaded"
+
+
+def test_format_without_a_decoder_is_not_switched_on_in_silence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run ends with a reason before it begins; files of the format are not passed over as `format off`."""
+    monkeypatch.delitem(Image.OPEN, "PSD")
+    rules = policy.load(Settings(), "fingerprint").data["formats"]
+    with pytest.raises(DependencyError, match="switches on psd, for which no decoder"):
+        stills.set_up({**rules, "psd": True})
+    monkeypatch.setattr(spawner, "ROOT", tmp_path)
+    (tmp_path / "pipeline").symlink_to(ROOT / "pipeline")
+    (tmp_path / "pillow_jxl.py").write_text("raise ModuleNotFoundError('not installed here')")
+    with (
+        Pool(settings_with(tmp_path, formats={"jpegxl": True})) as pool,
+        pytest.raises(DependencyError, match="switches on jpegxl"),
+    ):
+        pool.start()
+
+
+def test_large_damaged_picture_has_room_for_the_second_attempt(real_pool: Pool) -> None:
+    """The pixels of the strict attempt are given back before the tolerant one, or 81 MP would take twice 324 MB."""
+    one = outcomes(real_pool, {"liar.png": _png(9000, 9000)})["liar.png"]
+    assert isinstance(one, Fingerprint), one
+    assert (one.state, one.reason) == (State.PARTIAL, Reason.TRUNCATED)
+    assert one.hashes is not None and one.hashes.low_information
+    assert real_pool.report.resident_kib < 1 << 20
 
 
 def test_name_does_not_decide(real_pool: Pool) -> None:
