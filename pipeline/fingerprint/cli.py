@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from pipeline import policy as policies
 from pipeline.errors import UsageError
 from pipeline.fingerprint import sandbox
 from pipeline.fingerprint.journal import Journal
-from pipeline.fingerprint.outcome import Failure, Fingerprint, Item
+from pipeline.fingerprint.outcome import Failure, Fingerprint, Item, Reason
 from pipeline.fingerprint.pool import Pool
 from pipeline.fingerprint.registry import algorithm_version, decoder_version
 from pipeline.locator import SEPARATOR, Locator
@@ -115,8 +116,9 @@ def _run(settings: Settings, pool: Pool, locators: list[Locator], variants: bool
                 journal.add(keys[item.locator], row)
         if journal:
             click.get_current_context().call_on_close(lambda: _published(journal))
-    _summary(pool, len(left))
-    return [done[keys[locator]] for locator in locators]
+    rows = [done[keys[locator]] for locator in locators]
+    _summary(pool, rows)
+    return rows
 
 
 def _published(journal: Journal) -> None:
@@ -161,6 +163,7 @@ def _row(locator: Locator, outcome: Fingerprint | Failure, variants: bool) -> Ro
     )
     row["pdq_quality"] = hashes.pdq_quality if hashes else None
     row["low_information"] = hashes.low_information if hashes else None
+    row["algorithm_version"] = algorithm_version() if hashes or (found and found.video_frames) else None
     row["exif"] = found.exif.as_dict() if found and found.exif else None
     row["video_frames"] = " ".join(f"{f.seconds:.2f}={f.pdq.hex()}" for f in found.video_frames) if found else None
     if variants:
@@ -170,10 +173,16 @@ def _row(locator: Locator, outcome: Fingerprint | Failure, variants: bool) -> Ro
     return row
 
 
-def _summary(pool: Pool, number: int) -> None:
+def _summary(pool: Pool, rows: list[Row]) -> None:
+    """How many files ended in each state, for which reasons, and under what isolation and decoders they were opened."""
+    states = Counter(row["state"] for row in rows)
+    reasons = Counter(row["reason"] for row in rows if row["reason"] != Reason.NONE.value)
     died = sum(pool.report.deaths.values())
-    click.echo(
-        f"{number} files, isolation {pool.report.sandbox}"
-        + (f", {died} workers died and were replaced" if died else ""),
-        err=True,
-    )
+    lines = [
+        f"{len(rows)} files: " + ", ".join(f"{number} {state}" for state, number in sorted(states.items())),
+        "reasons: " + ", ".join(f"{number} {reason}" for reason, number in sorted(reasons.items())) if reasons else "",
+        f"isolation: {pool.report.sandbox}",
+        f"decoders: {decoder_version(pool.report.versions)}",
+        f"{died} workers died and were replaced" if died else "",
+    ]
+    click.echo("\n".join(line for line in lines if line), err=True)

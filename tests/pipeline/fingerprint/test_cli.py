@@ -20,6 +20,7 @@ from pipeline.cli import triage
 from pipeline.errors import UsageError
 from pipeline.fingerprint import cli
 from pipeline.fingerprint.pool import Pool
+from pipeline.fingerprint.registry import algorithm_version
 from pipeline.settings import ROOT
 from tests.pipeline.fingerprint import samples
 from tests.pipeline.fingerprint.makers import FAULTY
@@ -70,6 +71,12 @@ def test_files_folders_and_members(run: Run, tmp_path: Path) -> None:
     assert found[0]["variants"].count("=") > 30
     assert "0.00=" in found[1]["video_frames"]
     assert found[2]["reason"] == "not_media"
+    assert [row["algorithm_version"] for row in found] == [
+        algorithm_version(),
+        algorithm_version(),
+        None,
+        algorithm_version(),
+    ]
 
 
 @pytest.mark.usefixtures("light")
@@ -82,6 +89,7 @@ def test_bad_files_are_rows_too(run: Run, tmp_path: Path) -> None:
         ("rejected", "crashed"),
         ("hashed", "none"),
     ]
+    assert "3 files: 2 hashed, 1 rejected\nreasons: 1 crashed\nisolation: limits" in result.stderr
     assert "2 workers died and were replaced" in result.stderr
 
 
