@@ -105,6 +105,7 @@ def one_run(settings: Settings, items: list[Item]) -> tuple[dict[str, float], di
         "workers": pool.report.workers,
         "workers_died": sum(pool.report.deaths.values()),
         "largest_worker_mib": pool.report.resident_kib / 1024,
+        "slowest_file_seconds": pool.report.slowest_seconds,
         "parent_ms_per_file": 1000 * parent / len(items),
     }, outcomes
 

@@ -27,6 +27,7 @@ class Handle:
         self.server = server
         self.channel = child.channel
         self.deadline = 0.0
+        self.began = 0.0
         self.files = 0
         self.resident_kib = 0
         self.outcome: Any = None
@@ -64,7 +65,8 @@ class Handle:
             self.channel.send(request)
         except OSError:
             return False
-        self.deadline = time.monotonic() + self._limits["wall_seconds"]
+        self.began = time.monotonic()
+        self.deadline = self.began + self._limits["wall_seconds"]
         return True
 
     def receive(self) -> bool:

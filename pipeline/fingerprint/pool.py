@@ -42,7 +42,8 @@ T = TypeVar("T")
 
 @dataclass
 class PoolReport:
-    """What the workers of a pool did. `deaths` counts workers by how they ended other than by recycling."""
+    """What the workers of a pool did. `deaths` counts workers by how they ended other than by recycling;
+    `slowest_seconds` is the longest that one file was with a worker."""
 
     layers: int | None = None
     versions: dict[str, str] = field(default_factory=dict)
@@ -51,6 +52,7 @@ class PoolReport:
     stderr_bytes: int = 0
     cpu_seconds: float = 0.0
     resident_kib: int = 0
+    slowest_seconds: float = 0.0
 
     @property
     def sandbox(self) -> str:
@@ -218,6 +220,7 @@ class Pool:
         """The outcome of a worker's file, or None when it is to be tried again."""
         self.report.stderr_bytes += handle.drain()
         self.report.resident_kib = max(self.report.resident_kib, handle.resident_kib)
+        self.report.slowest_seconds = max(self.report.slowest_seconds, time.monotonic() - handle.began)
         if handle.failure is None:
             if handle.spent(self.policy["recycle"]):
                 self._end(handle)
