@@ -41,6 +41,28 @@ def test_every_container(found: dict[str, Fingerprint | Failure], name: str) -> 
     assert all(0 < b - a <= 1.2 for a, b in itertools.pairwise(seconds))
 
 
+@pytest.mark.parametrize(
+    ("container", "codec"),
+    [
+        ("mp4", "libx264"),
+        ("mov", "libx265"),
+        ("mp4", "libsvtav1"),
+        ("webm", "libvpx-vp9"),
+        ("avi", "msmpeg4v2"),
+        ("avi", "msmpeg4v3"),
+        ("mp4", "mpeg2video"),
+        ("matroska", "mpeg1video"),
+    ],
+)
+def test_every_codec_of_the_policy(real_pool: Pool, container: str, codec: str) -> None:
+    """What phones, cameras and the web have written, decoded in the isolated worker with one thread."""
+    data = samples.video(container, codec, rate=25)
+    one = outcomes(real_pool, {f"{codec}.{container}": data})[f"{codec}.{container}"]
+    assert isinstance(one, Fingerprint), one
+    assert (one.state, one.reason) == (State.HASHED, Reason.NONE)
+    assert len(one.video_frames) >= 4
+
+
 def test_same_picture_in_every_container(found: dict[str, Fingerprint | Failure]) -> None:
     """The first frame of all five is the same scene: its hashes are near to each other and far from the second scene's."""
     frames = {name: o.video_frames for name, o in found.items() if isinstance(o, Fingerprint)}
