@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline import records
+from pipeline import policy, records
 from pipeline.errors import UsageError
 from pipeline.fingerprint import registry
+from pipeline.settings import Settings
 
 
 @pytest.mark.parametrize("algorithm", [a for a in registry.ALGORITHMS.values() if a.computed], ids=lambda a: a.name)
@@ -21,6 +22,12 @@ def test_versions() -> None:
         registry.version_of("md6")
     assert registry.version_of("pdq") in registry.algorithm_version()
     assert registry.CANONICAL in registry.algorithm_version()
+
+
+def test_canonical_form_has_the_version_that_it_was_given() -> None:
+    """Whoever changes the policy's canonical form gives it another version, or hashes that differ would be compared."""
+    assert policy.load(Settings(), "fingerprint").data["canonical"] == {"reduced_side": 256, "ground": 255}
+    assert registry.CANONICAL == "canonical-1"
 
 
 def test_comparable() -> None:
