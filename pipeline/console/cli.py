@@ -41,4 +41,6 @@ def console(settings: Settings, host: str | None, port: int | None, workers: int
         access_log=False,
         server_header=False,
         proxy_headers=False,
+        # a process that has to wait for the processor (the night runs beside it) is slow, not dead: 5 s would end it
+        timeout_worker_healthcheck=60,
     )
