@@ -10,8 +10,8 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -104,7 +104,7 @@ class QueueRow:
 
     def as_dict(self) -> dict[str, Any]:
         """A flat row for JSON and CSV."""
-        return {**asdict(self), "top_reasons": "; ".join(self.top_reasons)}
+        return {**vars(self), "top_reasons": "; ".join(self.top_reasons)}
 
 
 @dataclass(frozen=True)
@@ -117,18 +117,25 @@ class QueuePage:
 
 
 def page(
-    session: Session, actor: Actor, filters: QueueFilters | None = None, *, after: str | None = None, size: int = 25
+    session: Session,
+    actor: Actor,
+    filters: QueueFilters | None = None,
+    *,
+    after: str | None = None,
+    size: int = 25,
+    filled: Container[tuple[int, int]] | None = None,
 ) -> QueuePage:
     """Up to `size` cases that the actor may see, most urgent group first, inside it by band, score and target.
 
-    `after` is the `next_after` of the page before. Logged only where the policy has listings logged (`Store.listing`).
+    `after` is the `next_after` of the page before; `filled` the cells that hold a case (a `tally` of this very
+    transaction), so that empty ones are not asked for. Logged only where the policy has listings logged (`Store.listing`).
     Raises UsageError for a filter value, size or `after` that cannot be.
     """
     permissions.require(actor, "queue.list")
     chosen = filters or QueueFilters()
     if not 1 <= size <= LARGEST_PAGE:
         raise UsageError(f"A page has 1 to {LARGEST_PAGE} cases, not {size}.")
-    keys, more = _keys(session, actor, chosen, _decode(after), size)
+    keys, more = _keys(session, actor, chosen, _decode(after), size=size, filled=filled)
     rows = _rows(session, actor, keys)
     if rules(session).data["consultation"]["log_listings"]:
         shown = {"filters": sorted(chosen.active()), "cases": [r.case_id for r in rows]}
@@ -138,13 +145,29 @@ def page(
 
 def counts(session: Session, actor: Actor, filters: QueueFilters | None = None) -> dict[str, int]:
     """How many cases each urgency group holds under the filters, and `total`."""
+    return by_urgency(tally(session, actor, filters), filters)
+
+
+def tally(session: Session, actor: Actor, filters: QueueFilters | None = None) -> dict[tuple[int, int], int]:
+    """How many cases each cell (number of the urgency group, place of the band) holds; empty cells are left out."""
     permissions.require(actor, "queue.list")
     chosen = filters or QueueFilters()
+    conditions = [*_conditions(session, actor, chosen), _bands(chosen)]
     found = {}
-    for name, low, high in _ranges(session):
+    for group, (name, low, high) in enumerate(_ranges(session)):
         if chosen.urgency is None or name in chosen.urgency:
-            conditions = [*_conditions(session, actor, chosen), *_bounds(low, high), _bands(chosen)]
-            found[name] = session.scalar(select(func.count()).where(*conditions)) or 0
+            query = select(Case.band_order, func.count()).where(*conditions, *_bounds(low, high))
+            for band, number in session.execute(query.group_by(Case.band_order)):
+                found[group, band] = number
+    return found
+
+
+def by_urgency(tallied: Mapping[tuple[int, int], int], filters: QueueFilters | None = None) -> dict[str, int]:
+    """A `tally` summed up by urgency group, and `total`."""
+    asked = (filters.urgency if filters else None) or URGENCIES
+    found = {name: 0 for name in URGENCIES if name in asked}
+    for (group, _), number in tallied.items():
+        found[URGENCIES[group]] += number
     return {**found, "total": sum(found.values())}
 
 
@@ -203,12 +226,18 @@ def _bands(filters: QueueFilters) -> ColumnElement[bool]:
 
 
 def _keys(
-    session: Session, actor: Actor, filters: QueueFilters, after: tuple[Any, ...] | None, size: int
+    session: Session,
+    actor: Actor,
+    filters: QueueFilters,
+    after: tuple[Any, ...] | None,
+    *,
+    size: int,
+    filled: Container[tuple[int, int]] | None,
 ) -> tuple[list[tuple[Any, ...]], bool]:
     """Keys (group, band, score, due, case) of one page, and whether more follow."""
     found: list[tuple[Any, ...]] = []
     for group, band, conditions in cells(session, actor, filters):
-        if after is not None and (group, band) < after[:2]:
+        if (after is not None and (group, band) < after[:2]) or (filled is not None and (group, band) not in filled):
             continue
         if after is not None and (group, band) == after[:2]:
             conditions.append(tuple_(*ORDER) > tuple_(*after[2:]))
@@ -280,6 +309,8 @@ def _conditions(session: Session, actor: Actor, f: QueueFilters) -> list[ColumnE
 
 def _open_or_closed(f: QueueFilters) -> ColumnElement[bool]:
     if f.state is None or OPEN.issuperset(f.state):
+        if f.holder not in {None, "nobody"}:  # out of the planner's sight, so that it takes the index of holders
+            return func.coalesce(Case.is_open, False).is_(True)
         return Case.is_open.is_(True)
     return Case.is_open.in_([True, False])
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import delete, or_, select
+from sqlalchemy import bindparam, delete, or_, select
 from sqlalchemy.orm import Session
 
 from pipeline.cases import audit, permissions
@@ -21,6 +21,12 @@ from pipeline.errors import UsageError
 
 TOUCH = timedelta(minutes=1)
 """How often a session's last use is written: not at every request."""
+_SESSION = (
+    select(WebSession, User)
+    .join(User, User.user_id == WebSession.user_id)
+    .where(WebSession.token_sha256 == bindparam("digest"))
+)
+"""Asked at every request, so built once."""
 
 
 @dataclass(frozen=True)
@@ -57,13 +63,13 @@ def resume(session: Session, token: str) -> SignedIn | None:
 
     Only reads (`Store.reader` will do); when `SignedIn.touch` says so, call `touch` in a writing session.
     """
-    row = session.get(WebSession, _digest(token))
-    if row is None:
+    found = session.execute(_SESSION, {"digest": _digest(token)}).first()
+    if found is None:
         return None
+    row, user = found.WebSession, found.User
     moment = now(session)
     idle = timedelta(minutes=rules(session).data["sessions"]["idle_minutes"])
-    user = session.get(User, row.user_id)
-    if moment >= row.expires_at or moment >= row.last_seen_at + idle or user is None or user.disabled:
+    if moment >= row.expires_at or moment >= row.last_seen_at + idle or user.disabled:
         return None
     return SignedIn(actor_of(user), row.csrf, dict(row.data), moment >= row.last_seen_at + TOUCH)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, or_, select
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy import ColumnElement, Select, and_, bindparam, exists, literal, or_, select, union_all
+from sqlalchemy.orm import Session
 
 from pipeline.cases import audit, permissions, queue
 from pipeline.cases.actors import Actor
@@ -36,7 +36,30 @@ from pipeline.cases.tables import (
 WITHHELD = "Other information held by the force"
 """Shown in place of a reason that rests on a case in a compartment the reader has not."""
 
-_Row = TypeVar("_Row")
+_SIDE_TABLES: tuple[tuple[Any, Any], ...] = (
+    (Note, Note.note_id),
+    (Decision, Decision.decision_id),
+    (InformationRequest, InformationRequest.request_id),
+    (Transfer, Transfer.transfer_id),
+    (Kirat, Kirat.kirat_id),
+    (Review, Review.due_at),
+    (SecondLook, SecondLook.second_look_id),
+    (Notification, Notification.notification_id),
+    (Retention, Retention.retention_id),
+)
+"""Tables of what people did with a case, with their order."""
+_OF_CASE: dict[Any, Select[Any]] = {
+    table: select(table).where(table.case_id == bindparam("case")).order_by(order)
+    for table, order in ((Assessment, Assessment.sequence), *_SIDE_TABLES)
+}
+"""Statements built once: building one takes longer than running it, and others wait for the transaction meanwhile."""
+_THERE = union_all(
+    *(
+        select(literal(table.__tablename__)).where(exists().where(table.case_id == bindparam("case")))
+        for table, _ in _SIDE_TABLES
+    )
+)
+"""Which side tables have rows of a case."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +107,8 @@ class CaseView:
     second_looks: Sequence[SecondLook]
     notifications: Sequence[Notification]
     retention: Sequence[Retention]
+    hidden: set[str]
+    """Ids of referrals, cases and links that the reader may not know of."""
 
 
 def read(session: Session, actor: Actor, case_id: str, reason: str | None = None) -> CaseView:
@@ -93,7 +118,8 @@ def read(session: Session, actor: Actor, case_id: str, reason: str | None = None
     """
     case = find(session, actor, case_id, "case.read")
     why = rules(session).consultation_reason("case", reason)
-    versions = _all(session, Assessment, Assessment.case_id, case_id, Assessment.sequence)
+    versions = session.scalars(_OF_CASE[Assessment], {"case": case_id}).all()
+    side = _side_rows(session, case_id)
     newest = versions[-1]
     hidden = hidden_ids(session, actor)
     links = _links(session, actor, case, hidden)
@@ -114,16 +140,17 @@ def read(session: Session, actor: Actor, case_id: str, reason: str | None = None
         changes=[change for change in history if change.change_id > last_seen],
         history=history,
         links=links,
-        notes=_all(session, Note, Note.case_id, case_id, Note.note_id),
-        decisions=_all(session, Decision, Decision.case_id, case_id, Decision.decision_id),
+        notes=side[Note.__tablename__],
+        decisions=side[Decision.__tablename__],
         lowering=session.scalar(select(Lowering).where(Lowering.case_id == case_id, Lowering.status == "pending")),
-        requests=_all(session, InformationRequest, InformationRequest.case_id, case_id, InformationRequest.request_id),
-        transfers=_all(session, Transfer, Transfer.case_id, case_id, Transfer.transfer_id),
-        kirat=_all(session, Kirat, Kirat.case_id, case_id, Kirat.kirat_id),
-        reviews=_all(session, Review, Review.case_id, case_id, Review.due_at),
-        second_looks=_all(session, SecondLook, SecondLook.case_id, case_id, SecondLook.second_look_id),
-        notifications=_all(session, Notification, Notification.case_id, case_id, Notification.notification_id),
-        retention=_all(session, Retention, Retention.case_id, case_id, Retention.retention_id),
+        requests=side[InformationRequest.__tablename__],
+        transfers=side[Transfer.__tablename__],
+        kirat=side[Kirat.__tablename__],
+        reviews=side[Review.__tablename__],
+        second_looks=side[SecondLook.__tablename__],
+        notifications=side[Notification.__tablename__],
+        retention=side[Retention.__tablename__],
+        hidden=hidden,
     )
 
 
@@ -169,10 +196,15 @@ def hidden_ids(session: Session, actor: Actor) -> set[str]:
     return hidden_referrals(session, actor).union(cases, session.scalars(links))
 
 
-def _all(
-    session: Session, table: type[_Row], column: InstrumentedAttribute[str], case_id: str, order: Any
-) -> Sequence[_Row]:
-    return session.scalars(select(table).where(column == case_id).order_by(order)).all()
+def _side_rows(session: Session, case_id: str) -> dict[str, Sequence[Any]]:
+    """Rows of the tables of which most cases have none, by table name: asked for only where there are any."""
+    there = set(session.scalars(_THERE, {"case": case_id}))
+    return {
+        table.__tablename__: session.scalars(_OF_CASE[table], {"case": case_id}).all()
+        if table.__tablename__ in there
+        else ()
+        for table, _ in _SIDE_TABLES
+    }
 
 
 def _links(session: Session, actor: Actor, case: Case, hidden: set[str]) -> list[LinkView]:
@@ -226,7 +258,10 @@ def _mark_seen(session: Session, actor: Actor, case: Case) -> int:
     """Mark the case as seen up to its newest change; returns up to which it had been seen before (0: never)."""
     seen = session.get(Seen, (actor.user_id, case.case_id))
     before = seen.change_id if seen else 0
-    session.merge(Seen(user_id=actor.user_id, case_id=case.case_id, change_id=case.change_id, at=now(session)))
+    if seen is None:
+        session.add(Seen(user_id=actor.user_id, case_id=case.case_id, change_id=case.change_id, at=now(session)))
+    else:
+        seen.change_id, seen.at = case.change_id, now(session)
     return before
 
 

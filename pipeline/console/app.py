@@ -17,6 +17,7 @@ from pipeline import __version__, errors, logs
 from pipeline.cases import permissions
 from pipeline.cases import store as stores
 from pipeline.console import identity, pages, security
+from pipeline.console.counters import Counters
 from pipeline.console.evidence import Evidence
 from pipeline.console.figures import Dashboard
 from pipeline.console.routes import ROUTERS
@@ -51,6 +52,7 @@ def create_app(settings: Settings, store: stores.Store | None = None) -> Any:
     app.state.settings = settings
     app.state.store = store or stores.open_store(settings)
     app.state.writers = Writers(app.state.store, settings.home / "console")
+    app.state.counters = Counters()
     app.state.evidence = Evidence(settings)
     app.state.dashboard = Dashboard(settings)
     for router in ROUTERS:

@@ -169,7 +169,12 @@ def environment() -> jinja2.Environment:
         auto_reload=False,
     )
     env.filters.update(
-        words=wording.words, cell=wording.cell, moment=wording.moment, size=wording.size, number=wording.number
+        words=wording.words,
+        cell=wording.cell,
+        moment=wording.moment,
+        clock=wording.clock,
+        size=wording.size,
+        number=wording.number,
     )
     env.globals["static"] = static_url
     return env

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from typing import Any
 
@@ -22,6 +23,8 @@ def app() -> Any:
     made = create_app(settings)
     pages.warm()
     made.app.state.dashboard.figures()
+    gc.collect()
+    gc.freeze()  # modules, templates and figures live as long as the process: the collector need not walk them again
     threading.Thread(target=_keep_up, args=(made.app.state.evidence,), daemon=True, name="evidence").start()
     return made
 

@@ -14,6 +14,7 @@ WORDS = {
     "NCA_DRB": "NCA (DRB)",
     "nca": "NCA",
     "ucol": "UCOL",
+    "OTHER": "Other",
     "ocag": "OCAG",
     "md5": "MD5",
     "sha1": "SHA-1",
@@ -51,6 +52,11 @@ def moment(value: dt.datetime | str | None) -> str:
         return "–"
     at = dt.datetime.fromisoformat(value) if isinstance(value, str) else value
     return f"{at.astimezone(LONDON):%-d %b %Y, %H:%M}"
+
+
+def clock(value: dt.datetime) -> str:
+    """The time of day as "14:05:30" in British time."""
+    return f"{value.astimezone(LONDON):%H:%M:%S}"
 
 
 def duration(value: dt.timedelta) -> str:

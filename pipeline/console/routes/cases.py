@@ -42,8 +42,7 @@ def texts(request: Request, number: str, open: str = "", reason: str = "") -> Re
     """Chats and narratives: folded; each is opened one by one, with a reason, and the opening is logged."""
     with writing(request) as session:
         seen = views.read(session, actor(request), number)
-        hidden = views.hidden_referrals(session, actor(request))
-        referrals = casefile._referrals(seen.case.referral_id, evidence(request), hidden)
+        referrals = casefile._referrals(seen.case.referral_id, evidence(request), seen.hidden)
         compartments = actor(request).compartments
         rows = [
             r
@@ -74,9 +73,8 @@ def match(request: Request, number: str, match_id: str) -> Response:
     """Why a file of this case and a known media item were taken for the same."""
     with writing(request) as session:
         seen = views.read(session, actor(request), number)
-        hidden = views.hidden_referrals(session, actor(request))
     found = evidence(request).match(match_id)
-    keys = [r["referral_id"] for r in casefile._referrals(seen.case.referral_id, evidence(request), hidden)]
+    keys = [r["referral_id"] for r in casefile._referrals(seen.case.referral_id, evidence(request), seen.hidden)]
     contents = {casefile.content_key(f) for f in evidence(request).rows("media_files", keys)}
     if found is None or (found["file_id"] or found["sha256"]) not in contents:
         raise NotFoundError("This case has no such match.")
@@ -88,9 +86,8 @@ def _read(request: Request, number: str, reason: str, all_files: bool) -> dict[s
     near = policy.load(settings(request), "matching").data["algorithms"]["pdq"]["radius"]
     with writing(request) as session:
         seen = views.read(session, actor(request), number, reason)
-        hidden = views.hidden_referrals(session, actor(request))
     # the lake's rows are read after the transaction, which others wait for
-    return casefile.assemble(seen, evidence(request), hidden, near, all_files)
+    return casefile.assemble(seen, evidence(request), seen.hidden, near, all_files)
 
 
 def _words(request: Request, data: dict[str, Any]) -> dict[str, Any]:

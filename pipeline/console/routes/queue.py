@@ -74,15 +74,16 @@ def show(
         filters = replace(filters, **flag)
     whole = pages.chosen_format(request) == "csv"
     with writing(request) if _logged(request) else store(request).reader() as session:
-        page = queues.page(session, actor(request), filters, after=after or None, size=PAGE)
+        counted = request.app.state.counters.count(session, actor(request), filters)
+        page = queues.page(session, actor(request), filters, after=after or None, size=PAGE, filled=counted.filled)
         rows = list(page.rows)
         if whole:
             rows = _rest(session, request, filters, page)
-        counts = queues.counts(session, actor(request), filters)
     data: dict[str, Any] = {
         "as_of": page.as_of,
-        "total": counts["total"],
-        "counts": counts,
+        "total": counted.counts["total"],
+        "counts": counted.counts,
+        "counted_at": counted.at,
         "filters": filters.active(),
         "cases": [row.as_dict() for row in rows],
         "next": pages.with_value(request, "after", page.next_after) if page.next_after else None,
@@ -93,7 +94,7 @@ def show(
         data,
         rows=data["cases"],
         name="queue",
-        groups=_groups(rows, counts, page),
+        groups=_groups(rows, counted.counts, page),
         chosen=_chosen(request),
         options=_options(),
         picked={
