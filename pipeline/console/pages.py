@@ -21,6 +21,7 @@ from fastapi import Request, Response
 from fastapi.responses import HTMLResponse
 
 from pipeline import output
+from pipeline.cases import queue
 from pipeline.console import access, wording
 from pipeline.errors import UsageError
 
@@ -114,9 +115,20 @@ def frame(request: Request) -> dict[str, Any]:
         "notice": {"title": "Done" if good else "Nothing to do", "text": text, "good": good} if text else None,
         "marking": "OFFICIAL-SENSITIVE",
         "offer_break": visitor.offer_break if visitor else 0,
-        "urgent_waiting": 0,
+        "urgent_waiting": urgent_waiting(request) if visitor and visitor.offer_break else 0,
         "can": lambda action: bool(actor) and access.may(actor, action),
     }
+
+
+def urgent_waiting(request: Request) -> int:
+    """Critically overdue cases that nobody holds: said with every offer of a break, so that none is left for it."""
+    actor = request.state.visitor.actor
+    if not access.may(actor, "case.claim"):
+        return 0
+    filters = queue.QueueFilters(urgency=("critically_overdue",), holder="nobody")
+    with request.app.state.store.reader() as session:
+        counted = request.app.state.counters.count(session, actor, filters)
+    return int(counted.counts["total"])
 
 
 def formats(request: Request, csv: bool = True) -> list[dict[str, str]]:

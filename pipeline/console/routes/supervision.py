@@ -148,15 +148,8 @@ def outcomes(request: Request) -> Response:
 @router.get("/break", name="break")
 def offer_break(request: Request) -> Response:
     """Ten minutes away from the screen; nothing is blocked meanwhile."""
-    urgent = 0
-    if request.state.visitor.actor.roles & {"analyst", "supervisor"}:
-        with store(request).reader() as session:
-            urgent = queues.counts(
-                session, actor(request), queues.QueueFilters(urgency=("critically_overdue",), holder="nobody")
-            )["total"]
-    return pages.answer(
-        request, "break.html", {"critically_overdue": urgent, "minutes": request.state.visitor.offer_break}
-    )
+    data = {"critically_overdue": pages.urgent_waiting(request), "minutes": visitor(request).offer_break}
+    return pages.answer(request, "break.html", data)
 
 
 @router.post("/break", name="break_post")
