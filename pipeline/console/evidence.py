@@ -37,10 +37,11 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS parts (part INTEGER PRIMARY KEY, name TEXT UNIQUE, sha256 TEXT);
 CREATE TABLE IF NOT EXISTS rows (kind TEXT, key TEXT, part INTEGER, body BLOB);
 CREATE INDEX IF NOT EXISTS by_key ON rows (kind, key);
-CREATE INDEX IF NOT EXISTS by_match ON rows (key) WHERE kind = 'match_id';
+CREATE TABLE IF NOT EXISTS match_ids (match_id TEXT, content TEXT, kind TEXT, grade TEXT, release INTEGER, part INTEGER);
+CREATE INDEX IF NOT EXISTS by_match ON match_ids (match_id);
 """
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 class Evidence:
@@ -80,38 +81,55 @@ class Evidence:
 
     def match(self, match_id: str) -> dict[str, Any] | None:
         """One match by its id, or None."""
-        row = (
-            self._connection()
-            .execute("SELECT body FROM rows WHERE kind = 'match_id' AND key = ?", (match_id,))
-            .fetchone()
-        )
-        found = self.rows("matches", [row[0].decode()]) if row else []
+        query = "SELECT content FROM match_ids WHERE match_id = ?"
+        row = self._connection().execute(query, (match_id,)).fetchone()
+        found = self.rows("matches", [row[0]]) if row else []
         return next((m for m in found if m["match_id"] == match_id), None)
 
     def matches(
-        self, *, kinds: Iterable[str], grades: Iterable[str], release: int | None, after: str, limit: int
+        self,
+        *,
+        kinds: Iterable[str],
+        grades: Iterable[str],
+        release: int | None,
+        after: str,
+        limit: int,
+        hidden: set[str],
     ) -> tuple[list[dict[str, Any]], str | None]:
         """Matches in the order of their ids from after `after` on, and the last id when more follow.
 
-        A row here has no file name and no case: what may be known of those is the case's matter.
+        A row here has no file name and no case: what may be known of those is the case's matter. Matches of contents
+        that only `hidden` referrals hold are left out.
         """
-        wanted_kinds, wanted_grades = set(kinds), set(grades)
-        query = "SELECT key, CAST(body AS TEXT) FROM rows WHERE kind = 'match_id' AND key > ? ORDER BY key"
+        query = "SELECT DISTINCT match_id, content FROM match_ids WHERE match_id > ?"
+        values: list[str | int] = [after]
+        filters: tuple[tuple[str, list[str] | list[int]], ...] = (
+            ("kind", list(kinds)),
+            ("grade", list(grades)),
+            ("release", [] if release is None else [release]),
+        )
+        for column, wanted in filters:
+            if wanted:
+                query += f" AND {column} IN ({','.join('?' * len(wanted))})"
+                values += wanted
+        left_out = self._held_only_by(hidden)
         found: list[dict[str, Any]] = []
-        for match_id, content in self._connection().execute(query, (after,)):
-            if found and found[-1]["match_id"] == match_id:
-                continue
-            match = next(m for m in self.rows("matches", [content]) if m["match_id"] == match_id)
-            if (wanted_kinds and match["kind"] not in wanted_kinds) or (
-                wanted_grades and match["grade"] not in wanted_grades
-            ):
-                continue
-            if release is not None and match["release"] != release:
+        for match_id, content in self._connection().execute(query + " ORDER BY match_id", values):
+            if content in left_out:
                 continue
             if len(found) == limit:
                 return found, found[-1]["match_id"]
-            found.append(match)
+            found.append(next(m for m in self.rows("matches", [content]) if m["match_id"] == match_id))
         return found, None
+
+    def _held_only_by(self, referrals: set[str]) -> set[str]:
+        """Contents (hex), and ids of files with stated digests only, that no other referral than these holds."""
+        found: set[str] = set()
+        for file in self.rows("media_files", sorted(referrals)):
+            found.add(file["file_id"])
+            if file["sha256"] and referrals.issuperset(self.referrals_with(file["sha256"])):
+                found.add(file["sha256"])
+        return found
 
     def holders(self, match: dict[str, Any]) -> list[str]:
         """Referrals that hold the content of a match, or state its digest."""
@@ -151,7 +169,8 @@ def _bring_up(connection: sqlite3.Connection, lake: Lake, published: dict[str, P
     stale = [n for n, (_, digest) in held.items() if n not in published or published[n].sha256 != digest]
     for name in stale:
         connection.execute("BEGIN IMMEDIATE")
-        connection.execute("DELETE FROM rows WHERE part = ?", (held[name][0],))
+        for kept in ("rows", "match_ids"):
+            connection.execute(f"DELETE FROM {kept} WHERE part = ?", (held[name][0],))  # noqa: S608 (our own names)
         connection.execute("DELETE FROM parts WHERE name = ?", (name,))
         connection.execute("COMMIT")
     fresh = [part for name, part in sorted(published.items()) if name not in held or name in stale]
@@ -165,8 +184,13 @@ def _bring_up(connection: sqlite3.Connection, lake: Lake, published: dict[str, P
             "INSERT INTO parts (name, sha256) VALUES (?, ?)", (_name(part), part.sha256)
         ).lastrowid
         for batch in table.to_batches(max_chunksize=20_000):
-            entries = _entries(part.table, batch.to_pylist(), int(number or 0))
-            connection.executemany("INSERT INTO rows VALUES (?, ?, ?, ?)", entries)
+            rows = batch.to_pylist()
+            connection.executemany("INSERT INTO rows VALUES (?, ?, ?, ?)", _entries(part.table, rows, int(number or 0)))
+            if part.table == "matches":
+                connection.executemany(
+                    "INSERT INTO match_ids VALUES (?, ?, ?, ?, ?, ?)",
+                    [(m["match_id"], _key("matches", m), m["kind"], m["grade"], m["release"], number) for m in rows],
+                )
         connection.execute("COMMIT")
     return len(stale) + len(fresh)
 
@@ -181,33 +205,36 @@ def _prepare(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA secure_delete = ON")
     if connection.execute("PRAGMA user_version").fetchone()[0] != _FORMAT:
-        connection.executescript("DROP TABLE IF EXISTS rows; DROP TABLE IF EXISTS parts;")
+        connection.executescript(
+            "DROP TABLE IF EXISTS rows; DROP TABLE IF EXISTS match_ids; DROP TABLE IF EXISTS parts;"
+        )
         connection.execute(f"PRAGMA user_version = {_FORMAT}")
     connection.executescript(_SCHEMA)
 
 
 def _entries(table: str, rows: list[dict[str, Any]], part: int) -> Iterator[tuple[str, str, int, bytes]]:
-    """What is stored of each row: itself under its key, a match also by its id, a file also by its content."""
+    """What is stored of each row: itself under its key, a file also by its content."""
     as_json = [name for name, spec in records.describe(table)["properties"].items() if spec.get("x-json")]
     for row in rows:
-        key = row[KEYS[table]]
-        if table == "matches" and row["file_id"]:
-            key = row["file_id"]  # a stated digest belongs to its file, there is no content
-        if key is None:
+        text = _key(table, row)
+        if text is None:
             continue
         for name in as_json:
             if row[name] is not None:
                 row[name] = orjson.loads(row[name])
-        text = key.hex() if isinstance(key, bytes) else key
         yield table, text, part, orjson.dumps(row, default=_hex)
-        if table == "matches":
-            yield "match_id", row["match_id"], part, text.encode()
-        elif table == "referrals" and row["supplements"]:
+        if table == "referrals" and row["supplements"]:
             yield "supplement", row["supplements"], part, row["referral_id"].encode()
         elif table == "media_files":
             yield "file_id", row["file_id"], part, row["referral_id"].encode()
             for digest in {row["sha256"], row["claimed_sha256"]} - {None}:
                 yield "content", digest.hex(), part, row["referral_id"].encode()
+
+
+def _key(table: str, row: dict[str, Any]) -> str | None:
+    """The key of a row; a stated digest belongs to its file, there is no content."""
+    key = row["file_id"] if table == "matches" and row["file_id"] else row[KEYS[table]]
+    return key.hex() if isinstance(key, bytes) else key
 
 
 def _hex(value: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,6 @@ def lookup(settings: Settings, asked: tuple[str, ...], release: int | None, reas
     """
     from hashsets import releases
     from pipeline.export import lookup as looking
-    from pipeline.export.hashes import Reject
 
     with asking.ask(settings, name, "lookup.hash", "lookup", reason) as question:
         opened = releases.current(settings) if release is None else releases.open_release(settings, release)
@@ -55,9 +55,7 @@ def lookup(settings: Settings, asked: tuple[str, ...], release: int | None, reas
         )  # fmt: skip
     for note in notes:
         click.echo(f"triage: {note}", err=True)
-    bad: list[Reject] = rejects
-    empty = dict.fromkeys(looking.COLUMNS)
-    return [*rows, *({**empty, "line": r.line, "input": r.text, "result": f"not read: {r.reason}"} for r in bad)]
+    return [*rows, *looking.not_read([asdict(r) for r in rejects])]
 
 
 def _read(settings: Settings, asked: Sequence[str]) -> tuple[list[Any], list[Any], list[str]]:

@@ -5,7 +5,7 @@ The same function answers the command line, the web page and the HTTP API. Whoev
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,12 @@ COLUMNS = (
     "line", "input", "result", "algorithm", "distance", "threshold", "media_key", *DESCRIBED, "known_hash", "release",
 )  # fmt: skip
 """Columns of every answer, in order."""
+
+
+def not_read(rejects: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows for lines that are no hashes (`line`, `text`, `reason`), in the form of an answer: nothing asked is left out."""
+    empty: dict[str, Any] = dict.fromkeys(COLUMNS)
+    return [{**empty, "line": r["line"], "input": r["text"], "result": f"not read: {r['reason']}"} for r in rejects]
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, Query, Request, Response, UploadFile
-from fastapi.responses import JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel, Field
 
 from hashsets import releases
@@ -25,7 +25,7 @@ LIMIT = 10_000
 SHOWN = 500
 """Rows of an answer on the page; CSV and JSON have them all."""
 MATCHES = 200
-"""Matches on one page."""
+"""Matches on one page, and in JSON; CSV has LIMIT."""
 
 
 class Asked(BaseModel):
@@ -81,8 +81,15 @@ def matches(
     after: Annotated[str, Query(max_length=80)] = "",
 ) -> Response:
     """Matches of all files that the person may know of, by identifier, with filters."""
+    with store(request).reader() as session:
+        hidden = views.hidden_referrals(session, actor(request))
     found, following = evidence(request).matches(
-        kinds=kind or [], grades=grade or [], release=int(release) if release else None, after=after, limit=MATCHES
+        kinds=kind or [],
+        grades=grade or [],
+        release=int(release) if release else None,
+        after=after,
+        limit=LIMIT if pages.chosen_format(request) == "csv" else MATCHES,
+        hidden=hidden,
     )
     data = {"matches": found, "next": pages.with_value(request, "after", following) if following else None}
     chosen = [
@@ -156,17 +163,8 @@ def _page(
     status: int = 200,
 ) -> Response:
     needed = store(request).rules.data["consultation"]["reason_required"]["lookup"]
-    return pages.answer(
-        request,
-        "look_up.html",
-        data,
-        rows=data["rows"],
-        name="look-up",
-        status=status,
-        errors=errors,
-        hashes=text,
-        reason=reason,
-        needed=needed,
-        shown=SHOWN,
-        limit=LIMIT,
-    )
+    shown = {"errors": errors, "hashes": text, "reason": reason, "needed": needed, "shown": SHOWN, "limit": LIMIT}
+    if errors:  # back to the form, whatever form of answer was asked for
+        return HTMLResponse(pages.render(request, "look_up.html", {**data, **shown}), status)
+    rows = [*data["rows"], *lookup.not_read(data["rejects"])]
+    return pages.answer(request, "look_up.html", data, rows=rows, name="look-up", status=status, **shown)

@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from pipeline.cases.people_tables import AuditEntry
-from pipeline.cases.tables import Case
+from pipeline.cases.tables import Case, CaseReferral
 from pipeline.console import figures
 from pipeline.export import reporting
 from tests.pipeline.console.client import Client, version_of
@@ -204,7 +204,11 @@ def test_outcomes_are_ones_own_and_breaks_block_nothing(app: Any, browser_of: An
     assert ben.get("/outcomes?format=json").json()["outcomes"] == []
     assert "Take a break" not in ana.get("/queue").text
     monkeypatch.setattr("pipeline.console.identity._break_due", lambda data, now: 61)
-    assert "Take a break" in ana.get("/queue").text
+    waiting = ana.get("/queue?urgency=critically_overdue&holder=nobody&format=json").json()["total"]
+    assert waiting
+    page = ana.get("/queue").text
+    assert "Take a break" in page
+    assert f"{waiting} critically overdue" in page
     assert ana.get(number).status_code == 200
     assert ana.post("/break").headers["location"] == "/queue?done=rested"
 
@@ -225,6 +229,45 @@ def test_a_look_up_answers_logs_and_rejects_line_by_line(app: Any, browser_of: A
     assert audit_actions(app, user_id="dan").count("hash.looked_up") == 1
     page = dan.post("/look-up", {"hashes": asked, "reason": "synthetic"}, headers={"accept": "text/html"})
     assert match["grade"] in page.text
+
+
+def test_the_answer_of_a_look_up_is_csv_and_json_too_and_leaves_no_line_out(browser_of: Any) -> None:
+    dan = browser_of("dan")
+    match = next(m for m in dan.get("/matches?format=json").json()["matches"] if m["known_hash"])
+    form = {"hashes": f"{match['algorithm']}:{match['known_hash']}\n=rubbish\n{'0' * 32}", "reason": "synthetic"}
+    rows = list(csv.DictReader(io.StringIO(dan.post("/look-up?format=csv", form).text)))
+    assert next(r["line"] for r in rows if r["result"] in {"exact", "near"}) == "1"
+    assert [r["result"] for r in rows if r["line"] == "3"] == ["not known"]
+    assert [(r["input"], r["result"].split(":")[0]) for r in rows if r["line"] == "2"] == [("'=rubbish", "not read")]
+    assert len(dan.post("/look-up?format=json", form).json()["rejects"]) == 1
+    uploaded = dan.request(
+        "POST",
+        "/look-up?format=csv",
+        data={"csrf": dan.csrf, "reason": "synthetic"},
+        files={"file": ("list.csv", f"md5\n{'0' * 32}\n", "text/csv")},
+    )
+    assert "not known" in uploaded.text
+    refused = dan.post("/look-up?format=csv", {**form, "reason": ""}, headers={"accept": "text/html"})
+    assert refused.status_code == 422
+    assert "A reason is needed" in refused.text and "<textarea" in refused.text
+
+
+def test_matches_of_a_restricted_referral_alone_are_not_listed(app: Any, browser_of: Any) -> None:
+    dan, sue = browser_of("dan"), browser_of("sue")
+    listed = {m["match_id"] for m in dan.get("/matches?format=json").json()["matches"]}
+    store, evidence = app.app.state.store, app.app.state.evidence
+    chosen = next(m for m in dan.get("/matches?format=json").json()["matches"] if len(evidence.holders(m)) == 1)
+    referral = evidence.holders(chosen)[0]
+    with store.session() as session:
+        case = session.scalar(sa.select(CaseReferral.case_id).where(CaseReferral.referral_id == referral))
+        session.execute(sa.update(Case).where(Case.case_id == case).values(compartment="ucol"))
+    left = {m["match_id"] for m in dan.get("/matches?format=json").json()["matches"]}
+    assert left < listed and chosen["match_id"] not in left
+    assert chosen["match_id"] not in dan.get("/matches?format=csv").text
+    assert all(dan.get(f"/matches/{gone}?format=json").status_code == 404 for gone in listed - left)
+    assert {m["match_id"] for m in sue.get("/matches?format=json").json()["matches"]} == listed
+    kinds = {m["kind"] for m in dan.get("/matches?kind=exact&format=json").json()["matches"]}
+    assert kinds == {"exact"}
 
 
 def test_a_match_is_explained_so_that_it_can_be_repeated(readers: dict[str, Client]) -> None:
