@@ -11,7 +11,7 @@ from pipeline.export import sources
 from pipeline.export.asking import Question
 from pipeline.export.listing import without
 from pipeline.export.query import Answer, Limits, Source
-from pipeline.export.reporting import load, tables
+from pipeline.export.reporting import describe, load, tables
 from pipeline.lake import Lake
 from pipeline.settings import Settings
 
@@ -50,11 +50,8 @@ def catalogue(settings: Settings) -> list[dict[str, Any]]:
         {"kind": "lake table", "name": name, "meaning": records.describe(name)["description"]}
         for name in records.tables()
     ]
-    rows += [
-        {"kind": "case view", "name": name, "meaning": "View of the case store, without names of people"}
-        for name in sources.VIEWS
-    ]
-    rows += [{"kind": "reporting table", "name": name, "meaning": "See data-dictionary.csv"} for name in tables()]
+    rows += [{"kind": "case view", "name": name, "meaning": sources.MEANINGS[name]} for name in sources.VIEWS]
+    rows += [{"kind": "reporting table", "name": name, "meaning": describe(name)["description"]} for name in tables()]
     rows += [
         {
             "kind": "release",

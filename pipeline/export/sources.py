@@ -46,6 +46,16 @@ VIEWS: dict[str, tuple[InstrumentedAttribute[Any], ...]] = {
 }  # fmt: skip
 """Views of the case store: no names of people, no free text."""
 
+MEANINGS = {
+    "cases": "One row a case: state, band, score, target and what was found.",
+    "case_links": "Links between referrals, or with a list of the force, and why.",
+    "case_decisions": "Decisions on cases with reason codes, states and bands before and after.",
+    "case_lowerings": "Proposals to lower a band and what became of them.",
+    "case_reviews": "Supervisor reviews, due and done.",
+    "case_requests": "Requests for information, with when they were answered.",
+}
+"""What each view holds, for the list of `triage query`."""
+
 
 def case_tables(session: Session, actor: Actor) -> dict[str, pa.Table]:
     """Every view of the case store as an Arrow table, without what the actor may not know of."""
