@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 import duckdb
@@ -36,7 +37,7 @@ REPORTS = (
     Report("open_cases", "Open cases by band and source", "Cases", "bands"),
     Report("age_profile", "Open cases against their target", "Cases", "targets"),
     Report("weekly", "Cases opened and closed each week", "Cases", "weeks"),
-    Report("stage_times", "Time per stage, from the incident to the first action", "Cases", "stages"),
+    Report("stage_times", "Median time per stage, from the incident to the first action", "Cases", "stages"),
     Report("reviews_due", "Supervisor reviews due", "Cases"),
     Report("force_links", "Links found between forces", "Links"),
     Report("all_links", "All links by kind and strength", "Links", "links"),
@@ -123,12 +124,13 @@ def _bands(rows: list[dict[str, Any]]) -> tuple[list[str], list[charts.Series]]:
     return [wording.words(s) for s in sources], series
 
 
-def _columns(label: str, names: tuple[str, ...]) -> Any:
+def _columns(label: str, names: tuple[str, ...], first_tone: int = 1) -> Any:
     """A shape: one bar a row, one series a column."""
 
     def shape(rows: list[dict[str, Any]]) -> tuple[list[str], list[charts.Series]]:
         series = [
-            charts.Series(wording.words(n), [float(r[n] or 0) for r in rows], tone) for tone, n in enumerate(names, 1)
+            charts.Series(wording.words(n), [float(r[n] or 0) for r in rows], tone)
+            for tone, n in enumerate(names, first_tone)
         ]
         return [wording.words(r[label]) for r in rows], series
 
@@ -159,14 +161,14 @@ def _links(rows: list[dict[str, Any]]) -> tuple[list[str], list[charts.Series]]:
 def _weeks(rows: list[dict[str, Any]]) -> tuple[list[str], list[charts.Series]]:
     opened = charts.Series("Opened", [r["opened"] for r in rows], 4)
     closed = charts.Series("Closed", [r["closed"] for r in rows], 2)
-    return [r["week_beginning"][5:] for r in rows], [opened, closed]
+    return [f"{date.fromisoformat(r['week_beginning']):%-d %b}" for r in rows], [opened, closed]
 
 
 _SHAPES: dict[str, Any] = {
     "bands": _bands,
     "targets": _columns("band", ("critically_overdue", "overdue", "due_soon", "not_yet_due")),
     "weeks": _weeks,
-    "stages": _columns("stage", ("median_hours",)),
+    "stages": _columns("stage", ("median_hours",), first_tone=4),
     "rates": _columns("source", ("known", "near", "unmatched")),
     "packages": _packages,
     "links": _links,
