@@ -15,6 +15,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from typing import Any
 
 from pipeline.fingerprint.facts import TEXT_BYTES, Exif
@@ -244,7 +245,13 @@ def _variant(body: bytes, at: int) -> Variant:
     name, pdq, quality = _VARIANT.unpack_from(body, at)
     if quality > 100:
         raise RubbishError("quality")
-    return Variant(_text(name, _NAME), pdq, quality)
+    return Variant(_variant_name(name), pdq, quality)
+
+
+@lru_cache(maxsize=1024)
+def _variant_name(raw: bytes) -> str:
+    """Checked once: every picture has the same hundred and fifty names."""
+    return _text(raw, _NAME)
 
 
 def _frame(body: bytes, at: int) -> Frame:
