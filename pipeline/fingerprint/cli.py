@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -25,6 +26,8 @@ from pipeline.output import Rows, output_options
 from pipeline.settings import Settings
 
 Row = dict[str, Any]
+SHORT = ("file", "state", "reason", "media_type", "width", "height", "pdq_quality")
+"""Columns of a table on a terminal."""
 
 
 @click.command()
@@ -42,7 +45,8 @@ def fingerprint(
     PATH is a file, a folder (all files below it), or a member of an archive written as archive.zip!/member.jpg. No
     file stops the run: each ends as hashed, partial, digests_only or rejected, with a reason.
 
-    With --output a run that is stopped goes on where it was when the same command is given again.
+    With --output a run that is stopped goes on where it was when the same command is given again. A table has the columns that
+    fit a terminal; the other formats have all of them.
 
     \b
     Examples:
@@ -55,10 +59,14 @@ def fingerprint(
     if not paths:
         raise UsageError("There is nothing to fingerprint.", "Name files or folders, or --isolation.")
     locators, readable = _find(paths)
-    output: Path | None = click.get_current_context().params.get("output")
+    options = click.get_current_context().params
+    output: Path | None = options["output"]
     with Pool(settings, root=Path("/"), readable=readable, workers=workers) as pool:
         pool.start()
-        return _run(settings, pool, locators, variants, output)
+        rows = _run(settings, pool, locators, variants, output)
+    if options["format_"] == "table" or (options["format_"] is None and output is None and sys.stdout.isatty()):
+        return [{name: row[name] for name in SHORT} for row in rows]
+    return rows
 
 
 def _isolation(settings: Settings) -> list[Row]:
@@ -78,17 +86,20 @@ def _isolation(settings: Settings) -> list[Row]:
 
 
 def _find(paths: tuple[str, ...]) -> tuple[list[Locator], list[Path]]:
-    """Every file below the paths, in order, and what the workers must be able to read. Raises UsageError."""
+    """Every file below the paths, in order, and what the workers must be able to read. Raises UsageError.
+
+    Links are not followed here: a broken one, a loop, or one that leads out of the folder is a row like any other.
+    """
     locators: dict[Locator, None] = {}
     readable = []
     for text in paths:
-        name, _, member = text.partition(SEPARATOR)
-        path = Path(name).absolute()
+        name, _, member = (text, "", "") if Path(text).exists() else text.partition(SEPARATOR)
+        path = Path(os.path.abspath(name))  # noqa: PTH100 - without ".." and without following links
         if not path.exists():
             raise UsageError(f"There is no {text}.")
         readable.append(path)
         found = [path] if not path.is_dir() else sorted(p for p in path.rglob("*") if not p.is_dir())
-        locators.update((Locator(str(p.resolve()).lstrip("/"), member or None), None) for p in found)
+        locators.update((Locator(str(p).lstrip("/"), member or None), None) for p in found)
     return list(locators), readable
 
 
@@ -136,17 +147,23 @@ def _shown(outcomes: Iterator[tuple[Item, Any]], total: int) -> Iterator[tuple[I
 
 def _key(locator: Locator) -> str:
     """What a file is known by in the journal: name, size and time of change."""
+    name = _shown_name(locator)
     try:
         status = Path("/", locator.container).stat()
     except OSError:
-        return f"{locator} gone"
-    return f"{locator} {status.st_size} {status.st_mtime_ns}"
+        return f"{name} gone"
+    return f"{name} {status.st_size} {status.st_mtime_ns}"
+
+
+def _shown_name(locator: Locator) -> str:
+    """The path; bytes of a file name that are not UTF-8 as \\xff, so that every output format can hold it."""
+    return os.fsencode(f"/{locator}").decode("utf-8", "backslashreplace")
 
 
 def _row(locator: Locator, outcome: Fingerprint | Failure, variants: bool) -> Row:
     digests = outcome.digests
     row: Row = {
-        "file": f"/{locator}",
+        "file": _shown_name(locator),
         "state": "rejected" if isinstance(outcome, Failure) else outcome.state.value,
         "reason": outcome.reason.value,
         "media_type": outcome.media_type,

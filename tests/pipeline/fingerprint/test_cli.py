@@ -93,6 +93,40 @@ def test_bad_files_are_rows_too(run: Run, tmp_path: Path) -> None:
     assert "2 workers died and were replaced" in result.stderr
 
 
+@pytest.mark.usefixtures("light")
+@pytest.mark.parametrize("format_", ["json", "jsonl", "csv", "table", "parquet"])
+def test_no_name_and_no_kind_of_file_stops_a_run(run: Run, tmp_path: Path, format_: str) -> None:
+    """Names that are not UTF-8, loops of links, links that lead out, pipes: each is a row in every format."""
+    folder = tmp_path / "in"
+    (folder / "real!").mkdir(parents=True)
+    (folder / "real!" / "a.bin").write_bytes(b"good")
+    Path(os.fsdecode(bytes(folder) + b"/bad\xff\nname")).write_bytes(b"good too")
+    (folder / "loop").symlink_to("loop")
+    (folder / "broken").symlink_to("nothing")
+    os.mkfifo(folder / "pipe")
+    output = tmp_path / f"out.{format_}"
+    result = run(str(folder), f"{folder}/real!/a.bin", "--format", format_, "--output", str(output))
+    assert result.exit_code == 0, result.exception
+    assert "5 files: 2 hashed, 3 rejected\nreasons: 1 missing, 1 not_a_file, 1 unreadable\n" in result.stderr
+    if format_ == "jsonl":
+        states = {row["file"]: row["reason"] for row in map(json.loads, output.read_bytes().splitlines())}
+        assert states == {
+            f"{folder}/bad\\xff\nname": "none",
+            f"{folder}/broken": "missing",
+            f"{folder}/loop": "unreadable",
+            f"{folder}/pipe": "not_a_file",
+            f"{folder}/real!/a.bin": "none",
+        }
+
+
+@pytest.mark.usefixtures("light")
+def test_table_has_the_columns_that_fit(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    (tmp_path / "a").write_bytes(b"good")
+    head = run(str(tmp_path / "a"), "--format", "table").stdout.splitlines()
+    assert next(line for line in head if line.strip()).split() == list(cli.SHORT)
+
+
 def test_isolation_is_shown(run: Run) -> None:
     found = lines(run("--isolation"))
     assert [row["layer"] for row in found] == [
