@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 TEMPORARY = ".tmp-"
-"""Prefix of names that no reader looks at; what a killed process left behind is swept by its owner."""
+"""Prefix of names that no reader looks at; what a killed process left in the lake is swept by a later run."""
 
 
 def sync_folder(folder: Path) -> None:
@@ -69,15 +69,7 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def sweep(folder: Path) -> int:
-    """Remove temporary files that killed processes left directly in `folder`; returns how many.
-
-    A file whose writing process still lives is left alone.
-    """
-    removed = 0
-    for path in folder.glob(f"{TEMPORARY}*"):
-        owner = path.name.removeprefix(TEMPORARY).split("-", 1)[0]
-        if path.is_file() and not (owner.isdigit() and Path(f"/proc/{owner}").exists()):
-            path.unlink(missing_ok=True)
-            removed += 1
-    return removed
+def being_written(path: Path) -> bool:
+    """Whether the name is that of a temporary file whose writing process lives on this machine."""
+    owner = path.name.removeprefix(TEMPORARY).split("-", 1)[0]
+    return path.name.startswith(TEMPORARY) and owner.isdigit() and Path(f"/proc/{owner}").exists()

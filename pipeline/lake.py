@@ -16,8 +16,10 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -175,18 +177,18 @@ class Lake:
         self._verified.clear()
         return len([self.verified(part) for commit in self.commits() for part in commit.parts])
 
-    def sweep(self) -> int:
+    def sweep(self, older_than: timedelta = timedelta(0)) -> int:
         """Remove parts and temporary files that no commit names (left by killed processes); returns how many.
 
-        Only to be called when no stage is writing.
+        With `older_than` only what was not touched for so long: safe beside stages that are writing, on other machines too.
         """
+        # listed before the commits are read: what is committed in between is not taken for a leftover
+        found = [p for p in self.root.rglob("*") if p.name.startswith(files.TEMPORARY) or p.suffix == ".parquet"]
         published = {part.path for commit in self.commits() for part in commit.parts}
         removed = 0
-        for folder in [p for p in self.root.rglob("*") if p.is_dir()]:
-            removed += files.sweep(folder)
-        for path in self.root.glob("*/*.parquet"):
-            if path not in published:
-                path.unlink()
+        for path in found:
+            if path not in published and not files.being_written(path) and _age(path) >= older_than:
+                path.unlink(missing_ok=True)
                 removed += 1
         return removed
 
@@ -207,6 +209,14 @@ class Lake:
             raise IntegrityError(
                 f"Commit file {path.name} of stage {path.parent.name} is damaged.", "Restore it from a backup."
             ) from error
+
+
+def _age(path: Path) -> timedelta:
+    """Time since a file was last changed; none for one that is gone."""
+    try:
+        return timedelta(seconds=max(0.0, time.time() - path.stat().st_mtime))
+    except FileNotFoundError:
+        return timedelta(0)
 
 
 def _conform(table: pa.Table, schema: pa.Schema) -> pa.Table:

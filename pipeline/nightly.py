@@ -14,13 +14,14 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pipeline import files, logs, policy
+from pipeline import cputime, files, logs, policy
 from pipeline import night as nights
 from pipeline.errors import DependencyError, ReconciliationError, TriageError, UsageError
+from pipeline.lake import Lake
 from pipeline.night import Night, StageReport
 from pipeline.settings import Settings
 
@@ -60,6 +61,9 @@ EXTRA = (
 
 POLICIES = ("facts", "matching", "fingerprint", "ingest", "risk-model", "linking", "lists", "hashsets", "cases")
 """Policy files that are validated before any work starts."""
+
+LEFT_BEHIND = timedelta(days=2)
+"""Age from which a file of the lake that no commit names is what a killed process left; far above any time limit."""
 
 
 def find(name: str) -> Stage:
@@ -116,8 +120,9 @@ def stage(stage_name: str, run_id: str, shard: str | None = None) -> dict[str, A
 def guarded(settings: Settings, run_id: str, what: str, work: Callable[[], Result]) -> Result:
     """Do the work; let an error out without the frames below, since an orchestrator prints their variables into its logs.
 
-    An expected error keeps its class and text. Of any other only the class and the place are told; its traceback goes
-    to a file in the run's folder that only the owner of the data can read.
+    An expected error keeps its class and text. What the system refused (a full disk, a read-only one) is told in its
+    words. Of any other only the class and the place are told. The traceback goes to a file in the run's folder that only
+    the owner of the data can read.
     """
     try:
         return work()
@@ -131,23 +136,26 @@ def guarded(settings: Settings, run_id: str, what: str, work: Callable[[], Resul
 def _unexpected(settings: Settings, run_id: str, what: str, error: Exception) -> tuple[str, str]:
     frame = traceback.extract_tb(error.__traceback__)[-1]
     folder = nights.run_dir(settings, run_id) / "failures"
-    files.make_folder(folder)
     text = "".join(traceback.format_exception(error)).encode()
     path = folder / f"{what}-{hashlib.sha256(text).hexdigest()[:12]}.txt"
-    path.touch(mode=0o600)
-    path.write_bytes(text)
-    place = f"{Path(frame.filename).name}:{frame.lineno}"
-    return (
-        f"{what} failed unexpectedly: {type(error).__name__} at {place}.",
-        f"The traceback is in failures/{path.name} of the run.",
+    refused = f" ({os.strerror(error.errno)})" if isinstance(error, OSError) and error.errno else ""
+    message = (
+        f"{what} failed unexpectedly: {type(error).__name__}{refused} at {Path(frame.filename).name}:{frame.lineno}."
     )
+    try:
+        files.make_folder(folder)
+        path.touch(mode=0o600)
+        path.write_bytes(text)
+    except OSError as second:
+        return message, f"Its traceback could not be kept: {os.strerror(second.errno or 0)}."
+    return message, f"The traceback is in failures/{path.name} of the run."
 
 
 # -- the same for the command line and tests -------------------------------------------------------------------------
 
 
 def check_ready(settings: Settings) -> None:
-    """Validate every policy file and see that there is room to write.
+    """Validate every policy file, see that there is room to write, and sweep out of the lake what killed runs left long ago.
 
     Raises SettingsError for a policy file, DependencyError when less than 1 GiB or 10,000 inodes are free.
     """
@@ -161,6 +169,7 @@ def check_ready(settings: Settings) -> None:
             f"Too little space below TRIAGE_HOME: {free // 2**20} MiB and {inodes.f_favail} inodes are free.",
             "Free 1 GiB and 10,000 inodes, or move TRIAGE_HOME.",
         )
+    Lake(settings.lake_dir).sweep(older_than=LEFT_BEHIND)
 
 
 def plan_shards(settings: Settings, which: Stage, run: Night) -> list[str]:
@@ -175,11 +184,11 @@ def run_stage(settings: Settings, which: Stage, run: Night, shard: str | None = 
     Raises ReconciliationError when the stage's own counts do not add up.
     """
     log = logs.get(which.name).bind(run=run.run_id, shard=shard)
-    started, cpu = time.monotonic(), _cpu()
+    started, cpu = time.monotonic(), cputime.spent()
     runner: Callable[[Settings, Night, str | None], StageReport] = importlib.import_module(which.module).run
     report = runner(settings, run, shard)
     report.seconds = round(time.monotonic() - started, 3)
-    report.cpu_seconds = round(_cpu() - cpu, 3)
+    report.cpu_seconds = round(cputime.since(cpu), 3)
     record(settings, report)
     log.info("stage done", read=report.read, kept=report.kept, rejected=report.rejected, seconds=report.seconds)
     if not report.balanced:
@@ -220,8 +229,3 @@ def reports(settings: Settings, run_id: str) -> list[StageReport]:
         if line.endswith(b"\n") and line.startswith(b"{"):
             found.append(StageReport.from_dict(json.loads(line)))
     return found
-
-
-def _cpu() -> float:
-    times = os.times()
-    return times.user + times.system + times.children_user + times.children_system

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from pipeline import cputime
 from pipeline import policy as policies
 from pipeline.errors import DependencyError
 from pipeline.fingerprint import sandbox, wire
@@ -282,6 +283,7 @@ class Pool:
             self._lost()
             return ""
         self.report.cpu_seconds += ending.cpu_seconds
+        cputime.count_worker(ending.cpu_seconds)
         self.report.resident_kib = max(self.report.resident_kib, ending.resident_kib)
         return ending.detail
 
