@@ -82,8 +82,8 @@ def measure(folder: Path, files: int, known: int) -> dict[str, object]:
         "files": files,
         "distinct_contents": next(c["out"] for c in report["checks"] if c["name"].startswith("distinct contents")),
         "known_hashes": known,
-        "referrals": next(c["out"] for c in report["checks"] if c["name"].startswith("referrals")),
-        "matches": next(c["out"] for c in report["checks"] if c["name"] == "matches by kind"),
+        "referrals": next(c["out"] for c in report["checks"] if c["name"] == "referrals = referrals of a case"),
+        "matches": next(c["out"] for c in report["checks"] if c["name"].startswith("matches written")),
         "stages": stages,
         "command_line_seconds": round(plain_seconds, 1),
         "airflow": {

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from pipeline import __version__, logs
-from pipeline.errors import TriageError
+from pipeline.errors import DependencyError, TriageError
 from pipeline.settings import Settings
 
 COMMANDS: dict[str, tuple[str, str, str]] = {
@@ -65,7 +65,9 @@ class LazyGroup(click.Group):
 def triage(ctx: click.Context) -> None:
     """Nightly triage of online child abuse referrals: hashes and metadata only, no pictures.
 
-    Start with `triage night run`, then `triage queue list`. Settings are environment variables: `triage settings`.
+    To begin: `triage sample` (something to try), `triage hashset import` and `build` (known hashes), `triage night run`,
+    `triage queue list`. `triage COMMAND --help` has examples. Settings are environment variables: `triage settings`.
+
     Exit codes: 0 done, 1 failed, 2 wrong use, 3 something is missing, 4 stored data is damaged, 5 counts do not
     reconcile, 6 unreadable input, 7 changed by somebody else, 8 not permitted.
     """
@@ -81,6 +83,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except TriageError as error:
         click.echo(f"triage: {error}", err=True)
         sys.exit(error.exit_code)
+    except OSError as error:
+        # a full or read-only disk, a folder without permission: what was published is whole, the rest is done again
+        about = f": {error.filename}" if error.filename else ""
+        click.echo(f"triage: {error.strerror or error}{about}. Mend it and run the same again.", err=True)
+        sys.exit(DependencyError.exit_code)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

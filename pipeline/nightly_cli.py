@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import fields
-from datetime import datetime
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import click
@@ -27,6 +30,10 @@ def night() -> None:
     triage night run                      everything, for tonight
     triage night stage match              one stage (all its open shards)
     triage night report                   the reconciliation of the last run
+
+    A night goes through its stages in this order: ingest, fingerprint, match, flood, assess, publish, reporting,
+    reconcile. A run has a name and a clock, both fixed at its first start: whatever is run under its name again takes it up
+    where it stands, and what is done is not done again. So after a failure or a kill: mend the cause, run it again.
     """
 
 
@@ -39,7 +46,15 @@ def night() -> None:
 )
 @click.pass_obj
 def run_command(settings: Settings, run_id: str | None, as_of: datetime | None) -> None:
-    """Run every stage in order. What is done already is not done again."""
+    """Run every stage in order. What is done already is not done again.
+
+    \b
+    triage night run                                      tonight, as the DAG nightly_triage does
+    triage night run --run-id trial --as-of 2026-11-21T01:00:00+0000
+
+    Prints the reconciliation: what came in and what became of it. Bad packages never stop a night, they end in quarantine
+    with every reason. Exit code 5 when something is not accounted for: then the queue must not be worked.
+    """
     nightly.check_ready(settings)
     run = nights.start(settings, run_id, as_of)
     console = Console(stderr=True)
@@ -60,7 +75,11 @@ def run_command(settings: Settings, run_id: str | None, as_of: datetime | None) 
 @click.pass_obj
 @output_options
 def stage_command(settings: Settings, name: str, run_id: str | None) -> Rows:
-    """Run one stage: all its open shards. Prints what it counted."""
+    """Run one stage: all its open shards. Prints what it counted.
+
+    The stages before it are not run: `triage night run` does everything. hashset_import, hashset_release and retro_match
+    are the work of the DAGs hashset_refresh and retro_match.
+    """
     nightly.check_ready(settings)
     run = nights.start(settings, run_id)
     which = nightly.find(name)
@@ -114,28 +133,64 @@ def floods_command(settings: Settings, media_key: int | None, person: str | None
 @click.pass_obj
 @output_options
 def status(settings: Settings) -> Rows:
-    """Every run with its state, and what waits for the operator."""
-    rows: list[dict[str, Any]] = []
-    for name in runs(settings):
-        run = nights.load(settings, name)
-        report = nights.run_dir(settings, name) / "report.json"
-        done = json.loads(report.read_text()) if report.is_file() else None
-        stages = nightly.reports(settings, name)
-        state = "unfinished" if done is None else "reconciled" if done["reconciles"] else "DOES NOT RECONCILE"
-        rows.append(
-            {
-                "run": name,
-                "clock": run.as_of,
-                "state": state,
-                "last_stage": stages[-1].stage if stages else "none",
-                "referrals": Lake(settings.lake_dir).read("referrals", ["run_id"]).to_pylist().count({"run_id": name}),
-                "quarantined": sum((done or {}).get("quarantine_reasons", {}).values()),
-                "seconds": round(sum(s.seconds for s in stages), 1),
-            }
-        )
-    if not rows:
+    """Every run with its state, and what in it needs the operator.
+
+    \b
+    reconciled            everything that came in is accounted for
+    unfinished            not at its last stage: it is running, or it stopped there and can be run again
+    DOES NOT RECONCILE    do not work the queue from it
+
+    `triage night report --run-id RUN` has every count and every reason.
+    """
+    names = runs(settings)
+    if not names:
         raise UsageError("Nothing has run yet.", "Start with `triage night run`.")
-    return rows
+    lake = Lake(settings.lake_dir)
+    referrals = Counter(lake.read("referrals", ["run_id"])["run_id"].to_pylist())
+    floods = Counter(lake.read("floods", ["run_id"])["run_id"].to_pylist())
+    return [_status(settings, name, referrals[name], floods[name]) for name in names]
+
+
+def _status(settings: Settings, name: str, referrals: int, floods: int) -> dict[str, Any]:
+    folder = nights.run_dir(settings, name)
+    report = folder / "report.json"
+    done = json.loads(report.read_text()) if report.is_file() else None
+    stages = nightly.reports(settings, name)
+    rows = runreport.stage_rows(stages)
+    return {
+        "run": name,
+        "clock": nights.load(settings, name).as_of,
+        "state": "unfinished" if done is None else "reconciled" if done["reconciles"] else "DOES NOT RECONCILE",
+        "last_stage": stages[-1].stage if stages else "none",
+        "last_stage_at": _changed(folder / "stages.jsonl"),
+        "referrals": referrals,
+        "quarantined": (done or {}).get("packages_quarantined", 0),
+        "seconds": round(sum(row["seconds"] for row in rows.values()), 1),
+        "needs": "; ".join(_needs(done, rows, floods, failures=len(list((folder / "failures").glob("*.txt"))))),
+    }
+
+
+def _needs(done: dict[str, Any] | None, rows: dict[str, Any], floods: int, failures: int) -> Iterator[str]:
+    """What waits for a person, in words."""
+    if done is None:
+        yield "run it again if it is not running"
+    elif not done["reconciles"]:
+        yield "do not work the queue: see the report"
+    ingest = rows.get("ingest", {"rejected": {}, "counts": {}})
+    if ingest["rejected"].get("quarantined"):
+        yield f"{ingest['rejected']['quarantined']} packages to send back (texts in quarantine/)"
+    if ingest["counts"].get("packages_waited_too_long"):
+        yield f"{ingest['counts']['packages_waited_too_long']} packages came incomplete and stayed so"
+    if ingest["counts"].get("landing_entries_of_no_source"):
+        yield f"{ingest['counts']['landing_entries_of_no_source']} entries of landing/ are in no source's folder"
+    if floods:
+        yield f"{floods} known pictures set aside (`triage night floods`)"
+    if failures:
+        yield f"{failures} tracebacks in the run's failures/"
+
+
+def _changed(path: Path) -> datetime | None:
+    return datetime.fromtimestamp(path.stat().st_mtime, UTC).replace(microsecond=0) if path.is_file() else None
 
 
 @click.command("settings")

@@ -13,9 +13,10 @@ from dataclasses import asdict, dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline import files, runreport
+from pipeline import files, nightly, runreport
 from pipeline import night as nights
 from pipeline.errors import ReconciliationError
+from pipeline.ingest import seen
 from pipeline.lake import Lake
 from pipeline.night import Night, StageReport
 from pipeline.settings import Settings
@@ -43,7 +44,13 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
     """
     lake = Lake(settings.lake_dir)
     verified = lake.verify()
-    checks = [*_packages(lake), *_media(lake), *_matches(settings, lake), *_cases(settings, lake)]
+    checks = [
+        *_landing(settings, lake, night),
+        *_packages(lake),
+        *_media(lake),
+        *_matches(settings, lake),
+        *_cases(settings, lake),
+    ]
     canaries = _canaries(settings)
     summary = runreport.build(settings, night, [{**asdict(c), "holds": c.holds} for c in checks], verified, canaries)
     folder = nights.run_dir(settings, night.run_id)
@@ -66,15 +73,30 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
     )
 
 
+def _landing(settings: Settings, lake: Lake, night: Night) -> list[Check]:
+    """What the run's last ingest saw in the landing folder; nothing to check in a run that did not ingest."""
+    ingests = [r for r in nightly.reports(settings, night.run_id) if r.stage == "ingest"]
+    if not ingests:
+        return []
+    taken = set(lake.read("packages", ["container"])["container"].to_pylist())
+    parts = {
+        "taken in": len(taken.intersection(seen.load(settings))),
+        "waiting to be complete": ingests[-1].rejected.get("waiting", 0),
+    }
+    listed = int(ingests[-1].counts["packages_in_landing"])
+    return [Check("packages in the landing folder = taken in or waiting", listed, sum(parts.values()), parts)]
+
+
 def _packages(lake: Lake) -> list[Check]:
     packages = lake.read("packages", ["state", "referral_id", "package_id", "container"])
     states = _counted(packages["state"])
+    arrived = _counted_at_intake(lake, "packages_", states)
     # the same content may arrive in several containers: each arrival is counted, all but one as duplicates
     arrivals = set(zip(packages["package_id"].to_pylist(), packages["container"].to_pylist(), strict=True))
     referrals = lake.read("referrals", ["referral_id", "package_id"])
     made = states.get("accepted", 0) + states.get("supplement", 0)
     return [
-        Check("packages by state", packages.num_rows, sum(states.values()), states),
+        Check("packages counted at intake = packages stored, by state", arrived, packages.num_rows, states),
         Check("arrivals are distinct", packages.num_rows, len(arrivals), {}),
         Check("accepted and supplementing packages = referral records", made, referrals.num_rows, {}),
         Check("referral records are distinct", referrals.num_rows, _distinct(referrals["package_id"]), {}),
@@ -84,11 +106,12 @@ def _packages(lake: Lake) -> list[Check]:
 def _media(lake: Lake) -> list[Check]:
     media = lake.read("media_files", ["file_id", "state", "sha256"])
     states = _counted(media["state"])
+    listed = _counted_at_intake(lake, "files_", states)
     present = media.filter(pc.equal(media["state"], "present"))
     prints = lake.read("fingerprints", ["sha256", "state"])
     outcome = _counted(prints["state"])
     return [
-        Check("media files by state", media.num_rows, sum(states.values()), states),
+        Check("media files counted at intake = media files stored, by state", listed, media.num_rows, states),
         Check("media files are distinct", media.num_rows, _distinct(media["file_id"]), {}),
         Check(
             "distinct contents present = fingerprints",
@@ -108,6 +131,7 @@ def _matches(settings: Settings, lake: Lake) -> list[Check]:
     matched = {str(c.meta["unit"]) for c in lake.commits("match")}
     waiting = 0 if stage.release_or_none(settings) else len(set(units) - matched)
     kinds = _counted(matches["kind"])
+    written = sum(part.rows for part in lake.parts("matches"))
     return [
         Check(
             "units of fingerprints = matched units (or waiting for a first release)",
@@ -115,7 +139,7 @@ def _matches(settings: Settings, lake: Lake) -> list[Check]:
             len(matched & set(units)) + waiting,
             {"waiting": waiting},
         ),
-        Check("matches by kind", matches.num_rows, sum(kinds.values()), kinds),
+        Check("matches written = matches stored, by kind", written, matches.num_rows, kinds),
         Check("matches are distinct", matches.num_rows, _distinct(matches["match_id"]), {}),
     ]
 
@@ -153,6 +177,11 @@ def _canaries(settings: Settings) -> int:
     for algorithm in release.indexes:
         matching.check_canaries(matching.open_index(release.index_dir(algorithm)))
     return len(release.indexes)
+
+
+def _counted_at_intake(lake: Lake, prefix: str, states: dict[str, int]) -> int:
+    """What the ingest stage counted while it worked, over all its commits."""
+    return sum(int(c.meta["counts"].get(f"{prefix}{state}", 0)) for c in lake.commits("ingest") for state in states)
 
 
 def _counted(column: pa.ChunkedArray) -> dict[str, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from rich import box
@@ -12,7 +13,7 @@ from rich.table import Table
 
 from pipeline import __version__, nightly
 from pipeline.lake import Lake
-from pipeline.night import Night
+from pipeline.night import Night, StageReport
 from pipeline.settings import Settings
 
 
@@ -20,26 +21,11 @@ def build(
     settings: Settings, night: Night, checks: list[dict[str, Any]], verified: int, canaries: int
 ) -> dict[str, Any]:
     """Everything the operator needs to know of a run. `checks` are reconcile's, as dicts with `holds`."""
-    stages: dict[str, dict[str, Any]] = {}
-    for report in nightly.reports(settings, night.run_id):
-        row = stages.setdefault(
-            report.stage,
-            {"runs": 0, "read": 0, "kept": 0, "rejected": Counter(), "seconds": 0.0, "cpu_seconds": 0.0, "counts": {}},
-        )
-        row["runs"] += 1
-        row["read"] += report.read
-        row["kept"] += report.kept
-        row["rejected"].update(report.rejected)
-        row["seconds"] = round(row["seconds"] + report.seconds, 3)
-        row["cpu_seconds"] = round(row["cpu_seconds"] + report.cpu_seconds, 3)
-        row["counts"].update(report.counts)
-    for row in stages.values():
-        row["rejected"] = dict(sorted(row["rejected"].items()))
+    stages = stage_rows(nightly.reports(settings, night.run_id))
     lake = Lake(settings.lake_dir)
-    quarantined = lake.read("packages", ["state", "reasons", "run_id"]).to_pylist()
-    reasons = Counter(
-        r for p in quarantined if p["state"] == "quarantined" and p["run_id"] == night.run_id for r in p["reasons"]
-    )
+    packages = lake.read("packages", ["state", "reasons", "run_id"]).to_pylist()
+    quarantined = [p for p in packages if p["state"] == "quarantined" and p["run_id"] == night.run_id]
+    reasons = Counter(reason for package in quarantined for reason in package["reasons"])
     return {
         "run_id": night.run_id,
         "as_of": night.as_of.isoformat(),
@@ -49,8 +35,35 @@ def build(
         "parts_verified": verified,
         "indexes_with_canaries_checked": canaries,
         "stages": stages,
+        "packages_quarantined": len(quarantined),
         "quarantine_reasons": dict(sorted(reasons.items())),
     }
+
+
+def stage_rows(reports: Iterable[StageReport]) -> dict[str, dict[str, Any]]:
+    """One row a stage, in the order in which they first ran. Time is that of every run of it. Rows are those of its last
+    run, since a stage that is run again counts its whole work again; the shards of a stage add up.
+    """
+    stages: dict[str, dict[str, Any]] = {}
+    last: dict[tuple[str, str | None], StageReport] = {}
+    for report in reports:
+        row = stages.setdefault(report.stage, {"runs": 0, "seconds": 0.0, "cpu_seconds": 0.0})
+        row["runs"] += 1
+        row["seconds"] = round(row["seconds"] + report.seconds, 3)
+        row["cpu_seconds"] = round(row["cpu_seconds"] + report.cpu_seconds, 3)
+        last[report.stage, report.shard] = report
+    for name, row in stages.items():
+        found = [report for (stage, _), report in last.items() if stage == name]
+        rejected: Counter[str] = Counter()
+        counts: dict[str, Any] = {}
+        for report in found:
+            rejected.update(report.rejected)
+            for figure, value in report.counts.items():
+                summed = not isinstance(value, str) and not isinstance(counts.get(figure, 0), str)
+                counts[figure] = counts.get(figure, 0) + value if summed else value
+        row |= {"read": sum(r.read for r in found), "kept": sum(r.kept for r in found)}
+        row |= {"rejected": dict(sorted(rejected.items())), "counts": counts}
+    return stages
 
 
 def text(summary: dict[str, Any]) -> str:
@@ -64,7 +77,8 @@ def text(summary: dict[str, Any]) -> str:
         else "DOES NOT RECONCILE: do not work the queue from it."
     )
     console.print(
-        f"{summary['parts_verified']} lake parts verified by SHA-256; canaries found in {summary['indexes_with_canaries_checked']} indexes."
+        f"{summary['parts_verified']} lake parts verified by SHA-256. "
+        f"Indexes in which every canary was found: {summary['indexes_with_canaries_checked']}."
     )
     console.print(checks_table(summary))
     stages = Table(title="Stages", title_justify="left", box=box.SIMPLE_HEAD)
@@ -82,8 +96,10 @@ def text(summary: dict[str, Any]) -> str:
             f"{row['cpu_seconds']:.1f}",
         )
     console.print(stages)
+    if summary["quarantine_reasons"]:
+        console.print(f"{summary['packages_quarantined']} packages in quarantine, with every reason of each:")
     for reason, count in summary["quarantine_reasons"].items():
-        console.print(f"  quarantined: {count} x {reason}", markup=False)
+        console.print(f"  {count} x {reason}", markup=False)
     return sink.getvalue()
 
 
