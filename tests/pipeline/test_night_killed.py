@@ -1,89 +1,29 @@
-"""A night that is killed with SIGKILL at random moments and run again gives the tables of an undisturbed one."""
+"""A night under faults at random system calls of every stage, and under SIGKILL at random moments: the same tables.
+
+The harness, and its thousand points, is `python -m tests.crashes` (bench/crashes.py); here are a few of them, always the same.
+"""
 
 from __future__ import annotations
 
-import os
-import pwd
-import random
+import json
 import shutil
-import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import pytest
 
-from pipeline import records
-from pipeline.lake import Lake
+from pipeline import nightly
 from pipeline.settings import ROOT
-
-OWN = pwd.getpwuid(os.getuid()).pw_name
-AS_OF = "2026-11-21T01:00:00+0000"
-SAME = {"run_id", "sandbox"}
-
-
-def triage(home: Path, *arguments: str) -> subprocess.Popen[bytes]:
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("TRIAGE")}
-    environment |= {"TRIAGE_HOME": str(home), "TRIAGE_SHARD_FILES": "8", "TRIAGE_LOG_LEVEL": "ERROR"}
-    return subprocess.Popen(
-        [sys.executable, "-m", "pipeline", *arguments],
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
-
-
-def done(home: Path, *arguments: str) -> bytes:
-    process = triage(home, *arguments)
-    out, error = process.communicate(timeout=240)
-    assert process.returncode == 0, error.decode()[-3000:]
-    return out
-
-
-def tables(home: Path) -> dict[str, list[str]]:
-    lake = Lake(home / "lake")
-    return {t: sorted(map(repr, lake.read(t).to_pylist())) for t in records.tables()}
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A home with landing and a release (the starting point), and the same after an undisturbed night."""
-    start = tmp_path_factory.mktemp("night") / "start"
-    done(start, "sample", "--seed", "5", "--referrals", "14", "--day", "2026-11-20")
-    (start / "password").write_text("synthetic password 1\n")
-    done(start, "users", "first", OWN, "--name", "Tester", "--password-file", str(start / "password"))
-    done(start, "users", "change", OWN, "--role", "administrator", "--role", "analyst", "--compartment", "ucol")
-    done(start, "night", "stage", "hashset_import", "--run-id", "n")
-    done(start, "night", "stage", "hashset_release", "--run-id", "n")
-    shutil.rmtree(start / "runs")
-    after = start.parent / "after"
-    shutil.copytree(start, after, symlinks=True)
-    done(after, "night", "run", "--run-id", "n", "--as-of", AS_OF)
-    return start, after
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_killed_anywhere_and_run_again_it_gives_the_same_tables(undisturbed: tuple[Path, Path], tmp_path: Path) -> None:
-    start, after = undisturbed
-    expected, queue = tables(after), done(after, "queue", "list", "--format", "json")
-    assert expected["matches"] and expected["assessments"]
-    chance = random.Random(20261121)
-    for attempt in range(2):
-        home = tmp_path / str(attempt)
-        shutil.copytree(start, home, symlinks=True)
-        kills = 0
-        while kills < 3:
-            process = triage(home, "night", "run", "--run-id", "n", "--as-of", AS_OF)
-            time.sleep(chance.uniform(0.8, 6.0))
-            if process.poll() is not None:
-                break
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-            kills += 1
-        done(home, "night", "run", "--run-id", "n", "--as-of", AS_OF)
-        assert kills and tables(home) == expected
-        assert done(home, "queue", "list", "--format", "json") == queue
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed: faults cannot be injected")
+def test_a_fault_or_a_kill_anywhere_and_a_second_run_give_the_tables_of_an_undisturbed_night() -> None:
+    points = 2 * len(nightly.STAGES)
+    command = [sys.executable, "-m", "tests.crashes", "--points", str(points), "--kills", "6", "--seed", "20261121"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=880)
+    assert ended.returncode == 0, ended.stdout[-4000:] + ended.stderr[-4000:]
+    result = json.loads(ended.stdout)
+    assert (result["points"], result["kills"], result["wrong"]) == (points, 6, [])
+    assert any("killed" in how for how in result["ends"])

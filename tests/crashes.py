@@ -1,0 +1,376 @@
+"""Stages under faults at chosen system calls, and nights under SIGKILL at random moments.
+
+    python -m tests.crashes --points 14 --kills 6 --seed 1
+
+A small night's stages are run one after the other; before each of them its home is kept. Then, again and again, a stage
+runs on a copy of its home in a forked child in which one system call, chosen at random among those that the
+undisturbed stage made, kills the process or fails with ENOSPC or EIO. What is published then must verify, and the stage
+run once more must give the parts, byte for byte, and the rows of the case store of the undisturbed night, with its audit
+chain unbroken. The kills do the same to whole nights: SIGKILL to the process and everything it started.
+
+Prints one JSON object; exit code 1 when anything differed. To be run in a process of its own: it forks children that
+have every import behind them, before anything has started a thread. Needs strace and SQLite as case store.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import importlib
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+
+from pipeline import night as nights
+from pipeline import nightly
+from pipeline.cases import anchors, audit_log
+from pipeline.cases.store import open_store
+from pipeline.lake import Lake
+from pipeline.settings import ROOT, Settings
+
+AS_OF = datetime(2026, 11, 21, 1, tzinfo=UTC)
+RUN = "crashed"
+FAULTS = {
+    "signal=SIGKILL": ("write", "pwrite64", "fsync", "fdatasync", "/rename", "openat", "unlink", "mkdir", "close"),
+    "error=ENOSPC": ("write", "pwrite64", "fsync", "openat", "mkdir"),
+    "error=EIO": ("write", "pwrite64", "fsync", "fdatasync", "/rename", "read", "pread64"),
+}
+"""Which calls meet which fault."""
+PATIENCE = 240
+"""Seconds after which a stage under fault counts as hanging."""
+NOT_ROWS = frozenset({"audit", "audit_head"})
+"""Tables of the case store that tell when by the clock, not what."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One fault: in which stage, which call, which fault, and the how manieth call meets it."""
+
+    stage: str
+    call: str
+    fault: str
+    when: int
+
+    def __str__(self) -> str:
+        return f"{self.stage}: {self.call} {self.when} {self.fault}"
+
+
+# -- children --------------------------------------------------------------------------------------------------------
+
+
+def forked(work: Callable[[], object], *, said: Path) -> int:
+    """Start `work` in a child that waits for SIGCONT; what it says goes to the file `said`. Returns the child's number."""
+    child = os.fork()
+    if child:
+        os.waitpid(child, os.WUNTRACED)
+        return child
+    os.setsid()
+    descriptor = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.kill(os.getpid(), signal.SIGSTOP)
+    status = 1
+    try:
+        work()
+        status = 0
+    except BaseException:  # noqa: BLE001 - the child ends here, whatever it was
+        traceback.print_exc()
+    finally:
+        os._exit(status)
+
+
+def ended(child: int, seconds: float) -> int | None:
+    """Wait status of the child, or None after killing its session because it was too slow."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        number, status = os.waitpid(child, os.WNOHANG)
+        if number:
+            return status
+        time.sleep(0.01)
+    kill_session(child)
+    os.waitpid(child, 0)
+    return None
+
+
+def kill_session(child: int) -> None:
+    """SIGKILL to the child and what it started; the worker's fork server has a session of its own and ends with its pipe."""
+    try:
+        os.killpg(child, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def plain(work: Callable[[], object], said: Path) -> None:
+    """Run `work` in a child; raise RuntimeError with what it said unless it ends well."""
+    child = forked(work, said=said)
+    os.kill(child, signal.SIGCONT)
+    if ended(child, PATIENCE) != 0:
+        raise RuntimeError(said.read_text()[-3000:])
+
+
+def traced(work: Callable[[], object], said: Path, *options: str) -> int | None:
+    """Run `work` in a child under strace with `options`; its wait status, None when it hung."""
+    child = forked(work, said=said)
+    tracer = subprocess.Popen(
+        ["strace", "-f", "-qq", *options, "-p", str(child)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    status_file = Path(f"/proc/{child}/status")
+    while f"TracerPid:\t{tracer.pid}\n" not in status_file.read_text():
+        if tracer.poll() is not None:
+            kill_session(child)
+            os.waitpid(child, 0)
+            raise RuntimeError("strace cannot attach to a child here")
+        time.sleep(0.002)
+    os.kill(child, signal.SIGCONT)
+    status = ended(child, PATIENCE)
+    tracer.wait()
+    return status
+
+
+# -- the night -------------------------------------------------------------------------------------------------------
+
+
+class Nights:
+    """A small night, its homes before every stage, and what it gives undisturbed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.said = folder / "said.txt"
+        self.settings = Settings(
+            home=folder / "start", landing=folder / "start" / "landing", shard_files=12, threads=1, log_level="ERROR"
+        )
+        self.stages = [s.name for s in nightly.STAGES]
+        self.seconds = 0.0
+
+    def prepare(self) -> None:
+        """Landing and release, made by the command line; then every stage once, undisturbed."""
+        for words in (
+            ["sample", "--seed", "3", "--referrals", "8", "--known", "12", "--unknown", "30", "--day", "2026-11-20"],
+            ["night", "stage", "hashset_import", "--run-id", "setup"],
+            ["night", "stage", "hashset_release", "--run-id", "setup"],
+        ):
+            environment = {k: v for k, v in os.environ.items() if not k.startswith("TRIAGE")}
+            environment |= {"TRIAGE_HOME": str(self.folder / "start"), "TRIAGE_LOG_LEVEL": "ERROR"}
+            subprocess.run(
+                [sys.executable, "-m", "pipeline", *words],
+                env=environment,
+                cwd=ROOT,
+                check=True,
+                stdout=subprocess.DEVNULL,
+            )
+        shutil.rmtree(self.folder / "start" / "runs")
+        for which in nightly.STAGES:
+            importlib.import_module(which.module)
+        nights.start(self.settings, RUN, AS_OF)
+        # the media stays in start/landing for all copies, and so does the release, which no stage of the night writes
+        self.copy(self.folder / "start", self.folder / "done")
+        for stage in self.stages:
+            self.copy(self.folder / "done", self.folder / f"before-{stage}")
+            plain(lambda stage=stage: self.run(self.folder / "done", stage), self.said)  # type: ignore[misc]
+        began = time.monotonic()
+        self.copy(self.folder / f"before-{self.stages[0]}", self.folder / "timed")
+        plain(lambda: self.run_all(self.folder / "timed"), self.said)
+        self.seconds = time.monotonic() - began
+        self.expected = {stage: self.outcome(self.folder / f"before-{stage}") for stage in self.stages[1:]}
+        self.expected[""] = self.outcome(self.folder / "done")
+
+    def after(self, stage: str) -> dict[str, str]:
+        """What stands published after a stage: what stands before the next one."""
+        following = self.stages[self.stages.index(stage) + 1 :]
+        return self.expected[following[0] if following else ""]
+
+    def at(self, home: Path) -> Settings:
+        return replace(self.settings, home=home)
+
+    def run(self, home: Path, stage: str) -> None:
+        """One stage with all its shards."""
+        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
+        settings, which = self.at(home), nightly.find(stage)
+        night = nights.load(settings, RUN)
+        for shard in nightly.plan_shards(settings, which, night) if which.sharded else [None]:
+            nightly.run_stage(settings, which, night, shard)
+
+    def run_all(self, home: Path) -> None:
+        for stage in self.stages:
+            self.run(home, stage)
+
+    def copy(self, source: Path, target: Path) -> None:
+        """A home without its landing folder and with the shared release."""
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(source, target, symlinks=True, ignore=shutil.ignore_patterns("landing", "releases", "hashsets"))
+        releases = self.folder / "start" / "releases"
+        (target / "releases").symlink_to(releases)
+
+    def outcome(self, home: Path) -> dict[str, str]:
+        """SHA-256 of every published part, and of the rows of every table of the case store."""
+        parts = {f"{p.table}/{p.path.name}": p.sha256 for c in Lake(home / "lake").commits() for p in c.parts}
+        database = home / "cases.sqlite"
+        if database.exists():
+            parts |= rows(database)
+        return parts
+
+    def sound(self, home: Path) -> None:
+        """What is visible is whole. Raises IntegrityError otherwise."""
+        Lake(home / "lake").verify()
+        if (home / "cases.sqlite").exists():
+            opened = open_store(self.at(home))
+            try:
+                outside = {a.seq: a.hash for a in anchors.read(opened.settings)}
+                with opened.reader() as session, closing(audit_log.rows(session)) as found:
+                    audit_log.check(found, outside)
+            finally:
+                opened.close()
+
+
+def rows(database: Path) -> dict[str, str]:
+    """Digest of the rows of each table, but those of the audit log."""
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+        names = [n for (n,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        found = {}
+        for name in sorted(set(names) - NOT_ROWS):
+            lines = sorted(map(repr, connection.execute(f'SELECT * FROM "{name}"')))
+            if lines:
+                found[f"cases:{name}"] = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    return found
+
+
+# -- faults ----------------------------------------------------------------------------------------------------------
+
+
+def counted(night: Nights, stage: str) -> Counter[str]:
+    """How often the busiest process of a stage made each call, undisturbed."""
+    home, log = night.folder / "counted", night.folder / "calls"
+    night.copy(night.folder / f"before-{stage}", home)
+    names = sorted({call for calls in FAULTS.values() for call in calls})
+    traced(lambda: night.run(home, stage), night.said, "-o", str(log), "-e", f"trace={','.join(names)}")
+    each: dict[tuple[str, str], int] = Counter()
+    for process, call in re.findall(r"^(\d+) +(\w+)\(", log.read_text(errors="replace"), re.MULTILINE):
+        each[process, "/rename" if call.startswith("rename") else call] += 1
+    most: Counter[str] = Counter()
+    for (_, call), count in each.items():
+        most[call] = max(most[call], count)
+    return most
+
+
+def chosen(night: Nights, points: int, chance: random.Random) -> list[Point]:
+    """`points` faults, the same number for each stage; a call that a stage does not make is not chosen."""
+    calls = {stage: counted(night, stage) for stage in night.stages}
+    found = []
+    for number in range(points):
+        stage = night.stages[number % len(night.stages)]
+        fault = chance.choice(sorted(FAULTS))
+        call = chance.choice([c for c in FAULTS[fault] if calls[stage][c]])
+        found.append(Point(stage, call, fault, chance.randint(1, calls[stage][call])))
+    return found
+
+
+def tried(night: Nights, point: Point) -> tuple[str, str]:
+    """Meet the fault, look, run again, compare. Returns how the stage ended and what was wrong (nothing: empty)."""
+    home = night.folder / "tried"
+    night.copy(night.folder / f"before-{point.stage}", home)
+    options = ("-e", f"trace={point.call}", "-e", f"inject={point.call}:{point.fault}:when={point.when}")
+    status = traced(lambda: night.run(home, point.stage), night.said, "-o", "/dev/null", *options)
+    how = "hung" if status is None else "killed" if os.WIFSIGNALED(status) else "failed" if status else "finished"
+    try:
+        plain(lambda: night.sound(home), night.said)
+        plain(lambda: night.run(home, point.stage), night.said)
+        plain(lambda: night.sound(home), night.said)
+    except RuntimeError as error:
+        return how, f"{point}, {how}: {error}"
+    if how == "hung":
+        return how, f"{point}: hung"
+    differs = difference(night.outcome(home), night.after(point.stage))
+    return how, f"{point}, {how}: {differs}" if differs else ""
+
+
+def killed(night: Nights, chance: random.Random, kills: int, home: Path) -> tuple[int, str]:
+    """A night killed up to `kills` times at random moments and then run to its end. Returns kills and what was wrong."""
+    night.copy(night.folder / f"before-{night.stages[0]}", home)
+    done = 0
+    while done < kills:
+        child = forked(lambda: night.run_all(home), said=night.said)
+        os.kill(child, signal.SIGCONT)
+        # an interrupted night has less left to do each time, so most kills come early in what is left
+        deadline = time.monotonic() + night.seconds * chance.betavariate(1, 2)
+        status = None
+        while time.monotonic() < deadline and status is None:
+            number, found = os.waitpid(child, os.WNOHANG)
+            status = found if number else None
+            time.sleep(0.002)
+        if status is None:
+            kill_session(child)
+            os.waitpid(child, 0)
+            done += 1
+        elif status != 0:
+            return done, f"after {done} kills: {night.said.read_text()[-2000:]}"
+        else:  # it came to its end: begin anew
+            night.copy(night.folder / f"before-{night.stages[0]}", home)
+    try:
+        plain(lambda: night.sound(home), night.said)
+        plain(lambda: night.run_all(home), night.said)
+        plain(lambda: night.sound(home), night.said)
+    except RuntimeError as error:
+        return done, f"after {done} kills: {error}"
+    return done, difference(night.outcome(home), night.expected[""])
+
+
+def difference(found: dict[str, str], expected: dict[str, str]) -> str:
+    """Names of what differs, or an empty text."""
+    names = sorted(n for n in found.keys() | expected.keys() if found.get(n) != expected.get(n))
+    return f"differs: {', '.join(names)}" if names else ""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--points", type=int, default=14, help="faults at system calls")
+    parser.add_argument("--kills", type=int, default=6, help="kills of whole nights")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    chance = random.Random(options.seed)
+    wrong: list[str] = []
+    ends: Counter[str] = Counter()
+    with tempfile.TemporaryDirectory(prefix="triage-crashes-") as folder:
+        night = Nights(Path(folder))
+        night.prepare()
+        points = chosen(night, options.points, chance) if options.points else []
+        for number, point in enumerate(points, 1):
+            how, fault = tried(night, point)
+            ends[f"{point.fault} {how}"] += 1
+            wrong += [fault] if fault else []
+            tell(f"fault {number}/{len(points)} {point} {how} {'WRONG' if fault else ''}")
+        kills = 0
+        while kills < options.kills:
+            more, fault = killed(night, chance, min(5, options.kills - kills), night.folder / "killed")
+            kills += more
+            wrong += [fault] if fault else []
+            tell(f"kill {kills}/{options.kills} {'WRONG' if fault else ''}")
+            if not more:
+                break
+    result = {"points": len(points), "kills": kills, "ends": dict(sorted(ends.items())), "wrong": wrong}
+    sys.stdout.write(json.dumps(result, indent=1) + "\n")
+    return 1 if wrong else 0
+
+
+def tell(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
