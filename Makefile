@@ -8,14 +8,16 @@ export TRIAGE_CORPORA := $(if $(TRIAGE_CORPORA),$(abspath $(TRIAGE_CORPORA)),)
 .PHONY: help demo test check bench serve
 
 help:
-	@echo "make demo    a night on sample referrals, and the queue that comes out"
-	@echo "make test    all tests"
+	@echo "make demo    a night on sample referrals, and the queue that comes out; again: the same night changes nothing"
+	@echo "             (TRIAGE_CORPORA=FOLDER: on photographs from there; ARGS=--anew: from the start; ARGS=--help)"
+	@echo "make test    all tests (ARGS='tests/dags -x': some of them)"
 	@echo "make check   ruff and mypy"
-	@echo "make bench   every benchmark (hours; NAME=matching runs one)"
-	@echo "make serve   the console and Airflow on this machine, until Ctrl-C"
+	@echo "make bench   every benchmark (hours; NAME=matching: one)"
+	@echo "make serve   the console and Airflow on this machine, until Ctrl-C (TRIAGE_HOME=var/demo: on the demo's night)"
 
 .venv/run.stamp: requirements/bootstrap.lock requirements/run.lock
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] < (3, 11) and "Python 3.11 or newer is needed")'
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) and "Python 3.11, 3.12 or 3.13 is needed; PYTHON=... names it")'
+	@echo "Installing into .venv, once (about 1 GB)"
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/run.lock
@@ -27,7 +29,7 @@ help:
 	touch $@
 
 demo: .venv/run.stamp
-	$(BIN)/python -m deploy.demo
+	@$(BIN)/python -m deploy.demo $(ARGS)
 
 test: .venv/dev.stamp
 	$(BIN)/python -m pytest $(ARGS)

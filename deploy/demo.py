@@ -1,6 +1,7 @@
 """`make demo`: a night on sample referrals through the real DAGs, in one process, and the queue that comes out.
 
-Writes only below TRIAGE_HOME (default var/demo, made anew each time). Nothing is fetched and nothing is left running.
+Writes only below TRIAGE_HOME (default var/demo). Nothing is fetched and nothing is left running. A second call takes up
+the demonstration that is there, runs the same night once more and says whether that changed anything.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ from deploy.embedded import ROOT, environment, prepare, run_dag
 
 MARK = ".demonstration"
 RUN = "demonstration"
+SHOWN = 15
+"""Cases of the queue that are printed."""
+DEMONSTRATION = {"TRIAGE_FORCE": "ZZ", "TRIAGE_LOG_LEVEL": "ERROR", "TRIAGE_SHARD_FILES": "100"}
+"""Settings of a demonstration where the caller has none of his own."""
 PASSWORD_FILE = "demo-password"
 ROLES = ("administrator", "supervisor", "analyst", "dmi", "auditor")
 console = Console(soft_wrap=True, width=max(130, Console().width))
@@ -38,11 +43,28 @@ def main() -> int:
     """Run the demonstration; exit code 1 when something planted as an exact copy was missed or a DAG failed."""
     arguments = options()
     home = Path(os.environ.get("TRIAGE_HOME") or ROOT / "var" / "demo")
-    fresh(home)
+    made = what_is_made(arguments)
+    again = not arguments.anew and taken_up(home, made)
+    if not again:
+        empty(home)
     os.environ.update(environment(home))
-    os.environ.setdefault("TRIAGE_FORCE", "ZZ")
-    os.environ.setdefault("TRIAGE_LOG_LEVEL", "ERROR")
-    os.environ.setdefault("TRIAGE_SHARD_FILES", "100")
+    os.environ.update({name: value for name, value in DEMONSTRATION.items() if name not in os.environ})
+    if again:
+        say(f"{shown(home)} holds this demonstration already; `make demo ARGS=--anew` would make it anew.")
+    else:
+        first_night(home, arguments)
+        (home / MARK).write_text(made)
+    before = everything(home)
+    conf = {"run_id": RUN, "as_of": f"{day(home)}T23:00:00+00:00"}
+    with step("DAG hashset_refresh once more"):
+        dag("hashset_refresh", conf)
+    with step("DAG nightly_triage once more, the same night"):
+        dag("nightly_triage", conf)
+    return report(home, everything(home) == before)
+
+
+def first_night(home: Path, arguments: argparse.Namespace) -> None:
+    """Samples, accounts, a release and the night."""
     with step(f"{arguments.referrals} sample referrals and a hash set in VICS 2.0 form, in {shown(home / 'landing')}"):
         triage("sample", "--seed", str(arguments.seed), "--referrals", str(arguments.referrals))
     with step("Airflow's own database (SQLite)"), quiet():
@@ -54,21 +76,39 @@ def main() -> int:
         dag("hashset_refresh", conf)
     with step("DAG nightly_triage: ingest, fingerprint, match, assess, publish, reconcile"):
         dag("nightly_triage", conf)
-    before = everything(home)
-    with step("DAG nightly_triage once more, the same night"):
-        dag("nightly_triage", conf)
-    unchanged = everything(home) == before
-    return report(home, unchanged)
 
 
 def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("--referrals", type=int, default=40, help="how many referrals to make")
     parser.add_argument("--seed", type=int, default=2026, help="seed of the sample")
+    parser.add_argument("--anew", action="store_true", help="do not take up an earlier demonstration, replace it")
     return parser.parse_args()
 
 
-def fresh(home: Path) -> None:
+def what_is_made(arguments: argparse.Namespace) -> str:
+    """Names a demonstration: its sample, and a digest of the program and the policy that make it."""
+    digest = hashlib.sha256()
+    for folder in ("pipeline", "hashsets", "policy", "schemas", "dags"):
+        for path in sorted((ROOT / folder).rglob("*")):
+            if path.suffix in {".py", ".yaml", ".csv", ".json"}:
+                digest.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes())
+    made = {
+        "seed": arguments.seed,
+        "referrals": arguments.referrals,
+        "photographs": bool(os.environ.get("TRIAGE_CORPORA")),
+        "program": digest.hexdigest(),
+    }
+    return json.dumps(made, sort_keys=True)
+
+
+def taken_up(home: Path, made: str) -> bool:
+    """Whether `home` holds this very demonstration, whole."""
+    mark = home / MARK
+    return mark.is_file() and mark.read_text() == made
+
+
+def empty(home: Path) -> None:
     """An empty home. One that holds anything but an earlier demonstration is left alone."""
     if home.exists() and any(home.iterdir()):
         if not (home / MARK).exists():
@@ -76,6 +116,10 @@ def fresh(home: Path) -> None:
         shutil.rmtree(home)
     home.mkdir(parents=True, exist_ok=True)
     (home / MARK).touch()
+
+
+def say(text: str) -> None:
+    console.print(text, markup=False, highlight=False)
 
 
 @contextlib.contextmanager
@@ -103,12 +147,11 @@ def triage(*words: str) -> str:
     """Run a `triage` command in this process; returns what it printed."""
     from pipeline.cli import triage as command
 
-    text = io.StringIO()
     output = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
     with contextlib.redirect_stdout(output):
         command.main(args=list(words), standalone_mode=False)
     output.seek(0)
-    return output.read() + text.getvalue()
+    return output.read()
 
 
 def dag(name: str, conf: dict[str, Any]) -> None:
@@ -153,8 +196,9 @@ def report(home: Path, unchanged: bool) -> int:
     from pipeline import runreport
 
     summary = json.loads((home / "runs" / RUN / "report.json").read_text())
-    console.rule("The queue, most urgent first")
-    console.print(queue(json.loads(triage("queue", "list", "--format", "json", "--limit", "15"))))
+    waiting = json.loads(triage("queue", "list", "--format", "json", "--limit", "500"))
+    console.rule(f"The queue, most urgent first: {min(SHOWN, len(waiting))} of {len(waiting)} cases")
+    console.print(queue(waiting[:SHOWN]))
     console.rule("What came in is what came out")
     console.print(runreport.checks_table(summary))
     console.rule("What was planted")
@@ -169,7 +213,7 @@ def report(home: Path, unchanged: bool) -> int:
     console.rule("Where everything lies")
     for name, what in PLACES.items():
         console.print(f"  {shown(home / name):<40} {what}", markup=False, highlight=False)
-    console.print(NEXT.format(home=shown(home)), markup=False, highlight=False)
+    console.print(NEXT.format(home=shown(home), case=waiting[0]["case_id"]), markup=False, highlight=False)
     missed = judged["exact copy"]["missed"]
     if missed or not unchanged or not summary["reconciles"]:
         console.print(f"FAILED: exact copies missed {missed}, second run changed something: {not unchanged}")
@@ -266,7 +310,7 @@ PLACES = {
 
 NEXT = """
 Try it:
-  TRIAGE_HOME={home} .venv/bin/triage queue show CASE      one case, with every reason and its evidence
+  TRIAGE_HOME={home} .venv/bin/triage queue show {case}      one case, with every reason and its evidence
   TRIAGE_HOME={home} .venv/bin/triage --help               everything else
   TRIAGE_HOME={home} make serve                            the console and Airflow on this machine, until Ctrl-C
 """

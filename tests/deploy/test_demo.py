@@ -1,0 +1,59 @@
+"""`make demo` as a user runs it, without any network: a first time, and a second that changes nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.settings import ROOT
+
+pytestmark = [pytest.mark.airflow, pytest.mark.slow, pytest.mark.timeout(900)]
+
+OFFLINE = ["unshare", "-rn"]
+
+
+def demo(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("TRIAGE_", "AIRFLOW"))}
+    offline = shutil.which("unshare") and subprocess.run([*OFFLINE, "true"], capture_output=True).returncode == 0
+    return subprocess.run(
+        [*(OFFLINE if offline else []), sys.executable, "-m", "deploy.demo", "--referrals", "12", *words],
+        cwd=ROOT,
+        env={**kept, "TRIAGE_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+
+
+def test_it_shows_a_night_and_a_second_call_changes_nothing(tmp_path: Path) -> None:
+    home = tmp_path / "demo"
+    first = demo(home)
+    assert first.returncode == 0, first.stdout[-2000:] + first.stderr[-3000:]
+    for heading in (
+        "The queue, most urgent first",
+        "What came in is what came out",
+        "What was planted",
+        "Where everything",
+    ):
+        assert heading in first.stdout
+    assert "missed    0" in first.stdout and "changed nothing" in first.stdout and "make serve" in first.stdout
+    assert "DIFFERS" not in first.stdout and first.stderr == ""
+    made = {
+        p: p.stat().st_mtime_ns for f in ("landing", "lake", "releases") for p in (home / f).rglob("*") if p.is_file()
+    }
+    second = demo(home)
+    assert second.returncode == 0, second.stdout[-2000:] + second.stderr[-3000:]
+    assert "holds this demonstration already" in second.stdout and "changed nothing" in second.stdout
+    assert {p: p.stat().st_mtime_ns for p in made} == made
+
+
+def test_it_leaves_a_folder_of_something_else_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    refused = demo(tmp_path)
+    assert refused.returncode == 1 and "something else than a demonstration" in refused.stderr
+    assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
