@@ -25,19 +25,20 @@ def environment(home: Path) -> dict[str, str]:
         "AIRFLOW__CORE__PARALLELISM": "2",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{airflow / 'airflow.db'}",
         # nothing is stored encrypted in a database that lives for one run; a key of its own avoids a warning
-        "AIRFLOW__CORE__FERNET_KEY": os.environ.get("AIRFLOW__CORE__FERNET_KEY") or fernet_key(airflow / "fernet.key"),
+        "AIRFLOW__CORE__FERNET_KEY": os.environ.get("AIRFLOW__CORE__FERNET_KEY")
+        or kept(airflow / "fernet.key", base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()),
         "AIRFLOW__LOGGING__LOGGING_LEVEL": os.environ.get("AIRFLOW__LOGGING__LOGGING_LEVEL", "WARNING"),
         "TRIAGE_HOME": str(home.resolve()),
     }
 
 
-def fernet_key(path: Path) -> str:
-    """The key in `path`, made at first use and readable by its owner only."""
+def kept(path: Path, secret: str) -> str:
+    """The secret in `path`; at first use it is made `secret`, readable by its owner only."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(base64.urlsafe_b64encode(secrets.token_bytes(32)))
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secret)
     return path.read_text()
 
 
