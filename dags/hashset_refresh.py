@@ -5,8 +5,14 @@ Runs when files appear in `landing/hashsets/<source>/` (an asset watcher in the 
 hand. Imports every new file, builds the next release beside the current one, verifies it (counts, checksums, canaries)
 and publishes it by switching the pointer. Emits the asset `known_hashes`, on which `retro_match` runs.
 
-**When it fails.** The current release stays in use. A file that cannot be read fails as a whole and changes nothing: its
-rejects file and the message say where and why. Clear the task after mending; what was imported is not imported again.
+**When it fails.** The current release stays in use. Every task may be run again: clear it, or trigger the DAG with the
+same `run_id` parameter; what was imported is not imported again.
+
+| task | what a failure means | what to do |
+|---|---|---|
+| `begin` | no space left, or a setting or policy file is wrong | the message names it |
+| `import_files` | a file cannot be read or its source is not declared: it fails as a whole and changes nothing | `triage hashset rejects` says where and why; put a sound file in its place, clear the task |
+| `build_and_publish` | the new release did not verify, or another build holds the lock: nothing was published | read the message; clear the task |
 """
 
 from __future__ import annotations

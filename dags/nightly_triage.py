@@ -12,7 +12,7 @@ done is not done again. `triage status` says what ran and what needs you; the ru
 | `begin` | no space left, or a setting or policy file is wrong | the message names it |
 | `ingest` | the landing folder cannot be read (bad packages never fail the task: they go to quarantine) | check the mount |
 | `fingerprint` | the media worker cannot start, or strict isolation is asked for and not available | `triage fingerprint --help` |
-| `match` | the release is damaged, or a canary was missed: no result of that shard was kept | `triage index verify`; publish a sound release; clear the task |
+| `match`, `flood` | the release is damaged, or a canary was missed: no result of that shard was kept | `triage index verify`; publish a sound release; clear the task |
 | `assess`, `publish`, `reporting` | the case store cannot be reached or is locked | check the database; clear the task |
 | `reconcile` | something that came in is not accounted for, or a canary failed | read the report before anyone works the queue |
 

@@ -5,7 +5,15 @@ Runs when `known_hashes` changes. Matches only what is new, withdrawn or re-grad
 fingerprints, assesses the cases touched again and puts them back in the queue with the reason. Media is not hashed again;
 near candidates are refined where the media is still in place and are otherwise marked as unrefined leads.
 
-**When it fails.** Clear the task: a pair of releases that is done is not done again. `triage status` lists what is left.
+**When it fails.** Every task may be run again: clear it. A pair of releases that is done is not done again.
+`triage status` says what ran and what needs you.
+
+| task | what a failure means | what to do |
+|---|---|---|
+| `begin` | no space left, or a setting or policy file is wrong | the message names it |
+| `match_delta` | the release is damaged, or a canary was missed: nothing was kept | `triage hashset verify`; publish a sound release; clear the task |
+| `assess`, `publish`, `reporting` | the case store cannot be reached or is locked | check the database; clear the task |
+| `reconcile` | something is not accounted for, or a canary failed | read the report before anyone works the queue |
 """
 
 from __future__ import annotations

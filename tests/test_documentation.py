@@ -52,6 +52,13 @@ def test_every_dag_docstring_is_a_manual() -> None:
         text = ast.get_docstring(ast.parse(path.read_text())) or ""
         assert text.startswith(f"# {path.stem}") and "When it fails" in text, path.name
         assert path.stem in (ROOT / "docs" / "operations.md").read_text()
+        tasks = [
+            node.name
+            for node in ast.walk(ast.parse(path.read_text()))
+            if isinstance(node, ast.FunctionDef) and node.name != path.stem and not node.name.startswith("plan_")
+        ]
+        table = text[text.index("| task |") :]
+        assert [name for name in tasks if f"`{name}`" not in table] == [], path.name
 
 
 def test_every_stage_and_table_is_in_the_architecture() -> None:
