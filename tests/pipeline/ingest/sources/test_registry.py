@@ -37,7 +37,7 @@ class TestGenericJson(FormContract):
     name = "generic-json"
 
 
-class TestGenericCsv(FormContract):
+class TestGenericCsv(ReaderContract):
     name = "generic-csv"
 
 
