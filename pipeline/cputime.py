@@ -1,7 +1,7 @@
 """CPU seconds of a stage: this process, the children it has collected, and the media workers.
 
 The workers are children of a fork server, behind bubblewrap where there is one: the kernel's count of our collected
-children never gets to know them. Whoever ends a worker reports its CPU time here.
+children never gets to know them. Whoever starts a fork server or ends a worker reports its CPU time here.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Spent:
 
 
 def count_worker(seconds: float) -> None:
-    """A media worker has ended that used so many CPU seconds."""
+    """A media worker, or the start of its fork server, has used so many CPU seconds."""
     _workers.append(seconds)
 
 

@@ -270,6 +270,8 @@ class Pool:
             stderr_bytes=self.policy["limits"]["stderr_bytes"],
         )
         self.report.versions = server.versions
+        self.report.cpu_seconds += server.start_cpu_seconds
+        cputime.count_worker(server.start_cpu_seconds)
         return server
 
     def _end(self, handle: Handle) -> str:

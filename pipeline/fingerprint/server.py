@@ -54,7 +54,7 @@ def main() -> None:
     except DependencyError as error:
         control.send(json.dumps({"problem": error.message, "remedy": error.remedy}).encode())
         os._exit(error.exit_code)
-    control.send(json.dumps({"versions": versions}).encode())
+    control.send(json.dumps({"versions": versions, "cpu_seconds": time.process_time()}).encode())
     _serve(control, config, outer)
     os._exit(0)  # unloading the libraries in good order would take seconds and serve nobody
 

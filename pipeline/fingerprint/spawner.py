@@ -109,6 +109,7 @@ class ForkServer:
                 f"The media worker's fork server ended at its start (exit code {ended}).", "See its standard error."
             )
         self.versions: dict[str, str] = ready["versions"]
+        self.start_cpu_seconds = float(ready["cpu_seconds"])
 
     def fork(self) -> Child:
         """A new worker. Raises ServerLostError."""
