@@ -91,7 +91,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except click.Abort:
+    except click.Abort as abort:
+        if isinstance(abort.__cause__, EOFError):  # click takes any for a closed terminal; a damaged file is not one
+            raise abort.__cause__ from None
         click.echo("triage: stopped.", err=True)
         sys.exit(130)
     sys.exit(result if isinstance(result, int) else 0)

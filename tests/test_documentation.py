@@ -77,6 +77,16 @@ def test_links_between_pages_lead_somewhere() -> None:
     assert broken == []
 
 
+def test_every_test_and_bench_named_in_the_pages_exists() -> None:
+    files = [p for folder in ("tests", "bench") for p in (ROOT / folder).rglob("*.py")]
+    wrong = []
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        for named in re.findall(r"`((?:tests/|bench/|test_)[\w/]*\.py)`", page.read_text()):
+            if not any(str(path).endswith(f"/{named}") for path in files):
+                wrong.append(f"{page.name}: {named}")
+    assert wrong == []
+
+
 def test_every_command_named_in_the_pages_exists() -> None:
     wrong = []
     for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:

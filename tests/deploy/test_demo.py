@@ -42,7 +42,7 @@ def test_it_shows_a_night_and_a_second_call_changes_nothing(tmp_path: Path) -> N
     ):
         assert heading in first.stdout
     assert "missed    0" in first.stdout and "changed nothing" in first.stdout and "make serve" in first.stdout
-    assert "DIFFERS" not in first.stdout and first.stderr == ""
+    assert "DIFFERS" not in first.stdout and first.stderr.strip() == ""
     made = {
         p: p.stat().st_mtime_ns for f in ("landing", "lake", "releases") for p in (home / f).rglob("*") if p.is_file()
     }
