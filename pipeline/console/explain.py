@@ -44,7 +44,8 @@ def replay(match: dict[str, Any]) -> str:
     """The command that repeats this comparison against the same release."""
     prefix = match["algorithm"]
     value = match.get("query_hash") or ""
-    return f"triage lookup {prefix}:{value} --release {match['release']} --reason inspection"
+    radius = f" --radius {match['threshold']}" if match["threshold"] else ""
+    return f"triage lookup {prefix}:{value} --release {match['release']}{radius} --reason inspection"
 
 
 def history(settings: Settings, media_key: int) -> list[dict[str, Any]]:

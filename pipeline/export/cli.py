@@ -24,11 +24,26 @@ reason_option = click.option(
 @click.command()
 @click.argument("asked", nargs=-1, required=True, metavar="HASH|FILE|LIST.csv|-...")
 @click.option("--release", type=int, default=None, help="Known-hash release to ask. Default: the current one.")
+@click.option(
+    "--radius",
+    type=click.IntRange(1, 64),
+    default=None,
+    help="Most bits that may differ. Default: the matching policy's.",
+)
 @reason_option
 @as_option
 @click.pass_obj
 @output_options
-def lookup(settings: Settings, asked: tuple[str, ...], release: int | None, reason: str, name: str | None) -> Rows:
+def lookup(
+    settings: Settings,
+    /,
+    *,
+    asked: tuple[str, ...],
+    release: int | None,
+    radius: int | None,
+    reason: str,
+    name: str | None,
+) -> Rows:
     """Look hashes or files up in the known-hash store.
 
     A HASH is MD5, SHA-1, SHA-256, PDQ, pHash or PhotoDNA, in hex or base64; `pdq:` before it names the kind. A FILE is
@@ -47,7 +62,7 @@ def lookup(settings: Settings, asked: tuple[str, ...], release: int | None, reas
     with asking.ask(settings, name, "lookup.hash", "lookup", reason) as question:
         opened = releases.current(settings) if release is None else releases.open_release(settings, release)
         hashes, rejects, notes = _read(settings, asked)
-        rows = looking.look_up(settings, opened, hashes)
+        rows = looking.look_up(settings, opened, hashes, radius)
         hits = sum(row["result"] != "not known" for row in rows)
         question.log(
             "consultation", "hash.looked_up", f"release:{opened.number}",

@@ -58,10 +58,12 @@ class Hashed:
     note: str
 
 
-def look_up(settings: Settings, release: Release, hashes: Sequence[HashText]) -> list[dict[str, Any]]:
+def look_up(
+    settings: Settings, release: Release, hashes: Sequence[HashText], radius: int | None = None
+) -> list[dict[str, Any]]:
     """One row a hash and known media item it is equal or near to, else one row with result `not known`.
 
-    `result` is exact, near or not known. Rows come in the order of the hashes, exact before near, nearest first.
+    `radius`: most bits that may differ instead of the policy's. `result` is exact, near or not known. Rows come in the order of the hashes, exact before near, nearest first.
     """
     rules = policy.load(settings, "matching").data["algorithms"]
     known = WholeRelease(release, settings)
@@ -69,7 +71,7 @@ def look_up(settings: Settings, release: Release, hashes: Sequence[HashText]) ->
     for hit in _exact(known, hashes):
         found[hit["place"]].append(hit)
     for algorithm in NEAR:
-        for hit in _near(known, release, algorithm, hashes, rules[algorithm]):
+        for hit in _near(known, release, algorithm, hashes, rules[algorithm] | ({"radius": radius} if radius else {})):
             if not any(h["media_key"] == hit["media_key"] and h["result"] == "exact" for h in found[hit["place"]]):
                 found[hit["place"]].append(hit)
     keys = sorted({hit["media_key"] for hits in found for hit in hits})

@@ -5,16 +5,25 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import pwd
 import re
+import shlex
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from click.testing import CliRunner
 
+from pipeline.cases import users
 from pipeline.cases.people_tables import AuditEntry
+from pipeline.cases.store import open_store
 from pipeline.cases.tables import Case, CaseReferral
-from pipeline.console import figures
+from pipeline.cli import triage
+from pipeline.console import explain, figures
+from pipeline.console.evidence import Evidence
 from pipeline.export import reporting
+from tests.pipeline.console import world
 from tests.pipeline.console.client import Client, version_of
 
 URGENCY = ("critically_overdue", "overdue", "due_soon", "not_yet_due")
@@ -276,10 +285,38 @@ def test_a_match_is_explained_so_that_it_can_be_repeated(readers: dict[str, Clie
         data = client.get(f"/matches/{match['match_id']}?format=json").json()
         page = client.get(f"/matches/{match['match_id']}").text
         assert f"--release {match['release']}" in data["replay"]
+        assert ("--radius" in data["replay"]) == bool(match["threshold"])
         assert data["history"], "the release knows the media item"
         if match["algorithm"] in {"pdq", "phash256"}:
             assert page.count('class="bit-differs"') == match["distance"]
             assert page.count('class="bit-equal"') == 256 - match["distance"]
+
+
+def test_the_command_of_a_match_gives_the_same_pair_when_it_is_pasted(home: Any, monkeypatch: Any) -> None:
+    monkeypatch.setenv("TRIAGE_HOME", str(home.home))
+    monkeypatch.setenv("TRIAGE_POLICY", str(home.policy))
+    store = open_store(home)
+    try:
+        with store.session() as session:
+            me = pwd.getpwuid(os.getuid()).pw_name
+            users.add(session, world.ADMIN, me, "Me", roles=["dmi"], password=world.PASSWORD)
+    finally:
+        store.close()
+    evidence = Evidence(home)
+    evidence.refresh()
+    found, _ = evidence.matches(kinds=[], grades=[], release=None, after="", limit=100, hidden=set())
+    checked = set()
+    for match in found:
+        if (match["kind"], match["algorithm"]) in checked:
+            continue
+        checked.add((match["kind"], match["algorithm"]))
+        program, *words = shlex.split(explain.replay(match))
+        assert program == "triage"
+        done = CliRunner().invoke(triage, [*words, "--format", "json"])
+        assert done.exit_code == 0, done.output
+        pairs = {(r["media_key"], r["distance"]) for r in json.loads(done.stdout)}
+        assert (match["media_key"], match["distance"]) in pairs, match
+    assert {"exact", "near"} <= {kind for kind, _ in checked}
 
 
 def test_the_dashboard_shows_what_the_statements_answer(readers: dict[str, Client], night: Any) -> None:
