@@ -42,10 +42,11 @@ REPORTS = (
     Report("force_links", "Links found between forces", "Links"),
     Report("all_links", "All links by kind and strength", "Links", "links"),
     Report("match_rates", "Files known, near or unknown, by source", "Matching", "rates"),
-    Report("release_matches", "Files matched in each known-hash release", "Matching"),
+    Report("release_matches", "Files matched, by source and known-hash release", "Matching"),
     Report("packages", "Packages by source and state", "Intake", "packages"),
     Report("quarantine", "Packages in quarantine by reason", "Intake"),
     Report("returned", "Requests for information by reason", "Intake"),
+    Report("freshness", "Freshness", "Intake"),
     Report("throughput", "Throughput of the last runs", "Runs"),
     Report("reconciliation", "Reconciliation and canaries of the last runs", "Runs"),
 )

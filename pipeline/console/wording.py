@@ -32,6 +32,9 @@ WORDS = {
     "as_of": "Clock of the run",
     "oldest_unanswered": "Oldest unanswered",
     "into": "In",
+    "what": "Newest",
+    "hours_old": "Hours old",
+    "percent_of_files": "% of the source's files",
 }
 
 

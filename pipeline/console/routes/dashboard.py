@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import datetime
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
 from pipeline import night, nightly
 from pipeline.console import figures, pages, wording
-from pipeline.console.context import settings
+from pipeline.console.context import settings, store
 from pipeline.console.identity import NotFoundError
 
 router = APIRouter()
@@ -30,7 +31,7 @@ def dashboard(request: Request) -> Response:
         "dashboard.html",
         data,
         shown=shown,
-        headline=_headline(data["reports"]),
+        headline=_headline(data["reports"], store(request).clock()),
         formats=pages.formats(request, csv=False),
     )
 
@@ -123,19 +124,21 @@ def _shown(found: figures.Report, rows: list[dict[str, Any]]) -> dict[str, Any]:
             "names": names, "numeric": numeric, "rows": rows}  # fmt: skip
 
 
-def _headline(rows: dict[str, list[dict[str, Any]]]) -> list[dict[str, str]]:
+def _headline(rows: dict[str, list[dict[str, Any]]], now: datetime) -> list[dict[str, str]]:
     """The figures that a chief officer asks for first."""
     if not rows:
         return []
     cases = rows["open_cases"]
     oldest = min((r["oldest"] for r in cases if r["oldest"]), default=None)
     checks = rows["reconciliation"][:1]
+    run = next((r["newest"] for r in rows["freshness"] if r["what"] == "run"), None)
     waiting = sum(r["packages"] for r in rows["quarantine"])
     return [
         {"value": f"{sum(r['cases'] for r in cases):,}", "text": "open cases"},
         {"value": f"{sum(r['overdue'] for r in cases):,}", "text": "past their target"},
         {"value": wording.moment(oldest).split(",")[0], "text": "oldest clock start of an open case"},
         {"value": f"{waiting:,}", "text": "packages in quarantine"},
+        {"value": wording.duration(now - run) if run else "–", "text": "since the last run"},
         {
             "value": "yes" if checks and checks[0]["differ"] == 0 else "no" if checks else "–",
             "text": "last run reconciles",
