@@ -94,6 +94,8 @@ def show(
         data,
         rows=data["cases"],
         name="queue",
+        counted_earlier=counted.filled is None,
+        kept={"provider": provider, "force": force, "team": team},  # filters that come by a link only
         groups=_groups(rows, counted.counts, page),
         chosen=_chosen(request),
         options=_options(),

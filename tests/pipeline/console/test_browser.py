@@ -239,6 +239,14 @@ def test_no_page_breaks_an_accessibility_rule(open_as: Callable[..., Any], name:
         found = Axe().run(page, options={"runOnly": {"type": "tag", "values": TAGS}}).response["violations"]
         if found:
             broken[path] = [f"{v['id']}: {v['nodes'][0]['html'][:160]}" for v in found]
+    page.goto("/look-up")
+    page.get_by_label("Hashes, one a line").fill("0" * 32 + "\nnot a hash\n")
+    for reason in ("", "synthetic request"):  # the form with its error, then the answer
+        page.get_by_label("Why you ask").fill(reason)
+        page.get_by_role("button", name="Look up").click()
+        found = Axe().run(page, options={"runOnly": {"type": "tag", "values": TAGS}}).response["violations"]
+        if found:
+            broken[f"/look-up with reason {reason!r}"] = [f"{v['id']}: {v['nodes'][0]['html'][:160]}" for v in found]
     assert broken == {}
 
 
