@@ -42,6 +42,8 @@ from tests.pipeline.cases import samples
 from tests.pipeline.console import world
 
 BATCH = 20_000
+SETTLE = 15
+"""Seconds before the clock starts: the first server process answers while the others still load."""
 LABELS = (
     "Access to children",
     "Grooming",
@@ -71,7 +73,9 @@ def main() -> None:
         numbers = fill(settings, given.cases, given.analysts)
         filled = common.cpu_seconds() - start
         print(f"{given.cases:,} cases made and published in {filled:.0f} CPU seconds", flush=True)
+        print(f"{given.analysts} analysts for {given.seconds:.0f} s", flush=True)
         with world.server(settings, given.workers) as address:
+            time.sleep(SETTLE)
             before = server_cpu(address)
             load = asyncio.run(work(address, numbers, given))
             spent = server_cpu(address) - before
