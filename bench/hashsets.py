@@ -188,7 +188,7 @@ def _peer(home: Path, path: Path, checked: bool) -> dict[str, Any]:
 
 def bench_import(folder: Path) -> dict[str, Any]:
     """Rows per CPU second against ijson, with and without PhotoDNA; median of three runs each."""
-    count = 60_000
+    count = 200_000
     out: dict[str, Any] = {"ijson_backend": ijson.backend_name, "rows": count}
     for photodna in (False, True):
         path = folder / "import.json"

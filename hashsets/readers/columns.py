@@ -28,22 +28,21 @@ class Table:
     def __init__(self, columns: Mapping[str, str]) -> None:
         keys = kernel.Keys(list(columns))
         self.names = list(columns.values())
-        self.keys = (keys.text, keys.begin, keys.slot, keys.salt)
-        shape = (len(columns), ROWS)
+        self.keys = (keys.text, keys.length, keys.slot, keys.salt)
+        # the columns of one row must not fall into one set of the processor's cache, as they would 2^n bytes apart
+        shape = (len(columns), ROWS + 64)
         self.kinds, self.begins, self.ends = (
             np.zeros(shape, np.uint8),
             np.zeros(shape, np.int32),
             np.zeros(shape, np.int32),
         )
         self.rows = np.zeros((ROWS, 3), np.int64)
-        self.special, self.hex, self.base64 = kernel.tables()
 
     def read(self, data: NDArray[np.uint8], i: int, end: int, comma: bool) -> tuple[int, int, bool, int]:
         """One pass over data[i:end]: (objects, position, comma due, MORE or ENDED). See `kernel.read_objects`."""
-        words = data[: len(data) & ~7].view(np.uint64)
-        found, at, due, why = kernel.read_objects(
-            data, words, i, end, comma, self.keys, self.special, (self.kinds, self.begins, self.ends, self.rows)
-        )
+        self.kinds[:] = 0
+        out = (self.kinds, self.begins, self.ends, self.rows)
+        found, at, due, why = kernel.read_objects(data, i, end, comma, self.keys, out)
         return int(found), int(at), bool(due), int(why)
 
     def arrow(self, data: NDArray[np.uint8], n: int, first: int) -> tuple[pa.Table, NDArray[np.bool_]]:
@@ -74,8 +73,9 @@ class Table:
         data, kind, begin, end = where
         n = len(kind)
         if algorithm.opaque:
-            values, present = np.zeros((n, algorithm.width), np.uint8), np.zeros(n, bool)
-            kernel_values.base64_values(data, kind, begin, end, self.base64, values, present, usual)
+            flat, present = np.zeros(n * algorithm.width + 16, np.uint8), np.zeros(n, bool)
+            kernel_values.base64_values(data, kind, begin, end, flat, present, usual)
+            values = flat[:-16].reshape(n, algorithm.width)
             words = to_words(algorithm, values)
             made[column] = _binary(values, present)
         else:
@@ -84,7 +84,7 @@ class Table:
                 [w[0] for w in to_words(algorithm, np.frombuffer(refused, np.uint8)[None])], np.uint64
             )
             out = np.empty((algorithm.words, n), np.uint64)
-            kernel_values.hex_words(data, kind, begin, end, algorithm.width, self.hex, refused_words, out, usual)
+            kernel_values.hex_words(data, kind, begin, end, algorithm.width, refused_words, out, usual)
             words = list(out)
             present = np.asarray(out.any(axis=0), bool)
         mask = None if present.all() else ~present
@@ -133,11 +133,11 @@ def _texts(where: Any, usual: Any) -> pa.Array:
     n = len(kind)
     offsets = np.empty(n + 1, np.int32)
     size = kernel_values.text_lengths(kind, begin, end, clean.MAX_TEXT, offsets, usual)
-    out = np.empty(size, np.uint8)
+    out = np.empty(size + 32, np.uint8)
     kernel_values.copy_texts(data, begin, offsets, out)
     some = offsets[1:] > offsets[:-1]
     valid = None if some.all() else pa.py_buffer(np.packbits(some, bitorder="little"))
-    return pa.Array.from_buffers(pa.string(), n, [valid, pa.py_buffer(offsets), pa.py_buffer(out)])
+    return pa.Array.from_buffers(pa.string(), n, [valid, pa.py_buffer(offsets), pa.py_buffer(out[:size])])
 
 
 def _lists(where: Any, usual: Any) -> pa.Array:

@@ -1,4 +1,4 @@
-# ruff: noqa: PLR0911, PLR0912, PLR0917, PLR1714 - kernels are loops over bytes: numba compiles neither sets nor calls well
+# ruff: noqa: PLR0912, PLR0917, PLR1714 - kernels are loops over bytes: numba compiles neither sets nor calls well
 """Numba kernels that read flat JSON objects straight into columns, one pass over the bytes and no Python object a value.
 
 The kernels accept only the usual: members with plain ASCII strings, whole numbers, true, false and null, under keys
@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
-from numpy.typing import NDArray
+
+from hashsets.readers.vectors import byte, lowest, same, special
+from pipeline.matching.jit import inlined, kernel
 
 ABSENT, NULL, STRING, NUMBER, TRUE, FALSE = range(6)
 """Kinds of a member's value."""
@@ -20,18 +21,8 @@ ABSENT, NULL, STRING, NUMBER, TRUE, FALSE = range(6)
 MORE, ENDED = 0, 1
 """Why `read_objects` stopped: at the end of the buffer, or at something that goes on with no object."""
 
-_SPECIAL = np.zeros(256, np.uint8)
-"""1 for bytes that end the plain part of a string: quote, backslash, control characters, anything beyond ASCII."""
-_SPECIAL[:32] = 1
-_SPECIAL[[34, 92]] = 1
-_SPECIAL[127:] = 1
-
-_HEX = np.full(256, 255, np.uint8)
-for _i, _c in enumerate("0123456789abcdef"):
-    _HEX[ord(_c)] = _HEX[ord(_c.upper())] = _i
-_BASE64 = np.full(256, 255, np.uint8)
-for _i, _c in enumerate("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"):
-    _BASE64[ord(_c)] = _i
+LONGEST_KEY = 32
+"""Bytes a key has room for: they are compared at once."""
 
 
 class Keys:
@@ -40,8 +31,10 @@ class Keys:
     def __init__(self, names: list[str]) -> None:
         self.names = names
         raw = [n.encode("ascii") for n in names]
-        self.text = np.frombuffer(b"".join(raw), np.uint8)
-        self.begin = np.cumsum([0, *map(len, raw)]).astype(np.int64)
+        if max(map(len, raw)) >= LONGEST_KEY:  # pragma: no cover - the keys are constants
+            raise ValueError("a key is too long")
+        self.text = np.frombuffer(b"".join(r.ljust(LONGEST_KEY, b"\0") for r in raw), np.uint8)
+        self.length = np.array([len(r) for r in raw], np.int64)
         for salt in range(1, 4096):
             slots = [((len(r) * salt) ^ (r[0] * 7) ^ (r[-1] * 31 * salt)) & 255 for r in raw]
             if len(set(slots)) == len(slots):
@@ -53,7 +46,7 @@ class Keys:
         self.slot[slots] = np.arange(len(raw))
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def find_object(data: Any, begin: Any, end: Any, state: Any, target: Any) -> Any:  # pragma: no cover
     """Walk data[begin:end] up to an opening brace at depth `target`; state = depth, in string, escaped, deepest.
 
@@ -84,49 +77,36 @@ def find_object(data: Any, begin: Any, end: Any, state: Any, target: Any) -> Any
     return i
 
 
-@numba.njit(cache=True, nogil=True)
-def _blank(data: Any, i: Any) -> Any:  # pragma: no cover
-    while data[i] == 32 or data[i] == 10 or data[i] == 13 or data[i] == 9:
-        i += 1
-    return i
+@inlined
+def _blank(p: Any) -> Any:  # pragma: no cover
+    """Place of the next byte from `p` on that is no white space."""
+    c = byte(p)
+    while c == 32 or c == 10 or c == 13 or c == 9:
+        p += 1
+        c = byte(p)
+    return p
 
 
-@numba.njit(cache=True, nogil=True)
-def _plain(data: Any, words: Any, special: Any, i: Any) -> Any:  # pragma: no cover
-    """Position of the next special byte from `i` on; eight bytes at a time where none of them is special."""
-    while i & 7:
-        if special[data[i]]:
-            return i
-        i += 1
-    while True:
-        w = words[i >> 3]
-        quote = w ^ np.uint64(0x2222222222222222)
-        slash = w ^ np.uint64(0x5C5C5C5C5C5C5C5C)
-        found = (
-            ((quote - np.uint64(0x0101010101010101)) & ~quote)
-            | ((slash - np.uint64(0x0101010101010101)) & ~slash)
-            | ((w - np.uint64(0x2020202020202020)) & ~w)
-            | w
-            | (w + np.uint64(0x0101010101010101))
-        ) & np.uint64(0x8080808080808080)
-        if found:
-            break
-        i += 8
-    while special[data[i]] == 0:
-        i += 1
-    return i
+@inlined
+def _plain(p: Any) -> Any:  # pragma: no cover
+    """Place of the next byte from `p` on that ends the plain part of a string."""
+    found = special(p)
+    while found == 0:
+        p += 32
+        found = special(p)
+    return p + lowest(found)
 
 
-@numba.njit(cache=True, nogil=True)
-def _close(data: Any, i: Any, end: Any) -> Any:  # pragma: no cover
-    """Position after the object that opens at `i`, or -1 when it does not end before `end`."""
+@inlined
+def _close(p: Any, end: Any) -> Any:  # pragma: no cover
+    """Place after the object that opens at `p`, or 0 when it does not end before `end`."""
     depth = 0
     quoted = False
-    while i < end:
-        c = data[i]
+    while p < end:
+        c = byte(p)
         if quoted:
             if c == 92:
-                i += 1
+                p += 1
             elif c == 34:
                 quoted = False
         elif c == 34:
@@ -136,138 +116,121 @@ def _close(data: Any, i: Any, end: Any) -> Any:  # pragma: no cover
         elif c == 125 or c == 93:
             depth -= 1
             if depth == 0:
-                return i + 1
-        i += 1
-    return -1
+                return p + 1
+        p += 1
+    return 0
 
 
-@numba.njit(cache=True, nogil=True)
-def _member(
-    data: Any,
-    words: Any,
-    i: Any,
-    text: Any,
-    begin: Any,
-    slot: Any,
-    salt: Any,
-    special: Any,
-    row: Any,
-    kinds: Any,
-    begins: Any,
-    ends: Any,
-) -> Any:  # pragma: no cover
-    """One member of an object from its opening quote: position after its value, or -1 when it is not of the usual form."""
-    i += 1
-    key = i
-    while special[data[i]] == 0:
-        i += 1
-    n = i - key
-    if data[i] != 34 or n == 0:
-        return -1
-    field = slot[((n * salt) ^ (np.int64(data[key]) * 7) ^ (np.int64(data[i - 1]) * 31 * salt)) & 255]
-    if field < 0 or begin[field + 1] - begin[field] != n or kinds[field, row] != 0:
-        return -1
-    for k in range(n):
-        if data[key + k] != text[begin[field] + k]:
-            return -1
-    i = _blank(data, i + 1)
-    if data[i] != 58:
-        return -1
-    i = _blank(data, i + 1)
-    c = data[i]
+@inlined
+def _word(p: Any, c: Any) -> Any:  # pragma: no cover
+    """Kind of the value null, true or false at `p`, which begins with `c`; ABSENT for anything else."""
+    if c == 110 and byte(p + 1) == 117 and byte(p + 2) == 108 and byte(p + 3) == 108:
+        return NULL
+    if c == 116 and byte(p + 1) == 114 and byte(p + 2) == 117 and byte(p + 3) == 101:
+        return TRUE
+    if c == 102 and byte(p + 1) == 97 and byte(p + 2) == 108 and byte(p + 3) == 115 and byte(p + 4) == 101:
+        return FALSE
+    return ABSENT
+
+
+@inlined
+def _number(p: Any) -> Any:  # pragma: no cover
+    """Place after the whole number of at most 18 digits at `p`, or 0."""
+    begin = p
+    c = byte(p)
+    zero = c == 48
+    while 48 <= c <= 57:
+        p += 1
+        c = byte(p)
+    digits = p - begin
+    return 0 if digits == 0 or digits > 18 or (zero and digits > 1) else p
+
+
+@inlined
+def _value(p: Any) -> Any:  # pragma: no cover
+    """The value at `p`: its kind (ABSENT when it is not of the usual form), begin and end, and the place after it."""
+    c = byte(p)
     if c == 34:
-        i += 1
-        begins[field, row] = i
-        i = _plain(data, words, special, i)
-        if data[i] != 34:
-            return -1
-        ends[field, row] = i
-        kinds[field, row] = 2
-        return i + 1
-    begins[field, row] = i
-    if c == 110 and data[i + 1] == 117 and data[i + 2] == 108 and data[i + 3] == 108:
-        kinds[field, row] = 1
-        return i + 4
-    if c == 116 and data[i + 1] == 114 and data[i + 2] == 117 and data[i + 3] == 101:
-        kinds[field, row] = 4
-        return i + 4
-    if c == 102 and data[i + 1] == 97 and data[i + 2] == 108 and data[i + 3] == 115 and data[i + 4] == 101:
-        kinds[field, row] = 5
-        return i + 5
-    while 48 <= data[i] <= 57:
-        i += 1
-    digits = i - begins[field, row]
-    if digits == 0 or digits > 18 or (c == 48 and digits > 1):
-        return -1
-    ends[field, row] = i
-    kinds[field, row] = 3
-    return i
+        end = _plain(p + 1)
+        return (STRING if byte(end) == 34 else ABSENT), p + 1, end, end + 1
+    kind = _word(p, c)
+    if kind != ABSENT:
+        end = p + (5 if kind == FALSE else 4)
+        return kind, p, end, end
+    end = _number(p)
+    return (NUMBER if end else ABSENT), p, end, end
 
 
-@numba.njit(cache=True, nogil=True)
-def read_objects(
-    data: Any, words: Any, i: Any, end: Any, comma: Any, keys: Any, special: Any, out: Any
-) -> Any:  # pragma: no cover
+@kernel
+def read_objects(data: Any, i: Any, end: Any, comma: Any, keys: Any, out: Any) -> Any:  # pragma: no cover
     """Objects of an array from data[i:end]; `comma` says that a comma or the array's end is due. `data` goes on for
-    eight quotes or more beyond `end`, so that no walk leaves it; `words` is the same memory as uint64.
+    64 quotes or more beyond `end`, so that no walk leaves it. Kinds are zero on entry.
 
     out = kinds, begins, ends (fields, rows); rows (rows, 3): begin, end and whether the object is usual.
     Returns (rows, position, comma, why it stopped: MORE or ENDED).
     """
     kinds, begins, ends, rows = out
-    text, begin, slot, salt = keys
-    limit = rows.shape[0]
-    n = 0
-    while n < limit:
-        mark = i
-        i = _blank(data, i)
-        if i >= end:
-            return n, mark, comma, MORE
-        if comma:
-            if data[i] != 44:
-                return n, mark, comma, ENDED
-            i = _blank(data, i + 1)
-            if i >= end:
-                return n, mark, comma, MORE
-        if data[i] != 123:
-            return n, mark, comma, ENDED
-        start = i
-        for k in range(kinds.shape[0]):
-            kinds[k, n] = 0
-        i = _blank(data, i + 1)
-        usual = data[i] == 34
+    text, length, slot, salt = keys
+    base, names = data.ctypes.data, text.ctypes.data
+    p, last = base + i, base + end
+    for n in range(rows.shape[0]):
+        mark = p
+        p = _blank(p)
+        if comma and p < last:
+            if byte(p) != 44:
+                return n, mark - base, comma, ENDED
+            p = _blank(p + 1)
+        if p >= last:
+            return n, mark - base, comma, MORE
+        start = p
+        if byte(p) != 123:
+            return n, mark - base, comma, ENDED
+        p = _blank(p + 1)
+        usual = byte(p) == 34
         while usual:
-            i = _member(data, words, i, text, begin, slot, salt, special, n, kinds, begins, ends)
-            if i < 0:
+            key = p + 1
+            found = special(key)
+            size = lowest(found) if found else 0
+            if size == 0 or byte(key + size) != 34:
                 usual = False
                 break
-            i = _blank(data, i)
-            if data[i] == 125:
-                i += 1
-                break
-            if data[i] != 44:
+            field = slot[((size * salt) ^ (byte(key) * 7) ^ (byte(key + size - 1) * 31 * salt)) & 255]
+            if (
+                field < 0
+                or length[field] != size
+                or ~same(key, names + field * LONGEST_KEY) & ((1 << size) - 1)
+                or kinds[field, n] != 0
+            ):
                 usual = False
                 break
-            i = _blank(data, i + 1)
-            usual = data[i] == 34
-        if usual and i > end:
-            return n, mark, comma, MORE
+            p = _blank(key + size + 1)
+            if byte(p) != 58:
+                usual = False
+                break
+            kind, left, right, p = _value(_blank(p + 1))
+            if kind == ABSENT:
+                usual = False
+                break
+            kinds[field, n], begins[field, n], ends[field, n] = kind, left - base, right - base
+            p = _blank(p)
+            c = byte(p)
+            if c == 125:
+                p += 1
+                break
+            p = _blank(p + 1)
+            usual = c == 44 and byte(p) == 34
+        if usual and p > last:
+            return n, mark - base, comma, MORE
         if not usual:
-            i = _close(data, start, end)
-            if i < 0:
-                return n, mark, comma, MORE
-        rows[n, 0], rows[n, 1], rows[n, 2] = start, i, usual
-        n += 1
+            p = _close(start, last)
+            if p == 0:
+                return n, mark - base, comma, MORE
+        rows[n, 0], rows[n, 1], rows[n, 2] = start - base, p - base, usual
         comma = True
-    return n, i, comma, MORE
+    return rows.shape[0], p - base, comma, MORE
 
 
-def tables() -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
-    """The byte classes that the kernels take: special, hex, base64."""
-    return _SPECIAL, _HEX, _BASE64
-
-
-@numba.njit(cache=True, nogil=True)
+@kernel
 def measure(data: Any, spans: Any, out: Any) -> Any:  # pragma: no cover
     """For each object (begin, end): members at any depth (colons outside strings) and how deep it nests, into out."""
     for row in range(len(spans)):

@@ -8,81 +8,72 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 
+from hashsets.readers.vectors import base64_12, copy32, hex8, hex_digits
+from pipeline.matching.jit import kernel
 
-@numba.njit(cache=True, nogil=True)
+
+@kernel
 def hex_words(
-    data: Any, kind: Any, begin: Any, end: Any, width: Any, table: Any, refused: Any, out: Any, usual: Any
+    data: Any, kind: Any, begin: Any, end: Any, width: Any, refused: Any, out: Any, usual: Any
 ) -> Any:  # pragma: no cover
-    """Hex strings of `width` bytes as big-endian words out (words, rows); absent, null and "" are no value.
+    """Hex strings of `width` bytes as big-endian words out (words, rows); absent, null and "" are no value (zeros).
 
-    A value of another form, all zero or equal to `refused` makes its row unusual. Returns the number of values.
+    A value of another form, all zero or equal to `refused` makes its row unusual.
     """
-    present = 0
+    base = data.ctypes.data
     words = out.shape[0]
     for row in range(len(kind)):
         for w in range(words):
             out[w, row] = 0
         if kind[row] < 2 or (kind[row] == 2 and begin[row] == end[row]):
             continue
-        bad = kind[row] != 2 or end[row] - begin[row] != 2 * width
-        if not bad:
-            p = begin[row]
-            seen = np.uint8(0)
-            for w in range(words):
-                value = np.uint64(0)
-                for _ in range(min(8, width - 8 * w)):
-                    high, low = table[data[p]], table[data[p + 1]]
-                    seen |= high | low
-                    value = (value << np.uint64(8)) | np.uint64((high << 4) | (low & 15))
-                    p += 2
-                out[w, row] = value
-            zero = True
-            same = True
-            for w in range(words):
-                zero &= out[w, row] == 0
-                same &= out[w, row] == refused[w]
-            bad = seen > 15 or zero or same
-        if bad:
+        if kind[row] != 2 or end[row] - begin[row] != 2 * width:
             usual[row] = 0
-        else:
-            present += 1
-    return present
+            continue
+        zero = same = digits = True
+        for w in range(words):
+            p = base + np.int64(begin[row]) + 16 * w
+            size = min(8, width - 8 * w)
+            value = hex8(p) >> np.uint64(64 - 8 * size)
+            digits &= ~hex_digits(p) & ((1 << (2 * size)) - 1) == 0
+            out[w, row] = value
+            zero &= value == 0
+            same &= value == refused[w]
+        if zero or same or not digits:
+            usual[row] = 0
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def base64_values(
-    data: Any, kind: Any, begin: Any, end: Any, table: Any, out: Any, present: Any, usual: Any
+    data: Any, kind: Any, begin: Any, end: Any, out: Any, present: Any, usual: Any
 ) -> Any:  # pragma: no cover
-    """Base64 strings without padding as bytes out (rows, width); anything else makes its row unusual."""
-    width = out.shape[1]
-    for row in range(len(kind)):
+    """Base64 strings without padding as bytes out (rows, width, and 16 bytes of room); anything else makes its row
+    unusual. The width is a multiple of twelve bytes."""
+    base, target = data.ctypes.data, out.ctypes.data
+    rows = len(kind)
+    width = (len(out) - 16) // rows
+    for row in range(rows):
         present[row] = False
         if kind[row] < 2 or (kind[row] == 2 and begin[row] == end[row]):
             continue
         if kind[row] != 2 or (end[row] - begin[row]) * 3 != width * 4:
             usual[row] = 0
             continue
-        p = begin[row]
-        seen = np.uint8(0)
-        total = np.uint8(0)
-        for k in range(0, width, 3):
-            a, b, c, d = table[data[p]], table[data[p + 1]], table[data[p + 2]], table[data[p + 3]]
-            seen |= a | b | c | d
-            out[row, k] = (a << 2) | (b >> 4)
-            out[row, k + 1] = ((b & 15) << 4) | (c >> 2)
-            out[row, k + 2] = ((c & 3) << 6) | d
-            total |= out[row, k] | out[row, k + 1] | out[row, k + 2]
-            p += 4
-        if seen > 63 or total == 0:
+        known = 0xFFFF
+        for k in range(width // 12):
+            known &= base64_12(base + np.int64(begin[row]) + 16 * k, target + row * width + 12 * k)
+        zero = True
+        for k in range(row * width, (row + 1) * width):
+            zero &= out[k] == 0
+        if known != 0xFFFF or zero:
             usual[row] = 0
         else:
             present[row] = True
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def tristate(
     data: Any, kind: Any, begin: Any, end: Any, values: Any, known: Any, usual: Any
 ) -> Any:  # pragma: no cover
@@ -119,7 +110,7 @@ def tristate(
             usual[row] = 0
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def numbers(data: Any, kind: Any, begin: Any, end: Any, values: Any, known: Any, usual: Any) -> Any:  # pragma: no cover
     """Whole numbers, also as digits in a string (18 at most); else the row is unusual."""
     for row in range(len(kind)):
@@ -135,14 +126,14 @@ def numbers(data: Any, kind: Any, begin: Any, end: Any, values: Any, known: Any,
         fine = True
         for p in range(begin[row], end[row]):
             fine &= 48 <= data[p] <= 57
-            total = total * 10 + data[p] - 48
+            total = total * 10 + np.int64(data[p]) - 48
         if fine:
             known[row], values[row] = True, total
         else:
             usual[row] = 0
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def text_lengths(kind: Any, begin: Any, end: Any, longest: Any, offsets: Any, usual: Any) -> Any:  # pragma: no cover
     """Offsets (rows + 1) of the texts and numbers of a column; true, false and texts over `longest` are unusual."""
     at = 0
@@ -160,7 +151,7 @@ def text_lengths(kind: Any, begin: Any, end: Any, longest: Any, offsets: Any, us
     return at
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def list_parts(
     data: Any, kind: Any, begin: Any, end: Any, parts: Any, spans: Any, usual: Any
 ) -> Any:  # pragma: no cover
@@ -205,7 +196,7 @@ def list_parts(
     return n, size
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def copy_spans(data: Any, spans: Any, offsets: Any, out: Any) -> Any:  # pragma: no cover
     """Copy the spans end to end, with their offsets."""
     at = 0
@@ -217,10 +208,10 @@ def copy_spans(data: Any, spans: Any, offsets: Any, out: Any) -> Any:  # pragma:
     offsets[len(spans)] = at
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def copy_texts(data: Any, begin: Any, offsets: Any, out: Any) -> Any:  # pragma: no cover
-    """Copy the texts that `text_lengths` measured end to end."""
+    """Copy the texts that `text_lengths` measured end to end; out has 32 bytes of room beyond them."""
+    base, target = data.ctypes.data, out.ctypes.data
     for row in range(len(begin)):
-        at = offsets[row]
-        for k in range(offsets[row + 1] - at):
-            out[at + k] = data[begin[row] + k]
+        for at in range(0, offsets[row + 1] - offsets[row], 32):
+            copy32(target + np.int64(offsets[row]) + at, base + np.int64(begin[row]) + at)

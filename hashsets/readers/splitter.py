@@ -26,7 +26,7 @@ MAX_DEPTH = 64
 MARKER = "\x01run"
 _MARKER = orjson.dumps(MARKER)
 _ARRAY = re.compile(rb'"((?:[^"\\]|\\.)*)"\s*:\s*\[\s*$')
-_GUARD = b'"' * 16
+_GUARD = b'"' * 64
 """Beyond the end of the buffer: quotes stop every walk of the kernels."""
 
 
