@@ -2,8 +2,9 @@
 # retro_match: what a new release changes about the past
 
 Runs when `known_hashes` changes. Matches only what is new, withdrawn or re-graded in the release against all past
-fingerprints, assesses the cases touched again and puts them back in the queue with the reason. Media is not hashed again;
-near candidates are refined where the media is still in place and are otherwise marked as unrefined leads.
+fingerprints, sets aside a new known hash that comes near to an implausible share of them, assesses the cases touched
+again and puts them back in the queue with the reason. Media is not hashed again; near candidates are refined where the
+media is still in place and are otherwise marked as unrefined leads.
 
 **When it fails.** Every task may be run again: clear it. A pair of releases that is done is not done again.
 `triage status` says what ran and what needs you.
@@ -48,6 +49,10 @@ def retro_match() -> None:
         nightly.stage("retro_match", run)
 
     @task(**SINGLE_WRITER)
+    def flood_guard(run: str) -> None:
+        nightly.stage("flood", run)
+
+    @task(**SINGLE_WRITER)
     def assess(run: str) -> None:
         nightly.stage("assess", run)
 
@@ -65,7 +70,7 @@ def retro_match() -> None:
         yield Metadata(CASE_QUEUE, {"run": run, "checks": report["read"]})
 
     run = begin()
-    match_delta(run) >> assess(run) >> publish(run) >> reporting(run) >> reconcile(run)
+    match_delta(run) >> flood_guard(run) >> assess(run) >> publish(run) >> reporting(run) >> reconcile(run)
 
 
 retro_match()

@@ -125,6 +125,10 @@ class Lake:
             if not p.name.startswith(files.TEMPORARY)
         ]
 
+    def named(self, stage: str, keys: Iterable[str]) -> list[Commit]:
+        """The published ones among these pieces of work, ordered by key: without reading every commit of the stage."""
+        return [self._load(p) for p in (self._commit_path(stage, k) for k in sorted(keys)) if p.is_file()]
+
     def parts(self, table: str, stage: str | None = None) -> list[Part]:
         """Published parts of a table, ordered by name."""
         return [part for commit in self.commits(stage) for part in commit.parts if part.table == table]

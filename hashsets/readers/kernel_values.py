@@ -122,7 +122,7 @@ def numbers(data: Any, kind: Any, begin: Any, end: Any, values: Any, known: Any,
         if k > 3 or end[row] - begin[row] > 18:
             usual[row] = 0
             continue
-        total = 0
+        total: Any = 0
         fine = True
         for p in range(begin[row], end[row]):
             fine &= 48 <= data[p] <= 57

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import policy, records
-from pipeline.lake import Lake
+from pipeline.lake import Commit, Lake
 from pipeline.night import Night, StageReport
 from pipeline.settings import Settings
 
@@ -23,32 +23,46 @@ SURE = ("exact", "claimed")
 
 
 def run(settings: Settings, night: Night, shard: str | None = None) -> StageReport:
-    """List the known media whose near matches of this run pass both limits of policy/matching.yaml `flood`."""
+    """List the known media whose near matches of this run pass both limits of policy/matching.yaml `flood`.
+
+    The night's matches are judged against the night's contents, those of retro-matching against the past contents that
+    it went through.
+    """
     lake = Lake(settings.lake_dir)
     rules = policy.load(settings, "matching").data["flood"]
-    mine = [part for c in lake.commits("match") if c.run_id == night.run_id for part in c.parts]
-    matches = lake.read("matches", ["sha256", "media_key", "kind", "release"], parts=mine)
-    prints = [part for c in lake.commits("fingerprint") if c.run_id == night.run_id for part in c.parts]
-    total = sum(part.rows for part in prints if part.table == "fingerprints")
-    near = matches.filter(pc.invert(pc.is_in(matches["kind"], pa.array(SURE))))
-    pairs = {(r["media_key"], r["sha256"], r["release"]) for r in near.to_pylist()}
-    counts = Counter((key, release) for key, _, release in pairs)
-    flooded = [
-        {"media_key": key, "release": release, "files": files, "night_files": total, "run_id": night.run_id}
-        for (key, release), files in sorted(counts.items())
-        if files >= rules["min_files"] and files >= rules["share"] * total
-    ]
+    prints = [c for c in lake.commits("fingerprint") if c.run_id == night.run_id]
+    report = StageReport("flood", night.run_id)
+    flooded: list[dict[str, object]] = []
+    for stage, contents in (("match", prints), ("retro", _past(lake, night))):
+        parts = [part for c in lake.commits(stage) if c.run_id == night.run_id for part in c.parts]
+        total = sum(part.rows for c in contents for part in c.parts if part.table == "fingerprints")
+        counts = _near(lake.read("matches", ["sha256", "media_key", "kind", "release"], parts=parts))
+        report.read += len(counts)
+        flooded += [
+            {"media_key": key, "release": release, "files": files, "night_files": total, "run_id": night.run_id}
+            for (key, release), files in sorted(counts.items())
+            if files >= rules["min_files"] and files >= rules["share"] * total
+        ]
     if flooded:
         text = repr([(f["media_key"], f["release"]) for f in flooded])
         key = f"{night.run_id}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
         lake.commit("flood", key, {"floods": records.build("floods", flooded)}, run_id=night.run_id)
-    return StageReport(
-        "flood",
-        night.run_id,
-        read=len(counts),
-        kept=len(counts) - len(flooded),
-        rejected={"flooded": len(flooded)} if flooded else {},
-    )
+        report.rejected = {"flooded": len(flooded)}
+    report.kept = report.read - len(flooded)
+    return report
+
+
+def _past(lake: Lake, night: Night) -> list[Commit]:
+    """Fingerprint commits of the units that retro-matching brought up to date in this run."""
+    units = {u for c in lake.commits("retro") if c.run_id == night.run_id for u in c.meta["units"]}
+    return lake.named("fingerprint", [u.removeprefix("content-") for u in units if u.startswith("content-")])
+
+
+def _near(matches: pa.Table) -> Counter[tuple[int, int]]:
+    """Distinct contents that each (known media item, release) came near to."""
+    near = matches.filter(pc.invert(pc.is_in(matches["kind"], pa.array(SURE))))
+    pairs = near.group_by(["media_key", "sha256", "release"]).aggregate([])
+    return Counter(zip(pairs["media_key"].to_pylist(), pairs["release"].to_pylist(), strict=True))
 
 
 def counted(lake: Lake, matches: pa.Table) -> pa.Table:
@@ -61,9 +75,12 @@ def counted(lake: Lake, matches: pa.Table) -> pa.Table:
     return matches.filter(pc.invert(pc.and_(near, pc.is_in(matches["media_key"], aside))))
 
 
-def latest(lake: Lake) -> pa.Table:
-    """Of each finding (content or described file, known media item, algorithm, kind) the row of the latest release."""
+def latest(lake: Lake, media: pa.Array | None = None) -> pa.Table:
+    """Of each finding (content or described file, known media item, algorithm, kind) the row of the latest release;
+    `media`: only of these known media items."""
     matches = lake.read("matches")
+    if media is not None:
+        matches = matches.filter(pc.is_in(matches["media_key"], media))
     names = ["sha256", "file_id", "media_key", "algorithm", "kind", "release"]
     newest: dict[tuple[object, ...], tuple[int, int]] = {}
     for place, (*finding, release) in enumerate(zip(*[matches[n].to_pylist() for n in names], strict=True)):

@@ -70,12 +70,16 @@ class ChangedMedia:
         self.folder = folder
         self._open: dict[str, matching.Index] = {}
         self._hashes: dict[str, dict[int, list[bytes]]] = {}
+        self._held: dict[str, pa.Table] = {}
 
     def exact(self, queries: pa.Table) -> pa.Table:
         pieces = []
         for algorithm in pc.unique(queries["algorithm"]).to_pylist():
-            asked = queries.filter(pc.equal(queries["algorithm"], algorithm))
-            held = self.release.hashes(algorithm, self.media_keys)
+            if algorithm not in self._held:
+                self._held[algorithm] = self.release.hashes(algorithm, self.media_keys)
+            held = self._held[algorithm]
+            hit = pc.is_in(queries["value"], held["value"].combine_chunks())  # the few that can join, of millions
+            asked = queries.filter(pc.and_(hit, pc.equal(queries["algorithm"], algorithm)))
             pieces.append(asked.join(held, "value", join_type="inner").select(["query_id", "media_key", "algorithm"]))
         return pa.concat_tables(pieces) if pieces else queries.select(["query_id"]).slice(0, 0)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,7 +18,7 @@ import pyarrow.compute as pc
 
 from hashsets.releases import Release
 from pipeline import files, policy
-from pipeline.lake import Lake
+from pipeline.lake import Lake, Part
 from pipeline.matching import flood, stage
 from pipeline.matching.evidence import Row, finished
 from pipeline.matching.known import ChangedMedia
@@ -25,8 +26,8 @@ from pipeline.matching.unit import Matcher
 from pipeline.night import Night, StageReport, run_dir
 from pipeline.settings import Settings
 
-BATCH = 200
-"""Units matched together: enough queries to fill the core's buckets, few enough to stay small in memory."""
+BATCH = 500_000
+"""Rows (fingerprints, variants, frames) matched together: enough to fill the core's buckets, few enough for memory."""
 
 CARRIED = (
     "match_id",
@@ -56,11 +57,10 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
             behind.setdefault(covered, []).append(unit)
     counts: Counter[str] = Counter()
     for covered, units in sorted(behind.items()):
-        change = Change(settings, night, lake, release, covered)
-        for start in range(0, len(units), BATCH):
-            batch = sorted(units)[start : start + BATCH]
-            counts += change.bring_up(batch)
-            report.read += len(batch)
+        with Change(settings, night, lake, release, covered) as change:
+            for batch in batches(lake, sorted(units)):
+                counts += change.bring_up(batch)
+                report.read += len(batch)
     report.kept = report.read
     report.counts = {"release": release.number, **dict(sorted(counts.items()))}
     return report
@@ -75,14 +75,52 @@ def coverage(lake: Lake) -> dict[str, int]:
     return covered
 
 
+def batches(lake: Lake, units: Sequence[str]) -> Iterator[list[str]]:
+    """The units in groups of BATCH rows, more only where one unit has more."""
+    batch: list[str] = []
+    rows = 0
+    for unit in units:
+        size = sum(part.rows for part in unit_parts(lake, unit))
+        if batch and rows + size > BATCH:
+            yield batch
+            batch, rows = [], 0
+        batch.append(unit)
+        rows += size
+    if batch:
+        yield batch
+
+
+def unit_parts(lake: Lake, unit: str) -> list[Part]:
+    """The parts that a unit of the match stage consists of."""
+    content = unit.startswith(stage.CONTENT)
+    key = unit.removeprefix(stage.CONTENT if content else stage.CLAIMED)
+    return [p for c in lake.named("fingerprint" if content else "ingest", [key]) for p in c.parts]
+
+
 class Change:
-    """What happened between release `since` and `release`, to be applied to the units that are covered up to `since`."""
+    """What happened between release `since` and `release`, to be applied to the units that are covered up to `since`.
+
+    A context manager: the index of the new media is built once, in a scratch folder that goes at the end.
+    """
 
     def __init__(self, settings: Settings, night: Night, lake: Lake, release: Release, since: int) -> None:
         self.settings, self.night, self.lake, self.release, self.since = settings, night, lake, release, since
         delta = release.delta(since)
         self.added = delta.filter(pc.equal(delta["change"], "new"))["media_key"].combine_chunks()
         self.changed = delta.filter(pc.not_equal(delta["change"], "new"))["media_key"].combine_chunks()
+        self.matches = flood.latest(lake, self.changed) if len(self.changed) else None
+        self.rules = policy.load(settings, "matching").data
+        scratch = run_dir(settings, night.run_id) / "scratch"
+        files.make_folder(scratch)
+        self._folder = tempfile.TemporaryDirectory(dir=scratch)
+        known = ChangedMedia(release, settings, self.added, Path(self._folder.name))
+        self.matcher = Matcher(settings, known, night)
+
+    def __enter__(self) -> Change:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._folder.cleanup()
 
     def bring_up(self, units: list[str]) -> Counter[str]:
         """Match what changed against some units and commit the rows; counts of new and of restated rows."""
@@ -90,8 +128,8 @@ class Change:
         contents = [u.removeprefix(stage.CONTENT) for u in units if u.startswith(stage.CONTENT)]
         claims = [u.removeprefix(stage.CLAIMED) for u in units if u.startswith(stage.CLAIMED)]
         rows = self._new(contents, claims) if len(self.added) else []
-        again = self._restated(contents, claims) if len(self.changed) else []
-        table = finished(rows + again, self.release, self.night, policy.load(self.settings, "matching").data)
+        again = self._restated(self.matches, contents, claims) if self.matches is not None else []
+        table = finished(rows + again, self.release, self.night, self.rules)
         meta = {"units": units, "since": self.since, "release": self.release.number}
         meta |= {"new_media": len(self.added), "changed_media": len(self.changed)}
         self.lake.commit("retro", key, {"matches": table}, run_id=self.night.run_id, meta=meta)
@@ -99,21 +137,17 @@ class Change:
 
     def _new(self, contents: list[str], claims: list[str]) -> list[Row]:
         """Matches of the units with media items that the release added."""
-        scratch = run_dir(self.settings, self.night.run_id) / "scratch"
-        files.make_folder(scratch)
-        with tempfile.TemporaryDirectory(dir=scratch) as folder:
-            known = ChangedMedia(self.release, self.settings, self.added, Path(folder))
-            matcher = Matcher(self.settings, known, self.night)
-            return matcher.contents(self.lake, contents)[0] + matcher.claims(self.lake, claims)[0]
+        return self.matcher.contents(self.lake, contents)[0] + self.matcher.claims(self.lake, claims)[0]
 
-    def _restated(self, contents: list[str], claims: list[str]) -> list[Row]:
+    def _restated(self, matches: pa.Table, contents: list[str], claims: list[str]) -> list[Row]:
         """The units' matches with media items whose opinions changed, to be described again."""
-        matches = flood.latest(self.lake)
+        if not matches.num_rows:
+            return []
         prints = commit_rows(self.lake, "fingerprint", contents, "fingerprints", "sha256")
         files_ = commit_rows(self.lake, "ingest", claims, "media_files", "file_id")
         claimed = pc.is_in(matches["file_id"], files_)
         found = pc.and_(pc.is_null(matches["file_id"]), pc.is_in(matches["sha256"], prints))
-        mine = pc.and_(pc.or_(claimed, found), pc.is_in(matches["media_key"], self.changed))
+        mine = pc.or_(claimed, found)
         rows = matches.filter(mine).to_pylist()
         return [
             Row({name: value for name, value in row.items() if name not in CARRIED and value is not None})
@@ -123,6 +157,5 @@ class Change:
 
 def commit_rows(lake: Lake, of_stage: str, keys: list[str], table: str, column: str) -> pa.Array:
     """One column of the rows that some commits wrote."""
-    wanted = set(keys)
-    parts = [p for c in lake.commits(of_stage) if c.key in wanted for p in c.parts if p.table == table]
+    parts = [p for c in lake.named(of_stage, keys) for p in c.parts if p.table == table]
     return lake.read(table, [column], parts=parts)[column].combine_chunks()

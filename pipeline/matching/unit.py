@@ -211,7 +211,7 @@ class Matcher:
 
 
 def _parts(lake: Lake, stage: str, keys: Collection[str]) -> list[Part]:
-    return [part for commit in lake.commits(stage) if commit.key in keys for part in commit.parts]
+    return [part for commit in lake.named(stage, keys) for part in commit.parts]
 
 
 def _read(lake: Lake, parts: Iterable[Part], table: str) -> pa.Table:

@@ -180,6 +180,21 @@ class TestRetro:
         again = retro.run(settings, tonight)
         assert (again.read, Lake(settings.lake_dir).read("matches").num_rows) == (0, 5)
 
+    def test_units_are_matched_in_batches_with_the_same_result(
+        self, settings: Settings, release: list, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        late = known(100)
+        for name in "abc":
+            prints = [fingerprint(ord(name) * 10 + i, pdq=flipped(late.pdq, i)) for i in range(3)]
+            matched(settings, fingerprinted(settings, name, prints))
+        publish(settings, "second", [late], run="later")
+        monkeypatch.setattr(retro, "BATCH", 6)
+        units = [f"content-{name}" for name in "abc"]
+        assert list(retro.batches(Lake(settings.lake_dir), units)) == [units[:2], units[2:]]
+        report = retro.run(settings, start(settings, "later"))
+        assert (report.read, report.counts["new_matches"]) == (3, 9)
+        assert len(Lake(settings.lake_dir).commits("retro")) == 2
+
     def test_what_was_regraded_is_stated_anew(self, settings: Settings, release: list) -> None:
         matched(
             settings,
@@ -217,6 +232,19 @@ class TestFlood:
         assert {r["sha256"] for r in kept} == {content(100), content(101)}
         flood.release_flood(settings, row["media_key"], "a.person", "a plain frame, checked", night.load(settings, "n"))
         assert flood.counted(lake, lake.read("matches")).num_rows == 62
+
+    def test_a_new_known_hash_that_floods_the_past_is_set_aside(self, settings: Settings, release: list) -> None:
+        noisy = known(300)
+        past = [fingerprint(i, pdq=flipped(noisy.pdq, 10, i)) for i in range(60)]
+        matched(settings, fingerprinted(settings, "a", [*past, fingerprint(70, pdq=release[1].pdq)]))
+        publish(settings, "second", [noisy], run="later")
+        tonight = start(settings, "later")
+        assert retro.run(settings, tonight).counts["new_matches"] == 60
+        assert flood.run(settings, tonight).rejected == {"flooded": 1}
+        lake = Lake(settings.lake_dir)
+        (row,) = lake.read("floods").to_pylist()
+        assert (row["files"], row["night_files"], row["release"]) == (60, 61, 2)
+        assert {r["sha256"] for r in flood.counted(lake, lake.read("matches")).to_pylist()} == {content(70)}
 
     def test_an_ordinary_night_has_none(self, settings: Settings, release: list) -> None:
         matched(
