@@ -260,13 +260,16 @@ def _exact_one(con: duckdb.DuckDBPyConnection, algorithm: Algorithm, queries: pa
     con.register("asked", asked)
     whole = f" AND h.{algorithm.name} = q.{algorithm.name}" if algorithm.opaque else ""
     standing = "" if withdrawn else "WHERE f.media_key < 0 OR m.grade <> 'WITHDRAWN'"
-    found = con.sql(
-        f"""WITH f AS (SELECT q.query_id, h.media_key FROM {algorithm.table} h
-                       JOIN asked q ON {equal("h", "q", algorithm)}{whole})
-            SELECT DISTINCT f.query_id, f.media_key, '{algorithm.name}' AS algorithm
-            FROM f LEFT JOIN media m ON m.media_key = f.media_key {standing}"""
-    ).to_arrow_table()
+    # two statements, so that the few found meet the media, and not the whole table: memory stays that of the queries
+    con.execute(
+        f"""CREATE OR REPLACE TEMP TABLE found AS SELECT DISTINCT q.query_id, h.media_key FROM {algorithm.table} h
+            JOIN asked q ON {equal("h", "q", algorithm)}{whole}"""
+    )
     con.unregister("asked")
+    found = con.sql(
+        f"""SELECT f.query_id, f.media_key, '{algorithm.name}' AS algorithm
+            FROM found f LEFT JOIN media m ON m.media_key = f.media_key {standing}"""
+    ).to_arrow_table()
     negative = pc.less(found.column("media_key"), 0)
     canaries.check(algorithm, found.filter(negative))
     return found.filter(pc.and_(pc.invert(negative), pc.greater_equal(found.column("query_id"), 0))).cast(EXACT)
