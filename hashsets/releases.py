@@ -24,6 +24,7 @@ import pyarrow.compute as pc
 from hashsets import canaries, grading, manifest
 from hashsets.algorithms import ALL, BY_NAME, Algorithm, from_words, to_words
 from hashsets.tables import connect_read_only, equal
+from pipeline import files
 from pipeline.errors import IntegrityError, UsageError
 from pipeline.settings import Settings
 
@@ -48,8 +49,12 @@ def pointer(settings: Settings) -> Pointer | None:
 
 def _read_pointer(path: Path) -> Pointer | None:
     try:
-        data = json.loads(path.read_bytes())
-        return Pointer(int(data["release"]), str(data["manifest_sha256"]))
+        raw = path.read_bytes()
+        data = json.loads(raw)
+        found = Pointer(int(data["release"]), str(data["manifest_sha256"]))
+        if raw != files.json_bytes({"release": found.number, "manifest_sha256": found.manifest_sha256}):
+            raise ValueError("not as it was written")
+        return found
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
