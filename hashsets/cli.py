@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import shutil
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
+from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from hashsets import building, changes, exporting, importer, landing, manifest, publishing, releases, sources
@@ -66,7 +69,7 @@ def import_(settings: Settings, files: tuple[Path, ...], source_id: str | None, 
         source = policy.source(source_id)
         keys = [_import_one(settings, path, source, night.as_of, person) for path in files]
     else:
-        report = landing.run(settings, night)
+        report = landing.import_landing(settings, night, _watched)
         keys = list(report.outputs)
         if report.rejected:
             click.echo(
@@ -79,6 +82,14 @@ def import_(settings: Settings, files: tuple[Path, ...], source_id: str | None, 
 
 
 def _import_one(settings: Settings, path: Path, source: sources.KnownSource, as_of: datetime, person: str) -> str:
+    with _watched(path) as progress:
+        record, _ = importer.import_file(settings, path, source, loaded_at=as_of, loaded_by=person, progress=progress)
+    return record.key
+
+
+@contextlib.contextmanager
+def _watched(path: Path) -> Iterator[importer.Progress]:
+    """A bar on the terminal with the rows read, their rate and the time left."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -86,15 +97,14 @@ def _import_one(settings: Settings, path: Path, source: sources.KnownSource, as_
         TextColumn("{task.fields[rows]:,} rows, {task.fields[rate]:,.0f}/s"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, disable=not sys.stderr.isatty(), transient=True) as bar:
+    with Progress(*columns, disable=not sys.stderr.isatty(), transient=True, console=Console(stderr=True)) as bar:
         task = bar.add_task(path.name, total=path.stat().st_size, rows=0, rate=0.0)
 
         def progress(done: int, rows: int) -> None:
-            elapsed = bar.tasks[task].elapsed or 0.0
+            elapsed = bar.tasks[0].elapsed or 0.0
             bar.update(task, completed=done, rows=rows, rate=rows / elapsed if elapsed else 0.0)
 
-        record, _ = importer.import_file(settings, path, source, loaded_at=as_of, loaded_by=person, progress=progress)
-    return record.key
+        yield progress
 
 
 @hashset.command("imports")

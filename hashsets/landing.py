@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +25,18 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
     return import_landing(settings, night)
 
 
-def import_landing(settings: Settings, night: Night) -> StageReport:
+def unwatched(path: Path) -> contextlib.AbstractContextManager[importer.Progress | None]:
+    """Nobody looks at the progress of an import."""
+    return contextlib.nullcontext()
+
+
+def import_landing(
+    settings: Settings,
+    night: Night,
+    watch: Callable[[Path], contextlib.AbstractContextManager[importer.Progress | None]] = unwatched,
+) -> StageReport:
     """Import every complete file below landing/hashsets; `read` counts files, `kept` those that are in the store.
+    `watch` gives what is called with the progress of each file.
 
     A file that fails is reported with its reason in runs/<run>/hashsets.json and stays for the next run; the others
     go on. Files are known by their SHA-256, so a second run imports nothing twice.
@@ -38,9 +50,16 @@ def import_landing(settings: Settings, night: Night) -> StageReport:
         outcome: dict[str, Any] = {"source": source_id, "file": path.name}
         report.read += 1
         try:
-            record, new = importer.import_file(
-                settings, path, policy.source(source_id), loaded_at=night.as_of, loaded_by=f"run {night.run_id}"
-            )
+            source = policy.source(source_id)
+            with watch(path) as progress:
+                record, new = importer.import_file(
+                    settings,
+                    path,
+                    source,
+                    loaded_at=night.as_of,
+                    loaded_by=f"run {night.run_id}",
+                    progress=progress,
+                )
         except TriageError as error:
             report.rejected["unreadable"] = report.rejected.get("unreadable", 0) + 1
             outcome |= {"state": "failed", "reason": str(error)}

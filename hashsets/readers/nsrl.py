@@ -45,9 +45,12 @@ class NsrlTextReader:
     def read(self, source: Source, detection: Detection) -> Iterator[Batch]:
         with contextlib.ExitStack() as stack:
             file = stack.enter_context(source.open())
+            whole = file
             if detection.entity == "zip":
                 file = _unzipped(source, stack, file)
-            yield from self._rows(source, file)
+            for batch in self._rows(source, file):
+                source.done = whole.tell()  # of the delivered file, also when a member of it is read
+                yield batch
 
     def _rows(self, source: Source, file: BinaryIO) -> Iterator[Batch]:
         encoding = "utf-8" if source.columns.get("encoding") is None else str(source.columns["encoding"])
