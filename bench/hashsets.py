@@ -26,16 +26,21 @@ import ijson
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from bench import common
 from hashsets import building, clean, importer, publishing, releases, rows, sources
 from hashsets.algorithms import BY_NAME, to_words
 from hashsets.readers.vics import COLUMNS
-from pipeline import files, matching
+from pipeline import files, matching, records
 from pipeline import night as nights
+from pipeline.lake import Lake
+from pipeline.matching import retro
 from pipeline.settings import Settings
 
 AS_OF = datetime(2026, 1, 1, tzinfo=UTC)
+FIELDS = {field: name for field, name in COLUMNS.items() if not field.startswith("@")}
+"""Members of a Media object that the peer reads: those of the format, without our export's annotations."""
 HEAD = '{"@odata.context":"http://github.com/VICSDATAMODEL/ProjectVic/DataModels/2.0.xml/US/$metadata#Media","value":['
 
 
@@ -71,7 +76,7 @@ def ijson_import(path: Path, target: Path, checked: bool) -> int:
     With `checked` it does the same field work as the import: every value judged by the same rules, one at a time
     (hashsets/clean.py), members without a column kept as JSON, the file's SHA-256. Without, it only converts.
     """
-    columns: dict[str, list[Any]] = {n: [] for n in ("position", *COLUMNS.values(), "updated_at", "extra")}
+    columns: dict[str, list[Any]] = {n: [] for n in ("position", *FIELDS.values(), "updated_at", "extra")}
     writer = None
     count = 0
     if checked:
@@ -105,7 +110,7 @@ _ONE = {
 
 def _checked(media: dict[str, Any]) -> dict[str, Any]:
     row: dict[str, Any] = {}
-    for field, name in COLUMNS.items():
+    for field, name in FIELDS.items():
         value = media.get(field)
         try:
             if name in BY_NAME:
@@ -115,13 +120,13 @@ def _checked(media: dict[str, Any]) -> dict[str, Any]:
         except clean.ValueRefusedError:
             row[name] = None
     row["updated_at"] = rows.one_timestamp(row["updated"])
-    extra = {k: v for k, v in media.items() if k not in COLUMNS}
+    extra = {k: v for k, v in media.items() if k not in FIELDS}
     row["extra"] = json.dumps(extra) if extra else None
     return row
 
 
 def _converted(media: dict[str, Any]) -> dict[str, Any]:
-    row: dict[str, Any] = {name: media.get(field) for field, name in COLUMNS.items()}
+    row: dict[str, Any] = {name: media.get(field) for field, name in FIELDS.items()}
     for name in ("md5", "sha1", "sha256"):
         row[name] = bytes.fromhex(row[name]) if row[name] else None
     row["photodna"] = base64.b64decode(row["photodna"]) if row["photodna"] else None
@@ -188,7 +193,7 @@ def _peer(home: Path, path: Path, checked: bool) -> dict[str, Any]:
 
 def bench_import(folder: Path) -> dict[str, Any]:
     """Rows per CPU second against ijson, with and without PhotoDNA; median of three runs each."""
-    count = 200_000
+    count = 300_000
     out: dict[str, Any] = {"ijson_backend": ijson.backend_name, "rows": count}
     for photodna in (False, True):
         path = folder / "import.json"
@@ -229,8 +234,10 @@ def bench_memory(folder: Path) -> dict[str, Any]:
 # -- the store at full size ------------------------------------------------------------------------------------------
 
 
-def stage_rows(settings: Settings, source_id: str, first: int, count: int, *, pdq: bool) -> None:
-    """Write a staged import of synthetic rows straight away, as `import_file` would leave it."""
+def stage_rows(
+    settings: Settings, source_id: str, first: int, count: int, *, pdq: bool, values: NDArray[np.uint8] | None = None
+) -> None:
+    """Write a staged import of synthetic rows straight away, as `import_file` would leave it. `values`: its PDQ hashes."""
     key = f"{source_id}-{first:020d}"
     folder = importer.imports_dir(settings) / key
     files.make_folder(folder)
@@ -243,6 +250,8 @@ def stage_rows(settings: Settings, source_id: str, first: int, count: int, *, pd
             names = ["sha1", *(["pdq"] if pdq else [])]
             for name in names:
                 raw = chance.integers(0, 256, (n, BY_NAME[name].width), np.uint8)
+                if name == "pdq" and values is not None:
+                    raw = values[start : start + n]
                 columns |= dict(zip(BY_NAME[name].columns, to_words(BY_NAME[name], raw), strict=True))
             columns["category"] = pa.array(chance.choice(["1", "2", "3"], n))
             columns["size"] = chance.integers(1000, 9_000_000, n)
@@ -323,10 +332,11 @@ def bench_store(folder: Path) -> dict[str, Any]:
     stage_rows(settings, "project_vic", 1, size // 5, pdq=True)
     for part in range(1, 5):
         stage_rows(settings, "project_vic", part * size, size // 5, pdq=False)
-    out = {"first_release": measured(_build, home, 6144)}
-    print(out, flush=True)
+    print(f"store: {size:,} rows staged", flush=True)
+    out: dict[str, Any] = {"first_release": measured(_build, home, 6144)}
+    print("store: first release", out["first_release"], flush=True)
     out["exact"] = measured(_exact, home, 1_000_000)
-    print(out["exact"], flush=True)
+    print("store: exact queries", out["exact"], flush=True)
     stage_rows(settings, "project_vic", 9 * size, 10_000, pdq=True)
     out["next_release_10k"] = measured(_build, home, 6144)
     out["staged_mib"] = sum(p.stat().st_size for p in importer.imports_dir(settings).rglob("*.parquet")) >> 20
@@ -389,27 +399,67 @@ def bench_publish(folder: Path) -> dict[str, Any]:
 # -- retro-matching --------------------------------------------------------------------------------------------------
 
 
-def _retro(folder: Path, past: int, delta: int) -> dict[str, Any]:
-    chance = np.random.default_rng(5)
-    queries = chance.integers(0, 256, (past, 32), np.uint8)
-    known = chance.integers(0, 256, (delta, 32), np.uint8)
-    planted = chance.integers(0, past, delta // 2)
-    known[: delta // 2] = queries[planted]
-    known[: delta // 2, 0] ^= 0b101  # two bits away
-    join_arrays = matching.join_arrays
-    arguments: dict[str, Any] = {"algorithm": "pdq", "radius": 31, "threads": 2, "folder": folder}
-    join_arrays((np.arange(100), known[:100]), (np.arange(1000), queries[:1000]), **arguments)  # compiles
+def _filled(field: pa.Field, rows: int) -> pa.Array:
+    """A column with nothing to tell: null where it may be, else 0, false or "-"."""
+    if field.nullable:
+        return pa.nulls(rows, field.type)
+    plain: Any = "-" if pa.types.is_string(field.type) else False if pa.types.is_boolean(field.type) else 0
+    return pa.repeat(pa.scalar(plain, field.type), rows) if not pa.types.is_fixed_size_binary(field.type) else None
+
+
+def write_past(settings: Settings, night: nights.Night, nights_past: int, files_a_night: int) -> NDArray[np.uint8]:
+    """Fingerprints of past nights, one unit a night, each matched against release 1; returns the first night's PDQ."""
+    lake, schema = Lake(settings.lake_dir), records.arrow_schema("fingerprints")
+    first: NDArray[np.uint8] | None = None
+    for number in range(nights_past):
+        chance = np.random.default_rng(1000 + number)
+        columns: dict[str, Any] = {f.name: _filled(f, files_a_night) for f in schema}
+        for name, width in {"sha256": 32, "sha1": 20, "md5": 16, "pdq": 32, "phash256": 32}.items():
+            raw = chance.integers(0, 256, (files_a_night, width), np.uint8)
+            columns[name] = pa.FixedSizeBinaryArray.from_buffers(
+                pa.binary(width), files_a_night, [None, pa.py_buffer(raw)]
+            )
+            first = raw if name == "pdq" and first is None else first
+        columns["pdq_quality"] = pa.repeat(100, files_a_night)
+        table = pa.table([columns[f.name].cast(f.type) for f in schema], schema=schema)
+        lake.commit("fingerprint", f"night-{number}", {"fingerprints": table}, run_id=night.run_id)
+        unit = f"content-night-{number}"
+        lake.commit("match", unit, {}, run_id=night.run_id, meta={"unit": unit, "release": 1})
+        if number % 20 == 19:
+            print(f"retro: {number + 1} of {nights_past} past nights written", flush=True)
+    assert first is not None
+    return first
+
+
+def _retro(home: Path) -> dict[str, Any]:
+    settings = Settings(home=home)
+    known = np.zeros((10, 32), np.uint8)
+    matching.build_index(  # compiles or loads the kernels, as a long run would hardly notice
+        [(np.arange(10), known)], home / "warm", algorithm="pdq", hasher_version="1", release="1"
+    )
+    matching.join(matching.open_index(home / "warm"), known, np.arange(10), radius=31)
     start = time.process_time()
-    joined = join_arrays((np.arange(delta), known), (np.arange(past), queries), **arguments)
-    seconds = time.process_time() - start
-    found = set(zip(joined.table["known_id"].to_pylist(), joined.table["query_id"].to_pylist(), strict=True))
-    assert all((i, int(q)) in found for i, q in enumerate(planted))
-    return {"past": past, "delta": delta, "pairs": joined.table.num_rows, "join_cpu_seconds": round(seconds, 2)}
+    report = retro.run(settings, nights.start(settings, "bench-retro", AS_OF))
+    return {"units": report.read, **report.counts, "work_cpu": round(time.process_time() - start, 2)}
 
 
 def bench_retro(folder: Path) -> dict[str, Any]:
-    """A delta of 10 k PDQ hashes against 10 M past fingerprints, radius 31."""
-    return measured(_retro, folder, 10_000_000, 10_000)
+    """The stage retro_match: a release with 10 k new PDQ hashes against 10 M past fingerprints, digests and PDQ."""
+    settings = Settings(home=folder / "retro")
+    past, delta = int(os.environ.get("BENCH_PAST", "10000000")), 10_000
+    stage_rows(settings, "project_vic", 1, 1000, pdq=True)
+    night = nights.start(settings, "bench-0", AS_OF)
+    building.run(settings, night)
+    values = np.random.default_rng(5).integers(0, 256, (delta, 32), np.uint8)
+    seen = write_past(settings, night, past // 100_000, 100_000)
+    values[: delta // 2] = seen[: delta // 2]
+    values[: delta // 2, 0] ^= 0b101  # two bits away
+    stage_rows(settings, "project_vic", 2, delta, pdq=True, values=values)
+    building.run(settings, nights.start(settings, "bench-1", AS_OF))
+    result = measured(_retro, settings.home)
+    assert result["new_matches"] >= delta // 2
+    shutil.rmtree(settings.home)
+    return {"past": past, "delta": delta, **result}
 
 
 PARTS = {
@@ -427,6 +477,7 @@ def main(names: list[str]) -> None:
     folder = Path(tempfile.mkdtemp(prefix="bench-hashsets-"))
     try:
         for name in names or PARTS:
+            print(f"{name} ...", flush=True)
             result[name] = PARTS[name](folder)
             print(f"{name}:", json.dumps(result[name], indent=1), flush=True)
             result["machine"] = common.machine()
