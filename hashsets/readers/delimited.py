@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import io
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
@@ -30,7 +31,7 @@ def lines(source: Source, file: BinaryIO, encoding: str = "utf-8") -> Iterator[s
         source.done += len(chunk)
         if "\0" in text:
             raise damaged(source, f"line {number + 1} or after", "it holds a NUL character")
-        pieces = text.splitlines(keepends=True)
+        pieces = list(io.StringIO(text, newline=""))  # ends of lines only, not every character that Unicode calls one
         rest = pieces.pop() if pieces and chunk else ""
         if len(rest) > MAX_FIELD:
             raise damaged(source, f"line {number + 1}", "the line is too long")
@@ -55,7 +56,7 @@ def first_row(head: bytes, delimiter: str) -> list[str]:
     """Fields of the first line of a file's head, or [] when it is not text."""
     try:
         text = codecs.getincrementaldecoder("utf-8-sig")().decode(head)
-        line = next(iter(text.splitlines()), "")
+        line = next(iter(io.StringIO(text, newline="")), "")
         return next(iter(csv.reader([line], delimiter=delimiter, strict=True)), [])
     except (UnicodeDecodeError, csv.Error):
         return []
