@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from hashsets.algorithms import ALL
+from hashsets.readers import exported
 from hashsets.readers.vics import COLUMNS
 from hashsets.releases import Release, values_of
 from pipeline import files, output
@@ -21,16 +22,9 @@ from pipeline.errors import UsageError
 
 CONTEXT = "http://github.com/VICSDATAMODEL/ProjectVic/DataModels/2.0.xml/{country}/$metadata#Media"
 BATCH = 20_000
-_FLAGS = ("victim_identified", "offender_identified", "distributed", "precategorised", "suspected")
-_PLAIN = ("entry_id", "raw_category", *_FLAGS, "size", "mime", "updated", "series", "tags", "extra")
+_PLAIN = ("entry_id", "raw_category", *exported.FLAGS, "size", "mime", "updated", "series", "tags", "extra")
 _DIRECT = ("md5", "sha1", "sha256", "photodna")
 _MEMBER = {column: name for name, column in COLUMNS.items()}
-
-CSV_COLUMNS = (
-    "md5", "sha1", "sha256", "photodna", "pdq", "phash256", "phash64", "dhash64", "source", "member", "entry_id",
-    "category", "uk_category", "votes", "disputed", *_FLAGS, "series", "tags", "size", "mime", "updated", "extra",
-    "media_key", "grade",
-)  # fmt: skip
 
 
 def export_vics(release: Release, path: Path, source_id: str, *, since: int = 0, category: str | None = None) -> int:
@@ -52,7 +46,7 @@ def export_vics(release: Release, path: Path, source_id: str, *, since: int = 0,
 
 
 def export_csv(release: Release, path: Path, source_id: str, *, since: int = 0, category: str | None = None) -> int:
-    """Write the standing opinions of a source as CSV with the columns CSV_COLUMNS; returns how many. All or nothing."""
+    """Write the standing opinions of a source as CSV with the columns exported.COLUMNS; returns how many. All or nothing."""
     count = 0
     with files.atomic_writer(path) as file:
         _write_csv(file, [])
@@ -69,18 +63,14 @@ def export_csv(release: Release, path: Path, source_id: str, *, since: int = 0, 
 
 
 def _write_csv(file: BinaryIO, block: list[dict[str, Any]]) -> None:
-    text = output.as_csv(CSV_COLUMNS, block)
+    text = output.as_csv(exported.COLUMNS, block)
     file.write(text.split(b"\r\n", 1)[1] if block else text)
 
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
-    flat = {a.name: row[a.name].hex() if row[a.name] is not None else None for a in ALL}
-    flat |= {
-        c: row[c] for c in ("member", "entry_id", "votes", "disputed", *_FLAGS, "size", "mime", "updated", "extra")
-    }
-    flat |= {"source": row["source_id"], "category": row["raw_category"], "uk_category": row["category"]}
-    flat |= {"series": ",".join(row["series"] or []), "tags": ",".join(row["tags"] or [])}
-    return flat | {"media_key": row["media_key"], "grade": row["grade"]}
+    flat = {**row, "source": row["source_id"], "category": row["raw_category"], "uk_category": row["category"]}
+    flat |= {name: row[name].hex() if row[name] is not None else None for name in exported.HASHES}
+    return {name: exported.as_cell(flat[name]) for name in exported.COLUMNS}
 
 
 def media_object(row: dict[str, Any]) -> dict[str, Any]:
@@ -88,6 +78,10 @@ def media_object(row: dict[str, Any]) -> dict[str, Any]:
     import base64
 
     media: dict[str, Any] = {}
+    if row["member"]:
+        media[_MEMBER["member"]] = row["member"]
+    if row["disputed"]:
+        media[_MEMBER["disputed"]] = True
     for column in _PLAIN:
         value = row[column]
         if value is None or column == "extra":

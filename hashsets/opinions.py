@@ -82,7 +82,7 @@ def _read(con: duckdb.DuckDBPyConnection, delivery: Delivery) -> None:
                    CAST(coalesce(r.votes, CASE WHEN r.category IS NULL AND ? THEN 0 ELSE ? END) AS INTEGER) AS votes,
                    coalesce(r.disputed, false) AS disputed, {flags}
             FROM read_parquet(?) r LEFT JOIN placed p USING (position)""",
-        [delivery.record.reader == "vics", delivery.source.votes, delivery.rows],
+        [delivery.record.reader in {"vics", "exported"}, delivery.source.votes, delivery.rows],
     )
 
 

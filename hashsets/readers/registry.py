@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hashsets.readers.base import Batch, Detection, Reader, Source
+from hashsets.readers.exported import ExportedReader
 from hashsets.readers.icse import IcseReader
 from hashsets.readers.lists import ListReader
 from hashsets.readers.ncmec import NcmecReader
@@ -19,6 +20,7 @@ READERS: dict[str, Reader] = {
         IcseReader(),
         NsrlSqliteReader(),
         NsrlTextReader(),
+        ExportedReader(),
         ListReader(),
         ThreatExchangeReader(),
     )

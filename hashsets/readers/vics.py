@@ -43,8 +43,11 @@ COLUMNS = {
     "IsSuspected": "suspected",
     "Series": "series",
     "Tags": "tags",
+    "@triage.member": "member",
+    "@triage.disputed": "disputed",
 }
-"""Members of a Media object that have a column; everything else is kept as JSON in `extra`."""
+"""Members of a Media object that have a column; everything else is kept as JSON in `extra`.
+The two annotations are our own export's: VICS has no place for who of a source's members says something."""
 
 ALTERNATIVE = {
     "photodna": "photodna",

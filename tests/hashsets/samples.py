@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from hashsets import building, importer, releases, sources
+from hashsets.readers.exported import COLUMNS
 from pipeline import night as nights
 from pipeline.night import Night
 from pipeline.settings import Settings
@@ -138,6 +139,22 @@ def iwf(path: Path) -> Path:
     return path
 
 
+def exported(path: Path) -> Path:
+    """What `triage hashset export` writes."""
+    lines = [",".join(COLUMNS)]
+    for i in (1, 2):
+        named = {
+            "md5": digest("md5", i),
+            "sha1": digest("sha1", i),
+            "country": "UK",
+            "category": "A",
+            "grade": "TRUSTED",
+        }
+        lines.append(",".join(named.get(name, "") for name in COLUMNS))
+    path.write_text("\r\n".join(lines) + "\r\n")
+    return path
+
+
 def threatexchange(path: Path) -> Path:
     """Typed and untyped lines."""
     path.write_text(f"# hashes\npdq {digest('pdq', 1)}\n{digest('md5', 2)}\n")
@@ -150,6 +167,7 @@ SOURCES = {
     "icse": ("icse", "icse.csv", icse),
     "nsrl_sqlite": ("nsrl", "rds.db", nsrl_sqlite),
     "nsrl_text": ("nsrl", "NSRLFile.txt", nsrl_text),
+    "exported": ("force", "force.csv", exported),
     "list": ("iwf", "list.csv", iwf),
     "threatexchange": ("threatexchange", "hashes.txt", threatexchange),
 }  # fmt: skip

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -103,9 +105,6 @@ def test_a_number_is_never_taken_for_a_category(tmp_path: Path, settings: Settin
 
 
 def test_a_category_map_that_is_filled_in_maps_what_is_there(tmp_path: Path, settings: Settings) -> None:
-    import shutil
-    from dataclasses import replace
-
     give(settings, tmp_path, "caid", [media("x", Category=1)], "UK")
     policy = tmp_path / "policy"
     shutil.copytree(settings.policy, policy)
@@ -324,19 +323,60 @@ def test_export_and_import_again_lose_nothing(form: str, tmp_path: Path, setting
         media(
             4, SHA1=None, MediaFiles=[{"FileName": "a"}, {"FileName": "b"}], MediaID=None, Tags=["with, comma", "two"]
         ),
+        media(
+            5,
+            MediaID="-5",
+            Series="'quoted",
+            Tags=["[1]", "a"],
+            MimeType="=cmd|'!A1",
+            DateUpdated="x\u2028y",
+            Category="'A",
+        ),
     ]
     release = give(settings, tmp_path, "project_vic", items)
     target = tmp_path / f"out.{'json' if form == 'vics' else 'csv'}"
-    if form == "csv":
-        assert exporting.export_csv(release, target, "project_vic") == 4
-        assert len(target.read_text().splitlines()) == 5
-        return
-    assert exporting.export_vics(release, target, "project_vic") == 4
+    write = exporting.export_csv if form == "csv" else exporting.export_vics
+    assert write(release, target, "project_vic") == 5
     other = Settings(home=tmp_path / "other", threads=1)
     samples.take(other, target, "project_vic")
     assert _content(releases.current(other)) == _content(release)
     samples.take(settings, target, "project_vic")
-    assert counts(releases.current(settings))["duplicate"] == 4
+    assert counts(releases.current(settings))["duplicate"] == 5
+
+
+@pytest.mark.parametrize("form", ["vics", "csv"])
+def test_members_and_disputes_survive_an_export(form: str, tmp_path: Path, settings: Settings) -> None:
+    feedback = "<feedback><negativeFeedback>reason</negativeFeedback></feedback>"
+    stamp = "2026-04-01T00:00:00Z"
+    entries = samples.ncmec_entry(1, stamp=stamp, feedback=feedback) + samples.ncmec_entry(1, stamp=stamp, member=43)
+    plain = settings.policy / "hashsets.yaml"
+    policy = tmp_path / "policy"
+    shutil.copytree(settings.policy, policy)
+    (policy / "hashsets.yaml").write_text(plain.read_text().replace("    reader: ncmec\n", ""))
+    settings = replace(settings, policy=policy)
+    samples.take(settings, samples.ncmec(tmp_path / "p.xml", entries), "ncmec")
+    release = releases.current(settings)
+    target = tmp_path / f"out.{form}"
+    write = exporting.export_csv if form == "csv" else exporting.export_vics
+    assert write(release, target, "ncmec") == 2
+    other = replace(settings, home=tmp_path / "other")
+    samples.take(other, target, "ncmec")
+    said = "SELECT member, disputed, entry_id, raw_category, extra FROM opinion ORDER BY member"
+    rows = []
+    for one in (release, releases.current(other)):
+        con = one.connect()
+        rows.append(con.execute(said).fetchall())
+        con.close()
+    assert rows[0] == rows[1]
+    assert [r[:2] for r in rows[0]] == [("42", True), ("43", False)]
+
+
+def test_an_exported_csv_of_two_countries_is_refused(tmp_path: Path, settings: Settings) -> None:
+    path = samples.exported(tmp_path / "force.csv")
+    text = path.read_text().splitlines()
+    path.write_text("\n".join([*text[:2], text[2].replace(",UK,", ",US,")]) + "\n")
+    with pytest.raises(InputError, match="line 3: its rows are of several country segments"):
+        samples.take(settings, path, "force")
 
 
 def _content(release: releases.Release) -> list[Any]:
@@ -386,9 +426,6 @@ def test_the_reading_connection_is_locked(tmp_path: Path, settings: Settings) ->
 
 
 def test_a_disabled_source_does_not_count(tmp_path: Path, settings: Settings) -> None:
-    import shutil
-    from dataclasses import replace
-
     give(settings, tmp_path, "project_vic", [media(1)])
     policy = tmp_path / "policy"
     shutil.copytree(settings.policy, policy)
