@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from hashsets.algorithms import DIGESTS
 from hashsets.releases import Release
-from hashsets.tables import fetch
+from hashsets.tables import fetch, scalar
 from pipeline.errors import UsageError
 
 
@@ -38,6 +38,9 @@ def with_digests(release: Release, table: pa.Table) -> pa.Table:
     return table
 
 
+SLICE = 4_000_000
+"""Media looked at together."""
+
 CONFLICTS = {
     "category": "Sources map the media to different UK categories.",
     "illegal_or_not": "One source holds it as abuse material, another as non-pertinent or comparison.",
@@ -60,23 +63,31 @@ def conflicts(release: Release, kinds: tuple[str, ...] = (), limit: int | None =
     if unknown:
         raise UsageError(f"No kind of conflict: {', '.join(sorted(unknown))}.", f"Kinds: {', '.join(CONFLICTS)}.")
     union = " UNION ALL ".join(f"({_QUERIES[k]})" for k in chosen)
+    rows: list[tuple[Any, ...]] = []
     con = release.connect()
     try:
-        rows = fetch(
-            con,
-            f"""{_LIVE} SELECT c.media_key, c.kind, c.detail, m.alert, m.grade, m.category
-                FROM ({union}) c JOIN media m USING (media_key) ORDER BY c.kind, c.media_key, c.detail
-                {f"LIMIT {int(limit)}" if limit is not None else ""}""",
-        )
+        slices = range(1, scalar(con, "SELECT max(media_key) FROM media") + 1, SLICE)
+        for i, low in enumerate(slices):  # a reading connection cannot spill to disk
+            con.execute(f"CREATE OR REPLACE TEMP TABLE bounds AS SELECT {low} AS low, {low + SLICE} AS high")
+            con.execute(
+                f"CREATE OR REPLACE TEMP TABLE share AS SELECT {len(slices)}::UBIGINT AS parts, {i}::UBIGINT AS part"
+            )
+            rows += fetch(
+                con,
+                f"""{_LIVE} SELECT c.media_key, c.kind, c.detail, m.alert, m.grade, m.category
+                    FROM ({union}) c JOIN media m USING (media_key)""",
+            )
     finally:
         con.close()
+    rows = sorted(rows, key=lambda row: (row[1], row[0], row[2]))[:limit]
     names = ("media_key", "kind", "detail", "alert", "grade", "category")
     return [dict(zip(names, row, strict=True)) | {"meaning": CONFLICTS[row[1]]} for row in rows]
 
 
 _LIVE = """WITH live AS (
     SELECT o.*, s.kind AS source_kind FROM opinion o JOIN source s USING (source_id)
-    WHERE o.valid_to IS NULL AND s.enabled)"""
+    WHERE o.valid_to IS NULL AND s.enabled
+      AND o.media_key >= (SELECT low FROM bounds) AND o.media_key < (SELECT high FROM bounds))"""
 
 _LEGAL = "('A', 'B', 'C', 'PROHIBITED', 'EXTREME')"
 _WHO = "string_agg(source_id || ': ' || category, ', ' ORDER BY source_id, category)"
@@ -105,7 +116,8 @@ _QUERIES = {
         f"""SELECT h.media_key, 'identity' AS kind, '{a.name} shared by media ' || k.all_keys AS detail
             FROM {a.table} h JOIN (
                 SELECT {", ".join(a.columns)}, string_agg(media_key::VARCHAR, ', ' ORDER BY media_key) AS all_keys
-                FROM {a.table} WHERE media_key >= 0 GROUP BY ALL HAVING count(*) > 1) k
+                FROM {a.table} WHERE media_key >= 0 AND {a.columns[0]} % (SELECT parts FROM share) = (SELECT part FROM share)
+                GROUP BY ALL HAVING count(*) > 1) k
               ON {" AND ".join(f"h.{c} = k.{c}" for c in a.columns)}"""
         for a in DIGESTS
     ),

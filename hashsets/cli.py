@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import getpass
+import json
 import shutil
 import sys
 from collections.abc import Iterator
@@ -208,8 +209,12 @@ def detect(settings: Settings, file: Path, source_id: str | None) -> Rows:
 @output_options
 @click.pass_obj
 def sources_(settings: Settings) -> Rows:
-    """Declared sources (policy/hashsets.yaml) with what stands of each in the current release."""
+    """Declared sources (policy/hashsets.yaml) with what stands of each in the current release.
+
+    `checkpoint` (NCMEC) is the time from which to ask for the next pages: it moves when a delivery has its last page.
+    """
     counts: dict[str, tuple[int, int]] = {}
+    checkpoints: dict[str, str] = {}
     if releases.exists(settings):
         con = releases.current(settings).connect()
         try:
@@ -217,8 +222,12 @@ def sources_(settings: Settings) -> Rows:
                 """SELECT source_id, count(*) FILTER (valid_to IS NULL),
                           count(*) FILTER (valid_to IS NULL AND category = 'UNMAPPED') FROM opinion GROUP BY source_id"""
             ).fetchall()
+            notes = con.execute("SELECT source_id, notes FROM set_release WHERE reader = 'ncmec'").fetchall()
         finally:
             con.close()
+        for source_id, note in notes:
+            stamp = json.loads(note).get("max_timestamp") or ""
+            checkpoints[source_id] = max(checkpoints.get(source_id, ""), stamp)
         counts = {str(s): (int(n), int(u)) for s, n, u in rows}
     return [
         {
@@ -230,6 +239,7 @@ def sources_(settings: Settings) -> Rows:
             "category_map": f"{s.category_map.name} {s.category_map.version}",
             "entries": counts.get(s.source_id, (0, 0))[0],
             "unmapped": counts.get(s.source_id, (0, 0))[1],
+            "checkpoint": checkpoints.get(s.source_id) or None,
         }
         for s in sources.load(settings).sources.values()
     ]

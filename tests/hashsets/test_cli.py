@@ -69,3 +69,20 @@ def test_an_import_can_be_discarded_until_a_release_has_it(tmp_path: Path, setti
     rows(settings, "import", "--source", "project_vic", str(one))
     with pytest.raises(UsageError, match="part of a release"):
         run(settings, "discard", imported["import"])
+
+
+def test_the_checkpoint_moves_when_the_last_page_is_in(tmp_path: Path, settings: Settings) -> None:
+    def checkpoint() -> str | None:
+        return next(r["checkpoint"] for r in rows(settings, "sources") if r["source"] == "ncmec")
+
+    old, new = "2026-05-01T00:00:00Z", "2026-05-02T00:00:00Z"
+    one = samples.ncmec(tmp_path / "1.xml", samples.ncmec_entry(1, stamp=old), stamp=old)
+    rows(settings, "import", "--source", "ncmec", str(one))
+    assert checkpoint() == old
+    entry = samples.ncmec_entry(2, stamp=new)
+    first = samples.ncmec(tmp_path / "2.xml", entry, stamp=new, next_="/v2/entries?start=1&amp;size=1")
+    rows(settings, "import", "--source", "ncmec", str(first))
+    assert checkpoint() == old
+    last = samples.ncmec(tmp_path / "3.xml", samples.ncmec_entry(3, stamp=old), stamp=new)
+    rows(settings, "import", "--source", "ncmec", str(last))
+    assert checkpoint() == new

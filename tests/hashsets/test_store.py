@@ -151,6 +151,19 @@ def test_contradicting_digests_are_two_media_and_a_conflict(tmp_path: Path, sett
     assert {c["kind"] for c in changes.conflicts(release, ("identity",))} == {"identity"}
 
 
+def test_conflicts_are_the_same_in_slices(tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    give(settings, tmp_path, "project_vic", [media(i) for i in range(9)])
+    shared = media("other", MD5=samples.digest("md5", 2), Category="A")
+    items = [*(media(i, Category="B") for i in range(4)), shared]
+    give(settings, tmp_path, "force", [media(0, Category="C"), media(3, Category="A")], "UK")
+    release = give(settings, tmp_path, "caid", items, "UK")
+    whole = changes.conflicts(release)
+    assert {c["kind"] for c in whole} == {"category", "identity"}
+    monkeypatch.setattr(changes, "SLICE", 2)
+    assert changes.conflicts(release) == whole
+    assert changes.conflicts(release, limit=1) == whole[:1]
+
+
 def test_one_file_naming_a_media_many_times_keeps_every_occurrence(tmp_path: Path, settings: Settings) -> None:
     items = [media(1, MediaID=i, MediaFiles=[{"FileName": f"f{i}"}], Tags=f"t{i}") for i in (1, 2, 3)]
     release = give(settings, tmp_path, "project_vic", [*items, items[0]])
