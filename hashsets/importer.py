@@ -11,9 +11,11 @@ all. The release build (`hashsets/build.py`) decides which rows are kept, duplic
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -130,12 +132,15 @@ def by_hand(source: KnownSource, columns: Mapping[str, Any]) -> KnownSource:
 
 @contextlib.contextmanager
 def _staging(folder: Path) -> Iterator[Path]:
-    """A temporary folder that becomes `folder` on a clean exit and vanishes otherwise."""
+    """A temporary folder that becomes `folder` on a clean exit and vanishes otherwise; it is locked while it is written."""
     files.make_folder(folder.parent)
+    _sweep(folder.parent)
     temporary = folder.parent / f"{files.TEMPORARY}{os.getpid()}-{folder.name}"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
+    held = os.open(temporary, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
+        fcntl.flock(held, fcntl.LOCK_EX)
         yield temporary
         files.sync_folder(temporary)
         temporary.rename(folder)
@@ -143,6 +148,23 @@ def _staging(folder: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+    finally:
+        os.close(held)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed imports left: temporary folders that nobody has locked, a minute old or more."""
+    for path in folder.glob(f"{files.TEMPORARY}*"):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # another process swept it
+            held = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if time.time() - path.stat().st_mtime > 60:  # a lock follows the making of a folder
+                    shutil.rmtree(path, ignore_errors=True)
+            except BlockingIOError:
+                pass  # an import that is alive
+            finally:
+                os.close(held)
 
 
 def _stage(source: Source, detection: readers.Detection, folder: Path, progress: Progress | None) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -79,6 +81,21 @@ def test_a_damaged_file_leaves_the_store_as_it_was(tmp_path: Path, settings: Set
         samples.take(settings, path, "project_vic")
     assert sorted(p.name for p in importer.imports_dir(settings).iterdir()) == before
     assert releases.current(settings).number == 1
+
+
+def test_an_import_sweeps_what_killed_ones_left_and_nothing_that_lives(tmp_path: Path, settings: Settings) -> None:
+    folder = importer.imports_dir(settings)
+    dead, alive, young = (folder / f".tmp-{n}-x" for n in (1, 2, 3))
+    for path in (dead, alive, young):
+        path.mkdir(parents=True)
+        (path / "rows.parquet").write_bytes(b"half")
+    for path in (dead, alive):
+        os.utime(path, (0, 0))
+    held = os.open(alive, os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    samples.take(settings, samples.vics(tmp_path / "a.json", [media(1)]), "project_vic", release=False)
+    os.close(held)
+    assert (dead.exists(), alive.exists(), young.exists()) == (False, True, True)
 
 
 def test_grades_count_independent_undisputed_votes(tmp_path: Path, settings: Settings) -> None:
