@@ -71,9 +71,12 @@ def _triage_error(request: Request, error: Exception) -> Response:
     if isinstance(error, identity.NotSignedInError):
         return _sign_in_first(request, error)
     status, heading = next((s, h) for kind, s, h in STATUS if isinstance(error, kind))
-    if isinstance(error, identity.NotFoundError) or _no_such_case(request, error):
+    remedy = error.remedy
+    if _no_such_case(request, error):
+        status, heading, remedy = 404, "There is no such case", "The queue has the cases you may see."
+    elif isinstance(error, identity.NotFoundError):
         status, heading = 404, "There is no such page"
-    return _message(request, status, heading, error.message, error.remedy)
+    return _message(request, status, heading, error.message, remedy)
 
 
 def _no_such_case(request: Request, error: errors.TriageError) -> bool:
