@@ -13,16 +13,20 @@ from bench.common import RESULTS
 
 DOCS = Path(__file__).parent.parent / "docs"
 BEGIN, END = "<!-- table: written by bench/recall_report.py -->", "<!-- end of table -->"
-COLUMNS = (
-    ("pdq_31", "plain PDQ ≤ 31"),
-    ("pdq_47", "plain PDQ ≤ 47"),
-    ("phash256_31", "plain pHash 256 ≤ 31"),
-    ("phash256_47", "plain pHash 256 ≤ 47"),
-    ("variants_31", "variants ≤ 31"),
-    ("refined_31", "refined ≤ 31"),
-    ("refined_39", "refined ≤ 39"),
-    ("candidates_47", "variants ≤ 47"),
-)
+
+
+def columns(result: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Keys of a row of the result, and what the table calls them."""
+    widest = result["widest_radius_without_false_hit"]
+    return (
+        ("pdq_31", "plain PDQ ≤ 31"),
+        ("pdq_widest", f"plain PDQ ≤ {widest['pdq']}"),
+        ("phash256_31", "plain pHash 256 ≤ 31"),
+        ("phash256_widest", f"plain pHash 256 ≤ {widest['phash256']}"),
+        ("variants_31", "variants ≤ 31"),
+        ("candidates_47", "variants ≤ 47"),
+        ("ours", "**ours**"),
+    )
 
 
 def write_docs(result: dict[str, Any]) -> None:
@@ -36,10 +40,11 @@ def write_docs(result: dict[str, Any]) -> None:
 
 
 def table(result: dict[str, Any]) -> str:
-    head = "| edit | " + " | ".join(label for _, label in COLUMNS) + " |"
-    rule = "|---|" + "---:|" * len(COLUMNS)
+    chosen = columns(result)
+    head = "| edit | " + " | ".join(label for _, label in chosen) + " |"
+    rule = "|---|" + "---:|" * len(chosen)
     rows = [
-        f"| {name} | " + " | ".join(f"{row[key]:.2f}" for key, _ in COLUMNS) + " |"
+        f"| {name} | " + " | ".join(f"{row[key]:.2f}" for key, _ in chosen) + " |"
         for name, row in result["recall"].items()
     ]
     wrong, near = result["false_hits"], result["nearest_other_photograph"]
@@ -51,6 +56,12 @@ def table(result: dict[str, Any]) -> str:
         f" Nearest other photograph: plain PDQ {near['plain_pdq']} bits, plain pHash 256 {near['plain_phash256']},"
         f" any variant {near['variants']}, refined {near['refined']} (median {near['refined_median']:.0f} of"
         f" {near['refined_pairs']} pairs chosen as the nearest)."
+    )
+    below = result["below_their_bar"]
+    foot += (
+        "\n\nEdits below the bar set for them: "
+        + (", ".join(f"{n} ({v:.3f})" for n, v in below.items()) or "none")
+        + "."
     )
     return "\n".join(["", head, rule, *rows, "", foot, ""])
 
@@ -68,7 +79,7 @@ def plot(result: dict[str, Any]) -> None:
         ("pdq_31", "plain PDQ, 31 bits", "o", "#d4351c"),
         ("phash256_31", "plain pHash 256, 31 bits", "s", "#f47738"),
         ("variants_31", "variants, 31 bits", "^", "#5694ca"),
-        ("candidates_47", "variants, 47 bits", "D", "#003078"),
+        ("ours", "ours: variants, then refinement", "D", "#003078"),
     ):
         axes.plot(
             [result["recall"][name][key] for name in names], range(len(names)), marker, color=colour, label=label, ms=4
