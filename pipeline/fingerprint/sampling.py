@@ -176,8 +176,12 @@ def _sample_turned(plane: Floats, edges: Floats, geometry: Geometry, aspect: flo
             across = (j + 0.5) / 64 * (1 + left + right) - left - 0.5
             x = (across * cosine - down * sine / aspect + 0.5) * SIDE - 0.5
             y = (across * aspect * sine + down * cosine + 0.5) * SIDE - 0.5
-            x0, fx, away = _place(x)
-            y0, fy, beyond = _place(y)
+            if 0.0 <= x <= SIDE - 1.0 and 0.0 <= y <= SIDE - 1.0:  # most of them, as `_place` would say, but quicker
+                x0, y0 = min(int(x), SIDE - 2), min(int(y), SIDE - 2)
+                fx, fy, away, beyond = np.float32(x - x0), np.float32(y - y0), 0.0, 0.0
+            else:
+                x0, fx, away = _place(x)
+                y0, fy, beyond = _place(y)
             if away == 0 and beyond == 0:
                 upper = plane[y0, x0] + fx * (plane[y0, x0 + 1] - plane[y0, x0])
                 lower = plane[y0 + 1, x0] + fx * (plane[y0 + 1, x0 + 1] - plane[y0 + 1, x0])
