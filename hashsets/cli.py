@@ -73,10 +73,9 @@ def import_(settings: Settings, files: tuple[Path, ...], source_id: str | None, 
         report = landing.import_landing(settings, night, _watched)
         keys = list(report.outputs)
         if report.rejected:
-            click.echo(
-                f"{sum(report.rejected.values())} files could not be imported; reasons in runs/{night.run_id}/hashsets.json",
-                err=True,
-            )
+            for outcome in json.loads((nights.run_dir(settings, night.run_id) / "hashsets.json").read_bytes()):
+                if outcome["state"] == "failed":
+                    click.echo(f"{outcome['source']}/{outcome['file']} was not imported. {outcome['reason']}", err=True)
     if release:
         building.run(settings, night)
     return [row for row in _imports(settings) if row["import"] in keys]

@@ -86,3 +86,14 @@ def test_the_checkpoint_moves_when_the_last_page_is_in(tmp_path: Path, settings:
     last = samples.ncmec(tmp_path / "3.xml", samples.ncmec_entry(3, stamp=old), stamp=new)
     rows(settings, "import", "--source", "ncmec", str(last))
     assert checkpoint() == new
+
+
+def test_a_landed_file_that_is_refused_is_named_with_its_reason(tmp_path: Path, settings: Settings) -> None:
+    folder = settings.landing_dir / "hashsets" / "project_vic"
+    folder.mkdir(parents=True)
+    samples.vics(folder / "good.json", [media(1)])
+    (folder / "bad.json").write_text("{")
+    result = CliRunner().invoke(hashset, ["import", "--format", "json"], obj=settings)
+    assert result.exit_code == 0, result.output
+    assert "project_vic/bad.json was not imported. bad.json is not a known hash-set format" in result.stderr
+    assert [r["file"] for r in rows(settings, "imports")] == ["good.json"]
