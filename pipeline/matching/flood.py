@@ -43,13 +43,25 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
             for (key, release), files in sorted(counts.items())
             if files >= rules["min_files"] and files >= rules["share"] * total
         ]
+    listed = {(r["media_key"], r["release"]) for r in _listed(lake, night)}  # the night's, when retro_match follows it
+    fresh = {
+        (f["media_key"], f["release"]): f for f in reversed(flooded) if (f["media_key"], f["release"]) not in listed
+    }
+    if fresh:
+        key = f"{night.run_id}-{hashlib.sha256(repr(sorted(fresh)).encode()).hexdigest()[:12]}"
+        rows = [fresh[place] for place in sorted(fresh)]
+        lake.commit("flood", key, {"floods": records.build("floods", rows)}, run_id=night.run_id)
     if flooded:
-        text = repr([(f["media_key"], f["release"]) for f in flooded])
-        key = f"{night.run_id}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
-        lake.commit("flood", key, {"floods": records.build("floods", flooded)}, run_id=night.run_id)
         report.rejected = {"flooded": len(flooded)}
     report.kept = report.read - len(flooded)
     return report
+
+
+def _listed(lake: Lake, night: Night) -> list[dict[str, object]]:
+    """Rows of `floods` that this run has written already."""
+    parts = [part for c in lake.commits("flood") if c.run_id == night.run_id for part in c.parts]
+    rows: list[dict[str, object]] = lake.read("floods", ["media_key", "release"], parts=parts).to_pylist()
+    return rows
 
 
 def _past(lake: Lake, night: Night) -> list[Commit]:

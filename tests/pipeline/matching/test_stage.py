@@ -244,6 +244,15 @@ class TestFlood:
         lake = Lake(settings.lake_dir)
         (row,) = lake.read("floods").to_pylist()
         assert (row["files"], row["night_files"], row["release"]) == (60, 61, 2)
+        more = known(301)
+        prints = [fingerprint(1000 + i, pdq=flipped(more.pdq, 10, i)) for i in range(60)]
+        publish(settings, "third", [more], run="later")
+        fingerprinted(settings, "b", prints, run="later")
+        stage.run(settings, tonight, "content-b")
+        assert flood.run(settings, tonight).rejected == {"flooded": 2}
+        assert lake.read("floods").num_rows == 2, "the first is not listed again"
+        assert flood.run(settings, tonight).rejected == {"flooded": 2}
+        assert lake.read("floods").num_rows == 2
         assert {r["sha256"] for r in flood.counted(lake, lake.read("matches")).to_pylist()} == {content(70)}
 
     def test_an_ordinary_night_has_none(self, settings: Settings, release: list) -> None:
