@@ -65,6 +65,13 @@ class Settings:
     secret_file: Path | None = _setting(
         None, "File with the console's signing secret (32 bytes or more). Default: HOME/secret, made at first use."
     )
+    oidc_issuer: str = _setting(
+        "",
+        "Issuer of the identity provider (OpenID Connect) by which people may sign in to the console, as an https:// "
+        "address. Default: none, local accounts only.",
+    )
+    oidc_client_id: str = _setting("", "Client id under which the console is registered with the identity provider.")
+    oidc_secret_file: Path | None = _setting(None, "File with the client secret of that registration.")
     anchors: Path | None = _setting(
         None,
         "File to which signed anchors of the audit log are appended; best on another machine or write-once storage. "

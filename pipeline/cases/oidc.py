@@ -1,7 +1,7 @@
 """Accounts of an identity provider: which claims mean which roles and compartments here (policy/cases.yaml, `oidc`).
 
-The sign-in flow itself is the console's (Authlib). Roles and compartments are taken anew at every sign-in, so that
-the provider stays their only source; a person whose groups map to nothing is refused.
+The sign-in flow itself is the console's (`pipeline/console/provider.py`, by Authlib). Roles and compartments are taken
+anew at every sign-in, so that the provider stays their only source; a person whose groups map to nothing is refused.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pipeline.cases import audit
-from pipeline.cases.actors import Actor
+from pipeline.cases.actors import SYSTEM, Actor
 from pipeline.cases.context import now, rules
 from pipeline.cases.people_tables import User
 from pipeline.cases.rules import Rules
@@ -76,6 +76,13 @@ def admit(session: Session, claims: Mapping[str, Any]) -> Actor:
     actor = actor_of(user)
     audit.record(session, actor, "alteration", "sign_in", object_=f"user:{user.user_id}", detail={"origin": "oidc"})
     return actor
+
+
+def refused(session: Session, claims: Mapping[str, Any], why: str) -> None:
+    """Log that a person for whom the identity provider vouches was refused."""
+    user_id = str(claims.get(rules(session).data["oidc"]["user_claim"]) or "")[:64]
+    detail = {"origin": "oidc", "why": why}
+    audit.record(session, SYSTEM, "alteration", "sign_in.refused", object_=f"user:{user_id.lower()}", detail=detail)
 
 
 def _mapped(values: Any, mapping: Mapping[str, str]) -> frozenset[str]:

@@ -18,6 +18,8 @@ MATRIX: dict[tuple[str, str], str] = {
     # signing in
     ("GET", "/sign-in"): PUBLIC,
     ("POST", "/sign-in"): PUBLIC,
+    ("GET", "/sign-in/force"): PUBLIC,
+    ("GET", "/sign-in/force/done"): PUBLIC,
     ("POST", "/sign-out"): SIGNED_IN,
     ("GET", "/static/{name}"): PUBLIC,
     ("GET", "/health"): PUBLIC,

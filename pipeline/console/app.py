@@ -12,11 +12,12 @@ from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.exceptions import HTTPException
+from starlette.middleware.sessions import SessionMiddleware
 
 from pipeline import __version__, errors, logs
-from pipeline.cases import permissions
+from pipeline.cases import permissions, secret
 from pipeline.cases import store as stores
-from pipeline.console import identity, pages, security
+from pipeline.console import identity, pages, provider, security
 from pipeline.console.counters import Counters
 from pipeline.console.evidence import Evidence
 from pipeline.console.figures import Dashboard
@@ -55,6 +56,17 @@ def create_app(settings: Settings, store: stores.Store | None = None) -> Any:
     app.state.counters = Counters()
     app.state.evidence = Evidence(settings)
     app.state.dashboard = Dashboard(settings)
+    app.state.provider = provider.Provider.of(settings, app.state.store.rules.data["oidc"])
+    if app.state.provider is not None:
+        app.add_middleware(
+            SessionMiddleware,
+            secret_key=secret.derive(settings, "oidc-flow").hex(),
+            session_cookie=provider.COOKIE,
+            max_age=provider.SECONDS,
+            path=provider.PATH,
+            same_site="lax",  # the way back from the provider is a step from another site
+            https_only=settings.console_tls,
+        )
     for router in ROUTERS:
         app.include_router(router)
     app.add_exception_handler(errors.TriageError, _triage_error)

@@ -6,6 +6,7 @@ from pipeline.console.routes import (
     dashboard,
     health,
     lookups,
+    provider,
     queue,
     sign_in,
     supervision,
@@ -14,6 +15,7 @@ from pipeline.console.routes import (
 
 ROUTERS = (
     sign_in.router,
+    provider.router,
     health.router,
     queue.router,
     cases.router,

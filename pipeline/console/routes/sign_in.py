@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated
+from urllib.parse import quote
 
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
@@ -10,6 +11,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from pipeline.cases import users
 from pipeline.console import identity, pages
 from pipeline.console.context import store
+from pipeline.console.provider import PATH
 from pipeline.errors import PermissionDeniedError
 
 router = APIRouter()
@@ -68,10 +70,23 @@ def static(name: str) -> Response:
     return Response(data, media_type="text/css", headers={"Cache-Control": "public, max-age=31536000, immutable"})
 
 
+def _provider_link(request: Request, target: str) -> str:
+    """Address of the sign-in by the identity provider, empty where none is set up."""
+    if request.app.state.provider is None:
+        return ""
+    return PATH if target == "/queue" else f"{PATH}?next={quote(target, safe='')}"
+
+
 def _page(request: Request, target: str, name: str, errors: list[dict[str, str]], status: int = 200) -> Response:
     response = HTMLResponse("", status)
     token = identity.form_token(request, response)
-    context = {"errors": errors, "name": name[:64], "next": target, "csrf": token, "oidc": False}
+    context = {
+        "errors": errors,
+        "name": name[:64],
+        "next": target,
+        "csrf": token,
+        "oidc": _provider_link(request, target),
+    }
     page = HTMLResponse(pages.render(request, "sign_in.html", context), status)
     page.raw_headers += [h for h in response.raw_headers if h[0] == b"set-cookie"]
     return page
