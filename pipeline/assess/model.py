@@ -7,7 +7,7 @@ can only raise. Two forms of result: `score` for many cases, `assess` with every
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -31,8 +31,12 @@ class Entry:
     """One feature as this model weighs it. `floor` is a rank of BANDS, 0 when the feature has none."""
 
     feature: Feature
+    place: int
+    """Place among the entries, the order in which equals are listed."""
     weight: float
     unknown: float
+    more: float
+    """What a yes adds to what the unknown counts already."""
     family: int
     floor: int
     reason: dict[str, Any]
@@ -91,7 +95,9 @@ class Model:
         self.escalation = [Rule.read(r, "id") for r in data["escalation"]]
         self.notifications = [Rule.read(r, "kind") for r in data["notifications"]]
         self.entries = self._entries()
-        self._asked = [(e.feature.name, None if e.feature.plain else e.feature.function, e) for e in self.entries]
+        self._stated = {e.feature.name: e for e in self.entries if e.feature.plain}
+        self._asked = [(e.feature.function, e) for e in self.entries if not e.feature.plain]
+        self._unanswered: dict[frozenset[str], tuple[list[Entry], list[float]]] = {}
 
     @classmethod
     def load(cls, settings: Settings, name: str = "risk-model") -> Model:
@@ -115,15 +121,19 @@ class Model:
         return [
             Entry(
                 feature=f,
+                place=place,
                 weight=float(weights[n]["weight"]),
-                unknown=round(float(weights[n]["weight"]) * float(weights[n].get("unknown", 0)), 2),
+                unknown=(unknown := round(float(weights[n]["weight"]) * float(weights[n].get("unknown", 0)), 2)),
+                more=round(float(weights[n]["weight"]) - unknown, 2),
                 family=self.families.index(f.family),
                 floor=floors.get(n, 0),
                 reason=_reason(f, floors.get(n, 0)),
                 unknown_reason=_unknown_reason(f),
                 unknown_rows=self._unknown_rows(f),
             )
-            for n, f in sorted(FEATURES.items(), key=lambda item: self.families.index(item[1].family))
+            for place, (n, f) in enumerate(
+                sorted(FEATURES.items(), key=lambda item: self.families.index(item[1].family))
+            )
         ]
 
     def _unknown_rows(self, feature: Feature) -> tuple[dict[str, Any], ...]:
@@ -141,15 +151,16 @@ class Model:
         return rank
 
     def weigh(self, case: CaseFile) -> Weighed:
-        """Ask every feature once."""
-        reading, facts, sums, floor = self.reading, case.facts, [0.0] * len(self.limits), 0
-        said, unknown = [], []
-        for name, ask, entry in self._asked:
-            answer = facts.get(name, NOT_KNOWN) if ask is None else ask(case, reading)
+        """Ask every feature once. Features that are one stated fact are looked up among the facts, not called."""
+        facts, reading, floor = case.facts, self.reading, 0
+        open_entries, open_sums = self._open(facts)
+        unknown, sums, said = open_entries.copy(), open_sums.copy(), []
+        answers = [(entry, facts[name]) for name, entry in self._stated.items() if name in facts]
+        answers += [(entry, ask(case, reading)) for ask, entry in self._asked]
+        for entry, answer in answers:
             if answer is NOT_KNOWN:
                 unknown.append(entry)
-                if entry.unknown:
-                    sums[entry.family] += entry.unknown
+                sums[entry.family] += entry.unknown
             elif answer.value == YES:
                 share = answer.share
                 raw = entry.weight if share == 1.0 else round(entry.weight * share, 2)
@@ -157,6 +168,20 @@ class Model:
                 sums[entry.family] += raw
                 said.append((entry, answer, raw))
         return Weighed(said, unknown, sums, self._total(sums), floor)
+
+    def _open(self, facts: Mapping[str, Answer]) -> tuple[list[Entry], list[float]]:
+        """Features of one fact that nobody has stated, and what they count by family. Cases are asked the same few sets
+        of questions, so the sets are kept."""
+        found = self._unanswered.get(answered := frozenset(facts))
+        if found is None:
+            entries = [e for n, e in self._stated.items() if n not in facts]
+            sums = [0.0] * len(self.limits)
+            for entry in entries:
+                sums[entry.family] += entry.unknown
+            if len(self._unanswered) >= _SETS_KEPT:
+                self._unanswered.clear()
+            found = self._unanswered[answered] = entries, sums
+        return found
 
     def _total(self, sums: Sequence[float]) -> float:
         return round(sum(map(min, sums, self.limits)), 2)
@@ -194,11 +219,12 @@ class Model:
         """Every answer that is yes or adds something, the weightiest first. Contributions add up to the score: what a
         family's limit leaves no room for is shown as cut."""
         left = list(self.limits)
-        counted = weighed.said + [(e, NOT_KNOWN, e.unknown) for e in weighed.unknown if e.unknown]
-        counted.sort(key=_weight)
+        counted = [(-raw, 0, e.place, e, answer) for e, answer, raw in weighed.said]
+        counted += [(-e.unknown, 1, e.place, e, NOT_KNOWN) for e in weighed.unknown if e.unknown]
+        counted.sort()
         said, unknown = [], []
-        for entry, answer, raw in counted:
-            room = left[entry.family]
+        for minus, _, _, entry, answer in counted:
+            raw, room = -minus, left[entry.family]
             adds = raw if raw <= room else room
             left[entry.family] = round(room - adds, 2)
             if answer is NOT_KNOWN:
@@ -219,23 +245,29 @@ class Model:
     def _unknowns(self, weighed: Weighed, rank: int) -> tuple[list[dict[str, Any]], int]:
         """What is not known with the band that a yes would lead to, the most telling first; and the rank if every
         unknown turned out badly."""
-        limits, sums, score, least = self.limits, weighed.sums, weighed.score, self.least
-        worst, floor = list(sums), rank
+        score, floor, sums, worst = weighed.score, rank, weighed.sums, weighed.sums.copy()
+        rooms = [limit - used if used < limit else 0.0 for limit, used in zip(self.limits, sums, strict=True)]
+        needed = [least - score - _HALF_A_CENT for least in self.least]
         found: list[tuple[int, float, int, dict[str, Any]]] = []
         for entry in weighed.unknown:
-            family, more = entry.family, entry.weight - entry.unknown
-            worst[family] += more
-            floor = max(floor, entry.floor)
-            room = limits[family] - sums[family]
-            gain = 0.0 if room <= 0 else more if more < room else room
-            band = entry.floor if entry.floor > rank else rank
-            while band < 3 and score + gain >= least[band + 1] - _HALF_A_CENT:
+            family, gain, band = entry.family, entry.more, entry.floor
+            worst[family] += gain
+            # Comparisons, not max and min: fifty unknowns of every case come by here.
+            if band > floor:  # noqa: PLR1730
+                floor = band
+            if gain > rooms[family]:  # noqa: PLR1730
+                gain = rooms[family]
+            if band < rank:  # noqa: PLR1730
+                band = rank
+            while band < 3 and gain >= needed[band + 1]:
                 band += 1
-            found.append((-band, -gain, len(found), entry.unknown_rows[band]))
+            found.append((-band, -gain, entry.place, entry.unknown_rows[band]))
         found.sort()
-        return [f[3] for f in found], max(floor, self.band_rank(self._total(worst)))
+        return [row for _, _, _, row in found], max(floor, self.band_rank(self._total(worst)))
 
 
+_SETS_KEPT = 4096
+"""Sets of answered questions of which the unanswered rest is kept."""
 _HALF_A_CENT = 0.005
 """Scores have two decimals; sums of them are compared with a tolerance below that."""
 
@@ -250,7 +282,3 @@ def _unknown_reason(feature: Feature) -> dict[str, Any]:
     label = f"Not known: {feature.label[0].lower()}{feature.label[1:]}"
     head = {"feature": feature.name, "family": feature.family, "value": UNKNOWN, "label": label}
     return head | {"explanation": feature.explanation, "evidence": [], "evidence_total": 0}
-
-
-def _weight(item: tuple[Entry, Answer, float]) -> float:
-    return -item[2]

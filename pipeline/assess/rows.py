@@ -108,13 +108,14 @@ def notifications(
     return [*assessed.notifications, moved | {"force_code": transfer}]
 
 
-def changes(previous: Previous, assessed: Assessment) -> dict[str, Any]:
-    """What differs from the stored version, in labels that can be shown."""
-    reasons, flags = previous.texts()
-    before = {r["feature"]: r for r in orjson.loads(reasons) if r["value"] == YES}
-    now = {r["feature"]: r for r in assessed.reasons if r["value"] == YES}
-    flags_before = {f["rule"]: f["label"] for f in orjson.loads(flags)}
-    flags_now = {f["rule"]: f["label"] for f in assessed.flags}
+def changes(previous: Previous, assessed: Assessment, reasons: str, flags: str) -> dict[str, Any]:
+    """What differs from the stored version, in labels that can be shown. `reasons` and `flags` are those of `assessed`
+    as they are stored: a text that has not changed, as most, is not read again."""
+    reasons_before, flags_before = previous.texts()
+    before = _said(assessed.reasons if reasons_before == reasons else orjson.loads(reasons_before))
+    now = _said(assessed.reasons)
+    raised = assessed.flags if flags_before == flags else orjson.loads(flags_before)
+    flags_were, flags_now = ({f["rule"]: f["label"] for f in listed} for listed in (raised, assessed.flags))
     both = [n for n in now if n in before]
     return {
         "band_from": previous.band,
@@ -126,9 +127,14 @@ def changes(previous: Previous, assessed: Assessment) -> dict[str, Any]:
         "reasons_gone": [r["label"] for n, r in before.items() if n not in now],
         "reasons_raised": [now[n]["label"] for n in both if now[n]["contribution"] > before[n]["contribution"]],
         "reasons_lowered": [now[n]["label"] for n in both if now[n]["contribution"] < before[n]["contribution"]],
-        "flags_new": [label for rule, label in flags_now.items() if rule not in flags_before],
-        "flags_gone": [label for rule, label in flags_before.items() if rule not in flags_now],
+        "flags_new": [label for rule, label in flags_now.items() if rule not in flags_were],
+        "flags_gone": [label for rule, label in flags_were.items() if rule not in flags_now],
     }
+
+
+def _said(reasons: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Reasons that are a yes, by their feature."""
+    return {r["feature"]: r for r in reasons if r["value"] == YES}
 
 
 def _direction(before: int, now: int) -> str:
@@ -159,6 +165,8 @@ class Writer:
         """One more row; `previous` is the version before, if there is one."""
         version = 1 if previous is None else previous.version + 1
         name = hashlib.sha256(f"{case.case_id} {digest} {version}".encode()).hexdigest()[:32]
+        reasons, flags = encode(assessed.reasons).decode(), encode(assessed.flags).decode()
+        differs = None if previous is None else encode(changes(previous, assessed, reasons, flags)).decode()
         row: Mapping[str, Any] = {
             "assessment_id": f"A-{name}",
             "case_id": case.case_id,
@@ -168,9 +176,9 @@ class Writer:
             "model": self.model.label,
             "band": assessed.band,
             "score": assessed.score,
-            "reasons": encode(assessed.reasons).decode(),
+            "reasons": reasons,
             "unknowns": encode(assessed.unknowns).decode(),
-            "flags": encode(assessed.flags).decode(),
+            "flags": flags,
             "notifications": encode(notifications(assessed, case, transfer, self.forces)).decode(),
             "clock_start": assessed.clock_start,
             "due_at": assessed.due_at,
@@ -178,7 +186,7 @@ class Writer:
             "summary": encode(summary(case, assessed, transfer)).decode(),
             "inputs_sha256": digest,
             "previous_band": None if previous is None else previous.band,
-            "changes": None if previous is None else encode(changes(previous, assessed)).decode(),
+            "changes": differs,
             "assessed_at": self.night.as_of,
             "run_id": self.night.run_id,
         }

@@ -10,7 +10,9 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Iterator
-from functools import partial
+from functools import cache, partial
+
+import pyarrow as pa
 
 from pipeline import logs
 from pipeline.assess import database, shadow
@@ -84,21 +86,30 @@ def _without_collector(cases: Iterator[CaseFile]) -> Iterator[CaseFile]:
 
 
 def latest(settings: Settings, lake: Lake, only: str | None = None) -> dict[str, Previous]:
-    """The current assessment of every case that has one, or of one case: its highest version."""
+    """The current assessment of every case that has one, or of one case: its highest version. The texts of all are
+    read when those of one are first asked for."""
     paths = lake.paths("assessments", STAGE)
     if not paths:
         return {}
-    with database.connection(settings, {}) as con:
-        rows = database.query(con, database.sql("latest_assessments"), [paths, only])
-    reasons, flags = rows["reasons"], rows["flags"]
 
-    def texts(at: int) -> tuple[str, str]:
-        return reasons[at].as_py(), flags[at].as_py()
+    def read(statement: str) -> pa.Table:
+        with database.connection(settings, {}) as con:
+            return database.query(con, database.sql(statement), [paths, only])
 
+    @cache
+    def places() -> tuple[pa.Table, dict[str, int]]:
+        rows = read("latest_texts")
+        return rows, {case: at for at, case in enumerate(rows["case_id"].to_pylist())}
+
+    def texts(case: str) -> tuple[str, str]:
+        rows, place = places()
+        return rows["reasons"][place[case]].as_py(), rows["flags"][place[case]].as_py()
+
+    rows = read("latest_assessments")
     columns = [rows[c].to_pylist() for c in ("case_id", "version", "band", "score", "inputs_sha256")]
     return {
-        case: Previous(version, band, score, digest, partial(texts, at))
-        for at, (case, version, band, score, digest) in enumerate(zip(*columns, strict=True))
+        case: Previous(version, band, score, digest, partial(texts, case))
+        for case, version, band, score, digest in zip(*columns, strict=True)
     }
 
 
