@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from pipeline.cases import bands, claims, decisions, notes, view
+from pipeline.cases import bands, claims, decisions, described, notes, view
 from pipeline.cases import queue as listing
 from pipeline.cases.audit_cli import audit
 from pipeline.cases.person import as_option, signed_in
@@ -75,37 +75,12 @@ def list_(settings: Settings, /, *, name: str | None, limit: int, **chosen: Any)
 @output_options
 @click.pass_obj
 def show(settings: Settings, /, *, case_id: str, reason: str | None, name: str | None) -> Rows:
-    """Show a case: band and why, what is unknown, links, history. The look is logged."""
+    """Show a case: band, KIRAT as entered, reasons with their evidence, what is unknown, what waits, history.
+
+    The look is logged.
+    """
     with signed_in(settings, name) as (store, actor), store.session() as session:
-        return list(_described(view.read(session, actor, case_id, reason)))
-
-
-def _described(seen: view.CaseView) -> list[dict[str, Any]]:
-    case = seen.case
-    facts = {
-        "case": case.case_id, "version": case.version, "band": case.band, "score": case.score, "state": case.state,
-        "urgency": seen.urgency, "due": case.due_at.isoformat(), "holder": case.holder, "source": case.source,
-        "KIRAT (entered)": case.kirat_level, "back in the queue": case.reopen_reason,
-    }  # fmt: skip
-    rows = [{"part": "case", "what": k, "detail": str(v)} for k, v in facts.items() if v is not None]
-    for flag in seen.flags:
-        rows.append({"part": "flag", "what": flag.get("label", ""), "detail": flag.get("reason", "")})
-    for reason in seen.reasons:
-        rows.append(
-            {"part": "reason", "what": reason.get("label", ""), "detail": f"{reason.get('contribution', 0):+g}"}
-        )
-    for item in seen.unknowns:
-        detail = f"if yes: {item.get('band_if_yes', '')}"
-        rows.append({"part": "unknown", "what": item.get("question", ""), "detail": detail})
-    for due in seen.notifications:
-        rows.append({"part": "notify", "what": due.label, "detail": "made" if due.made_at else due.reason})
-    for link in seen.links:
-        rows.append({"part": "link", "what": f"{link.strength} {link.kind}", "detail": link.other_case or link.other})
-    new = {change.change_id for change in seen.changes}
-    for change in seen.history:
-        part = "new" if change.change_id in new else "history"
-        rows.append({"part": part, "what": f"{change.at:%Y-%m-%d %H:%M} {change.by}", "detail": change.text})
-    return rows
+        return list(described.rows(view.read(session, actor, case_id, reason)))
 
 
 @queue.command()

@@ -1,0 +1,88 @@
+"""A case as flat rows for the command line: part, what, detail, evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from pipeline.cases.view import CaseView
+
+
+def rows(seen: CaseView) -> Iterator[dict[str, Any]]:
+    """Everything that a person may see of the case: first what counts, then what is open, then what was done."""
+    for what, detail in _head(seen).items():
+        if detail is not None:
+            yield _row("case", what, str(detail))
+    for flag in seen.flags:
+        yield _row("flag", flag.get("label", ""), flag.get("reason", ""), flag)
+    for reason in seen.reasons:
+        text = f"{reason.get('contribution', 0):+g}: {reason.get('explanation', '')}"
+        yield _row("reason", reason.get("label", ""), text, reason)
+    for item in seen.unknowns:
+        flags = f"; would raise: {', '.join(item['flags_if_yes'])}" if item.get("flags_if_yes") else ""
+        yield _row("unknown", item.get("question", ""), f"if yes: {item.get('band_if_yes', '')}{flags}")
+    yield from _open(seen)
+    for link in seen.links:
+        yield _row("link", f"{link.strength} {link.kind}", f"{link.other_case or link.other}: {link.explanation}")
+    for d in seen.decisions:
+        detail = f"{d.reason_code}{f', {d.outcome}' if d.outcome else ''}{f': {d.note}' if d.note else ''}"
+        yield _row("decision", f"{d.at:%Y-%m-%d %H:%M} {d.by} {d.kind}", detail)
+    for note in seen.notes:
+        yield _row("note", f"{note.at:%Y-%m-%d %H:%M} {note.by}", note.text)
+    new = {change.change_id for change in seen.changes}
+    for change in seen.history:
+        part = "new" if change.change_id in new else "history"
+        yield _row(part, f"{change.at:%Y-%m-%d %H:%M} {change.by}", change.text)
+
+
+def _head(seen: CaseView) -> dict[str, Any]:
+    case, newest = seen.case, seen.assessment
+    kirat = seen.kirat[-1] if seen.kirat else None
+    return {
+        "case": case.case_id,
+        "version": case.version,
+        "band": case.band,
+        "band of the assessment": case.model_band if case.model_band != case.band else None,
+        "band if every unknown turned out badly": newest.band_if_known,
+        "score": case.score,
+        "KIRAT (entered)": kirat
+        and f"{kirat.level}, version {kirat.tool_version}, by {kirat.assessor} on {kirat.assessed_on}",
+        "state": case.state,
+        "urgency": seen.urgency,
+        "due": f"{case.due_at.isoformat()}, counted from {case.clock_start.isoformat()}",
+        "holder": case.holder,
+        "source": case.source,
+        "back in the queue": case.reopen_reason,
+        "model": f"{newest.model}; assessment {newest.sequence} of run {newest.run_id}",
+        "inputs": newest.inputs_sha256,
+    }
+
+
+def _open(seen: CaseView) -> Iterator[dict[str, Any]]:
+    """What waits for somebody."""
+    for due in seen.notifications:
+        yield _row("notify", due.label, f"{due.reason_code} {due.made_at:%Y-%m-%d}" if due.made_at else due.reason)
+    if seen.lowering is not None:
+        to = f"to {seen.lowering.to_band}, proposed by {seen.lowering.proposed_by}: {seen.lowering.reason_code}"
+        yield _row("waits", "lowering", to)
+    for look in seen.second_looks:
+        if look.done_at is None:
+            yield _row("waits", "second look", look.text)
+    for asked in seen.requests:
+        if asked.answered_at is None:
+            yield _row("waits", f"information from {asked.asked_of}", asked.text)
+    for review in seen.reviews:
+        if review.done_at is None:
+            yield _row("waits", f"review by {review.rank}", f"due {review.due_at:%Y-%m-%d}")
+
+
+def _row(part: str, what: str, detail: str, with_evidence: dict[str, Any] | None = None) -> dict[str, Any]:
+    evidence = (with_evidence or {}).get("evidence") or []
+    listed = [f"{e.get('table', '')} {e.get('id', '')}".strip() for e in evidence]
+    more = (with_evidence or {}).get("evidence_total", len(listed)) - len(listed)
+    return {
+        "part": part,
+        "what": what,
+        "detail": detail,
+        "evidence": "; ".join(listed + ([f"and {more} more"] if more > 0 and listed else [])),
+    }
