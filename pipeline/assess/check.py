@@ -64,11 +64,11 @@ def _vocabulary(settings: Settings, model: Model) -> Promise:
 
 
 def _known_material(model: Model) -> Promise:
-    volume = _limit(model, "known_material") + _limit(model, "severity")
+    volume = sum(_limit(model, family) for family in ("known_material", "severity", "circulation"))
     least = min(e.weight - e.unknown for e in model.entries if e.feature.name in ACCESS)
     room = min(_limit(model, "access"), least)
     return Promise(
-        "No volume or category of known material outranks access to a child",
+        "No volume, category or spread of known material outranks access to a child",
         volume < room,
         f"at most {volume:g} against {room:g}",
     )

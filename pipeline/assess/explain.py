@@ -52,7 +52,8 @@ def head(
     return "\n".join(
         [
             f"{case.case_id}: {model.band_labels[assessed.band]}, score {assessed.score:g}, under {model.label}.",
-            f"Target {assessed.due_at:%Y-%m-%d %H:%M} UTC, counted from {assessed.clock_start:%Y-%m-%d %H:%M}.",
+            f"Target {assessed.due_at:%Y-%m-%d %H:%M} UTC, counted from {assessed.clock_start:%Y-%m-%d %H:%M}"
+            + (f" ({model.targets})." if model.targets else "."),
             f"If every unknown turned out badly: {model.band_labels[assessed.band_if_known]}.",
             _stored(settings, model, case, stored, whole),
         ]

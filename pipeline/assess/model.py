@@ -90,6 +90,7 @@ class Model:
         self.hours = [float(b["hours"]) for b in bands]
         self.band_labels = {b["band"]: str(b["label"]) for b in bands}
         self.clock: list[str] = data["clock"]["start"]
+        self.targets: str = data["clock"].get("targets", "")
         self.families: list[str] = list(data["families"])
         self.limits = [float(data["families"][f]["limit"]) for f in self.families]
         self.escalation = [Rule.read(r, "id") for r in data["escalation"]]

@@ -85,7 +85,12 @@ def test_each_unknown_states_the_band_that_a_yes_leads_to(some: CaseFile) -> Non
 
 
 @given(
-    st.dictionaries(st.sampled_from(["known", "leads", "marked_viral", "marked_infant"]), st.integers(1, 10**6)),
+    st.dictionaries(
+        st.sampled_from(
+            ["known", "leads", "marked_viral", "marked_infant", "tagged_viral", "younger_child", "viewed", "public"]
+        ),
+        st.integers(1, 10**6),
+    ),
     st.dictionaries(st.sampled_from([f"category_{c}_{g}" for c in "abc" for g in GRADES]), st.integers(1, 10**6)),
     st.sampled_from(["access_to_children", "access_to_child_victim", "lives_with_children"]),
     st.booleans(),
