@@ -2,13 +2,18 @@
 
 Numba keeps compiled code in NUMBA_CACHE_DIR when that is set, else beside the source, else (read-only source) in the
 user's cache folder. Where none of them can be written the kernels still work and are compiled in every process.
+Numba looks only at the file of a kernel when it judges whether the cache is out of date; here every module of the
+package counts, because kernels contain code of other modules.
 With NUMBA_DISABLE_JIT=1 the same functions run as plain Python: slow, used by the coverage run of the tests.
 """
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -21,12 +26,23 @@ JIT = not bool(vars(config)["DISABLE_JIT"])
 KERNELS: list[Any] = []
 
 
+@cache
+def source_digest() -> str:
+    """SHA-256 of all modules of the package."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile `function` on first use: nopython, no GIL, wrapping integers, cached where a cache can be written."""
     if not JIT:
         return function
     try:
         compiled = numba.njit(nogil=True, cache=True, boundscheck=False)(function)
+        file = vars(compiled)["_cache"]._cache_file
+        file._source_stamp = (file._source_stamp, source_digest())
     except RuntimeError:
         # Numba found no folder that it can write its cache to: see the module's docstring.
         compiled = numba.njit(nogil=True, boundscheck=False)(function)
