@@ -73,14 +73,24 @@ def _spread(width: int, inverse: bool) -> NDArray[np.uint64]:
 
 @kernel
 def _permute(hashes: Any, spread: Any, out: Any) -> None:
+    """Look each byte up; the sums stay in registers, four words at once for 256 bits."""
     n, width = hashes.shape
+    nothing = spread[0, 0, 0] ^ spread[0, 0, 0]
     for row in range(n):
-        for k in range(out.shape[1]):
-            out[row, k] = 0
-        for byte in range(width):
-            value = hashes[row, byte]
-            for k in range(out.shape[1]):
-                out[row, k] |= spread[byte, value, k]
+        if width == 32:
+            one = two = three = four = nothing
+            for byte in range(width):
+                bits = spread[byte, hashes[row, byte]]
+                one |= bits[0]
+                two |= bits[1]
+                three |= bits[2]
+                four |= bits[3]
+            out[row, 0], out[row, 1], out[row, 2], out[row, 3] = one, two, three, four
+        else:
+            one = nothing
+            for byte in range(width):
+                one |= spread[byte, hashes[row, byte], 0]
+            out[row, 0] = one
 
 
 def to_chunks(hashes: NDArray[np.uint8]) -> NDArray[np.uint16]:
