@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.matching import kernels
+from pipeline.matching import kernels, verification
 from pipeline.matching.plan import Plan
 from pipeline.matching.selection import Pairs, nearest
 from pipeline.matching.store import Index, MappedSegment
+from pipeline.matching.vectors import TILE
 
 ROOM = 2**16
 """Pairs that wait for their full distance; more where a single bucket is larger."""
@@ -30,6 +31,12 @@ SCAN_ROWS, SCAN_QUERIES = 4096, 64
 
 PRUNE = 2**24
 """Results of a worker from which on they are reduced to the nearest before their buffer grows (14 bytes each)."""
+
+SHARE = 2**20
+"""Results held in one piece of memory."""
+
+DISTANCES = 64
+"""Largest radius for which the kept pairs are counted by distance, so that farther ones need not be kept."""
 
 NO_CAP = 2**31 - 1
 """The cap when all pairs are kept."""
@@ -88,68 +95,73 @@ def _room(pairs: int) -> Pairs:
 class Worker:
     """The buffers of one thread: pending pairs, results, totals of each query and counters."""
 
-    def __init__(self, queries: Queries, room: int) -> None:
-        n = queries.count
+    def __init__(self, queries: Queries, room: int, radius: int) -> None:
+        n, m = queries.chunks.shape
         self.queries = queries
-        self.block_words, self.block_index = np.zeros(n + 16, np.uint32), np.zeros(n + 16, np.uint32)
+        self.asked = (queries.chunks, queries.real)
+        self.block = np.zeros(n + 16, np.uint32), np.zeros(n + 16, np.uint32)
         self.pending = np.zeros(room, np.int64)
-        self.row_of = np.zeros(kernels.AHEAD, np.int64)
-        self.before = _aligned(room + 32)
+        self.row_of = np.zeros(verification.AHEAD, np.int64)
+        lanes = room + 2 * TILE
+        self.tile = (
+            _aligned(lanes * m // 2).view(np.uint16), np.zeros(lanes, np.int64), np.zeros(lanes // TILE + 1, np.int64),
+            np.zeros(lanes // TILE + 1, np.int64), _aligned((m + 1) * TILE // 2).view(np.uint16),
+        )  # fmt: skip
         self.totals = np.zeros(n, np.int64)
-        self.counts = np.zeros(4, np.int64)
+        self.farthest = np.full(n + 1, radius, np.uint16)
+        counting = queries.real if queries.cap < NO_CAP and radius <= DISTANCES else 0
+        self.seen, self.counted = np.zeros((counting + 1, radius + 1), np.uint16), np.zeros(counting + 1, np.int32)
+        self.counts = np.zeros(6, np.int64)
         self.survivors = 0
+        self.full: list[Pairs] = []
         self.out = 0
         self.pairs = _room(room)
 
+    @property
+    def sink(self) -> tuple[Any, ...]:
+        """Where the kernels put results, see `verification.py`."""
+        return (*self.pairs, self.totals, self.seen, self.counted, self.farthest, self.queries.cap)
+
     def reserve(self, more: int) -> None:
-        """Make room for `more` results: drop what is beyond the cap, then grow if that was not enough."""
-        capacity = len(self.pairs[0])
-        if self.out + more <= capacity:
+        """Make room for `more` results; what is beyond the cap is dropped before memory grows beyond PRUNE pairs."""
+        if self.out + more <= len(self.pairs[0]):
             return
         kept = self.found
-        if capacity >= PRUNE and self.queries.cap < NO_CAP:
-            kept = nearest(kept, self.queries.count, self.queries.cap, self.queries.real)
-            self.out = len(kept[0])
-        if self.out + more > capacity // 2:
-            capacity = 2 * max(capacity, self.out + more)
-            self.pairs = _room(capacity)
-        for k in range(3):
-            self.pairs[k][: self.out] = kept[k]
+        if self.queries.cap < NO_CAP and sum(len(part[0]) for part in kept) >= PRUNE:
+            kept = [nearest(kept, 0, self.queries.count, self.queries.cap, self.queries.real)]
+        self.full, self.out = kept, 0
+        self.pairs = _room(max(more, SHARE))
 
     @property
-    def found(self) -> Pairs:
+    def found(self) -> list[Pairs]:
         """The results so far."""
         query, ids, distances = self.pairs
-        return query[: self.out], ids[: self.out], distances[: self.out]
+        return [*self.full, (query[: self.out], ids[: self.out], distances[: self.out])]
 
     def buckets(
         self, segment: MappedSegment, table: int, buckets: NDArray[np.int64], groups: Groups, plan: Plan
     ) -> None:
         """Visit some buckets of one table."""
-        limits = plan.limits[table]
         words, offsets = segment.words[table], segment.offsets[table]
-        asked = (groups.offsets, groups.words, groups.index, self.queries.chunks)
-        probes = (plan.masks, plan.levels, limits)
-        block = (self.block_words, self.block_index)
-        stored = (segment.rows[table], segment.hashes, max(table - 1, 0), int(plan.rules[2, table]))
-        position = 0
+        grouped = (groups.offsets, groups.words, groups.index)
+        probes = (plan.masks, plan.levels, plan.limits[table])
+        stored, target = _stored(segment, table), (table, plan.rules, plan.radius)
+        position, counts = 0, self.counts
         while position < len(buckets):
+            self.reserve(len(self.pending))
+            counts[kernels.OUT], counts[kernels.TILED] = self.out, 0
             position = kernels.scan_buckets(
-                words, offsets, buckets, position, asked, probes, block, self.pending, self.counts, stored, self.before
+                words, offsets, buckets, position, grouped, self.asked, probes, self.block, self.pending, counts, stored,
+                self.tile, target, self.sink,
+            )  # fmt: skip
+            self.out = int(counts[kernels.OUT])
+            pending = int(counts[kernels.PENDING])
+            counts[kernels.PENDING] = 0
+            self.survivors += pending + int(counts[kernels.TILED])
+            self.reserve(pending)
+            self.out = verification.verify(
+                pending, self.pending, stored, self.asked, target, self.row_of, self.sink, self.out
             )
-            self.verify(segment, table, plan)
-
-    def verify(self, segment: MappedSegment, table: int, plan: Plan) -> None:
-        """Compute the full distances of what is pending."""
-        pending = int(self.counts[kernels.PENDING])
-        self.counts[kernels.PENDING] = 0
-        self.survivors += pending
-        self.reserve(pending)
-        self.out = kernels.verify(
-            table, pending, self.pending, segment.rows[table], segment.hashes, segment.dead, segment.ids,
-            segment.segment.rows, self.queries.chunks, self.queries.real, plan.rules, plan.radius,
-            self.row_of, *self.pairs, self.out, self.totals,
-        )  # fmt: skip
 
     def scan(self, segment: MappedSegment, start: int, stop: int, plan: Plan) -> None:
         """Compare some rows with all queries."""
@@ -157,11 +169,14 @@ class Worker:
         for first in range(0, n, SCAN_QUERIES):
             last = min(first + SCAN_QUERIES, n)
             self.reserve((last - first) * (stop - start))
-            self.out = kernels.scan_rows(
-                start, stop, first, last, segment.hashes, segment.dead, segment.ids, segment.segment.rows,
-                self.queries.chunks, self.queries.real, plan.radius, *self.pairs, self.out, self.totals,
-            )  # fmt: skip
+            self.out = verification.scan_rows(
+                start, stop, first, last, _stored(segment, 0), self.asked, plan.radius, self.sink, self.out
+            )
         self.survivors += (stop - start) * n
+
+
+def _stored(segment: MappedSegment, table: int) -> tuple[Any, ...]:
+    return segment.rows[table], segment.hashes, segment.dead, segment.ids, segment.segment.rows
 
 
 Task = Callable[[Worker], None]
@@ -169,7 +184,7 @@ Task = Callable[[Worker], None]
 
 @dataclass(frozen=True)
 class Collected:
-    """All workers' results together: pairs in no order, and the full count of each query."""
+    """All workers' results together: the nearest pairs in order, and the full count of each query."""
 
     pairs: Pairs
     totals: NDArray[np.int64]
@@ -197,16 +212,30 @@ def run(  # noqa: PLR0917 - one pass, called in one place
             room = max(room, SCAN_ROWS * SCAN_QUERIES)
             tasks += _scan_tasks(segment, plan)
         else:
-            room = max(room, *(int(np.diff(segment.offsets[i].astype(np.int64)).max()) for i in plan.tables))
+            room = max(room, *(segment.largest(i) for i in plan.tables))
             tasks += _bucket_tasks(segment, queries, groups, plan)
-    workers = [Worker(queries, room) for _ in range(threads)]
+    workers = [Worker(queries, room, plan.radius) for _ in range(threads)]
     counters.busiest += _each(tasks, workers, progress)
     for worker in workers:
         counters.visits += int(worker.counts[kernels.VISITS])
         counters.candidates += int(worker.counts[kernels.CANDIDATES])
         counters.survivors += worker.survivors
-    query, ids, distances = (np.concatenate([w.found[k] for w in workers]) for k in range(3))
-    return Collected((query, ids, distances), np.sum([w.totals for w in workers], axis=0))
+    pairs = _selected(workers, queries, counters)
+    return Collected(pairs, np.sum([w.totals for w in workers], axis=0))
+
+
+def _selected(workers: list[Worker], queries: Queries, counters: Counters) -> Pairs:
+    """The nearest pairs of all workers, each query range on one thread."""
+    found = [part for worker in workers for part in worker.found if len(part[0])]
+    bounds = [queries.count * k // len(workers) for k in range(len(workers) + 1)]
+    done: dict[int, Pairs] = {}
+
+    def select(k: int, _: Worker) -> None:
+        done[k] = nearest(found, bounds[k], bounds[k + 1], queries.cap, queries.real)
+
+    counters.busiest += _each([partial(select, k) for k in range(len(workers))], workers, None)
+    query, ids, distances = (np.concatenate([done[k][c] for k in range(len(workers))]) for c in range(3))
+    return query, ids, distances
 
 
 def _group(queries: Queries, table: int, into: dict[int, Groups], _: None) -> None:

@@ -15,12 +15,12 @@ from pipeline.matching import canaries
 from pipeline.matching.driver import NO_CAP, Counters, Queries, run
 from pipeline.matching.layout import as_hashes, as_ids, to_chunks
 from pipeline.matching.plan import plan
-from pipeline.matching.selection import Pairs, nearest
+from pipeline.matching.selection import Pairs
 from pipeline.matching.store import Index
 from pipeline.matching.warm import warm
 
 QUERY_BATCH = 2**20
-"""Queries compared in one pass over the index; a pass needs about 150 bytes a query."""
+"""Queries compared in one pass over the index; a pass needs about 150 bytes a query, and up to 130 more for each thread where a cap is given."""
 
 
 @dataclass
@@ -176,7 +176,7 @@ def _batch(  # noqa: PLR0917 - one pass, called in one place
     report.survivors += counters.survivors
     report.path_cpu_seconds += counters.busiest
     report.plan = "mixed" if len(counters.plans) > 1 else next(iter(counters.plans))
-    query, ids, distances = nearest(collected.pairs, queries.count, cap, real)
+    query, ids, distances = collected.pairs
     end = int(np.searchsorted(query, real))
     position = {int(i): k for k, i in enumerate(own)}
     found = [

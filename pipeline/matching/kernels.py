@@ -14,23 +14,15 @@ from typing import Any
 import numpy as np
 
 from pipeline.matching.jit import inlined, kernel
-from pipeline.matching.vectors import (
-    any_within,
-    copy8,
-    distance4,
-    distance16,
-    lowest,
-    prefetch,
-    verdict4,
-    verdict16,
-    within,
-)
+from pipeline.matching.vectors import TILE, any_within, any_within4, copy8, lanes_beyond, lowest, ones, within
+from pipeline.matching.verification import candidates, emitted, gather, keep
 
-VISITS, CANDIDATES, PENDING, RESUME = 0, 1, 2, 3
-"""Places in the counters of `scan_buckets`: visits and candidates so far, pairs pending, visit to go on with."""
+VISITS, CANDIDATES, PENDING, RESUME, OUT, TILED = range(6)
+"""Places in the counters of `scan_buckets`: visits and candidates so far, pairs pending, visit to go on with, results,
+full comparisons made in tiles."""
 
-AHEAD = 64
-"""How many pending pairs ahead `verify` asks for memory: enough to cover its latency, few enough to stay in cache."""
+DENSE = 4
+"""A bucket is gathered in tiles when this part of it (one in DENSE entries) was already picked for full comparison."""
 
 
 @kernel
@@ -54,20 +46,6 @@ def group_queries(chunks: Any, table: Any, offsets: Any, words: Any, index: Any)
         index[at] = q
     offsets[1:] = offsets[:-1].copy()
     offsets[0] = 0
-
-
-@inlined
-def row_number(rows: Any, entry: Any) -> Any:
-    """The row of an entry: three bytes, least significant first."""
-    at = 3 * entry
-    return int(rows[at]) | int(rows[at + 1]) << 8 | int(rows[at + 2]) << 16
-
-
-@inlined
-def gather_chunk(rows: Any, hashes: Any, chunk: Any, low: Any, high: Any, origin: Any, out: Any) -> None:
-    """One chunk of the hash of each of the entries [low, high), to `out[entry - origin]`."""
-    for entry in range(low, high):
-        out[entry - origin] = hashes[row_number(rows, entry), chunk]
 
 
 @inlined
@@ -98,20 +76,7 @@ def lay_out(
 
 
 @inlined
-def pick(
-    words: Any,
-    low: Any,
-    high: Any,
-    word: Any,
-    limit: Any,
-    known_before: Any,
-    before: Any,
-    asked: Any,
-    least: Any,
-    query: Any,
-    pending: Any,
-    found: Any,
-) -> Any:
+def pick(words: Any, low: Any, high: Any, word: Any, limit: Any, query: Any, pending: Any, found: Any) -> Any:
     """Add the entries of [low, high) within `limit` of `word` to `pending`; returns its new length."""
     first, last = low >> 4, (high + 15) >> 4
     for vector in range(first, last):
@@ -120,8 +85,6 @@ def pick(
             mask &= 0xFFFF << (low & 15)
         if vector == last - 1:
             mask &= 0xFFFF >> (-high & 15)
-        if known_before and mask:
-            mask &= ~within(before, vector - first, asked, least - 1)
         base = vector << 36 | query
         while mask:
             pending[found] = base + (lowest(mask) << 32)
@@ -131,160 +94,89 @@ def pick(
 
 
 @kernel
-def scan_buckets(
-    words: Any, offsets: Any, buckets: Any, position: Any, asked: Any, probes: Any, block: Any, pending: Any,
-    counters: Any, stored: Any, before: Any,
+def scan_buckets(  # noqa: PLR0912, PLR0915 - one function: arrays passed on to another cost more than the work, see `keep`
+    words: Any, offsets: Any, buckets: Any, position: Any, grouped: Any, asked: Any, probes: Any, block: Any,
+    pending: Any, counters: Any, stored: Any, tile: Any, target: Any, sink: Any,
 ) -> Any:  # fmt: skip
     """Compare the buckets `buckets[position:]` of one table with all queries near them.
 
-    `asked`: offsets, words and index of `group_queries`, and the queries' chunks. `block`: uint32 scratch for words and
-    index of all queries near a bucket. `stored`: rows of the table, hashes, chunk i-1 and its budget c_(i-1) or 0.
-    `probes`: masks int64: differences of 16-bit values to probe, by rising number of bits; masks[levels[t]:levels[t + 1]] have
-    t bits; `limits[t]` is the most bits that the 32-bit word may then differ by. Pairs that pass go to `pending`
-    (int64, `entry of the table << 32 | query`), which holds at least one full bucket. When the next visit might not
-    fit, the kernel notes it in `counters` and returns, to be called again after the pairs were taken out.
-    In a bucket that gives many pairs, those that an earlier table emits (their chunk i-1 differs by less than its
-    budget, see `plan.py`) are dropped at once; `before` uint32 is scratch, aligned, for the largest bucket.
+    `grouped`: offsets, words and index of `group_queries`. `block`: uint32 scratch for words and index of all queries
+    near a bucket. `probes`: masks int64: differences of 16-bit values to probe, by rising number of bits;
+    masks[levels[t]:levels[t + 1]] have t bits; `limits[t]` is the most bits that the 32-bit word may then differ by.
+    Pairs that pass go to `pending` (int64, `entry of the table << 32 | query`). A bucket that gives many of them is
+    gathered in tiles, and the queries that follow are compared with it in full at once; those pairs go to `sink`. Both
+    hold at least one full bucket. When the next visit might not fit, the kernel notes it in `counters` and returns, to
+    be called again after the pairs were taken out. For `asked`, `tile`, `target` and `sink` see `verification.py`.
     Returns the position reached.
     """
-    q_offsets, q_words, q_index, chunks = asked
+    q_offsets, q_words, q_index = grouped
+    chunks, real_queries = asked
+    rows, hashes, dead, ids, real_rows = stored
+    columns, tile_ids, real, canary, bits = tile
+    table, rules, radius = target
+    out_query, out_id, out_distance, totals, seen, counted, farthest, cap = sink
+    m = chunks.shape[1]
+    least = rules[2, table]
     masks, levels, limits = probes
     block_words, block_index = block
-    rows, hashes, before_table, least = stored
-    room = len(pending)
-    found = counters[PENDING]
-    resume = counters[RESUME]
+    room, room_out = len(pending), len(out_query)
+    found, out, resume = counters[PENDING], counters[OUT], counters[RESUME]
     while position < len(buckets):
         b = int(buckets[position])
         low, high = int(offsets[b]), int(offsets[b + 1])
         first, last = low >> 4, (high + 15) >> 4
         filled = 0
-        dense = -1 if least == 0 else 2 * (high - low) + 64 + found
-        known_before = False
+        many = found + (high - low) // DENSE + 32
+        gathered = False
         for level in range(len(limits)):
             begin = filled
             filled = lay_out(
-                b,
-                levels[level],
-                levels[level + 1],
-                masks,
-                q_offsets,
-                q_words,
-                q_index,
-                block_words,
-                block_index,
-                filled,
-            )
+                b, levels[level], levels[level + 1], masks, q_offsets, q_words, q_index, block_words, block_index, filled
+            )  # fmt: skip
             limit = limits[level]
-            for j in range(max(begin, resume), filled):
-                word = block_words[j]
-                if any_within(words, first, last, word, limit):
-                    if found + high - low > room:
-                        counters[PENDING] = found
-                        counters[RESUME] = j
-                        return position
-                    if 0 <= dense < found:
-                        gather_chunk(rows, hashes, before_table, low, high, first * 16, before)
-                        known_before, dense = True, -1
-                    query = int(block_index[j])
-                    other = chunks[query, before_table]
-                    found = pick(
-                        words, low, high, word, limit, known_before, before, other, least, query, pending, found
-                    )
+            j = max(begin, resume)
+            while j < filled:
+                if not gathered:
+                    if j + 1 < filled and not any_within4(words, first, last, block_words, j, limit):
+                        j += 4
+                        continue
+                    if not any_within(words, first, last, block_words[j], limit):
+                        j += 1
+                        continue
+                if found + high - low > room or out + high - low > room_out:
+                    counters[PENDING], counters[OUT], counters[RESUME] = found, out, j
+                    return position
+                query = int(block_index[j])
+                if not gathered and found > many:
+                    gather(
+                        rows, hashes, dead, ids, real_rows, low, high, first * 16, columns, tile_ids, real, canary
+                    )  # fmt: skip
+                    gathered = True
+                if gathered:
+                    for t in range((last - first + 1) >> 1):
+                        mask = candidates(words, first, last, block_words[j], limit, t)
+                        mask &= canary[t] if query >= real_queries else real[t]
+                        if mask and least:
+                            mask &= lanes_beyond(columns, t * m + table - 1, chunks[query, table - 1], least)
+                        if not mask:
+                            continue
+                        counters[TILED] += ones(mask)
+                        mask = emitted(columns, t, chunks, query, mask, table, rules, radius, bits)
+                        totals[query] += ones(mask)
+                        while mask:
+                            lane = lowest(mask)
+                            mask &= mask - 1
+                            if bits[m * TILE + lane] <= farthest[query]:
+                                out = keep(
+                                    out_query, out_id, out_distance, seen, counted, farthest, cap, out, query,
+                                    tile_ids[t * TILE + lane], bits[m * TILE + lane],
+                                )  # fmt: skip
+                else:
+                    found = pick(words, low, high, block_words[j], limit, query, pending, found)
+                j += 1
         counters[VISITS] += filled
         counters[CANDIDATES] += filled * (high - low)
         resume = 0
         position += 1
-    counters[PENDING] = found
-    counters[RESUME] = 0
+    counters[PENDING], counters[OUT], counters[RESUME] = found, out, 0
     return position
-
-
-@kernel
-def verify(
-    table: Any,
-    waiting: Any,
-    pending: Any,
-    rows: Any,
-    hashes: Any,
-    dead: Any,
-    ids: Any,
-    real_rows: Any,
-    chunks: Any,
-    real_queries: Any,
-    rules: Any,
-    radius: Any,
-    row_of: Any,
-    out_query: Any,
-    out_id: Any,
-    out_distance: Any,
-    out: Any,
-    totals: Any,
-) -> Any:
-    """Full distance of `waiting` pending pairs; each true pair is emitted by exactly one table (see `vectors._verdict`).
-
-    Canary rows (from `real_rows` on) meet only canary queries (from `real_queries` on). Returns the new length of the
-    output arrays, which have room for all of them.
-    """
-    m = chunks.shape[1]
-    for begin in range(0, waiting, AHEAD):
-        end = min(begin + AHEAD, waiting)
-        for p in range(begin, end):
-            if p + AHEAD < waiting:
-                prefetch(rows, (pending[p + AHEAD] >> 32) * 3)
-            row = row_number(rows, pending[p] >> 32)
-            row_of[p - begin] = row
-            prefetch(hashes, row * m)
-        for p in range(begin, end):
-            row, query = int(row_of[p - begin]), pending[p] & 0xFFFFFFFF
-            if m == 16:
-                found = verdict16(hashes, row, chunks, query, rules)
-            else:
-                found = verdict4(hashes, row, chunks, query, rules)
-            bits = found >> 16
-            if (found & 0xFFFF) != table or bits > radius:
-                continue
-            if (row >= real_rows) != (query >= real_queries) or (dead[row >> 3] >> (row & 7)) & 1:
-                continue
-            out_query[out] = query
-            out_id[out] = ids[row]
-            out_distance[out] = bits
-            totals[query] += 1
-            out += 1
-    return out
-
-
-@kernel
-def scan_rows(
-    start: Any,
-    stop: Any,
-    first_query: Any,
-    last_query: Any,
-    hashes: Any,
-    dead: Any,
-    ids: Any,
-    real_rows: Any,
-    chunks: Any,
-    real_queries: Any,
-    radius: Any,
-    out_query: Any,
-    out_id: Any,
-    out_distance: Any,
-    out: Any,
-    totals: Any,
-) -> Any:
-    """Linear scan: rows [start, stop) against queries [first_query, last_query); the output has room for all pairs."""
-    m = chunks.shape[1]
-    for query in range(first_query, last_query):
-        for row in range(start, stop):
-            bits = distance16(hashes, row, chunks, query) if m == 16 else distance4(hashes, row, chunks, query)
-            if bits > radius:
-                continue
-            if (row >= real_rows) != (query >= real_queries) or (dead[row >> 3] >> (row & 7)) & 1:
-                continue
-            out_query[out] = query
-            out_id[out] = ids[row]
-            out_distance[out] = bits
-            totals[query] += 1
-            out += 1
-    return out

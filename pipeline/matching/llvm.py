@@ -13,10 +13,17 @@ from numba.extending import intrinsic
 
 __all__ = [
     "any_within",
+    "any_within4",
     "copy8",
     "distance4",
     "distance16",
+    "lanes_admitted4",
+    "lanes_admitted16",
+    "lanes_beyond",
+    "lanes_near4",
+    "lanes_near16",
     "lowest",
+    "ones",
     "prefetch",
     "verdict4",
     "verdict16",
@@ -25,6 +32,7 @@ __all__ = [
 
 _I1, _I8, _I16, _I32, _I64 = (ir.IntType(n) for n in (1, 8, 16, 32, 64))
 _WORDS = ir.VectorType(_I32, 16)
+_LANES = ir.VectorType(_I16, 32)
 
 
 def _suffix(vector: ir.VectorType) -> str:
@@ -78,7 +86,7 @@ def any_within(typingctx, words, first, last, query, limit):  # type: ignore[no-
         least = cgutils.alloca_once_value(builder, ir.Constant(_WORDS, [0xFFFF] * 16))
         with cgutils.for_range_slice(builder, first, last, ir.Constant(_I64, 1), _I64) as (j, _):
             at = builder.mul(j, ir.Constant(_I64, 16))
-            block = builder.load(_pointer(context, builder, signature.args[0], words, at, _WORDS), align=64)
+            block = builder.load(_pointer(context, builder, signature.args[0], words, at, _WORDS), align=4)
             bits = _call(builder, "ctpop", _WORDS, builder.xor(block, pattern))
             builder.store(_call(builder, "umin", _WORDS, builder.load(least), bits), least)
         hits = builder.icmp_unsigned("<=", builder.load(least), _splat(builder, limit, _WORDS))
@@ -88,11 +96,42 @@ def any_within(typingctx, words, first, last, query, limit):  # type: ignore[no-
 
 
 @intrinsic
+def any_within4(typingctx, words, first, last, queries, at, limit):  # type: ignore[no-untyped-def]
+    """Four queries share each load of the words: twice as many comparisons a second as one by one."""
+
+    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        words, first, last, queries, at, limit = arguments
+        start = _pointer(context, builder, signature.args[3], queries, at, _I32)
+        patterns = [
+            _splat(builder, builder.load(builder.gep(start, [ir.Constant(_I64, k)]), align=4), _WORDS) for k in range(4)
+        ]
+        least = [cgutils.alloca_once_value(builder, ir.Constant(_WORDS, [0xFFFF] * 16)) for _ in range(4)]
+        with cgutils.for_range_slice(builder, first, last, ir.Constant(_I64, 1), _I64) as (j, _):
+            place = builder.mul(j, ir.Constant(_I64, 16))
+            block = builder.load(_pointer(context, builder, signature.args[0], words, place, _WORDS), align=4)
+            for pattern, low in zip(patterns, least, strict=True):
+                bits = _call(builder, "ctpop", _WORDS, builder.xor(block, pattern))
+                builder.store(_call(builder, "umin", _WORDS, builder.load(low), bits), low)
+        one, two, three, four = (builder.load(low) for low in least)
+        nearest = _call(
+            builder,
+            "umin",
+            _WORDS,
+            _call(builder, "umin", _WORDS, one, two),
+            _call(builder, "umin", _WORDS, three, four),
+        )
+        hits = builder.icmp_unsigned("<=", nearest, _splat(builder, limit, _WORDS))
+        return builder.icmp_unsigned("!=", builder.bitcast(hits, _I16), ir.Constant(_I16, 0))
+
+    return types.boolean(words, types.int64, types.int64, queries, types.int64, types.uint32), codegen
+
+
+@intrinsic
 def within(typingctx, words, vector, query, limit):  # type: ignore[no-untyped-def]
     def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         words, vector, query, limit = arguments
         at = builder.mul(vector, ir.Constant(_I64, 16))
-        block = builder.load(_pointer(context, builder, signature.args[0], words, at, _WORDS), align=64)
+        block = builder.load(_pointer(context, builder, signature.args[0], words, at, _WORDS), align=4)
         bits = _call(builder, "ctpop", _WORDS, builder.xor(block, _splat(builder, query, _WORDS)))
         hits = builder.icmp_unsigned("<=", bits, _splat(builder, limit, _WORDS))
         return builder.zext(builder.bitcast(hits, _I16), _I64)
@@ -104,6 +143,14 @@ def within(typingctx, words, vector, query, limit):  # type: ignore[no-untyped-d
 def lowest(typingctx, mask):  # type: ignore[no-untyped-def]
     def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         return builder.cttz(arguments[0], ir.Constant(_I1, 1))
+
+    return types.int64(types.int64), codegen
+
+
+@intrinsic
+def ones(typingctx, mask):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.ctpop(arguments[0])
 
     return types.int64(types.int64), codegen
 
@@ -179,5 +226,87 @@ def _make_verdict(lanes: int) -> Any:
     return verdict
 
 
+def _column(context: Any, builder: Any, array_type: Any, array: Any, column: Any) -> Any:
+    """Pointer to a column of 32 lanes."""
+    at = builder.mul(column, ir.Constant(_I64, 32))
+    return _pointer(context, builder, array_type, array, at, _LANES)
+
+
+def _number(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
+    """Element `index` of a flat uint16 array in all lanes."""
+    value = builder.load(_pointer(context, builder, array_type, array, index, _I16), align=2)
+    return _splat(builder, value, _LANES)
+
+
+def _mask(builder: Any, hits: Any) -> Any:
+    return builder.zext(builder.bitcast(hits, _I32), _I64)
+
+
+@intrinsic
+def lanes_beyond(typingctx, columns, column, value, least):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        columns, column, value, least = arguments
+        stored = builder.load(_column(context, builder, signature.args[0], columns, column), align=64)
+        bits = _call(builder, "ctpop", _LANES, builder.xor(stored, _splat(builder, value, _LANES)))
+        return _mask(builder, builder.icmp_unsigned(">=", bits, _splat(builder, least, _LANES)))
+
+    return types.int64(columns, types.int64, types.uint16, types.uint16), codegen
+
+
+def _make_near(m: int) -> Any:
+    @intrinsic
+    def near(typingctx, columns, tile, queries, query, radius, bits):  # type: ignore[no-untyped-def]
+        def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+            columns, tile, queries, query, radius, bits = arguments
+            of_columns, of_queries, of_bits = signature.args[0], signature.args[2], signature.args[5]
+            size = ir.Constant(_I64, m)
+            sums = []
+            for k in range(m):
+                chunk = ir.Constant(_I64, k)
+                column = builder.add(builder.mul(tile, size), chunk)
+                stored = builder.load(_column(context, builder, of_columns, columns, column), align=64)
+                place = builder.add(builder.mul(query, size), chunk)
+                asked = _number(context, builder, of_queries, queries, place)
+                sums.append(_call(builder, "ctpop", _LANES, builder.xor(stored, asked)))
+                builder.store(sums[-1], _column(context, builder, of_bits, bits, chunk), align=64)
+            while len(sums) > 1:
+                sums = [builder.add(one, other) for one, other in zip(sums[::2], sums[1::2], strict=True)]
+            builder.store(sums[0], _column(context, builder, of_bits, bits, size), align=64)
+            return _mask(builder, builder.icmp_unsigned("<=", sums[0], _splat(builder, radius, _LANES)))
+
+        return types.int64(columns, types.int64, queries, types.int64, types.uint16, bits), codegen
+
+    return near
+
+
+def _make_admitted(m: int) -> Any:
+    @intrinsic
+    def admitted(typingctx, bits, table, rules):  # type: ignore[no-untyped-def]
+        def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+            bits, table, rules = arguments
+
+            def chunk(by: int) -> Any:
+                place = builder.and_(builder.add(table, ir.Constant(_I64, by)), ir.Constant(_I64, m - 1))
+                return builder.load(_column(context, builder, signature.args[0], bits, place), align=64)
+
+            def rule(k: int) -> Any:
+                place = builder.add(table, ir.Constant(_I64, k * m))
+                return _number(context, builder, signature.args[2], rules, place)
+
+            own = chunk(0)
+            three = builder.add(builder.add(own, chunk(1)), chunk(2))
+            admits = builder.and_(
+                builder.and_(builder.icmp_unsigned("<=", own, rule(0)), builder.icmp_unsigned("<=", three, rule(1))),
+                builder.icmp_unsigned(">=", chunk(m - 1), rule(2)),
+            )
+            return _mask(builder, admits)
+
+        return types.int64(bits, types.int64, rules), codegen
+
+    return admitted
+
+
 distance16, distance4 = _make_distance(16), _make_distance(4)
 verdict16, verdict4 = _make_verdict(16), _make_verdict(4)
+lanes_near16, lanes_near4 = _make_near(16), _make_near(4)
+lanes_admitted16, lanes_admitted4 = _make_admitted(16), _make_admitted(4)

@@ -105,9 +105,8 @@ class _Stream:
         query = found.table["known_id"].to_numpy()[own]
         self.totals += np.bincount(query, minlength=len(self.totals))
         new = (query.astype(np.uint32), ids[position[own]], found.table["distance"].to_numpy()[own].astype(np.uint16))
-        old, count = self.pairs, len(self.totals)
-        merged = tuple(np.concatenate([a, b]) for a, b in zip(old, new, strict=True))
-        self.pairs = nearest((merged[0], merged[1], merged[2]), count, self.cap, count)
+        count = len(self.totals)
+        self.pairs = nearest([self.pairs, new], 0, count, self.cap, count)
 
     def result(self, query_ids: NDArray[np.int64], cap: int | None) -> Join:
         """The join as seen from the queries."""

@@ -60,22 +60,26 @@ def _lowest(ids: Any, low: Any, high: Any, count: Any) -> None:
 
 
 @kernel
-def _group(query: Any, ids: Any, distances: Any, count: Any, starts: Any, to_ids: Any, to_distances: Any) -> None:
-    """Counting sort by query: `starts` int64 (queries + 1)."""
-    starts[:] = 0
-    for p in range(count):
-        starts[int(query[p]) + 1] += 1
-    for q in range(len(starts) - 1):
-        starts[q + 1] += starts[q]
-    for p in range(count):
+def _count(query: Any, low: Any, high: Any, starts: Any) -> None:
+    """Add the pairs of the queries [low, high) to `starts` int64 (high - low + 1), each one place further on."""
+    for p in range(len(query)):
         q = int(query[p])
-        at = starts[q]
-        starts[q] = at + 1
-        to_ids[at] = ids[p]
-        to_distances[at] = distances[p]
-    for q in range(len(starts) - 1, 0, -1):
-        starts[q] = starts[q - 1]
-    starts[0] = 0
+        if low <= q < high:
+            starts[q - low + 1] += 1
+
+
+@kernel
+def _group(
+    query: Any, ids: Any, distances: Any, low: Any, high: Any, heads: Any, to_ids: Any, to_distances: Any
+) -> None:
+    """Put the pairs of the queries [low, high) beside each other; `heads` is where the next of a query goes."""
+    for p in range(len(query)):
+        q = int(query[p])
+        if low <= q < high:
+            at = heads[q - low]
+            heads[q - low] = at + 1
+            to_ids[at] = ids[p]
+            to_distances[at] = distances[p]
 
 
 @kernel
@@ -126,18 +130,23 @@ def _nearest(
     return out
 
 
-def nearest(pairs: Pairs, queries: int, cap: int, real: int) -> Pairs:
-    """The `cap` nearest pairs of each of `queries` queries, ordered by query, distance and known id.
+def nearest(parts: list[Pairs], low: int, high: int, cap: int, real: int) -> Pairs:
+    """The `cap` nearest pairs of each of the queries [low, high), ordered by query, distance and known id.
 
     The cap holds for the first `real` queries; the others, canaries, keep all pairs.
     """
-    query, ids, distances = pairs
-    count = len(query)
-    starts = np.zeros(queries + 1, np.int64)
-    grouped_ids, grouped_distances = np.empty(count, np.int64), np.empty(count, np.uint16)
-    _group(query, ids, distances, count, starts, grouped_ids, grouped_distances)
-    sizes = np.diff(starts)
-    kept = int(np.minimum(sizes[:real], cap).sum() + sizes[real:].sum())
+    starts = np.zeros(high - low + 1, np.int64)
+    for query, _, _ in parts:
+        _count(query, low, high, starts)
+    sizes = starts[1:].copy()
+    starts = np.cumsum(starts)
+    grouped_ids, grouped_distances = np.empty(int(starts[-1]), np.int64), np.empty(int(starts[-1]), np.uint16)
+    heads = starts.copy()
+    for query, ids, distances in parts:
+        _group(query, ids, distances, low, high, heads, grouped_ids, grouped_distances)
+    own = max(0, min(real, high) - low)
+    kept = int(np.minimum(sizes[:own], cap).sum() + sizes[own:].sum())
     out = np.empty(kept, np.uint32), np.empty(kept, np.int64), np.empty(kept, np.uint16)
-    _nearest(starts, grouped_ids, grouped_distances, cap, real, *out)
+    _nearest(starts, grouped_ids, grouped_distances, cap, own, *out)
+    out[0][:] += np.uint32(low)
     return out

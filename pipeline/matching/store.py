@@ -203,6 +203,14 @@ class MappedSegment:
                 f"Segment {segment.name} does not have the size its manifest says.", REBUILD
             ) from error
         self._filled: list[NDArray[np.int64] | None] = [None] * m
+        self._largest: list[int | None] = [None] * m
+
+    def largest(self, table: int) -> int:
+        """Entries in the largest bucket of a table."""
+        known = self._largest[table]
+        if known is None:
+            known = self._largest[table] = int(np.diff(self.offsets[table].astype(np.int64)).max())
+        return known
 
     def filled(self, table: int) -> NDArray[np.int64]:
         """Buckets of a table that hold anything, int64 ascending."""

@@ -8,6 +8,8 @@ Everywhere: `words` is uint32 with a multiple of 16 entries, aligned to 64 bytes
 of 16 bits a row; thresholds are numbers of differing bits.
 """
 
+# ruff: noqa: PLR0917 - the twins take what compiled functions take: arrays by position
+
 from __future__ import annotations
 
 import importlib
@@ -20,6 +22,9 @@ from pipeline.matching.jit import JIT
 LANES = 16
 """32-bit words compared by one vector instruction."""
 
+TILE = 32
+"""Hashes compared at a time, chunk by chunk, in a tile."""
+
 
 def _popcount(values: Any) -> Any:
     return np.bitwise_count(values)
@@ -29,6 +34,11 @@ def _any_within(words: Any, first: int, last: int, query: int, limit: int) -> bo
     """Whether any of the words in vectors [first, last) is within `limit` bits of `query`."""
     block = words[first * LANES : last * LANES]
     return bool((_popcount(block ^ np.uint32(query)) <= limit).any())
+
+
+def _any_within4(words: Any, first: int, last: int, queries: Any, at: int, limit: int) -> bool:
+    """Whether any of the words in vectors [first, last) is within `limit` bits of one of queries[at : at + 4]."""
+    return any(_any_within(words, first, last, int(query), limit) for query in queries[at : at + 4])
 
 
 def _within(words: Any, vector: int, query: int, limit: int) -> int:
@@ -41,6 +51,11 @@ def _within(words: Any, vector: int, query: int, limit: int) -> int:
 def _lowest(mask: int) -> int:
     """Position of the lowest set bit; `mask` is not 0."""
     return (int(mask) & -int(mask)).bit_length() - 1
+
+
+def _ones(mask: int) -> int:
+    """How many bits of `mask`, which is not negative, are set."""
+    return int(mask).bit_count()
 
 
 def _copy8(target: Any, at: int, source: Any, start: int) -> None:
@@ -70,25 +85,68 @@ def _verdict(hashes: Any, row: int, queries: Any, query: int, rules: Any) -> int
     return int(d.sum()) << 16 | table
 
 
+def _mask(hits: Any) -> int:
+    return int(sum(1 << lane for lane in range(TILE) if hits[lane]))
+
+
+def _lanes_beyond(columns: Any, column: int, value: int, least: int) -> int:
+    """Bit mask of the lanes of a column, uint16 (32,), that differ from `value` in at least `least` bits."""
+    return _mask(_popcount(columns[column * TILE : (column + 1) * TILE] ^ np.uint16(value)) >= least)
+
+
+def _lanes_near(columns: Any, tile: int, queries: Any, query: int, radius: int, bits: Any) -> int:
+    """Bit mask of the 32 hashes of a tile, m columns, that are within `radius` of a query.
+
+    Fills `bits` uint16 (m + 1, 32), flat: differing bits of each chunk, and in all.
+    """
+    m = queries.shape[1]
+    values = columns[tile * m * TILE : (tile + 1) * m * TILE].reshape(m, TILE) ^ queries[query][:, None]
+    out = bits.reshape(m + 1, TILE)
+    out[:m] = _popcount(values)
+    out[m] = out[:m].sum(axis=0)
+    return _mask(out[m] <= radius)
+
+
+def _lanes_admitted(bits: Any, table: int, rules: Any) -> int:
+    """Bit mask of the lanes of `bits`, as `_lanes_near` fills it, that `table` admits; `rules` as in `_verdict`."""
+    m = rules.shape[1]
+    d = bits.reshape(m + 1, TILE)[:m].astype(np.int64)
+    three = d[table] + d[(table + 1) % m] + d[(table + 2) % m]
+    return _mask((d[table] <= rules[0, table]) & (three <= rules[1, table]) & (d[table - 1] >= rules[2, table]))
+
+
 def _fastest(name: str, twin: Any) -> Any:
     return getattr(importlib.import_module("pipeline.matching.llvm"), name) if JIT else twin
 
 
 any_within = _fastest("any_within", _any_within)
+any_within4 = _fastest("any_within4", _any_within4)
 within = _fastest("within", _within)
-lowest = _fastest("lowest", _lowest)
+lowest, ones = _fastest("lowest", _lowest), _fastest("ones", _ones)
 copy8 = _fastest("copy8", _copy8)
 prefetch = _fastest("prefetch", _prefetch)
 distance4, distance16 = _fastest("distance4", _distance), _fastest("distance16", _distance)
 verdict4, verdict16 = _fastest("verdict4", _verdict), _fastest("verdict16", _verdict)
+lanes_beyond = _fastest("lanes_beyond", _lanes_beyond)
+lanes_near4, lanes_near16 = _fastest("lanes_near4", _lanes_near), _fastest("lanes_near16", _lanes_near)
+lanes_admitted4 = _fastest("lanes_admitted4", _lanes_admitted)
+lanes_admitted16 = _fastest("lanes_admitted16", _lanes_admitted)
 
 __all__ = [
     "LANES",
+    "TILE",
     "any_within",
+    "any_within4",
     "copy8",
     "distance4",
     "distance16",
+    "lanes_admitted4",
+    "lanes_admitted16",
+    "lanes_beyond",
+    "lanes_near4",
+    "lanes_near16",
     "lowest",
+    "ones",
     "prefetch",
     "verdict4",
     "verdict16",

@@ -160,6 +160,30 @@ def test_clustered_hashes_in_dense_buckets(tmp_path: Path, algorithm: str, radiu
     assert naive.rows(found.table) == wanted
 
 
+@pytest.mark.parametrize("cap", [None, 1, 30])
+@pytest.mark.parametrize(("algorithm", "radius"), [("pdq", 31), ("phash64", 8)])
+def test_buckets_in_tiles_with_withdrawn_hashes_and_a_cap(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, algorithm: str, radius: int, cap: int | None
+) -> None:
+    """Dense buckets are compared in tiles of 32: withdrawn hashes stay out, capped queries keep the nearest."""
+    from pipeline.matching.vectors import TILE
+
+    rng = np.random.default_rng(12)
+    width = 32 if algorithm == "pdq" else 8
+    count, asked = (400, 40) if JIT else (90, 6)
+    centre = random_hashes(1, width, 1)
+    known = centre ^ np.packbits(rng.random((count, width * 8)) < 0.04, axis=1)
+    known[: TILE + 8] = centre  # ties at every distance that is asked for
+    queries = centre ^ np.packbits(rng.random((asked, width * 8)) < 0.03, axis=1)
+    build(tmp_path / "a", known, algorithm=algorithm)
+    gone = np.arange(0, count, 3)
+    matching.extend_index(tmp_path / "a", tmp_path / "b", [], gone, release="8")
+    monkeypatch.setattr(Plan, "scan", lambda self, rows, queries: False)
+    standing = [pair for pair in pairs_of(known) if pair[0] % 3]
+    found = assert_exact(matching.open_index(tmp_path / "b"), standing, queries, radius, cap=cap, threads=2)
+    assert found.report.plan == "buckets" and found.report.pairs > asked
+
+
 def test_threads_and_passes_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     known = random_hashes(50, 32, 2)
     queries = np.concatenate([known[:20], known[:20] ^ np.uint8(1)])
