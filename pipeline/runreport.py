@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pipeline import __version__, nightly
+from pipeline.ingest import quarantine
 from pipeline.lake import Lake
 from pipeline.night import Night, StageReport
 from pipeline.settings import Settings
@@ -37,6 +38,10 @@ def build(
         "stages": stages,
         "packages_quarantined": len(quarantined),
         "quarantine_reasons": dict(sorted(reasons.items())),
+        "returned_for_information": [
+            {"package_id": p.package_id, "source": p.source, "hours": p.hours(night.as_of), "times": p.returned}
+            for p in quarantine.outstanding(lake)
+        ],
     }
 
 
@@ -100,6 +105,10 @@ def text(summary: dict[str, Any]) -> str:
         console.print(f"{summary['packages_quarantined']} packages in quarantine, with every reason of each:")
     for reason, count in summary["quarantine_reasons"].items():
         console.print(f"  {count} x {reason}", markup=False)
+    for row in summary["returned_for_information"]:
+        console.print(
+            f"  returned for information: {row['source']} package {row['package_id'][:16]}, {row['hours']} hours on its clock"
+        )
     return sink.getvalue()
 
 

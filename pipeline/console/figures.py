@@ -44,7 +44,7 @@ REPORTS = (
     Report("match_rates", "Files known, near or unknown, by source", "Matching", "rates"),
     Report("release_matches", "Files matched, by source and known-hash release", "Matching"),
     Report("packages", "Packages by source and state", "Intake", "packages"),
-    Report("quarantine", "Packages in quarantine by reason", "Intake"),
+    Report("quarantine", "Packages returned for information and not put right, by reason", "Intake"),
     Report("returned", "Requests for information by reason", "Intake"),
     Report("freshness", "Freshness", "Intake"),
     Report("throughput", "Throughput of the last runs", "Runs"),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import click
 
 from pipeline import night, nightly
+from pipeline.ingest import quarantine
+from pipeline.lake import Lake
 from pipeline.output import Rows, output_options
 from pipeline.settings import Settings
 
@@ -30,3 +33,32 @@ def ingest(ctx: click.Context, run_id: str | None) -> Rows:
     rows += [{"what": f"packages {reason}", "count": n} for reason, n in sorted(report.rejected.items())]
     rows += [{"what": name, "count": n} for name, n in sorted(report.counts.items())]
     return rows
+
+
+@click.command()
+@output_options
+@click.pass_context
+def returned(ctx: click.Context) -> Rows:
+    """Packages in quarantine that nothing has put right yet: returned for information, their clock running.
+
+    The clock runs from the first arrival. Several reasons are all listed; the text for the sender is in
+    quarantine/<package id>.txt. A package is settled when one is taken in that has its name (with or without
+    "-corrected"), its report, or names its reference as an earlier report.
+
+    Example: triage returned --format table
+    """
+    settings: Settings = ctx.obj
+    now = datetime.now(UTC)
+    return [
+        {
+            "state": "returned for information",
+            "hours": row.hours(now),
+            "clock_from": row.clock_from.isoformat(),
+            "source": row.source,
+            "container": row.container,
+            "times_returned": row.returned,
+            "reasons": "; ".join(row.reasons),
+            "package_id": row.package_id,
+        }
+        for row in quarantine.outstanding(Lake(settings.lake_dir))
+    ]

@@ -11,8 +11,10 @@ A supplement keeps its own row; `supplements` names the first referral of the ch
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 
 import pyarrow as pa
@@ -39,6 +41,25 @@ class Arrival:
 
 
 @dataclass(frozen=True)
+class Returned:
+    """A package in quarantine, the first one where it was sent again and again, and the start of its clock."""
+
+    package_id: str
+    clock_from: datetime
+
+
+_ENDING = re.compile(
+    r"(?:[-_ ]corrected(?:[-_ ]?\d+)?)?(?:\.zip|\.tar|\.tgz|\.tbz2|\.txz|\.tar\.\w+|\.json|\.xml|\.csv)?\Z",
+    re.IGNORECASE,
+)
+
+
+def plain_name(container: str) -> str:
+    """A container's name by which its correction is known: without the ending and without `-corrected`."""
+    return _ENDING.sub("", container, count=1).casefold()
+
+
+@dataclass(frozen=True)
 class Decision:
     """`state` as in the packages record, the referral the package belongs to, and the one that it extends."""
 
@@ -58,18 +79,33 @@ class Held:
     members: dict[str, list[str]] = field(default_factory=dict)
     reports: dict[tuple[str, str], set[str]] = field(default_factory=dict)
     media: dict[str, set[bytes]] = field(default_factory=dict)
+    returned: dict[str, Returned] = field(default_factory=dict)
     lake: Lake | None = None
 
     @classmethod
     def read(cls, lake: Lake) -> Held:
         """From the published tables."""
         held = cls(lake=lake)
-        packages = lake.read("packages", ["package_id", "container", "state", "referral_id"])
-        for package, container, state, referral in zip(
+        packages = lake.read(
+            "packages",
+            [
+                "package_id",
+                "container",
+                "state",
+                "referral_id",
+                "report_sha256",
+                "clock_from",
+                "first_seen",
+                "corrects",
+            ],
+        )
+        for package, container, state, referral, report, clock, first, corrects in zip(
             *(packages[c].to_pylist() for c in packages.column_names), strict=True
         ):
             held.containers[package, container] = state
             held.packages[package] = held.packages.get(package) or referral
+            if state == "quarantined":
+                held.put_back(package, container, report, Returned(corrects or package, clock or first))
         table = lake.read("referrals", ["referral_id", "source", "source_reference", "supplements", "report_sha256"])
         for referral, source, reference, root, report in zip(
             *(table[c].to_pylist() for c in table.column_names), strict=True
@@ -85,6 +121,20 @@ class Held:
             self.references.setdefault((_family(source), reference), root or referral)
             self.references.setdefault((source, reference), root or referral)
         self.reports.setdefault((root or referral, report), set()).add(referral)
+
+    def put_back(self, package: str, container: str, report: str | None, returned: Returned) -> None:
+        """A package that is in quarantine from now on. Of several with one name the earliest clock counts."""
+        for key in filter(None, (package, plain_name(container), report)):
+            known = self.returned.get(key, returned)
+            self.returned[key] = min(known, returned, key=lambda r: (r.clock_from, r.package_id))
+
+    def corrected_by(self, container: str, report: str | None, prior: Iterable[str]) -> Returned | None:
+        """The package in quarantine that a package puts right: it names its reference, has its report or its name."""
+        if not self.returned:
+            return None
+        keys = [*prior, *filter(None, (report, plain_name(container)))]
+        found = [known for key in keys if (known := self.returned.get(key))]
+        return min(found, key=lambda r: (r.clock_from, r.package_id), default=None)
 
     def media_of(self, root: str) -> set[bytes]:
         """SHA-256 of every file held for a referral and its supplements."""

@@ -16,7 +16,7 @@ import pyarrow as pa
 from pipeline import records
 from pipeline.ingest import completeness, discovery, identity, media, report, rows
 from pipeline.ingest.discovery import Entry
-from pipeline.ingest.identity import Arrival, Held
+from pipeline.ingest.identity import Arrival, Held, Returned
 from pipeline.ingest.package import Member, Package
 from pipeline.ingest.report import Report
 from pipeline.ingest.rows import Answers, Context, Row
@@ -90,12 +90,10 @@ def _take(settings: Settings, night: Night, rules: Rules, held: Held, entries: l
     waiting = [c for c in found if c.waits]
     taken = [c for c in found if not c.waits and (c.package_id, c.package.container) not in held.containers]
     tables: dict[str, list[Row]] = {name: [] for name in TABLES}
+    for candidate in (c for c in taken if c.report is None):
+        tables["packages"].append(_quarantined(candidate, night, held))
     readable = [c for c in taken if c.report is not None]
     unusable = _readable(night, rules, held, answers, candidates=readable, tables=tables)
-    for candidate in (c for c in taken if c.report is None):
-        tables["packages"].append(
-            _package_row(candidate, night, "quarantined", None, rows.payload(candidate.package, None))
-        )
     tables["packages"].sort(key=lambda row: row["container"])
     counts = _counts(tables)
     counts["identifiers_unusable"] = unusable
@@ -206,8 +204,10 @@ def _readable(
         if found is None:
             continue
         content = rows.payload(candidate.package, found.member)
+        corrects = held.corrected_by(key, found.sha256, found.draft.prior)
         if decision.state == "duplicate":
-            tables["packages"].append(_package_row(candidate, night, "duplicate", decision.referral_id, content))
+            row = _package_row(candidate, night, "duplicate", decision.referral_id, content, corrects=corrects)
+            tables["packages"].append(row)
             continue
         context = Context(
             candidate.package,
@@ -218,16 +218,25 @@ def _readable(
             rules,
             night.run_id,
             night.as_of,
+            corrects.clock_from if corrects else None,
         )
         made = rows.compose(found, context)
         unusable += found.draft.unusable_identifiers
         for name, listed in made.items():
             tables[name].extend(listed)
-        row = _package_row(
-            candidate, night, decision.state, decision.referral_id, content, defects=len(made["defects"])
-        )
-        tables["packages"].append(row)
+        row = _package_row(candidate, night, decision.state, decision.referral_id, content, corrects=corrects)
+        tables["packages"].append({**row, "defects": len(made["defects"])})
     return unusable
+
+
+def _quarantined(candidate: Candidate, night: Night, held: Held) -> Row:
+    """The row of a package that could not be read; `held` learns it, so that a correction keeps its clock."""
+    container, content = candidate.package.container, rows.payload(candidate.package, None)
+    corrects = held.corrected_by(container, _unread_sha256(candidate.package), ())
+    row = _package_row(candidate, night, "quarantined", None, content, corrects=corrects)
+    first = corrects or Returned(candidate.package_id, night.as_of)
+    held.put_back(candidate.package_id, container, row["report_sha256"], first)
+    return row
 
 
 def _arrival(candidate: Candidate, answers: Answers) -> Arrival:
@@ -246,7 +255,13 @@ def _arrival(candidate: Candidate, answers: Answers) -> Arrival:
 
 
 def _package_row(
-    candidate: Candidate, night: Night, state: str, referral: str | None, content: list[Member], *, defects: int = 0
+    candidate: Candidate,
+    night: Night,
+    state: str,
+    referral: str | None,
+    content: list[Member],
+    *,
+    corrects: Returned | None,
 ) -> dict[str, Any]:
     found = candidate.report
     return {
@@ -259,8 +274,10 @@ def _package_row(
         "referral_id": referral,
         "reasons": candidate.reasons,
         "first_seen": night.as_of,
+        "clock_from": corrects.clock_from if corrects else night.as_of,
+        "corrects": corrects.package_id if corrects else None,
         "files": len(content),
-        "defects": defects,
+        "defects": 0,
         "run_id": night.run_id,
     }
 

@@ -9,6 +9,7 @@ killed after publishing writes them the next time.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,28 +20,33 @@ from pipeline.settings import Settings
 
 _TEXT = """RETURNED FOR INFORMATION
 
-Package:    {container}
-Reference:  {package_id}
-First seen: {first_seen}
+Package:       {container}
+Reference:     {package_id}
+First seen:    {first_seen}
+Clock running: since {clock_from}
 
 The package named above could not be taken in, for {count}:
 
 {reasons}
 
-Please send it again with this put right, as a new package. Nothing of what you sent was changed or removed.
+Please send it again with this put right, as a new package of the same name with "-corrected" added, or give the reference
+above in it as an earlier report. Nothing of what you sent was changed or removed.
 The time by which the case must be looked at runs from the first arrival, not from the corrected package.
 If a child may be at risk now, do not wait for the correction: telephone the receiving team.
 """
 
 
-def notice_text(container: str, package_id: str, first_seen: datetime, reasons: list[str]) -> str:
-    """The text for the sender: every reason on its own line."""
+def notice_text(
+    container: str, package_id: str, first_seen: datetime, reasons: list[str], clock_from: datetime | None = None
+) -> str:
+    """The text for the sender: every reason on its own line. The clock runs from `first_seen` unless told otherwise."""
     count = "this reason" if len(reasons) == 1 else f"these {len(reasons)} reasons"
     lines = "\n".join(f"  {n}. {reason[:1].upper()}{reason[1:].rstrip('.')}." for n, reason in enumerate(reasons, 1))
     return _TEXT.format(
         container=_printable(container),
         package_id=package_id,
         first_seen=f"{first_seen:%d %B %Y %H:%M} UTC",
+        clock_from=f"{clock_from or first_seen:%d %B %Y %H:%M} UTC",
         count=count,
         reasons=lines,
     )
@@ -53,7 +59,7 @@ def _printable(text: str) -> str:
 def write_notices(settings: Settings, lake: Lake) -> int:
     """Write the notices that are not there yet; returns how many packages are in quarantine in all."""
     folder = settings.quarantine_dir
-    columns = ["package_id", "container", "source", "state", "reasons", "first_seen", "run_id"]
+    columns = ["package_id", "container", "source", "state", "reasons", "first_seen", "clock_from", "run_id"]
     table = lake.read("packages", columns)
     listed = [row for row in table.to_pylist() if row["state"] == "quarantined"] if table.num_rows else []
     first: dict[str, dict[str, Any]] = {}
@@ -67,8 +73,45 @@ def write_notices(settings: Settings, lake: Lake) -> int:
     return len(listed)
 
 
+@dataclass(frozen=True)
+class Outstanding:
+    """A package that was returned for information and that nothing has put right: its clock runs on."""
+
+    package_id: str
+    container: str
+    source: str
+    clock_from: datetime
+    returned: int
+    """How often it was returned: corrections that could not be read either count."""
+    reasons: list[str]
+
+    def hours(self, as_of: datetime) -> float:
+        """Hours on the clock."""
+        return round((as_of - self.clock_from).total_seconds() / 3600, 1)
+
+
+def outstanding(lake: Lake) -> list[Outstanding]:
+    """Everything that is returned for information, the longest clock first. A package and its unreadable corrections are
+    one entry, with the reasons of the last; it is settled once a package that was taken in puts any of them right."""
+    columns = ["package_id", "container", "source", "state", "reasons", "first_seen", "clock_from", "corrects"]
+    rows = lake.read("packages", columns).to_pylist()
+    settled = {r["corrects"] for r in rows if r["state"] != "quarantined" and r["corrects"]}
+    chains: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        if row["state"] == "quarantined" and (first := row["corrects"] or row["package_id"]) not in settled:
+            chains.setdefault(first, []).append(row)
+    found = []
+    for listed in chains.values():
+        last = max(listed, key=lambda r: (r["first_seen"], r["package_id"]))
+        clock = min(r["clock_from"] or r["first_seen"] for r in listed)
+        names = len({r["package_id"] for r in listed})
+        found.append(Outstanding(last["package_id"], last["container"], last["source"], clock, names, last["reasons"]))
+    return sorted(found, key=lambda o: (o.clock_from, o.container))
+
+
 def _write(folder: Path, package_id: str, row: dict[str, Any]) -> None:
-    text = notice_text(row["container"], package_id, row["first_seen"], row["reasons"])
+    clock = row["clock_from"] or row["first_seen"]
+    text = notice_text(row["container"], package_id, row["first_seen"], row["reasons"], clock)
     files.write_bytes(folder / f"{package_id}.txt", text.encode())
-    record = {**row, "first_seen": row["first_seen"].isoformat()}
+    record = {**row, "first_seen": row["first_seen"].isoformat(), "clock_from": clock.isoformat()}
     files.write_json(folder / f"{package_id}.json", record)

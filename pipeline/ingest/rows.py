@@ -54,6 +54,8 @@ class Context:
     rules: Rules
     run_id: str
     as_of: datetime
+    clock_from: datetime | None = None
+    """First arrival of the package in quarantine that this one puts right, if it does."""
 
 
 def compose(report: Report, context: Context) -> dict[str, list[Row]]:
@@ -112,7 +114,7 @@ def _referral(report: Report, context: Context, media: list[Row]) -> Row:
     _check_times(draft, context)
     row: Row = dict(draft.referral)
     if row.get("force_received_at") is None:
-        row["force_received_at"] = context.as_of
+        row["force_received_at"] = context.clock_from or context.as_of
     candidates, code, basis = _force(draft, rules)
     ages = {name: _hours(row[name], row["force_received_at"]) for name in STAGES[:-1] if row.get(name)}
     steps = [(name, row[name]) for name in STAGES if row.get(name)]

@@ -38,7 +38,18 @@ def test_ingest_of_nothing(tmp_path: Path) -> None:
     assert json.loads(result.stdout)[0] == {"what": "packages read", "count": 0}
 
 
-@pytest.mark.parametrize("command", ["sample", "ingest"])
+def test_what_is_returned_is_listed_with_its_clock(tmp_path: Path) -> None:
+    assert json.loads(typed(tmp_path, "returned", "--format", "json").stdout) == []
+    typed(tmp_path, "sample", "--referrals", "8", "--seed", "2", "--known", "5")
+    typed(tmp_path, "ingest", "--run", "night-1")
+    rows = json.loads(typed(tmp_path, "returned", "--format", "json").stdout)
+    assert len(rows) == 6
+    assert {row["state"] for row in rows} == {"returned for information"}
+    assert all(row["reasons"] and 0 <= row["hours"] < 1 and row["times_returned"] == 1 for row in rows)
+    assert "nca/sample-broken-json" in {row["container"] for row in rows}
+
+
+@pytest.mark.parametrize("command", ["sample", "ingest", "returned"])
 def test_help_teaches(tmp_path: Path, command: str) -> None:
     shown = typed(tmp_path, command, "--help").stdout
     assert "Example:" in shown

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from pipeline import files, night, records
-from pipeline.ingest import intake, seen, stage
+from pipeline.ingest import intake, quarantine, seen, stage
 from pipeline.lake import Lake
 from pipeline.night import Night
 from pipeline.settings import Settings
@@ -156,6 +156,47 @@ def test_waiting_too_long_is_returned_and_completing_it_later_still_counts(setti
     (path / ".ready").touch()
     assert ingest(settings, replace(late, run_id="later")).kept == 1
     assert sorted(r["state"] for r in table(settings, "packages")) == ["accepted", "quarantined"]
+
+
+def later(days: int) -> Night:
+    return Night(f"night-{days}", factory.AS_OF + timedelta(days=days))
+
+
+@pytest.mark.parametrize("how", ["in place", "corrected", "corrected archive", "by reference", "still broken first"])
+def test_a_returned_package_keeps_its_clock_until_it_is_put_right(settings: Settings, how: str) -> None:
+    path = land(settings, {"referral.json": b"{"}, "p")
+    land(settings, {"referral.json": b"["}, "never mended")
+    report = ingest(settings)
+    assert report.counts["returned_for_information"] == 2
+    lake = Lake(settings.lake_dir)
+    first = {o.container: o for o in quarantine.outstanding(lake)}["other/p"]
+    assert (first.clock_from, first.hours(later(2).as_of)) == (factory.AS_OF, 48.0)
+    wanted, mended = 1, form()
+    if how == "in place":
+        (path / "referral.json").write_bytes(mended)
+    elif how == "by reference":
+        land(settings, {"referral.json": form(prior_references=[first.package_id])}, "another name")
+    elif how == "still broken first":
+        land(settings, {"referral.json": b"{{"}, "p-corrected")
+        ingest(settings, later(1))
+        again = {o.container: o for o in quarantine.outstanding(lake)}["other/p-corrected"]
+        assert (again.clock_from, again.returned) == (factory.AS_OF, 2)
+        assert "Clock running: since 21 November" in (settings.quarantine_dir / f"{again.package_id}.txt").read_text()
+        land(settings, {"referral.json": mended}, "p-corrected-2")
+    else:
+        land(
+            settings, {"referral.json": mended}, "p-corrected", how="zip-ready" if "archive" in how else "folder-ready"
+        )
+    report = ingest(settings, later(2))
+    assert report.counts["returned_for_information"] == wanted
+    assert report.counts["returned_longest_hours"] == 48.0
+    assert [o.container for o in quarantine.outstanding(lake)] == ["other/never mended"]
+    assert [r["force_received_at"] for r in table(settings, "referrals")] == [factory.AS_OF]
+    taken = [p for p in table(settings, "packages") if p["state"] == "accepted"]
+    assert [(p["clock_from"], p["first_seen"]) for p in taken] == [(factory.AS_OF, later(2).as_of)]
+    before = tables(settings)
+    ingest(settings, later(3))
+    assert tables(settings) == before
 
 
 def test_quarantine_says_every_reason_and_leaves_the_evidence(settings: Settings) -> None:
