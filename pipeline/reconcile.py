@@ -47,6 +47,7 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
     checks = [
         *_landing(settings, lake, night),
         *_packages(lake),
+        *_identifiers(lake),
         *_media(lake),
         *_matches(settings, lake),
         *_cases(settings, lake),
@@ -100,6 +101,31 @@ def _packages(lake: Lake) -> list[Check]:
         Check("arrivals are distinct", packages.num_rows, len(arrivals), {}),
         Check("accepted and supplementing packages = referral records", made, referrals.num_rows, {}),
         Check("referral records are distinct", referrals.num_rows, _distinct(referrals["package_id"]), {}),
+    ]
+
+
+def _identifiers(lake: Lake) -> list[Check]:
+    """Every identifier that a report gives is in the table, or counted as unusable (a defect each) or as withheld."""
+    table = lake.read("identifiers", ["identifier_id", "kind"])
+    kinds = _counted(table["kind"])
+    given, unusable, withheld = (
+        _counted_at_intake(lake, "identifiers_", {name: 0}) for name in ("given", "unusable", "withheld")
+    )
+    defects = lake.read("defects", ["problem"])["problem"].to_pylist()
+    return [
+        Check(
+            "identifiers given = identifiers stored by kind, unusable and withheld",
+            given,
+            sum(kinds.values()) + unusable + withheld,
+            {**kinds, "unusable": unusable, "withheld": withheld},
+        ),
+        Check("identifiers are distinct", table.num_rows, _distinct(table["identifier_id"]), {}),
+        Check(
+            "unusable identifiers = defects that name them",
+            unusable,
+            sum(1 for text in defects if text.startswith("Not usable as ")),
+            {},
+        ),
     ]
 
 

@@ -43,7 +43,11 @@ class Draft:
     defects: list[Row] = field(default_factory=list)
     prior: list[str] = field(default_factory=list)
     force_stated: str | None = None
+    given_identifiers: int = 0
+    """Identifiers that the report gives: those in `identifiers`, the unusable and the withheld ones."""
     unusable_identifiers: int = 0
+    withheld_identifiers: int = 0
+    """Those of a covert source, which are in its compartment only."""
     restricted: str = ""
     """Pointer of a block whose content must not appear in defects or unknown keys; empty when there is none."""
 
@@ -93,6 +97,7 @@ class Draft:
         """Add an identifier; one that cannot be normalised becomes a defect (the original text stays there)."""
         if original is None:
             return
+        self.given_identifiers += 1
         try:
             value, port_seen = self._normalised(kind, original)
         except UnusableError as error:

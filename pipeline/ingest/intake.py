@@ -93,10 +93,10 @@ def _take(settings: Settings, night: Night, rules: Rules, held: Held, entries: l
     for candidate in (c for c in taken if c.report is None):
         tables["packages"].append(_quarantined(candidate, night, held))
     readable = [c for c in taken if c.report is not None]
-    unusable = _readable(night, rules, held, answers, candidates=readable, tables=tables)
+    identifiers = _readable(night, rules, held, answers, candidates=readable, tables=tables)
     tables["packages"].sort(key=lambda row: row["container"])
     counts = _counts(tables)
-    counts["identifiers_unusable"] = unusable
+    counts.update(identifiers)
     counts["packages_waited_too_long"] = sum(1 for c in taken if c.late)
     return Batch(
         {name: records.build(name, listed) for name, listed in tables.items()},
@@ -192,10 +192,10 @@ def _readable(
     *,
     candidates: list[Candidate],
     tables: dict[str, list[Row]],
-) -> int:
-    """Decide and make rows, reports before those that name them as earlier. Returns the identifiers that could not be
-    used: each is a defect."""
-    unusable = 0
+) -> Counter[str]:
+    """Decide and make rows, reports before those that name them as earlier. Returns how many identifiers the reports
+    give, how many of them could not be used (each is a defect), and how many a covert source's compartment holds."""
+    identifiers: Counter[str] = Counter(identifiers_given=0, identifiers_unusable=0, identifiers_withheld=0)
     arrivals = {c.package.container: (c, _arrival(c, answers)) for c in candidates}
     for key in identity.in_order((key, arrival) for key, (_, arrival) in arrivals.items()):
         candidate, arrival = arrivals[key]
@@ -221,12 +221,14 @@ def _readable(
             corrects.clock_from if corrects else None,
         )
         made = rows.compose(found, context)
-        unusable += found.draft.unusable_identifiers
+        identifiers["identifiers_given"] += found.draft.given_identifiers
+        identifiers["identifiers_unusable"] += found.draft.unusable_identifiers
+        identifiers["identifiers_withheld"] += found.draft.withheld_identifiers
         for name, listed in made.items():
             tables[name].extend(listed)
         row = _package_row(candidate, night, decision.state, decision.referral_id, content, corrects=corrects)
         tables["packages"].append({**row, "defects": len(made["defects"])})
-    return unusable
+    return identifiers
 
 
 def _quarantined(candidate: Candidate, night: Night, held: Held) -> Row:

@@ -96,7 +96,9 @@ def _mask(draft: Draft, personas: set[str]) -> None:
     for subject in draft.subjects:
         if str(subject.get("name") or "").strip().casefold() in personas:
             subject["name"] = "covert"
-    draft.identifiers = [row for row in draft.identifiers if row["value"] not in personas]
+    kept = [row for row in draft.identifiers if row["value"] not in personas]
+    draft.withheld_identifiers += len(draft.identifiers) - len(kept)
+    draft.identifiers = kept
 
 
 READER = Reader(
