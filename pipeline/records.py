@@ -82,7 +82,7 @@ def build(table: str, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
     for name in as_json:
         columns[name] = [None if value is None else canonical_json(value) for value in columns[name]]
     for name in describe(table).get("required", []):
-        if any(value is None for value in columns[name]):
+        if None in columns[name]:
             raise TriageError(f"Record type {table} needs a value in {name}.")
     return pa.Table.from_pydict(columns, schema=schema)
 
@@ -99,4 +99,7 @@ def personal_columns(table: str) -> set[str]:
 
 def canonical_json(value: Any) -> str:
     """JSON text with sorted keys and no white space: equal values give equal bytes."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _CANONICAL.encode(value)
+
+
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)

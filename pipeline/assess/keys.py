@@ -24,7 +24,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     "media_files": ("file_id", "referral_id", "sha256", "claimed_md5", "claimed_sha1", "claimed_sha256"),
     "fingerprints": ("sha256", "md5", "sha1"),
     "matches": ("match_id", "sha256", "file_id", "media_key", "kind", "grade", "category"),
-    "referrals": ("referral_id", "supplements"),
+    "referrals": ("referral_id", "supplements", "source", "source_reference", "prior_references"),
 }  # fmt: skip
 """Lake tables and columns that keys are made from."""
 

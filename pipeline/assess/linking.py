@@ -20,6 +20,7 @@ from pipeline import policy, records
 from pipeline.assess import database, keys, lists
 from pipeline.assess.case_file import ListHit, group
 from pipeline.assess.strength import Rules, Sighting, Verdict, strongest
+from pipeline.collector import no_cycle_search
 from pipeline.lake import Lake
 from pipeline.night import Night
 from pipeline.settings import Settings
@@ -45,6 +46,11 @@ def link(settings: Settings, night: Night, lake: Lake) -> Linked:
 
     Raises SettingsError for a policy file that cannot be used.
     """
+    with no_cycle_search():
+        return _link(settings, night, lake)
+
+
+def _link(settings: Settings, night: Night, lake: Lake) -> Linked:
     rules = policy.load(settings, "linking")
     done = _done(lake, rules.digest)
     with database.connection(settings, {}) as con:
@@ -54,7 +60,9 @@ def link(settings: Settings, night: Night, lake: Lake) -> Linked:
     rows = [_row(f, night) for f in (*found.links, *listed.links)]
     stored = latest(lake)
     kinds = ("ip", *rules.data["kinds"])
-    wanted = {r["link_id"] for r in rows} | {link_id(a, b, kind) for a, b in found.pairs for kind in kinds}
+    wanted: set[str] = set()
+    if stored.num_rows:
+        wanted = {r["link_id"] for r in rows} | {link_id(a, b, kind) for a, b in found.pairs for kind in kinds}
     known = _known(stored, wanted, everything=not done)
     gone = _not_found(known, found, everything=not done)
     changed = _changed(known, [*rows, *gone, *lists.withdrawn(known, listed)], night)
@@ -156,7 +164,7 @@ def _distinct(
     sightings: Mapping[tuple[str, str, str], list[Sighting]],
 ) -> list[tuple[str, str, int]]:
     """Leave out what only repeats another value: a username elsewhere that is also shared on its service, weaker
-    digests of a file, and known media when the very files are shared."""
+    digests of a file, known media when the very files are shared, and a report's number when one extends the other."""
     listed = list(values)
     kinds = {kind for kind, _, _ in listed}
     on_service = {value.rpartition("\x1f")[2] for kind, value, _ in listed if kind in ("username", "user_id")}
@@ -167,12 +175,14 @@ def _distinct(
             rank = _BEST_HASH.index(value.partition(":")[0])
             hashes[files] = min(hashes.get(files, (9, "")), (rank, value))
     best = {value for _, value in hashes.values()}
+    extends = any(kind == "supplement" and not value.startswith("report:") for kind, value, _ in listed)
     return [
         (kind, value, n)
         for kind, value, n in listed
         if not (kind == "username_elsewhere" and value in on_service)
         and not (kind == "file_hash" and value not in best)
         and not (kind == "known_media" and "file_hash" in kinds)
+        and not (kind == "supplement" and extends and value.startswith("report:"))
     ]
 
 
@@ -219,19 +229,24 @@ def _changed(
     result = []
     for row in sorted(rows, key=lambda r: str(r["link_id"])):
         old = known.get(row["link_id"])
-        text = row["evidence"] if isinstance(row["evidence"], str) else records.canonical_json(row["evidence"])
-        if old is not None and all(
-            (text if c == "evidence" else row[c]) == (bool(old[c]) if c == "withdrawn" else old[c]) for c in _COMPARED
-        ):
-            continue
+        evidence = orjson.loads(row["evidence"]) if isinstance(row["evidence"], str) else row["evidence"]
+        if old is not None:
+            text = row["evidence"] if isinstance(row["evidence"], str) else records.canonical_json(row["evidence"])
+            if all(
+                (text if c == "evidence" else row[c]) == (bool(old[c]) if c == "withdrawn" else old[c])
+                for c in _COMPARED
+            ):
+                continue
         version = 1 if old is None else (old["version"] or 1) + 1
         moment = {"version": version, "run_id": night.run_id, "found_at": night.as_of}
-        result.append({**row, "evidence": orjson.loads(text), **moment})
+        result.append({**row, "evidence": evidence, **moment})
     return result
 
 
 def _not_found(known: Mapping[str, Mapping[str, Any]], found: Found, *, everything: bool) -> list[dict[str, Any]]:
     """Stored links of the judged pairs that no rule makes any longer; of all pairs, when everything was judged."""
+    if not known:
+        return []
     still = {link_id(f["left"], f["right"], f["kind"]) for f in found.links}
     return [
         {**row, "withdrawn": True, "explanation": "Withdrawn: another link says more, or the rules make none."}

@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 STRENGTHS = ("weak", "medium", "strong")
@@ -56,6 +56,14 @@ class Rules:
 
     data: dict[str, Any]
 
+    @cached_property
+    def _ignored(self) -> tuple[tuple[str, str], ...]:
+        return _ranges(self.data["ip"]["ignored_ranges"])
+
+    @cached_property
+    def _shared(self) -> tuple[tuple[str, str], ...]:
+        return _ranges(self.data["ip"]["shared_ranges"])
+
     def judge(
         self, kind: str, value: str, left: Sequence[Sighting], right: Sequence[Sighting], holders: int
     ) -> Verdict | None:
@@ -76,10 +84,10 @@ class Rules:
 
     def _address(self, value: str, left: Sequence[Sighting], right: Sequence[Sighting]) -> Verdict | None:
         rules = self.data["ip"]
-        if _within(value, _ranges(rules["ignored_ranges"])) is not None:
+        if _within(value, self._ignored) is not None:
             return None
         window = timedelta(minutes=rules["window_minutes"])
-        shared = _within(value, _ranges(rules["shared_ranges"]))
+        shared = _within(value, self._shared)
         proxy = any(s.proxy == "yes" for s in (*left, *right))
         with_port = closest(left, right, window, same_port=True)
         in_time = closest(left, right, window, same_port=False)

@@ -248,6 +248,17 @@ def test_a_supplement_is_linked_as_such_and_not_as_an_overlap(settings: Settings
     assert (found["kind"], found["strength"]) == ("supplement", "strong")
 
 
+@pytest.mark.parametrize("source", ["NCA_NCMEC", "OTHER"])
+def test_an_earlier_report_that_comes_later_is_linked(settings: Settings, source: str) -> None:
+    """Named before it was held, by its number; other sources may use the same number for another report."""
+    later = referral("R2", source="NCA_DRB", source_reference="D-2", prior_references=["77", "78"])
+    commit(settings, "one", referrals=[later])
+    assert linked(settings) == []
+    commit(settings, "two", referrals=[referral("R1", source=source, source_reference="77", prior_references=None)])
+    found = [(x["left"], x["right"], x["kind"], x["strength"]) for x in linked(settings, 2)]
+    assert found == ([("R1", "R2", "supplement", "strong")] if source == "NCA_NCMEC" else [])
+
+
 def test_a_hub_links_each_newcomer_to_a_few_and_weakens_what_it_linked_before(settings: Settings) -> None:
     hub = policy.load(settings, "linking").data["hub"]
     names = [f"R{i:03d}" for i in range(hub + 10)]
