@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -103,13 +102,31 @@ def _kind(entry: os.DirEntry[str]) -> str:
     return "report" if lowered.endswith(REPORT_SUFFIXES) else "other"
 
 
+@dataclass
+class _Survey:
+    """What `stat_key` returns; files and links of a folder with their name below it and what lstat says; and why not
+    everything could be looked at."""
+
+    key: str = ""
+    newest: int = 0
+    files: list[tuple[str, os.DirEntry[str], os.stat_result]] = field(default_factory=list)
+    problem: str = ""
+
+
 def stat_key(entry: Entry) -> tuple[str, int]:
     """A digest of names, sizes, times and inodes of everything in the entry, and the newest change in ns.
 
     Equal keys mean: not touched since. Vanished files are left out, the next run sees them.
     """
+    found = _survey(entry)
+    return found.key, found.newest
+
+
+def _survey(entry: Entry) -> _Survey:
+    """Look at everything in the entry once. Never raises."""
     facts: list[str] = []
     newest = 0
+    made = _Survey()
     stack = [(entry.path, "")]
     while stack:
         path, prefix = stack.pop()
@@ -127,17 +144,22 @@ def stat_key(entry: Entry) -> tuple[str, int]:
                     status = below.stat(follow_symlinks=False)
                     facts.append(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\0{status.st_ino}")
                     newest = max(newest, status.st_mtime_ns)
-        except OSError:
+                    made.files.append((name[1:], below, status))
+        except OSError as error:
             facts.append(f"{prefix}\0unreadable")
+            made.problem = f"it cannot be read ({error.strerror})"
     facts.sort()
     text = "\n".join(facts).encode("utf-8", "surrogateescape")
-    return hashlib.blake2b(text, digest_size=16).hexdigest(), newest
+    made.key, made.newest = hashlib.blake2b(text, digest_size=16).hexdigest(), newest
+    return made
 
 
 def inspect(entry: Entry, policy: dict[str, Any]) -> Package:
     """List a package and read its small files. Never raises for what is in it: faults and waits say what is wrong."""
     package = Package(entry.source, entry.container, entry.kind)
-    package.stat_key, package.newest = stat_key(entry)
+    found = _survey(entry)
+    package.stat_key, package.newest = found.key, found.newest
+    package.waits += [found.problem] if found.problem else []
     package.ready = ".ready" in entry.beside
     faults = [f.replace("a member", "the package") for f in name_faults(entry.name, policy["caps"])]
     if SEPARATOR in f"{entry.container}/":
@@ -148,7 +170,7 @@ def inspect(entry: Entry, policy: dict[str, Any]) -> Package:
     try:
         if ".sha256" in entry.beside:
             _list_beside(package, Path(f"{entry.path}.sha256"), policy["caps"])
-        _look_into(package, entry, policy)
+        _look_into(package, entry, found, policy)
     except OSError as error:
         package.waits.append(f"it cannot be read ({error.strerror})")
     return package
@@ -161,9 +183,9 @@ def _list_beside(package: Package, path: Path, caps: dict[str, Any]) -> None:
     package.lists.append((path.name, path.read_bytes()))
 
 
-def _look_into(package: Package, entry: Entry, policy: dict[str, Any]) -> None:
+def _look_into(package: Package, entry: Entry, found: _Survey, policy: dict[str, Any]) -> None:
     if entry.kind == "folder":
-        _list_folder(package, entry.path, policy)
+        _list_folder(package, found, policy)
     elif entry.kind == "archive":
         list_archive(package, Path(entry.path), policy["caps"], lambda name: not _is_noise(name, policy))
     elif entry.kind == "report":
@@ -184,15 +206,15 @@ def _is_noise(name: str, policy: dict[str, Any]) -> bool:
     return parts[-1] in policy["noise"] or any(p in policy["noise_folders"] for p in parts[:-1])
 
 
-def _list_folder(package: Package, top: str, policy: dict[str, Any]) -> None:
+def _list_folder(package: Package, found: _Survey, policy: dict[str, Any]) -> None:
     caps = policy["caps"]
     read = 0
-    for name, entry in _walk(top, caps["depth"] + 1):
+    for name, entry, status in found.files:
         if _is_noise(name, policy):
             continue
         faults = [] if entry.is_file(follow_symlinks=False) else ["the package holds links or devices"]
         faults += name_faults(name, caps)
-        size = entry.stat(follow_symlinks=False).st_size
+        size = status.st_size
         if size > caps["member_bytes"]:
             faults.append("a member is too large")
         locator = plain_locator(f"{package.container}/{name}")
@@ -212,17 +234,3 @@ def _list_folder(package: Package, top: str, policy: dict[str, Any]) -> None:
             return
     package.members.sort(key=lambda m: m.name)
     package.faults.extend(collision_faults(m.name for m in package.members))
-
-
-def _walk(top: str, depth: int) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """Files and links below `top` with their relative names. Folders deeper than `depth` show up as a too deep name."""
-    stack = [(top, "", depth)]
-    while stack:
-        folder, prefix, left = stack.pop()
-        with os.scandir(folder) as listing:
-            for entry in listing:
-                name = prefix + entry.name
-                if entry.is_dir(follow_symlinks=False) and left > 0:
-                    stack.append((entry.path, f"{name}/", left - 1))
-                else:
-                    yield name, entry

@@ -198,6 +198,10 @@ class Fields:
 
     def whole(self, key: str, low: int, high: int) -> int | None:
         """A whole number from `low` to `high`."""
+        given = self.data.get(key)
+        if type(given) is int and low <= given <= high:
+            del self.data[key]
+            return given
 
         def number(text: str) -> int:
             digits = text.removeprefix("-")
@@ -239,6 +243,15 @@ class Fields:
         return None if given is None or given == "" else Port(value, str(given))
 
     def digest(self, key: str, name: str) -> bytes | None:
+        given = self.data.get(key)
+        if isinstance(given, str):  # nearly every digest; `convert` says what is wrong with the others
+            try:
+                found = values.digest(given, name)
+            except UnusableError:
+                pass
+            else:
+                del self.data[key]
+                return found
         value: bytes | None = self.convert(key, lambda text: values.digest(text, name))
         return value
 
@@ -290,6 +303,8 @@ class Fields:
 
     def texts(self, key: str) -> list[str]:
         """A list of texts (or one text)."""
+        if key not in self.data:
+            return []
         return [text for item in self.each(key) if (text := item.text("value")) is not None]
 
 

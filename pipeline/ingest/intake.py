@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline import records
+from pipeline.collector import no_cycle_search
 from pipeline.ingest import completeness, discovery, identity, media, report, rows
 from pipeline.ingest.discovery import Entry
 from pipeline.ingest.identity import Arrival, Held, Returned
@@ -66,20 +65,8 @@ class Batch:
 
 def take(settings: Settings, night: Night, rules: Rules, held: Held, entries: Iterable[Entry]) -> Batch:
     """Work through a batch. Nothing is written. `held` learns what was decided."""
-    with _no_cycle_search():
+    with no_cycle_search():
         return _take(settings, night, rules, held, list(entries))
-
-
-@contextmanager
-def _no_cycle_search() -> Iterator[None]:
-    """A batch makes some hundred thousand rows and no cycles; searching for cycles again and again costs a tenth."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _take(settings: Settings, night: Night, rules: Rules, held: Held, entries: list[Entry]) -> Batch:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -32,6 +33,17 @@ STAGES = (
 def stable_id(*parts: object) -> str:
     """32 hexadecimal digits of SHA-256 over the parts: the same things have the same id in every run."""
     return hashlib.sha256("\x1f".join(map(str, parts)).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def numbered_ids(referral_id: str, what: str, count: int) -> list[str]:
+    """`stable_id(referral_id, what, n)` for n from 0: the ids of a referral's rows of one kind."""
+    start = hashlib.sha256(f"{referral_id}\x1f{what}\x1f".encode())
+    ids = []
+    for n in range(count):
+        one = start.copy()
+        one.update(b"%d" % n)
+        ids.append(one.hexdigest()[:32])
+    return ids
 
 
 @dataclass
@@ -62,24 +74,26 @@ def compose(report: Report, context: Context) -> dict[str, list[Row]]:
     """All rows of one referral, by record table."""
     draft, referral_id = report.draft, context.referral_id
     media = _media(report, context)
-    subject_ids = [stable_id(referral_id, "subject", n) for n in range(len(draft.subjects))]
+    subject_ids = numbered_ids(referral_id, "subject", len(draft.subjects))
     subjects = [
         {"subject_id": i, "referral_id": referral_id, **s} for i, s in zip(subject_ids, draft.subjects, strict=True)
     ]
     identifiers, facts = [], []
-    for n, row in enumerate(draft.identifiers):
+    for own, row in zip(
+        numbered_ids(referral_id, "identifier", len(draft.identifiers)), draft.identifiers, strict=True
+    ):
         subject = row.pop("subject")
         row["subject_id"] = None if subject is None else subject_ids[subject]
-        row["identifier_id"], row["referral_id"] = stable_id(referral_id, "identifier", n), referral_id
+        row["identifier_id"], row["referral_id"] = own, referral_id
         identifiers.append(row)
-    for n, row in enumerate(draft.facts):
+    for own, row in zip(numbered_ids(referral_id, "fact", len(draft.facts)), draft.facts, strict=True):
         subject, file = row.pop("subject"), row.pop("file")
         row["subject_id"] = None if subject is None else subject_ids[subject]
         row["file_id"] = None if file is None else media[file]["file_id"]
-        row["fact_id"], row["referral_id"] = stable_id(referral_id, "fact", n), referral_id
+        row["fact_id"], row["referral_id"] = own, referral_id
         facts.append(row)
-    for n, row in enumerate(draft.narratives):
-        row["narrative_id"], row["referral_id"] = stable_id(referral_id, "narrative", n), referral_id
+    for own, row in zip(numbered_ids(referral_id, "narrative", len(draft.narratives)), draft.narratives, strict=True):
+        row["narrative_id"], row["referral_id"] = own, referral_id
         row["compartment"] = row.get("compartment") or draft.referral.get("compartment")
     referral = _referral(report, context, media)
     for row in draft.defects:
@@ -239,29 +253,42 @@ class _Finder:
     """Finds the member that a report means: by path, by base name when only one has it, by claimed digest."""
 
     def __init__(self, members: list[Member], answers: Answers) -> None:
+        self._members, self._answers = members, answers
         self._by_name: dict[str, Member | None] = {}
-        self._by_digest: dict[bytes, Member] = {}
         for member in members:
-            for name in {member.name, member.name.rpartition("/")[2]}:
-                self._by_name[name] = None if name in self._by_name else member
-            found = answers.digests.get(member.key)
-            if found is not None:
-                for digest in (found.md5, found.sha1, found.sha256):
-                    self._by_digest.setdefault(digest, member)
+            bare = member.name.rpartition("/")[2]
+            self._by_name[bare] = None if bare in self._by_name else member
         for member in members:
             self._by_name[member.name] = member
+
+    @cached_property
+    def _by_digest(self) -> dict[bytes, Member]:
+        """Made only when a file is not found by its name."""
+        result: dict[bytes, Member] = {}
+        for member in self._members:
+            found = self._answers.digests.get(member.key)
+            if found is not None:
+                for digest in (found.md5, found.sha1, found.sha256):
+                    result.setdefault(digest, member)
+        return result
 
     def find(self, names: list[str | None], row: Row) -> Member | None:
         for name in names:
             if name:
-                bare = name.replace("\\", "/").removeprefix("./").lstrip("/")
-                found = self._by_name.get(bare) or self._by_name.get(bare.rpartition("/")[2])
+                found = self._by_name.get(name)
+                if found is None:
+                    bare = name.replace("\\", "/").removeprefix("./").lstrip("/")
+                    found = self._by_name.get(bare) or self._by_name.get(bare.rpartition("/")[2])
                 if found is not None:
                     return found
         for claimed in ("claimed_sha256", "claimed_sha1", "claimed_md5"):
-            if row.get(claimed) in self._by_digest:
+            if row.get(claimed) and row[claimed] in self._by_digest:
                 return self._by_digest[row[claimed]]
         return None
+
+
+def _claimed(row: Row) -> bool:
+    return any(row.get(f"claimed_{name}") for name in values.DIGESTS)
 
 
 def _file_row(
@@ -274,10 +301,10 @@ def _file_row(
     context: Context,
     seen: dict[tuple[str, str], int],
 ) -> Row:
-    claimed = {n: row.get(f"claimed_{n}") for n in values.DIGESTS}
+    md5, sha1, sha256 = row.get("claimed_md5"), row.get("claimed_sha1"), row.get("claimed_sha256")
     digests = failure = None
     if member is None:
-        row["state"] = "hash_only" if sent == values.NO or (not row["name"] and any(claimed.values())) else "missing"
+        row["state"] = "hash_only" if sent == values.NO or (not row["name"] and _claimed(row)) else "missing"
     else:
         key = member.key
         digests, failure = context.answers.digests.get(key), context.answers.failures.get(key)
@@ -287,11 +314,15 @@ def _file_row(
         row["size"] = digests.size if digests else member.size
         row["sha256"] = digests.sha256 if digests else None
     if digests:
-        for name in ("md5", "sha1", "sha256"):
-            if claimed[name] and claimed[name] != getattr(digests, name):
+        for name, claimed, actual in (
+            ("md5", md5, digests.md5),
+            ("sha1", sha1, digests.sha1),
+            ("sha256", sha256, digests.sha256),
+        ):
+            if claimed and claimed != actual:
                 draft.defect(path or "/", f"The file does not have the {name} that the report states.")
     name = row["name"] or (member.name if member else "")
-    content = (row.get("sha256") or claimed["sha256"] or claimed["sha1"] or claimed["md5"] or b"").hex()
+    content = (row.get("sha256") or sha256 or sha1 or md5 or b"").hex()
     number = seen[name, content] = seen.get((name, content), -1) + 1
     row.update(
         file_id=stable_id(context.referral_id, "file", name, content, number),

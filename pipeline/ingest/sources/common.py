@@ -169,7 +169,8 @@ def read_file(fields: Fields, draft: Draft, policy: dict[str, Any], zone: str) -
     moment = fields.moment("uploaded_at", zone)
     if moment:
         row |= moment.columns("uploaded_at")
-    row["annotations"] = sorted(set(fields.texts("annotations")))
+    marks = fields.texts("annotations")
+    row["annotations"] = sorted(set(marks)) if marks else []
     return add_file(draft, row, policy)
 
 
@@ -185,8 +186,9 @@ def add_file(draft: Draft, row: dict[str, Any], policy: dict[str, Any]) -> int:
     draft.files.append(row)
     position = len(draft.files) - 1
     draft.fact("provider_viewed", row["viewed_by_provider"], row["path"], file=position)
-    for name in sorted({policy["annotations"][a] for a in row["annotations"] if a in policy["annotations"]}):
-        draft.fact(name, values.YES, f"{row['path']}/annotations", file=position)
+    if row["annotations"]:
+        for name in sorted({policy["annotations"][a] for a in row["annotations"] if a in policy["annotations"]}):
+            draft.fact(name, values.YES, f"{row['path']}/annotations", file=position)
     return position
 
 

@@ -192,6 +192,8 @@ def read_captures(fields: Fields, draft: Draft, subject: int | None) -> None:
     What kind a capture is stands in `captureType` or `valueType` in several spellings; one of no known kind stays
     unread, verbatim.
     """
+    if "sourceInformation" not in fields.data:
+        return
     for capture in fields.child("sourceInformation").each("sourceCaptures"):
         named = f"{capture.data.get('captureType') or ''} {capture.data.get('valueType') or ''}".lower()
         kind = next((k for word, k in _CAPTURES.items() if word in named.replace("description", "")), None)
@@ -234,18 +236,23 @@ def _file(fields: Fields, draft: Draft, policy: dict[str, Any]) -> None:
             known = name or _BY_LENGTH.get(len(text.strip()) if isinstance(text, str) else 0, "md5")
             value = fields.digest(key, known)
             row[f"claimed_{known}"] = row.get(f"claimed_{known}") or value
+    row["annotations"] = _annotations(fields) if "ncmecTags" in fields.data or "fileAnnotations" in fields.data else []
+    moment = _uploaded(fields)
+    if moment:
+        row |= moment.columns("uploaded_at")
+    read_captures(fields, draft, None)
+    add_file(draft, row, policy)
+
+
+def _annotations(fields: Fields) -> list[str]:
+    """Tags, and annotations that are set."""
     tags = [
         text
         for group in fields.child("ncmecTags").each("groups")
         for tag in group.each("tags")
         if (text := tag.text("value"))
     ]
-    row["annotations"] = sorted({*tags, *_flags(fields.child("fileAnnotations"))})
-    moment = _uploaded(fields)
-    if moment:
-        row |= moment.columns("uploaded_at")
-    read_captures(fields, draft, None)
-    add_file(draft, row, policy)
+    return sorted({*tags, *_flags(fields.child("fileAnnotations"))})
 
 
 def _flags(fields: Fields) -> list[str]:
@@ -259,6 +266,8 @@ _UPLOADED = frozenset({"uploaded", "upload time", "upload date", "uploadedtoespt
 def _uploaded(fields: Fields) -> values.Moment | None:
     """Upload time: every provider hides it elsewhere; name and value pairs with a known name are read."""
     moment = fields.moment("uploadedToEspTimestamp")
+    if "espMetadata" not in fields.data:
+        return moment
     for pair in fields.child("espMetadata").each("metadatas"):
         name = pair.data.get("name")
         if isinstance(name, str) and name.strip().lower() in _UPLOADED and moment is None:

@@ -17,6 +17,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from pipeline import policy
+from pipeline.ingest import archives
 from pipeline.ingest.archives import list_archive
 from pipeline.ingest.package import Package
 from pipeline.settings import Settings
@@ -230,3 +231,32 @@ def test_a_gzip_without_end_is_no_endless_loop(tmp_path: Path) -> None:
     tarred(path, [entry("a", 100_000)], "w:gz")
     path.write_bytes(path.read_bytes()[:-4])
     assert listed(path).waits
+
+
+@given(
+    name=st.text(st.sampled_from("abé/. "), min_size=1, max_size=130),
+    size=st.integers(0, 2**33),
+    kind=st.sampled_from([tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.DIRTYPE, tarfile.SYMTYPE, tarfile.CONTTYPE]),
+    form=st.sampled_from([tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT]),
+    flip=st.none() | st.tuples(st.integers(0, 511), st.integers(1, 255)),
+)
+def test_a_tar_header_is_read_as_tarfile_reads_it(
+    name: str, size: int, kind: bytes, form: int, flip: tuple[int, int] | None
+) -> None:
+    info = tarfile.TarInfo(name)
+    info.size, info.type = size if kind == tarfile.REGTYPE else 0, kind
+    try:
+        header = bytearray(info.tobuf(form, "utf-8", "surrogateescape")[-512:])
+    except ValueError:
+        return  # this form has no room for the name or the size
+    if flip:
+        header[flip[0]] ^= flip[1]
+
+    def read(reader: type[tarfile.TarInfo]) -> object:
+        try:
+            found = reader.frombuf(bytes(header), "utf-8", "surrogateescape")
+        except tarfile.HeaderError as error:
+            return type(error)
+        return found.name, found.size, found.type, found.isreg(), found.isdir()
+
+    assert read(archives._Header) == read(tarfile.TarInfo)

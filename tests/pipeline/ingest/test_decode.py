@@ -147,3 +147,24 @@ def test_csv_faults_are_noted_and_kept() -> None:
             decode.csv_tree(bad, 99, [])
     with pytest.raises(InputError, match="more than"):
         decode.csv_tree(b"field,value\n" + b"a,b\n" * 20, 10, [])
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from('ab":\\'), st.sampled_from(['":', '\\" :', "x", '"'])), max_size=6),
+    st.booleans(),
+)
+def test_a_key_given_twice_is_found_whatever_the_texts_hold(pairs: list[tuple[str, str]], ascii_only: bool) -> None:
+    """Against the standard library, with texts that look like keys, written plainly or with \\u0022 for a quote."""
+
+    def written(text: str) -> str:
+        quote = "\\u0022" if ascii_only else '\\"'
+        return '"' + text.replace("\\", "\\\\").replace('"', quote) + '"'
+
+    raw = "{" + ",".join(f"{written(key)} : {written(text)}" for key, text in pairs) + "}"
+    notes: list[tuple[str, str]] = []
+    tree = decode.json_tree(raw.encode(), 9, notes)
+    given: dict[str, set[str]] = {}
+    for key, text in pairs:
+        given.setdefault(key, set()).add(text)
+    assert {key for key, _ in notes} == {key for key, texts in given.items() if len(texts) > 1}
+    assert {k: v for k, v in tree.items() if k in given} == {k: t.pop() for k, t in given.items() if len(t) == 1}

@@ -116,3 +116,18 @@ def test_transport_and_collisions() -> None:
     assert is_transport("meta/extra.xml", True)
     assert collision_faults(["a", "b"]) == []
     assert collision_faults(["Straße", "STRASSE"])
+
+
+def test_a_folder_that_cannot_be_listed_makes_its_package_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path, "nca/p/report.json")
+    put(tmp_path, "nca/p/media/a.jpg")
+    scandir = os.scandir
+
+    def refusing(path: str) -> object:
+        if str(path).endswith("media"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    entry = discovery.entries(tmp_path, POLICY)[0][0]
+    monkeypatch.setattr(discovery.os, "scandir", refusing)
+    assert discovery.inspect(entry, POLICY).waits == ["it cannot be read (Permission denied)"]
