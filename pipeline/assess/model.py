@@ -156,7 +156,8 @@ class Model:
         facts, reading, floor = case.facts, self.reading, 0
         open_entries, open_sums = self._open(facts)
         unknown, sums, said = open_entries.copy(), open_sums.copy(), []
-        answers = [(entry, facts[name]) for name, entry in self._stated.items() if name in facts]
+        stated = self._stated
+        answers = [(stated[name], facts[name]) for name in sorted(facts) if name in stated]
         answers += [(entry, ask(case, reading)) for ask, entry in self._asked]
         for entry, answer in answers:
             if answer is NOT_KNOWN:
