@@ -62,7 +62,15 @@ def measure(home: Path, packages: int, files: int) -> dict[str, Any]:
     truth = home / "truth.json"
     print("writing the packages", flush=True)
     sample.write(
-        settings.landing_dir, truth, seed=1, referrals=packages, day=night.as_of, files=files, known=1, tiny=True
+        settings.landing_dir,
+        truth,
+        seed=1,
+        referrals=packages,
+        day=night.as_of,
+        files=files,
+        known=1,
+        tiny=True,
+        now=night.as_of,
     )
     peer = timed(lambda: smallest(settings.landing_dir))
     hashing = 0.0
