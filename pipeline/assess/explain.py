@@ -24,15 +24,13 @@ def rows(assessed: Assessment) -> list[dict[str, Any]]:
         for r in assessed.reasons
     ]
     for u in assessed.unknowns:
-        flags = f"; would raise: {', '.join(u['flags_if_yes'])}" if "flags_if_yes" in u else ""
-        text = f"if yes: {u['band_if_yes']}{flags}"
         result.append(
             {
                 "what": "question",
                 "name": u["feature"],
                 "label": u["question"],
                 "adds": None,
-                "text": text,
+                "text": if_known(u),
                 "evidence": "",
             }
         )
@@ -42,6 +40,13 @@ def rows(assessed: Assessment) -> list[dict[str, Any]]:
             row = {"what": what, "name": f[key], "label": f["label"], "adds": None, "text": f["reason"]}
             result.append(row | {"evidence": evidence})
     return result
+
+
+def if_known(unknown: dict[str, Any]) -> str:
+    """How far the band could move if one unknown were known. (Older assessments do not say where a no would lead.)"""
+    flags = f" and raise: {', '.join(unknown['flags_if_yes'])}" if unknown.get("flags_if_yes") else ""
+    no = f"; if no: {unknown['band_if_no']}" if unknown.get("band_if_no") else ""
+    return f"if yes: {unknown.get('band_if_yes', '')}{flags}{no}"
 
 
 def head(

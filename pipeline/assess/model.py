@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import inf
 from typing import Any, NamedTuple
 
 from pipeline import policy
@@ -42,8 +43,8 @@ class Entry:
     reason: dict[str, Any]
     unknown_reason: dict[str, Any]
     """What is the same in every reason that this feature gives, as a yes and while it is unknown."""
-    unknown_rows: tuple[dict[str, Any], ...]
-    """What is shown while the answer is unknown, one a rank of BANDS: the band that a yes would lead to."""
+    unknown_rows: tuple[tuple[dict[str, Any], ...], ...]
+    """What is shown while the answer is unknown, by the ranks in BANDS that a no and a yes would lead to."""
 
 
 class Weighed(NamedTuple):
@@ -137,12 +138,12 @@ class Model:
             )
         ]
 
-    def _unknown_rows(self, feature: Feature) -> tuple[dict[str, Any], ...]:
+    def _unknown_rows(self, feature: Feature) -> tuple[tuple[dict[str, Any], ...], ...]:
         row: dict[str, Any] = {"feature": feature.name, "question": feature.question}
         flags = [r.label for r in self.escalation if feature.name in r.any and not r.all]
         if flags:
             row["flags_if_yes"] = flags
-        return tuple(row | {"band_if_yes": band} for band in BANDS)
+        return tuple(tuple(row | {"band_if_no": no, "band_if_yes": yes} for yes in BANDS) for no in BANDS)
 
     def band_rank(self, score: float) -> int:
         """Rank in BANDS of a score, floors aside."""
@@ -245,11 +246,13 @@ class Model:
         return said + unknown
 
     def _unknowns(self, weighed: Weighed, rank: int) -> tuple[list[dict[str, Any]], int]:
-        """What is not known with the band that a yes would lead to, the most telling first; and the rank if every
-        unknown turned out badly."""
+        """What is not known with the bands that a yes and a no would lead to, the most telling yes first; and the rank
+        if every unknown turned out badly."""
         score, floor, sums, worst = weighed.score, rank, weighed.sums, weighed.sums.copy()
         rooms = [limit - used if used < limit else 0.0 for limit, used in zip(self.limits, sums, strict=True)]
         needed = [least - score - _HALF_A_CENT for least in self.least]
+        # A no takes away what the unknown counts meanwhile: most count nothing, and few cases are near a band's limit.
+        spare = score - self.least[rank] + _HALF_A_CENT if rank > weighed.floor else inf
         found: list[tuple[int, float, int, dict[str, Any]]] = []
         for entry in weighed.unknown:
             family, gain, band = entry.family, entry.more, entry.floor
@@ -263,9 +266,15 @@ class Model:
                 band = rank
             while band < 3 and gain >= needed[band + 1]:
                 band += 1
-            found.append((-band, -gain, entry.place, entry.unknown_rows[band]))
+            no = rank if entry.unknown < spare else self._rank_if_no(entry, weighed)
+            found.append((-band, -gain, entry.place, entry.unknown_rows[no][band]))
         found.sort()
         return [row for _, _, _, row in found], max(floor, self.band_rank(self._total(worst)))
+
+    def _rank_if_no(self, entry: Entry, weighed: Weighed) -> int:
+        sums = weighed.sums.copy()
+        sums[entry.family] -= entry.unknown
+        return max(weighed.floor, self.band_rank(self._total(sums)))
 
 
 _SETS_KEPT = 4096

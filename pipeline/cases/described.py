@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from pipeline.assess.explain import if_known
 from pipeline.cases.view import CaseView
 
 
@@ -19,8 +20,7 @@ def rows(seen: CaseView) -> Iterator[dict[str, Any]]:
         text = f"{reason.get('contribution', 0):+g}: {reason.get('explanation', '')}"
         yield _row("reason", reason.get("label", ""), text, reason)
     for item in seen.unknowns:
-        flags = f"; would raise: {', '.join(item['flags_if_yes'])}" if item.get("flags_if_yes") else ""
-        yield _row("unknown", item.get("question", ""), f"if yes: {item.get('band_if_yes', '')}{flags}")
+        yield _row("unknown", item.get("question", ""), if_known(item))
     yield from _open(seen)
     for link in seen.links:
         yield _row("link", f"{link.strength} {link.kind}", f"{link.other_case or link.other}: {link.explanation}")

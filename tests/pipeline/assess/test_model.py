@@ -10,6 +10,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline import policy
 from pipeline.assess.counters import GRADES
 from pipeline.assess.features import FEATURES
 from pipeline.assess.inputs import NO, NOT_SO, UNKNOWN, YES, Answer, CaseFile
@@ -20,6 +21,14 @@ from pipeline.settings import Settings
 from tests.pipeline.assess.builders import T0, case, said
 
 MODEL = Model.load(Settings())
+SOURCE = policy.load(Settings(), "risk-model")
+LEAST = {"low": 0, "medium": MODEL.assess(case()).score, "high": 30, "very_high": 150}
+NEAR = Model(
+    dataclasses.replace(
+        SOURCE, data=SOURCE.data | {"bands": [b | {"least": LEAST[b["band"]]} for b in SOURCE.data["bands"]]}
+    )
+)
+"""A model whose bands are so near that what an unknown counts can make one: nothing known is just medium."""
 FACTS = sorted({n for f in FEATURES.values() for n in f.facts})
 COUNTERS = (
     ["unknown", "known", "leads", "first_generation", "unexamined", "unsent", "younger_child", "viewed", "public"]
@@ -74,12 +83,29 @@ def test_unknown_is_not_no(some: CaseFile, name: str) -> None:
 
 
 @given(cases())
-def test_each_unknown_states_the_band_that_a_yes_leads_to(some: CaseFile) -> None:
-    assessed = MODEL.assess(some)
-    for unknown in assessed.unknowns:
-        if FEATURES[unknown["feature"]].plain:
-            known = dataclasses.replace(some, facts=some.facts | said(unknown["feature"]))
-            assert unknown["band_if_yes"] == MODEL.assess(known).band
+def test_each_unknown_states_the_bands_that_a_yes_and_a_no_lead_to(some: CaseFile) -> None:
+    for model in (MODEL, NEAR):
+        assessed = model.assess(some)
+        for unknown in assessed.unknowns:
+            no, yes = unknown["band_if_no"], unknown["band_if_yes"]
+            assert BANDS.index(no) <= rank(assessed) <= BANDS.index(yes)
+            if FEATURES[unknown["feature"]].plain:
+                stated = [some.facts | said(unknown["feature"]), some.facts | {unknown["feature"]: NOT_SO}]
+                known = [model.assess(dataclasses.replace(some, facts=facts)).band for facts in stated]
+                assert [yes, no] == known
+        _in_order(assessed)
+
+
+def test_a_no_shows_where_it_leads_only_where_the_unknown_was_what_made_the_band() -> None:
+    assessed = NEAR.assess(case())
+    counted = {r["feature"] for r in assessed.reasons if r["value"] == UNKNOWN}
+    assert assessed.band == "medium" and counted
+    assert {u["feature"] for u in assessed.unknowns if u["band_if_no"] == "low"} == counted
+    certain = NEAR.assess(case(facts=said("live_offending")))
+    assert certain.band == "very_high" and {u["band_if_no"] for u in certain.unknowns} == {"very_high"}, "a floor stays"
+
+
+def _in_order(assessed: Assessment) -> None:
     order = [BANDS.index(u["band_if_yes"]) for u in assessed.unknowns]
     assert order == sorted(order, reverse=True)
 

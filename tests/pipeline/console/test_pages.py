@@ -85,6 +85,16 @@ def test_every_reason_leads_to_its_evidence_on_the_page(readers: dict[str, Clien
     assert checked > 20
 
 
+def test_every_open_question_says_where_a_yes_and_a_no_would_lead(readers: dict[str, Client]) -> None:
+    client = readers["sue"]
+    number = client.get("/queue?format=json").json()["cases"][0]["case_id"]
+    asked = client.get(f"/cases/{number}?format=json").json()["unknowns"]
+    page = client.get(f"/cases/{number}").text
+    section = page[page.index('id="unknown"') : page.index('id="times"')]
+    assert asked and all(u["band_if_yes"] and u["band_if_no"] for u in asked)
+    assert section.count("If yes: ") == section.count("If no: ") == len(asked)
+
+
 def test_no_id_stands_twice_on_a_page(readers: dict[str, Client]) -> None:
     client = readers["sue"]
     for path in [
