@@ -20,6 +20,7 @@ from pipeline.assess.features import FEATURES
 from pipeline.assess.inputs import NO, YES, Answer, CaseFile, Row
 from pipeline.assess.model import Model
 from pipeline.errors import IntegrityError
+from pipeline.ingest.quarantine import HELD_BACK, held_back
 from pipeline.lake import Lake
 from pipeline.matching import flood
 from pipeline.settings import Settings
@@ -123,13 +124,15 @@ class Bulk:
             "stated": self._read("facts"),
             "persons": self._read("subjects"),
             "linked": self.links.select(["link_id", "left", "right", "strength"]),
-            "packages": self._read("packages"),
         }
         with database.connection(self.settings, tables) as con:
             counts = _by_case(self._files(con))
             facts = _facts(self._facts(con))
             links = _links(database.query(con, database.sql("case_links", sample=SAMPLE)))
-            quarantined = set(database.query(con, database.sql("case_quarantined"))["case_id"].to_pylist())
+        quarantined: dict[str, set[str]] = {}
+        for referral, packages in held_back(self._read("packages")).items():
+            if referral in of:
+                quarantined.setdefault(of[referral], set()).update(packages)
         hits: dict[str, list[ListHit]] = {}
         for hit in self.hits:
             if hit.referral_id in of:
@@ -143,7 +146,7 @@ class Bulk:
             _add_hits(made, hits.get(case, ()))
             made.counts, made.samples = counts.get(case, ({}, {}))
             made.links, made.link_rows = links.get(case, ({}, {}))
-            made.quarantined = case in quarantined
+            made.quarantined = tuple(sorted(quarantined.get(case, ())))
             if len(made.referrals) > 1:
                 made.joined = tuple(sorted({case_id(r) for r in made.referrals} & self.assessed - {case}))
             yield made
@@ -196,7 +199,7 @@ _COLUMNS: dict[str, list[str]] = {
     ],
     "facts": ["fact_id", "referral_id", "subject_id", "name", "value"],
     "subjects": ["subject_id", "role"],
-    "packages": ["referral_id", "state"],
+    "packages": HELD_BACK,
 }  # fmt: skip
 
 

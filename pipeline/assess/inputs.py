@@ -46,6 +46,7 @@ class CaseFile:
 
     `facts` holds only what is stated, yes or no; a name that is absent is unknown. `counts` holds counters of files
     that are not zero, `samples` the ids of up to three rows behind each counter (media_files or matches).
+    `quarantined` lists packages that bring more of the case and could not be read.
     `links` counts other cases by strength of the strongest link, `link_rows` lists link ids by strength.
     """
 
@@ -68,7 +69,7 @@ class CaseFile:
     links: dict[str, int] = field(default_factory=dict)
     link_rows: dict[str, tuple[str, ...]] = field(default_factory=dict)
     lists: tuple[str, ...] = ()
-    quarantined: bool = False
+    quarantined: tuple[str, ...] = ()
     joined: tuple[str, ...] = ()
 
     def fact(self, name: str) -> Answer:

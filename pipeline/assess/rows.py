@@ -90,7 +90,7 @@ def summary(case: CaseFile, assessed: Assessment, transfer: str | None) -> dict[
         "narratives": case.narratives,
         "top_reasons": [r["label"] for r in assessed.reasons if r["value"] == YES][:3],
         "text_only": case.narratives > 0 and not counts.get("files", 0),
-        "quarantined_package": case.quarantined,
+        "quarantined_packages": case.quarantined,
         "joined_cases": case.joined,
     }
 

@@ -60,6 +60,8 @@ def _head(seen: CaseView) -> dict[str, Any]:
 
 def _open(seen: CaseView) -> Iterator[dict[str, Any]]:
     """What waits for somebody."""
+    for package in seen.summary.get("quarantined_packages") or ():
+        yield _row("waits", "package in quarantine", f"{package}: more of this case came and could not be read")
     for due in seen.notifications:
         yield _row("notify", due.label, f"{due.reason_code} {due.made_at:%Y-%m-%d}" if due.made_at else due.reason)
     if seen.lowering is not None:

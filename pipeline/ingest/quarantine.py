@@ -9,12 +9,17 @@ killed after publishing writes them the next time.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from pipeline import files
+from pipeline.ingest.identity import plain_name
 from pipeline.lake import Lake
 from pipeline.settings import Settings
 
@@ -107,6 +112,41 @@ def outstanding(lake: Lake) -> list[Outstanding]:
         names = len({r["package_id"] for r in listed})
         found.append(Outstanding(last["package_id"], last["container"], last["source"], clock, names, last["reasons"]))
     return sorted(found, key=lambda o: (o.clock_from, o.container))
+
+
+def held_back(packages: pa.Table) -> dict[str, tuple[str, ...]]:
+    """Referral to the ids of packages in quarantine that bring more of it: same name or same report as a package that
+    was taken in for it, none of which came after. `packages` has at least the columns of HELD_BACK."""
+    waiting = packages.filter(pc.equal(packages["state"], "quarantined"))
+    if not waiting.num_rows:
+        return {}
+    by_key: dict[str, list[dict[str, Any]]] = {}
+    for row in waiting.to_pylist():
+        for key in _keys(row):
+            by_key.setdefault(key, []).append(row)
+    taken = packages.filter(pc.not_equal(packages["state"], "quarantined")).to_pylist()
+    near = [(read, row) for read in taken for key in _keys(read) for row in by_key.get(key, ())]
+    settled = {row["package_id"] for read, row in near if _puts_right(read, row)}
+    found: dict[str, set[str]] = {}
+    for read, row in near:
+        if row["package_id"] not in settled:
+            found.setdefault(read["referral_id"], set()).add(row["package_id"])
+    return {referral: tuple(sorted(ids)) for referral, ids in sorted(found.items())}
+
+
+HELD_BACK = ["package_id", "container", "state", "referral_id", "report_sha256", "first_seen", "corrects"]
+"""Columns of the packages record that `held_back` reads."""
+
+
+def _keys(row: Mapping[str, Any]) -> set[str]:
+    """What a package shares with another that brings the same or more of the same."""
+    return {key for key in (plain_name(row["container"]), row["report_sha256"], row["corrects"]) if key}
+
+
+def _puts_right(read: Mapping[str, Any], returned: Mapping[str, Any]) -> bool:
+    if read["first_seen"] != returned["first_seen"]:
+        return bool(read["first_seen"] > returned["first_seen"])
+    return read["corrects"] is not None and read["corrects"] in (returned["package_id"], returned["corrects"])
 
 
 def _write(folder: Path, package_id: str, row: dict[str, Any]) -> None:

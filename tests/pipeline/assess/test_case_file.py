@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from pipeline.assess.counters import GRADES
 from pipeline.assess.inputs import CaseFile
 from pipeline.assess.linking import current
 from pipeline.assess.model import Model
+from pipeline.assess.rows import inputs_digest
 from pipeline.errors import IntegrityError
 from pipeline.lake import Lake
 from pipeline.settings import Settings
@@ -109,6 +111,27 @@ def test_the_profession_of_a_reporter_is_not_the_suspects(settings: Settings) ->
     ]
     commit(settings, "a", referrals=[referral("R1")], subjects=persons, facts=facts)
     assert set(assembled(settings)["R1"].facts) == {"profession_health", "grooming"}
+
+
+def test_a_package_in_quarantine_that_brings_more_of_a_case_is_named_and_changes_its_digest(settings: Settings) -> None:
+    commit(settings, "a", referrals=[referral("R1"), referral("R2")], packages=[package("R1"), package("R2")])
+    before = assembled(settings)
+    commit(settings, "b", packages=[package(None, name="nca/R1-corrected", first_seen=T0 + timedelta(days=1))])
+    after, model = assembled(settings), Model.load(settings)
+    assert [after[n].quarantined for n in ("R1", "R2")] == [("p-nca/R1-corrected",), ()]
+    assert [inputs_digest(after[n], model, None) == inputs_digest(before[n], model, None) for n in ("R1", "R2")] == [
+        False,
+        True,
+    ]
+
+
+def package(of: str | None, name: str = "", **more: Any) -> dict[str, Any]:
+    """A package that was taken in for a referral, or one in quarantine."""
+    return {
+        "package_id": f"p-{name or of}", "source": "nca", "container": name or f"nca/{of}.zip", "referral_id": of,
+        "state": "accepted" if of else "quarantined", "reasons": [] if of else ["x"], "first_seen": T0,
+        "files": 0, "defects": 0, "run_id": "r", **more,
+    }  # fmt: skip
 
 
 def counts(settings: Settings, files: list[dict[str, Any]], prints: list[Any], matches: list[Any]) -> dict[str, int]:

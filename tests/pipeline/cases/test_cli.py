@@ -30,7 +30,9 @@ def triage(sqlite_store: Store) -> Triage:
     """Runs a command and gives its rows; three cases are in the store, and the machine account is an analyst's."""
     open_question = {"feature": "contact_offer", "question": "Met?", "band_if_yes": "very_high", "band_if_no": "medium"}
     grooming = reason("grooming", 35, [("facts", "F-1")])
-    low, high = assessment(1, "low"), assessment(2, "high", reasons=[grooming], unknowns=[open_question])
+    returned = {"quarantined_packages": ["P-2"]}
+    high = assessment(2, "high", reasons=[grooming], unknowns=[open_question], summary=returned)
+    low = assessment(1, "low")
     publish_rows(sqlite_store, assessments=[low, high, assessment(3, "medium")])
     with sqlite_store.session() as session:
         users._add(session, SYSTEM, OWN, "Test Person", roles=["analyst"], password=None)
@@ -99,6 +101,9 @@ def test_a_case_is_shown_with_evidence_and_with_kirat_as_it_was_entered(triage: 
     assert why["detail"].startswith("+35") and why["evidence"] == "facts F-1"
     assert [(r["what"], r["detail"]) for r in shown if r["part"] == "unknown"] == [
         ("Met?", "if yes: very_high; if no: medium")
+    ]
+    assert [r["detail"] for r in shown if r["what"] == "package in quarantine"] == [
+        "P-2: more of this case came and could not be read"
     ]
     assert any(r["part"] == "waits" and "KIRAT low lies below" in r["detail"] for r in shown)
     auditor = person(sqlite_store, "auditor")

@@ -158,6 +158,36 @@ def test_waiting_too_long_is_returned_and_completing_it_later_still_counts(setti
     assert sorted(r["state"] for r in table(settings, "packages")) == ["accepted", "quarantined"]
 
 
+def held(settings: Settings) -> dict[str, tuple[str, ...]]:
+    return quarantine.held_back(Lake(settings.lake_dir).read("packages", quarantine.HELD_BACK))
+
+
+@pytest.mark.parametrize("how", ["same name", "same report"])
+def test_more_of_a_referral_that_cannot_be_read_is_known_to_it_until_it_is_put_right(
+    settings: Settings, how: str
+) -> None:
+    land(settings, {"referral.json": form()}, "p")
+    land(settings, {"referral.json": b"{"}, "another")
+    ingest(settings)
+    assert held(settings) == {}, "an unreadable package that shares nothing belongs to nobody"
+    if how == "same name":
+        land(settings, {"referral.json": b"{"}, "p-corrected")
+    else:
+        path = land(settings, {"referral.json": form()}, "never complete", how="folder-x")
+    late = Night("late", factory.datetime.now(factory.UTC) + timedelta(hours=25))
+    ingest(settings, late)
+    [sent] = [r for r in table(settings, "packages") if r["first_seen"] == late.as_of]
+    assert sent["state"] == "quarantined"
+    of = next(r["referral_id"] for r in table(settings, "packages") if r["container"] == "other/p")
+    assert held(settings) == {of: (sent["package_id"],)}
+    if how == "same name":
+        land(settings, {"referral.json": form(title="mended")}, "p-corrected-2")
+    else:
+        (path / ".ready").touch()
+    ingest(settings, Night("later", late.as_of + timedelta(days=1)))
+    assert held(settings) == {}
+
+
 def later(days: int) -> Night:
     return Night(f"night-{days}", factory.AS_OF + timedelta(days=days))
 

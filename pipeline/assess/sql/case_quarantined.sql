@@ -1,1 +1,0 @@
-SELECT DISTINCT case_id FROM packages JOIN members USING (referral_id) WHERE state = 'quarantined'
