@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -42,7 +43,15 @@ def signed_in(settings: Settings, name: str | None) -> Iterator[tuple[Store, Act
             with store.reader() as session:
                 actor = users.actor(session, own)
         else:
-            actor = users.sign_in(store, name, click.prompt(f"Password of {name}", hide_input=True, err=True))
+            actor = users.sign_in(store, name, _password(name))
         yield store, actor
     finally:
         store.close()
+
+
+def _password(name: str) -> str:
+    """Typed unseen at a terminal; the first line of what is piped in."""
+    if sys.stdin.isatty():
+        typed: str = click.prompt(f"Password of {name}", hide_input=True, err=True)
+        return typed
+    return sys.stdin.readline().rstrip("\r\n")
