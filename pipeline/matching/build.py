@@ -1,116 +1,53 @@
 """Building, extending and compacting an index. All three write a new folder and never change an old one.
 
-Hashes are streamed to disk; the tables of a segment are made one after the other when it is full, each by a counting
-sort over the mapped hashes. Peak memory is one batch and one table of one segment (15 bytes for each of at most 16.7
-million rows): about 260 MB whatever the size of the store, beside mapped pages that the system can drop.
+Hashes are streamed to disk; the tables of a segment are made two at a time when it is full (`tables.py`). Peak memory
+is a batch and 16 bytes for each of at most 16.7 million rows, about 270 MB whatever the size of the store (400 MB if all
+hashes agree in eight bits), beside mapped pages that the system can drop.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline import files
 from pipeline.errors import UsageError
-from pipeline.matching import canaries
-from pipeline.matching.jit import kernel
+from pipeline.matching import canaries, tables
 from pipeline.matching.layout import Algorithm, algorithm, as_hashes, as_ids, to_chunks
-from pipeline.matching.store import (
-    Array,
-    Index,
-    Manifest,
-    Segment,
-    check_machine,
-    open_index,
-    padded,
-    quick_sum,
-    stride,
-)
+from pipeline.matching.store import Index, Manifest, Segment, check_machine, open_index
+from pipeline.matching.tables import File
 
 SEGMENT_ROWS = 2**24
 """Most rows of a segment, canaries included: rows are numbered in three bytes."""
+
+STEP = 2**14
+"""Hashes taken at a time: what is done to them finds them in the caches."""
 
 Batch = tuple[Any, Any]
 """Ids (int64, >= 0) and hashes (uint8 (n, width), or an Arrow column of binary) of some known media."""
 
 
-@kernel
-def _fill_table(  # noqa: PLR0917 - compiled functions take their arrays by position
-    chunks: Any, table: Any, offsets: Any, carried: Any, words: Any, rows: Any
-) -> None:
-    """Sort the stored hashes by chunk `table`; within a bucket in order of row.
-
-    A counting sort in two passes, by the high byte into `carried` (int64 (n,), row << 40 | low byte << 32 | word) and
-    then by the low byte: each pass writes to places that fit the caches.
-    """
-    n, m = chunks.shape
-    second, third = (table + 1) % m, (table + 2) % m
-    offsets[:] = 0
-    for row in range(n):
-        offsets[int(chunks[row, table]) + 1] += 1
-    offsets[:] = np.cumsum(offsets)
-    heads = offsets[:65536:256].astype(np.int64)
-    for row in range(n):
-        b = int(chunks[row, table])
-        at = heads[b >> 8]
-        heads[b >> 8] = at + 1
-        carried[at] = row << 40 | (b & 255) << 32 | int(chunks[row, third]) << 16 | int(chunks[row, second])
-    position = 0
-    for high in range(256):
-        while position < heads[high]:
-            value = int(carried[position])
-            position += 1
-            b = high << 8 | value >> 32 & 255
-            at = int(offsets[b])
-            offsets[b] = at + 1
-            words[at] = value & 0xFFFFFFFF
-            rows[3 * at] = value >> 40 & 255
-            rows[3 * at + 1] = value >> 48 & 255
-            rows[3 * at + 2] = value >> 56 & 255
-    offsets[1:] = offsets[:-1].copy()
-    offsets[0] = 0
-
-
-class _File:
-    """A file written in parts, with its SHA-256 and a final padding to 64 bytes."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._file: BinaryIO = path.open("wb")
-        self._digest = hashlib.sha256()
-        self.bytes = 0
-
-    def write(self, array: NDArray[Any]) -> None:
-        data = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
-        self._file.write(data)
-        self._digest.update(data)
-        self.bytes += len(data)
-
-    def close(self) -> Array:
-        self.write(np.zeros(-self.bytes % 64, np.uint8))
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
-        mapped = np.memmap(self.path, np.uint8, "r") if self.bytes else np.empty(0, np.uint8)
-        return Array(self.bytes, self._digest.hexdigest(), quick_sum(mapped))
-
-
 class _Part:
     """A segment that is being filled."""
 
-    def __init__(self, folder: Path, position: int) -> None:
+    def __init__(self, folder: Path, position: int, chunks: int) -> None:
         self.name, self.position = f"segment-{position:04d}", position
         (folder / self.name).mkdir()
-        self.hashes, self.ids = _File(folder / self.name / "hashes.u16"), _File(folder / self.name / "ids.i64")
+        self.hashes, self.ids = File(folder / self.name / "hashes.u16"), File(folder / self.name / "ids.i64")
         self.rows = 0
+        self.groups = np.zeros((chunks, 256), np.int64)
+
+    def write(self, ids: NDArray[np.int64], chunks: NDArray[np.uint16]) -> None:
+        self.hashes.write(chunks)
+        self.ids.write(ids)
+        tables.count(chunks, self.groups)
 
 
 class _Writer:
@@ -126,8 +63,7 @@ class _Writer:
         while len(ids):
             part = self._part = self._part or self._open()
             take = min(room - part.rows, len(ids))
-            part.hashes.write(chunks[:take])
-            part.ids.write(ids[:take])
+            part.write(ids[:take], chunks[:take])
             part.rows += take
             ids, chunks = ids[take:], chunks[take:]
             if part.rows == room:
@@ -141,42 +77,26 @@ class _Writer:
             self._finish(self._open())
 
     def _open(self) -> _Part:
-        return _Part(self.folder, self.first + len(self.segments))
+        return _Part(self.folder, self.first + len(self.segments), self.form.chunks)
 
     def _finish(self, part: _Part) -> None:
         name, m = part.name, self.form.chunks
         own = to_chunks(canaries.hashes(name, self.form.width))
-        part.hashes.write(own)
-        part.ids.write(canaries.ids(part.position, len(own)))
+        part.write(canaries.ids(part.position, len(own)), own)
         arrays = {"hashes.u16": part.hashes.close(), "ids.i64": part.ids.close()}
         total = part.rows + len(own)
         mapped = np.memmap(self.folder / name / "hashes.u16", np.uint16, "r")[: total * m].reshape(total, m)
-        arrays |= _write_tables(self.folder / name, mapped)
+        arrays |= tables.write(self.folder / name, mapped, part.groups)
         segment = Segment(name, part.rows, len(own), 0, f"{name}-0.dead", arrays)
         self.segments.append(_with_tombstones(self.folder, segment, np.zeros(total, bool), segment.tombstones))
         files.sync_folder(self.folder / name)
         self._part = None
 
 
-def _write_tables(place: Path, chunks: NDArray[np.uint16]) -> dict[str, Array]:
-    total, m = chunks.shape
-    out = {name: _File(place / name) for name in ("offsets.u32", "words.u32", "rows.u24")}
-    offsets = np.zeros(padded(65537, 4), np.uint32)
-    words = np.zeros(stride(total), np.uint32)
-    rows = np.zeros(3 * stride(total), np.uint8)
-    carried = np.zeros(total, np.int64)
-    for table in range(m):
-        _fill_table(chunks, table, offsets[:65537], carried, words, rows)
-        out["offsets.u32"].write(offsets)
-        out["words.u32"].write(words)
-        out["rows.u24"].write(rows)
-    return {name: file.close() for name, file in out.items()}
-
-
 def _with_tombstones(folder: Path, segment: Segment, dead: NDArray[np.bool_], name: str) -> Segment:
     """Write the bit map of withdrawn rows under `name` and return the segment that uses it."""
-    file = _File(folder / name)
-    file.write(np.packbits(dead, bitorder="little"))
+    file = File(folder / name)
+    file.write(np.packbits(np.pad(dead, (0, -len(dead) % 64)), bitorder="little"))
     array = file.close()
     arrays = {**segment.arrays, "dead": array}
     return Segment(segment.name, segment.rows, segment.canaries, int(dead.sum()), name, arrays)
@@ -227,8 +147,8 @@ def _batches(batches: Iterable[Batch], form: Algorithm) -> Iterator[tuple[NDArra
             raise UsageError(
                 "A known id is negative.", "Ids of known media are 0 or more; negative ones mark canaries."
             )
-        for start in range(0, len(keys), 65536):
-            yield keys[start : start + 65536], to_chunks(values[start : start + 65536])
+        for start in range(0, len(keys), STEP):
+            yield keys[start : start + STEP], to_chunks(values[start : start + STEP])
 
 
 def build_index(

@@ -9,7 +9,6 @@ neighbouring frequencies of one transform), so a chunk of neighbours fills few b
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -17,10 +16,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.errors import UsageError
-from pipeline.matching.jit import kernel
+from pipeline.matching import buildir
+from pipeline.matching.buildir import STEP
+from pipeline.matching.jit import JIT, kernel
 
-STEP = 37
-"""Odd, hence invertible modulo a power of two."""
+reorder32: Any = buildir.reorder32
+reorder8: Any = buildir.reorder8
 
 
 @dataclass(frozen=True)
@@ -53,59 +54,40 @@ def algorithm(name: str) -> Algorithm:
         raise UsageError(f"{name!r} is no perceptual hash algorithm.", f"Use one of {', '.join(ALGORITHMS)}.") from None
 
 
-@cache
-def _spread(width: int, inverse: bool) -> NDArray[np.uint64]:
-    """Look-up of the bit order: uint64 (width, 256, width / 8), the stored bits that each byte value sets."""
-    bits = width * 8
-    source = np.arange(bits) * STEP % bits
-    if inverse:
-        source = np.argsort(source)
-    # `place[b]` is where bit b of the input goes; bytes are read most significant bit first, as hex is.
-    place = np.argsort(source)
-    table = np.zeros((width, 256, width // 8), np.uint64)
-    for byte in range(width):
-        for bit in range(8):
-            target = int(place[byte * 8 + bit])
-            has = (np.arange(256) >> (7 - bit)) & 1 == 1
-            table[byte, has, target // 64] |= np.uint64(1 << target % 64)
-    return table
+@kernel
+def _reorder32(hashes: Any, out: Any) -> None:
+    for row in range(len(hashes)):
+        reorder32(hashes, out, row)
 
 
 @kernel
-def _permute(hashes: Any, spread: Any, out: Any) -> None:
-    """Look each byte up; the sums stay in registers, four words at once for 256 bits."""
-    n, width = hashes.shape
-    nothing = spread[0, 0, 0] ^ spread[0, 0, 0]
-    for row in range(n):
-        if width == 32:
-            one = two = three = four = nothing
-            for byte in range(width):
-                bits = spread[byte, hashes[row, byte]]
-                one |= bits[0]
-                two |= bits[1]
-                three |= bits[2]
-                four |= bits[3]
-            out[row, 0], out[row, 1], out[row, 2], out[row, 3] = one, two, three, four
-        else:
-            one = nothing
-            for byte in range(width):
-                one |= spread[byte, hashes[row, byte], 0]
-            out[row, 0] = one
+def _reorder8(hashes: Any, out: Any) -> None:
+    for row in range(len(hashes)):
+        reorder8(hashes, out, row)
+
+
+def _order(bits: int) -> NDArray[np.int64]:
+    """Which bit of the hash is at each place of the stored form."""
+    order: NDArray[np.int64] = np.arange(bits) * STEP % bits
+    return order
 
 
 def to_chunks(hashes: NDArray[np.uint8]) -> NDArray[np.uint16]:
     """Hashes, uint8 (n, width), to their stored form, uint16 (n, width / 2)."""
     n, width = hashes.shape
-    out = np.empty((n, width // 8), np.uint64)
-    _permute(np.ascontiguousarray(hashes), _spread(width, False), out)
+    if JIT:
+        out = np.empty((n, width), np.uint8)
+        (_reorder32 if width == 32 else _reorder8)(np.ascontiguousarray(hashes), out)
+    else:
+        bits = np.unpackbits(hashes, axis=1)[:, _order(width * 8)]
+        out = np.ascontiguousarray(np.packbits(bits, axis=1, bitorder="little"))
     return out.view(np.uint16)
 
 
 def to_hashes(chunks: NDArray[np.uint16]) -> NDArray[np.uint8]:
     """The inverse of `to_chunks`."""
     bits = np.unpackbits(np.ascontiguousarray(chunks).view(np.uint8), axis=1, bitorder="little")
-    place = np.argsort(np.arange(bits.shape[1]) * STEP % bits.shape[1])
-    packed: NDArray[np.uint8] = np.packbits(bits[:, place], axis=1)
+    packed: NDArray[np.uint8] = np.packbits(bits[:, np.argsort(_order(bits.shape[1]))], axis=1)
     return packed
 
 

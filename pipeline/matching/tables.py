@@ -1,0 +1,198 @@
+"""Writing a segment's arrays: one file after the other front to back, sorted, summed and hashed while in the caches.
+
+The tables are sorted two at a time, each in two counting sorts: all hashes by the high byte of their chunk (256 places
+to write to, which fit the caches), then each of these groups by the low byte (a group fits them too).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.matching import buildir
+from pipeline.matching.jit import JIT, kernel
+from pipeline.matching.store import Array, QuickSum, padded, stride
+
+BLOCK = 2**16
+"""Entries written at a time, unless one group has more."""
+
+_ONE, _LAST, _LINE = np.uint64(1), np.uint64(7), np.uint64(8)
+"""Places are unsigned, so that the compiler need not ask whether they count from the end."""
+
+
+def _write_line(source: Any, first: Any, target: Any, at: Any) -> None:
+    target[at : at + _LINE] = source[first : first + _LINE]
+
+
+def _written() -> None:
+    """Plain stores are seen at once."""
+
+
+write_line: Any = buildir.write_line if JIT else _write_line
+written: Any = buildir.written if JIT else _written
+
+
+class File:
+    """A file written in parts, with its sums and a final padding to 64 bytes."""
+
+    def __init__(self, path: Path) -> None:
+        self._file: BinaryIO = path.open("wb")
+        self._digest, self._sum = hashlib.sha256(), QuickSum()
+        self.bytes = 0
+
+    def write(self, array: NDArray[Any]) -> None:
+        """Append an array whose bytes are a multiple of 8."""
+        part = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+        self._sum.update(part)
+        self._digest.update(part.data)
+        self._file.write(part.data)
+        self.bytes += len(part)
+
+    def close(self) -> Array:
+        self.write(np.zeros(-self.bytes % 64, np.uint8))
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        return Array(self.bytes, self._digest.hexdigest(), self._sum.hexdigest())
+
+
+@kernel
+def count(chunks: Any, groups: Any) -> None:
+    """Add hashes, uint16 (n, m), to the counts of each table's groups, int64 (m, 256)."""
+    n, m = chunks.shape
+    for row in range(n):
+        for table in range(m):
+            groups[table, chunks[row, table] >> 8] += 1
+
+
+@kernel
+def _group(chunks: Any, first: int, heads: Any, lines: Any, carried: Any) -> None:
+    """Sort all hashes by the high byte of chunks `first` and `first` + 1, within a group in order of row.
+
+    Into `carried`, int64: row << 40 | low byte << 32 | the word of the entry. `heads`, uint64 (512,), says where each
+    group begins, for one chunk and then the other, always at a whole line of 64 bytes, and is moved to where it ends.
+    Lines are filled in `lines`, int64 (4096,), and leave it when they are full.
+    """
+    n, m = chunks.shape
+    third, fourth = (first + 2) % m, (first + 3) % m
+    for row in range(n):
+        one, two = int(chunks[row, first]), int(chunks[row, first + 1])
+        three, four = int(chunks[row, third]), int(chunks[row, fourth])
+        group = np.uint64(one >> 8)
+        at = heads[group]
+        heads[group] = at + _ONE
+        line = group * _LINE
+        lines[line + (at & _LAST)] = row << 40 | (one & 255) << 32 | three << 16 | two
+        if at & _LAST == _LAST:
+            write_line(lines, line, carried, at - _LAST)
+        group = np.uint64(256 + (two >> 8))
+        at = heads[group]
+        heads[group] = at + _ONE
+        line = group * _LINE
+        lines[line + (at & _LAST)] = row << 40 | (two & 255) << 32 | four << 16 | three
+        if at & _LAST == _LAST:
+            write_line(lines, line, carried, at - _LAST)
+    for head in range(512):
+        at = heads[head]
+        for k in range(at & _LAST):
+            carried[at - (at & _LAST) + k] = lines[8 * head + k]
+    written()
+
+
+@kernel
+def _sort(  # noqa: PLR0917 - compiled functions take their arrays by position
+    carried: Any, starts: Any, bounds: Any, low: int, high: int, offsets: Any, ordered: Any, filled: int
+) -> int:
+    """Append groups `low` to `high` - 1 of a table, each sorted by the low byte, to `ordered`; returns its new length.
+
+    Group g is at `starts`[g] of `carried` and has entries `bounds`[g] to `bounds`[g + 1] of the table, int64 (257,).
+    Where each of its buckets ends goes to `offsets`.
+    """
+    for group in range(low, high):
+        begin = starts[group]
+        end = begin + bounds[group + 1] - bounds[group]
+        counts = np.zeros(256, np.uint64)
+        for k in range(begin, end):
+            counts[carried[k] >> 32 & 255] += _ONE
+        ends = np.cumsum(counts)
+        offsets[256 * group + 1 : 256 * group + 257] = ends + np.uint64(bounds[group])
+        heads = ends - counts + np.uint64(filled)
+        for k in range(begin, end):
+            value = carried[k]
+            bucket = value >> 32 & 255
+            at = heads[bucket]
+            heads[bucket] = at + _ONE
+            ordered[at] = value
+        filled += end - begin
+    return filled
+
+
+@kernel
+def _split(ordered: Any, words: Any, rows: Any) -> None:
+    """Words, uint32 (n,), and rows of three bytes, four in three of uint32 (3 n / 4,), of n entries; 4 divides n."""
+    for k in range(len(ordered)):
+        words[k] = ordered[k] & 0xFFFFFFFF
+    for k in range(len(ordered) // 4):
+        one, two = ordered[4 * k] >> 40 & 0xFFFFFF, ordered[4 * k + 1] >> 40 & 0xFFFFFF
+        three, four = ordered[4 * k + 2] >> 40 & 0xFFFFFF, ordered[4 * k + 3] >> 40 & 0xFFFFFF
+        rows[3 * k] = (one | two << 24) & 0xFFFFFFFF
+        rows[3 * k + 1] = (two >> 8 | three << 16) & 0xFFFFFFFF
+        rows[3 * k + 2] = (three >> 16 | four << 8) & 0xFFFFFFFF
+
+
+def write(place: Path, chunks: NDArray[np.uint16], groups: NDArray[np.int64]) -> dict[str, Array]:
+    """Write offsets, words and rows of all tables of a segment's hashes, uint16 (n, m), into the folder `place`.
+
+    `groups` are the counts of its hashes. Holds 16 bytes a hash, and 8 for each hash of the largest group.
+    """
+    total, m = chunks.shape
+    out = {name: File(place / name) for name in ("offsets.u32", "words.u32", "rows.u24")}
+    carried, lines = _aligned(2 * (total + 256 * 8)), _aligned(512 * 8)
+    ordered = np.empty(stride(max(BLOCK, int(groups.max())) + 16), np.int64)
+    for first in range(0, m, 2):
+        counts = groups[first : first + 2].reshape(-1)
+        starts = np.concatenate([[0], np.cumsum(-(-counts // 8) * 8)[:-1]])
+        _group(chunks, first, starts.astype(np.uint64), lines, carried)
+        for k in range(2):
+            _write_table(out, carried, starts[256 * k : 256 * k + 256], groups[first + k], ordered)
+    return {name: file.close() for name, file in out.items()}
+
+
+def _aligned(count: int) -> NDArray[np.int64]:
+    """`count` int64, not set, from a multiple of 64 bytes on."""
+    room = np.empty(count + 8, np.int64)
+    return room[-room.ctypes.data % 64 // 8 :][:count]
+
+
+def _write_table(
+    out: dict[str, File],
+    carried: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    counts: NDArray[np.int64],
+    ordered: NDArray[np.int64],
+) -> None:
+    bounds = np.concatenate([[0], np.cumsum(counts)])
+    offsets = np.zeros(padded(65537, 4), np.uint32)
+    words, rows = np.empty(BLOCK, np.uint32), np.empty(BLOCK * 3 // 4, np.uint32)
+    group, filled = 0, 0
+    while group < 256:
+        last = max(group + 1, int(np.searchsorted(bounds, bounds[group] + BLOCK, "right")) - 1)
+        filled = _sort(carried, starts, bounds, group, last, offsets, ordered, filled)
+        group = last
+        if last == 256:
+            ordered[filled : stride(filled)] = 0
+            filled = stride(filled)
+        whole = filled - filled % 16  # whole vectors; what is over comes first in the next block
+        for start in range(0, whole, BLOCK):
+            part = ordered[start : min(start + BLOCK, whole)]
+            _split(part, words, rows)
+            out["words.u32"].write(words[: len(part)])
+            out["rows.u24"].write(rows[: len(part) * 3 // 4])
+        ordered[: filled - whole] = ordered[whole:filled]
+        filled -= whole
+    out["offsets.u32"].write(offsets)
