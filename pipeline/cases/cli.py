@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from pipeline.cases import bands, claims, decisions, described, notes, view
+from pipeline.cases import bands, claims, decisions, described, notes, retention, view
 from pipeline.cases import queue as listing
 from pipeline.cases.audit_cli import audit
 from pipeline.cases.person import as_option, signed_in
@@ -21,6 +21,7 @@ from pipeline.settings import Settings
 __all__ = ["audit", "queue", "users"]
 
 _BAND_KINDS = ("raise_band", "propose_lowering", "approve_lowering", "refuse_lowering")
+_RETENTION_KINDS = ("retain", "erase")
 _SHOWN = (
     "case_id", "urgency", "band", "score", "top_reasons", "source", "state", "holder", "due_at", "new_for_me",
     "flagged", "version",
@@ -36,6 +37,7 @@ def queue() -> None:
     triage queue claim                      take the next free case
     triage queue show C-7F3A9C21KD          band, reasons, what is unknown; logged as a consultation
     triage queue decide C-7F3A9C21KD close --reason enquiry_complete --outcome child_safeguarded --version 4
+    triage queue retention                  closed cases to be retained or erased now
 
     Changes name the version that `show` printed: if somebody else changed the case since, nothing is saved.
     """
@@ -66,6 +68,26 @@ def list_(settings: Settings, /, *, name: str | None, limit: int, **chosen: Any)
         page = listing.page(session, actor, filters, size=limit)
         rows = [row.as_dict() for row in page.rows]
     return [{key: row[key] for key in _SHOWN} for row in rows]
+
+
+@queue.command("retention")
+@as_option
+@output_options
+@click.pass_obj
+def retention_(settings: Settings, /, *, name: str | None) -> Rows:
+    """List closed cases whose retention review has come: each is to be retained or erased, by a supervisor's decision."""
+    with signed_in(settings, name) as (store, actor), store.reader() as session:
+        return [
+            {
+                "case_id": case.case_id,
+                "state": case.state,
+                "outcome": case.outcome,
+                "closed_at": case.closed_at,
+                "retention_review_at": case.retention_review_at,
+                "version": case.version,
+            }
+            for case in retention.due(session, actor)
+        ]
 
 
 @queue.command()
@@ -125,7 +147,7 @@ def note(settings: Settings, /, *, case_id: str, text: str, version: int, name: 
 
 @queue.command()
 @click.argument("case_id")
-@click.argument("kind", type=click.Choice([*decisions.KINDS, *_BAND_KINDS]))
+@click.argument("kind", type=click.Choice([*decisions.KINDS, *_BAND_KINDS, *_RETENTION_KINDS]))
 @click.option("--reason", "reason_code", required=True, help="Reason code; a wrong one lists those that exist.")
 @click.option("--outcome", help="Outcome of a case that is closed.")
 @click.option("--band", type=click.Choice(BANDS), help="The band to raise to or to propose.")
@@ -147,13 +169,25 @@ def decide(
     version: int,
     name: str | None,
 ) -> Rows:
-    """Decide on a case: start an enquiry, close, reopen, raise its band, propose or settle a lowering."""
+    """Decide on a case: start an enquiry, close, reopen, raise its band, propose or settle a lowering, retain or erase.
+
+    Erasing empties the case store of the case and leaves a tombstone; nothing brings it back.
+    """
     if (band is not None) != (kind in ("raise_band", "propose_lowering")):
         raise UsageError("--band goes with raise_band and propose_lowering, and only with these.")
+    if outcome is not None and kind != "close":
+        raise UsageError("--outcome goes with close, and only with it.")
+    if text is not None and kind == "erase":
+        raise UsageError("--note does not go with erase: nothing of the case is kept.")
     given: dict[str, Any] = {"reason_code": reason_code, "version": version}
     with signed_in(settings, name) as (store, actor), store.session() as session:
         if kind in decisions.KINDS:
             decisions.decide(session, actor, case_id, kind, outcome=outcome, note=text, **given)
+        elif kind == "retain":
+            retention.retain(session, actor, case_id, note=text, **given)
+        elif kind == "erase":
+            stone = retention.erase(session, actor, case_id, **given)
+            return [{"case_id": case_id, "state": "erased", "referrals": len(stone.referrals)}]
         elif band is not None:
             getattr(bands, kind)(session, actor, case_id, band, note=text or "", **given)
         else:

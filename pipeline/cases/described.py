@@ -47,8 +47,9 @@ def _head(seen: CaseView) -> dict[str, Any]:
         "score": case.score,
         "KIRAT (entered)": kirat
         and f"{kirat.level}, version {kirat.tool_version}, by {kirat.assessor} on {kirat.assessed_on}",
-        "state": case.state,
-        "urgency": seen.urgency,
+        "state": f"{case.state}: {case.outcome}" if case.outcome else case.state,
+        "urgency": seen.urgency if case.is_open else None,
+        "retention review": case.retention_review_at and f"{case.retention_review_at:%Y-%m-%d}",
         "due": f"{case.due_at.isoformat()}, counted from {case.clock_start.isoformat()}",
         "holder": case.holder,
         "source": case.source,

@@ -40,7 +40,8 @@ class Rules:
     def outcome(self, code: str | None) -> str:
         """The outcome code of a closed case. Raises UsageError naming those that exist."""
         if code is None or code not in self.data["outcomes"]:
-            raise UsageError(f"{code!r} is not an outcome.", f"Outcomes: {', '.join(sorted(self.data['outcomes']))}.")
+            fault = "A case is closed with its outcome." if code is None else f"{code!r} is not an outcome."
+            raise UsageError(fault, f"Outcomes: {', '.join(sorted(self.data['outcomes']))}.")
         return code
 
     def consultation_reason(self, where: str, reason: str | None) -> str | None:

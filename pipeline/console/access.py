@@ -49,6 +49,8 @@ MATRIX: dict[tuple[str, str], str] = {
     ("POST", "/cases/{number}/lowering"): "case.approve_lowering",
     ("POST", "/cases/{number}/review"): "case.review",
     ("POST", "/cases/{number}/second-look"): "case.second_look",
+    ("POST", "/cases/{number}/retain"): "case.retain",
+    ("POST", "/cases/{number}/erase"): "case.erase",
     # evidence
     ("GET", "/look-up"): "lookup.hash",
     ("POST", "/look-up"): "lookup.hash",

@@ -47,6 +47,7 @@ NOTICES = {
     "answered": (True, "The answer is recorded."),
     "transferred": (True, "The transfer is recorded."),
     "entered": (True, "The entry is saved."),
+    "erased": (True, "The case is erased. A tombstone and the audit entry stay."),
     "allocated": (True, "The case is allocated."),
     "none-free": (False, "No free case is waiting for you."),
     "rested": (True, "Welcome back."),

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
-from pipeline.cases import bands, claims, decisions, second_looks, sessions, supervision, users
+from pipeline.cases import bands, claims, decisions, retention, second_looks, sessions, supervision, users
 from pipeline.cases import queue as queues
 from pipeline.console import pages, wording
 from pipeline.console.context import actor, store, visitor, writing
@@ -22,7 +22,7 @@ SHOWN = 50
 
 @router.get("/supervision", name="supervision")
 def show(request: Request) -> Response:
-    """Lowerings to approve, second looks, reviews due, notifications, overdue cases, and cases held by whom."""
+    """Lowerings to approve, second looks, reviews due, notifications, overdue cases, retention, and free cases."""
     with writing(request) as session:
         who = actor(request)
         data: dict[str, Any] = {
@@ -45,6 +45,10 @@ def show(request: Request) -> Response:
                 for row, c in supervision.notifications(session, who)
             ],
             "overdue": [{**_case(c), "due": c.due_at, "holder": c.holder} for c in supervision.overdue(session, who)],
+            "retention": [
+                {**_case(c), "outcome": c.outcome, "closed_at": c.closed_at, "due": c.retention_review_at}
+                for c in retention.due(session, who)
+            ],
             "free": [
                 {**_case(r), "due": r.due_at}
                 for r in queues.page(session, who, queues.QueueFilters(holder="nobody"), size=10).rows
@@ -64,7 +68,7 @@ def show(request: Request) -> Response:
         people=people,
         reasons={
             k: list(rules.reasons(k).items())
-            for k in ("allocate", "lower_band", "refuse_lowering", "review", "second_look")
+            for k in ("allocate", "erase", "lower_band", "refuse_lowering", "retain", "review", "second_look")
         },
         due_words=lambda at: wording.due(at, data["as_of"]),
         formats=pages.formats(request, csv=False),
@@ -114,6 +118,24 @@ def second_look(
             session, actor(request), number, second_look_id, reason_code=reason, version=version, note=note
         )
     return back(number, "entered")
+
+
+@router.post("/cases/{number}/retain", name="retain")
+def retain(request: Request, number: str, *, version: Number, reason: Text = "", note: Text = "") -> Response:
+    """Keep a closed case until its next retention review."""
+    with writing(request) as session:
+        retention.retain(session, actor(request), number, reason_code=reason, version=version, note=note)
+    return back(number, "decided")
+
+
+@router.post("/cases/{number}/erase", name="erase")
+def erase(request: Request, number: str, *, version: Number, reason: Text = "", sure: Text = "") -> Response:
+    """Erase a closed case from the case store; a tombstone and the audit entry stay. `sure` repeats its number."""
+    if sure.strip() != number:
+        raise UsageError("The case was not erased.", "Write its number again to say that you mean it.")
+    with writing(request) as session:
+        retention.erase(session, actor(request), number, reason_code=reason, version=version)
+    return RedirectResponse("/supervision?done=erased", 303)
 
 
 @router.get("/outcomes", name="outcomes")

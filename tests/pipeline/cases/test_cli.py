@@ -12,11 +12,13 @@ from typing import Any
 
 import click
 import pytest
+import sqlalchemy as sa
 from click.testing import CliRunner
 
 from pipeline.cases import cli, kirat, users
 from pipeline.cases.actors import SYSTEM
 from pipeline.cases.store import Store
+from pipeline.cases.tables import Case
 from pipeline.errors import ConflictError, IntegrityError, PermissionDeniedError, UsageError
 from tests.pipeline.cases.conftest import SUPERVISOR
 from tests.pipeline.cases.samples import assessment, case_of, publish_rows, reason
@@ -84,6 +86,36 @@ def test_a_day_s_work_from_the_claim_to_the_decision(triage: Triage) -> None:
     parts = {(r["part"], r["what"].split()[-1], r["detail"]) for r in triage("queue", "show", case_of(2))}
     assert ("decision", "close", "enquiry_complete, no_offence") in parts
     assert ("note", OWN, "Called the provider") in parts
+
+
+def test_a_closed_case_is_retained_and_erased_by_a_supervisor(triage: Triage, sqlite_store: Store) -> None:
+    case = case_of(2)
+    triage("queue", "claim", case)
+    with pytest.raises(UsageError, match="closed with its outcome"):
+        triage("queue", "decide", case, "close", "--reason", "enquiry_complete", "--version", "2")
+    triage(
+        "queue", "decide", case, "close", "--reason", "enquiry_complete", "--outcome", "no_offence", "--version", "2"
+    )
+    head = {r["what"]: r["detail"] for r in triage("queue", "show", case) if r["part"] == "case"}
+    assert head["state"] == "closed: no_offence" and head["retention review"] and "urgency" not in head
+    decide = ("queue", "decide", case)
+    with pytest.raises(PermissionDeniedError):
+        triage(*decide, "retain", "--reason", "statutory", "--version", "3")
+    sign = {"given": "correct horse battery\n"}
+    by = ("--as", person(sqlite_store, "supervisor"))
+    assert triage("queue", "retention", *by, **sign) == [], "its review has not come"
+    with sqlite_store.session() as session:
+        session.execute(sa.update(Case).where(Case.case_id == case).values(retention_review_at=Case.closed_at))
+    [due] = triage("queue", "retention", *by, **sign)
+    assert (due["case_id"], due["outcome"], due["version"]) == (case, "no_offence", 3)
+    triage(*decide, "retain", "--reason", "statutory", "--version", "3", *by, **sign)
+    assert triage("queue", "retention", *by, **sign) == []
+    erase = (*decide, "erase", "--reason", "court_order", "--version", "4", *by)
+    with pytest.raises(UsageError, match="nothing of the case is kept"):
+        triage(*erase, "--note", "why", **sign)
+    assert triage(*erase, **sign) == [{"case_id": case, "state": "erased", "referrals": 1}]
+    with pytest.raises(UsageError, match="no case"):
+        triage("queue", "show", case)
 
 
 def test_a_case_is_shown_with_evidence_and_with_kirat_as_it_was_entered(triage: Triage, sqlite_store: Store) -> None:

@@ -209,6 +209,33 @@ def test_raise_transfer_kirat_and_supervision(app: Any, browser_of: Any) -> None
     assert act(sue, "decide", decision="nonsense").status_code == 400
 
 
+def test_a_closed_case_is_retained_and_then_erased(app: Any, browser_of: Any) -> None:
+    ana, sue = browser_of("ana"), browser_of("sue")
+    number = ana.post("/queue/next").headers["location"].split("?")[0].rsplit("/")[-1]
+    path = f"/cases/{number}"
+
+    def act(client: Client, action: str, **form: str) -> int:
+        return client.post(f"{path}/{action}", {"version": version_of(ana.get(path)), **form}).status_code
+
+    def listed() -> list[str]:
+        return [x["case_id"] for x in sue.get("/supervision?format=json").json()["retention"]]
+
+    assert act(ana, "decide", decision="close", reason="enquiry_complete", outcome="no_offence") == 303
+    version = str(sue.get(f"{path}?format=json").json()["case"]["version"])
+    with app.app.state.store.session() as session:
+        session.execute(sa.update(Case).where(Case.case_id == number).values(retention_review_at=Case.closed_at))
+    assert listed() == [number] and f'action="{path}/erase"' in sue.get("/supervision").text
+    assert ana.post(f"{path}/retain", {"version": version, "reason": "statutory"}).status_code == 403
+    assert sue.post(f"{path}/retain", {"version": version, "reason": "statutory"}).status_code == 303
+    assert listed() == []
+    form = {"version": str(int(version) + 1), "reason": "court_order"}
+    assert sue.post(f"{path}/erase", form).status_code == 400, "its number is to be written again"
+    gone = sue.post(f"{path}/erase", {**form, "sure": number})
+    assert (gone.status_code, gone.headers["location"]) == (303, "/supervision?done=erased")
+    assert sue.get(path).status_code == 404
+    assert "case.erased" in audit_actions(app, case_id=number)
+
+
 def test_outcomes_are_ones_own_and_breaks_block_nothing(app: Any, browser_of: Any, monkeypatch: Any) -> None:
     ana, ben = browser_of("ana"), browser_of("ben")
     number = ana.post("/queue/next").headers["location"].split("?")[0]
