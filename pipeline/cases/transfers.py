@@ -10,6 +10,7 @@ from pipeline.cases.context import now, rules
 from pipeline.cases.decisions import close
 from pipeline.cases.tables import Decision, Transfer
 from pipeline.errors import UsageError
+from pipeline.ingest import forces
 
 
 def transfer(
@@ -26,7 +27,8 @@ def transfer(
     """Transfer the case to force `to_force` (its code); `recipient` is the unit or person there who took it.
 
     The case leaves the queue; a later assessment that raises it brings it back with the reason.
-    Raises UsageError without a recipient or for the force's own code, ConflictError as every change.
+    Raises UsageError without a recipient, for a code that policy/forces.csv has not or the force's own, ConflictError
+    as every change.
     """
     case = cases.for_change(session, actor, case_id, "case.transfer", version)
     cases.require_holder(session, actor, case)
@@ -34,7 +36,10 @@ def transfer(
     force, taker = to_force.strip(), recipient.strip()
     if not force or not taker:
         raise UsageError("A transfer needs the force's code and who took the case there.")
-    if force == session.info["store"].settings.force:
+    settings = session.info["store"].settings
+    if force not in forces.load(settings).names:
+        raise UsageError(f"{force!r} is no force's code.", "The codes are in policy/forces.csv, for example 43.")
+    if force == settings.force:
         raise UsageError(f"{force} is this force.", "Allocate the case instead.")
     before = (case.state, case.band)
     states.move(case, "transfer")

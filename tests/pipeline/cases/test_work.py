@@ -178,6 +178,8 @@ def test_a_transfer_is_a_disclosure_with_its_recipient(held: Store) -> None:
         do(held, transfers.transfer, "42", **given)
     with pytest.raises(UsageError, match="needs the force"):
         do(held, transfers.transfer, "13", **{**given, "recipient": ""})
+    with pytest.raises(UsageError, match="no force's code"):
+        do(held, transfers.transfer, "nowhere", **given)
     do(held, transfers.transfer, "13", note="By secure mail", **given)
     assert (case(held).state, case(held).is_open, case(held).holder) == ("transferred", False, None)
     assert logged(held, "disclosure") == [("case.transferred", "force 13: POLIT desk")]
