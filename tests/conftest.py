@@ -7,11 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from pipeline.settings import Settings
 from tests.airflow_fixtures import airflow_db, airflow_home
 
 __all__ = ["airflow_db", "airflow_home"]
+
+# Hypothesis fails an example that takes longer than 200 ms, which on a busy machine any example can.
+hypothesis_settings.register_profile("untimed", deadline=None)
+hypothesis_settings.load_profile("untimed")
 
 
 @pytest.fixture

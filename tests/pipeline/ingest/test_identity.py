@@ -62,7 +62,7 @@ def test_chains_end_at_the_first_referral() -> None:
 ARRIVALS = st.lists(
     st.builds(
         lambda n, reference, prior, report, media: arrival(
-            f"p{n}-{reference}-{prior}-{report}-{media}",
+            f"p{n}-{reference}-{sorted(prior)}-{report}-{sorted(media)}",
             reference,
             tuple(p for p in prior if p != reference),
             report_sha256=report,
