@@ -20,12 +20,20 @@ TIMES = {
 }
 """Keys of a form's `times` block -> columns of the referrals record."""
 
+VERSION = "1"
+"""Version of our own forms, behind the slash of their key `form`."""
+
 ROLES = frozenset({"suspect", "victim", "recipient", "reporter", "other"})
 
 
-def read_form(fields: Fields, draft: Draft, policy: dict[str, Any], facts: frozenset[str]) -> None:
-    """Read everything that the forms share. `facts` are the names declared in policy/facts.yaml."""
-    fields.text("form")
+def read_form(fields: Fields, draft: Draft, policy: dict[str, Any], facts: frozenset[str]) -> str:
+    """Read everything that the forms share. `facts` are the names declared in policy/facts.yaml. Returns the zone of
+    times that have none."""
+    form = fields.text("form") or ""
+    if form.partition("/")[2] != VERSION:
+        draft.defect(
+            fields.at("form"), f"This version of the form is not known; it was read as version {VERSION}.", form
+        )
     referral = draft.referral
     for key, column in (
         ("reference", "source_reference"),
@@ -55,6 +63,7 @@ def read_form(fields: Fields, draft: Draft, policy: dict[str, Any], facts: froze
         narrative(draft, policy, "narrative", text, path=fields.at("narrative"))
     for message in fields.each("chat"):
         read_message(message, draft, policy, zone)
+    return zone
 
 
 def read_times(times: Fields, draft: Draft, zone: str) -> None:

@@ -17,7 +17,7 @@ from pipeline.ingest.sources.reader import Reader, form
 
 def read(fields: Fields, draft: Draft, policy: dict[str, Any]) -> None:
     """Common blocks, then the provider's own: accounts, connected accounts, EXIF, priority assessment."""
-    read_form(fields, draft, policy, policy["facts"])
+    zone = read_form(fields, draft, policy, policy["facts"])
     block = fields.child("report")
     draft.prior.extend(text for text in [block.text("subsequent_report_of")] if text)
     assessment = block.child("priority_assessment")
@@ -27,7 +27,7 @@ def read(fields: Fields, draft: Draft, policy: dict[str, Any]) -> None:
         draft.referral["priority"] = level
     if level and level.lower() in {"high", "urgent", "immediate"}:
         draft.fact("provider_escalated", values.YES, assessment.at("level"))
-    connected = [_connected(account, draft) for account in block.each("connected_accounts")]
+    connected = [_connected(account, draft, zone) for account in block.each("connected_accounts")]
     exif = [_exif(item, draft) for item in block.each("exif")]
     extension = {
         "submission": block.text("submission"),
@@ -41,12 +41,12 @@ def read(fields: Fields, draft: Draft, policy: dict[str, Any]) -> None:
     draft.referral["extension"] = {"drb": {k: v for k, v in extension.items() if v is not None}}
 
 
-def _connected(fields: Fields, draft: Draft) -> dict[str, Any]:
+def _connected(fields: Fields, draft: Draft, zone: str) -> dict[str, Any]:
     """An account that the reported one has a connection with: a person of its own, whose role is not known."""
     relation = fields.text("relation")
     service, username = fields.data.get("service"), fields.data.get("username")
     position = draft.subject("other")
-    read_account(fields, draft, position, "")
+    read_account(fields, draft, position, zone)
     return {"subject": position + 1, "relation": relation, "service": service, "username": username}
 
 

@@ -19,24 +19,26 @@ _EVENTS = {"confronted": "suspect_confronted", "streamed": "suspect_streamed", "
 
 def read(fields: Fields, draft: Draft, policy: dict[str, Any]) -> None:
     """Common blocks, then the activist group's."""
-    read_form(fields, draft, policy, policy["facts"])
+    zone = read_form(fields, draft, policy, policy["facts"])
     block = fields.child("ocag")
     group = block.child("group")
     extension: dict[str, Any] = {
         "group": {key: text for key in ("name", "contact", "platform") if (text := group.text(key))} or None,
         "decoy_profiles": [_decoy(d) for d in block.each("decoy_profiles")] or None,
-        "evidence": [_evidence(e) for e in block.each("evidence")] or None,
+        "evidence": [_evidence(e, zone) for e in block.each("evidence")] or None,
     }
     for key, name in _EVENTS.items():
-        extension[key] = _event(block.child(key), name, draft) if isinstance(block.data.get(key), dict) else None
-        if extension[key] is None:
+        extension[key] = None
+        if isinstance(block.data.get(key), dict):
+            extension[key] = _event(block.child(key), name, draft, zone)
+        else:
             block.fact(key, name)
     block.fact("suspect_welfare_risk", "suspect_welfare_risk")
     deconfliction = block.child("deconfliction")
     extension["deconfliction"] = {
         key: text for key in ("result", "reference", "checked_by") if (text := deconfliction.text(key))
     } or None
-    checked = deconfliction.moment("checked_at")
+    checked = deconfliction.moment("checked_at", zone)
     if checked and extension["deconfliction"] is not None:
         extension["deconfliction"]["checked_at"] = checked.as_dict()
     deconfliction.fact("conflict", "covert_conflict")
@@ -48,19 +50,19 @@ def _decoy(fields: Fields) -> dict[str, Any]:
     return {k: v for k, v in row.items() if v is not None}
 
 
-def _evidence(fields: Fields) -> dict[str, Any]:
+def _evidence(fields: Fields, zone: str) -> dict[str, Any]:
     """Where a piece of chat evidence comes from: kind, how it was captured, whether it is whole and unedited."""
     row: dict[str, Any] = {key: fields.text(key) for key in ("kind", "captured_by", "method", "file")}
-    captured = fields.moment("captured_at")
+    captured = fields.moment("captured_at", zone)
     row["captured_at"] = captured.as_dict() if captured else None
     row["complete"] = fields.tri("complete")
     row["edited"] = fields.tri("edited")
     return {k: v for k, v in row.items() if v is not None}
 
 
-def _event(fields: Fields, name: str, draft: Draft) -> dict[str, Any]:
+def _event(fields: Fields, name: str, draft: Draft, zone: str) -> dict[str, Any]:
     """Whether and when it happened. A time alone says that it did."""
-    when = fields.moment("at")
+    when = fields.moment("at", zone)
     where = fields.text("where")
     stated = fields.tri("value")
     if stated == values.UNKNOWN and when is not None:

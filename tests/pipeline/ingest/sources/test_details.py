@@ -234,6 +234,31 @@ def test_ucol_statements_are_facts() -> None:
     assert made.referral["extension"]["ucol"]["offers_of_contact"][0]["kind"] == "meeting"
 
 
+def test_the_zone_of_a_form_counts_in_every_block_of_it_but_exif() -> None:
+    at = "2026-07-01T10:00:00"
+    ocag = {
+        "confronted": {"at": at},
+        "evidence": [{"captured_at": at}],
+        "deconfliction": {"result": "r", "checked_at": at},
+    }
+    made = draft(form("ocag-referral", timezone="Europe/London", ocag=ocag))
+    assert not made.defects
+    assert made.referral["extension"]["ocag"]["confronted"]["at"]["zone"] == "Europe/London"
+    block = {"conversation_started": at, "conversation_ended": at, "offers_of_contact": [{"kind": "k", "when": at}]}
+    made = draft(form("ucol-referral", timezone="Europe/London", ucol=block))
+    assert not made.defects
+    assert made.referral["extension"]["ucol"]["offers_of_contact"][0]["when"]["utc"] == "2026-07-01T09:00:00+00:00"
+    report = {"connected_accounts": [{"username": "u", "seen_at": at}], "exif": [{"taken_at": at}]}
+    made = draft(form("nca-direct-report", timezone="Europe/London", report=report))
+    assert [d["field"] for d in made.defects] == ["/report/exif/0/taken_at"]
+    assert made.identifiers[0]["seen_at"].isoformat() == "2026-07-01T09:00:00+00:00"
+
+
+def test_another_version_of_a_form_is_read_and_noted() -> None:
+    made = draft(form("referral").replace(b"referral/1", b"referral/9"))
+    assert [(d["field"], d["original"]) for d in made.defects] == [("/form", "referral/9")]
+
+
 def test_facts_block_reads_declared_names_only() -> None:
     made = draft(form(facts={"grooming": {"value": "yes", "detail": 3}, "no_such_fact": True, "death": "perhaps"}))
     assert facts(made)["grooming"] == "yes"
