@@ -8,6 +8,7 @@ and a new key of a sender shows up by itself.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -51,11 +52,20 @@ class Draft:
     restricted: str = ""
     """Pointer of a block whose content must not appear in defects or unknown keys; empty when there is none."""
 
+    personas: list[str] = field(default_factory=list)
+    """Names that a covert source uses."""
+    covert: re.Pattern[str] | None = None
+    """Finds them in a text; set by `masking.mask`, from when on `hide` masks them."""
+
+    def hide(self, text: str) -> str:
+        """The text with `[covert]` in the place of every name of a covert source."""
+        return text if self.covert is None else self.covert.sub("[covert]", text)
+
     def defect(self, path: str, problem: str, original: Any = None) -> None:
         """Note something that could not be used. Values below the restricted block are withheld."""
         hidden = bool(self.restricted) and path.startswith(self.restricted)
-        text = None if original is None or hidden else _shown(original, self.original_characters)
-        self.defects.append({"field": path or "/", "problem": problem, "original": text})
+        text = None if original is None or hidden else _shown(self.hide(str(original)), self.original_characters)
+        self.defects.append({"field": self.hide(path) or "/", "problem": problem, "original": text})
 
     def time(self, name: str, moment: Moment | None) -> None:
         """Set a stage time of the referral and keep its original text."""
@@ -337,8 +347,7 @@ def residue(tree: Any) -> Any:
 _NESTED = (dict, list, float)
 
 
-def _shown(value: Any, limit: int) -> str:
-    text = value if isinstance(value, str) else repr(value)
+def _shown(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.errors import InputError
-from pipeline.ingest import decode, sources
+from pipeline.ingest import decode, masking, sources
 from pipeline.ingest.draft import Draft, Fields, residue
 from pipeline.ingest.package import REPORT_SUFFIXES, Member, Package
 from pipeline.ingest.rules import Rules
@@ -98,6 +98,7 @@ def read(member: Member, content: bytes, rules: Rules) -> Report | None:
     for path, problem in notes:
         draft.defect(path if path.startswith("line") else f"//{path}", problem)
     draft.referral["unknown_keys"] = residue(tree)
+    masking.mask(draft)
     rows = len(draft.subjects) + len(draft.identifiers) + len(draft.narratives) + len(draft.files)
     if rows > caps["rows"]:
         raise InputError(f"The report describes more than {caps['rows']} things.", "Send it in several reports.")

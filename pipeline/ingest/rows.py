@@ -328,7 +328,7 @@ def _file_row(
         file_id=stable_id(context.referral_id, "file", name, content, number),
         referral_id=context.referral_id,
         package_id=context.package_id,
-        name=name or None,
+        name=draft.hide(name) or None,
         source_path=path,
     )
     return row

@@ -2,12 +2,11 @@
 
 What could identify the covert source goes to the compartment `ucol` and nowhere else: its fields become restricted
 narrative entries, whatever of it cannot be used too, and defects in it do not repeat the value. A referral that the
-sender marks `restricted` is in the compartment as a whole.
+sender marks `restricted` is in the compartment as a whole. The source's `personas` are masked everywhere else.
 """
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from pipeline.ingest import values
@@ -30,17 +29,17 @@ _OWN_FACTS = {
 def read(fields: Fields, draft: Draft, policy: dict[str, Any]) -> None:
     """Common blocks, then offers of contact, access to a child, live offending, and the covert source."""
     draft.restricted = fields.at("covert_source")
-    read_form(fields, draft, policy, policy["facts"])
+    zone = read_form(fields, draft, policy, policy["facts"])
     if fields.tri("restricted") == values.YES:
         draft.referral["compartment"] = COMPARTMENT
     block = fields.child("ucol")
     for key, name in _OWN_FACTS.items():
         block.fact(key, name)
-    offers = [_offer(offer, draft) for offer in block.each("offers_of_contact")]
+    offers = [_offer(offer, draft, zone) for offer in block.each("offers_of_contact")]
     extension = {
         "network": block.text("network"),
-        "conversation_started": _original(block, "conversation_started"),
-        "conversation_ended": _original(block, "conversation_ended"),
+        "conversation_started": _original(block, "conversation_started", zone),
+        "conversation_ended": _original(block, "conversation_ended", zone),
         "participants": block.texts("participants") or None,
         "offers_of_contact": offers or None,
     }
@@ -48,16 +47,16 @@ def read(fields: Fields, draft: Draft, policy: dict[str, Any]) -> None:
     _covert_source(fields, draft, policy)
 
 
-def _original(fields: Fields, key: str) -> dict[str, Any] | None:
-    moment = fields.moment(key)
+def _original(fields: Fields, key: str, zone: str) -> dict[str, Any] | None:
+    moment = fields.moment(key, zone)
     if moment is None:
         return None
     return {**moment.as_dict(), "utc": moment.value.isoformat() if moment.value else None}
 
 
-def _offer(fields: Fields, draft: Draft) -> dict[str, Any]:
+def _offer(fields: Fields, draft: Draft, zone: str) -> dict[str, Any]:
     """An offer to meet: a fact, with where and when in the extension."""
-    when = _original(fields, "when")
+    when = _original(fields, "when", zone)
     kind = fields.text("kind")
     row = {"kind": kind, "place": fields.text("place"), "when": when}
     draft.fact("contact_offer", values.YES, fields.path, detail=kind)
@@ -76,29 +75,7 @@ def _covert_source(fields: Fields, draft: Draft, policy: dict[str, Any]) -> None
         narrative(draft, policy, "note", f"{key}: {value}", path=f"{draft.restricted}/{key}", compartment=COMPARTMENT)
     personas = covert.get("personas") if isinstance(covert, dict) else None
     listed = personas if isinstance(personas, list) else [personas]
-    _mask(draft, {p.strip().casefold() for p in listed if isinstance(p, str)})
-
-
-def _mask(draft: Draft, personas: set[str]) -> None:
-    """A covert persona's name is replaced by `covert` wherever it takes part in the conversation."""
-    for row in draft.narratives:
-        if str(row.get("participant") or "").strip().casefold() in personas:
-            row["participant"] = "covert"
-    block = draft.referral["extension"]["ucol"]
-    if "participants" in block:
-        block["participants"] = ["covert" if p.casefold() in personas else p for p in block["participants"]]
-    names = sorted((p for p in personas if len(p) > 2), key=len, reverse=True)
-    if names:
-        pattern = re.compile("|".join(re.escape(n) for n in names), re.IGNORECASE)
-        for row in draft.narratives:
-            if row.get("compartment") is None:
-                row["text"] = pattern.sub("[covert]", row["text"])
-    for subject in draft.subjects:
-        if str(subject.get("name") or "").strip().casefold() in personas:
-            subject["name"] = "covert"
-    kept = [row for row in draft.identifiers if row["value"] not in personas]
-    draft.withheld_identifiers += len(draft.identifiers) - len(kept)
-    draft.identifiers = kept
+    draft.personas = [p for p in listed if isinstance(p, str)]
 
 
 READER = Reader(

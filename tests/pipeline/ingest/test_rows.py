@@ -228,7 +228,7 @@ def test_covert_details_are_nowhere_but_in_the_compartment() -> None:
     assert len(restricted) == 3
     assert tables["originals"][0]["compartment"] == "ucol"
     assert tables["referrals"][0].get("compartment") is None
-    assert [n["participant"] for n in tables["narratives"] if n["kind"] == "chat"] == ["covert"]
+    assert [n["participant"] for n in tables["narratives"] if n["kind"] == "chat"] == ["[covert]"]
 
 
 @pytest.mark.parametrize("personas", [True, 7, None, {}, "COVERTSECRET", [1, None, "COVERTSECRET"]])
@@ -237,7 +237,7 @@ def test_personas_of_any_shape_are_taken(personas: object) -> None:
     tables = made(form("ucol-referral", chat=chat, covert_source={"personas": personas}))
     named = "COVERTSECRET" in json.dumps(personas)
     [shown] = [n["participant"] for n in tables["narratives"] if n["kind"] == "chat"]
-    assert shown == ("covert" if named else "COVERTSECRET")
+    assert shown == ("[covert]" if named else "COVERTSECRET")
 
 
 def test_a_restricted_referral_is_restricted_as_a_whole() -> None:

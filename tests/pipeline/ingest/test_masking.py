@@ -1,0 +1,84 @@
+"""The names of a covert source stay in its compartment, wherever a sender wrote them."""
+
+from __future__ import annotations
+
+import re
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline import records
+from pipeline.ingest.masking import covert
+from pipeline.lake import Lake
+from pipeline.settings import Settings
+from tests import factory
+
+PERSONA = "Zebra Persona"
+REPORT = factory.form(
+    "ucol-referral",
+    reference="open",
+    urgency=f"[synthetic] {PERSONA}",
+    persona_note=f"[synthetic] {PERSONA.lower()} was there",
+    **{f"key of {PERSONA}": 1},
+    times={"incident": f"when {PERSONA} said so"},
+    subjects=[
+        {"role": "suspect", "name": "Zebras Sample", "accounts": [{"service": "s", "username": "zebras"}]},
+        {
+            "role": "other",
+            "name": PERSONA.upper(),
+            "occupation": PERSONA,
+            "addresses": [{"text": f"1 {PERSONA} Street"}],
+            "emails": ["another@example.org"],
+            "accounts": [{"service": "s", "profile_url": f"https://example.org/{PERSONA}?x=1"}],
+        },
+    ],
+    facts={"access_to_children": {"value": "yes", "detail": PERSONA}},
+    files=[{"name": f"with {PERSONA}.jpg", "sent": False, "annotations": [PERSONA]}],
+    chat=[{"participant": PERSONA, "text": f"[synthetic message 1] {PERSONA}_7", "sent_at": f"{PERSONA}"}],
+    ucol={
+        "participants": [PERSONA, "zebras"],
+        "offers_of_contact": [{"kind": f"with {PERSONA}", "place": f"[synthetic] {PERSONA}", "when": PERSONA}],
+    },
+    covert_source={"personas": [f"@{PERSONA}", "Q"], "handler": "[synthetic handler]"},
+)
+
+
+def test_no_table_outside_the_compartment_has_a_persona(settings: Settings) -> None:
+    factory.land(settings, {"referral.json": REPORT}, source="ucol")
+    factory.ingest(settings)
+    lake = Lake(settings.lake_dir)
+    for name in ("referrals", "subjects", "identifiers", "facts", "narratives", "media_files", "defects", "originals"):
+        for row in lake.read(name).to_pylist():
+            if row.get("compartment") is None:
+                assert PERSONA.lower() not in str(row).lower(), name
+    assert [i["value"] for i in lake.read("identifiers").to_pylist()] == ["zebras"]
+    assert {s["name"] for s in lake.read("subjects").to_pylist()} == {"Zebras Sample", "[covert]"}
+    held = [n["text"] for n in lake.read("narratives").to_pylist() if n["compartment"] == "ucol"]
+    assert f"personas: {records.canonical_json([f'@{PERSONA}', 'Q'])}" in held
+
+
+def test_a_suspect_whose_name_only_contains_a_persona_is_kept() -> None:
+    found = covert(["Sam", "Q"])
+    assert found is not None
+    assert found.within.sub("[covert]", "Samuel met sam, Sam_1 and Q") == "Samuel met [covert], [covert]_1 and Q"
+    assert found.within.sub("[covert]", " q ") == "[covert]"
+    for kept in ("samuel", "sam_1990", "samuel@example.org", "quentin"):
+        assert not found.identifier.search(kept)
+    for withheld in ("Sam", "@sam", "sam@example.org", "https://example.org/sam", "q"):
+        assert found.identifier.search(withheld)
+
+
+def test_no_names_mask_nothing() -> None:
+    assert covert([]) is None
+    assert covert(["", " ", "@"]) is not None
+    assert covert([" "]) is None
+
+
+@given(st.lists(st.text(min_size=1, max_size=6), min_size=1, max_size=4), st.data())
+def test_a_name_by_itself_is_always_found(names: list[str], data: st.DataObject) -> None:
+    found = covert(names)
+    name = data.draw(st.sampled_from(names))
+    if found is not None and name.strip():
+        assert found.within.search(name)
+        assert found.identifier.search(name)
+        assert not re.search(r"\S", found.within.sub("", name))
