@@ -12,6 +12,7 @@ import csv
 import io
 import json
 import re
+from functools import lru_cache
 from typing import Any
 from xml.etree.ElementTree import Element, ParseError
 
@@ -59,7 +60,10 @@ def _same_keys(bare: bytes, tree: Any) -> bool:
 
     Quotes before a colon inside texts are counted on both sides alike, unless the text writes characters as \\u0022.
     """
-    return b"\\u" not in bare and len(_KEY.findall(bare)) == orjson.dumps(tree).count(b'":')
+    if b"\\u" in bare:
+        return False
+    spaced = any(mark in bare for mark in (b" :", b"\t:", b"\n:", b"\r:"))  # rare: a key with space behind it
+    return (len(_KEY.findall(bare)) if spaced else bare.count(b'":')) == orjson.dumps(tree).count(b'":')
 
 
 def _unique(pairs: list[tuple[str, Any]], defects: list[tuple[str, str]]) -> dict[str, Any]:
@@ -143,9 +147,16 @@ def csv_tree(raw: bytes, rows: int, defects: list[tuple[str, str]]) -> dict[str,
 _PART = re.compile(r"[a-z][a-z0-9_]*|[1-9]\d{0,4}")
 
 
+@lru_cache(maxsize=8192)
+def _parts(name: str) -> tuple[str, ...]:
+    """The parts of a field's name; none when it is no name of a field."""
+    parts = tuple(name.split("."))
+    return parts if len(parts) <= 6 and all(_PART.fullmatch(part) for part in parts) else ()
+
+
 def _put(tree: dict[str, Any], name: str, value: str, number: int, defects: list[tuple[str, str]]) -> None:
-    parts = name.split(".")
-    if len(parts) > 6 or not all(_PART.fullmatch(part) for part in parts):
+    parts = _parts(name)
+    if not parts:
         defects.append((f"line {number}", "This is no field name of the form."))
         tree.setdefault("lines that were not read", []).append([name, value])
         return

@@ -71,25 +71,29 @@ def moment(text: str, zone: str = "") -> Moment:  # noqa: PLR0911 - one return a
     that time in the stated zone: such times are flagged and never guessed.
     """
     text = text.strip()
-    dotnet = _DOTNET.fullmatch(text)
-    if dotnet:
-        return _dotnet(text, int(dotnet[1]))
     swapped = False
-    plain = text
-    slashed = _SLASHED.fullmatch(text)
-    if slashed:
-        day, month = int(slashed[1]), int(slashed[2])
-        swapped = day != month and day <= 12 and month <= 12
-        if month > 12 >= day:
-            return Moment(None, text, zone, True, "the time seems to give the month before the day")
-        plain = f"{slashed[3]}-{month:02d}-{day:02d}{slashed[4]}"
-    if re.fullmatch(r"\d{4}-\d{2}-\d{2}", plain):
-        return Moment(None, text, zone, True, "this is a date without a time of day")
-    parts = _NUMBERS.fullmatch(plain)
+    parts = _NUMBERS.fullmatch(text)  # nearly every time; the other ways of writing begin differently
+    if parts is None:
+        dotnet = _DOTNET.fullmatch(text)
+        if dotnet:
+            return _dotnet(text, int(dotnet[1]))
+        plain = text
+        slashed = _SLASHED.fullmatch(text)
+        if slashed:
+            day, month = int(slashed[1]), int(slashed[2])
+            swapped = day != month and day <= 12 and month <= 12
+            if month > 12 >= day:
+                return Moment(None, text, zone, True, "the time seems to give the month before the day")
+            plain = f"{slashed[3]}-{month:02d}-{day:02d}{slashed[4]}"
+        if re.fullmatch(r"\d{4}-\d{2}-\d{2}", plain):
+            return Moment(None, text, zone, True, "this is a date without a time of day")
+        parts = _NUMBERS.fullmatch(plain)
     if parts is None:
         return Moment(None, text, zone, True, "this cannot be read as a time")
     try:
-        naive = datetime.fromisoformat(parts[1]) + timedelta(microseconds=int(f"{(parts[2] or '.0')[1:7]:0<6}"))
+        naive = datetime.fromisoformat(parts[1])
+        if parts[2]:
+            naive += timedelta(microseconds=int(f"{parts[2][1:7]:0<6}"))
     except (ValueError, OverflowError):
         return Moment(None, text, zone, True, "this is not a possible date and time")
     written = parts[3].strip() or zone.strip()
@@ -112,6 +116,8 @@ def _in_zone(naive: datetime, text: str, written: str) -> Moment:
         zone = _zone(written)
     except UnusableError as error:
         return Moment(None, text, written, True, str(error))
+    if zone is UTC:
+        return _checked(naive.replace(tzinfo=UTC), text, written)
     first, second = naive.replace(tzinfo=zone, fold=0), naive.replace(tzinfo=zone, fold=1)
     try:
         if first.utcoffset() != second.utcoffset():
