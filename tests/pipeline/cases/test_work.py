@@ -89,7 +89,7 @@ def test_a_case_from_enquiry_to_closure_and_back(held: Store, clock: Clock) -> N
         ("burn", {}, "not a decision"),
         ("close", {"reason_code": "because"}, "Reasons: duplicate, enquiry_complete"),
         ("close", {"outcome": "unheard"}, "Outcomes: child_safeguarded"),
-        ("close", {"outcome": None}, "not an outcome"),
+        ("close", {"outcome": None}, "closed with its outcome"),
         ("start_enquiry", {"reason_code": "warrant", "outcome": "no_offence"}, "Only a closed case"),
     ],
 )
