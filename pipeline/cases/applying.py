@@ -99,8 +99,16 @@ def apply(
         effect.lines.insert(0, ("raised", f"Band raised from {was_band} to {case.band}", False))
     if told:
         effect.lines.insert(0, ("release", ": ".join(told), False))
-    effect.lines += _labels(new, secret, fallback=f"Assessed again: {was_model} to {new.row['band']}")
+    now = new.row["band"]
+    band = f"the band stays {now}" if now == was_model else f"{was_model} to {now}"
+    effect.lines += _labels(new, secret, fallback=f"Assessed again: {band}, reasons and flags are the same")
+    if more := _held_back(new.summary) - _held_back(previous.summary if previous else {}):
+        effect.lines.append(("reassessed", f"More of it came and is in quarantine: {'; '.join(sorted(more))}", False))
     return effect
+
+
+def _held_back(summary: dict[str, Any]) -> set[str]:
+    return set(summary.get("quarantined_packages") or ())
 
 
 def _decided_by_model(case: Case, new: NewAssessment, effect: Effect) -> None:

@@ -191,7 +191,9 @@ class Publisher:
     def _store(self, case: Case, new: NewAssessment, previous: Assessment | None) -> None:
         columns = new.columns(previous.sequence + 1 if previous else 1)
         self._rows[Assessment].append(columns)
-        self.latest[case.case_id] = Assessment(**{**columns, "reasons": new.reasons, "flags": new.flags})
+        self.latest[case.case_id] = Assessment(
+            **{**columns, "reasons": new.reasons, "flags": new.flags, "summary": new.summary}
+        )
         for referral in new.referrals:
             stored = self._referrals.get(referral)
             if stored is None:

@@ -122,6 +122,17 @@ def test_a_raise_takes_effect_and_says_what_changed(store: Store, clock: Clock) 
         assert view.read(session, ANALYST, case_of(1)).changes == []
 
 
+def test_what_came_and_could_not_be_read_is_told(store: Store) -> None:
+    publish_rows(store, assessments=[assessment(1)])
+    more = {"quarantined_packages": ["P-9"]}
+    publish_rows(store, night(2), assessments=[assessment(1, version=2, at=night(2), summary=more)])
+    publish_rows(store, night(3), assessments=[assessment(1, version=3, at=night(3), summary=more)])
+    with store.reader() as session:
+        lines = session.scalars(select(Change.text).order_by(Change.change_id)).all()
+    same = "Assessed again: the band stays medium, reasons and flags are the same"
+    assert lines[1:] == [same, "More of it came and is in quarantine: P-9", same]
+
+
 def test_a_fall_waits_for_a_person(store: Store) -> None:
     publish_rows(store, assessments=[assessment(1, "high")])
     due = get(store).due_at
