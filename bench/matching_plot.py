@@ -36,8 +36,8 @@ def lines(result: dict[str, Any]) -> dict[str, list[tuple[int, float]]]:
     return points
 
 
-def draw(result: dict[str, Any]) -> None:
-    """Write docs/matching.svg."""
+def draw(result: dict[str, Any], target: Path = TARGET) -> None:
+    """Write the plot, by default docs/matching.svg."""
     mpl.rcParams["svg.hashsalt"] = "matching"  # the same figures give the same file
     figure, axes = plt.subplots(figsize=(7.5, 4.5))
     for (name, points), marker in zip(lines(result).items(), "os^Dv", strict=True):
@@ -49,7 +49,7 @@ def draw(result: dict[str, Any]) -> None:
     axes.grid(True, which="major", alpha=0.4)
     axes.legend(fontsize=8)
     figure.tight_layout()
-    figure.savefig(TARGET, metadata={"Date": None})
+    figure.savefig(target, metadata={"Date": None})
     plt.close(figure)
 
 

@@ -1,6 +1,7 @@
 """The matching core: all pairs of query and known hashes within a Hamming distance, exact, proven in every run.
 
     build_index, extend_index, compact_index     write an index folder from known hashes
+    warm_build                                   compile for it beforehand
     open_index                                   map it into memory
     join, check_canaries                         match against it
     join_arrays                                  match two sets of hashes, indexing the cheaper side
@@ -14,7 +15,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pipeline.matching.build import build_index, compact_index, extend_index
+    from pipeline.matching.build import build_index, compact_index, extend_index, warm_build
     from pipeline.matching.joining import Join, Report, check_canaries, join
     from pipeline.matching.pairwise import join_arrays
     from pipeline.matching.store import Index, Manifest, open_index
@@ -23,6 +24,7 @@ _HOMES = {
     "build_index": "build",
     "extend_index": "build",
     "compact_index": "build",
+    "warm_build": "build",
     "open_index": "store",
     "Index": "store",
     "Manifest": "store",
@@ -45,6 +47,7 @@ __all__ = [
     "join",
     "join_arrays",
     "open_index",
+    "warm_build",
 ]
 
 

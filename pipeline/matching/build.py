@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from pipeline import files
 from pipeline.errors import UsageError
 from pipeline.matching import canaries, tables
+from pipeline.matching.jit import Compilation
 from pipeline.matching.layout import Algorithm, algorithm, as_hashes, as_ids, to_chunks
 from pipeline.matching.store import Index, Manifest, Segment, check_machine, open_index
 from pipeline.matching.tables import File
@@ -166,6 +168,17 @@ def build_index(
             writer.add(ids, chunks)
         writer.close(at_least_one=True)
         return _manifest(form, hasher_version, release, writer.segments).write(place)
+
+
+def warm_build(algorithm: str) -> float:
+    """Compile what building needs, or load it from the cache; returns the seconds it took.
+
+    A build does so by itself; this tells the seconds apart.
+    """
+    with Compilation() as compilation, tempfile.TemporaryDirectory(prefix="warm-") as place:
+        batch = (np.zeros(1, np.int64), np.zeros((1, _form(algorithm).width), np.uint8))
+        build_index([batch], Path(place) / "index", algorithm=algorithm, hasher_version="", release="")
+    return compilation.seconds
 
 
 def extend_index(

@@ -75,7 +75,8 @@ def test_match_a_csv_with_unusable_rows(settings: Settings, folder: Path, tmp_pa
         found = [(int(r["query_id"]), int(r["known_id"]), int(r["distance"])) for r in csv.DictReader(file)]
     assert found == [(7, 4, 31), (10, 2, 0)]
     assert [line.split(" left")[0] for line in result.stderr.splitlines()[:3]] == ["row 1", "row 2", "row 3"]
-    assert "2 hashes against 10: 2 pairs, 2 kept, 3 rows left out" in result.stderr
+    assert "2 hashes against 10: 2 pairs, 2 kept, 3 rows left out; radius 31" in result.stderr
+    assert "s of compiling" in result.stderr
     nearer = call(settings, match, tmp_path / "q.csv", "--index", folder, "--radius", 30, "--format", "jsonl")
     assert rows(nearer) == [{"query_id": 10, "known_id": 2, "distance": 0, "algorithm": "pdq"}]
 
@@ -103,6 +104,9 @@ def test_build_from_a_release_and_match_against_it(settings: Settings, tmp_path:
     number = synthetic_night.publish(settings, "first", items)
     built = rows(call(settings, index, "build", tmp_path / "own", "--release", number))[0]
     assert (built["rows"], built["algorithm"], built["release"]) == (5, "pdq", str(number))
+    assert {"seconds", "compile_seconds"} <= set(built)
+    with pytest.raises(UsageError, match=r"no index for dhash64. It has: pdq"):
+        call(settings, index, "build", tmp_path / "other", "--algorithm", "dhash64")
     near = synthetic_night.flipped(items[3].pdq, 30)
     (tmp_path / "q.csv").write_text(f"hash\n{near.hex()}\n")
     own = rows(call(settings, match, tmp_path / "q.csv", "--index", tmp_path / "own", "--format", "jsonl"))

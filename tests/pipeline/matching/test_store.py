@@ -38,6 +38,9 @@ def test_extension_adds_withdraws_and_replaces(tmp_path: Path) -> None:
     compacted = matching.compact_index(tmp_path / "b", tmp_path / "c")
     assert len(compacted.segments) == 1 and compacted.rows == 7
     assert_exact(matching.open_index(tmp_path / "c"), standing, queries)
+    rows = [([key], np.frombuffer(value, np.uint8)[None]) for key, value in standing]
+    rebuilt = matching.build_index(rows, tmp_path / "d", algorithm="pdq", hasher_version="t1", release="8")
+    assert rebuilt == compacted  # the checksums of every array are those of a rebuild
 
 
 def test_withdrawn_twice_and_extended_often(tmp_path: Path) -> None:
