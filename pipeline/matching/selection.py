@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.matching.jit import inlined, kernel
+from pipeline.matching.jit import bare, inlined
 
 Pairs = tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.uint16]]
 """Query row, known id and distance of each pair."""
@@ -59,7 +59,7 @@ def _lowest(ids: Any, low: Any, high: Any, count: Any) -> None:
             _sift(ids, low, 0, count)
 
 
-@kernel
+@bare
 def _count(query: Any, low: Any, high: Any, starts: Any) -> None:
     """Add the pairs of the queries [low, high) to `starts` int64 (high - low + 1), each one place further on."""
     for p in range(len(query)):
@@ -68,7 +68,7 @@ def _count(query: Any, low: Any, high: Any, starts: Any) -> None:
             starts[q - low + 1] += 1
 
 
-@kernel
+@bare
 def _group(
     query: Any, ids: Any, distances: Any, low: Any, high: Any, heads: Any, to_ids: Any, to_distances: Any
 ) -> None:
@@ -82,13 +82,15 @@ def _group(
             to_distances[at] = distances[p]
 
 
-@kernel
+@bare
 def _nearest(
-    starts: Any, ids: Any, distances: Any, cap: Any, real: Any, out_query: Any, out_ids: Any, out_distances: Any
+    starts: Any, ids: Any, distances: Any, cap: Any, real: Any, places: Any, out_query: Any, out_ids: Any,
+    out_distances: Any,
 ) -> Any:  # fmt: skip
-    """For each query the `cap` nearest of its pairs, by distance and id: a counting sort by distance. Returns how many."""
+    """For each query the `cap` nearest of its pairs, by distance and id: a counting sort by distance, with
+    `places` int64 (258,) as scratch. Returns how many.
+    """
     out = 0
-    places = np.zeros(258, np.int64)
     for q in range(len(starts) - 1):
         low, high = starts[q], starts[q + 1]
         wanted = min(high - low, cap) if q < real else high - low
@@ -147,6 +149,6 @@ def nearest(parts: list[Pairs], low: int, high: int, cap: int, real: int) -> Pai
     own = max(0, min(real, high) - low)
     kept = int(np.minimum(sizes[:own], cap).sum() + sizes[own:].sum())
     out = np.empty(kept, np.uint32), np.empty(kept, np.int64), np.empty(kept, np.uint16)
-    _nearest(starts, grouped_ids, grouped_distances, cap, own, *out)
+    _nearest(starts, grouped_ids, grouped_distances, cap, own, np.empty(258, np.int64), *out)
     out[0][:] += np.uint32(low)
     return out
