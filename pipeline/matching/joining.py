@@ -168,6 +168,8 @@ def _batch(  # noqa: PLR0917 - one pass, called in one place
     stored = [to_chunks(canaries.hashes(s.segment.name, index.form.width)) for s in index.segments]
     own = np.concatenate([canaries.ids(k, len(c)) for k, c in enumerate(stored)])
     asked = [canaries.query_chunks(own, radius) for own in stored]
+    # Twice, because the kernel compares the second half in tiles, which few other buckets of an index may come to.
+    asked += asked
     queries = Queries(np.ascontiguousarray(np.concatenate([chunks, *asked])), real, cap)
     counters = Counters()
     collected = run(index, queries, plan(radius, index.form.chunks), threads, counters, progress)

@@ -11,10 +11,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
-from pipeline.matching.jit import inlined, kernel
-from pipeline.matching.vectors import TILE, any_within, any_within4, copy8, lanes_beyond, lowest, ones, within
+from pipeline.matching.jit import bare, inlined
+from pipeline.matching.vectors import TILE, any_within, any_within4, copy8, lanes_beyond, lowest, ones, prefetch, within
 from pipeline.matching.verification import candidates, emitted, gather, keep
 
 VISITS, CANDIDATES, PENDING, RESUME, OUT, TILED = range(6)
@@ -25,7 +23,7 @@ DENSE = 4
 """A bucket is gathered in tiles when this part of it (one in DENSE entries) was already picked for full comparison."""
 
 
-@kernel
+@bare
 def group_queries(chunks: Any, table: Any, offsets: Any, words: Any, index: Any) -> None:
     """Counting sort of queries by chunk `table`.
 
@@ -37,14 +35,16 @@ def group_queries(chunks: Any, table: Any, offsets: Any, words: Any, index: Any)
     offsets[:] = 0
     for q in range(n):
         offsets[int(chunks[q, table]) + 1] += 1
-    offsets[:] = np.cumsum(offsets)
+    for b in range(65536):
+        offsets[b + 1] += offsets[b]
     for q in range(n):
         b = int(chunks[q, table])
         at = offsets[b]
         offsets[b] = at + 1
         words[at] = int(chunks[q, second]) | int(chunks[q, third]) << 16
         index[at] = q
-    offsets[1:] = offsets[:-1].copy()
+    for b in range(65536, 0, -1):
+        offsets[b] = offsets[b - 1]
     offsets[0] = 0
 
 
@@ -93,7 +93,7 @@ def pick(words: Any, low: Any, high: Any, word: Any, limit: Any, query: Any, pen
     return found
 
 
-@kernel
+@bare
 def scan_buckets(  # noqa: PLR0912, PLR0915 - one function: arrays passed on to another cost more than the work, see `keep`
     words: Any, offsets: Any, buckets: Any, position: Any, grouped: Any, asked: Any, probes: Any, block: Any,
     pending: Any, counters: Any, stored: Any, tile: Any, target: Any, sink: Any,
@@ -104,7 +104,8 @@ def scan_buckets(  # noqa: PLR0912, PLR0915 - one function: arrays passed on to 
     near a bucket. `probes`: masks int64: differences of 16-bit values to probe, by rising number of bits;
     masks[levels[t]:levels[t + 1]] have t bits; `limits[t]` is the most bits that the 32-bit word may then differ by.
     Pairs that pass go to `pending` (int64, `entry of the table << 32 | query`). A bucket that gives many of them is
-    gathered in tiles, and the queries that follow are compared with it in full at once; those pairs go to `sink`. Both
+    gathered in tiles, and the queries that follow are compared with it in full at once; those pairs go to `sink`. The
+    second half of the canary queries is always compared in tiles, so that a fault of either way shows. Both
     hold at least one full bucket. When the next visit might not fit, the kernel notes it in `counters` and returns, to
     be called again after the pairs were taken out. For `asked`, `tile`, `target` and `sink` see `verification.py`.
     Returns the position reached.
@@ -116,6 +117,7 @@ def scan_buckets(  # noqa: PLR0912, PLR0915 - one function: arrays passed on to 
     table, rules, radius = target
     out_query, out_id, out_distance, totals, seen, counted, farthest, cap = sink
     m = chunks.shape[1]
+    tiled_queries = (real_queries + len(chunks) + 1) // 2
     least = rules[2, table]
     masks, levels, limits = probes
     block_words, block_index = block
@@ -147,14 +149,22 @@ def scan_buckets(  # noqa: PLR0912, PLR0915 - one function: arrays passed on to 
                     counters[PENDING], counters[OUT], counters[RESUME] = found, out, j
                     return position
                 query = int(block_index[j])
-                if not gathered and found > many:
-                    gather(
-                        rows, hashes, dead, ids, real_rows, low, high, first * 16, columns, tile_ids, real, canary
-                    )  # fmt: skip
-                    gathered = True
-                if gathered:
+                tiled = gathered or found > many or query >= tiled_queries
+                if tiled and not gathered:
+                    gathered = found > many
+                    for t in range((last - first + 1) >> 1):
+                        real[t] = -1
+                if tiled:
+                    prefetch(chunks, int(block_index[j + 8]) * m)
                     for t in range((last - first + 1) >> 1):
                         mask = candidates(words, first, last, block_words[j], limit, t)
+                        if not mask:
+                            continue
+                        if real[t] < 0:
+                            gather(
+                                rows, hashes, dead, ids, real_rows, low, high, first * 16, t, columns, tile_ids, real,
+                                canary,
+                            )  # fmt: skip
                         mask &= canary[t] if query >= real_queries else real[t]
                         if mask and least:
                             mask &= lanes_beyond(columns, t * m + table - 1, chunks[query, table - 1], least)

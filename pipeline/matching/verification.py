@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.matching.jit import inlined, kernel
+from pipeline.matching.jit import bare, inlined
 from pipeline.matching.vectors import (
     TILE,
     distance4,
@@ -69,29 +69,32 @@ def keep(
 
 @inlined
 def gather(
-    rows: Any, hashes: Any, dead: Any, ids: Any, real_rows: Any, low: Any, high: Any, origin: Any, columns: Any,
+    rows: Any, hashes: Any, dead: Any, ids: Any, real_rows: Any, low: Any, high: Any, origin: Any, t: Any, columns: Any,
     tile_ids: Any, real: Any, canary: Any,
 ) -> None:  # fmt: skip
-    """Lay out the entries [low, high) chunk by chunk in tiles of 32; lane 0 of tile 0 is entry `origin`.
+    """Lay out tile `t` of the bucket with the entries [low, high) chunk by chunk; lane 0 of tile 0 is entry `origin`.
 
     Fills `columns` uint16, chunk c of lane k of tile t at `(t m + c) 32 + k`; `tile_ids` int64; and `real` and
     `canary`, int64 masks of the lanes that hold a known hash in force and a canary.
     """
     m = hashes.shape[1]
-    last = (high - origin + TILE - 1) // TILE
-    real[:last] = 0
-    canary[:last] = 0
-    for entry in range(low, high):
+    start = origin + t * TILE
+    begin, end = max(low, start), min(high, start + TILE)
+    for entry in range(begin, end):
         row = row_number(rows, entry)
-        place = entry - origin
-        t, lane = place // TILE, place % TILE
+        prefetch(hashes, row * m)
+        prefetch(ids, row)
+        prefetch(dead, row >> 3)
+    known, own = 0, 0
+    for entry in range(begin, end):
+        row = row_number(rows, entry)
+        lane = entry - start
         for chunk in range(m):
             columns[(t * m + chunk) * TILE + lane] = hashes[row, chunk]
-        tile_ids[place] = ids[row]
-        if row >= real_rows:
-            canary[t] |= 1 << lane
-        elif not (dead[row >> 3] >> (row & 7)) & 1:
-            real[t] |= 1 << lane
+        tile_ids[t * TILE + lane] = ids[row]
+        own |= int(row >= real_rows) << lane
+        known |= (~int(dead[row >> 3]) >> (row & 7) & 1) << lane
+    real[t], canary[t] = known & ~own, own
 
 
 @inlined
@@ -126,7 +129,7 @@ def emitted(
     return mask
 
 
-@kernel
+@bare
 def verify(waiting: Any, pending: Any, stored: Any, asked: Any, target: Any, row_of: Any, sink: Any, out: Any) -> Any:
     """Full distance of `waiting` pending pairs; each true pair is emitted by exactly one table (see `plan.py`).
 
@@ -164,7 +167,7 @@ def verify(waiting: Any, pending: Any, stored: Any, asked: Any, target: Any, row
     return out
 
 
-@kernel
+@bare
 def scan_rows(
     start: Any, stop: Any, first_query: Any, last_query: Any, stored: Any, asked: Any, radius: Any, sink: Any, out: Any
 ) -> Any:  # fmt: skip

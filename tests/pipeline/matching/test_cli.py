@@ -46,7 +46,7 @@ def test_inspect_verify_and_compact(settings: Settings, folder: Path, tmp_path: 
         ("next", 10, 1),
     ]
     verified = rows(call(settings, index, "verify", tmp_path / "next"))[0]
-    assert verified["canary_pairs_found"] == 3 * 96 and verified["bytes_read"] == verified["bytes"]
+    assert verified["canary_pairs_found"] == 3 * 192 and verified["bytes_read"] == verified["bytes"]
     compacted = rows(call(settings, index, "compact", tmp_path / "next", tmp_path / "whole"))[0]
     assert (compacted["rows"], compacted["withdrawn"], compacted["canaries"]) == (10, 0, 16)
 

@@ -202,7 +202,7 @@ def test_empty_store_and_empty_query(tmp_path: Path) -> None:
     full = build(tmp_path / "j", random_hashes(4, 32, 1))
     found = matching.join(full, np.empty((0, 32), np.uint8), [], radius=31)
     assert found.table.num_rows == 0 and found.table.schema.names == ["query_id", "known_id", "distance", "algorithm"]
-    assert found.report.canaries == 48
+    assert found.report.canaries == 96
 
 
 def test_arrow_columns_are_taken_and_types_are_stated(tmp_path: Path) -> None:

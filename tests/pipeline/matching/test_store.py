@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from pipeline import matching
 from pipeline.errors import CanaryError, IntegrityError, UsageError
 from pipeline.matching import build as building
+from pipeline.matching import kernels
 from pipeline.matching.jit import JIT
 from pipeline.matching.store import Index
 from tests import naive
@@ -142,14 +144,43 @@ def test_damage_that_checksums_do_not_see_is_caught_by_canaries(
         matching.join(index, known, np.arange(30), radius=31)
 
 
+@pytest.mark.parametrize("fault", ["radius", "rule", "ids"])
+def test_a_fault_in_the_tiles_alone_is_caught_by_canaries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    """No bucket of this index is dense, but half of the canary queries are compared in tiles in any index."""
+    known = random_hashes(30, 32, 7)
+    index = build(tmp_path / "a", known)
+    monkeypatch.setattr("pipeline.matching.plan.Plan.scan", lambda self, rows, queries: False)
+    right = kernels.scan_buckets
+
+    def broken(*arguments: Any) -> Any:
+        # Radius and rules that the kernel is given are read where it compares tiles, and nowhere else.
+        table, rules, radius = arguments[12]
+        counters, sink = arguments[9], arguments[13]
+        if fault == "radius":
+            radius -= 1
+        elif fault == "rule":
+            rules = rules.copy()
+            rules[2] += rules[2] > 0
+        position = right(*arguments[:12], (table, rules, radius), sink)
+        if fault == "ids":
+            sink[1][: counters[kernels.OUT]] += 5000
+        return position
+
+    monkeypatch.setattr(kernels, "scan_buckets", broken)
+    with pytest.raises(CanaryError, match="failed its self-check"):
+        matching.join(index, known, np.arange(30), radius=31)
+
+
 def test_canaries_are_never_reported_and_are_found_by_themselves(tmp_path: Path) -> None:
     from pipeline.matching import canaries
 
     index = build(tmp_path / "a", random_hashes(3, 32, 8))
     found = matching.join(index, canaries.hashes("segment-0000", 32), np.arange(16), radius=31)
     assert found.table.num_rows == 0 and sum(found.totals["pairs"].to_pylist()) == 0
-    assert matching.check_canaries(index) == 3 * 48
-    assert matching.check_canaries(index, radius=47) == 48
+    assert matching.check_canaries(index) == 3 * 96
+    assert matching.check_canaries(index, radius=47) == 96
 
 
 def test_nothing_is_left_behind_by_a_build_that_fails(tmp_path: Path) -> None:
