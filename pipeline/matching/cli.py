@@ -37,7 +37,8 @@ def build(settings: Settings, folder: Path, algorithm: str, release: int | None)
     """Build the index of a release's hashes in the new folder FOLDER.
 
     The release's own index is not touched. Hashes are read as a stream: building holds at most 400 MB, beside what the
-    database takes (TRIAGE_MEMORY_MB). `compile_seconds` are spent once a machine.
+    database takes (TRIAGE_MEMORY_MB). `compile_seconds` are those of compiling, or of loading what
+    was compiled before.
 
         triage index build /tmp/trial --algorithm pdq --release 12
     """
