@@ -7,7 +7,6 @@ still missing.
 
 from __future__ import annotations
 
-import gc
 import time
 from collections.abc import Iterator
 from functools import cache, partial
@@ -21,6 +20,7 @@ from pipeline.assess.inputs import CaseFile
 from pipeline.assess.linking import link
 from pipeline.assess.model import BANDS, Model
 from pipeline.assess.rows import FORCE_NOT_SET, STAGE, Previous, Writer, inputs_digest, transfer_to
+from pipeline.collector import no_cycle_search
 from pipeline.ingest import forces
 from pipeline.lake import Lake
 from pipeline.night import Night, StageReport
@@ -76,13 +76,8 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
 def _without_collector(cases: Iterator[CaseFile]) -> Iterator[CaseFile]:
     """The same cases with Python's cycle collector off meanwhile: a force's cases are millions of small objects without
     cycles, which it would walk again and again."""
-    running = gc.isenabled()
-    gc.disable()
-    try:
+    with no_cycle_search():
         yield from cases
-    finally:
-        if running:
-            gc.enable()
 
 
 def latest(settings: Settings, lake: Lake, only: str | None = None) -> dict[str, Previous]:
