@@ -56,7 +56,7 @@ def test_dags_are_thin() -> None:
 
 def compiled(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     """A Numba kernel: nested loops that would be slower in pieces."""
-    return any("njit" in ast.unparse(d) or "kernel" in ast.unparse(d) for d in node.decorator_list)
+    return any(word in ast.unparse(d) for d in node.decorator_list for word in ("njit", "kernel", "bare"))
 
 
 def test_no_module_and_no_function_is_long() -> None:
