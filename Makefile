@@ -40,7 +40,7 @@ check: .venv/dev.stamp
 	$(BIN)/mypy
 
 bench: .venv/dev.stamp
-	for f in $(if $(NAME),bench/$(NAME).py,$(filter-out bench/common.py bench/__init__.py,$(wildcard bench/*.py))); do $(BIN)/python -m bench.$$(basename $$f .py) || exit 1; done
+	for f in $(if $(NAME),bench/$(NAME).py,$$(grep -l '^def main' bench/*.py)); do $(BIN)/python -m bench.$$(basename $$f .py) || exit 1; done
 
 serve: .venv/run.stamp
 	$(BIN)/python -m deploy.serve

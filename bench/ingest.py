@@ -1,6 +1,6 @@
 """Taking in and linking 5,000 referral packages with 100,000 file records, and doing nothing the second time.
 
-    python -m bench.ingest [--packages 5000] [--files 20] [--runs 3] [--save]
+    python -m bench.ingest [--packages 5000] [--files 20] [--runs 3] [--no-save]
 
 The packages are those of `triage sample` in every format and wrapping, with tiny files in the place of media. Media
 hashing is not part of the figure: the worker's answers are made here and their seconds taken off. The peer in the
@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--packages", type=int, default=5000)
     parser.add_argument("--files", type=int, default=20)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--save", action="store_true", help="write bench/results/ingest.json")
+    parser.add_argument("--no-save", action="store_true", help="do not write bench/results/ingest.json")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-ingest-") as folder:
         home = Path(folder)
@@ -62,7 +62,7 @@ def main() -> None:
     }
     for name, value in result.items():
         print(f"{name:36} {value}")
-    if options.save:
+    if not options.no_save:
         load = {"load_average_at_end": round(os.getloadavg()[0], 1)}
         common.save(
             "ingest", {**result, **load, "machine": common.machine(), "versions": common.versions("orjson", "pyarrow")}

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 import pytest
 
+from bench import summary
 from pipeline import dictionary, nightly, records
 from pipeline.cli import COMMANDS, triage
 from pipeline.settings import ROOT, Settings
@@ -40,6 +41,10 @@ def test_every_command_teaches(path: str, command: click.Command) -> None:
 @pytest.mark.parametrize("page", sorted(dictionary.PAGES))
 def test_generated_pages_are_current(page: str) -> None:
     assert (ROOT / "docs" / page).read_text() == dictionary.PAGES[page](), "run: python -m pipeline.dictionary"
+
+
+def test_the_page_of_figures_is_written_from_the_results() -> None:
+    assert summary.PAGE.read_text() == summary.page(), "run: python -m bench.summary"
 
 
 def test_every_setting_is_in_the_reference() -> None:

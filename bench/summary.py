@@ -1,0 +1,148 @@
+"""One page of all measured figures against their bars: docs/figures.md, written from bench/results.
+
+    python -m bench.summary
+
+A test compares the page with the results, so that a figure in it is never older than its file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bench.common import RESULTS
+
+PAGE = RESULTS.parents[1] / "docs" / "figures.md"
+
+HEAD = """# Figures
+
+Written by `python -m bench.summary` from `bench/results/`, one file for each bench; the bench's docstring says how it measures, the
+file on which machine and with which versions. All were taken on two cores that were shared with other work: times are CPU
+seconds, and a peer is measured in the same run. A bar is what was to be reached; **missed** says where it was not.
+
+"""
+
+
+class Figure(NamedTuple):
+    """A line of the page: what was measured, where in the result it stands, and the bar (`least` or `most`)."""
+
+    what: str
+    read: Callable[[Any], float]
+    unit: str
+    least: float | None = None
+    most: float | None = None
+
+    def line(self, result: Any) -> str:
+        value = self.read(result)
+        missed = (self.least is not None and value < self.least) or (self.most is not None and value > self.most)
+        bar = f"at least {_number(self.least)}" if self.least is not None else ""
+        bar = f"at most {_number(self.most)}" if self.most is not None else bar
+        return f"| {self.what} | {_number(value)}{' ' if self.unit else ''}{self.unit} | {bar}{', **missed**' if missed else ''} |"
+
+
+def _number(value: float | None) -> str:
+    assert value is not None
+    if value >= 100 or value == int(value):
+        return f"{value:,.0f}"
+    return f"{value:.3f}" if value < 1 else f"{value:.2f}"
+
+
+def worst(recall: Any, *words: str) -> float:
+    """The lowest recall by the product's own thresholds over the edits whose name starts with one of `words`."""
+    return min(float(row["ours"]) for name, row in recall["recall"].items() if name.startswith(words))
+
+
+COLOUR = ("JPEG", "half", "quarter", "double", "aspect", "blur", "noise", "gamma", "sharpen", "contrast", "grey", "watermark", "logo", "vignette", "format", "EXIF")  # fmt: skip
+
+
+FIGURES: dict[str, list[Figure]] = {
+    "matching": [
+        Figure("100 k x 10 M uniform, r = 31, against faiss flat", lambda r: r["uniform"]["times_faiss_flat"], "x", 1200),
+        Figure("the same", lambda r: r["uniform"]["rate"], "queries a core-second"),
+        Figure("100 k x 10 M clustered, cap 100, against faiss flat", lambda r: r["clustered"]["times_faiss_flat"], "x", 400),
+        Figure("100 k x 1 M against the best of four peers", lambda r: r["small"]["times_best_peer"], "x", 300),
+        Figure("1 M x 50 M, share of the rate at 10 M", lambda r: r["huge"]["share_of_ten_million"], "", 0.2),
+        Figure("20 k x 10 M, r = 47, against faiss flat", lambda r: r["wide"]["times_faiss_flat"], "x", 80),
+        Figure("64 bits, r = 8, 100 k x 10 M against faiss flat", lambda r: r["narrow"]["times_faiss_flat"], "x", 500),
+        Figure("two threads against one", lambda r: r["two_threads"]["times_one"]["path_cpu_seconds"], "x", 1.8),
+        Figure("index at 10 M", lambda r: r["builds"]["uniform"]["bytes_per_hash"], "bytes a hash", None, 168),
+        Figure("slowest build", lambda r: min(b["hashes_per_core_second"] for b in r["builds"].values() if b["rows"] >= 1_000_000), "hashes a core-second", 1e6),
+    ],
+    "hashsets": [
+        Figure("VICS 2.0 import against an ijson loop, digests", lambda r: r["import"]["digests_only"]["ratio"], "x", 8),
+        Figure("the same with PhotoDNA values", lambda r: r["import"]["with_photodna"]["ratio"], "x", 8),
+        Figure("import of 1 GB of JSON, peak memory", lambda r: r["memory"]["peak_mib"], "MiB", None, 1024),
+        Figure("first release of 50 M exact and 10 M perceptual rows", lambda r: r["store"]["first_release"]["cpu_seconds"], "CPU seconds"),
+        Figure("its peak memory", lambda r: r["store"]["first_release"]["peak_mib"], "MiB"),
+        Figure("its size on disk", lambda r: r["store"]["first_release"]["disk_mib"], "MiB"),
+        Figure("1 M SHA-1 queries x 50 M rows", lambda r: r["store"]["exact"]["exact_cpu_seconds"], "core-seconds", None, 10),
+        Figure("mixed answers or errors of 4 readers over 20 publishes", lambda r: r["publish"]["mixed"] + r["publish"]["errors"], "", None, 0),
+        Figure("retro-match of 10 k new hashes x 10 M past fingerprints", lambda r: r["retro"]["cpu_seconds"], "core-seconds", None, 60),
+    ],
+    "fingerprint": [
+        Figure("12 MP JPEGs against imagehash and pdqhash", lambda r: r["speed_12mp"]["ratio"], "x", 10),
+        Figure("1 to 2 MP JPEGs", lambda r: r["speed_1_to_2mp"]["ratio"], "x", 5),
+        Figure("PDQ against published values, quality >= 80, largest distance", lambda r: r["golden"]["quality_80"]["largest"], "bits", None, 10),
+        Figure("PDQ of the reduced against the full decode, 99th percentile", lambda r: r["pdq_reduced_against_full_decode"]["percentile_99"], "bits", None, 8),
+        Figure("all variants of a picture, median", lambda r: r["variants"]["median_ms"], "ms of CPU", None, 25),
+    ],
+    "recall": [
+        Figure("worst of JPEG, size, noise, colour, overlay and format edits", lambda r: worst(r, *COLOUR), "", 0.95),
+        Figure("worst of mirror and turns by 90 degrees", lambda r: worst(r, "mirror", "rotated"), "", 0.95),
+        Figure("worst of borders of 5, 10 and 20 %", lambda r: worst(r, *(f"{k} border {n} %" for k in ("black", "white", "blurred") for n in (5, 10, 20))), "", 0.95),
+        Figure("worst of crops of 5 %", lambda r: worst(r, "crop 5 % centre", "crop 5 % side", "crop 5 % corner"), "", 0.95),
+        Figure("worst of crops of 10 %", lambda r: worst(r, "crop 10 % centre", "crop 10 % side", "crop 10 % corner"), "", 0.85),
+        Figure("worst of rotations of 1 to 4 degrees", lambda r: worst(r, "turned 1", "turned 2 degrees", "turned 3", "turned 4 degrees"), "", 0.8),
+        Figure("files with a false hit", lambda r: r["false_hits"]["files_with_false_candidate_at_47"], "of 10,608", None, 0),
+    ],
+    "hostile": [
+        Figure("throughput among hostile files, share of the good ones alone", lambda r: r["ratio_files_per_cpu_second"], "", 0.8),
+        Figure("good files harmed", lambda r: r["photographs_harmed"], "", None, 0),
+    ],
+    "ingest": [
+        Figure("referral packages validated, linked, written", lambda r: r["packages_per_core_second"], "a core-second", 400),
+        Figure("peak memory", lambda r: r["peak_memory_mib"], "MiB"),
+    ],
+    "assess": [
+        Figure("10 k new among 1 M identifiers linked", lambda r: r["link"]["cpu_seconds_incremental"], "core-seconds", None, 5),
+        Figure("100,000 cases re-assessed", lambda r: r["assess"]["everything-re-assessed"]["cpu_seconds"], "core-seconds", None, 60),
+    ],
+    "cases": [
+        Figure("first queue page of 100,000 cases, all filters, SQLite", lambda r: r["sqlite"]["pages, CPU ms"]["all filters"]["median"], "ms of CPU", None, 20),
+        Figure("slowest of the filters tried, SQLite", lambda r: max(p["median"] for p in r["sqlite"]["pages, CPU ms"].values()), "ms of CPU", None, 20),
+        Figure("the same, PostgreSQL, client and server", lambda r: max(p["median"] for p in r["postgresql, client and server"]["pages, CPU ms"].values()), "ms of CPU", None, 20),
+        Figure("publish of 5,000 changed cases, SQLite", lambda r: r["sqlite"]["publish of changed, core-seconds"], "core-seconds", None, 10),
+        Figure("the same, PostgreSQL", lambda r: r["postgresql, client and server"]["publish of changed, core-seconds"], "core-seconds", None, 10),
+    ],
+    "console": [
+        Figure("20 analysts for 60 s on 100,000 cases, 95th percentile", lambda r: r["milliseconds"]["p95"], "ms", None, 100),
+        Figure("errors", lambda r: sum(r["errors"].values()), "", None, 0),
+        Figure("queue page", lambda r: r["queue_page_bytes"] / 1000, "kB", None, 60),
+    ],
+    "nightly": [
+        Figure("10,000 files, 100,000 known hashes, by the command line", lambda r: r["command_line_seconds"], "seconds"),
+        Figure("Airflow's own share of the night", lambda r: r["airflow"]["own_share_of_dag"], "of the DAG"),
+    ],
+}  # fmt: skip
+
+
+def page() -> str:
+    """The whole page."""
+    parts = [HEAD.rstrip("\n")]
+    for name, figures in FIGURES.items():
+        result = json.loads((RESULTS / f"{name}.json").read_text())
+        lines = [figure.line(result) for figure in figures]
+        parts.append("\n".join([f"## bench/{name}.py\n", "| what | measured | bar |", "|---|---|---|", *lines]))
+    return "\n\n".join(parts) + "\n"
+
+
+def main() -> None:
+    """Write the page."""
+    Path(PAGE).write_text(page())
+    print(PAGE.name)
+
+
+if __name__ == "__main__":
+    main()
