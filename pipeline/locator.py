@@ -8,16 +8,15 @@ Only the fingerprint worker opens what a locator names. Nothing is unpacked to d
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from pipeline.errors import InputError
 
 SEPARATOR = "!/"
 
 
-@dataclass(frozen=True, order=True)
-class Locator:
+class Locator(NamedTuple):
     """`container` is relative to the landing folder; `member` is the archive member's name, or None for a plain file."""
 
     container: str

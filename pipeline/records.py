@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
+import orjson
 import pyarrow as pa
 
 from pipeline.errors import TriageError
@@ -71,20 +72,30 @@ def build(table: str, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
     Raises TriageError when a required column is null or a key is unknown.
     """
     schema = arrow_schema(table)
-    properties = describe(table)["properties"]
-    as_json = {name for name, spec in properties.items() if spec.get("x-json")}
+    required, as_json, plain = _plan(table)
     listed, known = list(rows), set(schema.names)
     for row in listed:
         if not known.issuperset(row):
             extra = sorted(row.keys() - known)
             raise TriageError(f"Record type {table} has no column {', '.join(extra)}.")
-    columns: dict[str, list[Any]] = {name: [row.get(name) for row in listed] for name in schema.names}
+    # one struct array of all rows is made several times as fast as a list a column; keys that it lacks are left out
+    columns: dict[str, pa.Array] = dict(zip(plain.names, pa.array(listed, plain).flatten(), strict=True))
     for name in as_json:
-        columns[name] = [None if value is None else canonical_json(value) for value in columns[name]]
-    for name in describe(table).get("required", []):
-        if None in columns[name]:
+        texts = [None if (value := row.get(name)) is None else json_text(value) for row in listed]
+        columns[name] = pa.array(texts, pa.string())
+    for name in required:
+        if columns[name].null_count:
             raise TriageError(f"Record type {table} needs a value in {name}.")
-    return pa.Table.from_pydict(columns, schema=schema)
+    return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
+
+
+@cache
+def _plan(table: str) -> tuple[list[str], list[str], pa.StructType]:
+    """Required columns, those stored as JSON text, and the others as one struct in which each may be null."""
+    properties = describe(table)["properties"]
+    as_json = [name for name, spec in properties.items() if spec.get("x-json")]
+    plain = pa.struct([field.with_nullable(True) for field in arrow_schema(table) if field.name not in as_json])
+    return describe(table).get("required", []), as_json, plain
 
 
 def empty(table: str) -> pa.Table:
@@ -100,6 +111,22 @@ def personal_columns(table: str) -> set[str]:
 def canonical_json(value: Any) -> str:
     """JSON text with sorted keys and no white space: equal values give equal bytes."""
     return _CANONICAL.encode(value)
+
+
+def json_text(value: Any) -> str:
+    """`canonical_json` for the columns of a table, ten times as fast; the exponents of some numbers look different.
+
+    Raises ValueError for what JSON cannot write (infinity, not a number), TypeError for a type that it does not have.
+    """
+    try:
+        text = orjson.dumps(value, option=_SORTED)
+    except TypeError:
+        return canonical_json(value)  # whole numbers of more than 64 bits; it says what else is wrong
+    # orjson writes a number that is none as null
+    return canonical_json(value) if b"null" in text else text.decode()
+
+
+_SORTED = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
 
 
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)

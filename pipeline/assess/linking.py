@@ -55,7 +55,7 @@ def _link(settings: Settings, night: Night, lake: Lake) -> Linked:
     done = _done(lake, rules.digest)
     with database.connection(settings, {}) as con:
         fresh = keys.views(con, lake, done)
-        found = find(con, rules.data, _members(con)) if fresh else Found()
+        found = find(con, rules.data, _members(con), first=not done) if fresh else Found()
         listed = lists.match(settings, night, con)
     rows = [_row(f, night) for f in (*found.links, *listed.links)]
     stored = latest(lake)
@@ -112,17 +112,20 @@ class Found:
     pairs: set[tuple[str, str]] = field(default_factory=set)
 
 
-def find(con: Any, rules: Mapping[str, Any], members: Mapping[str, str]) -> Found:
+def find(con: Any, rules: Mapping[str, Any], members: Mapping[str, str], *, first: bool = False) -> Found:
     """Links among the views of `keys.views` in which something new takes part, ordered by both sides and kind.
 
     `rules` is policy/linking.yaml; `members` maps referrals to cases: within a case only supplements are linked.
+    `first` says that no earlier night has linked anything, so that there is nothing old to look among.
     """
     least = {k: v["least"] for k, v in rules["kinds"].items()} | {"ip": 1}
     con.register("kinds", pa.table({"kind": list(least), "least": pa.array(list(least.values()), pa.int32())}))
     con.register("ignored", pa.table({"role": pa.array(rules["ignored_roles"], pa.string())}))
     con.register("cases", pa.table({"referral_id": list(members), "case_id": list(members.values())}, schema=_MEMBERS))
     new, old = (database.sql("link_wanted", keys=which) for which in (keys.new(), keys.old()))
-    con.execute(database.sql("link_affected", new=new, old=old))
+    con.execute(database.sql("link_affected", new=new))
+    if not first:
+        con.execute(database.sql("link_touched", old=old))
     con.execute(database.sql("link_holders"))
     con.execute(database.sql("link_pairs", hub=int(rules["hub"]), few=int(rules["hub_links"])))
     if database.query(con, "FROM old_pairs LIMIT 1").num_rows:
@@ -231,7 +234,7 @@ def _changed(
         old = known.get(row["link_id"])
         evidence = orjson.loads(row["evidence"]) if isinstance(row["evidence"], str) else row["evidence"]
         if old is not None:
-            text = row["evidence"] if isinstance(row["evidence"], str) else records.canonical_json(row["evidence"])
+            text = row["evidence"] if isinstance(row["evidence"], str) else records.json_text(row["evidence"])
             if all(
                 (text if c == "evidence" else row[c]) == (bool(old[c]) if c == "withdrawn" else old[c])
                 for c in _COMPARED

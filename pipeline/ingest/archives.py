@@ -62,7 +62,8 @@ def list_archive(package: Package, path: Path, caps: dict[str, Any], keep: Calla
 
 
 def _refuse(package: Package, faults: list[str]) -> bool:
-    package.faults.extend(f for f in faults if f not in package.faults)
+    if faults:
+        package.faults.extend(f for f in faults if f not in package.faults)
     return bool(faults)
 
 

@@ -207,8 +207,8 @@ def _content(path: str) -> bytes:
 
 
 def _is_noise(name: str, policy: dict[str, Any]) -> bool:
-    parts = name.split("/")
-    return parts[-1] in policy["noise"] or any(p in policy["noise_folders"] for p in parts[:-1])
+    folder, _, last = name.rpartition("/")
+    return last in policy["noise"] or any(f in folder and f in folder.split("/") for f in policy["noise_folders"])
 
 
 def _list_folder(package: Package, found: _Survey, policy: dict[str, Any]) -> None:

@@ -66,7 +66,7 @@ def write_notices(settings: Settings, lake: Lake) -> int:
     folder = settings.quarantine_dir
     columns = ["package_id", "container", "source", "state", "reasons", "first_seen", "clock_from", "run_id"]
     table = lake.read("packages", columns)
-    listed = [row for row in table.to_pylist() if row["state"] == "quarantined"] if table.num_rows else []
+    listed = table.filter(pc.equal(table["state"], "quarantined")).to_pylist()
     first: dict[str, dict[str, Any]] = {}
     for row in listed:
         first.setdefault(row["package_id"], row)
@@ -99,7 +99,9 @@ def outstanding(lake: Lake) -> list[Outstanding]:
     """Everything that is returned for information, the longest clock first. A package and its unreadable corrections are
     one entry, with the reasons of the last; it is settled once a package that was taken in puts any of them right."""
     columns = ["package_id", "container", "source", "state", "reasons", "first_seen", "clock_from", "corrects"]
-    rows = lake.read("packages", columns).to_pylist()
+    table = lake.read("packages", columns)
+    concerned = pc.or_(pc.equal(table["state"], "quarantined"), pc.is_valid(table["corrects"]))
+    rows = table.filter(concerned).to_pylist()
     settled = {r["corrects"] for r in rows if r["state"] != "quarantined" and r["corrects"]}
     chains: dict[str, list[dict[str, Any]]] = {}
     for row in rows:

@@ -227,14 +227,14 @@ def _media(report: Report, context: Context) -> list[Row]:
     members = payload(context.package, report.member)
     finder = _Finder(members, context.answers)
     rows: list[Row] = []
-    seen: dict[tuple[str, str], int] = {}
+    ids = _FileIds(context.referral_id)
     used: set[str] = set()
     for described in report.draft.files:
         alias, sent, path = described.pop("alias", None), described.pop("sent"), described.pop("path")
         member = finder.find([described["name"], alias], described)
         if member is not None:
             used.add(member.name)
-        rows.append(_file_row(described, member, sent=sent, path=path, draft=report.draft, context=context, seen=seen))
+        rows.append(_file_row(described, member, sent=sent, path=path, draft=report.draft, context=context, ids=ids))
     for member in members:
         if member.name not in used:
             row = {
@@ -244,9 +244,23 @@ def _media(report: Report, context: Context) -> list[Row]:
                 "annotations": ["not_named_in_report"],
             }
             rows.append(
-                _file_row(row, member, sent=values.YES, path=None, draft=report.draft, context=context, seen=seen)
+                _file_row(row, member, sent=values.YES, path=None, draft=report.draft, context=context, ids=ids)
             )
     return rows
+
+
+class _FileIds:
+    """`stable_id(referral_id, "file", name, content, n)`, where n counts the files of one name and content."""
+
+    def __init__(self, referral_id: str) -> None:
+        self._start = hashlib.sha256(f"{referral_id}\x1ffile\x1f".encode())
+        self._seen: dict[tuple[str, str], int] = {}
+
+    def make(self, name: str, content: str) -> str:
+        number = self._seen[name, content] = self._seen.get((name, content), -1) + 1
+        one = self._start.copy()
+        one.update(f"{name}\x1f{content}\x1f{number}".encode("utf-8", "surrogatepass"))
+        return one.hexdigest()[:32]
 
 
 class _Finder:
@@ -299,7 +313,7 @@ def _file_row(
     path: str | None,
     draft: Draft,
     context: Context,
-    seen: dict[tuple[str, str], int],
+    ids: _FileIds,
 ) -> Row:
     md5, sha1, sha256 = row.get("claimed_md5"), row.get("claimed_sha1"), row.get("claimed_sha256")
     digests = failure = None
@@ -323,9 +337,8 @@ def _file_row(
                 draft.defect(path or "/", f"The file does not have the {name} that the report states.")
     name = row["name"] or (member.name if member else "")
     content = (row.get("sha256") or sha256 or sha1 or md5 or b"").hex()
-    number = seen[name, content] = seen.get((name, content), -1) + 1
     row.update(
-        file_id=stable_id(context.referral_id, "file", name, content, number),
+        file_id=ids.make(name, content),
         referral_id=context.referral_id,
         package_id=context.package_id,
         name=draft.hide(name) or None,
