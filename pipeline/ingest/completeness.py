@@ -12,7 +12,7 @@ import logging
 import os
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import cache
 
 import bagit
@@ -29,7 +29,22 @@ _ALGORITHMS = ("sha256", "sha1", "md5")
 
 
 class _Manifests(bagit.Bag):  # type: ignore[misc]
-    """bagit's reading of a bag's tag files; a path is judged by its text, the payload lies elsewhere."""
+    """bagit's reading of the tag files in `path`; a path is judged by its text, the payload lies elsewhere."""
+
+    def __init__(self, path: str, names: Collection[str]) -> None:
+        self._names = names
+        super().__init__(path)
+
+    def manifest_files(self) -> Iterator[str]:
+        return self._there("manifest")
+
+    def tagmanifest_files(self) -> Iterator[str]:
+        return self._there("tagmanifest")
+
+    def _there(self, kind: str) -> Iterator[str]:
+        """As bagit finds them, without asking the file system for each of the algorithms that there are."""
+        wanted = (f"{kind}-{algorithm}.txt" for algorithm in bagit.CHECKSUM_ALGOS)
+        return (f"{self.path}/{name}" for name in wanted if name in self._names)
 
     def _path_is_dangerous(self, path: str) -> bool:
         return path.startswith(("/", "~")) or ".." in path.split("/") or "\\" in path
@@ -110,7 +125,7 @@ def _bag(package: Package, wanted: Expected) -> list[str]:
         for name, content in tags.items():
             if name.endswith(".txt"):
                 _write(f"{folder}/{name}", content)
-        bag = _Manifests(folder)
+        bag = _Manifests(folder, tags)
     except (bagit.BagError, OSError, ValueError, LookupError, AttributeError, TypeError):
         return ["its BagIt files cannot be read"]
     finally:

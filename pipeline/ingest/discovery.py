@@ -187,7 +187,7 @@ def _look_into(package: Package, entry: Entry, found: _Survey, policy: dict[str,
     if entry.kind == "folder":
         _list_folder(package, found, policy)
     elif entry.kind == "archive":
-        list_archive(package, Path(entry.path), policy["caps"], lambda name: not _is_noise(name, policy))
+        list_archive(package, entry.path, policy["caps"], lambda name: not _is_noise(name, policy))
     elif entry.kind == "report":
         size = os.lstat(entry.path).st_size
         if size > policy["caps"]["report_bytes"]:

@@ -21,6 +21,11 @@ from pipeline.locator import Locator
 from pipeline.night import StageReport
 from pipeline.settings import ROOT, Settings
 
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64) | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda below: st.lists(below) | st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), below),
+)
+
 
 class TestSettings:
     def test_defaults_are_loopback_and_embedded(self) -> None:
@@ -97,6 +102,24 @@ class TestRecords:
     def test_json_columns_are_canonical(self) -> None:
         row = {"defect": {"b": 1, "a": ["é"]}}
         assert records.canonical_json(row) == '{"defect":{"a":["é"],"b":1}}'
+
+    @given(_JSON)
+    def test_the_fast_text_of_a_column_is_the_canonical_one(self, value: object) -> None:
+        assert records.json_text(value) == records.canonical_json(value)
+
+    def test_the_fast_text_hides_nothing_that_json_cannot_write(self) -> None:
+        assert records.json_text({"n": 2**70, "f": 0.25}) == '{"f":0.25,"n":1180591620717411303424}'
+        with pytest.raises(ValueError, match="JSON compliant"):
+            records.json_text([float("nan")])
+        with pytest.raises(TypeError):
+            records.json_text({"at": datetime(2026, 11, 21, tzinfo=UTC)})
+
+    def test_rows_may_lack_what_is_not_required(self) -> None:
+        table = records.build("defects", [{"package_id": "p", "field": "/a", "problem": "bad"}])
+        (row,) = table.to_pylist()
+        assert row == {name: row[name] for name in records.arrow_schema("defects").names}
+        assert row["problem"] == "bad" and row["original"] is None
+        assert records.build("defects", []).equals(records.empty("defects"))
 
     def test_personal_columns_are_marked(self) -> None:
         assert {"name", "date_of_birth"} <= records.personal_columns("subjects")

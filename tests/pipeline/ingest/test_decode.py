@@ -150,15 +150,15 @@ def test_csv_faults_are_noted_and_kept() -> None:
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from('ab":\\'), st.sampled_from(['":', '\\" :', "x", '"'])), max_size=6),
+    st.lists(st.tuples(st.sampled_from('ab":\\'), st.sampled_from(['":', '\\" :', "x", '"', ":::"])), max_size=6),
     st.booleans(),
 )
 def test_a_key_given_twice_is_found_whatever_the_texts_hold(pairs: list[tuple[str, str]], ascii_only: bool) -> None:
-    """Against the standard library, with texts that look like keys, written plainly or with \\u0022 for a quote."""
+    """Against the standard library, with texts that look like keys, written plainly or with \\u for quote and colon."""
 
     def written(text: str) -> str:
-        quote = "\\u0022" if ascii_only else '\\"'
-        return '"' + text.replace("\\", "\\\\").replace('"', quote) + '"'
+        quote, colon = ("\\u0022", "\\u003a") if ascii_only else ('\\"', ":")
+        return '"' + text.replace("\\", "\\\\").replace('"', quote).replace(":", colon) + '"'
 
     raw = "{" + ",".join(f"{written(key)} : {written(text)}" for key, text in pairs) + "}"
     notes: list[tuple[str, str]] = []
