@@ -326,16 +326,18 @@ def residue(tree: Any) -> Any:
     if isinstance(tree, dict):
         kept = {}
         for key, value in tree.items():
-            left = residue(value) if isinstance(value, _NESTED) else value
-            if left is not None and left != "":
-                kept[str(key)] = left
+            if value or value not in _NOTHING:  # most of what is read leaves an empty object behind
+                left = residue(value) if isinstance(value, _NESTED) else value
+                if left is not None:
+                    kept[str(key)] = left
         return kept or None
     if isinstance(tree, list):
         numbered = {}
         for n, value in enumerate(tree):
-            left = residue(value) if isinstance(value, _NESTED) else value
-            if left is not None and left != "":
-                numbered[str(n)] = left
+            if value or value not in _NOTHING:
+                left = residue(value) if isinstance(value, _NESTED) else value
+                if left is not None:
+                    numbered[str(n)] = left
         if len(numbered) == len(tree):
             return list(numbered.values()) or None
         return numbered or None
@@ -345,6 +347,8 @@ def residue(tree: Any) -> Any:
 
 
 _NESTED = (dict, list, float)
+_NOTHING: tuple[Any, ...] = (None, "", {}, [])
+"""What is left where everything was read. Zero and False are none of them."""
 
 
 def _shown(text: str, limit: int) -> str:
