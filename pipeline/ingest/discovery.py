@@ -122,6 +122,19 @@ def stat_key(entry: Entry) -> tuple[str, int]:
     return found.key, found.newest
 
 
+def returned_key(entry: Entry, key: str) -> str:
+    """The `stat_key` of an entry that was returned, with what lies beside it: a marker or a list that comes there later
+    can make it whole. Of one that was taken in that does not count, since its marker may be removed again."""
+    facts = [key]
+    for ending in sorted(entry.beside):
+        try:
+            status = os.lstat(f"{entry.path}{ending}")
+            facts.append(f"{ending} {status.st_size} {status.st_mtime_ns} {status.st_ino}")
+        except OSError:
+            facts.append(f"{ending} unreadable")
+    return " ".join([*facts, "returned"])
+
+
 def _survey(entry: Entry) -> _Survey:
     """Look at everything in the entry once. Never raises."""
     facts: list[str] = []

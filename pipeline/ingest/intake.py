@@ -90,8 +90,14 @@ def _take(settings: Settings, night: Night, rules: Rules, held: Held, entries: l
         sorted(f"{c.package_id}@{c.package.container}" for c in taken),
         counts,
         len(waiting),
-        {c.package.container: (c.package.stat_key, c.package_id) for c in found if not c.waits},
+        {c.package.container: (_key(c), c.package_id) for c in found if not c.waits},
     )
+
+
+def _key(candidate: Candidate) -> str:
+    """By what a later run knows that nothing has changed."""
+    key = candidate.package.stat_key
+    return key if candidate.report else discovery.returned_key(candidate.entry, key)
 
 
 def look(entry: Entry, rules: Rules, as_of: datetime) -> Candidate:
@@ -142,10 +148,13 @@ def _conclude(candidate: Candidate, answers: Answers, as_of: datetime, rules: Ru
     candidate.package_id = _package_id(package, answers, candidate.late)
     found, reasons = report.find(package, rules) if package.members else (None, [])
     candidate.reasons = list(dict.fromkeys([*candidate.reasons, *reasons]))
-    if not candidate.reasons:
+    if not candidate.reasons and found:
         candidate.report = found
-        for name in completeness.unlisted(package, candidate.wanted) if found else []:
-            found.draft.defect("/", "A file of the package is not in its checksum list.", name)  # type: ignore[union-attr]
+        for member in rows.payload(package, found.member):
+            if member.content is not None:  # a chat log or another text beside the report
+                answers.digests[member.key] = media.of_content(member.content)
+        for name in completeness.unlisted(package, candidate.wanted):
+            found.draft.defect("/", "A file of the package is not in its checksum list.", name)
 
 
 def _package_id(package: Package, answers: Answers, late: bool) -> str:

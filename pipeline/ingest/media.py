@@ -1,7 +1,8 @@
-"""Asks the media worker for digests. Ingest itself opens no media file."""
+"""Asks the media worker for digests. Ingest itself opens no media file; of the texts that it reads itself it makes them."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 
 from pipeline.fingerprint.outcome import Digests, Failure
@@ -26,3 +27,10 @@ def answers(settings: Settings, locators: Iterable[Locator]) -> Answers:
             if answer.digests is not None:
                 digests[str(locator)] = answer.digests
     return Answers(digests, failures)
+
+
+def of_content(content: bytes) -> Digests:
+    """Digests of a member that ingest has read."""
+    md5 = hashlib.md5(content, usedforsecurity=False).digest()
+    sha1 = hashlib.sha1(content, usedforsecurity=False).digest()
+    return Digests(hashlib.sha256(content).digest(), md5, sha1, len(content))

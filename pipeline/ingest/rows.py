@@ -50,7 +50,7 @@ def numbered_ids(referral_id: str, what: str, count: int) -> list[str]:
 class Answers:
     """What the media worker said, by locator text."""
 
-    digests: Mapping[str, Digests]
+    digests: dict[str, Digests]
     failures: Mapping[str, Failure]
 
 

@@ -62,11 +62,14 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
 
 
 def _unchanged(entry: Entry, known: seen.Seen, held: Held) -> bool:
-    """Whether this container was taken in before (it is in the tables) and was not touched since."""
+    """Whether this container was taken in or returned before (it is in the tables) and was not touched since."""
     if entry.container not in known:
         return False
     key, package_id = known[entry.container]
-    return (package_id, entry.container) in held.containers and discovery.stat_key(entry)[0] == key
+    if (package_id, entry.container) not in held.containers:
+        return False
+    now = discovery.stat_key(entry)[0]
+    return key == now or key == discovery.returned_key(entry, now)
 
 
 def _report(lake: Lake, night: Night, waiting: int) -> StageReport:

@@ -158,6 +158,31 @@ def test_waiting_too_long_is_returned_and_completing_it_later_still_counts(setti
     assert sorted(r["state"] for r in table(settings, "packages")) == ["accepted", "quarantined"]
 
 
+@pytest.mark.parametrize("how", ["folder-x", "zip-x"])
+def test_a_marker_that_comes_beside_a_returned_package_makes_it_whole(settings: Settings, how: str) -> None:
+    path = land(settings, {"referral.json": form()}, how="folder-ready" if how == "folder-x" else "zip-ready")
+    marker = path / ".ready" if path.is_dir() else path.with_name(f"{path.name}.ready")
+    marker.unlink()
+    late = night.Night("late", factory.datetime.now(factory.UTC) + timedelta(hours=25))
+    assert ingest(settings, late).rejected == {"quarantined": 1}
+    path.with_name(f"{path.name}.ready").touch()
+    assert ingest(settings, replace(late, run_id="later")).kept == 1
+    path.with_name(f"{path.name}.ready").unlink()
+    assert ingest(settings, replace(late, run_id="last")).read == 0
+    assert sorted(r["state"] for r in table(settings, "packages")) == ["accepted", "quarantined"]
+
+
+def test_a_text_beside_the_report_is_a_file_and_a_new_one_a_supplement(settings: Settings) -> None:
+    report, chat = form(reference="1"), b"[synthetic] sentence 1"
+    land(settings, {"referral.json": report}, "a")
+    land(settings, {"referral.json": report, "chat.txt": chat}, "b")
+    land(settings, {"referral.json": report, "log.txt": chat}, "c")
+    ingest(settings)
+    assert states(settings) == {"other/a": "accepted", "other/b": "supplement", "other/c": "duplicate"}
+    [file] = table(settings, "media_files")
+    assert (file["name"], file["state"], file["sha256"]) == ("chat.txt", "present", factory.digests(chat).sha256)
+
+
 def held(settings: Settings) -> dict[str, tuple[str, ...]]:
     return quarantine.held_back(Lake(settings.lake_dir).read("packages", quarantine.HELD_BACK))
 
