@@ -145,8 +145,13 @@ def _bag(package: Package, wanted: Expected) -> list[str]:
         algorithm = next((a for a in _ALGORITHMS if a in digests), None)
         if algorithm:
             wanted[name] = (algorithm, digests[algorithm].lower())
-    unlisted = sum(1 for m in package.members if m.name.startswith("data/") and m.name not in listed)
-    return [f"{unlisted} files of its payload are not in its BagIt manifest"] if unlisted else []
+    payload = [m for m in package.members if m.name.startswith("data/")]
+    unlisted = sum(1 for m in payload if m.name not in listed)
+    reasons = [f"{unlisted} files of its payload are not in its BagIt manifest"] if unlisted else []
+    stated = bag.info.get("Payload-Oxum")
+    if not reasons and stated is not None and stated != f"{sum(m.size for m in payload)}.{len(payload)}":
+        reasons.append("its payload is not as many bytes and files as its bag-info.txt states (Payload-Oxum)")
+    return reasons
 
 
 def _write(path: str, content: bytes) -> None:

@@ -131,7 +131,10 @@ def csv_tree(raw: bytes, rows: int, defects: list[tuple[str, str]]) -> dict[str,
     if len(table) > rows:
         raise InputError(f"The CSV has more than {rows} rows.")
     tree: dict[str, Any] = {}
-    for number, row in enumerate(table[1:], 2):
+    for number, cells in enumerate(table[1:], 2):
+        row = cells
+        while len(row) > 2 and not row[-1].strip():  # spreadsheets write the empty columns too
+            row = row[:-1]
         if len(row) == 2 and row[0].strip():
             _put(tree, row[0].strip(), row[1], number, defects)
         elif any(cell.strip() for cell in row):
@@ -151,7 +154,7 @@ def _parts(name: str) -> tuple[str, ...]:
 
 
 def _put(tree: dict[str, Any], name: str, value: str, number: int, defects: list[tuple[str, str]]) -> None:
-    parts = _parts(name)
+    parts = _parts(name.lower())
     if not parts:
         defects.append((f"line {number}", "This is no field name of the form."))
         tree.setdefault("lines that were not read", []).append([name, value])

@@ -70,8 +70,18 @@ def test_a_missing_file_waits(tmp_path: Path, how: str) -> None:
 @pytest.mark.parametrize("how", ["folder-list", "bag"])
 def test_a_changed_report_waits(tmp_path: Path, how: str) -> None:
     wrap(tmp_path / "other" / "p", how, CONTENT)
-    next((tmp_path / "other" / "p").rglob("referral.json")).write_bytes(b"{}")
+    next((tmp_path / "other" / "p").rglob("referral.json")).write_bytes(b" " * len(CONTENT["referral.json"]))
     assert any("do not have their listed checksum" in reason for reason in reasons(tmp_path))
+
+
+def test_a_bag_whose_payload_is_not_as_large_as_it_says(tmp_path: Path) -> None:
+    made = bagged(CONTENT)
+    made.pop("tagmanifest-sha256.txt")
+    size = sum(map(len, CONTENT.values()))
+    wrap(tmp_path / "other" / "p", "folder-x", {**made, "bag-info.txt": f"Payload-Oxum: {size}.3\n".encode()})
+    assert reasons(tmp_path) == []
+    (tmp_path / "other" / "p" / "bag-info.txt").write_text(f"Payload-Oxum: {size + 1}.3\n")
+    assert reasons(tmp_path) == ["its payload is not as many bytes and files as its bag-info.txt states (Payload-Oxum)"]
 
 
 def test_a_changed_archive_waits(tmp_path: Path) -> None:

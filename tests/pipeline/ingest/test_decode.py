@@ -142,6 +142,9 @@ def test_csv_faults_are_noted_and_kept() -> None:
     assert tree["reference"] == "1"
     assert [line for line, _ in notes] == ["line 3", "line 4", "line 5"]
     assert tree["lines that were not read"] == [["reference", "2"], ["Bad Name", "3"], ["x", "y", "z"]]
+    spreadsheet = decode.csv_tree(b"Field,Value,\nReference,1,\nSubjects.1.Name,A,,\n,,\n", 99, notes)
+    assert spreadsheet == {"reference": "1", "subjects": [{"name": "A"}]}
+    assert len(notes) == 3
     for bad in (b"name,value\n", b"", b"field,value\n\xff\n", b'field,value\n"a'):
         with pytest.raises(InputError):
             decode.csv_tree(bad, 99, [])
