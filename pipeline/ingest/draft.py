@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from pipeline.ingest import values
-from pipeline.ingest.values import Moment, UnusableError
+from pipeline.ingest.values import Moment, UnusableError, UnusablePortError
 
 Row = dict[str, Any]
 
@@ -104,15 +104,21 @@ class Draft:
         port: Port | None = None,
         **columns: Any,
     ) -> None:
-        """Add an identifier; one that cannot be normalised becomes a defect (the original text stays there)."""
+        """Add an identifier; one that cannot be normalised becomes a defect, in which the original text of it, its port and
+        its time stay. A port or a time of an IP address that is not given does too."""
         if original is None:
+            if kind == "ip" and (port or seen):
+                self.defect(path, "There is a port or a time here, but no IP address.", _with(None, port, seen))
             return
         self.given_identifiers += 1
         try:
             value, port_seen = self._normalised(kind, original)
+        except UnusablePortError as error:
+            value, port_seen = error.address, None
+            self.defect(path, f"The address is used without its port: {error}.", original)
         except UnusableError as error:
             self.unusable_identifiers += 1
-            self.defect(path, f"Not usable as {_KIND_WORDS.get(kind, kind)}: {error}.", original)
+            self.defect(path, f"Not usable as {_KIND_WORDS.get(kind, kind)}: {error}.", _with(original, port, seen))
             return
         self.identifiers.append(
             {
@@ -137,6 +143,8 @@ class Draft:
             return values.email(original), None
         if kind == "phone":
             return values.phone(original, self.phone_region), None
+        if kind == "vehicle":
+            return values.registration(original), None
         return values.handle(original), None
 
 
@@ -246,6 +254,16 @@ class Fields:
             self.draft.defect(self.at(key), f"No certain time: {read.problem}.", text)
         return read
 
+    def birth(self, key: str) -> str | None:
+        """A date of birth; one that cannot be read with certainty stays as given and is noted."""
+        text = self.text(key)
+        if text is None:
+            return None
+        read = values.date_of_birth(text)
+        if not values.is_date(read):
+            self.draft.defect(self.at(key), "No certain date of birth; write it as 1980-02-03.", text)
+        return read
+
     def port(self, key: str) -> Port | None:
         """A port with its original text, or None when the key is absent."""
         given = self.data.get(key)
@@ -349,6 +367,14 @@ def residue(tree: Any) -> Any:
 _NESTED = (dict, list, float)
 _NOTHING: tuple[Any, ...] = (None, "", {}, [])
 """What is left where everything was read. Zero and False are none of them."""
+
+
+def _with(original: str | None, port: Port | None, seen: Moment | None) -> str:
+    """The original text of an identifier that cannot be used, with that of its port and its time."""
+    parts = [original or "", f"port {port.original}" if port else "", f"at {seen.original}" if seen else ""]
+    if seen and seen.zone and not seen.original.endswith(seen.zone):
+        parts.append(f"({seen.zone})")
+    return " ".join(part for part in parts if part)
 
 
 def _shown(text: str, limit: int) -> str:

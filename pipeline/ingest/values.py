@@ -29,6 +29,14 @@ class UnusableError(ValueError):
     """The value cannot be used; the text says why, in words that can be sent back to whoever sent it."""
 
 
+class UnusablePortError(UnusableError):
+    """The port written with an IP address cannot be used; the `address` can."""
+
+    def __init__(self, address: str, why: str) -> None:
+        super().__init__(why)
+        self.address = address
+
+
 @dataclass(frozen=True)
 class Moment:
     """A time: `value` in UTC or None, the `original` text, the `zone` as written, whether it is `ambiguous`, and the
@@ -42,6 +50,10 @@ class Moment:
 
     def as_dict(self) -> dict[str, Any]:
         return {"original": self.original, "zone": self.zone, "ambiguous": self.ambiguous}
+
+    def stated(self) -> dict[str, Any]:
+        """As in an extension of a referral: the original text with the value beside it."""
+        return {**self.as_dict(), "utc": self.value.isoformat() if self.value else None}
 
     def columns(self, name: str) -> dict[str, Any]:
         """Columns of a record with one time: the value, and beside it the original text, its zone and the flag."""
@@ -169,15 +181,21 @@ def tri_state(value: Any) -> str:
 
 
 def ip_and_port(text: str) -> tuple[str, int | None]:
-    """The address in its compressed form, and the port where it is written with it (`1.2.3.4:5678`, `[::1]:5678`)."""
-    bare, port = text.strip(), None
+    """The address in its compressed form, and the port where it is written with it (`1.2.3.4:5678`, `[::1]:5678`).
+
+    Raises UnusablePortError when only the port is wrong, UnusableError when the address is.
+    """
+    bare, written = text.strip(), None
     if bare.startswith("[") and "]" in bare:
         bare, _, rest = bare[1:].partition("]")
-        port = port_number(rest.removeprefix(":")) if rest else None
+        written = rest.removeprefix(":") if rest else None
     elif bare.count(":") == 1:
-        bare, _, rest = bare.partition(":")
-        port = port_number(rest)
-    return _ip(bare), port
+        bare, _, written = bare.partition(":")
+    address = _ip(bare)
+    try:
+        return address, None if written is None else port_number(written)
+    except UnusableError as error:
+        raise UnusablePortError(address, str(error)) from None
 
 
 @lru_cache(maxsize=65536)
@@ -238,6 +256,11 @@ def handle(text: str) -> str:
     return folded
 
 
+def registration(text: str) -> str:
+    """A vehicle's registration for comparison: as `handle`, without spaces and hyphens. Raises UnusableError."""
+    return handle(re.sub(r"[\s-]+", "", text))
+
+
 DIGESTS = {"md5": 16, "sha1": 20, "sha256": 32, "pdq": 32}
 """Hash names that a claimed hash can have, with their length in bytes."""
 
@@ -286,3 +309,8 @@ def date_of_birth(text: str) -> str:
         return datetime.fromisoformat(bare).date().isoformat()
     except ValueError:
         return text.strip()
+
+
+def is_date(text: str) -> bool:
+    """Whether `date_of_birth` could read what it was given."""
+    return re.fullmatch(r"\d{4}-\d{2}-\d{2}", text) is not None

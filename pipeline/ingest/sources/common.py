@@ -78,11 +78,10 @@ def read_subject(fields: Fields, draft: Draft, zone: str) -> int:
     role = fields.convert("role", _role) or "other"
     addresses = [_address(a) for a in fields.each("addresses")]
     addresses = [a for a in addresses if a]
-    born = fields.text("date_of_birth")
     position = draft.subject(
         role,
         name=fields.text("name"),
-        date_of_birth=values.date_of_birth(born) if born else None,
+        date_of_birth=fields.birth("date_of_birth"),
         approximate_age=fields.whole("approximate_age", 0, 130),
         gender=fields.text("gender"),
         occupation=fields.text("occupation"),
@@ -98,10 +97,15 @@ def read_subject(fields: Fields, draft: Draft, zone: str) -> int:
     for key, kind in (("devices", "device"), ("vehicles", "vehicle"), ("urls", "url")):
         for item in fields.each(key):
             draft.identifier(kind, item.text("value"), item.path, subject=position)
+    places(draft, addresses, fields.at("addresses"), position)
+    return position
+
+
+def places(draft: Draft, addresses: list[dict[str, str]], path: str, subject: int) -> None:
+    """Postal addresses as identifiers, which is what the lists of protected addresses are matched with."""
     for address in addresses:
         if address.get("text"):
-            draft.identifier("address", address["text"], fields.at("addresses"), subject=position)
-    return position
+            draft.identifier("address", address["text"], path, subject=subject)
 
 
 def _role(text: str) -> str:

@@ -53,10 +53,13 @@ def _connected(fields: Fields, draft: Draft, zone: str) -> dict[str, Any]:
 def _exif(fields: Fields, draft: Draft) -> dict[str, Any]:
     """EXIF of a file as the provider states it. The device's serial number identifies the device."""
     moment = fields.moment("taken_at")
+    for key in ("latitude", "longitude"):
+        if isinstance(fields.data.get(key), float):
+            fields.data[key] = str(fields.data[key])
     row = {key: fields.text(key) for key in ("file", "make", "model", "serial", "latitude", "longitude")}
     if row["serial"]:
         draft.identifier("device", row["serial"], fields.at("serial"), seen=moment, event="exif")
-    return {**{k: v for k, v in row.items() if v}, **({"taken_at": moment.as_dict()} if moment else {})}
+    return {**{k: v for k, v in row.items() if v}, **({"taken_at": moment.stated()} if moment else {})}
 
 
 READER = Reader(

@@ -11,7 +11,7 @@ from typing import Any
 
 from pipeline.ingest import values
 from pipeline.ingest.draft import Draft, Fields
-from pipeline.ingest.sources.common import add_file, classification, narrative
+from pipeline.ingest.sources.common import add_file, classification, narrative, places
 from pipeline.ingest.sources.reader import Reader
 
 _ROOT_KEYS = frozenset({"reportedInformation", "additionalNcmecInformation", "automatedInformation"})
@@ -53,7 +53,7 @@ def _geolookups(fields: Fields) -> None:
 
 def _report(fields: Fields, draft: Draft, policy: dict[str, Any]) -> None:
     referral = draft.referral
-    esp = fields.child("reportingEsp")
+    esp = next(fields.each("reportingEsp"), Fields(draft, {}))  # an object, or the name alone
     referral["provider"] = esp.text("espName") or esp.text("value") or esp.text("lastName")
     read_incident(fields.child("incidentSummary"), draft, policy)
     _details(fields.child("incidentDetails"), draft, policy)
@@ -132,17 +132,18 @@ def _person(fields: Fields, draft: Draft, policy: dict[str, Any], role: str) -> 
     ]
     preferred = fields.text("preferredName")
     addresses = [_address(a) for a in fields.each("addresses", "addresses")]
-    born, gender = fields.text("dateOfBirth"), fields.text("gender")
+    gender = fields.text("gender")
     position = draft.subject(
         role,
         name=" ".join(p for p in parts if p) or preferred or next((text for text, _ in shown), None),
-        date_of_birth=values.date_of_birth(born) if born else None,
+        date_of_birth=fields.birth("dateOfBirth"),
         approximate_age=fields.whole("approximateAge", 0, 130),
         gender=gender,
         occupation=fields.text("occupation"),
         addresses=[a for a in addresses if a] or None,
         country=next((a["country"] for a in addresses if a.get("country")), None),
     )
+    places(draft, addresses, fields.at("addresses"), position)
     service = (fields.text("espService") or draft.referral.get("provider") or "").lower() or None
     _accounts(fields, draft, position, service)
     for text, path in shown:
@@ -155,7 +156,7 @@ def _person(fields: Fields, draft: Draft, policy: dict[str, Any], role: str) -> 
     relation = fields.text("relationshipToChildVictim")
     for key, name in _PERSON_FACTS.items():
         fields.fact(key, name, position, relation if name == "access_to_child_victim" else None)
-    for prior in fields.each("priorCTReports"):
+    for prior in fields.each("priorCTReports", "priorCTReports"):
         number = prior.text("value") or prior.text("reportId")
         if number:
             draft.prior.append(number)

@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.ingest import values
 from pipeline.ingest.draft import Draft, Fields
-from pipeline.ingest.sources.common import add_file, classification, narrative
+from pipeline.ingest.sources.common import add_file, classification, narrative, places
 from pipeline.ingest.sources.ncmec_json import read_detail, read_incident
 from pipeline.ingest.sources.reader import Reader
 
@@ -57,16 +57,16 @@ def _person(fields: Fields, draft: Draft, policy: dict[str, Any], role: str) -> 
     names = [person.text(key) for key in ("firstName", "middleName", "lastName")]
     shown = [(text, item.at("value")) for item in fields.each("displayName") if (text := item.text("value"))]
     addresses = [_address(a) for a in person.each("address")]
-    born = person.text("dateOfBirth")
     position = draft.subject(
         role,
         name=" ".join(n for n in names if n) or next((text for text, _ in shown), None),
-        date_of_birth=values.date_of_birth(born) if born else None,
+        date_of_birth=person.birth("dateOfBirth"),
         approximate_age=person.whole("age", 0, 130),
         gender=person.text("gender"),
         addresses=[a for a in addresses if a] or None,
         country=fields.child("estimatedLocation").text("countryCode"),
     )
+    places(draft, addresses, person.at("address"), position)
     service = (fields.text("espService") or draft.referral.get("provider") or "").lower() or None
     for key, kind in (("espIdentifier", "user_id"), ("screenName", "username"), ("profileUrl", "url")):
         for item in fields.each(key):

@@ -40,7 +40,7 @@ def read(fields: Fields, draft: Draft, policy: dict[str, Any]) -> None:
     } or None
     checked = deconfliction.moment("checked_at", zone)
     if checked and extension["deconfliction"] is not None:
-        extension["deconfliction"]["checked_at"] = checked.as_dict()
+        extension["deconfliction"]["checked_at"] = checked.stated()
     deconfliction.fact("conflict", "covert_conflict")
     draft.referral["extension"] = {"ocag": {k: v for k, v in extension.items() if v is not None}}
 
@@ -54,7 +54,7 @@ def _evidence(fields: Fields, zone: str) -> dict[str, Any]:
     """Where a piece of chat evidence comes from: kind, how it was captured, whether it is whole and unedited."""
     row: dict[str, Any] = {key: fields.text(key) for key in ("kind", "captured_by", "method", "file")}
     captured = fields.moment("captured_at", zone)
-    row["captured_at"] = captured.as_dict() if captured else None
+    row["captured_at"] = captured.stated() if captured else None
     row["complete"] = fields.tri("complete")
     row["edited"] = fields.tri("edited")
     return {k: v for k, v in row.items() if v is not None}
@@ -68,7 +68,7 @@ def _event(fields: Fields, name: str, draft: Draft, zone: str) -> dict[str, Any]
     if stated == values.UNKNOWN and when is not None:
         stated = values.YES
     draft.fact(name, stated, fields.path)
-    row = {"value": stated, "where": where, "at": when.as_dict() if when else None}
+    row = {"value": stated, "where": where, "at": when.stated() if when else None}
     return {k: v for k, v in row.items() if v is not None}
 
 

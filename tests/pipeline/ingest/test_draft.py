@@ -67,6 +67,33 @@ def test_an_identifier_that_cannot_be_normalised_is_a_defect() -> None:
     assert draft.defects[0]["original"] == "999.1.1.1"
 
 
+def test_port_and_time_of_an_address_that_is_missing_or_wrong_stay() -> None:
+    draft = Draft()
+    tree = {"port": 5000, "at": "2026-11-01T10:00:00", "bare": "2026-11-01T10:00:00Z"}
+    fields = Fields(draft, tree)
+    port, seen = fields.port("port"), fields.moment("at", "Europe/London")
+    draft.identifier("ip", None, "/ip", seen=seen, port=port)
+    draft.identifier("ip", "999.1.1.1", "/ip", seen=fields.moment("bare"), port=port)
+    draft.identifier("ip", "192.0.2.1:99999", "/ip")
+    draft.identifier("ip", None, "/ip")
+    assert [d["original"] for d in draft.defects] == [
+        "port 5000 at 2026-11-01T10:00:00 (Europe/London)",
+        "999.1.1.1 port 5000 at 2026-11-01T10:00:00Z",
+        "192.0.2.1:99999",
+    ]
+    assert [(i["value"], i["port"], i["original"]) for i in draft.identifiers] == [
+        ("192.0.2.1", None, "192.0.2.1:99999")
+    ]
+    assert (draft.given_identifiers, draft.unusable_identifiers) == (2, 1)
+
+
+def test_a_date_of_birth_that_is_not_certain_is_noted_and_kept() -> None:
+    draft = Draft()
+    fields = Fields(draft, {"a": "03/02/1980", "b": "13/02/1980", "c": None, "d": "1980-02-03"})
+    assert [fields.birth(key) for key in "abcd"] == ["03/02/1980", "1980-02-13", None, "1980-02-03"]
+    assert [(d["field"], d["original"]) for d in draft.defects] == [("/a", "03/02/1980")]
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=4),

@@ -128,6 +128,17 @@ def test_phone_is_e164_and_needs_a_country() -> None:
         values.phone("+999 12345678", "GB")
 
 
+def test_a_registration_is_the_same_with_and_without_spaces() -> None:
+    assert (
+        values.registration("ab12 CDE")
+        == values.registration("AB12-CDE")
+        == values.registration(" AB12CDE")
+        == "ab12cde"
+    )
+    with pytest.raises(UnusableError):
+        values.registration(" - ")
+
+
 def test_names_are_folded_for_comparison() -> None:
     assert values.handle("  @Sample_USER ") == "sample_user"
     assert values.handle("Sample_user") == "sample_user"

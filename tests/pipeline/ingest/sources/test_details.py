@@ -271,3 +271,44 @@ def test_generic_csv_is_the_same_form() -> None:
     made = draft(raw.encode(), "referral.csv")
     assert made.identifiers[0]["value"] == "a@example.org"
     assert made.referral["extension"] == {"taken": {"by": "X"}}
+
+
+def test_police_json_with_nested_earlier_reports_a_bare_provider_and_an_address() -> None:
+    person = {
+        "priorCTReports": {"priorCTReports": [{"value": "7"}]},
+        "dateOfBirth": "03/02/1980",
+        "addresses": {"addresses": [{"street1": "1 Sample Road", "postalCode": "zz1 1zz"}]},
+    }
+    made = draft(police_json(reportingEsp="Sample Service", reportedPeople={"reportedPersons": [person]}))
+    assert made.prior == ["7"]
+    assert made.referral["provider"] == "Sample Service"
+    assert [(i["kind"], i["original"]) for i in made.identifiers] == [("address", "1 Sample Road, zz1 1zz")]
+    assert [d["problem"] for d in made.defects] == ["No certain date of birth; write it as 1980-02-03."]
+    assert made.referral["unknown_keys"] is None
+
+
+def test_provider_xml_with_an_address() -> None:
+    xml = b"""<report><incidentSummary/><personOrUserReported><personOrUserReportedPerson>
+    <address><address>1 Sample Road</address><zipCode>ZZ1 1ZZ</zipCode></address>
+    </personOrUserReportedPerson></personOrUserReported></report>"""
+    made = draft(xml, "report.xml")
+    assert [(i["kind"], i["original"]) for i in made.identifiers] == [("address", "1 Sample Road, ZZ1 1ZZ")]
+
+
+def test_times_in_an_extension_have_their_value_beside_the_text() -> None:
+    ocag = {"named": {"at": "2026-11-01T10:00:00", "value": True}, "confronted": {"at": "01/02/2026 10:00"}}
+    made = draft(form("ocag-referral", timezone="Europe/London", ocag=ocag))
+    block = made.referral["extension"]["ocag"]
+    assert block["named"]["at"] == {
+        "original": "2026-11-01T10:00:00",
+        "zone": "Europe/London",
+        "ambiguous": False,
+        "utc": "2026-11-01T10:00:00+00:00",
+    }
+    assert block["confronted"]["at"]["utc"] is None and block["confronted"]["at"]["ambiguous"]
+
+
+def test_coordinates_as_numbers() -> None:
+    made = draft(form("nca-direct-report", report={"exif": [{"latitude": 54.25, "longitude": "-1.5"}]}))
+    assert made.referral["extension"]["drb"]["exif"] == [{"latitude": "54.25", "longitude": "-1.5"}]
+    assert made.defects == []
