@@ -1,7 +1,7 @@
 """Takes the names that a covert source uses out of everything that is not in the source's compartment.
 
-What stays as it is: the original report (in the compartment), and the path of a file or package in landing, under which
-the media worker opens it.
+What stays as it is: the original report (in the compartment), the path of a file or package in landing, under which
+the media worker opens it, and the reference, by which a report is known again.
 """
 
 from __future__ import annotations
@@ -14,9 +14,15 @@ from pipeline.ingest.draft import Draft, Row
 
 _OF_A_PERSON = ("username", "user_id", "display_name")
 
-_FREE_TEXT = ("escalation_text", "extension", "unknown_keys")
-"""Columns of the referrals record in which a sender can write anything."""
-
+_AS_IT_IS = {
+    "referrals": frozenset({"source_reference", "compartment"}),
+    "identifiers": frozenset({"kind", "value", "original"}),
+    "facts": frozenset({"name", "value"}),
+    "narratives": frozenset({"kind", "compartment"}),
+    "files": frozenset({"name", "alias", "path"}),
+}
+"""Columns that keep their text, by list of the draft: those by which a thing is known or found. A file's name is masked
+once the file was found; an identifier that is such a name is withheld."""
 
 _LETTER = r"[^\W\d_]"
 _EDGE = r"[\s/@:?=&#]"
@@ -63,23 +69,24 @@ def mask(draft: Draft) -> None:
     draft.withheld_identifiers += len(draft.identifiers) - len(kept)
     draft.identifiers = kept
     open_texts = [row for row in draft.narratives if row.get("compartment") is None]
-    for rows, columns in (
-        ([draft.referral], _FREE_TEXT),
-        (draft.subjects, ("name", "occupation", "addresses")),
-        (draft.facts, ("detail", "source_path")),
-        (draft.defects, ("field", "original")),
-        (draft.files, ("annotations",)),
-        (open_texts, ("participant", "text", "sent_at_original")),
-        (list(draft.times.values()), ("original",)),
+    for name, rows in (
+        ("referrals", [draft.referral]),
+        ("subjects", draft.subjects),
+        ("identifiers", draft.identifiers),
+        ("facts", draft.facts),
+        ("defects", draft.defects),
+        ("files", draft.files),
+        ("narratives", open_texts),
+        ("times", list(draft.times.values())),
     ):
         for row in rows:
-            _mask_row(draft, row, columns)
+            _mask_row(draft, row, _AS_IT_IS.get(name, frozenset()))
 
 
-def _mask_row(draft: Draft, row: Row, columns: tuple[str, ...]) -> None:
-    for column in columns:
-        if row.get(column) is not None:
-            row[column] = _masked(draft, row[column])
+def _mask_row(draft: Draft, row: Row, kept: frozenset[str]) -> None:
+    for column, value in row.items():
+        if column not in kept:
+            row[column] = _masked(draft, value)
 
 
 def _masked(draft: Draft, value: Any) -> Any:

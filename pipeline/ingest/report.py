@@ -11,6 +11,7 @@ from pipeline.ingest import decode, masking, sources
 from pipeline.ingest.draft import Draft, Fields, residue
 from pipeline.ingest.package import REPORT_SUFFIXES, Member, Package
 from pipeline.ingest.rules import Rules
+from pipeline.ingest.sources import covert
 from pipeline.ingest.sources.reader import Reader
 
 
@@ -95,6 +96,8 @@ def read(member: Member, content: bytes, rules: Rules) -> Report | None:
     draft = Draft(phone_region=rules.data["phone_region"], original_characters=caps["original_characters"])
     fields = Fields(draft, tree, f"/{root}" if root else "")
     reader.read(fields, draft, rules.data)
+    if covert.mentioned(content):
+        covert.take(fields, draft, rules.data)
     for path, problem in notes:
         draft.defect(path if path.startswith("line") else f"//{path}", problem)
     draft.referral["unknown_keys"] = residue(tree)

@@ -1,8 +1,7 @@
 """UCOL: undercover online referrals, led by a conversation rather than by pictures (schemas/referrals/ucol.json).
 
-What could identify the covert source goes to the compartment `ucol` and nowhere else: its fields become restricted
-narrative entries, whatever of it cannot be used too, and defects in it do not repeat the value. A referral that the
-sender marks `restricted` is in the compartment as a whole. The source's `personas` are masked everywhere else.
+What could identify the covert source goes to the compartment `ucol` and nowhere else (pipeline/ingest/sources/covert.py).
+A referral that the sender marks `restricted` is in the compartment as a whole.
 """
 
 from __future__ import annotations
@@ -10,12 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.ingest import values
-from pipeline.ingest.draft import Draft, Fields, residue
-from pipeline.ingest.sources.common import narrative, read_form
+from pipeline.ingest.draft import Draft, Fields
+from pipeline.ingest.sources import covert
+from pipeline.ingest.sources.common import read_form
 from pipeline.ingest.sources.reader import Reader, form
-from pipeline.records import canonical_json
 
-COMPARTMENT = "ucol"
+COMPARTMENT = covert.COMPARTMENT
 _OWN_FACTS = {
     "access_to_child": "access_to_children",
     "live_offending": "live_offending",
@@ -28,7 +27,6 @@ _OWN_FACTS = {
 
 def read(fields: Fields, draft: Draft, policy: dict[str, Any]) -> None:
     """Common blocks, then offers of contact, access to a child, live offending, and the covert source."""
-    draft.restricted = fields.at("covert_source")
     zone = read_form(fields, draft, policy, policy["facts"])
     if fields.tri("restricted") == values.YES:
         draft.referral["compartment"] = COMPARTMENT
@@ -44,14 +42,11 @@ def read(fields: Fields, draft: Draft, policy: dict[str, Any]) -> None:
         "offers_of_contact": offers or None,
     }
     draft.referral["extension"] = {"ucol": {k: v for k, v in extension.items() if v is not None}}
-    _covert_source(fields, draft, policy)
 
 
 def _original(fields: Fields, key: str, zone: str) -> dict[str, Any] | None:
     moment = fields.moment(key, zone)
-    if moment is None:
-        return None
-    return {**moment.as_dict(), "utc": moment.value.isoformat() if moment.value else None}
+    return moment.stated() if moment else None
 
 
 def _offer(fields: Fields, draft: Draft, zone: str) -> dict[str, Any]:
@@ -61,21 +56,6 @@ def _offer(fields: Fields, draft: Draft, zone: str) -> dict[str, Any]:
     row = {"kind": kind, "place": fields.text("place"), "when": when}
     draft.fact("contact_offer", values.YES, fields.path, detail=kind)
     return {k: v for k, v in row.items() if v is not None}
-
-
-def _covert_source(fields: Fields, draft: Draft, policy: dict[str, Any]) -> None:
-    """Move the whole block, verbatim, to restricted notes: one an entry. Nothing of it stays in the tree."""
-    covert = fields.data.pop("covert_source", None)
-    left = residue(covert)
-    if left is None:
-        return
-    entries = left if isinstance(left, dict) else {"covert_source": left}
-    for key in sorted(entries):
-        value = entries[key] if isinstance(entries[key], str) else canonical_json(entries[key])
-        narrative(draft, policy, "note", f"{key}: {value}", path=f"{draft.restricted}/{key}", compartment=COMPARTMENT)
-    personas = covert.get("personas") if isinstance(covert, dict) else None
-    listed = personas if isinstance(personas, list) else [personas]
-    draft.personas = [p for p in listed if isinstance(p, str)]
 
 
 READER = Reader(

@@ -17,12 +17,24 @@ PERSONA = "Zebra Persona"
 REPORT = factory.form(
     "ucol-referral",
     reference="open",
+    report_type=f"[synthetic] {PERSONA}",
+    provider=PERSONA,
+    platform=f"chat of {PERSONA}",
+    priority=PERSONA,
+    handling=PERSONA,
+    force=PERSONA,
     urgency=f"[synthetic] {PERSONA}",
     persona_note=f"[synthetic] {PERSONA.lower()} was there",
     **{f"key of {PERSONA}": 1},
     times={"incident": f"when {PERSONA} said so"},
     subjects=[
-        {"role": "suspect", "name": "Zebras Sample", "accounts": [{"service": "s", "username": "zebras"}]},
+        {
+            "role": "suspect",
+            "name": "Zebras Sample",
+            "gender": PERSONA,
+            "country": PERSONA,
+            "accounts": [{"service": f"s {PERSONA}", "username": "zebras", "seen_at": PERSONA}],
+        },
         {
             "role": "other",
             "name": PERSONA.upper(),
@@ -33,7 +45,7 @@ REPORT = factory.form(
         },
     ],
     facts={"access_to_children": {"value": "yes", "detail": PERSONA}},
-    files=[{"name": f"with {PERSONA}.jpg", "sent": False, "annotations": [PERSONA]}],
+    files=[{"name": f"with {PERSONA}.jpg", "sent": False, "annotations": [PERSONA], "uploaded_at": PERSONA}],
     chat=[{"participant": PERSONA, "text": f"[synthetic message 1] {PERSONA}_7", "sent_at": f"{PERSONA}"}],
     ucol={
         "participants": [PERSONA, "zebras"],
