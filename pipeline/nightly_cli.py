@@ -183,10 +183,20 @@ def _needs(done: dict[str, Any] | None, rows: dict[str, Any], floods: int, failu
         yield f"{ingest['counts']['packages_waited_too_long']} packages came incomplete and stayed so"
     if ingest["counts"].get("landing_entries_of_no_source"):
         yield f"{ingest['counts']['landing_entries_of_no_source']} entries of landing/ are in no source's folder"
+    yield from _lists(rows.get("assess", {"counts": {}})["counts"])
     if floods:
         yield f"{floods} known pictures set aside (`triage night floods`)"
     if failures:
         yield f"{failures} tracebacks in the run's failures/"
+
+
+def _lists(counts: dict[str, Any]) -> Iterator[str]:
+    """What is wrong with the force's lists; nothing when it supplies none."""
+    states = [v for name, v in counts.items() if name.startswith("list_") and isinstance(v, str)]
+    unusable = counts.get("list_files_unusable", 0)
+    unfit = sum(not v.startswith("dated") or "stale" in v for v in states)
+    if unusable or 0 < unfit < len(states) or any("stale" in v for v in states):
+        yield f"{unfit} lists of the force missing or stale, {unusable} list files not usable (`triage assess lists`)"
 
 
 def _changed(path: Path) -> datetime | None:

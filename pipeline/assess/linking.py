@@ -8,6 +8,7 @@ both with a slow twin). One link a pair and kind; a link that changes gets a new
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,6 +29,7 @@ from pipeline.settings import Settings
 STAGE = "link"
 
 _COMPARED = ("kind", "strength", "evidence", "explanation", "shared", "withdrawn")
+_DATED = re.compile(r'"dated":"\d{4}-\d{2}-\d{2}",')
 _BEST_HASH = ("sha256", "sha1", "md5")
 
 
@@ -235,15 +237,19 @@ def _changed(
         evidence = orjson.loads(row["evidence"]) if isinstance(row["evidence"], str) else row["evidence"]
         if old is not None:
             text = row["evidence"] if isinstance(row["evidence"], str) else records.json_text(row["evidence"])
-            if all(
-                (text if c == "evidence" else row[c]) == (bool(old[c]) if c == "withdrawn" else old[c])
-                for c in _COMPARED
-            ):
+            now = {**row, "evidence": _undated(text)}
+            then = {**old, "evidence": _undated(old["evidence"]), "withdrawn": bool(old["withdrawn"])}
+            if all(now[c] == then[c] for c in _COMPARED):
                 continue
         version = 1 if old is None else (old["version"] or 1) + 1
         moment = {"version": version, "run_id": night.run_id, "found_at": night.as_of}
         result.append({**row, "evidence": evidence, **moment})
     return result
+
+
+def _undated(evidence: str) -> str:
+    """Evidence without the date of the list file: a newer file that says the same changes nothing."""
+    return _DATED.sub("", evidence)
 
 
 def _not_found(known: Mapping[str, Mapping[str, Any]], found: Found, *, everything: bool) -> list[dict[str, Any]]:

@@ -160,11 +160,12 @@ def _values(cells: Mapping[str, Any], region: str) -> Iterator[tuple[str, str, s
         "usernames": ("username", _on_service),
         "user_ids": ("user_id", _on_service),
         "devices": ("device", values.handle),
-        "vehicles": ("vehicle", values.handle),
+        "vehicles": ("vehicle", values.registration),
     }
     name, born = (cells.get("name") or "").strip(), (cells.get("date_of_birth") or "").strip()
     if name and born:
-        yield "person", name, values.date_of_birth(born)
+        read = values.date_of_birth(born)
+        yield "person", name if values.is_date(read) else "", read
     for column, (kind, reader) in readers.items():
         for text in (cells.get(column) or "").split(";"):
             if text.strip():
@@ -231,6 +232,7 @@ def _link(
         "evidence": [
             {
                 "list": file.name,
+                "dated": file.dated.isoformat(),
                 "owner": file.owner,
                 "entry": entry,
                 "agreed": kinds,

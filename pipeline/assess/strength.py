@@ -74,7 +74,8 @@ class Rules:
         verdict = self._address(value, left, right) if kind == "ip" else self._plain(kind, left, right)
         if verdict is not None and holders > self.data["hub"]:
             return verdict._replace(
-                strength="weak", reason=f"{verdict.reason} Shared by {holders} referrals, so it says little by itself."
+                strength="weak",
+                reason=f"{verdict.reason} {holders} referrals share it, so it says little about any two of them.",
             )
         return verdict
 
@@ -100,7 +101,7 @@ class Rules:
             way, pair = "same_address_in_window", in_time
         reason = rules["reasons"][way]
         if way == "shared_address":
-            reason += f" ({shared or 'marked as a proxy by the sender'})"
+            reason += f" It is {'in a range of ' + shared if shared else 'marked as a proxy or VPN by the sender'}."
         elif any(s.ambiguous for s in (*left, *right)):
             reason += " At least one time is ambiguous and was not compared."
         kind = "ip_port_time" if way == "same_port_in_window" else "ip"

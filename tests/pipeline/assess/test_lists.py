@@ -44,7 +44,7 @@ def test_every_way_of_matching(settings: Settings) -> None:
         identifier("R3", "username", "someone99", service="chat"),
         identifier("R4", "user_id", "77", service="chat"),
         identifier("R5", "device", "imei-1"),
-        identifier("R6", "vehicle", "ab12 cde"),
+        identifier("R6", "vehicle", "ab12cde"),
         identifier("R7", "address", "12 example road, town, zz1 1zz"),
         identifier("R9", "username", "someone99", service="games"),
     ]
@@ -119,6 +119,11 @@ def test_a_newer_file_with_the_same_entry_changes_nothing(settings: Settings) ->
     first = hits(settings), current(Lake(settings.lake_dir)).to_pylist()
     supply(settings, "positions_of_trust", "2026-11-03", "1,,,a@b.example,,,,,,")
     assert (hits(settings, 2), current(Lake(settings.lake_dir)).to_pylist()) == first
+    [link_] = first[1]
+    [evidence] = json.loads(link_["evidence"])
+    assert (evidence["dated"], evidence["owner"]) == ("2026-11-02", "Public Protection Unit")
+    supply(settings, "positions_of_trust", "2026-11-04", "1,,,a@b.example;c@d.example,,,,,,")
+    assert hits(settings, 3) == first[0]
 
 
 def test_a_list_that_vanishes_keeps_its_hits(settings: Settings) -> None:

@@ -33,7 +33,7 @@ def seen(minutes: int | None, port: int | None = None, row: str = "i", **more: o
         ("81.2.3.4", seen(0, 5000, ambiguous=True), seen(0, 5000), "ip", "weak", "ambiguous"),
         ("100.64.1.2", seen(0), seen(0), "ip", "weak", "carrier NAT (RFC 6598)"),
         ("100.64.1.2", seen(0, 5000), seen(9, 5000), "ip_port_time", "strong", "port within"),
-        ("81.2.3.4", seen(0, proxy="yes"), seen(0), "ip", "weak", "proxy by the sender"),
+        ("81.2.3.4", seen(0, proxy="yes"), seen(0), "ip", "weak", "proxy or VPN by the sender"),
         ("2001:db8::1", seen(0), seen(0), "ip", "medium", "without a common port"),
     ],
 )
@@ -44,6 +44,15 @@ def test_addresses(  # noqa: PLR0917
     assert verdict is not None
     assert (verdict.kind, verdict.strength) == (kind, strength)
     assert words in verdict.reason
+
+
+def test_a_shared_address_that_many_have_says_each_thing_once() -> None:
+    verdict = RULES.judge("ip", "100.64.1.2", [seen(0)], [seen(0)], 1234)
+    assert verdict is not None and verdict.reason == (
+        "The same address of a kind that many people use at once: weak by itself, without a common port and time. "
+        "It is in a range of carrier NAT (RFC 6598). "
+        "1234 referrals share it, so it says little about any two of them."
+    )
 
 
 @pytest.mark.parametrize("address", ["192.168.0.1", "10.1.2.3", "127.0.0.1", "fe80::1", "::1", "fd00::7"])
