@@ -223,7 +223,11 @@ def ncmec_json(rng: random.Random, case: Case) -> bytes:
             "screenName": {"value": person.username},
             "emails": {"emails": [{"value": person.email, "verified": "true"}]},
             "phones": {"phones": [{"value": _phone(case), "verified": None}]},
-            "addresses": {"addresses": [{"street1": "1 Sample Street", "postalCode": case.postcode, "country": "GB"}]},
+            "addresses": {
+                "addresses": [
+                    {"street1": f"{person.number} Sample Street", "postalCode": case.postcode, "country": "GB"}
+                ]
+            },
             "sourceInformation": {"sourceCaptures": [_capture(case)]},
             "accessToChildren": case.facts.get("access_to_children"),
             "convictedSexOffender": case.facts.get("previous_contact_conviction"),
