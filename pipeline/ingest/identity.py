@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import records
+from pipeline.ingest import personas
 from pipeline.ingest.rows import stable_id
 from pipeline.lake import Lake
 
@@ -144,6 +145,11 @@ class Held:
             digests = self._files["sha256"].filter(chosen).to_pylist()
             self.media[root] = {value for value in digests if value is not None}
         return self.media[root]
+
+    @cached_property
+    def personas(self) -> personas.Known:
+        """Names that covert sources use."""
+        return personas.Known(self.lake)
 
     @cached_property
     def _files(self) -> pa.Table:

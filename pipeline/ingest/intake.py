@@ -205,6 +205,9 @@ def _readable(
             row = _package_row(candidate, night, "duplicate", decision.referral_id, content, corrects=corrects)
             tables["packages"].append(row)
             continue
+        if decision.supplements and found.reader.source == "UCOL":
+            held.personas.carry(found.draft, held.members[decision.supplements])
+        held.personas.learn(decision.referral_id, found.draft.personas)
         context = Context(
             candidate.package,
             candidate.package_id,

@@ -14,6 +14,8 @@ from pipeline.ingest.rules import Rules
 from pipeline.ingest.sources import covert
 from pipeline.ingest.sources.reader import Reader
 
+UNKNOWN_FORM = "a possible report has none of the known forms (its `form` is missing or not one of ours, and it is no CyberTipline report)"
+
 
 @dataclass
 class Report:
@@ -59,7 +61,7 @@ def find(package: Package, rules: Rules) -> tuple[Report | None, list[str]]:
             reasons.append(str(error))
             continue
         if report is None:
-            reasons.append("a possible report has none of the known forms")
+            reasons.append(UNKNOWN_FORM)
         else:
             reports.append(report)
     if not reports:

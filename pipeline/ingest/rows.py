@@ -112,7 +112,9 @@ def compose(report: Report, context: Context) -> dict[str, list[Row]]:
 
 def _original(report: Report, context: Context) -> Row:
     draft = report.draft
-    covert = bool(draft.restricted) and any(n.get("compartment") for n in draft.narratives)
+    covert = draft.covert is not None or (
+        bool(draft.restricted) and any(n.get("compartment") for n in draft.narratives)
+    )
     return {
         "report_sha256": report.sha256,
         "package_id": context.package_id,

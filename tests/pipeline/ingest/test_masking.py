@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -67,6 +68,30 @@ def test_no_table_outside_the_compartment_has_a_persona(settings: Settings) -> N
     assert {s["name"] for s in lake.read("subjects").to_pylist()} == {"Zebras Sample", "[covert]"}
     held = [n["text"] for n in lake.read("narratives").to_pylist() if n["compartment"] == "ucol"]
     assert f"personas: {records.canonical_json([f'@{PERSONA}', 'Q'])}" in held
+
+
+@pytest.mark.parametrize("nights", [1, 2])
+@pytest.mark.parametrize("personas", [[PERSONA], PERSONA])
+def test_a_supplement_that_does_not_repeat_the_names_is_masked_too(
+    settings: Settings, nights: int, personas: object
+) -> None:
+    first = factory.form("ucol-referral", reference="a", covert_source={"personas": personas})
+    factory.land(settings, {"r.json": first}, "a", source="ucol")
+    if nights == 2:
+        factory.ingest(settings)
+    chat = [{"participant": PERSONA, "text": f"[synthetic] {PERSONA}"}]
+    for name, more in (("b", {"supplements": "a"}), ("c", {"prior_references": ["b"]})):
+        factory.land(
+            settings, {"r.json": factory.form("ucol-referral", reference=name, chat=chat, **more)}, name, source="ucol"
+        )
+    factory.ingest(settings)
+    lake = Lake(settings.lake_dir)
+    states = sorted(p["state"] for p in lake.read("packages").to_pylist())
+    assert states == ["accepted", "supplement", "supplement"]
+    for table in ("narratives", "originals"):
+        shown = [row for row in lake.read(table).to_pylist() if row["compartment"] is None]
+        assert PERSONA not in str(shown)
+    assert {n["participant"] for n in lake.read("narratives").to_pylist() if n["kind"] == "chat"} == {"[covert]"}
 
 
 def test_a_suspect_whose_name_only_contains_a_persona_is_kept() -> None:

@@ -27,7 +27,7 @@ def test_the_report_is_found_by_its_content() -> None:
     assert found is not None
     assert found.member.name == "deep/any name.json"
     assert [d["problem"] for d in found.draft.defects] == [
-        "Another file of the package could not be read as a report: a possible report has none of the known forms"
+        f"Another file of the package could not be read as a report: {report.UNKNOWN_FORM}"
     ]
 
 
