@@ -20,7 +20,6 @@ COMPARTMENT = "ucol"
 BLOCK = "covert_source"
 
 _SPELLED = re.compile(r"covert[\W_]*source", re.IGNORECASE)
-_MENTIONED = re.compile(rb"covert[\W_]*source", re.IGNORECASE)
 _UNCERTAIN = (
     "The names of the covert source cannot be told with certainty, so the whole referral is restricted. "
     "Give `covert_source` once at the top, with `personas` as a list of texts."
@@ -28,8 +27,8 @@ _UNCERTAIN = (
 
 
 def mentioned(content: bytes) -> bool:
-    """Whether a report can have such a block at all."""
-    return _MENTIONED.search(content) is not None
+    """Whether a report can have such a block at all; quick, since it is asked of every report."""
+    return b"overt" in content or b"OVERT" in content
 
 
 def take(fields: Fields, draft: Draft, policy: dict[str, Any]) -> None:
