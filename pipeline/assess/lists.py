@@ -159,7 +159,7 @@ def _values(cells: Mapping[str, Any], region: str) -> Iterator[tuple[str, str, s
         "phones": ("phone", lambda text: values.phone(text, region)),
         "usernames": ("username", _on_service),
         "user_ids": ("user_id", _on_service),
-        "devices": ("device", values.handle),
+        "devices": ("device", values.device),
         "vehicles": ("vehicle", values.registration),
     }
     name, born = (cells.get("name") or "").strip(), (cells.get("date_of_birth") or "").strip()

@@ -143,6 +143,8 @@ class Draft:
             return values.email(original), None
         if kind == "phone":
             return values.phone(original, self.phone_region), None
+        if kind == "device":
+            return values.device(original), None
         if kind == "vehicle":
             return values.registration(original), None
         return values.handle(original), None

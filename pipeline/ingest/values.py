@@ -261,6 +261,17 @@ def registration(text: str) -> str:
     return handle(re.sub(r"[\s-]+", "", text))
 
 
+_DEVICE = re.compile(r"[0-9a-f]{12}|[0-9]{15,16}|[0-9a-f]{32}")
+
+
+def device(text: str) -> str:
+    """A device id for comparison: as `handle`; a network address, an IMEI or a UUID without the separators, which every
+    sender sets in another way. Raises UnusableError."""
+    folded = handle(text)
+    bare = re.sub(r"[\s:.{}-]+", "", folded)
+    return bare if _DEVICE.fullmatch(bare) else folded
+
+
 DIGESTS = {"md5": 16, "sha1": 20, "sha256": 32, "pdq": 32}
 """Hash names that a claimed hash can have, with their length in bytes."""
 

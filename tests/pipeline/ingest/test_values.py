@@ -139,6 +139,19 @@ def test_a_registration_is_the_same_with_and_without_spaces() -> None:
         values.registration(" - ")
 
 
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ("AA:BB:CC:00:11:22", "aa-bb-cc-00-11-22"),
+        ("35 000000 000000 1", "350000000000001"),
+        ("{123E4567-E89B-12D3-A456-426614174000}", "123e4567e89b12d3a456426614174000"),
+    ],
+)
+def test_a_device_is_the_same_however_its_id_is_set(left: str, right: str) -> None:
+    assert values.device(left) == values.device(right)
+    assert values.device("SN-0001") == "sn-0001" != values.device("SN0001")
+
+
 def test_names_are_folded_for_comparison() -> None:
     assert values.handle("  @Sample_USER ") == "sample_user"
     assert values.handle("Sample_user") == "sample_user"
