@@ -38,7 +38,23 @@ def json_tree(raw: bytes, depth: int, defects: list[tuple[str, str]]) -> Any:
     _check_depth(tree, depth)
     if not _same_keys(bare, tree):
         tree = json.loads(bare, object_pairs_hook=lambda pairs: _unique(pairs, defects))
-    return tree
+    return _shown(tree, defects) if b"\\u0000" in bare else tree
+
+
+def _shown(tree: Any, defects: list[tuple[str, str]]) -> Any:
+    """The tree with U+FFFD for null characters, which no database takes; the original report keeps them."""
+    kept = _without_nulls(tree)
+    if kept != tree:
+        defects.append(("*", "The report has null characters; each is shown as U+FFFD."))
+    return kept
+
+
+def _without_nulls(node: Any) -> Any:
+    if isinstance(node, str):
+        return node.replace("\0", "\ufffd")
+    if isinstance(node, dict):
+        return {_without_nulls(key): _without_nulls(value) for key, value in node.items()}
+    return [_without_nulls(value) for value in node] if isinstance(node, list) else node
 
 
 def _check_depth(tree: Any, limit: int) -> None:
@@ -140,7 +156,10 @@ def csv_tree(raw: bytes, rows: int, defects: list[tuple[str, str]]) -> dict[str,
         elif any(cell.strip() for cell in row):
             defects.append((f"line {number}", "The line does not have a field name and one value."))
             tree.setdefault("lines that were not read", []).append(row)
-    return {name: _listed(value) for name, value in tree.items()}
+    listed = {name: _listed(value) for name, value in tree.items()}
+    if "\0" in text:
+        return dict(_shown(listed, defects))
+    return listed
 
 
 _PART = re.compile(r"[a-z][a-z0-9_]*|[1-9]\d{0,4}")

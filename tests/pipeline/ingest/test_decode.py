@@ -65,7 +65,7 @@ def test_json_without_repeated_keys_is_what_the_standard_library_reads(tree: obj
     except UnicodeEncodeError:
         return
     try:
-        assert decode.json_tree(raw, 60, []) == json.loads(text)
+        assert decode.json_tree(raw, 60, []) == decode._without_nulls(json.loads(text))
     except InputError:
         assert "\\ud" in text.lower()  # a lone surrogate, which RFC 8259 leaves open and UTF-8 cannot carry
 
@@ -133,6 +133,16 @@ def test_csv_paths_become_the_form() -> None:
     tree = decode.csv_tree(raw.encode("utf-8-sig"), 99, notes)
     assert tree == {"reference": "=1+1", "subjects": [{"name": "A", "emails": ["a@example.org"]}, {"name": "B"}]}
     assert notes == []
+
+
+def test_null_characters_are_shown_and_noted() -> None:
+    notes: list[tuple[str, str]] = []
+    raw = b'{"a\\u0000": ["b\\u0000c", {"d": "\\\\u0000"}]}'
+    assert decode.json_tree(raw, 9, notes) == {"a\ufffd": ["b\ufffdc", {"d": "\\u0000"}]}
+    assert decode.csv_tree(b"field,value\nreference,1\0\n", 9, notes) == {"reference": "1\ufffd"}
+    assert [place for place, _ in notes] == ["*", "*"]
+    assert decode.json_tree(b'{"d": "\\\\u0000"}', 9, notes) == {"d": "\\u0000"}
+    assert len(notes) == 2
 
 
 def test_csv_faults_are_noted_and_kept() -> None:
