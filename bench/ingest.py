@@ -92,7 +92,7 @@ def measure(home: Path, name: str, peer: float) -> dict[str, Any]:
     settings, night = Settings(home=home / name, landing=home / "landing"), NIGHT
     hashing = 0.0
 
-    def excluded(_settings: Settings, locators: Iterable[Locator]) -> Answers:
+    def excluded(_settings: Settings, locators: Iterable[Locator], _sha512: object) -> Answers:
         """Answers; the seconds they take are taken off, as media hashing is no part of the figure."""
         nonlocal hashing
         start = common.cpu_seconds(children=False)

@@ -1,34 +1,38 @@
-"""MD5, SHA-1 and SHA-256 of a content in one read, never holding more of it than is asked for."""
+"""MD5, SHA-1, SHA-256 and, if asked, SHA-512 of a content in one read, never holding more of it than is asked for."""
 
 from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import BinaryIO
 
 from pipeline.fingerprint.outcome import Digests
 from pipeline.fingerprint.sniff import HEAD
 
 CHUNK = 1 << 20
+NAMES = ("sha256", "md5", "sha1")
+"""The digests that every content has."""
 
 
 class Reading:
     """One read of `file` to its end: `digests`, the first bytes as `head`, and `content` if it fitted in `buffer` bytes.
 
-    `tick(bytes_read)` is called after every chunk; it may raise to stop. With `only_sha256` the other two are empty.
+    `tick(bytes_read)` is called after every chunk; it may raise to stop. `names` are the digests to make; the others are
+    empty.
     """
 
-    def __init__(self, file: BinaryIO, *, buffer: int, tick: Callable[[int], None], only_sha256: bool = False) -> None:
-        names = ("sha256",) if only_sha256 else ("sha256", "md5", "sha1")
-        hashers = [hashlib.new(name, usedforsecurity=False) for name in names]
+    def __init__(
+        self, file: BinaryIO, *, buffer: int, tick: Callable[[int], None], names: Sequence[str] = NAMES
+    ) -> None:
+        hashers = {name: hashlib.new(name, usedforsecurity=False) for name in names}
         kept: io.BytesIO | None = io.BytesIO() if buffer else None
         self.head = b""
         size = 0
         while chunk := file.read(CHUNK):
             size += len(chunk)
             tick(size)
-            for hasher in hashers:
+            for hasher in hashers.values():
                 hasher.update(chunk)
             if len(self.head) < HEAD:
                 self.head = (self.head + chunk[:HEAD])[:HEAD]
@@ -37,8 +41,9 @@ class Reading:
                     kept = None
                 else:
                     kept.write(chunk)
-        values = [hasher.digest() for hasher in hashers] + [b"", b""]
-        self.digests = Digests(values[0], values[1], values[2], size)
+        made = {name: hasher.digest() for name, hasher in hashers.items()}
+        values = [made.get(name, b"") for name in (*NAMES, "sha512")]
+        self.digests = Digests(values[0], values[1], values[2], size, values[3])
         if kept is not None:
             kept.seek(0)
         self.content = kept

@@ -74,12 +74,14 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True)
 class Digests:
-    """Digests of the whole content, from one read. `size` in bytes."""
+    """Digests of the whole content, from one read. `size` in bytes. Those that were not asked for are empty; SHA-512 is
+    made only for bags that have no other checksums."""
 
     sha256: bytes
     md5: bytes
     sha1: bytes
     size: int
+    sha512: bytes = b""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The parent's side of the media workers: give each file to a worker, take back one checked outcome for each.
 
-    digest_files(settings, locators)   sha256, md5, sha1 and size
+    digest_files(settings, locators)   sha256, md5, sha1 (for some sha512) and size
     fingerprint_files(settings, items) digests, facts and perceptual hashes
     refine(settings, items)            smallest distance of a picture to a known hash over its geometry
 
@@ -14,7 +14,7 @@ import itertools
 import selectors
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +24,7 @@ from pipeline import cputime
 from pipeline import policy as policies
 from pipeline.errors import DependencyError
 from pipeline.fingerprint import sandbox, wire
+from pipeline.fingerprint.digests import NAMES
 from pipeline.fingerprint.handle import Handle
 from pipeline.fingerprint.outcome import Digests, Failure, Fingerprint, Item, Outcome, Reason, Refined
 from pipeline.fingerprint.spawner import ForkServer, ServerLostError
@@ -118,9 +119,12 @@ class Pool:
 
     # -- mapping -------------------------------------------------------------------------------------------------
 
-    def digests(self, locators: Iterable[Locator]) -> Iterator[tuple[Locator, Digests | Failure]]:
-        """Digests of each file."""
-        for locator, found in self.identified(locators):
+    def digests(
+        self, locators: Iterable[Locator], sha512: Container[Locator] = ()
+    ) -> Iterator[tuple[Locator, Digests | Failure]]:
+        """Digests of each file; SHA-512 too of those in `sha512`."""
+        requests = ((p, _request("digest", p, digests=(*NAMES, "sha512") if p in sha512 else NAMES)) for p in locators)
+        for locator, found in self._map(requests):
             yield locator, found if isinstance(found, Failure) else found[0]
 
     def identified(self, locators: Iterable[Locator]) -> Iterator[tuple[Locator, tuple[Digests, str] | Failure]]:
@@ -130,7 +134,7 @@ class Pool:
     def fingerprints(self, items: Iterable[Item]) -> Iterator[tuple[Item, Fingerprint | Failure]]:
         """Fingerprint of each file."""
         requests = (
-            (i, _request("fingerprint", i.locator, sha256=i.sha256, variants=i.variants, only_sha256=i.only_sha256))
+            (i, _request("fingerprint", i.locator, sha256=i.sha256, variants=i.variants, digests=_digests(i)))
             for i in items
         )
         yield from self._map(requests)
@@ -143,7 +147,9 @@ class Pool:
         requests = (
             (
                 part,
-                _request("refine", locator, sha256=sha256, known_pdqs=[known for *_, known in part], only_sha256=True),
+                _request(
+                    "refine", locator, sha256=sha256, known_pdqs=[known for *_, known in part], digests=["sha256"]
+                ),
             )
             for group, (locator, sha256) in groups
             for part in (group[at : at + REFINED_AT_ONCE] for at in range(0, len(group), REFINED_AT_ONCE))
@@ -309,8 +315,12 @@ class Pool:
 
 
 def _request(kind: str, locator: Locator, **more: Any) -> dict[str, Any]:
-    defaults: dict[str, Any] = {"sha256": None, "known_pdqs": [], "variants": False, "only_sha256": False}
+    defaults: dict[str, Any] = {"sha256": None, "known_pdqs": [], "variants": False, "digests": NAMES}
     return {"kind": kind, "container": locator.container, "member": locator.member, **defaults, **more}
+
+
+def _digests(item: Item) -> Sequence[str]:
+    return ("sha256",) if item.only_sha256 else NAMES
 
 
 def _blame(handle: Handle, ending: str) -> Failure:
@@ -332,11 +342,12 @@ def _own(settings: Settings, pool: Pool | None, decoder: str | None) -> Iterator
 
 
 def digest_files(
-    settings: Settings, locators: Iterable[Locator], *, pool: Pool | None = None
+    settings: Settings, locators: Iterable[Locator], *, sha512: Container[Locator] = (), pool: Pool | None = None
 ) -> Iterator[tuple[Locator, Digests | Failure]]:
-    """Digests of each file below the landing folder, in the order of `locators`; a file that cannot be read is a Failure."""
+    """Digests of each file below the landing folder, in the order of `locators`; a file that cannot be read is a Failure.
+    Of those in `sha512` that digest is made too."""
     with _own(settings, pool, None) as used:
-        yield from used.digests(locators)
+        yield from used.digests(locators, sha512)
 
 
 def fingerprint_files(

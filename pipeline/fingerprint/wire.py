@@ -37,7 +37,7 @@ STATES = tuple(State)
 _HEADER = struct.Struct("<4sBQI")  # magic, kind, job, largest resident KiB of the worker so far
 _HELLO = struct.Struct("<I")
 _TICK = struct.Struct("<Q")
-_DIGESTS = struct.Struct("<Q32s16s20sB")
+_DIGESTS = struct.Struct("<Q32s16s20s64sB")
 _FAILED = struct.Struct("<B40s")
 _REFINED = struct.Struct(f"<h{GEOMETRY_BYTES}s")
 _RESULT = struct.Struct(f"<BB40siiidB32sh32s8s8sBB32s{TEXT_BYTES}s{TEXT_BYTES}s{TEXT_BYTES}sBHH")
@@ -92,7 +92,7 @@ def tick(job: int, size: int) -> bytes:
 
 
 def digests(job: int, resident_kib: int, found: Digests, media_type: str) -> bytes:
-    body = _DIGESTS.pack(found.size, found.sha256, found.md5, found.sha1, CODES[media_type])
+    body = _DIGESTS.pack(found.size, found.sha256, found.md5, found.sha1, found.sha512, CODES[media_type])
     return _pack(Kind.DIGESTS, job, resident_kib, body)
 
 
@@ -168,8 +168,8 @@ def _parse_tick(body: bytes) -> int:
 
 
 def _parse_digests(body: bytes) -> tuple[Digests, str]:
-    size, sha256, md5, sha1, media = _DIGESTS.unpack(body)
-    return Digests(sha256, md5, sha1, size), TYPES[media].name
+    size, sha256, md5, sha1, sha512, media = _DIGESTS.unpack(body)
+    return Digests(sha256, md5, sha1, size, sha512 if any(sha512) else b""), TYPES[media].name  # not made: zeros
 
 
 def _parse_failed(body: bytes) -> Failure:

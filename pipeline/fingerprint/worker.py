@@ -141,7 +141,7 @@ class Worker:
 
         buffer = 0 if request["kind"] == "digest" else self.limits["buffer_mb"] * MIB
         try:
-            return Reading(file, buffer=buffer, tick=tick, only_sha256=request["only_sha256"])
+            return Reading(file, buffer=buffer, tick=tick, names=request["digests"])
         except Exception as error:
             raise refusal(error, in_archive) from error
 

@@ -28,7 +28,8 @@ logging.getLogger("bagit").propagate = False  # its messages repeat file names
 bagit.open_text_file = partial(open, encoding="utf-8", errors="strict")
 
 _LINE = re.compile(r"\\?([0-9A-Fa-f]{64})(?: [ *](.*))?")
-_ALGORITHMS = ("sha256", "sha1", "md5")
+_ALGORITHMS = ("sha256", "sha512", "sha1", "md5")
+"""Of a bag's manifests the first that is there counts. RFC 8493 demands SHA-256 and SHA-512 of every reader."""
 
 
 class _Manifests(bagit.Bag):  # type: ignore[misc]
@@ -132,6 +133,7 @@ def _bag(package: Package, wanted: Expected) -> list[str]:
             if name.endswith(".txt"):
                 _write(f"{folder}/{name}", content)
         bag = _Manifests(folder, tags)
+        fetched = {os.path.normpath(name) for _, _, name in bag.fetch_entries()} if "fetch.txt" in tags else set()
     except (bagit.BagError, OSError, ValueError, LookupError, AttributeError, TypeError):
         return ["its BagIt files cannot be read"]
     finally:
@@ -140,7 +142,7 @@ def _bag(package: Package, wanted: Expected) -> list[str]:
     listed = {name: digests for name, digests in bag.entries.items() if name.startswith("data/")}
     usable = [a for a in _ALGORITHMS if listed and all(a in digests for digests in listed.values())]
     if not usable:
-        return ["it has no complete BagIt manifest of kind sha256, sha1 or md5"]
+        return ["it has no complete BagIt manifest of kind sha256, sha512, sha1 or md5"]
     for name, digests in bag.entries.items():
         algorithm = next((a for a in _ALGORITHMS if a in digests), None)
         if algorithm:
@@ -151,6 +153,9 @@ def _bag(package: Package, wanted: Expected) -> list[str]:
     stated = bag.info.get("Payload-Oxum")
     if not reasons and stated is not None and stated != f"{sum(m.size for m in payload)}.{len(payload)}":
         reasons.append("its payload is not as many bytes and files as its bag-info.txt states (Payload-Oxum)")
+    strays = len(fetched - listed.keys())
+    if strays:
+        reasons.append(f"its fetch.txt names {strays} files that are in no manifest")
     return reasons
 
 
@@ -164,7 +169,7 @@ def digest_of(member: Member, algorithm: str, digests: Mapping[str, Digests]) ->
     if member.content is not None:
         return hashlib.new(algorithm, member.content, usedforsecurity=False).hexdigest()
     found = digests.get(member.key)
-    return str(getattr(found, algorithm).hex()) if found else None
+    return (getattr(found, algorithm).hex() or None) if found else None
 
 
 def mismatches(package: Package, wanted: Expected, digests: Mapping[str, Digests]) -> list[str]:

@@ -71,7 +71,7 @@ def take(settings: Settings, night: Night, rules: Rules, held: Held, entries: It
 
 def _take(settings: Settings, night: Night, rules: Rules, held: Held, entries: list[Entry]) -> Batch:
     found = [look(entry, rules, night.as_of) for entry in entries]
-    answers = media.answers(settings, locators(found))
+    answers = media.answers(settings, locators(found), with_sha512(found))
     for candidate in found:
         _conclude(candidate, answers, night.as_of, rules)
     waiting = [c for c in found if c.waits]
@@ -129,6 +129,17 @@ def locators(found: list[Candidate]) -> list[Locator]:
             if member.content is None:
                 wanted[member.key] = member.locator
     return list(wanted.values())
+
+
+def with_sha512(found: list[Candidate]) -> set[Locator]:
+    """Files of bags whose only usable checksums are SHA-512."""
+    return {
+        member.locator
+        for candidate in found
+        if candidate.package.is_bag
+        for member in candidate.package.payload
+        if member.content is None and candidate.wanted.get(member.name, ("",))[0] == "sha512"
+    }
 
 
 def _conclude(candidate: Candidate, answers: Answers, as_of: datetime, rules: Rules) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from pipeline.fingerprint.outcome import Digests, Failure
 from pipeline.fingerprint.pool import digest_files
@@ -12,14 +12,15 @@ from pipeline.locator import Locator
 from pipeline.settings import Settings
 
 
-def answers(settings: Settings, locators: Iterable[Locator]) -> Answers:
-    """Digests or failures by locator text. A failure that still has digests (they were read before it) counts as both."""
+def answers(settings: Settings, locators: Iterable[Locator], sha512: Container[Locator] = ()) -> Answers:
+    """Digests or failures by locator text, SHA-512 too of those in `sha512`. A failure that still has digests (they were
+    read before it) counts as both."""
     digests: dict[str, Digests] = {}
     failures: dict[str, Failure] = {}
     wanted = list(locators)
     if not wanted:
         return Answers(digests, failures)
-    for locator, answer in digest_files(settings, wanted):
+    for locator, answer in digest_files(settings, wanted, sha512=sha512):
         if isinstance(answer, Digests):
             digests[str(locator)] = answer
         else:

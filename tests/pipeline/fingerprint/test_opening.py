@@ -229,7 +229,10 @@ def test_reading_makes_the_digests_of_the_standard_library() -> None:
     assert one.digests.size == len(data)
     assert one.head == data[:64]
     assert one.content is not None and one.content.read() == data
-    short = Reading(io.BytesIO(data), buffer=len(data) - 1, tick=lambda _: None, only_sha256=True)
+    short = Reading(io.BytesIO(data), buffer=len(data) - 1, tick=lambda _: None, names=["sha256"])
     assert short.content is None
     assert (short.digests.md5, short.digests.sha1) == (b"", b"")
     assert short.digests.sha256 == one.digests.sha256
+    assert one.digests.sha512 == b""
+    more = Reading(io.BytesIO(data), buffer=0, tick=lambda _: None, names=["sha256", "sha512"])
+    assert more.digests.sha512 == hashlib.sha512(data).digest()

@@ -84,6 +84,25 @@ def test_a_bag_whose_payload_is_not_as_large_as_it_says(tmp_path: Path) -> None:
     assert reasons(tmp_path) == ["its payload is not as many bytes and files as its bag-info.txt states (Payload-Oxum)"]
 
 
+def test_a_bag_that_has_something_to_fetch(tmp_path: Path) -> None:
+    made = bagged(CONTENT)
+    made.pop("tagmanifest-sha256.txt")
+    fetch = b"https://example.invalid/a 3 data/media/a.jpg\nhttps://example.invalid/z - data/z.jpg\n"
+    wrap(tmp_path / "other" / "p", "folder-x", {**made, "fetch.txt": fetch})
+    assert reasons(tmp_path) == ["its fetch.txt names 1 files that are in no manifest"]
+    (tmp_path / "other" / "p" / "fetch.txt").write_bytes(b"nonsense\n")
+    assert reasons(tmp_path) == ["its BagIt files cannot be read"]
+
+
+def test_names_in_a_bag_end_where_the_line_ends(tmp_path: Path) -> None:
+    """U+2028 and U+2029 are no ends of a line in RFC 8493."""
+    content = {**CONTENT, "one\u2028two\u2029.txt": b"[synthetic message 1]\n"}
+    wrap(tmp_path / "other" / "p", "bag", content)
+    package = inspected(tmp_path)
+    wanted, waits = completeness.expected(package)
+    assert waits == [] and "data/one\u2028two\u2029.txt" in wanted
+
+
 def test_a_changed_archive_waits(tmp_path: Path) -> None:
     wrap(tmp_path / "other" / "p", "zip-list", CONTENT)
     path = tmp_path / "other" / "p.zip"

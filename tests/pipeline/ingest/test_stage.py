@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import bagit
 import pytest
 
 from pipeline import files, night, records
@@ -307,7 +309,7 @@ def test_killed_anywhere_and_started_again_leaves_the_same_tables(
     answers = intake.media.answers
     known: dict[Any, Any] = {}
 
-    def once(settings: Settings, locators: Any) -> Any:
+    def once(settings: Settings, locators: Any, _sha512: object) -> Any:
         wanted = tuple(locators)
         if wanted not in known:
             known[wanted] = answers(settings, wanted)
@@ -347,11 +349,29 @@ def test_personal_data_stays_out_of_reports_and_logs(settings: Settings, capsys:
     assert canary in json.dumps(table(settings, "subjects"))
 
 
+@pytest.mark.parametrize("checksums", [["sha512"], ["sha256", "sha512"], ["md5"]])
+def test_bags_as_the_library_makes_them(settings: Settings, checksums: list[str]) -> None:
+    """SHA-512 alone, which RFC 8493 lets a sender choose, is computed by the media worker for such a bag only."""
+    folder = settings.landing_dir / "other" / "bag"
+    folder.mkdir(parents=True)
+    (folder / "referral.json").write_bytes(form())
+    (folder / "a.jpg").write_bytes(picture(1))
+    bagit.make_bag(str(folder), checksums=checksums)
+    media = folder / "data" / "a.jpg"
+    media.write_bytes(picture(1)[:-1] + b"x")
+    assert ingest(settings).rejected == {"waiting": 1}
+    media.write_bytes(picture(1))
+    assert ingest(settings).kept == 1
+    (row,) = table(settings, "media_files")
+    assert (row["name"], row["state"]) == ("data/a.jpg", "present")
+    assert row["sha256"] == hashlib.sha256(picture(1)).digest()
+
+
 def test_a_change_while_reading_waits_for_the_next_run(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     path = land(settings, {"referral.json": form(), "a.jpg": picture(1)})
     answers = intake.media.answers
 
-    def meanwhile(given: Settings, locators: Any) -> Any:
+    def meanwhile(given: Settings, locators: Any, _sha512: object) -> Any:
         found = answers(given, locators)
         (path / "late.jpg").write_bytes(picture(2))
         return found
