@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
         "Write synthetic referral packages and hash sets to try things with.",
     ),
     "ingest": ("pipeline.ingest.cli", "ingest", "Take in packages from the landing folder."),
+    "waiting": ("pipeline.ingest.cli", "waiting", "Packages that are not complete yet, and why."),
     "returned": ("pipeline.ingest.cli", "returned", "Packages returned for information, with the clock of each."),
     "fingerprint": ("pipeline.fingerprint.cli", "fingerprint", "Digests and perceptual hashes of media files."),
     "hashset": ("hashsets.cli", "hashset", "Known-hash sets: import, releases, differences, conflicts, export."),

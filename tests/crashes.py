@@ -140,8 +140,23 @@ def traced(work: Callable[[], object], said: Path, *options: str) -> int | None:
         time.sleep(0.002)
     os.kill(child, signal.SIGCONT)
     status = ended(child, PATIENCE)
-    tracer.wait()
+    try:
+        tracer.wait(10)
+    except subprocess.TimeoutExpired:  # bubblewrap, hit by the fault while it sets up, waits for a half that is gone
+        kill_traced(tracer.pid)
+        tracer.kill()
+        tracer.wait()
     return status
+
+
+def kill_traced(tracer: int) -> None:
+    """SIGKILL to every process that `tracer` still follows."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"TracerPid:\t{tracer}\n" in (folder / "status").read_text():
+                os.kill(int(folder.name), signal.SIGKILL)
+        except (FileNotFoundError, ProcessLookupError):
+            continue
 
 
 # -- the night -------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from pipeline import night, nightly
-from pipeline.ingest import quarantine
+from pipeline.ingest import quarantine, stage
 from pipeline.lake import Lake
 from pipeline.output import Rows, output_options
 from pipeline.settings import Settings
@@ -33,6 +33,29 @@ def ingest(ctx: click.Context, run_id: str | None) -> Rows:
     rows += [{"what": f"packages {reason}", "count": n} for reason, n in sorted(report.rejected.items())]
     rows += [{"what": name, "count": n} for name, n in sorted(report.counts.items())]
     return rows
+
+
+@click.command()
+@output_options
+@click.pass_context
+def waiting(ctx: click.Context) -> Rows:
+    """Packages in the landing folder that are not complete yet, each with what is missing and since when.
+
+    Looked at now, checksums included; nothing is taken in and nothing written. A package that waits longer than
+    waiting_hours (policy/ingest.yaml) is returned by the next run and then listed by `triage returned`.
+
+    Example: triage waiting --format table
+    """
+    now = datetime.now(UTC)
+    return [
+        {
+            "source": candidate.package.source,
+            "container": candidate.package.container,
+            "hours": round((now.timestamp() - candidate.package.newest / 1e9) / 3600, 1),
+            "reasons": "; ".join(candidate.waits),
+        }
+        for candidate in stage.waiting(ctx.obj, night.Night("waiting", now))
+    ]
 
 
 @click.command()

@@ -32,13 +32,13 @@ BESIDE = (".ready", ".sha256")
 
 @dataclass
 class Entry:
-    """One entry of a source folder. `beside` are the endings of marker and list files found next to it."""
+    """One entry of a source folder. `beside` are the marker and list files found next to it: ending in lower case, path."""
 
     source: str
     name: str
     kind: str
     path: str
-    beside: set[str] = field(default_factory=set)
+    beside: dict[str, str] = field(default_factory=dict)
 
     @property
     def container(self) -> str:
@@ -74,18 +74,18 @@ def entries(landing: Path, policy: dict[str, Any]) -> tuple[list[Entry], int]:
 
 def _in_source(source: str, folder: str, policy: dict[str, Any]) -> list[Entry]:
     listed: dict[str, Entry] = {}
-    markers: list[str] = []
+    markers: list[os.DirEntry[str]] = []
     for entry in os.scandir(folder):
         if entry.name in policy["noise"] or entry.name in policy["noise_folders"]:
             continue
-        if entry.name.endswith(BESIDE) and not entry.is_dir(follow_symlinks=False):
-            markers.append(entry.name)
+        if entry.name.lower().endswith(BESIDE) and not entry.is_dir(follow_symlinks=False):
+            markers.append(entry)
         else:
             listed[entry.name] = Entry(source, entry.name, _kind(entry), entry.path)
-    for name in markers:
-        base, ending = name.rsplit(".", 1)
+    for marker in sorted(markers, key=lambda entry: entry.name):
+        base, ending = marker.name.rsplit(".", 1)
         if base in listed:
-            listed[base].beside.add(f".{ending}")
+            listed[base].beside[f".{ending.lower()}"] = marker.path
     return [listed[name] for name in sorted(listed)]
 
 
@@ -126,9 +126,9 @@ def returned_key(entry: Entry, key: str) -> str:
     """The `stat_key` of an entry that was returned, with what lies beside it: a marker or a list that comes there later
     can make it whole. Of one that was taken in that does not count, since its marker may be removed again."""
     facts = [key]
-    for ending in sorted(entry.beside):
+    for ending, path in sorted(entry.beside.items()):
         try:
-            status = os.lstat(f"{entry.path}{ending}")
+            status = os.lstat(path)
             facts.append(f"{ending} {status.st_size} {status.st_mtime_ns} {status.st_ino}")
         except OSError:
             facts.append(f"{ending} unreadable")
@@ -182,7 +182,7 @@ def inspect(entry: Entry, policy: dict[str, Any]) -> Package:
         return package
     try:
         if ".sha256" in entry.beside:
-            _list_beside(package, Path(f"{entry.path}.sha256"), policy["caps"])
+            _list_beside(package, Path(entry.beside[".sha256"]), policy["caps"])
         _look_into(package, entry, found, policy)
     except OSError as error:
         package.waits.append(f"it cannot be read ({error.strerror})")
@@ -193,7 +193,7 @@ def _list_beside(package: Package, path: Path, caps: dict[str, Any]) -> None:
     if path.is_symlink() or path.stat().st_size > caps["manifest_bytes"]:
         package.faults.append("the checksum list beside it is a link or too large")
         return
-    package.lists.append((path.name, path.read_bytes()))
+    package.lists.append((f"{package.container.rpartition('/')[2]}.sha256", path.read_bytes()))
 
 
 def _look_into(package: Package, entry: Entry, found: _Survey, policy: dict[str, Any]) -> None:

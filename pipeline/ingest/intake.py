@@ -54,12 +54,13 @@ class Candidate:
 
 @dataclass
 class Batch:
-    """What came of a batch: tables to publish, packages that wait, and what to remember of each container."""
+    """What came of a batch: tables to publish, packages that wait (with `waits`, the reasons), and what to remember of
+    each container."""
 
     tables: dict[str, pa.Table]
     arrivals: list[str]
     counts: Counter[str]
-    waiting: int
+    waiting: list[Candidate]
     seen: dict[str, tuple[str, str]]
 
 
@@ -89,7 +90,7 @@ def _take(settings: Settings, night: Night, rules: Rules, held: Held, entries: l
         {name: records.build(name, listed) for name, listed in tables.items()},
         sorted(f"{c.package_id}@{c.package.container}" for c in taken),
         counts,
-        len(waiting),
+        waiting,
         {c.package.container: (_key(c), c.package_id) for c in found if not c.waits},
     )
 

@@ -14,6 +14,7 @@ from pipeline import files, logs
 from pipeline.ingest import discovery, intake, quarantine, rules, seen
 from pipeline.ingest.discovery import Entry
 from pipeline.ingest.identity import Held
+from pipeline.ingest.intake import Candidate
 from pipeline.lake import Lake
 from pipeline.night import Night, StageReport
 from pipeline.settings import Settings
@@ -38,7 +39,7 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
         if batch.arrivals:
             key = hashlib.sha256("\n".join(batch.arrivals).encode("utf-8", "surrogateescape")).hexdigest()[:32]
             lake.commit(STAGE, key, batch.tables, run_id=night.run_id, meta={"counts": dict(batch.counts)})
-        waiting += batch.waiting
+        waiting += len(batch.waiting)
         remembered.update(batch.seen)
     if remembered != known:
         seen.save(settings, remembered)
@@ -59,6 +60,17 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
     if late or strange:
         logs.get(STAGE).warning("landing needs a look", waited_too_long=late, entries_of_no_source=strange)
     return report
+
+
+def waiting(settings: Settings, night: Night) -> list[Candidate]:
+    """The packages in landing that a run would leave waiting now, ordered by container, with the reasons in `waits`.
+
+    Looks at what no run has taken in, checksums included; writes nothing. Raises what `run` raises.
+    """
+    rule, held, known = rules.load(settings), Held.read(Lake(settings.lake_dir)), seen.load(settings)
+    entries, _ = discovery.entries(settings.landing_dir, rule.data)
+    fresh = [entry for entry in entries if not _unchanged(entry, known, held)]
+    return intake.take(settings, night, rule, held, fresh).waiting
 
 
 def _unchanged(entry: Entry, known: seen.Seen, held: Held) -> bool:

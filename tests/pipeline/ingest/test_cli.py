@@ -49,7 +49,22 @@ def test_what_is_returned_is_listed_with_its_clock(tmp_path: Path) -> None:
     assert "nca/sample-broken-json" in {row["container"] for row in rows}
 
 
-@pytest.mark.parametrize("command", ["sample", "ingest", "returned"])
+def test_what_waits_is_listed_with_its_reasons(tmp_path: Path) -> None:
+    assert json.loads(typed(tmp_path, "waiting", "--format", "json").stdout) == []
+    typed(tmp_path, "sample", "--referrals", "8", "--seed", "2", "--known", "5")
+    before = json.loads(typed(tmp_path, "waiting", "--format", "json").stdout)
+    typed(tmp_path, "ingest", "--run", "night-1")
+    rows = json.loads(typed(tmp_path, "waiting", "--format", "json").stdout)
+    assert rows and [row["container"] for row in rows] == [row["container"] for row in before]
+    assert all(row["reasons"] and row["hours"] < 1 for row in rows)
+    (tmp_path / "landing" / "other" / "new.json").write_bytes(factory.form(reference="WAITS-1"))
+    (new,) = [r for r in json.loads(typed(tmp_path, "waiting", "--format", "json").stdout) if r not in rows]
+    assert new["reasons"] == "no checksum list and no .ready marker says that it is complete"
+    (tmp_path / "landing" / "other" / "new.json.READY").touch()
+    assert json.loads(typed(tmp_path, "waiting", "--format", "json").stdout) == rows
+
+
+@pytest.mark.parametrize("command", ["sample", "ingest", "waiting", "returned"])
 def test_help_teaches(tmp_path: Path, command: str) -> None:
     shown = typed(tmp_path, command, "--help").stdout
     assert "Example:" in shown
