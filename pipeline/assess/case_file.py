@@ -84,10 +84,11 @@ def group(extends: Mapping[str, str | None]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class ListHit:
-    """A referral found on a list of the force, and the fact that it implies (None when it implies none)."""
+    """A referral found on a list of the force, or beside a referral of a source in conflict (no list), and the fact that
+    it implies (None when it implies none)."""
 
     referral_id: str
-    list_name: str
+    list_name: str | None
     fact: str | None
     link_id: str
     note: str
@@ -276,7 +277,8 @@ def _add_hits(case: CaseFile, hits: Iterable[ListHit]) -> None:
     """A hit on a list of the force is a yes to the fact that the list implies, with the link as its evidence."""
     names = set()
     for hit in sorted(hits, key=lambda h: h.link_id):
-        names.add(hit.list_name)
+        if hit.list_name is not None:
+            names.add(hit.list_name)
         if hit.fact is None:
             continue
         before = case.facts.get(hit.fact)

@@ -245,7 +245,7 @@ def _cases(
     settings: Settings, loaded: Model, *, only: str | None = None, hidden: Collection[str] = ()
 ) -> Iterator[CaseFile]:
     """All case files as the lake has them now, or one; links to `hidden` referrals are left out."""
-    from pipeline.assess import lists
+    from pipeline.assess import conflicts, lists
     from pipeline.assess.linking import current
     from pipeline.lake import Lake
 
@@ -255,7 +255,8 @@ def _cases(
         kept = pa.array(sorted(hidden), pa.string())
         touched = pc.or_(pc.is_in(links["left"], value_set=kept), pc.is_in(links["right"], value_set=kept))
         links = links.filter(pc.invert(touched))
-    return Bulk(settings, loaded, lake, links, lists.hits(settings, links)).cases(only)
+    hits = lists.hits(settings, links) + conflicts.hits(settings, lake, links)
+    return Bulk(settings, loaded, lake, links, hits).cases(only)
 
 
 def _progress() -> Progress:

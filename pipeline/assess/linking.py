@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import policy, records
-from pipeline.assess import database, keys, lists
+from pipeline.assess import conflicts, database, keys, lists
 from pipeline.assess.case_file import ListHit, group
 from pipeline.assess.strength import Rules, Sighting, Verdict, strongest
 from pipeline.collector import no_cycle_search
@@ -78,7 +78,8 @@ def _link(settings: Settings, night: Night, lake: Lake) -> Linked:
         commit = lake.commit(STAGE, key, {"links": table}, run_id=night.run_id, meta=meta)
         outputs.append(f"{commit.stage}/{commit.key}")
     now = current(lake)
-    return Linked(now, lists.hits(settings, now), counts | listed.counts, outputs)
+    hits = lists.hits(settings, now) + conflicts.hits(settings, lake, now)
+    return Linked(now, hits, counts | listed.counts, outputs)
 
 
 def latest(lake: Lake) -> pa.Table:
