@@ -74,6 +74,11 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def finished(folder: Path, pattern: str) -> list[Path]:
+    """What matches `pattern` in `folder`, sorted, without what a process has not finished, or was killed before it had."""
+    return sorted(path for path in folder.glob(pattern) if not path.name.startswith(TEMPORARY))
+
+
 def being_written(path: Path) -> bool:
     """Whether the name is that of a temporary file whose writing process lives on this machine."""
     owner = path.name.removeprefix(TEMPORARY).split("-", 1)[0]

@@ -119,11 +119,7 @@ class Lake:
     def commits(self, stage: str | None = None) -> list[Commit]:
         """All commits (of one stage), ordered by stage and key."""
         pattern = f"{stage}/*.json" if stage else "*/*.json"
-        return [
-            self._load(p)
-            for p in sorted((self.root / "commits").glob(pattern))
-            if not p.name.startswith(files.TEMPORARY)
-        ]
+        return [self._load(p) for p in files.finished(self.root / "commits", pattern)]
 
     def named(self, stage: str, keys: Iterable[str]) -> list[Commit]:
         """The published ones among these pieces of work, ordered by key: without reading every commit of the stage."""

@@ -6,7 +6,8 @@ A small night's stages are run one after the other; before each of them its home
 runs on a copy of its home in a forked child in which one system call, chosen at random among those that the
 undisturbed stage made, kills the process or fails with ENOSPC or EIO. What is published then must verify, and the stage
 run once more must give the parts, byte for byte, and the rows of the case store of the undisturbed night, with its audit
-chain unbroken. The kills do the same to whole nights: SIGKILL to the process and everything it started.
+chain unbroken. Where the stage went on after the fault, because a package in landing that cannot be read waits for the next
+run, the rows of the lake must be the same, in whatever parts. The kills do the same to whole nights: SIGKILL to the process and everything it started.
 
 Prints one JSON object; exit code 1 when anything differed. To be run in a process of its own: it forks children that
 have every import behind them, before anything has started a thread. Needs strace and SQLite as case store.
@@ -30,7 +31,7 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -208,8 +209,12 @@ class Nights:
 
     def after(self, stage: str) -> dict[str, str]:
         """What stands published after a stage: what stands before the next one."""
+        return self.expected[(self.stages[self.stages.index(stage) + 1 :] or [""])[0]]
+
+    def home_after(self, stage: str) -> Path:
+        """The home of the undisturbed night after a stage."""
         following = self.stages[self.stages.index(stage) + 1 :]
-        return self.expected[following[0] if following else ""]
+        return self.folder / (f"before-{following[0]}" if following else "done")
 
     def at(self, home: Path) -> Settings:
         return replace(self.settings, home=home)
@@ -241,6 +246,14 @@ class Nights:
             parts |= rows(database)
         return parts
 
+    def contents(self, home: Path) -> dict[str, str]:
+        """SHA-256 of the rows of every table of the lake, in whatever parts, and of the case store."""
+        lake = Lake(home / "lake")
+        names = {part.table for commit in lake.commits() for part in commit.parts}
+        found = {name: digest(map(repr, lake.read(name).to_pylist())) for name in names}
+        database = home / "cases.sqlite"
+        return found | (rows(database) if database.exists() else {})
+
     def sound(self, home: Path) -> None:
         """What is visible is whole. Raises IntegrityError otherwise."""
         Lake(home / "lake").verify()
@@ -258,12 +271,13 @@ def rows(database: Path) -> dict[str, str]:
     """Digest of the rows of each table, but those of the audit log."""
     with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
         names = [n for (n,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        found = {}
-        for name in sorted(set(names) - NOT_ROWS):
-            lines = sorted(map(repr, connection.execute(f'SELECT * FROM "{name}"')))
-            if lines:
-                found[f"cases:{name}"] = hashlib.sha256("\n".join(lines).encode()).hexdigest()
-    return found
+        tables = {name: list(connection.execute(f'SELECT * FROM "{name}"')) for name in set(names) - NOT_ROWS}
+    return {f"cases:{name}": digest(map(repr, lines)) for name, lines in tables.items() if lines}
+
+
+def digest(lines: Iterable[str]) -> str:
+    """SHA-256 of the lines in alphabetical order."""
+    return hashlib.sha256("\n".join(sorted(lines)).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 # -- faults ----------------------------------------------------------------------------------------------------------
@@ -312,6 +326,8 @@ def tried(night: Nights, point: Point) -> tuple[str, str]:
     if how == "hung":
         return how, f"{point}: hung"
     differs = difference(night.outcome(home), night.after(point.stage))
+    if differs and how == "finished":
+        differs = difference(night.contents(home), night.contents(night.home_after(point.stage)))
     return how, f"{point}, {how}: {differs}" if differs else ""
 
 

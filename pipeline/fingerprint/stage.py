@@ -63,7 +63,7 @@ def plan(settings: Settings, night: Night) -> list[str]:
     """Shards of this night that are not committed. Contents that tonight's packages hold, or that no night has done yet."""
     lake = Lake(settings.lake_dir)
     folder = run_dir(settings, night.run_id) / STAGE
-    shards = {path.stem: _shard_file(path) for path in sorted(folder.glob("*.json"))}
+    shards = {path.stem: _shard_file(path) for path in files.finished(folder, "*.json")}
     planned = {content for shard in shards.values() for content in (*shard["contents"], *shard["earlier"])}
     everything = _contents(lake, lake.parts("media_files"))
     tonight = _contents(lake, [p for c in lake.commits("ingest") if c.run_id == night.run_id for p in c.parts])
@@ -119,7 +119,7 @@ def _all(settings: Settings, night: Night) -> StageReport:
     """Every shard of the night, one after the other, as one report."""
     plan(settings, night)
     total = StageReport(STAGE, night.run_id)
-    for path in sorted((run_dir(settings, night.run_id) / STAGE).glob("*.json")):
+    for path in files.finished(run_dir(settings, night.run_id) / STAGE, "*.json"):
         one = run(settings, night, path.stem)
         total.read += one.read
         total.kept += one.kept

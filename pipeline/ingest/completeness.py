@@ -115,6 +115,13 @@ def _plain(package: Package, name: str, content: bytes, wanted: Expected) -> lis
     return [] if lines else ["a checksum list is empty"]
 
 
+_TAG_FILES = frozenset(
+    ["bagit.txt", "bag-info.txt", "package-info.txt", "fetch.txt"]
+    + [f"{kind}-{algorithm}.txt" for kind in ("manifest", "tagmanifest") for algorithm in bagit.CHECKSUM_ALGOS]
+)
+"""What bagit reads of a bag, besides its payload."""
+
+
 @cache
 def _scratch() -> tempfile.TemporaryDirectory[str]:
     """A private folder of this process for tag files, emptied after every bag and removed at exit: in memory where the
@@ -126,15 +133,14 @@ def _scratch() -> tempfile.TemporaryDirectory[str]:
 
 def _bag(package: Package, wanted: Expected) -> list[str]:
     """Reads the manifests with the bagit library from copies of the tag files in a temporary folder."""
-    tags = {m.name: m.content for m in package.members if "/" not in m.name and m.content is not None}
+    tags = {m.name: m.content for m in package.members if m.name in _TAG_FILES and m.content is not None}
     folder = _scratch().name
     try:
         for name, content in tags.items():
-            if name.endswith(".txt"):
-                _write(f"{folder}/{name}", content)
+            _write(f"{folder}/{name}", content)  # a full disk is not the sender's fault: it ends the stage
         bag = _Manifests(folder, tags)
         fetched = {os.path.normpath(name) for _, _, name in bag.fetch_entries()} if "fetch.txt" in tags else set()
-    except (bagit.BagError, OSError, ValueError, LookupError, AttributeError, TypeError):
+    except (bagit.BagError, ValueError, LookupError, AttributeError, TypeError):
         return ["its BagIt files cannot be read"]
     finally:
         for entry in os.scandir(folder):

@@ -134,6 +134,16 @@ def test_unplanned_shard(place: Settings) -> None:
         stage.run(place, night_of(place), "nonsense")
 
 
+def test_half_a_shard_file_of_a_killed_planner_is_no_shard(place: Settings) -> None:
+    night = night_of(place)
+    taken_in(place, files(5), night)
+    shards = stage.plan(place, night)
+    folder = nights.run_dir(place, night.run_id) / "fingerprint"
+    (folder / ".tmp-1-0123456789abcdef01234567.json").write_bytes(b'{"contents": [')
+    assert stage.plan(place, night) == shards
+    assert stage.run(place, night).kept == 5
+
+
 def test_earlier_night_is_not_decoded_again(place: Settings) -> None:
     first, second = night_of(place), night_of(place, "night-2")
     taken_in(place, files(8), first)
