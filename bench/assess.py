@@ -25,7 +25,7 @@ from rich.table import Table
 
 from bench import common
 from pipeline import night, policy, records
-from pipeline.assess import database, keys, linking, stage
+from pipeline.assess import database, keys, linking, naming, stage
 from pipeline.assess.case_file import Bulk
 from pipeline.assess.linking import find
 from pipeline.assess.model import Model
@@ -275,6 +275,7 @@ def link_identifiers(home: Path, old: int, new: int) -> dict[str, Any]:
     incremental = common.cpu_seconds() - start
     with database.connection(settings, {}) as con:
         keys.views(con, lake, set())
+        naming.register(con, rules.data)
         members = {r: r for r in lake.read("referrals", ["referral_id"])["referral_id"].to_pylist()}
         start = common.cpu_seconds()
         again = find(con, rules.data, members)

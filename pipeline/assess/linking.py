@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import policy, records
-from pipeline.assess import conflicts, database, keys, lists
+from pipeline.assess import conflicts, database, keys, lists, naming
 from pipeline.assess.case_file import ListHit, group
 from pipeline.assess.strength import Rules, Sighting, Verdict, strongest
 from pipeline.collector import no_cycle_search
@@ -57,8 +57,9 @@ def _link(settings: Settings, night: Night, lake: Lake) -> Linked:
     done = _done(lake, rules.digest)
     with database.connection(settings, {}) as con:
         fresh = keys.views(con, lake, done)
+        naming.register(con, rules.data)
         found = find(con, rules.data, _members(con), first=not done) if fresh else Found()
-        listed = lists.match(settings, night, con)
+        listed = lists.match(settings, night, con, rules.data)
     rows = [_row(f, night) for f in (*found.links, *listed.links)]
     stored = latest(lake)
     kinds = ("ip", *rules.data["kinds"])
@@ -116,7 +117,7 @@ class Found:
 
 
 def find(con: Any, rules: Mapping[str, Any], members: Mapping[str, str], *, first: bool = False) -> Found:
-    """Links among the views of `keys.views` in which something new takes part, ordered by both sides and kind.
+    """Links among the views of `keys.views` (and `naming`) in which something new takes part, ordered by both sides and kind.
 
     `rules` is policy/linking.yaml; `members` maps referrals to cases: within a case only supplements are linked.
     `first` says that no earlier night has linked anything, so that there is nothing old to look among.

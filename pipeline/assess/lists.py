@@ -25,6 +25,7 @@ import pyarrow.compute as pc
 from pipeline import policy
 from pipeline.assess import database, keys
 from pipeline.assess.case_file import ListHit
+from pipeline.assess.naming import Services, nobody
 from pipeline.assess.strength import STRENGTHS, strongest
 from pipeline.ingest import values
 from pipeline.night import Night
@@ -124,12 +125,15 @@ def _rows(path: Path) -> tuple[list[str], list[dict[str, Any]]]:
     return [n.strip().lower() for n in reader.fieldnames or []], rows
 
 
-def read(file: ListFile, region: str) -> tuple[list[tuple[str, str, str, str]], dict[str, int]]:
+def read(
+    file: ListFile, region: str, linking: Mapping[str, Any]
+) -> tuple[list[tuple[str, str, str, str]], dict[str, int]]:
     """The entries of a list as (entry, kind, value, second value) and counts of rows: read, used, rejected by reason.
 
     A person is name and date of birth in value and second value; an address is its text. Values that cannot be read
-    are counted and the rest of the entry is used.
+    or name nobody (policy/linking.yaml) are counted and the rest of the entry is used.
     """
+    services, nothing = Services(linking["services"]), nobody(linking)
     counts = {"rows": 0, "used": 0, "without_entry": 0, "repeated_entry": 0, "without_values": 0, "bad_values": 0}
     rows: list[tuple[str, str, str, str]] = []
     seen: set[str] = set()
@@ -142,8 +146,8 @@ def read(file: ListFile, region: str) -> tuple[list[tuple[str, str, str, str]], 
             continue
         seen.add(entry)
         found = []
-        for kind, value, second in _values(cells, region):
-            if value:
+        for kind, value, second in _values(cells, region, services):
+            if value and value.rpartition("\x1f")[2].casefold() not in nothing:
                 found.append((entry, kind, value, second))
             else:
                 counts["bad_values"] += 1
@@ -152,13 +156,13 @@ def read(file: ListFile, region: str) -> tuple[list[tuple[str, str, str, str]], 
     return rows, counts
 
 
-def _values(cells: Mapping[str, Any], region: str) -> Iterator[tuple[str, str, str]]:
+def _values(cells: Mapping[str, Any], region: str, services: Services) -> Iterator[tuple[str, str, str]]:
     """(kind, value, second value) of each cell; an empty value is one that could not be read."""
     readers: dict[str, tuple[str, Callable[[str], str]]] = {
         "emails": ("email", values.email),
         "phones": ("phone", lambda text: values.phone(text, region)),
-        "usernames": ("username", _on_service),
-        "user_ids": ("user_id", _on_service),
+        "usernames": ("username", lambda text: _on_service(text, services)),
+        "user_ids": ("user_id", lambda text: _on_service(text, services)),
         "devices": ("device", values.device),
         "vehicles": ("vehicle", values.registration),
     }
@@ -177,21 +181,22 @@ def _values(cells: Mapping[str, Any], region: str) -> Iterator[tuple[str, str, s
         yield "address", cells["address"].strip(), ""
 
 
-def _on_service(text: str) -> str:
+def _on_service(text: str, services: Services) -> str:
     service, colon, name = text.partition(":")
     if not colon or not service.strip():
         raise values.UnusableError("a username is written service:name")
-    return f"{service.strip().lower()}\x1f{values.handle(name)}"
+    return f"{services.name(service)}\x1f{values.handle(name)}"
 
 
-def match(settings: Settings, night: Night, con: Any) -> Listed:
-    """Match the lists in force against all keys; `con` has the views of `keys.views`."""
+def match(settings: Settings, night: Night, con: Any, linking: Mapping[str, Any]) -> Listed:
+    """Match the lists in force against all keys; `con` has the views of `keys.views` and the tables of `naming`, `linking`
+    is policy/linking.yaml."""
     rules = policy.load(settings, "lists").data
     chosen = in_force(settings)
     listed = Listed([], set(chosen), _state(settings, rules, chosen, night))
     entries: list[tuple[str, str, str, str, str]] = []
     for name, file in chosen.items():
-        rows, counts = read(file, rules["region"])
+        rows, counts = read(file, rules["region"], linking)
         entries += [(name, *row) for row in rows]
         listed.counts |= {f"list_{name}_{k}": n for k, n in counts.items() if n or k in ("rows", "used")}
     if not entries:

@@ -90,7 +90,7 @@ class Rules:
         window = timedelta(minutes=rules["window_minutes"])
         shared = _within(value, self._shared)
         proxy = any(s.proxy == "yes" for s in (*left, *right))
-        with_port = closest(left, right, window, same_port=True)
+        with_port = closest(self._customers(left), self._customers(right), window, same_port=True)
         in_time = closest(left, right, window, same_port=False)
         way, pair = "same_address", (left[0], right[0])
         if with_port is not None:
@@ -106,6 +106,10 @@ class Rules:
             reason += " At least one time is ambiguous and was not compared."
         kind = "ip_port_time" if way == "same_port_in_window" else "ip"
         return Verdict(kind, rules[way], reason + _other_roles([pair[0]], [pair[1]]), [pair[0]], [pair[1]])
+
+    def _customers(self, sightings: Sequence[Sighting]) -> list[Sighting]:
+        """Those with a port that can be one of a customer."""
+        return [s for s in sightings if s.port is not None and s.port >= self.data["ip"]["least_port"]]
 
 
 def closest(

@@ -13,3 +13,13 @@ CREATE OR REPLACE MACRO address_value(text) AS
         nullif(regexp_extract(address_rest(text), '[0-9]+[A-Z]?'), ''), folded(split_part(address_rest(text), ',', 1)))
     END;
 CREATE OR REPLACE MACRO on_service(service, value) AS service || chr(31) || value;
+-- A web address without scheme, www., m. and the slash at its end.
+CREATE OR REPLACE MACRO url_value(text) AS rtrim(regexp_replace(text, '^(https?://)?(www\.|m\.)?', ''), '/');
+-- The part of a key that names somebody: of a person the name, of an account what stands behind the service.
+CREATE OR REPLACE MACRO named(kind, value) AS
+    CASE kind WHEN 'person' THEN split_part(value, '|', 1) ELSE split_part(value, chr(31), -1) END;
+-- What somebody types who has no number: nothing but zeros, behind the country code of a telephone number.
+CREATE OR REPLACE MACRO only_zeros(kind, value) AS CASE kind
+    WHEN 'phone' THEN length(rtrim(value, '0')) <= 4
+    WHEN 'ip' THEN false WHEN 'address' THEN false
+    ELSE rtrim(value, '0') = '' END;

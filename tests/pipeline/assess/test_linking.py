@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import itertools
 import random
 from datetime import timedelta
@@ -72,8 +73,7 @@ def naive(settings: Settings, rows: Rows) -> set[tuple[Any, ...]]:
         keys = [(r["kind"], r["value"])]
         if r["kind"] in ("username", "user_id"):
             keys = [(r["kind"], f"{r['service']}\x1f{r['value']}")] if r["service"] else []
-            if r["kind"] == "username" or not r["service"]:
-                keys.append(("username_elsewhere", r["value"]))
+            keys.append(("username_elsewhere", r["value"]))
         s = Sighting("identifiers", r["identifier_id"], None, None, r.get("port"), r.get("seen_at"), False, None)
         for key in keys:
             seen = s if key[0] == "ip" else s._replace(port=None, seen_at=None)
@@ -202,6 +202,42 @@ def test_usernames_are_one_only_on_one_service(settings: Settings) -> None:
     assert found[("R1", "R2")] == ("username", "strong")
     assert {v for k, v in found.items() if k != ("R1", "R2")} == {("username_elsewhere", "weak")}
     assert len(found) == 6
+
+
+@pytest.mark.parametrize(
+    ("kind", "left", "right", "found"),
+    [
+        ("username", ("Instagram, Inc.", "abc"), ("www.instagram.com", "abc"), "username"),
+        ("user_id", ("meta instagram", "1000"), ("instagram", "1000"), "user_id"),
+        ("user_id", ("instagram", "100099"), (None, "100099"), "username_elsewhere"),
+        ("username", ("Somewhere Else Ltd", "abc"), ("somewhere else", "abc"), "username"),
+        ("username", ("twitter", "abc"), ("X Corp.", "abc"), "username"),
+        ("username", ("instagram", "abc"), ("facebook", "abc"), None),
+        ("url", (None, "https://www.instagram.com/abc/"), (None, "http://instagram.com/abc"), "url"),
+        ("url", (None, "https://www.instagram.com/"), (None, "https://www.instagram.com/"), None),
+        ("username", ("kik", "unknown"), ("kik", "unknown"), None),
+        ("username", ("kik", "n/a"), ("kik", "n/a"), None),
+        ("device", (None, "not known"), (None, "not known"), None),
+        ("device", (None, "000000000000000"), (None, "000000000000000"), None),
+        ("vehicle", (None, "notknown"), (None, "notknown"), None),
+        ("phone", (None, "+440000000000"), (None, "+440000000000"), None),
+        ("phone", (None, "+447911120000"), (None, "+447911120000"), "phone"),
+        ("email", (None, "none@none.com"), (None, "none@none.com"), None),
+    ],
+)
+def test_spellings_of_a_service_are_one_and_values_that_name_nobody_link_nothing(
+    settings: Settings, kind: str, left: tuple[str | None, str], right: tuple[str | None, str], found: str | None
+) -> None:
+    rows = [identifier("R1", kind, left[1], service=left[0]), identifier("R2", kind, right[1], service=right[0])]
+    commit(settings, "one", referrals=[referral("R1"), referral("R2")], identifiers=rows)
+    assert [x["kind"] for x in linked(settings)] == ([found] if found else [])
+
+
+def test_persons_without_a_name_and_empty_files_link_nothing(settings: Settings) -> None:
+    persons = [subject(r, name="Not Known", date_of_birth="1980-01-01") for r in ("R1", "R2")]
+    empty = [media(r, r) | {"sha256": hashlib.sha256(b"").digest()} for r in ("R1", "R2")]
+    commit(settings, "one", referrals=[referral("R1"), referral("R2")], subjects=persons, media_files=empty)
+    assert linked(settings) == []
 
 
 def test_a_file_links_by_whichever_digest_both_sides_have(settings: Settings) -> None:

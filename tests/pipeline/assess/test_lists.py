@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from pipeline import policy
 from pipeline.assess import lists
 from pipeline.assess.linking import current, latest, link
 from pipeline.lake import Lake
@@ -195,7 +196,9 @@ def test_rows_are_counted_in_and_out(settings: Settings) -> None:
         "2,,,,,,,,,",
         "3,,,,,nameless,,,,",
     )
-    rows, counts = lists.read(lists.in_force(settings)["positions_of_trust"], "GB")
+    rows, counts = lists.read(
+        lists.in_force(settings)["positions_of_trust"], "GB", policy.load(settings, "linking").data
+    )
     assert rows == [("1", "email", "a@b.example", "")]
     assert counts["rows"] == 5 == sum(counts[k] for k in ("used", "without_entry", "repeated_entry", "without_values"))
     assert counts == {

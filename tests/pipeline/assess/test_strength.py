@@ -28,6 +28,8 @@ def seen(minutes: int | None, port: int | None = None, row: str = "i", **more: o
         ("81.2.3.4", seen(0, 5000), seen(60, 5000), "ip_port_time", "strong", "port within"),
         ("81.2.3.4", seen(0, 5000), seen(60, 5001), "ip", "medium", "without a common port"),
         ("81.2.3.4", seen(0), seen(60), "ip", "medium", "without a common port"),
+        ("81.2.3.4", seen(0, 443), seen(60, 443), "ip", "medium", "without a common port of a customer"),
+        ("100.64.1.2", seen(0, 80), seen(0, 80), "ip", "weak", "carrier NAT (RFC 6598)"),
         ("81.2.3.4", seen(0, 5000), seen(9999, 5000), "ip", "weak", "handed on"),
         ("81.2.3.4", seen(None, 5000), seen(None, 5000), "ip", "weak", "handed on"),
         ("81.2.3.4", seen(0, 5000, ambiguous=True), seen(0, 5000), "ip", "weak", "ambiguous"),
@@ -55,7 +57,9 @@ def test_a_shared_address_that_many_have_says_each_thing_once() -> None:
     )
 
 
-@pytest.mark.parametrize("address", ["192.168.0.1", "10.1.2.3", "127.0.0.1", "fe80::1", "::1", "fd00::7"])
+@pytest.mark.parametrize(
+    "address", ["192.168.0.1", "10.1.2.3", "127.0.0.1", "fe80::1", "::1", "fd00::7", "::", "255.255.255.255"]
+)
 def test_addresses_that_name_nobody_link_nothing(address: str) -> None:
     assert RULES.judge("ip", address, [seen(0, 5)], [seen(0, 5)], 2) is None
 
