@@ -27,6 +27,13 @@ class Forces:
     names: dict[str, str]
     prefixes: dict[str, tuple[str, ...]]
 
+    def stated(self, text: str) -> str | None:
+        """Code of the force that a sender states by its code (spreadsheets drop the zero before it) or its name."""
+        for code in (text.upper(), text.zfill(2)):
+            if code in self.names:
+                return code
+        return next((code for code, name in self.names.items() if name.casefold() == text.casefold()), None)
+
     def of_postcode(self, postcode: str) -> tuple[str, ...]:
         """Codes of the forces that police a postcode (`SW1A 1AA`); empty when no prefix fits."""
         outward, _, inward = postcode.upper().partition(" ")

@@ -180,9 +180,10 @@ def _force(draft: Draft, rules: Rules) -> tuple[list[str], str | None, str | Non
     """Candidates, the force, and what that rests on. The sender's statement counts before postcodes; postcodes are
     those of suspects, else of anybody, and decide only when one force remains."""
     if draft.force_stated:
-        if draft.force_stated in rules.forces.names:
-            return [draft.force_stated], draft.force_stated, "statement"
-        draft.defect("/force", "This is no code of a force.", draft.force_stated)
+        stated = rules.forces.stated(draft.force_stated)
+        if stated:
+            return [stated], stated, "statement"
+        draft.defect("/force", "This is no code or name of a force.", draft.force_stated)
     for roles in ({"suspect"}, {"victim", "recipient", "reporter", "other"}):
         codes = sorted(
             {
@@ -190,12 +191,26 @@ def _force(draft: Draft, rules: Rules) -> tuple[list[str], str | None, str | Non
                 for subject in draft.subjects
                 if subject["role"] in roles
                 for address in subject.get("addresses") or []
-                for code in rules.forces.of_postcode(values.postcode(address.get("postcode", "")) or " ")
+                for code in _police(address, rules)
             }
         )
         if codes:
             return codes, codes[0] if len(codes) == 1 else None, "postcode" if len(codes) == 1 else None
     return [], None, None
+
+
+_HERE = frozenset(
+    {"", "GB", "GBR", "UK", "UNITED KINGDOM", "GREAT BRITAIN", "ENGLAND", "SCOTLAND", "WALES", "NORTHERN IRELAND"}
+)
+
+
+def _police(address: Row, rules: Rules) -> tuple[str, ...]:
+    """Codes of the forces of an address. A district alone counts where no other country is named."""
+    written = address.get("postcode", "")
+    code = values.postcode(written)
+    if code is None and address.get("country", "").strip().upper() in _HERE:
+        code = values.district(written)
+    return rules.forces.of_postcode(code or " ")
 
 
 def missing_fields(row: Row, draft: Draft, media: list[Row], wanted: list[str]) -> list[str]:

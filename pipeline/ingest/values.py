@@ -67,10 +67,10 @@ class Moment:
 
 NO_ZONE = "the time has no time zone, so it is not certain which moment it means"
 
-_NUMBERS = re.compile(r"(\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2})?)(\.\d+)?\s*(.*)")
+_NUMBERS = re.compile(r"(\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(?::\d{2})?)([.,]\d+)?\s*(.*)")
 _SLASHED = re.compile(r"(\d{1,2})[/.](\d{1,2})[/.](\d{4})(.*)")
 _DOTNET = re.compile(r"/Date\((-?\d{1,16})(?:[+-]\d{4})?\)/")
-_OFFSET = re.compile(r"(?:UTC|GMT)?\s*([+-])(\d{2}):?(\d{2})(?:Z)?")
+_OFFSET = re.compile(r"(?:UTC|GMT)?\s*([+-])(\d{2}):?(\d{2})?(?:Z)?")
 _ZULU = frozenset({"Z", "z", "UTC", "GMT", "Etc/UTC"})
 
 
@@ -151,10 +151,12 @@ def _zone(written: str) -> tzinfo:
         return UTC
     offset = _OFFSET.fullmatch(written)
     if offset:
-        minutes = int(offset[2]) * 60 + int(offset[3])
-        if minutes > 14 * 60 or int(offset[3]) > 59:
+        minutes = int(offset[2]) * 60 + int(offset[3] or 0)
+        if minutes > 14 * 60 or int(offset[3] or 0) > 59:
             raise UnusableError("there is no such time zone")
         return timezone(timedelta(minutes=minutes if offset[1] == "+" else -minutes))
+    if "/" not in written and not written.isalpha():
+        raise UnusableError("what stands behind the time is no time zone")
     if "/" not in written:  # EST, BST, IST ... each means several zones
         raise UnusableError("the time zone's abbreviation is not unique")
     try:
@@ -220,12 +222,16 @@ def port_number(value: Any) -> int:
     return int(text)
 
 
-_EMAIL = re.compile(r"[^@\s\x00-\x1f<>]{1,64}@[^@\s\x00-\x1f<>.]+(?:\.[^@\s\x00-\x1f<>.]+)+")
+_EMAIL = re.compile(r"[^@\s\x00-\x1f<>,;]{1,64}@[^@\s\x00-\x1f<>.,;]+(?:\.[^@\s\x00-\x1f<>.,;]+)+")
+_NAMED = re.compile(r"[^<>]*<([^<>]+)>")
 
 
 def email(text: str) -> str:
-    """An e-mail address in lower case. Raises UnusableError."""
-    lowered = unicodedata.normalize("NFC", text.strip().removeprefix("mailto:")).lower()
+    """An e-mail address in lower case, also of `Name <address>` and with a separator behind it. Raises UnusableError."""
+    bare = text.strip().rstrip(",; ")
+    if named := _NAMED.fullmatch(bare):
+        bare = named[1].strip()
+    lowered = unicodedata.normalize("NFC", bare).lower().removeprefix("mailto:")
     if len(lowered) > 254 or not _EMAIL.fullmatch(lowered):
         raise UnusableError("this is not an e-mail address")
     return lowered
@@ -259,6 +265,11 @@ def handle(text: str) -> str:
 def registration(text: str) -> str:
     """A vehicle's registration for comparison: as `handle`, without spaces and hyphens. Raises UnusableError."""
     return handle(re.sub(r"[\s-]+", "", text))
+
+
+def is_registration(text: str) -> bool:
+    """Whether a text can be a vehicle's registration and nothing more: few letters and digits, one digit at least."""
+    return re.fullmatch(r"(?=.*[0-9])[0-9a-z]{2,8}", re.sub(r"[\s-]+", "", text.casefold())) is not None
 
 
 _DEVICE = re.compile(r"[0-9a-f]{12}|[0-9]{15,16}|[0-9a-f]{32}")
@@ -298,13 +309,20 @@ def digest(text: str, name: str) -> bytes:
     return raw
 
 
-_POSTCODE = re.compile(r"\b([A-Z]{1,2}[0-9][A-Z0-9]?) ?([0-9][A-Z]{2})\b")
+_POSTCODE = re.compile(r"\b([A-Z]{1,2}[0-9][A-Z0-9]?) {0,3}([0-9][A-Z]{2})\b")
+_DISTRICT = re.compile(r"((?:[A-Z]{1,2}[0-9]{1,2}|(?:E|EC|N|NW|SE|SW|W|WC)[0-9][A-Z])(?: [0-9])?)")
 
 
 def postcode(text: str) -> str | None:
     """The first UK postcode in a text, as `SW1A 1AA`, or None."""
     found = _POSTCODE.search(text.upper())
     return f"{found[1]} {found[2]}" if found else None
+
+
+def district(text: str) -> str | None:
+    """The district or sector that a field for postcodes names instead of a whole one (`SW1A`, `SW1A 1`), or None."""
+    found = _DISTRICT.fullmatch(" ".join(text.upper().split()))
+    return found[1] if found else None
 
 
 _BIRTH = re.compile(r"(\d{1,2})[/.](\d{1,2})[/.](\d{4})")

@@ -77,12 +77,21 @@ def _person(fields: Fields, draft: Draft, policy: dict[str, Any], role: str) -> 
         for item in person.each(key):
             verified = item.tri("@verified")
             draft.identifier(key, item.text("value"), item.at("value"), subject=position, verified=verified)
-    draft.identifier("vehicle", fields.text("vehicleDescription"), fields.at("vehicleDescription"), subject=position)
+    _vehicle(fields, draft, policy, position)
     _events(fields, draft, position)
     draft.prior.extend(fields.texts("priorCTReports"))
     info = fields.text("additionalInfo")
     if info:
         narrative(draft, policy, "narrative", info, path=fields.at("additionalInfo"))
+
+
+def _vehicle(fields: Fields, draft: Draft, policy: dict[str, Any], position: int) -> None:
+    """A description is free text; only one that is a registration and nothing else identifies the vehicle."""
+    path, text = fields.at("vehicleDescription"), fields.text("vehicleDescription")
+    if text and values.is_registration(text):
+        draft.identifier("vehicle", text, path, subject=position)
+    elif text:
+        narrative(draft, policy, "narrative", text, path=path)
 
 
 def _address(fields: Fields) -> dict[str, str]:

@@ -133,11 +133,16 @@ def test_force_and_transfer() -> None:
     assert referral(with_postcode("ZZ99 1AA"), force="ZZ")["transfer_to"] is None
     away = referral(with_postcode("hg11zz"), force="ZZ")
     assert (away["force_code"], away["force_basis"], away["transfer_to"]) == ("12", "postcode", "12")
+    assert referral(with_postcode("hg1"), force="ZZ")["transfer_to"] == "12"
+    abroad = {"text": "1 Sample Street", "postcode": "HG1", "country": "CA"}
+    assert referral(form(subjects=[{"role": "suspect", "addresses": [abroad]}]), force="ZZ")["force_code"] is None
     shared = referral(with_postcode("DN1 1AA"), force="ZZ")
     assert shared["force_code"] is None
     assert len(shared["force_candidates"]) > 1
     stated = referral(form(force="42", subjects=[{"role": "suspect", "addresses": ["ZZ99 1AA"]}]), force="ZZ")
     assert (stated["force_code"], stated["force_basis"], stated["transfer_to"]) == ("42", "statement", "42")
+    for written in ("1", "01", "metropolitan police"):
+        assert referral(form(force=written), force="ZZ")["transfer_to"] == "01"
     assert referral(with_postcode("ZZ99 1AA", "victim"))["force_code"] == "ZZ"
     assert made(form(force="77"))["defects"][0]["original"] == "77"
     assert referral(with_postcode("HG1 1ZZ"))["transfer_to"] is None  # TRIAGE_FORCE is not set

@@ -24,6 +24,8 @@ from pipeline.ingest.values import UnusableError
         ("23/02/2026 10:00 +0100", "", "2026-02-23T09:00:00+00:00"),
         ("2026-03-01 10:00:00 GMT-05:00", "", "2026-03-01T15:00:00+00:00"),
         ("/Date(1767225600000)/", "", "2026-01-01T00:00:00+00:00"),
+        ("2026-03-01T10:00:00,83Z", "", "2026-03-01T10:00:00.830000+00:00"),
+        ("2026-03-01T10:00:00+02", "", "2026-03-01T08:00:00+00:00"),
         ("05/05/2026 10:00 Z", "", "2026-05-05T10:00:00+00:00"),
     ],
 )
@@ -45,6 +47,7 @@ def test_times_that_are_certain(text: str, zone: str, expected: str) -> None:
         ("2026-03-01", "UTC", "without a time of day"),
         ("2026-13-01T10:00:00Z", "", "not a possible date"),
         ("2026-03-01 10:00 IST", "", "abbreviation is not unique"),
+        ("2026-03-01 10:00 PM UTC", "", "no time zone"),
         ("2026-03-01 10:00", "Nowhere/Atall", "no such time zone"),
         ("2026-03-01 10:00 +25:00", "", "no such time zone"),
         ("0001-01-01T00:00:00+14:00", "", "not a possible"),
@@ -155,7 +158,31 @@ def test_a_device_is_the_same_however_its_id_is_set(left: str, right: str) -> No
 def test_names_are_folded_for_comparison() -> None:
     assert values.handle("  @Sample_USER ") == "sample_user"
     assert values.handle("Sample_user") == "sample_user"
-    assert values.email("MAILTO:Person@Example.ORG".replace("MAILTO:", "mailto:")) == "person@example.org"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "MAILTO:Person@Example.ORG",
+        "mailto:person@example.org",
+        "Sample Person <Person@example.org>",
+        "person@example.org; ",
+    ],
+)
+def test_an_email_address_is_read_however_it_is_written(text: str) -> None:
+    assert values.email(text) == "person@example.org"
+
+
+@pytest.mark.parametrize("text", ["a@b.example, c@d.example", "<a@b.example> <c@d.example>", "a;b@c.example"])
+def test_of_several_email_addresses_none_is_guessed(text: str) -> None:
+    with pytest.raises(UnusableError):
+        values.email(text)
+
+
+def test_a_description_of_a_vehicle_is_no_registration() -> None:
+    assert values.is_registration("AB12 CDE")
+    assert not values.is_registration("blue car")
+    assert not values.is_registration("blue car, 4 doors")
 
 
 def test_hashes() -> None:
@@ -167,7 +194,13 @@ def test_hashes() -> None:
 
 def test_postcode_and_birth() -> None:
     assert values.postcode("1 Sample Street, zz991aa") == "ZZ99 1AA"
+    assert values.postcode("ZZ99  1aa") == "ZZ99 1AA"
     assert values.postcode("no code here") is None
+    assert [values.district(t) for t in ("zz99", "SW1A 1", "E1W", "M5V", "90210", "ZZ")] == [
+        "ZZ99",
+        "SW1A 1",
+        "E1W",
+    ] + [None] * 3
     assert values.date_of_birth("23/02/1980") == "1980-02-23"
     assert values.date_of_birth("03/02/1980") == "03/02/1980"
     assert values.date_of_birth("1980-02-23") == "1980-02-23"
