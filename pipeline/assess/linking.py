@@ -29,7 +29,7 @@ from pipeline.settings import Settings
 STAGE = "link"
 
 _COMPARED = ("kind", "strength", "evidence", "explanation", "shared", "withdrawn")
-_DATED = re.compile(r'"dated":"\d{4}-\d{2}-\d{2}",')
+_DATED = re.compile(r'"dated":"\d{4}-\d{2}-\d{2}",|, dated \d{4}-\d{2}-\d{2},')
 _BEST_HASH = ("sha256", "sha1", "md5")
 
 
@@ -239,8 +239,9 @@ def _changed(
         evidence = orjson.loads(row["evidence"]) if isinstance(row["evidence"], str) else row["evidence"]
         if old is not None:
             text = row["evidence"] if isinstance(row["evidence"], str) else records.json_text(row["evidence"])
-            now = {**row, "evidence": _undated(text)}
-            then = {**old, "evidence": _undated(old["evidence"]), "withdrawn": bool(old["withdrawn"])}
+            now = {**row, "evidence": _undated(text), "explanation": _undated(row["explanation"])}
+            then = {**old, "evidence": _undated(old["evidence"]), "explanation": _undated(old["explanation"])}
+            then["withdrawn"] = bool(old["withdrawn"])
             if all(now[c] == then[c] for c in _COMPARED):
                 continue
         version = 1 if old is None else (old["version"] or 1) + 1
@@ -249,9 +250,9 @@ def _changed(
     return result
 
 
-def _undated(evidence: str) -> str:
-    """Evidence without the date of the list file: a newer file that says the same changes nothing."""
-    return _DATED.sub("", evidence)
+def _undated(text: str) -> str:
+    """Evidence or explanation without the date of the list file: a newer file that says the same changes nothing."""
+    return _DATED.sub("", text)
 
 
 def _not_found(known: Mapping[str, Mapping[str, Any]], found: Found, *, everything: bool) -> list[dict[str, Any]]:

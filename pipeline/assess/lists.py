@@ -104,7 +104,7 @@ def _complete(path: Path, name: str, dated: str) -> tuple[str, str]:
         elif hashlib.sha256(path.read_bytes()).hexdigest() != str(about["sha256"]).lower():
             problem = "the file is not the one whose SHA-256 the JSON file states"
         elif "entry" not in _rows(path)[0]:
-            problem = "the first line does not name a column entry"
+            problem = "the first line does not name a column entry (columns are separated by commas)"
     except FileNotFoundError:
         problem = "waiting for the JSON file beside it"
     except UnicodeDecodeError:
@@ -233,7 +233,7 @@ def _link(
         "kind": file.name,
         "strength": strongest([rules["match"][k] for k in kinds]),
         "shared": len(kinds),
-        "explanation": f"On the list “{label}”: the same {same}.",
+        "explanation": f"On the list “{label}” of {file.owner}, dated {file.dated}, entry {entry}: the same {same}.",
         "evidence": [
             {
                 "list": file.name,

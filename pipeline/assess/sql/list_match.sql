@@ -1,9 +1,11 @@
+-- Where one side names no flat, the house is enough.
 WITH wanted AS (
     SELECT list, entry, kind, CASE kind
         WHEN 'person' THEN person_value(raw, second) WHEN 'address' THEN address_value(raw) ELSE raw END AS value
     FROM entries
 )
-SELECT DISTINCT referral_id, list, entry, kind, source, row_id
-FROM ({keys}) k JOIN wanted w USING (kind, value)
-WHERE kind = 'address' OR role IS NULL OR role NOT IN (SELECT role FROM not_persons)
+SELECT DISTINCT referral_id, list, entry, k.kind, source, row_id
+FROM ({keys}) k JOIN wanted w ON w.kind = k.kind AND whole_house(w.kind, w.value) = whole_house(k.kind, k.value)
+WHERE (k.kind = 'address' AND (flat_of(k.value) = flat_of(w.value) OR '' IN (flat_of(k.value), flat_of(w.value))))
+    OR k.kind <> 'address' AND (role IS NULL OR role NOT IN (SELECT role FROM not_persons))
 ORDER BY ALL

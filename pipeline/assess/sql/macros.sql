@@ -1,16 +1,24 @@
 -- A name is its words in alphabetical order without accents, with an ISO date of birth; an address is its postcode
--- with the first house number, or with the first line where there is none.
+-- with the number of the house and the flat; without a house's number the flat's counts, else the first line.
 CREATE OR REPLACE MACRO folded(text) AS
     array_to_string(list_sort(regexp_extract_all(strip_accents(lower(text)), '[\p{L}\p{N}]+')), ' ');
 CREATE OR REPLACE MACRO person_value(name, born) AS
     CASE WHEN regexp_full_match(born, '\d{4}-\d{2}-\d{2}') AND folded(name) <> '' THEN folded(name) || '|' || born END;
 CREATE OR REPLACE MACRO postcode(text) AS
-    regexp_replace(regexp_extract(upper(text), '\b[A-Z]{1,2}[0-9][A-Z0-9]? ?[0-9][A-Z]{2}\b'), ' ', '');
+    regexp_replace(regexp_extract(upper(text), '\b[A-Z]{1,2}[0-9][A-Z0-9]? {0,3}[0-9][A-Z]{2}\b'), ' ', '', 'g');
 CREATE OR REPLACE MACRO address_rest(text) AS
-    regexp_replace(upper(text), '\b[A-Z]{1,2}[0-9][A-Z0-9]? ?[0-9][A-Z]{2}\b', '');
+    regexp_replace(upper(text), '\b[A-Z]{1,2}[0-9][A-Z0-9]? {0,3}[0-9][A-Z]{2}\b', '');
+CREATE OR REPLACE MACRO address_flat(rest) AS
+    regexp_extract(rest, '\b(FLAT|APARTMENT|APT|UNIT|ROOM)\W{1,3}([0-9]{1,4}[A-Z]?|[A-Z])\b', 2);
+CREATE OR REPLACE MACRO address_house(rest) AS
+    ltrim(regexp_replace(rest, '\b(FLAT|APARTMENT|APT|UNIT|ROOM)\W{1,3}([0-9]{1,4}[A-Z]?|[A-Z])\b', ''), ' ,');
+CREATE OR REPLACE MACRO address_number(rest) AS nullif(regexp_extract(address_house(rest), '[0-9]+[A-Z]?'), '');
 CREATE OR REPLACE MACRO address_value(text) AS
     CASE WHEN postcode(text) <> '' THEN postcode(text) || '|' || coalesce(
-        nullif(regexp_extract(address_rest(text), '[0-9]+[A-Z]?'), ''), folded(split_part(address_rest(text), ',', 1)))
+        address_number(address_rest(text)) || '|' || address_flat(address_rest(text)),
+        coalesce(
+            nullif(regexp_extract(address_rest(text), '[0-9]+[A-Z]?'), ''),
+            folded(split_part(address_rest(text), ',', 1))) || '|')
     END;
 CREATE OR REPLACE MACRO on_service(service, value) AS service || chr(31) || value;
 -- A web address without scheme, www., m. and the slash at its end.
@@ -23,3 +31,7 @@ CREATE OR REPLACE MACRO only_zeros(kind, value) AS CASE kind
     WHEN 'phone' THEN length(rtrim(value, '0')) <= 4
     WHEN 'ip' THEN false WHEN 'address' THEN false
     ELSE rtrim(value, '0') = '' END;
+-- For lists: the key of an address without the flat, and the flat.
+CREATE OR REPLACE MACRO whole_house(kind, value) AS
+    CASE kind WHEN 'address' THEN regexp_replace(value, '\|[^|]*$', '') ELSE value END;
+CREATE OR REPLACE MACRO flat_of(value) AS split_part(value, '|', 3);

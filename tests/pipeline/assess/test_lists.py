@@ -138,6 +138,30 @@ def test_a_list_that_vanishes_keeps_its_hits(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "hit"),
+    [
+        ("Flat 2, 14 Sample Street, ZZ99 1AA", True),
+        ("14 Sample Street, Flat 2, ZZ99  1AA", True),
+        ("14 Sample Street, ZZ991AA", True),
+        ("Flat 3, 14 Sample Street, ZZ99 1AA", False),
+        ("Flat 14, 2 Sample Street, ZZ99 1AA", False),
+    ],
+)
+def test_a_flat_hides_no_house(settings: Settings, given: str, hit: bool) -> None:
+    commit(settings, "one", referrals=[referral("R1")], identifiers=[identifier("R1", "address", given)])
+    supply(settings, "child_protection_addresses", "2026-11-01", '1,,,,,,,,,"14 Sample Street, Flat 2, zz99 1aa"')
+    assert bool(hits(settings)) is hit
+
+
+def test_a_hit_says_whose_list_it_is_and_of_which_day(settings: Settings) -> None:
+    commit(settings, "one", referrals=[referral("R1")], identifiers=[identifier("R1", "email", "a@b.example")])
+    supply(settings, "positions_of_trust", "2026-11-01", "7,,,a@b.example,,,,,,")
+    hits(settings)
+    [found] = current(Lake(settings.lake_dir)).to_pylist()
+    assert "dated 2026-11-01, entry 7: the same e-mail address" in found["explanation"]
+
+
+@pytest.mark.parametrize(
     ("damage", "problem"),
     [
         (lambda p: p.with_suffix(".json").unlink(), "waiting"),
