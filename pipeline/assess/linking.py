@@ -171,7 +171,8 @@ def _distinct(
     sightings: Mapping[tuple[str, str, str], list[Sighting]],
 ) -> list[tuple[str, str, int]]:
     """Leave out what only repeats another value: a username elsewhere that is also shared on its service, weaker
-    digests of a file, known media when the very files are shared, and a report's number when one extends the other."""
+    digests of a file, known media when the very files are shared, and a report's number when one extends the other or
+    when both only bear it, since each sender counts for itself."""
     listed = list(values)
     kinds = {kind for kind, _, _ in listed}
     on_service = {value.rpartition("\x1f")[2] for kind, value, _ in listed if kind in ("username", "user_id")}
@@ -189,8 +190,15 @@ def _distinct(
         if not (kind == "username_elsewhere" and value in on_service)
         and not (kind == "file_hash" and value not in best)
         and not (kind == "known_media" and "file_hash" in kinds)
-        and not (kind == "supplement" and extends and value.startswith("report:"))
+        and not (
+            kind == "supplement" and value.startswith("report:") and (extends or _only_borne(value, a, b, sightings))
+        )
     ]
+
+
+def _only_borne(value: str, a: str, b: str, sightings: Mapping[tuple[str, str, str], list[Sighting]]) -> bool:
+    """Whether a report's number is the own one of both referrals and neither names it as an earlier one."""
+    return all(s.source == "referrals:own" for side in (a, b) for s in sightings["supplement", value, side])
 
 
 def _fold(a: str, b: str, values: list[tuple[str, Verdict]], limit: int) -> dict[str, Any]:

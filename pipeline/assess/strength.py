@@ -28,7 +28,7 @@ class Sighting(NamedTuple):
     def as_dict(self) -> dict[str, Any]:
         """The facts that are there, for the evidence of a link."""
         found = {
-            "table": self.source,
+            "table": self.source.partition(":")[0],
             "id": self.row_id,
             "subject_id": self.subject_id,
             "role": self.role,

@@ -6,6 +6,9 @@
 - naming an earlier report that is held (subsequent report, priorCTReports): supplement of that;
 - anything else: a referral of its own.
 
+Activist groups, other forces and who else phones in number their referrals each for itself: where two of them say who
+they are, the same reference of both means two referrals.
+
 A supplement keeps its own row; `supplements` names the first referral of the chain. Nothing held is ever changed.
 """
 
@@ -16,7 +19,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
+from typing import Any
 
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -39,6 +44,8 @@ class Arrival:
     report_sha256: str
     prior: tuple[str, ...]
     media: frozenset[bytes]
+    sender: str | None = None
+    """Who numbers the reference, where the source has many (`sender`)."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,17 @@ class Decision:
     supplements: str | None = None
 
 
+_SENDERS = {"OCAG": ("ocag", "group", "name"), "OTHER": ("taken", "organisation")}
+"""Where the extension of a referral says which sender of its source it comes from."""
+
+
+def sender(source: str, extension: Any) -> str | None:
+    """Who numbers the references of a referral, for comparison; None when its source is one sender, or it does not say."""
+    for key in _SENDERS.get(source, ()):
+        extension = extension.get(key) if isinstance(extension, dict) else None
+    return " ".join(extension.casefold().split()) or None if isinstance(extension, str) else None
+
+
 @dataclass
 class Held:
     """What the lake holds, and what this run has decided so far. Read once a run."""
@@ -76,6 +94,8 @@ class Held:
     containers: dict[tuple[str, str], str] = field(default_factory=dict)
     packages: dict[str, str | None] = field(default_factory=dict)
     references: dict[tuple[str, str], str] = field(default_factory=dict)
+    numbered: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
+    """Of a source and reference the first referral by sender, for those that say who they are."""
     roots: dict[str, str] = field(default_factory=dict)
     members: dict[str, list[str]] = field(default_factory=dict)
     reports: dict[tuple[str, str], set[str]] = field(default_factory=dict)
@@ -107,21 +127,36 @@ class Held:
             held.packages[package] = held.packages.get(package) or referral
             if state == "quarantined":
                 held.put_back(package, container, report, Returned(corrects or package, clock or first))
-        table = lake.read("referrals", ["referral_id", "source", "source_reference", "supplements", "report_sha256"])
-        for referral, source, reference, root, report in zip(
-            *(table[c].to_pylist() for c in table.column_names), strict=True
+        columns = ["referral_id", "source", "source_reference", "supplements", "report_sha256", "extension"]
+        table = lake.read("referrals", columns)
+        for referral, source, reference, root, report, extension in zip(
+            *(table[c].to_pylist() for c in columns), strict=True
         ):
-            held.remember(referral, source, reference, root, report)
+            who = sender(source, orjson.loads(extension)) if extension and source in _SENDERS else None
+            held.remember(referral, source, reference, root, report, who)
         return held
 
-    def remember(self, referral: str, source: str, reference: str | None, root: str | None, report: str) -> None:
-        """A referral row that exists from now on."""
+    def remember(  # noqa: PLR0917 - the columns of a row
+        self, referral: str, source: str, reference: str | None, root: str | None, report: str, who: str | None = None
+    ) -> None:
+        """A referral row that exists from now on; `who` as `sender`."""
         self.roots[referral] = root or referral
         self.members.setdefault(root or referral, []).append(referral)
         if reference is not None:
             self.references.setdefault((_family(source), reference), root or referral)
             self.references.setdefault((source, reference), root or referral)
+            if who:
+                for key in (_family(source), source):
+                    self.numbered.setdefault((key, reference), {}).setdefault(who, root or referral)
         self.reports.setdefault((root or referral, report), set()).add(referral)
+
+    def root(self, source: str, reference: str, who: str | None) -> str | None:
+        """The first referral that has a reference; of several senders the one that says it is `who`."""
+        first = self.references.get((source, reference))
+        named = self.numbered.get((source, reference))
+        if first is None or not who or not named:
+            return first
+        return named.get(who, None if first in named.values() else first)
 
     def put_back(self, package: str, container: str, report: str | None, returned: Returned) -> None:
         """A package that is in quarantine from now on. Of several with one name the earliest clock counts."""
@@ -169,19 +204,24 @@ def decide(arrival: Arrival, held: Held) -> Decision:
     if known is not None:
         return Decision("duplicate", known)
     own = stable_id("referral", arrival.source, arrival.reference or arrival.report_sha256)
-    root = held.references.get((arrival.source, arrival.reference)) if arrival.reference else held.roots.get(own)
+    who = arrival.sender
+    root = held.root(arrival.source, arrival.reference, who) if arrival.reference else held.roots.get(own)
+    if root is None and own in held.roots:  # another sender has this number
+        own = stable_id("referral", arrival.source, arrival.reference, who)
     if root is not None:
         if (root, arrival.report_sha256) in held.reports and arrival.media <= held.media_of(root):
             held.packages[arrival.package_id] = root
             return Decision("duplicate", root)
         decision = Decision("supplement", stable_id("referral", own, arrival.package_id), root)
     else:
-        prior = [r for p in sorted(set(arrival.prior)) if (r := held.references.get((_family(arrival.source), p)))]
+        prior = [r for p in sorted(set(arrival.prior)) if (r := held.root(_family(arrival.source), p, who))]
         decision = Decision("supplement", own, prior[0]) if prior else Decision("accepted", own)
     first = decision.supplements or decision.referral_id
     media = held.media_of(first) if decision.supplements else set()
     held.packages[arrival.package_id] = decision.referral_id
-    held.remember(decision.referral_id, arrival.source, arrival.reference, decision.supplements, arrival.report_sha256)
+    held.remember(
+        decision.referral_id, arrival.source, arrival.reference, decision.supplements, arrival.report_sha256, who
+    )
     held.media[first] = media | arrival.media
     return decision
 

@@ -264,6 +264,7 @@ def _arrival(candidate: Candidate, answers: Answers) -> Arrival:
         found.sha256,
         tuple(found.draft.prior),
         frozenset(d.sha256 for m in content if (d := answers.digests.get(m.key))),
+        identity.sender(found.reader.source, found.draft.referral.get("extension")),
     )
 
 

@@ -284,6 +284,13 @@ def test_a_supplement_is_linked_as_such_and_not_as_an_overlap(settings: Settings
     assert (found["kind"], found["strength"]) == ("supplement", "strong")
 
 
+def test_two_reports_that_only_bear_one_number_are_not_linked(settings: Settings) -> None:
+    rows = [referral("R1", source="NCA_NCMEC", source_reference="77", prior_references=None)]
+    rows += [referral("R2", source="NCA_DRB", source_reference="77", prior_references=None)]
+    commit(settings, "one", referrals=rows)
+    assert linked(settings) == []
+
+
 @pytest.mark.parametrize("source", ["NCA_NCMEC", "OTHER"])
 def test_an_earlier_report_that_comes_later_is_linked(settings: Settings, source: str) -> None:
     """Named before it was held, by its number; other sources may use the same number for another report."""

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from pipeline.ingest.identity import Arrival, Decision, Held, decide, in_order
+from pipeline.ingest.identity import Arrival, Decision, Held, decide, in_order, sender
 
 
 def arrival(package: str, reference: str | None = "1", prior: tuple[str, ...] = (), **more: object) -> Arrival:
@@ -43,6 +43,25 @@ def test_the_nca_names_its_reports_across_its_two_forms() -> None:
     later = decide(arrival("p2", "D-1", ("1",), source="NCA_DRB"), held)
     assert (later.state, later.supplements) == ("supplement", first.referral_id)
     assert decide(arrival("p3", "1", source="NCA_DRB"), held).state == "accepted"
+
+
+def test_two_groups_with_one_number_are_two_referrals() -> None:
+    held = Held()
+    first = decide(arrival("p1", source="OCAG", sender="group a"), held)
+    other = decide(arrival("p2", source="OCAG", sender="group b"), held)
+    assert (other.state, other.supplements) == ("accepted", None)
+    assert other.referral_id != first.referral_id
+    assert decide(arrival("p3", source="OCAG", sender="group b"), held).supplements == other.referral_id
+    assert decide(arrival("p4", source="OCAG", sender="group a"), held).supplements == first.referral_id
+    assert decide(arrival("p5", "2", ("1",), source="OCAG", sender="group b"), held).supplements == other.referral_id
+    assert decide(arrival("p6", source="OCAG"), held).supplements == first.referral_id
+
+
+def test_who_sent_it_is_read_where_a_source_has_many_senders() -> None:
+    assert sender("OCAG", {"ocag": {"group": {"name": " Sample  Group "}}}) == "sample group"
+    assert sender("OTHER", {"taken": {"organisation": "Sample Force"}}) == "sample force"
+    assert sender("OTHER", None) is None
+    assert sender("UCOL", {"taken": {"organisation": "Sample Force"}}) is None
 
 
 def test_without_a_reference_the_report_itself_is_the_identity() -> None:
