@@ -87,7 +87,7 @@ def times(referrals: list[dict[str, Any]], first_action: datetime | None) -> lis
                 "step": label,
                 "at": at,
                 "took_hours": round(took / timedelta(hours=1), 1) if took is not None else None,
-                "original": original.get("text") if isinstance(original, dict) else original,
+                "original": original.get("original") if isinstance(original, dict) else original,
             }
         )
         before = at or before

@@ -106,6 +106,17 @@ def test_no_id_stands_twice_on_a_page(readers: dict[str, Client]) -> None:
         assert len(ids) == len(set(ids)), (path, {i for i in ids if ids.count(i) > 1})
 
 
+def test_a_case_shows_copies_that_came_again_and_times_as_the_sender_wrote_them(readers: dict[str, Client]) -> None:
+    client = readers["sue"]
+    cases = [c["case_id"] for c in client.get("/queue?format=json").json()["cases"]]
+    seen = [client.get(f"/cases/{c}?format=json").json() for c in cases]
+    assert any(t["original"] for data in seen for t in data["times"])
+    again = [any(p["state"] == "duplicate" for p in data["packages"]) for data in seen]
+    assert any(again)
+    pages = ["Received again, unchanged" in client.get(f"/cases/{c}").text for c in cases]
+    assert pages == again
+
+
 def test_reading_a_case_and_opening_a_text_are_logged(app: Any, browser_of: Any) -> None:
     sue = browser_of("sue")
     for row in sue.get("/queue?format=json").json()["cases"]:
