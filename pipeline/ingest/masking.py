@@ -7,6 +7,8 @@ the media worker opens it, and the reference, by which a report is known again.
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +28,23 @@ once the file was found; an identifier that is such a name is withheld."""
 
 _LETTER = r"[^\W\d_]"
 _EDGE = r"[\s/@:?=&#]"
+_PARTS = re.compile(r"\d+|[^\W\d_]+|[\W_]+")
+_CAPITAL = re.compile(r"(?<=[^\W\d_A-Z])(?=[A-Z])")
+_BETWEEN = r"[\W_]{0,3}"
+_UNSEEN = "[\\u0300-\\u036f\\u00ad\\u200b-\\u200f\\u2060-\\u2064\\ufe00-\\ufe0f\\ufeff]*"
+
+
+def _alike() -> dict[str, str]:
+    """A plain letter or digit to the accented, wide and other forms of it that a reader takes for the same."""
+    found: dict[str, str] = defaultdict(str)
+    for code in (*range(0xA0, 0x250), *range(0x1E00, 0x1F00), *range(0x2070, 0x20A0), *range(0xFF01, 0xFF5F)):
+        plain = unicodedata.normalize("NFKD", chr(code))[0].casefold()
+        if plain.isalnum() and plain != chr(code):
+            found[plain] += chr(code)
+    return found
+
+
+_ALIKE = _alike()
 
 
 @dataclass(frozen=True)
@@ -37,11 +56,12 @@ class Covert:
 
 
 def covert(personas: list[str]) -> Covert | None:
-    """Patterns for the names, in any case. In a text a name counts where no letter stands beside it, so that a suspect
-    called Samuel is not masked for a persona called Sam; one of a single character only as the whole text. In an
-    identifier it counts as the whole of it, or as one part of an address."""
+    """Patterns for the names. In a text a name counts in any case and spelling (`_spelled`) where no letter stands beside
+    it, so that a suspect called Samuel is not masked for a persona called Sam; one of a single character only as the whole
+    text. In an identifier it counts, in any case, as the whole of it, or as one part of an address."""
     bare = {form for p in personas for form in (p.strip(), p.strip().removeprefix("@")) if form}
-    names = "|".join(re.escape(n) for n in sorted(bare, key=lambda n: (-len(n), n)) if len(n) > 1)
+    ordered = sorted(bare, key=lambda n: (-len(n), n))
+    names = "|".join(f"{re.escape(n)}|{_spelled(n)}" for n in ordered if len(n) > 1)
     whole = "|".join(re.escape(n) for n in sorted(bare))
     if not bare:
         return None
@@ -52,19 +72,38 @@ def covert(personas: list[str]) -> Covert | None:
     )
 
 
+def _spelled(name: str) -> str:
+    """A pattern for a name as people write it: accents or none, wide or unseen characters, and its parts (words, numbers,
+    what begins with a capital) together or with up to three characters between them that are no letter and no digit."""
+    parts = [p for found in _PARTS.findall(name) for p in _CAPITAL.split(found) if any(map(str.isalnum, p))]
+    return _BETWEEN.join(map(_part, parts)) or re.escape(name)
+
+
+def _part(text: str) -> str:
+    plain = (c for c in unicodedata.normalize("NFKD", text).casefold() if not unicodedata.combining(c))
+    return "".join(f"[{re.escape(c)}{_ALIKE.get(c, '')}]{_UNSEEN}" for c in plain)
+
+
 def mask(draft: Draft) -> None:
     """Mask the draft's `personas` in all its rows, and withhold the identifiers of the persons who bear these names.
 
-    Of a suspect only identifiers that are such a name are withheld: a slip of the sender must not hide a suspect.
+    Of a suspect only identifiers that are such a name, letter by letter, are withheld: neither a slip of the sender nor a
+    likeness must hide a suspect.
     """
     found = covert(draft.personas)
     if found is None:
         return
     draft.covert = found.within
-    named = {id(i) for i in draft.identifiers if found.identifier.search(i["original"])}
+    suspects = {n for n, s in enumerate(draft.subjects) if s["role"] == "suspect"}
+    named = {
+        id(i)
+        for i in draft.identifiers
+        if found.identifier.search(i["original"])
+        or (i["subject"] not in suspects and found.within.search(i["original"]))
+    }
     persons = {i["subject"] for i in draft.identifiers if id(i) in named and i["kind"] in _OF_A_PERSON}
-    persons |= {n for n, s in enumerate(draft.subjects) if found.identifier.fullmatch((s.get("name") or "").strip())}
-    persons = {n for n in persons if n is not None and draft.subjects[n]["role"] != "suspect"}
+    persons |= {n for n, s in enumerate(draft.subjects) if found.within.fullmatch((s.get("name") or "").strip())}
+    persons -= {None, *suspects}
     kept = [i for i in draft.identifiers if id(i) not in named and i["subject"] not in persons]
     draft.withheld_identifiers += len(draft.identifiers) - len(kept)
     draft.identifiers = kept

@@ -105,6 +105,31 @@ def test_a_suspect_whose_name_only_contains_a_persona_is_kept() -> None:
         assert found.identifier.search(withheld)
 
 
+@pytest.mark.parametrize(
+    "written",
+    ["quillmarten77", "Quill Marten 77", "QUILL-MARTEN_77", "quíllmarten77", "qui\u0301llmarten77", "qu\u200billmarten77",
+     "Ｑｕｉｌｌmarten77", "zed  plover", "zed\nplover", "ZED_PLOVER", "ZedPlover", "straße", "STRASSE"],
+)  # fmt: skip
+def test_a_name_is_found_as_people_write_it(written: str) -> None:
+    found = covert(["QuillMarten77", "Zed Plover", "Straße"])
+    assert found is not None
+    assert found.within.sub("[covert]", f"seen {written}.") == "seen [covert]."
+    for other in ("quillmarten7", "zed plovers", "unzed plover", "z e d", "quill", "strassen"):
+        assert found.within.sub("[covert]", other) == other
+
+
+def test_a_likeness_withholds_what_belongs_to_no_suspect_only(settings: Settings) -> None:
+    accounts = [
+        {"role": role, "accounts": [{"service": "s", "username": "zed_plover"}]} for role in ("suspect", "other")
+    ]
+    tree = factory.form("ucol-referral", subjects=accounts, covert_source={"personas": ["Zed Plover"]})
+    factory.land(settings, {"r.json": tree}, source="ucol")
+    factory.ingest(settings)
+    lake = Lake(settings.lake_dir)
+    roles = {s["subject_id"]: s["role"] for s in lake.read("subjects").to_pylist()}
+    assert [roles[i["subject_id"]] for i in lake.read("identifiers").to_pylist()] == ["suspect"]
+
+
 def test_no_names_mask_nothing() -> None:
     assert covert([]) is None
     assert covert(["", " ", "@"]) is not None
