@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from pipeline.cases.view import CaseView
-from pipeline.console import similar
+from pipeline.console import similar, stated
 from pipeline.console.evidence import Evidence
 
 STEPS = (
@@ -25,6 +25,11 @@ FILES_SHOWN = 100
 """Groups of files on a page before `?files=all`."""
 MATCHES_SHOWN = 20
 """Matches listed under one group of files; the rest are counted."""
+VERSION = (
+    "assessment_id", "sequence", "run_id", "assessed_at", "model", "band", "score", "band_if_known", "clock_start",
+    "due_at", "inputs_sha256",
+)  # fmt: skip
+"""What of an assessment is shown as it is stored. Its reasons, flags and counts may rest on what the reader may not know of."""
 
 
 def assemble(view: CaseView, evidence: Evidence, hidden: set[str], near: int, all_files: bool) -> dict[str, Any]:
@@ -36,11 +41,11 @@ def assemble(view: CaseView, evidence: Evidence, hidden: set[str], near: int, al
         "case": _columns(view.case),
         "urgency": view.urgency,
         "claim_lapsed": view.claim_lapsed,
-        "assessment": {**_columns(view.assessment), "reasons": view.reasons, "flags": view.flags},
+        "assessment": {**_version(view.assessment), "reasons": view.reasons, "flags": view.flags},
         "summary": view.summary,
         "changes": [_columns(c) for c in view.changes],
         "unknowns": [u for u in view.unknowns if "question" in u],
-        "referrals": referrals,
+        "referrals": [{**r, "stated": stated.rows(r, first=n == 0)} for n, r in enumerate(referrals)],
         "times": times(referrals, view.case.first_action_at),
         "subjects": _subjects(evidence, keys),
         "facts": [f for f in evidence.rows("facts", keys) if f["value"] != "unknown"],
@@ -51,7 +56,7 @@ def assemble(view: CaseView, evidence: Evidence, hidden: set[str], near: int, al
         "texts": sum(r["narrative_count"] for r in referrals),
         "defects": evidence.rows("defects", keys),
         "packages": evidence.rows("packages", keys),
-        "versions": [_columns(v) for v in view.versions],
+        "versions": [_version(v) for v in view.versions],
         "history": [_columns(c) for c in view.history],
         "notes": [_columns(n) for n in view.notes],
         "decisions": [_columns(d) for d in view.decisions],
@@ -81,13 +86,14 @@ def times(referrals: list[dict[str, Any]], first_action: datetime | None) -> lis
     before: datetime | None = None
     for label, at, name in steps:
         took = at - before if at and before else None
-        original = originals.get(name)
+        given = originals.get(name) or {}
         rows.append(
             {
                 "step": label,
                 "at": at,
                 "took_hours": round(took / timedelta(hours=1), 1) if took is not None else None,
-                "original": original.get("original") if isinstance(original, dict) else original,
+                "original": given.get("original"),
+                "ambiguous": bool(given.get("ambiguous")),
             }
         )
         before = at or before
@@ -139,7 +145,7 @@ def _subjects(evidence: Evidence, keys: list[str]) -> list[dict[str, Any]]:
     known = {s["subject_id"] for s in subjects}
     found = [{**s, "identifiers": [i for i in identifiers if i["subject_id"] == s["subject_id"]]} for s in subjects]
     loose = [i for i in identifiers if i["subject_id"] not in known]
-    return [*found, {"subject_id": "", "role": "", "identifiers": loose}] if loose else found
+    return [*found, {"subject_id": "", "role": "", "name": None, "identifiers": loose}] if loose else found
 
 
 def content_key(file: dict[str, Any]) -> str:
@@ -148,8 +154,11 @@ def content_key(file: dict[str, Any]) -> str:
 
 
 def _files(evidence: Evidence, keys: list[str], near: int) -> list[dict[str, Any]]:
-    """Media files in groups of near-duplicates, those with matches first, each group with its fingerprint and matches."""
-    files = evidence.rows("media_files", keys)
+    """Media files in groups of near-duplicates, those with matches first, each group with its fingerprint and matches.
+
+    The path in the landing folder is left out: it is as the sender wrote it, names of a covert source included.
+    """
+    files = [{k: v for k, v in f.items() if k != "locator"} for f in evidence.rows("media_files", keys)]
     contents = [content_key(f) for f in files]
     prints = {p["sha256"]: p for p in evidence.rows("fingerprints", contents)}
     matches: dict[str, dict[str, dict[str, Any]]] = {}
@@ -179,6 +188,10 @@ def _strength(match: dict[str, Any]) -> tuple[Any, ...]:
 
 def _moment(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
+
+
+def _version(row: Any) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in VERSION}
 
 
 def _columns(row: Any) -> dict[str, Any]:

@@ -172,11 +172,12 @@ def plain(value: Any) -> Any:
 
 @cache
 def environment() -> jinja2.Environment:
-    """The templates: everything escaped, a missing name is an error."""
+    """The templates: everything escaped, no character unseen, a missing name is an error."""
     env = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER / "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=wording.visible,
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from typing import Any
 from zoneinfo import ZoneInfo
 
 LONDON = ZoneInfo("Europe/London")
+
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u061c\u115f\u1160\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
+    "\u3164\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
 
 WORDS = {
     "very_high": "Very high",
@@ -16,6 +22,7 @@ WORDS = {
     "ucol": "UCOL",
     "OTHER": "Other",
     "ocag": "OCAG",
+    "drb": "NCA (DRB)",
     "md5": "MD5",
     "sha1": "SHA-1",
     "sha256": "SHA-256",
@@ -55,6 +62,14 @@ def moment(value: dt.datetime | str | None) -> str:
         return "–"
     at = dt.datetime.fromisoformat(value) if isinstance(value, str) else value
     return f"{at.astimezone(LONDON):%-d %b %Y, %H:%M}"
+
+
+def visible(value: Any) -> Any:
+    """Text with its control, direction and zero-width characters shown by their number, so that no name on a page looks
+    like another or turns the text around it. Markup and all other values stay."""
+    if type(value) is not str or not _UNSEEN.search(value):
+        return value
+    return _UNSEEN.sub(lambda found: f"[U+{ord(found[0]):04X}]", value)
 
 
 def clock(value: dt.datetime) -> str:
