@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, bindparam, exists, literal, or_, select, union_all
 from sqlalchemy.orm import Session
 
+from pipeline.assess.strength import STRENGTHS
 from pipeline.cases import audit, permissions, queue
 from pipeline.cases.actors import Actor
 from pipeline.cases.cases import expired, find
@@ -132,10 +134,10 @@ def read(session: Session, actor: Actor, case_id: str, reason: str | None = None
         urgency=queue.urgency(session, case.due_at),
         claim_lapsed=expired(case, moment),
         assessment=newest,
-        reasons=[_redacted(r, hidden) for r in newest.reasons],
+        reasons=[redacted(r, hidden) for r in newest.reasons],
         unknowns=newest.unknowns,
-        flags=[_redacted(r, hidden) for r in newest.flags],
-        summary=_summary(newest.summary, len(links), [_redacted(r, hidden) for r in newest.reasons], bool(hidden)),
+        flags=[redacted(r, hidden) for r in newest.flags],
+        summary=_summary(newest.summary, links, [redacted(r, hidden) for r in newest.reasons], bool(hidden)),
         versions=versions,
         changes=[change for change in history if change.change_id > last_seen],
         history=history,
@@ -265,13 +267,16 @@ def _mark_seen(session: Session, actor: Actor, case: Case) -> int:
     return before
 
 
-def _redacted(reason: dict[str, Any], hidden: set[str]) -> dict[str, Any]:
-    """A reason without evidence that the reader may not know of. What rests on it alone loses its words, not its weight."""
+def redacted(reason: dict[str, Any], hidden: set[str]) -> dict[str, Any]:
+    """A reason without evidence that the reader may not know of, nor how much of it there is. What rests on it alone
+    loses its words, not its weight."""
     evidence = reason.get("evidence") or []
     kept = [row for row in evidence if not _names(row, hidden)]
     if len(kept) == len(evidence):
         return reason
     shown = {**reason, "evidence": kept}
+    if "evidence_total" in shown:
+        shown["evidence_total"] = len(kept)
     if not kept:
         shown |= {key: WITHHELD for key in ("label", "explanation", "reason", "feature", "rule") if key in reason}
     return shown
@@ -283,8 +288,21 @@ def _names(row: dict[str, Any], hidden: set[str]) -> bool:
 
 
 def _summary(
-    summary: dict[str, Any], links: int, reasons: list[dict[str, Any]], anything_hidden: bool
+    summary: dict[str, Any], links: list[LinkView], reasons: list[dict[str, Any]], anything_hidden: bool
 ) -> dict[str, Any]:
+    """What the night counted, with the links to other cases counted anew: each case once, by its strongest link."""
     if not anything_hidden:
         return summary
-    return {**summary, "links": links, "top_reasons": [r["label"] for r in reasons if r.get("label") != WITHHELD][:3]}
+    best: dict[str, str] = {}
+    for link in links:
+        if not link.other.startswith("list:"):
+            other = link.other_case or link.other
+            best[other] = max(best.get(other, link.strength), link.strength, key=STRENGTHS.index)
+    by_strength = dict(Counter(best.values()))
+    return {
+        **summary,
+        "links": len(best),
+        "links_strong": by_strength.get("strong", 0),
+        "links_by_strength": by_strength,
+        "top_reasons": [r["label"] for r in reasons if r.get("label") != WITHHELD][:3],
+    }

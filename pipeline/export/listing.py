@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import records
 from pipeline.assess.case_file import group
+from pipeline.cases import view as views
 from pipeline.errors import UsageError
 from pipeline.export.sources import HIDING
 from pipeline.lake import Lake
@@ -19,7 +21,60 @@ def table(settings: Settings, name: str, hidden: Sequence[str], compartments: Co
     """One lake table. Raises UsageError for a name that is none."""
     if name not in records.tables():
         raise UsageError(f"There is no table {name!r}.", f"Tables: {', '.join(records.tables())}.")
-    return without(Lake(settings.lake_dir).read(name), hidden, compartments)
+    return readable(Lake(settings.lake_dir), name, hidden, compartments)
+
+
+def readable(lake: Lake, name: str, hidden: Sequence[str], compartments: Collection[str]) -> pa.Table:
+    """One lake table as somebody with these compartments may see it.
+
+    Without the rows of `hidden` referrals, and of contents that only these hold; assessments name no link to them; the
+    path of a file whose sender has a covert source is left out, since it is as the sender wrote it.
+    """
+    rows = without(lake.read(name), hidden, compartments)
+    if name == "media_files":
+        return _without_paths(rows, lake, compartments)
+    if hidden and name == "assessments":
+        return _redacted(rows, lake.read("links", ["link_id", "left", "right"]), hidden)
+    if hidden and "referral_id" not in rows.column_names and {"sha256", "file_id"} & set(rows.column_names):
+        files = lake.read("media_files", ["file_id", "referral_id", "sha256"])
+        shown = without(files, hidden)
+        for column in {"sha256", "file_id"} & set(rows.column_names):
+            secret = files[column].filter(pc.invert(pc.is_in(files[column], value_set=_column(shown, column))))
+            rows = rows.filter(pc.invert(pc.is_in(rows[column], value_set=secret.drop_null().combine_chunks())))
+    return rows
+
+
+def _without_paths(files: pa.Table, lake: Lake, compartments: Collection[str]) -> pa.Table:
+    reports = lake.read("originals", ["referral_id", "compartment"])
+    open_ = pc.is_in(reports["compartment"], value_set=pa.array([None, *sorted(compartments)], pa.string()))
+    covert = pc.is_in(files["referral_id"], value_set=reports["referral_id"].filter(pc.invert(open_)).combine_chunks())
+    paths = pc.if_else(covert, pa.scalar(None, pa.string()), files["locator"])
+    place = files.column_names.index("locator")
+    return files.set_column(place, pa.field("locator", pa.string()), paths)
+
+
+def _redacted(rows: pa.Table, links: pa.Table, hidden: Sequence[str]) -> pa.Table:
+    """Assessments without evidence that names a link to what is hidden, and without the counts that include it."""
+    secret = links.filter(pc.invert(pc.is_in(links["link_id"], value_set=_column(without(links, hidden), "link_id"))))
+    sides = pa.array({*secret["left"].to_pylist(), *secret["right"].to_pylist()}.difference(hidden), pa.string())
+    of_case = rows["referrals"].combine_chunks()
+    linked = pc.is_in(pc.list_flatten(of_case), value_set=sides)
+    touched = pc.unique(pc.list_parent_indices(of_case).filter(linked))
+    mask = pc.is_in(pa.array(range(rows.num_rows), touched.type), value_set=touched)
+    found = rows.filter(mask).to_pylist()
+    names = {*secret["link_id"].to_pylist(), *hidden}
+    for row in found:
+        for name in ("reasons", "flags", "notifications"):
+            items = orjson.loads(row[name] or b"[]")
+            row[name] = records.canonical_json([views.redacted(item, names) for item in items])
+        counts = orjson.loads(row["summary"] or b"{}")
+        kept = {k: v for k, v in counts.items() if not k.startswith("links") and k != "top_reasons"}
+        row["summary"], row["changes"] = records.canonical_json(kept), records.canonical_json({})
+    return pa.concat_tables([rows.filter(pc.invert(mask)), pa.Table.from_pylist(found, schema=rows.schema)])
+
+
+def _column(rows: pa.Table, name: str) -> pa.Array:
+    return rows[name].combine_chunks()
 
 
 def without(rows: pa.Table, hidden: Sequence[str], compartments: Collection[str] | None = None) -> pa.Table:

@@ -9,11 +9,16 @@ from pipeline import records
 from pipeline.export import query as queries
 from pipeline.export import sources
 from pipeline.export.asking import Question
-from pipeline.export.listing import without
+from pipeline.export.listing import readable
 from pipeline.export.query import Answer, Limits, Source
 from pipeline.export.reporting import describe, load, tables
 from pipeline.lake import Lake
 from pipeline.settings import Settings
+
+HIDDEN_BY = {*sources.HIDING, "sha256", "file_id"}
+"""Columns by which rows are left out, or filled with less, when there are referrals to hide."""
+RESTRICTED = {"compartment", "locator"}
+"""Columns that are restricted row by row, whatever else there is to hide."""
 
 
 def run(settings: Settings, question: Question, sql: str, limits: Limits) -> Answer:
@@ -32,8 +37,8 @@ def source(settings: Settings, question: Question) -> Source:
     copies = sources.empty_lake_tables(parts)
     for name in list(parts):
         columns = set(records.arrow_schema(name).names)
-        if (hidden and set(sources.HIDING) & columns) or "compartment" in columns:
-            copies[name] = without(lake.read(name), hidden, question.actor.compartments)
+        if (hidden and HIDDEN_BY & columns) or RESTRICTED & columns:
+            copies[name] = readable(lake, name, hidden, question.actor.compartments)
             del parts[name]
     copies |= sources.case_tables(question.session, question.actor)
     reporting = load(settings)

@@ -1,7 +1,7 @@
--- One row a link between two referrals or with a list of the force.
+-- One row a link between two referrals or with a list of the force; one to a restricted case without its number.
 WITH sides AS (SELECT DISTINCT ON (referral_id) referral_id, source, force_code FROM referrals ORDER BY referral_id, force_received_at)
 SELECT
-    l.link_id,
+    CASE WHEN l.compartment IS NULL THEN l.link_id END AS link_id,
     l.kind,
     l.strength,
     a.source AS left_source,

@@ -326,6 +326,24 @@ def test_a_restricted_case_shows_nowhere_to_others(store: Store) -> None:
         assert open_.reasons[0]["label"] == "Reason linked"
 
 
+def test_how_much_more_a_reason_rests_on_is_not_told(store: Store) -> None:
+    linked = samples.reason("linked", 9.0, [("links", "L-1-2-email"), ("links", "L-1-3-email")]) | {"evidence_total": 2}
+    counts = {"links": 2, "links_strong": 2, "links_by_strength": {"strong": 2}}
+    publish_rows(
+        store,
+        referrals=[referral_row(1), referral_row(2, source="UCOL", compartment="ucol"), referral_row(3)],
+        assessments=[assessment(1, reasons=[linked], summary=counts), assessment(2), assessment(3)],
+        links=[link(1, 2), link(1, 3)],
+    )
+    with store.session() as session:
+        seen = view.read(session, ANALYST, case_of(1))
+        assert [(r["label"], r["evidence_total"]) for r in seen.reasons] == [("Reason linked", 1)]
+        assert {name: seen.summary[name] for name in counts} == {
+            "links": 1, "links_strong": 1, "links_by_strength": {"strong": 1},
+        }  # fmt: skip
+        assert view.read(session, UCOL, case_of(1)).reasons[0]["evidence_total"] == 2
+
+
 def test_a_restricted_link_found_later_is_told_to_cleared_people_only(store: Store) -> None:
     publish_rows(
         store,

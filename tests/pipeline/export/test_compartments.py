@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from pipeline.export.listing import table, without
+import hashlib
+import json
+from typing import Any
+
+from pipeline import records
+from pipeline.export.listing import readable, table, without
 from pipeline.lake import Lake
 from pipeline.settings import Settings
 from tests import factory
+from tests.pipeline.cases import samples
 
 
 def covert(settings: Settings) -> None:
@@ -17,6 +23,12 @@ def covert(settings: Settings) -> None:
     )
     factory.land(settings, {"referral.json": content}, source="ucol")
     factory.ingest(settings)
+
+
+def fingerprint(content: bytes) -> dict[str, Any]:
+    required = dict.fromkeys(records.describe("fingerprints")["required"], "")
+    digests = {n: hashlib.new(n, content).digest() for n in ("md5", "sha1", "sha256")}
+    return required | digests | {"size": len(content), "low_information": False}
 
 
 def test_covert_notes_and_the_report_that_names_the_source_need_the_compartment(settings: Settings) -> None:
@@ -34,3 +46,44 @@ def test_hidden_referrals_are_left_out_with_all_their_rows(settings: Settings) -
     hidden = lake.read("referrals", ["referral_id"])["referral_id"].to_pylist()
     for name in ("referrals", "narratives", "originals", "packages"):
         assert without(lake.read(name), hidden, ["ucol"]).num_rows == 0, name
+
+
+def test_the_path_of_a_file_whose_sender_has_a_covert_source_needs_the_compartment(settings: Settings) -> None:
+    content = factory.form("ucol-referral", covert_source={"personas": ["zebra"]})
+    factory.land(settings, {"referral.json": content, "log_zebra.txt": b"[synthetic]"}, source="ucol")
+    factory.ingest(settings)
+    (shown,) = table(settings, "media_files", [], []).to_pylist()
+    assert (shown["name"], shown["locator"]) == ("log_[covert].txt", None)
+    (whole,) = table(settings, "media_files", [], ["ucol"]).to_pylist()
+    assert whole["locator"].endswith("log_zebra.txt")
+
+
+def test_contents_that_only_hidden_referrals_hold_are_left_out(settings: Settings) -> None:
+    files = {"own": b"own", "shared": b"shared"}
+    for name, held in (("a", ["own", "shared"]), ("b", ["shared"])):
+        report = factory.form("ocag-referral", reference=name)
+        factory.land(settings, {"r.json": report, **{f"{n}.txt": files[n] for n in held}}, name, source="ocag")
+    factory.ingest(settings)
+    lake = Lake(settings.lake_dir)
+    hidden = [r["referral_id"] for r in lake.read("referrals").to_pylist() if r["source_reference"] == "a"]
+    rows = [fingerprint(content) for content in files.values()]
+    lake.commit("fingerprint", "n", {"fingerprints": records.build("fingerprints", rows)}, run_id="n")
+    assert readable(lake, "fingerprints", [], []).num_rows == 2
+    assert readable(lake, "fingerprints", hidden, [])["sha256"].to_pylist() == [hashlib.sha256(b"shared").digest()]
+
+
+def test_assessments_do_not_tell_of_links_to_hidden_referrals(settings: Settings) -> None:
+    lake = Lake(settings.lake_dir)
+    linked = samples.reason("linked", 9.0, [("links", "L-1-2-email"), ("links", "L-1-3-email")]) | {"evidence_total": 2}
+    rows = [samples.assessment(n, reasons=[linked], summary={"links": 2}) for n in (1, 2, 4)]
+    links = [samples.link(1, 2), samples.link(1, 3)]
+    built = {"links": records.build("links", links), "assessments": records.build("assessments", rows)}
+    lake.commit("assess", "n", built, run_id="n")
+    found = readable(lake, "assessments", [samples.referral(2)], []).to_pylist()
+    shown = {r["case_id"]: r for r in found}
+    assert shown.keys() == {samples.case_of(1), samples.case_of(4)}
+    assert "L-1-2-email" not in str(shown[samples.case_of(1)])
+    (left,) = json.loads(shown[samples.case_of(1)]["reasons"])
+    assert (left["label"], left["evidence_total"]) == ("Reason linked", 1)
+    assert "links" not in json.loads(shown[samples.case_of(1)]["summary"])
+    assert json.loads(shown[samples.case_of(4)]["summary"])["links"] == 2
