@@ -194,6 +194,14 @@ def classification(text: str) -> str:
     return text.upper()
 
 
+def other_name(fields: Fields, key: str) -> str | None:
+    """Another name of a file, by which it may be found in the package; it stays among what is kept verbatim."""
+    name = fields.text(key)
+    if name is not None:
+        fields.data[key] = name
+    return name
+
+
 def add_file(draft: Draft, row: dict[str, Any], policy: dict[str, Any]) -> int:
     """Add a file and the facts that its annotations state."""
     draft.files.append(row)

@@ -11,7 +11,7 @@ from typing import Any
 
 from pipeline.ingest import values
 from pipeline.ingest.draft import Draft, Fields
-from pipeline.ingest.sources.common import add_file, classification, narrative, places
+from pipeline.ingest.sources.common import add_file, classification, narrative, other_name, places
 from pipeline.ingest.sources.reader import Reader
 
 _ROOT_KEYS = frozenset({"reportedInformation", "additionalNcmecInformation", "automatedInformation"})
@@ -43,8 +43,7 @@ def read(fields: Fields, draft: Draft, policy: dict[str, Any]) -> None:
 def _ncmec(fields: Fields, draft: Draft) -> None:
     draft.referral["ncmec_classification"] = fields.text("ncmecClassification")
     priority = fields.child("priority")
-    number, text = priority.text("priorityId"), priority.text("value")
-    draft.referral["priority"] = text or number
+    draft.referral["priority"] = priority.text("value") or priority.text("priorityId")
 
 
 def _geolookups(fields: Fields) -> None:
@@ -100,10 +99,11 @@ def _details(fields: Fields, draft: Draft, policy: dict[str, Any]) -> None:
 
 
 def read_detail(fields: Fields, draft: Draft, policy: dict[str, Any]) -> None:
-    """One incident detail: the client is the platform, texts are chat, addresses and numbers are identifiers."""
-    client = fields.text("chatClient") or fields.text("gameName") or fields.text("client")
-    if client and draft.referral.get("platform") is None:
-        draft.referral["platform"] = client
+    """One incident detail: the client is the platform where none is named (else it stays as it is), texts are chat,
+    addresses and numbers are identifiers."""
+    for key in ("chatClient", "gameName", "client"):
+        if draft.referral.get("platform") is None:
+            draft.referral["platform"] = fields.text(key)
     for key in ("content", "additionalInfo", "value"):
         text = fields.text(key)
         if text:
@@ -220,7 +220,8 @@ _BY_LENGTH = {32: "md5", 40: "sha1", 64: "sha256"}
 
 
 def _file(fields: Fields, draft: Draft, policy: dict[str, Any]) -> None:
-    original, given = fields.text("originalFilename"), fields.text("filename") or fields.text("fileName")
+    given = fields.text("filename") or fields.text("fileName")
+    original = other_name(fields, "originalFilename") if given else fields.text("originalFilename")
     row: dict[str, Any] = {
         "name": given or original,
         "alias": original if given else None,

@@ -10,7 +10,7 @@ from typing import Any
 
 from pipeline.ingest import values
 from pipeline.ingest.draft import Draft, Fields
-from pipeline.ingest.sources.common import add_file, classification, narrative, places
+from pipeline.ingest.sources.common import add_file, classification, narrative, other_name, places
 from pipeline.ingest.sources.ncmec_json import read_detail, read_incident
 from pipeline.ingest.sources.reader import Reader
 
@@ -130,10 +130,11 @@ def _events(fields: Fields, draft: Draft, subject: int | None) -> None:
 
 def _file(fields: Fields, draft: Draft, policy: dict[str, Any]) -> None:
     fields.text("reportId")
-    original, given = fields.text("originalFileName"), fields.text("fileName")
+    given = fields.text("fileName")
+    original = other_name(fields, "originalFileName") if given else fields.text("originalFileName")
     row: dict[str, Any] = {
         "name": given or original,
-        "alias": (original if given else None) or fields.text("fileId"),
+        "alias": (original if given else None) or other_name(fields, "fileId"),
         "size": None,
         "viewed_by_provider": fields.tri("fileViewedByEsp"),
         "publicly_available": fields.tri("publiclyAvailable"),

@@ -114,6 +114,26 @@ def test_ncmec_person() -> None:
     assert "Something new" in json.dumps(left)
 
 
+def test_ncmec_second_names_of_files_clients_and_priorities_are_kept() -> None:
+    made = draft(
+        police_json(
+            incidentSummary={"platform": "Platform"},
+            incidentDetails={"chatIncident": [{"chatClient": "Client", "content": "[synthetic]"}]},
+            uploadedFiles=[{"filename": "a.jpg", "originalFilename": "b.jpg"}, {"originalFilename": "c.jpg"}],
+        )
+    )
+    assert [(f["name"], f["alias"]) for f in made.files] == [("a.jpg", "b.jpg"), ("c.jpg", None)]
+    assert made.referral["platform"] == "Platform"
+    left = made.referral["unknown_keys"]["reportedInformation"]
+    assert "Client" in json.dumps(left["incidentDetails"])
+    assert "b.jpg" in json.dumps(left["uploadedFiles"])
+    assert "c.jpg" not in json.dumps(left)
+    priority = {"priority": {"priorityId": "E", "value": "text"}}
+    other = draft(json.dumps({**json.loads(police_json()), "additionalNcmecInformation": priority}).encode())
+    assert other.referral["priority"] == "text"
+    assert other.referral["unknown_keys"] == {"additionalNcmecInformation": {"priority": {"priorityId": "E"}}}
+
+
 def test_ncmec_incident() -> None:
     made = draft(
         police_json(
