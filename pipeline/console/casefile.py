@@ -32,9 +32,11 @@ VERSION = (
 """What of an assessment is shown as it is stored. Its reasons, flags and counts may rest on what the reader may not know of."""
 
 
-def assemble(view: CaseView, evidence: Evidence, hidden: set[str], near: int, all_files: bool) -> dict[str, Any]:
-    """Everything of one case. `hidden`: referrals the reader may not know of; `near`: PDQ threshold in bits."""
-    referrals = _referrals(view.case.referral_id, evidence, hidden)
+def assemble(
+    view: CaseView, evidence: Evidence, compartments: frozenset[str], near: int, all_files: bool
+) -> dict[str, Any]:
+    """Everything of one case that a reader with these compartments may know of. `near`: PDQ threshold in bits."""
+    referrals = _referrals(view.case.referral_id, evidence, view.hidden)
     keys = [r["referral_id"] for r in referrals] or [view.case.referral_id]
     files = _files(evidence, keys, near)
     return {
@@ -53,7 +55,7 @@ def assemble(view: CaseView, evidence: Evidence, hidden: set[str], near: int, al
         "files": files if all_files else files[:FILES_SHOWN],
         "file_groups": len(files),
         "file_count": sum(len(g["files"]) for g in files),
-        "texts": sum(r["narrative_count"] for r in referrals),
+        "texts": evidence.texts(keys, compartments),
         "defects": evidence.rows("defects", keys),
         "packages": evidence.rows("packages", keys),
         "versions": [_version(v) for v in view.versions],

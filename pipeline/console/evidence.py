@@ -79,6 +79,17 @@ class Evidence:
             found += [orjson.loads(body) for (body,) in connection.execute(query, (kind, *chunk))]
         return found
 
+    def texts(self, keys: Iterable[str], compartments: Iterable[str]) -> int:
+        """How many chat and narrative entries of these referrals somebody with these compartments may open."""
+        wanted, allowed = list(dict.fromkeys(keys)), sorted(compartments)
+        query = (
+            "SELECT count(*) FROM (SELECT json_extract(CAST(body AS TEXT), '$.compartment') AS place FROM rows"  # noqa: S608
+            f" WHERE kind = 'narratives' AND key IN ({','.join('?' * len(wanted))}))"
+            f" WHERE place IS NULL OR place IN ({','.join('?' * len(allowed))})"
+        )
+        found: int = self._connection().execute(query, (*wanted, *allowed)).fetchone()[0]
+        return found
+
     def match(self, match_id: str) -> dict[str, Any] | None:
         """One match by its id, or None."""
         query = "SELECT content FROM match_ids WHERE match_id = ?"

@@ -87,7 +87,7 @@ def _read(request: Request, number: str, reason: str, all_files: bool) -> dict[s
     with writing(request) as session:
         seen = views.read(session, actor(request), number, reason)
     # the lake's rows are read after the transaction, which others wait for
-    return casefile.assemble(seen, evidence(request), seen.hidden, near, all_files)
+    return casefile.assemble(seen, evidence(request), actor(request).compartments, near, all_files)
 
 
 def _words(request: Request, data: dict[str, Any]) -> dict[str, Any]:

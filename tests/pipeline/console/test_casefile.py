@@ -143,6 +143,17 @@ def test_versions_and_files_give_away_neither_hidden_evidence_nor_paths(settings
     assert "locator" not in data["files"][0]["files"][0]
 
 
+def test_texts_are_counted_as_far_as_the_reader_may_open_them(settings: Settings, tmp_path: Path) -> None:
+    report = factory.form("ucol-referral", chat=[{"text": "[synthetic]"}], covert_source={"handler": "[synthetic]"})
+    with pages(settings, tmp_path, {"a": ("ucol", report)}) as client:
+        (case,) = client.get("/queue?format=json").json()["cases"]
+        path = f"/cases/{case['case_id']}?format=json"
+        assert client.get(path).json()["texts"] == 2
+        client.post("/sign-out")
+        assert client.sign_in("ana").status_code == 303
+        assert client.get(path).json()["texts"] == 1
+
+
 def test_no_character_of_a_sender_is_unseen_or_turns_the_text(settings: Settings, tmp_path: Path) -> None:
     name = "a\u202egnp.exe\u200b<b>\x1b[31m"
     forms = {"a": ("other", factory.form(subjects=[{"role": "suspect", "name": name}], platform=name))}
