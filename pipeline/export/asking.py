@@ -19,6 +19,8 @@ from pipeline.cases import audit, permissions
 from pipeline.cases import view as views
 from pipeline.cases.actors import Actor
 from pipeline.cases.person import signed_in
+from pipeline.export import sources
+from pipeline.lake import Lake
 from pipeline.settings import Settings
 
 LIST_LIMIT = 1_000_000
@@ -50,8 +52,10 @@ class Question:
         )  # fmt: skip
 
     def hidden_referrals(self) -> list[str]:
-        """Referrals that the person may not know of, sorted."""
-        return sorted(views.hidden_referrals(self.session, self.actor))
+        """Referrals that the person may not know of, sorted: those of cases, and those that wait to be published."""
+        lake = Lake(self.session.info["store"].settings.lake_dir)
+        waiting = sources.hidden_referrals(lake, self.actor)
+        return sorted(views.hidden_referrals(self.session, self.actor).union(waiting))
 
 
 @contextmanager

@@ -7,6 +7,9 @@ import json
 from typing import Any
 
 from pipeline import records
+from pipeline.cases.actors import Actor
+from pipeline.cases.store import open_store
+from pipeline.export.asking import Question
 from pipeline.export.listing import readable, table, without
 from pipeline.lake import Lake
 from pipeline.settings import Settings
@@ -87,3 +90,15 @@ def test_assessments_do_not_tell_of_links_to_hidden_referrals(settings: Settings
     assert (left["label"], left["evidence_total"]) == ("Reason linked", 1)
     assert "links" not in json.loads(shown[samples.case_of(1)]["summary"])
     assert json.loads(shown[samples.case_of(4)]["summary"])["links"] == 2
+
+
+def test_a_restricted_referral_is_hidden_before_its_case_is_published(settings: Settings) -> None:
+    factory.land(settings, {"r.json": factory.form("ucol-referral", restricted=True)}, source="ucol")
+    factory.ingest(settings)
+    (row,) = Lake(settings.lake_dir).read("referrals", ["referral_id"]).to_pylist()
+    store = open_store(settings)
+    with store.reader() as session:
+        for compartments, hidden in ((set(), [row["referral_id"]]), ({"ucol"}, [])):
+            actor = Actor("dan", "Dan", frozenset({"dmi"}), frozenset(compartments))
+            assert Question(session, actor, None).hidden_referrals() == hidden
+    store.close()
