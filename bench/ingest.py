@@ -36,7 +36,7 @@ from bench import assess, common
 from pipeline.assess import linking
 from pipeline.fingerprint.outcome import Digests
 from pipeline.ingest import sample, stage
-from pipeline.ingest.rows import Answers
+from pipeline.ingest.context import Answers
 from pipeline.lake import Lake
 from pipeline.locator import Locator
 from pipeline.night import Night

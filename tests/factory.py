@@ -19,7 +19,7 @@ import pyarrow as pa
 from pipeline import records
 from pipeline.fingerprint.outcome import Digests
 from pipeline.ingest import sample, stage
-from pipeline.ingest.rows import stable_id
+from pipeline.ingest.context import stable_id
 from pipeline.ingest.sample_media import generated, saved
 from pipeline.ingest.sample_packages import wrap
 from pipeline.lake import Lake

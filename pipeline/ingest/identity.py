@@ -27,7 +27,7 @@ import pyarrow.compute as pc
 
 from pipeline import records
 from pipeline.ingest import personas
-from pipeline.ingest.rows import stable_id
+from pipeline.ingest.context import stable_id
 from pipeline.lake import Lake
 
 _FAMILY = {"NCA_DRB": "NCA", "NCA_NCMEC": "NCA"}

@@ -13,12 +13,13 @@ import pyarrow as pa
 
 from pipeline import records
 from pipeline.collector import no_cycle_search
-from pipeline.ingest import completeness, discovery, identity, media, report, rows
+from pipeline.ingest import completeness, discovery, identity, media, media_rows, report, rows
+from pipeline.ingest.context import Answers, Context
 from pipeline.ingest.discovery import Entry
+from pipeline.ingest.draft import Row
 from pipeline.ingest.identity import Arrival, Held, Returned
 from pipeline.ingest.package import Member, Package
 from pipeline.ingest.report import Report
-from pipeline.ingest.rows import Answers, Context, Row
 from pipeline.ingest.rules import Rules
 from pipeline.locator import Locator
 from pipeline.night import Night
@@ -162,7 +163,7 @@ def _conclude(candidate: Candidate, answers: Answers, as_of: datetime, rules: Ru
     candidate.reasons = list(dict.fromkeys([*candidate.reasons, *reasons]))
     if not candidate.reasons and found:
         candidate.report = found
-        for member in rows.payload(package, found.member):
+        for member in media_rows.payload(package, found.member):
             if member.content is not None:  # a chat log or another text beside the report
                 answers.digests[member.key] = media.of_content(member.content)
         for name in completeness.unlisted(package, candidate.wanted):
@@ -211,7 +212,7 @@ def _readable(
         found = candidate.report
         if found is None:
             continue
-        content = rows.payload(candidate.package, found.member)
+        content = media_rows.payload(candidate.package, found.member)
         corrects = held.corrected_by(key, found.sha256, found.draft.prior)
         if decision.state == "duplicate":
             row = _package_row(candidate, night, "duplicate", decision.referral_id, content, corrects=corrects)
@@ -244,7 +245,7 @@ def _readable(
 
 def _quarantined(candidate: Candidate, night: Night, held: Held) -> Row:
     """The row of a package that could not be read; `held` learns it, so that a correction keeps its clock."""
-    container, content = candidate.package.container, rows.payload(candidate.package, None)
+    container, content = candidate.package.container, media_rows.payload(candidate.package, None)
     corrects = held.corrected_by(container, _unread_sha256(candidate.package), ())
     row = _package_row(candidate, night, "quarantined", None, content, corrects=corrects)
     first = corrects or Returned(candidate.package_id, night.as_of)
@@ -256,7 +257,7 @@ def _arrival(candidate: Candidate, answers: Answers) -> Arrival:
     found = candidate.report
     if found is None:
         raise ValueError("an arrival has a report")
-    content = rows.payload(candidate.package, found.member)
+    content = media_rows.payload(candidate.package, found.member)
     return Arrival(
         candidate.package_id,
         found.reader.source,

@@ -8,7 +8,8 @@ from typing import Any
 
 from pipeline.errors import InputError
 from pipeline.ingest import decode, masking, sources
-from pipeline.ingest.draft import Draft, Fields, residue
+from pipeline.ingest.draft import Draft
+from pipeline.ingest.fields import Fields, residue
 from pipeline.ingest.package import REPORT_SUFFIXES, Member, Package
 from pipeline.ingest.rules import Rules
 from pipeline.ingest.sources import covert

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cached_property
 from itertools import pairwise
-from typing import Any
 
-from pipeline.fingerprint.outcome import Digests, Failure
-from pipeline.ingest import values
-from pipeline.ingest.draft import Draft
-from pipeline.ingest.package import Member, Package
+from pipeline.ingest import media_rows, values
+from pipeline.ingest.context import Context, numbered_ids
+from pipeline.ingest.draft import Draft, Row
 from pipeline.ingest.report import Report
 from pipeline.ingest.rules import Rules
 from pipeline.ingest.sources.ucol import COMPARTMENT
 
-Row = dict[str, Any]
 STAGES = (
     "incident_at",
     "provider_reported_at",
@@ -30,50 +23,10 @@ STAGES = (
 """Stage times in the order in which they happen."""
 
 
-def stable_id(*parts: object) -> str:
-    """32 hexadecimal digits of SHA-256 over the parts: the same things have the same id in every run."""
-    return hashlib.sha256("\x1f".join(map(str, parts)).encode("utf-8", "surrogatepass")).hexdigest()[:32]
-
-
-def numbered_ids(referral_id: str, what: str, count: int) -> list[str]:
-    """`stable_id(referral_id, what, n)` for n from 0: the ids of a referral's rows of one kind."""
-    start = hashlib.sha256(f"{referral_id}\x1f{what}\x1f".encode())
-    ids = []
-    for n in range(count):
-        one = start.copy()
-        one.update(b"%d" % n)
-        ids.append(one.hexdigest()[:32])
-    return ids
-
-
-@dataclass
-class Answers:
-    """What the media worker said, by locator text."""
-
-    digests: dict[str, Digests]
-    failures: Mapping[str, Failure]
-
-
-@dataclass
-class Context:
-    """What rows need besides the draft."""
-
-    package: Package
-    package_id: str
-    referral_id: str
-    supplements: str | None
-    answers: Answers
-    rules: Rules
-    run_id: str
-    as_of: datetime
-    clock_from: datetime | None = None
-    """First arrival of the package in quarantine that this one puts right, if it does."""
-
-
 def compose(report: Report, context: Context) -> dict[str, list[Row]]:
     """All rows of one referral, by record table."""
     draft, referral_id = report.draft, context.referral_id
-    media = _media(report, context)
+    media = media_rows.compose(report, context)
     subject_ids = numbered_ids(referral_id, "subject", len(draft.subjects))
     subjects = [
         {"subject_id": i, "referral_id": referral_id, **s} for i, s in zip(subject_ids, draft.subjects, strict=True)
@@ -229,136 +182,3 @@ def missing_fields(row: Row, draft: Draft, media: list[Row], wanted: list[str]) 
         "stage_times": any(row.get(name) for name in STAGES[1:-1]),
     }
     return [name for name in wanted if not has[name]]
-
-
-# -- media files -----------------------------------------------------------------------------------------------------
-
-
-def payload(package: Package, report: Member | None) -> list[Member]:
-    """Members that are content: neither transport nor the report itself."""
-    return [member for member in package.payload if member is not report]
-
-
-def _media(report: Report, context: Context) -> list[Row]:
-    """One row a file that the report names, then one a file that it does not name."""
-    members = payload(context.package, report.member)
-    finder = _Finder(members, context.answers)
-    rows: list[Row] = []
-    ids = _FileIds(context.referral_id)
-    used: set[str] = set()
-    for described in report.draft.files:
-        alias, sent, path = described.pop("alias", None), described.pop("sent"), described.pop("path")
-        member = finder.find([described["name"], alias], described)
-        if member is not None:
-            used.add(member.name)
-        rows.append(_file_row(described, member, sent=sent, path=path, draft=report.draft, context=context, ids=ids))
-    for member in members:
-        if member.name not in used:
-            row = {
-                "name": member.name,
-                "viewed_by_provider": values.UNKNOWN,
-                "publicly_available": values.UNKNOWN,
-                "annotations": ["not_named_in_report"],
-            }
-            rows.append(
-                _file_row(row, member, sent=values.YES, path=None, draft=report.draft, context=context, ids=ids)
-            )
-    return rows
-
-
-class _FileIds:
-    """`stable_id(referral_id, "file", name, content, n)`, where n counts the files of one name and content."""
-
-    def __init__(self, referral_id: str) -> None:
-        self._start = hashlib.sha256(f"{referral_id}\x1ffile\x1f".encode())
-        self._seen: dict[tuple[str, str], int] = {}
-
-    def make(self, name: str, content: str) -> str:
-        number = self._seen[name, content] = self._seen.get((name, content), -1) + 1
-        one = self._start.copy()
-        one.update(f"{name}\x1f{content}\x1f{number}".encode("utf-8", "surrogatepass"))
-        return one.hexdigest()[:32]
-
-
-class _Finder:
-    """Finds the member that a report means: by path, by base name when only one has it, by claimed digest."""
-
-    def __init__(self, members: list[Member], answers: Answers) -> None:
-        self._members, self._answers = members, answers
-        self._by_name: dict[str, Member | None] = {}
-        for member in members:
-            bare = member.name.rpartition("/")[2]
-            self._by_name[bare] = None if bare in self._by_name else member
-        for member in members:
-            self._by_name[member.name] = member
-
-    @cached_property
-    def _by_digest(self) -> dict[bytes, Member]:
-        """Made only when a file is not found by its name."""
-        result: dict[bytes, Member] = {}
-        for member in self._members:
-            found = self._answers.digests.get(member.key)
-            if found is not None:
-                for digest in (found.md5, found.sha1, found.sha256):
-                    result.setdefault(digest, member)
-        return result
-
-    def find(self, names: list[str | None], row: Row) -> Member | None:
-        for name in names:
-            if name:
-                found = self._by_name.get(name)
-                if found is None:
-                    bare = name.replace("\\", "/").removeprefix("./").lstrip("/")
-                    found = self._by_name.get(bare) or self._by_name.get(bare.rpartition("/")[2])
-                if found is not None:
-                    return found
-        for claimed in ("claimed_sha256", "claimed_sha1", "claimed_md5"):
-            if row.get(claimed) and row[claimed] in self._by_digest:
-                return self._by_digest[row[claimed]]
-        return None
-
-
-def _claimed(row: Row) -> bool:
-    return any(row.get(f"claimed_{name}") for name in values.DIGESTS)
-
-
-def _file_row(
-    row: Row,
-    member: Member | None,
-    *,
-    sent: str,
-    path: str | None,
-    draft: Draft,
-    context: Context,
-    ids: _FileIds,
-) -> Row:
-    md5, sha1, sha256 = row.get("claimed_md5"), row.get("claimed_sha1"), row.get("claimed_sha256")
-    digests = failure = None
-    if member is None:
-        row["state"] = "hash_only" if sent == values.NO or (not row["name"] and _claimed(row)) else "missing"
-    else:
-        key = member.key
-        digests, failure = context.answers.digests.get(key), context.answers.failures.get(key)
-        row["locator"] = key
-        row["state"] = "present" if digests else "unreadable"
-        row["reason"] = failure.reason.value if failure else None
-        row["size"] = digests.size if digests else member.size
-        row["sha256"] = digests.sha256 if digests else None
-    if digests:
-        for name, claimed, actual in (
-            ("md5", md5, digests.md5),
-            ("sha1", sha1, digests.sha1),
-            ("sha256", sha256, digests.sha256),
-        ):
-            if claimed and claimed != actual:
-                draft.defect(path or "/", f"The file does not have the {name} that the report states.")
-    name = row["name"] or (member.name if member else "")
-    content = (row.get("sha256") or sha256 or sha1 or md5 or b"").hex()
-    row.update(
-        file_id=ids.make(name, content),
-        referral_id=context.referral_id,
-        package_id=context.package_id,
-        name=draft.hide(name) or None,
-        source_path=path,
-    )
-    return row

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.ingest import values
-from pipeline.ingest.draft import Draft, Fields
+from pipeline.ingest.draft import Draft
+from pipeline.ingest.fields import Fields
 
 TIMES = {
     "incident": "incident_at",

@@ -12,7 +12,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from pipeline.ingest.draft import Draft, Fields, residue
+from pipeline.ingest.draft import Draft
+from pipeline.ingest.fields import Fields, residue
 from pipeline.ingest.sources.common import narrative
 from pipeline.records import canonical_json
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.ingest.draft import Draft, Fields
+from pipeline.ingest.draft import Draft
+from pipeline.ingest.fields import Fields
 
 
 @dataclass(frozen=True)

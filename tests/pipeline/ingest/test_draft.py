@@ -1,49 +1,9 @@
-"""Reading field by field: what is used is taken out, what is left is kept verbatim, every fault is a defect."""
+"""A draft: what cannot be used becomes a defect with its original text; what is restricted is not repeated."""
 
 from __future__ import annotations
 
-from hypothesis import given
-from hypothesis import strategies as st
-
-from pipeline.ingest.draft import Draft, Fields, residue
-
-
-def test_what_is_read_is_gone_and_what_cannot_be_used_stays() -> None:
-    tree = {"a": " text ", "number": 7, "bad": ["x"], "new": {"key": 1}, "empty": {}, "none": None}
-    draft = Draft()
-    fields = Fields(draft, tree)
-    assert fields.text("a") == "text"
-    assert fields.text("number") == "7"
-    assert fields.text("bad") is None
-    assert residue(tree) == {"bad": ["x"], "new": {"key": 1}}
-    assert [d["field"] for d in draft.defects] == ["/bad"]
-
-
-def test_lists_nested_flat_single_and_bare() -> None:
-    for tree in (
-        {"emails": {"emails": [{"value": "a"}]}},
-        {"emails": [{"value": "a"}]},
-        {"emails": {"value": "a"}},
-        {"emails": ["a"]},
-        {"emails": "a"},
-    ):
-        fields = Fields(Draft(), tree)
-        assert [item.text("value") for item in fields.each("emails", "emails")] == ["a"], tree
-        assert residue(tree) is None
-
-
-def test_a_list_with_one_bad_entry_keeps_the_others() -> None:
-    draft = Draft()
-    tree = {"files": [{"name": "a"}, 1.5, None, {"name": "b"}]}
-    assert [f.text("name") for f in Fields(draft, tree).each("files")] == ["a", "b"]
-    assert [d["field"] for d in draft.defects] == ["/files/1"]
-    assert residue(tree) == {"files": {"1": 1.5}}
-
-
-def test_pointers_are_escaped() -> None:
-    draft = Draft()
-    Fields(draft, {"a/b~c": []}).text("a/b~c")
-    assert draft.defects[0]["field"] == "/a~1b~0c"
+from pipeline.ingest.draft import Draft
+from pipeline.ingest.fields import Fields
 
 
 def test_defects_in_a_restricted_block_do_not_repeat_the_value() -> None:
@@ -85,46 +45,3 @@ def test_port_and_time_of_an_address_that_is_missing_or_wrong_stay() -> None:
         ("192.0.2.1", None, "192.0.2.1:99999")
     ]
     assert (draft.given_identifiers, draft.unusable_identifiers) == (2, 1)
-
-
-def test_a_date_of_birth_that_is_not_certain_is_noted_and_kept() -> None:
-    draft = Draft()
-    fields = Fields(draft, {"a": "03/02/1980", "b": "13/02/1980", "c": None, "d": "1980-02-03"})
-    assert [fields.birth(key) for key in "abcd"] == ["03/02/1980", "1980-02-13", None, "1980-02-03"]
-    assert [(d["field"], d["original"]) for d in draft.defects] == [("/a", "03/02/1980")]
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=4),
-    max_leaves=20,
-)
-
-
-@given(st.dictionaries(st.sampled_from("abcd"), JSON))
-def test_every_way_of_reading_survives_every_value(tree: dict[str, object]) -> None:
-    draft = Draft()
-    fields = Fields(draft, tree)
-    for key in "abcd":
-        for inner in fields.each(key, key):
-            inner.text("value")
-        fields.child(key).tri("a")
-        fields.whole(key, 0, 10)
-        fields.moment(key)
-        fields.digest(key, "md5")
-        fields.tri(key)
-        fields.text(key)
-    residue(tree)
-    assert all(d["problem"] for d in draft.defects)
-
-
-@given(JSON)
-def test_residue_loses_only_emptiness(tree: object) -> None:
-    def leaves(node: object) -> list[str]:
-        if isinstance(node, dict):
-            return [leaf for value in node.values() for leaf in leaves(value)]
-        if isinstance(node, list):
-            return [leaf for value in node for leaf in leaves(value)]
-        return [] if node is None or node == "" else [str(node)]
-
-    assert leaves(residue(tree)) == leaves(tree)

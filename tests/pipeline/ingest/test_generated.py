@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from pipeline import records
 from pipeline.ingest import report, rows, rules, sources
+from pipeline.ingest.context import Answers, Context
 from pipeline.ingest.package import Member, Package, name_faults
-from pipeline.ingest.rows import Answers, Context
 from pipeline.ingest.sample_forms import FORMS
 from pipeline.locator import Locator
 from pipeline.settings import Settings

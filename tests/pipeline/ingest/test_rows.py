@@ -11,8 +11,8 @@ import pytest
 
 from pipeline.fingerprint.outcome import Failure, Reason
 from pipeline.ingest import report, rows, rules
+from pipeline.ingest.context import Answers, Context
 from pipeline.ingest.package import Member, Package
-from pipeline.ingest.rows import Answers, Context
 from pipeline.locator import Locator
 from pipeline.settings import Settings
 from tests import factory

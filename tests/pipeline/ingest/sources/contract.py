@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from pipeline import records
 from pipeline.errors import InputError
 from pipeline.ingest import report, rows, rules, sources
+from pipeline.ingest.context import Answers, Context
 from pipeline.ingest.package import Member, Package
-from pipeline.ingest.rows import Answers, Context
 from pipeline.ingest.sample_cases import Case, case
 from pipeline.ingest.sample_forms import FORMS
 from pipeline.ingest.sample_media import Gallery

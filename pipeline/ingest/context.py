@@ -1,0 +1,52 @@
+"""What the rows of a referral need besides its draft, and the ids that they get."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from pipeline.fingerprint.outcome import Digests, Failure
+from pipeline.ingest.package import Package
+from pipeline.ingest.rules import Rules
+
+
+def stable_id(*parts: object) -> str:
+    """32 hexadecimal digits of SHA-256 over the parts: the same things have the same id in every run."""
+    return hashlib.sha256("\x1f".join(map(str, parts)).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def numbered_ids(referral_id: str, what: str, count: int) -> list[str]:
+    """`stable_id(referral_id, what, n)` for n from 0: the ids of a referral's rows of one kind."""
+    start = hashlib.sha256(f"{referral_id}\x1f{what}\x1f".encode())
+    ids = []
+    for n in range(count):
+        one = start.copy()
+        one.update(b"%d" % n)
+        ids.append(one.hexdigest()[:32])
+    return ids
+
+
+@dataclass
+class Answers:
+    """What the media worker said, by locator text."""
+
+    digests: dict[str, Digests]
+    failures: Mapping[str, Failure]
+
+
+@dataclass
+class Context:
+    """What rows need besides the draft."""
+
+    package: Package
+    package_id: str
+    referral_id: str
+    supplements: str | None
+    answers: Answers
+    rules: Rules
+    run_id: str
+    as_of: datetime
+    clock_from: datetime | None = None
+    """First arrival of the package in quarantine that this one puts right, if it does."""
