@@ -125,6 +125,11 @@ FIGURES: dict[str, list[Figure]] = {
         Figure("10,000 files, 100,000 known hashes, by the command line", lambda r: r["command_line_seconds"], "seconds"),
         Figure("Airflow's own share of the night", lambda r: r["airflow"]["own_share_of_dag"], "of the DAG"),
     ],
+    "crashes": [
+        Figure("faults at system calls of a stage, each followed by a second run", lambda r: r["points"], ""),
+        Figure("nights ended by SIGKILL and run again", lambda r: r["kills"], ""),
+        Figure("of these ended with other tables than an undisturbed night", lambda r: len(r["wrong"]), "", None, 0),
+    ],
 }  # fmt: skip
 
 

@@ -34,6 +34,7 @@ def main() -> int:
     logs = Path(env["AIRFLOW_HOME"]) / "serve"
     logs.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what runs in its background without it
     processes: dict[str, subprocess.Popen[bytes]] = {}
     try:
         say("Starting the console and Airflow; half a minute, more the first time.")
