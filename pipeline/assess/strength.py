@@ -27,17 +27,20 @@ class Sighting(NamedTuple):
 
     def as_dict(self) -> dict[str, Any]:
         """The facts that are there, for the evidence of a link."""
-        found = {
-            "table": self.source.partition(":")[0],
-            "id": self.row_id,
-            "subject_id": self.subject_id,
-            "role": self.role,
-            "port": self.port,
-            "seen_at": None if self.seen_at is None else self.seen_at.isoformat(),
-            "time_ambiguous": self.ambiguous or None,
-            "possible_proxy": self.proxy,
-        }
-        return {k: v for k, v in found.items() if v is not None}
+        found: dict[str, Any] = {"table": self.source.partition(":")[0], "id": self.row_id}
+        if self.subject_id is not None:
+            found["subject_id"] = self.subject_id
+        if self.role is not None:
+            found["role"] = self.role
+        if self.port is not None:
+            found["port"] = self.port
+        if self.seen_at is not None:
+            found["seen_at"] = self.seen_at.isoformat()
+        if self.ambiguous:
+            found["time_ambiguous"] = True
+        if self.proxy is not None:
+            found["possible_proxy"] = self.proxy
+        return found
 
 
 class Verdict(NamedTuple):

@@ -18,7 +18,16 @@ from pathlib import Path
 from typing import IO, Any
 
 from pipeline.errors import InputError
-from pipeline.ingest.package import Member, Package, collision_faults, is_small_text, name_faults, without_top_folder
+from pipeline.ingest.package import (
+    Member,
+    Package,
+    all_plain,
+    collision_faults,
+    is_plain,
+    is_small_text,
+    name_faults,
+    without_top_folder,
+)
 from pipeline.locator import Locator
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
@@ -57,7 +66,7 @@ def list_archive(package: Package, path: str | Path, caps: dict[str, Any], keep:
     except _DAMAGE as error:
         package.faults.append(f"the archive cannot be read ({type(error).__name__})")
         package.waits.append("the archive is not complete or is damaged")
-    package.faults.extend(f for f in collision_faults(m.name for m in package.members) if f not in package.faults)
+    package.faults.extend(f for f in collision_faults([m.name for m in package.members]) if f not in package.faults)
     without_top_folder(package.members)
 
 
@@ -76,11 +85,12 @@ def _list_zip(package: Package, file: IO[bytes], caps: dict[str, Any], keep: Cal
         if packed > size:
             raise InputError("members of the archive overlap")
         _check_sizes(len(infos), unpacked, size, caps)
-        for info in infos:
-            # zipfile cuts names at NUL and turns the system's separator; judge the name as it was stored
-            name = info.orig_filename.removeprefix("./")
-            faults = name_faults(name, caps)
-            if _kind(info) not in (0, stat.S_IFREG):
+        # zipfile cuts names at NUL and turns the system's separator; judge the name as it was stored
+        names = [info.orig_filename.removeprefix("./") for info in infos]
+        plain = all_plain(names, caps)
+        for info, name in zip(infos, names, strict=True):
+            faults = [] if plain else name_faults(name, caps)
+            if info.external_attr >> 16 and _kind(info) not in (0, stat.S_IFREG):
                 faults.append("the archive holds links or devices")
             if info.flag_bits & 0x1:
                 faults.append("the archive is encrypted")
@@ -88,7 +98,7 @@ def _list_zip(package: Package, file: IO[bytes], caps: dict[str, Any], keep: Cal
                 faults.append("a member is compressed in a way that is not read; use plain zip")
             if info.file_size > caps["member_bytes"]:
                 faults.append("a member is too large")
-            if _refuse(package, faults) or not keep(name):
+            if (faults and _refuse(package, faults)) or not keep(name):
                 continue
             member = Member(name, info.file_size, Locator(package.container, info.filename))
             package.members.append(member)
@@ -131,7 +141,7 @@ def _check_sizes(count: int, unpacked: int, packed: int, caps: dict[str, Any]) -
 
 def _to_read(members: list[Member], caps: dict[str, Any]) -> list[Member]:
     """Members that ingest reads: small text files, as many as the caps admit."""
-    found = [m for m in members if is_small_text(m.name.partition("/")[2]) or is_small_text(m.name)]
+    found = [m for m in members if is_small_text(m.name) or is_small_text(m.name.partition("/")[2])]
     return [m for m in found if m.size <= caps["report_bytes"]][: caps["reports"] * 4]
 
 
@@ -143,7 +153,7 @@ def _read(stream: IO[bytes], member: Member, caps: dict[str, Any]) -> bytes:
 
 
 class _Counted(io.RawIOBase):
-    """A decompressing stream that stops at the caps: in all, and for one read (tar headers are read whole)."""
+    """A decompressing stream that stops at the caps."""
 
     def __init__(self, inner: IO[bytes], packed: int, caps: dict[str, Any]) -> None:
         self._inner = inner
@@ -151,28 +161,44 @@ class _Counted(io.RawIOBase):
         self._caps = caps
         self._position = 0
 
-    def read(self, size: int = -1) -> bytes:
-        if size < 0 or size > self._caps["manifest_bytes"] * 4:
-            raise InputError("a header of the archive is absurdly large")
-        data = self._inner.read(size)
+    def readinto(self, buffer: Any) -> int:
+        data = self._inner.read(len(buffer))
+        buffer[: len(data)] = data
         self._position += len(data)
         _check_sizes(0, self._position, self._packed, self._caps)
-        return data
+        return len(data)
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         """Forward by reading on, so that skipped data counts too."""
         if whence != io.SEEK_SET or offset < self._position:
             raise InputError("the archive is not a plain sequence of files")
+        skipped = bytearray(1 << 16)
         while self._position < offset:
-            if not self.read(min(1 << 20, offset - self._position)):
+            if not self.readinto(memoryview(skipped)[: offset - self._position]):
                 break
         return self._position
 
     def tell(self) -> int:
         return self._position
 
+    def readable(self) -> bool:
+        return True
+
     def seekable(self) -> bool:
         return True
+
+
+class _Blocks(io.BufferedReader):
+    """Hands out what `_Counted` reads; refuses to read as much at once as only a forged header asks for."""
+
+    def __init__(self, counted: _Counted, at_once: int) -> None:
+        super().__init__(counted, 1 << 16)
+        self._at_once = at_once
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is None or size < 0 or size > self._at_once:
+            raise InputError("a header of the archive is absurdly large")
+        return super().read(size)
 
 
 class _Header(tarfile.TarInfo):
@@ -181,11 +207,11 @@ class _Header(tarfile.TarInfo):
     @classmethod
     def frombuf(cls, buf: Any, encoding: str, errors: str) -> Any:
         """As tarfile does; the few fields that are used are taken from plain headers directly."""
-        plain = len(buf) == 512 and buf[156:157] == b"0" and buf[257:263] == b"ustar\0" and not any(buf[345:500])
+        plain = len(buf) == 512 and buf[156:157] == b"0" and buf[257:263] == b"ustar\0" and not any(buf[345:])
         size, checksum = buf[124:135], buf[148:154]
         if not plain or (size + checksum).translate(None, b"01234567") or buf[135] or buf[154:156] != b"\0 ":
             return super().frombuf(buf, encoding, errors)
-        if int(checksum, 8) != 256 + sum(buf) - sum(buf[148:156]):
+        if int(checksum, 8) != 256 + sum(buf[:148].translate(None, b"\0")) + sum(buf[156:345].translate(None, b"\0")):
             return super().frombuf(buf, encoding, errors)
         info = cls(buf[:100].split(b"\0", 1)[0].decode(encoding, errors))
         info.size, info.type = int(size, 8), tarfile.REGTYPE
@@ -206,7 +232,7 @@ def _list_tar(package: Package, file: IO[bytes], caps: dict[str, Any], keep: Cal
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
     inner, compressed = _opened(file)
-    source: Any = _Counted(inner, size, caps) if compressed else file
+    source: Any = _Blocks(_Counted(inner, size, caps), caps["manifest_bytes"] * 4) if compressed else file
     read_bytes = count = unpacked = 0
     with tarfile.open(fileobj=source, mode="r:", tarinfo=_Header) as archive:
         while (info := archive.next()) is not None:
@@ -218,12 +244,12 @@ def _list_tar(package: Package, file: IO[bytes], caps: dict[str, Any], keep: Cal
             unpacked += info.size
             _check_sizes(count, unpacked, size, caps)
             name = info.name.removeprefix("./")
-            faults = name_faults(name, caps)
+            faults = [] if is_plain(name, caps) else name_faults(name, caps)
             if not info.isreg() or info.issparse():
                 faults.append("the archive holds links or devices")
             if info.size > caps["member_bytes"]:
                 faults.append("a member is too large")
-            if _refuse(package, faults) or not keep(name):
+            if (faults and _refuse(package, faults)) or not keep(name):
                 continue
             member = Member(name, info.size, Locator(package.container, info.name))
             package.members.append(member)

@@ -8,12 +8,13 @@ where there are checksums as well, they must hold.
 from __future__ import annotations
 
 import hashlib
+import io
 import logging
 import os
 import re
-import tempfile
-from collections.abc import Collection, Iterator, Mapping
-from functools import cache, partial
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO
 
 import bagit
 
@@ -23,9 +24,30 @@ from pipeline.locator import Locator
 
 logging.getLogger("bagit").addHandler(logging.NullHandler())
 logging.getLogger("bagit").propagate = False  # its messages repeat file names
-# bagit opens tag files with codecs.open, whose lines also end at U+0085, U+2028 and the like; RFC 8493 ends them at LF,
-# CR or both, as Python's own open does, in a third of the time
-bagit.open_text_file = partial(open, encoding="utf-8", errors="strict")
+
+
+class _TagFile(io.BytesIO):
+    """A tag file as bagit sees an open file; its messages name it."""
+
+    name = "a tag file"
+
+
+_tag_files: dict[str, bytes] = {}
+"""The tag files of the bag that is being read, by name."""
+_FOLDER = str(Path(__file__).with_name("bag"))
+"""Where bagit looks whether there are tag files: each is there, and empty. What is in them is what a bag has."""
+
+
+def _open_tag_file(path: str, mode: str = "r", encoding: str = "utf-8") -> IO[str]:
+    """From memory, if it is one of a bag that is being read. Lines end at LF, CR or both, as RFC 8493 says; with bagit's
+    own codecs.open also at U+0085 and others."""
+    folder, name = os.path.split(path)
+    if folder != _FOLDER:
+        return open(path, mode, encoding=encoding)  # noqa: PTH123 - what the library itself does
+    return io.TextIOWrapper(_TagFile(_tag_files.get(name, b"")), encoding, "strict")
+
+
+bagit.open_text_file = _open_tag_file
 
 _LINE = re.compile(r"\\?([0-9A-Fa-f]{64})(?: [ *](.*))?")
 _ALGORITHMS = ("sha256", "sha512", "sha1", "md5")
@@ -33,11 +55,10 @@ _ALGORITHMS = ("sha256", "sha512", "sha1", "md5")
 
 
 class _Manifests(bagit.Bag):  # type: ignore[misc]
-    """bagit's reading of the tag files in `path`; a path is judged by its text, the payload lies elsewhere."""
+    """bagit's reading of tag files in memory; a path in them is judged by its text, the payload lies elsewhere."""
 
-    def __init__(self, path: str, names: Collection[str]) -> None:
-        self._names = names
-        super().__init__(path)
+    def __init__(self) -> None:
+        super().__init__(_FOLDER)
 
     def manifest_files(self) -> Iterator[str]:
         return self._there("manifest")
@@ -48,7 +69,7 @@ class _Manifests(bagit.Bag):  # type: ignore[misc]
     def _there(self, kind: str) -> Iterator[str]:
         """As bagit finds them, without asking the file system for each of the algorithms that there are."""
         wanted = (f"{kind}-{algorithm}.txt" for algorithm in bagit.CHECKSUM_ALGOS)
-        return (f"{self.path}/{name}" for name in wanted if name in self._names)
+        return (f"{self.path}/{name}" for name in wanted if name in _tag_files)
 
     def _path_is_dangerous(self, path: str) -> bool:
         return path.startswith(("/", "~")) or ".." in path.split("/") or "\\" in path
@@ -122,29 +143,16 @@ _TAG_FILES = frozenset(
 """What bagit reads of a bag, besides its payload."""
 
 
-@cache
-def _scratch() -> tempfile.TemporaryDirectory[str]:
-    """A private folder of this process for tag files, emptied after every bag and removed at exit: in memory where the
-    system has a place for that, so that what they name reaches no disk."""
-    memory = "/dev/shm"  # noqa: S108 - the folder in it is private
-    place = memory if os.access(memory, os.W_OK | os.X_OK) else None
-    return tempfile.TemporaryDirectory(prefix="triage-bag-", dir=place, ignore_cleanup_errors=True)
-
-
 def _bag(package: Package, wanted: Expected) -> list[str]:
-    """Reads the manifests with the bagit library from copies of the tag files in a temporary folder."""
-    tags = {m.name: m.content for m in package.members if m.name in _TAG_FILES and m.content is not None}
-    folder = _scratch().name
+    """Reads the manifests with the bagit library."""
+    _tag_files.update((m.name, m.content) for m in package.members if m.name in _TAG_FILES and m.content is not None)
     try:
-        for name, content in tags.items():
-            _write(f"{folder}/{name}", content)  # a full disk is not the sender's fault: it ends the stage
-        bag = _Manifests(folder, tags)
-        fetched = {os.path.normpath(name) for _, _, name in bag.fetch_entries()} if "fetch.txt" in tags else set()
+        bag = _Manifests()
+        fetched = {os.path.normpath(name) for _, _, name in bag.fetch_entries()} if "fetch.txt" in _tag_files else set()
     except (bagit.BagError, ValueError, LookupError, AttributeError, TypeError):
         return ["its BagIt files cannot be read"]
     finally:
-        for entry in os.scandir(folder):
-            os.unlink(entry.path)  # noqa: PTH108 - hundreds of bags a second
+        _tag_files.clear()
     listed = {name: digests for name, digests in bag.entries.items() if name.startswith("data/")}
     usable = [a for a in _ALGORITHMS if listed and all(a in digests for digests in listed.values())]
     if not usable:
@@ -163,11 +171,6 @@ def _bag(package: Package, wanted: Expected) -> list[str]:
     if strays:
         reasons.append(f"its fetch.txt names {strays} files that are in no manifest")
     return reasons
-
-
-def _write(path: str, content: bytes) -> None:
-    with open(path, "wb", buffering=0) as file:  # noqa: PTH123 - hundreds of bags a second
-        file.write(content)
 
 
 def digest_of(member: Member, algorithm: str, digests: Mapping[str, Digests]) -> str | None:

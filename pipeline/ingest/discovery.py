@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from pipeline.ingest.package import (
     REPORT_SUFFIXES,
     Member,
     Package,
+    all_plain,
     collision_faults,
     is_small_text,
     name_faults,
@@ -138,15 +140,18 @@ def returned_key(entry: Entry, key: str) -> str:
 def _survey(entry: Entry) -> _Survey:
     """Look at everything in the entry once. Never raises."""
     facts: list[str] = []
-    newest = 0
+    times = [0]
     made = _Survey()
+
+    def note(name: str, status: os.stat_result) -> None:
+        times.append(status.st_mtime_ns)
+        facts.append(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\0{status.st_ino}")
+
     stack = [(entry.path, "")]
     while stack:
         path, prefix = stack.pop()
         try:
-            status = os.lstat(path)
-            facts.append(f"{prefix}\0{status.st_size}\0{status.st_mtime_ns}\0{status.st_ino}")
-            newest = max(newest, status.st_mtime_ns)
+            note(prefix, os.lstat(path))
             if entry.kind != "folder":
                 continue
             for below in os.scandir(path):
@@ -155,15 +160,14 @@ def _survey(entry: Entry) -> _Survey:
                     stack.append((below.path, name))
                 else:
                     status = below.stat(follow_symlinks=False)
-                    facts.append(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\0{status.st_ino}")
-                    newest = max(newest, status.st_mtime_ns)
+                    note(name, status)
                     made.files.append((name[1:], below, status))
         except OSError as error:
             facts.append(f"{prefix}\0unreadable")
             made.problem = f"it cannot be read ({error.strerror})"
     facts.sort()
     text = "\n".join(facts).encode("utf-8", "surrogateescape")
-    made.key, made.newest = hashlib.blake2b(text, digest_size=16).hexdigest(), newest
+    made.key, made.newest = hashlib.blake2b(text, digest_size=16).hexdigest(), max(times)
     return made
 
 
@@ -200,7 +204,7 @@ def _look_into(package: Package, entry: Entry, found: _Survey, policy: dict[str,
     if entry.kind == "folder":
         _list_folder(package, found, policy)
     elif entry.kind == "archive":
-        list_archive(package, entry.path, policy["caps"], lambda name: not _is_noise(name, policy))
+        list_archive(package, entry.path, policy["caps"], _keep(policy))
     elif entry.kind == "report":
         size = os.lstat(entry.path).st_size
         if size > policy["caps"]["report_bytes"]:
@@ -219,27 +223,39 @@ def _content(path: str) -> bytes:
         return file.readall()
 
 
-def _is_noise(name: str, policy: dict[str, Any]) -> bool:
-    folder, _, last = name.rpartition("/")
-    return last in policy["noise"] or any(f in folder and f in folder.split("/") for f in policy["noise_folders"])
+def _keep(policy: dict[str, Any]) -> Callable[[str], bool]:
+    """Tells whether a member is part of the package, and not what a desktop left behind."""
+    files, folders = policy["noise"], policy["noise_folders"]
+    words = (*files, *folders)
+
+    def keep(name: str) -> bool:
+        for word in words:
+            if word in name:
+                *above, last = name.split("/")
+                return last not in files and not any(folder in above for folder in folders)
+        return True
+
+    return keep
 
 
 def _list_folder(package: Package, found: _Survey, policy: dict[str, Any]) -> None:
     caps = policy["caps"]
-    read = 0
+    read, keep = 0, _keep(policy)
+    plain = all_plain([name for name, _, _ in found.files], caps)
     for name, entry, status in found.files:
-        if _is_noise(name, policy):
+        if not keep(name):
             continue
         faults = [] if entry.is_file(follow_symlinks=False) else ["the package holds links or devices"]
-        faults += name_faults(name, caps)
+        if not plain:
+            faults += name_faults(name, caps)
         size = status.st_size
         if size > caps["member_bytes"]:
             faults.append("a member is too large")
         locator = plain_locator(f"{package.container}/{name}")
         if locator is None:
             faults.append("a folder's name in the package ends in an exclamation mark")
-        package.faults.extend(f for f in faults if f not in package.faults)
         if faults or locator is None:
+            package.faults.extend(f for f in faults if f not in package.faults)
             continue
         member = Member(name, size, locator)
         if is_small_text(name) and size <= caps["report_bytes"] and read < caps["reports"] * 4:
@@ -251,4 +267,4 @@ def _list_folder(package: Package, found: _Survey, policy: dict[str, Any]) -> No
             package.faults.append("the package has too many files")
             return
     package.members.sort(key=lambda m: m.name)
-    package.faults.extend(collision_faults(m.name for m in package.members))
+    package.faults.extend(collision_faults([m.name for m in package.members]))

@@ -36,6 +36,8 @@ class Draft:
     files: list[Row] = field(default_factory=list)
     defects: list[Row] = field(default_factory=list)
     prior: list[str] = field(default_factory=list)
+    viewed: set[str] = field(default_factory=set)
+    """Answers of the files to whether the provider viewed them."""
     force_stated: str | None = None
     given_identifiers: int = 0
     """Identifiers that the report gives: those in `identifiers`, the unusable and the withheld ones."""

@@ -36,16 +36,14 @@ class Fields:
 
     def text(self, key: str) -> str | None:
         """Text without surrounding space, or a whole number as text; None when absent or empty."""
-        value = self.data.get(key)
-        if isinstance(value, str):
-            del self.data[key]
-            return value.strip() or None
+        value = self.data.pop(key, None)
         if value is None:
-            self.data.pop(key, None)
             return None
+        if isinstance(value, str):
+            return value.strip() or None
         if isinstance(value, int) and not isinstance(value, bool):
-            del self.data[key]
             return str(value)
+        self.data[key] = value
         if isinstance(value, dict) and "value" in value:  # NCMEC wraps many texts as {"value": ...}
             return Fields(self.draft, value, self.at(key)).text("value")
         self.draft.defect(self.at(key), "Text was expected here.", value)
@@ -53,11 +51,9 @@ class Fields:
 
     def convert(self, key: str, function: Callable[[str], Any]) -> Any:
         """Text passed through `function`; None, with a defect, when that raises UnusableError."""
-        value = self.data.get(key)
-        if value is None:
-            self.data.pop(key, None)
+        if key not in self.data:
             return None
-        text = self.text(key)
+        value, text = self.data[key], self.text(key)
         if text is None:
             return None
         try:
@@ -85,17 +81,15 @@ class Fields:
 
     def tri(self, key: str) -> str:
         """yes, no or unknown."""
-        value = self.data.get(key)
+        value = self.data.pop(key, None)
         if value is None or isinstance(value, bool):
-            self.data.pop(key, None)
             return values.UNKNOWN if value is None else values.YES if value else values.NO
         try:
-            answer = values.tri_state(value)
+            return values.tri_state(value)
         except UnusableError as error:
+            self.data[key] = value
             self.draft.defect(self.at(key), f"Not usable: {error}.", value)
             return values.UNKNOWN
-        del self.data[key]
-        return answer
 
     def moment(self, key: str, zone: str = "") -> Moment | None:
         """A time, or None when the key is absent. Ambiguous and unreadable times are noted as defects."""
@@ -161,10 +155,13 @@ class Fields:
         items = self.data.get(key)
         if items is None or items == "":
             self.data.pop(key, None)
-            return
-        path = self.at(key)
+            return _NO_FIELDS
+        return self._each(key, items, inner)
+
+    def _each(self, key: str, items: Any, inner: str | None) -> Iterator[Fields]:
+        holder, path = self.data, self.at(key)
         if inner and isinstance(items, dict) and inner in items:
-            items, path = items[inner], f"{path}/{inner}"
+            holder, key, items, path = items, inner, items[inner], f"{path}/{inner}"
         if isinstance(items, dict):
             if items:  # an empty object is an empty list
                 yield Fields(self.draft, items, path)
@@ -172,7 +169,8 @@ class Fields:
         if not isinstance(items, list):
             if items is None:
                 return
-            items = self.data[key] = [items]
+            items = holder[key] = [items]
+        odd = False
         for position, item in enumerate(items):
             if isinstance(item, dict):
                 yield Fields(self.draft, item, f"{path}/{position}")
@@ -181,11 +179,16 @@ class Fields:
                 yield Fields(self.draft, items[position], f"{path}/{position}")
             elif item is not None:
                 self.draft.defect(f"{path}/{position}", "An object with fields was expected here.", item)
+                odd = True
+        if not odd and not any(items):
+            holder.pop(key, None)  # everything in it was read: `residue` need not look into it
 
     def texts(self, key: str) -> list[str]:
         """A list of texts (or one text)."""
-        if key not in self.data:
-            return []
+        given = self.data.get(key)
+        if type(given) is list and all(type(item) is str for item in given):
+            del self.data[key]
+            return [text for item in given if (text := item.strip())]
         return [text for item in self.each(key) if (text := item.text("value")) is not None]
 
 
@@ -197,7 +200,7 @@ def residue(tree: Any) -> Any:
     if isinstance(tree, dict):
         kept = {}
         for key, value in tree.items():
-            if value or value not in _NOTHING:  # most of what is read leaves an empty object behind
+            if value or type(value) in _NUMBERS:  # most of what is read leaves an empty object behind
                 left = residue(value) if isinstance(value, _NESTED) else value
                 if left is not None:
                     kept[str(key)] = left
@@ -205,7 +208,7 @@ def residue(tree: Any) -> Any:
     if isinstance(tree, list):
         numbered = {}
         for n, value in enumerate(tree):
-            if value or value not in _NOTHING:
+            if value or type(value) in _NUMBERS:
                 left = residue(value) if isinstance(value, _NESTED) else value
                 if left is not None:
                     numbered[str(n)] = left
@@ -218,5 +221,6 @@ def residue(tree: Any) -> Any:
 
 
 _NESTED = (dict, list, float)
-_NOTHING: tuple[Any, ...] = (None, "", {}, [])
-"""What is left where everything was read. Zero and False are none of them."""
+_NUMBERS = frozenset({bool, int, float})
+"""Of these zero is a value; nothing is left of any other that is empty."""
+_NO_FIELDS: Iterator[Fields] = iter(())

@@ -175,10 +175,8 @@ def _package_id(package: Package, answers: Answers, late: bool) -> str:
 
     A package that is returned because it never became complete (`late`) has another id than the complete one.
     """
-    lines = [
-        f"{_content(m, answers)}  {m.name.removeprefix('data/') if package.is_bag else m.name}\n"
-        for m in package.payload
-    ]
+    top = "data/" if package.is_bag else ""
+    lines = [f"{_content(m, answers)}  {m.name.removeprefix(top)}\n" for m in package.payload]
     if not lines:
         whole = answers.digests.get(package.container)
         lines = [f"container {whole.sha256.hex() if whole else package.container}\n"]
@@ -188,7 +186,7 @@ def _package_id(package: Package, answers: Answers, late: bool) -> str:
 
 def _content(member: Member, answers: Answers) -> str:
     if member.content is not None:
-        return hashlib.sha256(member.content).hexdigest()
+        return member.sha256()
     found = answers.digests.get(member.key)
     return found.sha256.hex() if found else "unreadable"
 
@@ -299,16 +297,14 @@ def _package_row(
 
 def _unread_sha256(package: Package) -> str | None:
     """SHA-256 of the file that was most likely meant to be the report of a package in quarantine."""
-    contents = [m.content for m in report.candidates(package) if m.content is not None]
-    return hashlib.sha256(contents[0]).hexdigest() if contents else None
+    return next((m.sha256() for m in report.candidates(package) if m.content is not None), None)
 
 
 def _counts(tables: dict[str, list[Row]]) -> Counter[str]:
     counts: Counter[str] = Counter()
-    for row in tables["packages"]:
-        counts[f"packages_{row['state']}"] += 1
-    for row in tables["media_files"]:
-        counts[f"files_{row['state']}"] += 1
+    for name, word in (("packages", "packages"), ("media_files", "files")):
+        states = Counter(row["state"] for row in tables[name])
+        counts.update({f"{word}_{state}": number for state, number in states.items()})
     for name in TABLES[1:]:
         counts[name] = len(tables[name])
     return counts

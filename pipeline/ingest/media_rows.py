@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from functools import cached_property
 
+from pipeline.fingerprint.outcome import Digests
 from pipeline.ingest import values
 from pipeline.ingest.context import Answers, Context
 from pipeline.ingest.draft import Draft, Row
@@ -26,7 +27,7 @@ def compose(report: Report, context: Context) -> list[Row]:
     used: set[str] = set()
     for described in report.draft.files:
         alias, sent, path = described.pop("alias", None), described.pop("sent"), described.pop("path")
-        member = finder.find([described["name"], alias], described)
+        member = finder.find(described["name"], alias, described)
         if member is not None:
             used.add(member.name)
         rows.append(_file_row(described, member, sent=sent, path=path, draft=report.draft, context=context, ids=ids))
@@ -81,12 +82,12 @@ class _Finder:
                     result.setdefault(digest, member)
         return result
 
-    def find(self, names: list[str | None], row: Row) -> Member | None:
-        for name in names:
-            if name:
-                found = self._by_name.get(name)
+    def find(self, name: str | None, alias: str | None, row: Row) -> Member | None:
+        for given in (name, alias):
+            if given:
+                found = self._by_name.get(given)
                 if found is None:
-                    bare = name.replace("\\", "/").removeprefix("./").lstrip("/")
+                    bare = given.replace("\\", "/").removeprefix("./").lstrip("/")
                     found = self._by_name.get(bare) or self._by_name.get(bare.rpartition("/")[2])
                 if found is not None:
                     return found
@@ -111,32 +112,31 @@ def _file_row(
     ids: _FileIds,
 ) -> Row:
     md5, sha1, sha256 = row.get("claimed_md5"), row.get("claimed_sha1"), row.get("claimed_sha256")
-    digests = failure = None
+    name, content = row["name"] or "", sha256 or sha1 or md5 or b""
     if member is None:
-        row["state"] = "hash_only" if sent == values.NO or (not row["name"] and _claimed(row)) else "missing"
+        row["state"] = "hash_only" if sent == values.NO or (not name and _claimed(row)) else "missing"
     else:
-        key = member.key
+        key, name = member.key, name or member.name
         digests, failure = context.answers.digests.get(key), context.answers.failures.get(key)
         row["locator"] = key
-        row["state"] = "present" if digests else "unreadable"
         row["reason"] = failure.reason.value if failure else None
-        row["size"] = digests.size if digests else member.size
-        row["sha256"] = digests.sha256 if digests else None
-    if digests:
-        for name, claimed, actual in (
-            ("md5", md5, digests.md5),
-            ("sha1", sha1, digests.sha1),
-            ("sha256", sha256, digests.sha256),
-        ):
-            if claimed and claimed != actual:
-                draft.defect(path or "/", f"The file does not have the {name} that the report states.")
-    name = row["name"] or (member.name if member else "")
-    content = (row.get("sha256") or sha256 or sha1 or md5 or b"").hex()
-    row.update(
-        file_id=ids.make(name, content),
-        referral_id=context.referral_id,
-        package_id=context.package_id,
-        name=draft.hide(name) or None,
-        source_path=path,
-    )
+        if digests:
+            row["state"], row["size"], row["sha256"] = "present", digests.size, digests.sha256
+            content = digests.sha256
+            if (md5 and md5 != digests.md5) or (sha1 and sha1 != digests.sha1) or (sha256 and sha256 != content):
+                _note_other_digests(row, digests, path or "/", draft)
+        else:
+            row["state"], row["size"], row["sha256"] = "unreadable", member.size, None
+    row["file_id"] = ids.make(name, content.hex())
+    row["referral_id"] = context.referral_id
+    row["package_id"] = context.package_id
+    row["name"] = draft.hide(name) or None
+    row["source_path"] = path
     return row
+
+
+def _note_other_digests(row: Row, digests: Digests, path: str, draft: Draft) -> None:
+    for name in ("md5", "sha1", "sha256"):
+        claimed = row.get(f"claimed_{name}")
+        if claimed and claimed != getattr(digests, name):
+            draft.defect(path, f"The file does not have the {name} that the report states.")

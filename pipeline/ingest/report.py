@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,8 +69,7 @@ def find(package: Package, rules: Rules) -> tuple[Report | None, list[str]]:
     references = {(r.reader.source, r.draft.referral.get("source_reference")) for r in reports}
     if len(references) > 1:
         return None, ["it holds several different reports; send each in a package of its own"]
-    order = list(sources.READERS)
-    best = min(reports, key=lambda r: order.index(r.reader))
+    best = reports[0] if len(reports) == 1 else min(reports, key=lambda r: sources.READERS.index(r.reader))
     for reason in dict.fromkeys(reasons):
         best.draft.defect("/", f"Another file of the package could not be read as a report: {reason}")
     if best.reader.folder != package.source:
@@ -108,4 +106,4 @@ def read(member: Member, content: bytes, rules: Rules) -> Report | None:
     rows = len(draft.subjects) + len(draft.identifiers) + len(draft.narratives) + len(draft.files)
     if rows > caps["rows"]:
         raise InputError(f"The report describes more than {caps['rows']} things.", "Send it in several reports.")
-    return Report(member, reader, draft, hashlib.sha256(content).hexdigest())
+    return Report(member, reader, draft, member.sha256())

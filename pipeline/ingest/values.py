@@ -288,23 +288,23 @@ DIGESTS = {"md5": 16, "sha1": 20, "sha256": 32, "pdq": 32}
 
 _EMPTY = frozenset(
     {
-        "d41d8cd98f00b204e9800998ecf8427e",
-        "da39a3ee5e6b4b0d3255bfef95601890afd80709",
-        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        bytes.fromhex("d41d8cd98f00b204e9800998ecf8427e"),
+        bytes.fromhex("da39a3ee5e6b4b0d3255bfef95601890afd80709"),
+        bytes.fromhex("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
     }
 )
 
 
 def digest(text: str, name: str) -> bytes:
     """A hash written in hexadecimal. Raises UnusableError for a wrong length, wrong digits, or the hash of an empty file."""
-    bare = text.strip().lower()
-    if bare in _EMPTY:
-        raise UnusableError("this is the hash of an empty file")
+    bare = text.strip()
     try:
         raw = bytes.fromhex(bare)
     except ValueError:
         raise UnusableError(f"this is not {name} in hexadecimal") from None
-    if len(raw) != DIGESTS[name] or len(bare) != 2 * len(raw):
+    if raw in _EMPTY:
+        raise UnusableError("this is the hash of an empty file")
+    if len(raw) != DIGESTS[name] or len(bare) != 2 * len(raw):  # fromhex passes over white space
         raise UnusableError(f"{name} has {2 * DIGESTS[name]} hexadecimal digits")
     return raw
 

@@ -6,6 +6,8 @@ module with a `READER`, one line here, and the contract test (tests/pipeline/ing
 
 from __future__ import annotations
 
+from functools import cache
+
 from pipeline.ingest.sources import generic, nca_direct, ncmec_json, ncmec_xml, ocag, ucol
 from pipeline.ingest.sources.reader import Reader
 
@@ -25,6 +27,7 @@ def by_name(name: str) -> Reader:
     return {reader.name: reader for reader in READERS}[name]
 
 
-def of_kind(kind: str) -> list[Reader]:
+@cache
+def of_kind(kind: str) -> tuple[Reader, ...]:
     """Readers of a syntax: json, xml or csv."""
-    return [reader for reader in READERS if reader.kind == kind]
+    return tuple(reader for reader in READERS if reader.kind == kind)

@@ -177,15 +177,19 @@ def read_file(fields: Fields, draft: Draft, policy: dict[str, Any], zone: str) -
         "sent": sent,
         "path": fields.path,
     }
-    for name in values.DIGESTS:
-        if fields.has(name):
-            row[f"claimed_{name}"] = fields.digest(name, name)
+    for name, column in CLAIMED.items():
+        if name in fields.data:
+            row[column] = fields.digest(name, name)
     moment = fields.moment("uploaded_at", zone)
     if moment:
         row |= moment.columns("uploaded_at")
     marks = fields.texts("annotations")
     row["annotations"] = sorted(set(marks)) if marks else []
     return add_file(draft, row, policy)
+
+
+CLAIMED = {name: f"claimed_{name}" for name in values.DIGESTS}
+"""Hash names -> columns of the media_files record."""
 
 
 def classification(text: str) -> str:
@@ -204,10 +208,13 @@ def other_name(fields: Fields, key: str) -> str | None:
 
 
 def add_file(draft: Draft, row: dict[str, Any], policy: dict[str, Any]) -> int:
-    """Add a file and the facts that its annotations state."""
+    """Add a file and the facts that its annotations state. Whether the provider viewed the files is one fact an answer,
+    with the first file that has it; the answer for each is in its own row."""
     draft.files.append(row)
-    position = len(draft.files) - 1
-    draft.fact("provider_viewed", row["viewed_by_provider"], row["path"], file=position)
+    position, viewed = len(draft.files) - 1, row["viewed_by_provider"]
+    if viewed not in draft.viewed:
+        draft.viewed.add(viewed)
+        draft.fact("provider_viewed", viewed, row["path"], file=position)
     if row["annotations"]:
         for name in sorted({policy["annotations"][a] for a in row["annotations"] if a in policy["annotations"]}):
             draft.fact(name, values.YES, f"{row['path']}/annotations", file=position)

@@ -29,7 +29,7 @@ _UNCERTAIN = (
 
 def mentioned(content: bytes) -> bool:
     """Whether a report can have such a block at all; quick, since it is asked of every report."""
-    return b"overt" in content or b"OVERT" in content
+    return b"overt" in content or (b"V" in content and b"OVERT" in content)
 
 
 def take(fields: Fields, draft: Draft, policy: dict[str, Any]) -> None:

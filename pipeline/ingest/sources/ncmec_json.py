@@ -12,7 +12,7 @@ from typing import Any
 from pipeline.ingest import values
 from pipeline.ingest.draft import Draft
 from pipeline.ingest.fields import Fields
-from pipeline.ingest.sources.common import add_file, classification, narrative, other_name, places
+from pipeline.ingest.sources.common import CLAIMED, add_file, classification, narrative, other_name, places
 from pipeline.ingest.sources.reader import Reader
 
 _ROOT_KEYS = frozenset({"reportedInformation", "additionalNcmecInformation", "automatedInformation"})
@@ -226,7 +226,7 @@ def _file(fields: Fields, draft: Draft, policy: dict[str, Any]) -> None:
     row: dict[str, Any] = {
         "name": given or original,
         "alias": original if given else None,
-        "size": fields.whole("fileSize", 0, 2**62) if fields.has("fileSize") else None,
+        "size": fields.whole("fileSize", 0, 2**62),
         "viewed_by_provider": fields.tri("viewedByEsp"),
         "publicly_available": fields.tri("publiclyAvailable"),
         "industry_classification": fields.convert("industryClassification", classification),
@@ -234,11 +234,11 @@ def _file(fields: Fields, draft: Draft, policy: dict[str, Any]) -> None:
         "path": fields.path,
     }
     for key, name in _HASHES.items():
-        if fields.has(key):
+        if key in fields.data:
             text = fields.data[key]
             known = name or _BY_LENGTH.get(len(text.strip()) if isinstance(text, str) else 0, "md5")
-            value = fields.digest(key, known)
-            row[f"claimed_{known}"] = row.get(f"claimed_{known}") or value
+            column, value = CLAIMED[known], fields.digest(key, known)
+            row[column] = row.get(column) or value
     row["annotations"] = _annotations(fields) if "ncmecTags" in fields.data or "fileAnnotations" in fields.data else []
     moment = _uploaded(fields)
     if moment:
