@@ -111,7 +111,8 @@ def write(home: Path, packages: int, files: int) -> None:
 
 def measure(home: Path, name: str, peer: float) -> dict[str, Any]:
     """All figures of one run into a home of its own; times are CPU seconds of this process."""
-    settings, night = Settings(home=home / name, landing=home / "landing"), NIGHT
+    # one thread: what is measured is the work of one core
+    settings, night = Settings(home=home / name, landing=home / "landing", threads=1), NIGHT
     hashing = 0.0
 
     def excluded(_settings: Settings, locators: Iterable[Locator], _sha512: object) -> Answers:

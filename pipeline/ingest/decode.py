@@ -16,14 +16,11 @@ from functools import lru_cache
 from typing import Any
 from xml.etree.ElementTree import Element, ParseError
 
-import numpy as np
 import orjson
 from defusedxml import ElementTree
 from defusedxml.common import DefusedXmlException
 
 from pipeline.errors import InputError
-
-_NESTED = frozenset({dict, list})
 
 
 def json_tree(raw: bytes, depth: int, defects: list[tuple[str, str]]) -> Any:
@@ -36,8 +33,15 @@ def json_tree(raw: bytes, depth: int, defects: list[tuple[str, str]]) -> Any:
         tree = orjson.loads(bare)
     except orjson.JSONDecodeError as error:
         raise InputError(f"The report is not valid JSON: {error}.") from None
-    # a key that is given twice is there once in the tree
-    if _keys_in(tree, depth) != _keys_written(bare):
+    try:
+        compact = orjson.dumps(tree)
+    except orjson.JSONEncodeError:  # beyond 254 levels
+        compact = b"[" * (depth + 1)
+    if _is_nested_deeper(compact, depth):
+        raise InputError(f"The report is nested more than {depth} levels deep.")
+    # certainly no key is given twice when the text has as many colons as the tree written out again; those inside texts
+    # are counted on both sides alike, unless the text writes characters as \\u003a
+    if b"\\u" in bare or bare.count(b":") != compact.count(b":"):
         tree = json.loads(bare, object_pairs_hook=lambda pairs: _unique(pairs, defects))
     return _shown(tree, defects) if b"\\u0000" in bare else tree
 
@@ -58,30 +62,24 @@ def _without_nulls(node: Any) -> Any:
     return [_without_nulls(value) for value in node] if isinstance(node, list) else node
 
 
-def _keys_in(tree: Any, limit: int) -> int:
-    """How many keys the tree has in all. Raises InputError when it is nested deeper than `limit`."""
-    level, depth, keys = [tree], 0, 0
-    while level:
-        depth += 1
-        if depth > limit:
-            raise InputError(f"The report is nested more than {limit} levels deep.")
-        dicts = [node for node in level if type(node) is dict]
-        lists = [node for node in level if type(node) is list]
-        keys += sum(map(len, dicts))
-        level = [v for node in dicts for v in node.values() if type(v) in _NESTED]
-        level += [v for node in lists for v in node if type(v) in _NESTED]
-    return keys
+_BRACKETS = bytes.maketrans(b"[]", b"{}")
+_ALL_BUT_BRACKETS_AND_QUOTES = bytes(set(range(256)) - set(b'[]{}"'))
 
 
-def _keys_written(bare: bytes) -> int:
-    """At least as many as keys are written in a valid JSON text: colons behind a quotation mark or white space. It is more
-    than that when a text within begins with a colon or has one behind a space."""
-    text = np.frombuffer(bare, np.uint8)
-    colons = np.flatnonzero(text == ord(":"))
-    return int(np.bincount(text[colons - 1], minlength=256)[_BEFORE_COLON].sum()) if len(colons) else 0
+def _is_nested_deeper(compact: bytes, limit: int) -> bool:
+    """Whether a JSON text without white space, as orjson writes it, is nested deeper than `limit`.
 
-
-_BEFORE_COLON = np.frombuffer(b'" \t\r\n', np.uint8)
+    The brackets outside texts are taken away in pairs, the innermost first.
+    """
+    if b"\\" in compact:
+        compact = compact.replace(b"\\\\", b"").replace(b'\\"', b"")
+    parts = compact.translate(_BRACKETS, _ALL_BUT_BRACKETS_AND_QUOTES).split(b'"')
+    brackets = b"".join(parts[::2])
+    for _ in range(limit):
+        if not brackets:
+            return False
+        brackets = brackets.replace(b"{}", b"")
+    return bool(brackets)
 
 
 def _unique(pairs: list[tuple[str, Any]], defects: list[tuple[str, str]]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from pipeline.errors import UsageError
 from pipeline.ingest.archives import SUFFIXES, list_archive
 from pipeline.ingest.package import (
     REPORT_SUFFIXES,
+    Look,
     Member,
     Package,
     all_plain,
@@ -111,6 +112,7 @@ class _Survey:
 
     key: str = ""
     newest: int = 0
+    looked: list[Look] = field(default_factory=list)
     files: list[tuple[str, os.DirEntry[str], os.stat_result]] = field(default_factory=list)
     problem: str = ""
 
@@ -140,18 +142,18 @@ def returned_key(entry: Entry, key: str) -> str:
 def _survey(entry: Entry) -> _Survey:
     """Look at everything in the entry once. Never raises."""
     facts: list[str] = []
-    times = [0]
     made = _Survey()
 
-    def note(name: str, status: os.stat_result) -> None:
-        times.append(status.st_mtime_ns)
-        facts.append(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\0{status.st_ino}")
+    def note(name: str, path: str, status: os.stat_result) -> None:
+        size, time, inode = status.st_size, status.st_mtime_ns, status.st_ino
+        made.looked.append((path, size, time, inode))
+        facts.append(f"{name}\0{size}\0{time}\0{inode}")
 
     stack = [(entry.path, "")]
     while stack:
         path, prefix = stack.pop()
         try:
-            note(prefix, os.lstat(path))
+            note(prefix, path, os.lstat(path))
             if entry.kind != "folder":
                 continue
             for below in os.scandir(path):
@@ -160,22 +162,36 @@ def _survey(entry: Entry) -> _Survey:
                     stack.append((below.path, name))
                 else:
                     status = below.stat(follow_symlinks=False)
-                    note(name, status)
+                    note(name, below.path, status)
                     made.files.append((name[1:], below, status))
         except OSError as error:
             facts.append(f"{prefix}\0unreadable")
             made.problem = f"it cannot be read ({error.strerror})"
     facts.sort()
     text = "\n".join(facts).encode("utf-8", "surrogateescape")
-    made.key, made.newest = hashlib.blake2b(text, digest_size=16).hexdigest(), max(times)
+    made.key = hashlib.blake2b(text, digest_size=16).hexdigest()
+    made.newest = max((time for _, _, time, _ in made.looked), default=0)
     return made
+
+
+def is_touched(package: Package) -> bool:
+    """Whether anything of the package is gone, or has another size, time or inode than when it was listed. That a file
+    came or went shows in the time of its folder."""
+    try:
+        for path, size, time, inode in package.looked:
+            now = os.lstat(path)
+            if now.st_mtime_ns != time or now.st_size != size or now.st_ino != inode:
+                return True
+    except OSError:
+        return True
+    return False
 
 
 def inspect(entry: Entry, policy: dict[str, Any]) -> Package:
     """List a package and read its small files. Never raises for what is in it: faults and waits say what is wrong."""
     package = Package(entry.source, entry.container, entry.kind)
     found = _survey(entry)
-    package.stat_key, package.newest = found.key, found.newest
+    package.stat_key, package.newest, package.looked = found.key, found.newest, found.looked
     package.waits += [found.problem] if found.problem else []
     package.ready = ".ready" in entry.beside
     faults = [f.replace("a member", "the package") for f in name_faults(entry.name, policy["caps"])]

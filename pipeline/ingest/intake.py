@@ -149,7 +149,7 @@ def _conclude(candidate: Candidate, answers: Answers, as_of: datetime, rules: Ru
     package = candidate.package
     if not candidate.waits and not candidate.reasons:
         candidate.waits = completeness.mismatches(package, candidate.wanted, answers.digests)
-    if discovery.stat_key(candidate.entry)[0] != package.stat_key:
+    if discovery.is_touched(package):
         candidate.waits.append("it changed while it was read")
         candidate.overdue = False
     if candidate.waits and candidate.overdue:

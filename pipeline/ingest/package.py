@@ -46,6 +46,10 @@ class Member:
         return self._sha256
 
 
+Look = tuple[str, int, int, int]
+"""A path that was looked at: the path, and size, time of change in ns and inode as they were then."""
+
+
 @dataclass
 class Package:
     """What was found at `container` (relative to landing). `faults` make it unreadable as a whole; `waits` are
@@ -59,6 +63,7 @@ class Package:
     waits: list[str] = field(default_factory=list)
     stat_key: str = ""
     newest: int = 0
+    looked: list[Look] = field(default_factory=list)
     ready: bool = False
     lists: list[tuple[str, bytes]] = field(default_factory=list)
     """Checksum lists that lie beside the container: name and content."""
