@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from pipeline.fingerprint.outcome import Digests, Failure
-from pipeline.ingest.package import Package
+from pipeline.ingest.package import Member, Package
 from pipeline.ingest.rules import Rules
 
 
@@ -28,8 +28,14 @@ def numbered_ids(referral_id: str, what: str, count: int) -> list[str]:
 class Answers:
     """What the media worker said, by locator text."""
 
-    digests: dict[str, Digests]
+    digests: Mapping[str, Digests]
     failures: Mapping[str, Failure]
+
+    def give(self, members: Iterable[Member]) -> None:
+        """Let each member have its answer."""
+        for member in members:
+            member.digests = self.digests.get(member.key)
+            member.failure = self.failures.get(member.key) if self.failures else None
 
 
 @dataclass
@@ -40,7 +46,6 @@ class Context:
     package_id: str
     referral_id: str
     supplements: str | None
-    answers: Answers
     rules: Rules
     run_id: str
     as_of: datetime

@@ -48,6 +48,8 @@ class Candidate:
     waits: list[str] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
     package_id: str = ""
+    read: tuple[Report | None, list[str]] | None = None
+    """What `report.find` said, once it was asked."""
     report: Report | None = None
     overdue: bool = False
     late: bool = False
@@ -82,7 +84,7 @@ def _take(settings: Settings, night: Night, rules: Rules, held: Held, entries: l
     for candidate in (c for c in taken if c.report is None):
         tables["packages"].append(_quarantined(candidate, night, held))
     readable = [c for c in taken if c.report is not None]
-    identifiers = _readable(night, rules, held, answers, candidates=readable, tables=tables)
+    identifiers = _readable(night, rules, held, candidates=readable, tables=tables)
     tables["packages"].sort(key=lambda row: row["container"])
     counts = _counts(tables)
     counts.update(identifiers)
@@ -113,6 +115,8 @@ def look(entry: Entry, rules: Rules, as_of: datetime) -> Candidate:
     if package.faults and not package.waits:
         candidate.waits = []  # waiting longer will not mend a hostile name or a link
         candidate.reasons = list(package.faults)
+    if package.members and not candidate.waits and not candidate.reasons:
+        candidate.read = report.find(package, rules)  # now, while its bytes are near
     return candidate
 
 
@@ -158,14 +162,15 @@ def _conclude(candidate: Candidate, answers: Answers, as_of: datetime, rules: Ru
         candidate.waits, candidate.late = [], True
     if candidate.waits:
         return
+    answers.give(package.payload)
     candidate.package_id = _package_id(package, answers, candidate.late)
-    found, reasons = report.find(package, rules) if package.members else (None, [])
+    found, reasons = candidate.read or (report.find(package, rules) if package.members else (None, []))
     candidate.reasons = list(dict.fromkeys([*candidate.reasons, *reasons]))
     if not candidate.reasons and found:
         candidate.report = found
         for member in media_rows.payload(package, found.member):
             if member.content is not None:  # a chat log or another text beside the report
-                answers.digests[member.key] = media.of_content(member.content)
+                member.digests = media.of_content(member.content)
         for name in completeness.unlisted(package, candidate.wanted):
             found.draft.defect("/", "A file of the package is not in its checksum list.", name)
 
@@ -176,7 +181,7 @@ def _package_id(package: Package, answers: Answers, late: bool) -> str:
     A package that is returned because it never became complete (`late`) has another id than the complete one.
     """
     top = "data/" if package.is_bag else ""
-    lines = [f"{_content(m, answers)}  {m.name.removeprefix(top)}\n" for m in package.payload]
+    lines = [f"{_content(m)}  {m.name.removeprefix(top)}\n" for m in package.payload]
     if not lines:
         whole = answers.digests.get(package.container)
         lines = [f"container {whole.sha256.hex() if whole else package.container}\n"]
@@ -184,18 +189,16 @@ def _package_id(package: Package, answers: Answers, late: bool) -> str:
     return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _content(member: Member, answers: Answers) -> str:
+def _content(member: Member) -> str:
     if member.content is not None:
         return member.sha256()
-    found = answers.digests.get(member.key)
-    return found.sha256.hex() if found else "unreadable"
+    return member.digests.sha256.hex() if member.digests else "unreadable"
 
 
 def _readable(
     night: Night,
     rules: Rules,
     held: Held,
-    answers: Answers,
     *,
     candidates: list[Candidate],
     tables: dict[str, list[Row]],
@@ -203,7 +206,7 @@ def _readable(
     """Decide and make rows, reports before those that name them as earlier. Returns how many identifiers the reports
     give, how many of them could not be used (each is a defect), and how many a covert source's compartment holds."""
     identifiers: Counter[str] = Counter(identifiers_given=0, identifiers_unusable=0, identifiers_withheld=0)
-    arrivals = {c.package.container: (c, _arrival(c, answers)) for c in candidates}
+    arrivals = {c.package.container: (c, _arrival(c)) for c in candidates}
     for key in identity.in_order((key, arrival) for key, (_, arrival) in arrivals.items()):
         candidate, arrival = arrivals[key]
         decision = identity.decide(arrival, held)
@@ -224,7 +227,6 @@ def _readable(
             candidate.package_id,
             decision.referral_id,
             decision.supplements,
-            answers,
             rules,
             night.run_id,
             night.as_of,
@@ -251,7 +253,7 @@ def _quarantined(candidate: Candidate, night: Night, held: Held) -> Row:
     return row
 
 
-def _arrival(candidate: Candidate, answers: Answers) -> Arrival:
+def _arrival(candidate: Candidate) -> Arrival:
     found = candidate.report
     if found is None:
         raise ValueError("an arrival has a report")
@@ -262,7 +264,7 @@ def _arrival(candidate: Candidate, answers: Answers) -> Arrival:
         found.draft.referral.get("source_reference"),
         found.sha256,
         tuple(found.draft.prior),
-        frozenset(d.sha256 for m in content if (d := answers.digests.get(m.key))),
+        frozenset(m.digests.sha256 for m in content if m.digests),
         identity.sender(found.reader.source, found.draft.referral.get("extension")),
     )
 

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from pipeline.fingerprint.outcome import Digests
 from pipeline.ingest import values
-from pipeline.ingest.context import Answers, Context
+from pipeline.ingest.context import Context
 from pipeline.ingest.draft import Draft, Row
 from pipeline.ingest.package import Member, Package
 from pipeline.ingest.report import Report
@@ -21,7 +21,7 @@ def payload(package: Package, report: Member | None) -> list[Member]:
 def compose(report: Report, context: Context) -> list[Row]:
     """One row a file that the report names, then one a file that it does not name."""
     members = payload(context.package, report.member)
-    finder = _Finder(members, context.answers)
+    finder = _Finder(members)
     rows: list[Row] = []
     ids = _FileIds(context.referral_id)
     used: set[str] = set()
@@ -62,8 +62,8 @@ class _FileIds:
 class _Finder:
     """Finds the member that a report means: by path, by base name when only one has it, by claimed digest."""
 
-    def __init__(self, members: list[Member], answers: Answers) -> None:
-        self._members, self._answers = members, answers
+    def __init__(self, members: list[Member]) -> None:
+        self._members = members
         self._by_name: dict[str, Member | None] = {}
         for member in members:
             bare = member.name.rpartition("/")[2]
@@ -76,7 +76,7 @@ class _Finder:
         """Made only when a file is not found by its name."""
         result: dict[bytes, Member] = {}
         for member in self._members:
-            found = self._answers.digests.get(member.key)
+            found = member.digests
             if found is not None:
                 for digest in (found.md5, found.sha1, found.sha256):
                     result.setdefault(digest, member)
@@ -117,7 +117,7 @@ def _file_row(
         row["state"] = "hash_only" if sent == values.NO or (not name and _claimed(row)) else "missing"
     else:
         key, name = member.key, name or member.name
-        digests, failure = context.answers.digests.get(key), context.answers.failures.get(key)
+        digests, failure = member.digests, member.failure
         row["locator"] = key
         row["reason"] = failure.reason.value if failure else None
         if digests:

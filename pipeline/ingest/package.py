@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from pipeline.fingerprint.outcome import Digests, Failure
 from pipeline.locator import SEPARATOR, Locator
 
 REPORT_SUFFIXES = (".json", ".xml", ".csv")
@@ -25,9 +26,10 @@ _TEXT_ENDINGS = (*REPORT_SUFFIXES, ".sha256", ".txt", "sha256sums")
 
 class Member:
     """One file of a package. `size` is as stated by the file system or the archive; `content` only if read here; `key` is
-    the locator as text, under which the media worker's answer is found."""
+    the locator as text, under which the media worker's answer is found; `digests` and `failure` are that answer, once it is
+    there."""
 
-    __slots__ = ("_sha256", "content", "key", "locator", "name", "size")
+    __slots__ = ("_sha256", "content", "digests", "failure", "key", "locator", "name", "size")
 
     def __init__(self, name: str, size: int, locator: Locator, content: bytes | None = None) -> None:
         self.name = name
@@ -35,6 +37,8 @@ class Member:
         self.locator = locator
         self.content = content
         self.key = str(locator)
+        self.digests: Digests | None = None
+        self.failure: Failure | None = None
         self._sha256 = ""
 
     def sha256(self) -> str:

@@ -120,7 +120,8 @@ def outcome(package: Package) -> str:
         assert all(reasons)
         return "refused"
     digests = {m.key: factory.digests(m.name.encode()) for m in package.payload if m.content is None}
-    context = Context(package, "0" * 64, "r" * 32, None, Answers(digests, {}), RULES, "run", factory.AS_OF)
+    Answers(digests, {}).give(package.payload)
+    context = Context(package, "0" * 64, "r" * 32, None, RULES, "run", factory.AS_OF)
     made = rows.compose(found, context)
     for table, listed in made.items():
         records.build(table, listed)

@@ -31,10 +31,11 @@ def made(
         {f"other/p/{path}": factory.digests(data) for path, data in (media or {}).items() if data != b"unreadable"},
         {f"other/p/{p}": Failure(Reason.UNREADABLE) for p, data in (media or {}).items() if data == b"unreadable"},
     )
+    answers.give(package.payload)
     rule = replace(RULES, force=force)
     found, reasons = report.find(package, rule)
     assert found is not None, reasons
-    return rows.compose(found, Context(package, "p" * 64, "r" * 32, None, answers, rule, "run", factory.AS_OF))
+    return rows.compose(found, Context(package, "p" * 64, "r" * 32, None, rule, "run", factory.AS_OF))
 
 
 def referral(content: bytes, **more: Any) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pipeline import records
 from pipeline.errors import InputError
 from pipeline.ingest import report, rows, rules, sources
-from pipeline.ingest.context import Answers, Context
+from pipeline.ingest.context import Context
 from pipeline.ingest.package import Member, Package
 from pipeline.ingest.sample_cases import Case, case
 from pipeline.ingest.sample_forms import FORMS
@@ -62,7 +62,7 @@ class ReaderContract:
         found = self.read(content)
         assert found is not None
         package = Package(self.reader.folder, f"{self.reader.folder}/p", "folder", [found.member])
-        context = Context(package, "0" * 64, "r" * 32, None, Answers({}, {}), RULES, "night-test", factory.AS_OF)
+        context = Context(package, "0" * 64, "r" * 32, None, RULES, "night-test", factory.AS_OF)
         made = rows.compose(found, context)
         for table, listed in made.items():
             records.build(table, listed)
