@@ -156,7 +156,8 @@ def _judge(
     links = []
     for (a, b), values in pairs.items():
         groups: dict[str, list[tuple[str, Verdict]]] = {}
-        for kind, value, holders in _distinct(a, b, values, sightings):
+        alone = len(values) == 1 and values[0][0] != "supplement"  # then there is nothing that it could repeat
+        for kind, value, holders in values if alone else _distinct(a, b, values, sightings):
             verdict = rules.judge(kind, value, sightings[kind, value, a], sightings[kind, value, b], holders)
             if verdict is not None:
                 groups.setdefault(kind, []).append((value, verdict))
@@ -203,8 +204,10 @@ def _only_borne(value: str, a: str, b: str, sightings: Mapping[tuple[str, str, s
 
 def _fold(a: str, b: str, values: list[tuple[str, Verdict]], limit: int) -> dict[str, Any]:
     """One link from the judged values of one pair and kind; the strongest value gives kind, strength and reason."""
-    strength = strongest([v.strength for _, v in values])
-    ordered = sorted(values, key=lambda x: (x[1].strength != strength, x[0]))
+    strength, ordered = values[0][1].strength, values
+    if len(values) > 1:
+        strength = strongest([v.strength for _, v in values])
+        ordered = sorted(values, key=lambda x: (x[1].strength != strength, x[0]))
     top = ordered[0][1]
     more = f" {len(values)} values in common." if len(values) > 1 else ""
     return {

@@ -121,6 +121,8 @@ def closest(
     """The two sightings nearest in time within `window` (with the same port, if asked); None when there are none.
     Sightings without a certain time are not compared."""
     lefts = [s for s in left if s.seen_at is not None and not s.ambiguous]
+    if not lefts or not right:
+        return None
     groups: dict[int | None, list[Sighting]] = {}
     for s in right:
         if s.seen_at is not None and not s.ambiguous:

@@ -92,10 +92,9 @@ def expected(package: Package) -> tuple[Expected, list[str]]:
         reasons += _plain(package, name, content, wanted)
     if not announced:
         reasons.append("no checksum list and no .ready marker says that it is complete")
-    by_name = package.by_name
-    missing = sum(1 for name in wanted if name not in by_name and name != CONTAINER)
+    missing = wanted.keys() - package.by_name.keys() - {CONTAINER}
     if missing:
-        reasons.append(f"{missing} of {len(wanted)} listed files are not there")
+        reasons.append(f"{len(missing)} of {len(wanted)} listed files are not there")
     return wanted, reasons
 
 
@@ -176,6 +175,8 @@ def _bag(package: Package, wanted: Expected) -> list[str]:
 def digest_of(member: Member, algorithm: str, digests: Mapping[str, Digests]) -> str | None:
     """Hex digest of a member, from its content if it was read here, else from the media worker's answers."""
     if member.content is not None:
+        if algorithm == "sha256":
+            return member.sha256()
         return hashlib.new(algorithm, member.content, usedforsecurity=False).hexdigest()
     found = digests.get(member.key)
     return (getattr(found, algorithm).hex() or None) if found else None

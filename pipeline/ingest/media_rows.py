@@ -30,7 +30,7 @@ def compose(report: Report, context: Context) -> list[Row]:
         member = finder.find(described["name"], alias, described)
         if member is not None:
             used.add(member.name)
-        rows.append(_file_row(described, member, sent=sent, path=path, draft=report.draft, context=context, ids=ids))
+        rows.append(_file_row(described, member, sent, path, report.draft, context, ids))
     for member in members:
         if member.name not in used:
             row = {
@@ -39,9 +39,7 @@ def compose(report: Report, context: Context) -> list[Row]:
                 "publicly_available": values.UNKNOWN,
                 "annotations": ["not_named_in_report"],
             }
-            rows.append(
-                _file_row(row, member, sent=values.YES, path=None, draft=report.draft, context=context, ids=ids)
-            )
+            rows.append(_file_row(row, member, values.YES, None, report.draft, context, ids))
     return rows
 
 
@@ -101,10 +99,9 @@ def _claimed(row: Row) -> bool:
     return any(row.get(f"claimed_{name}") for name in values.DIGESTS)
 
 
-def _file_row(
+def _file_row(  # noqa: PLR0917 - a call a file, and there are a hundred thousand
     row: Row,
     member: Member | None,
-    *,
     sent: str,
     path: str | None,
     draft: Draft,

@@ -36,7 +36,7 @@ class Member:
         self.size = size
         self.locator = locator
         self.content = content
-        self.key = str(locator)
+        self.key = locator.container if locator.member is None else f"{locator.container}{SEPARATOR}{locator.member}"
         self.digests: Digests | None = None
         self.failure: Failure | None = None
         self._sha256 = ""
@@ -91,8 +91,7 @@ def is_transport(name: str, bag: bool) -> bool:
     """Whether a member only serves the transport (markers, checksum lists, bag tag files) and is no content."""
     if "/" in name:
         return bag and not name.lower().startswith("data/")
-    lowered = name.lower()
-    return bag or lowered == ".ready" or lowered.endswith((".ready", ".sha256")) or lowered in LIST_NAMES
+    return bag or name.lower().endswith((".ready", ".sha256")) or name.lower() in LIST_NAMES
 
 
 def is_small_text(name: str) -> bool:

@@ -91,6 +91,33 @@ def test_depth_is_limited() -> None:
         decode.xml_tree(deep, 48)
 
 
+def nesting(tree: object) -> int:
+    """Levels of objects and lists, the obvious way."""
+    if isinstance(tree, dict | list):
+        return 1 + max(map(nesting, tree.values() if isinstance(tree, dict) else tree), default=0)
+    return 0
+
+
+@given(
+    st.recursive(
+        st.text(st.sampled_from('[]{}"\\:,a\n'), max_size=5) | st.integers(),
+        lambda below: (
+            st.lists(below, max_size=3)
+            | st.dictionaries(st.text(st.sampled_from('[}"\\'), max_size=2), below, max_size=3)
+        ),
+        max_leaves=12,
+    ),
+    st.integers(1, 6),
+)
+def test_depth_is_that_of_objects_and_lists_whatever_the_texts_hold(tree: object, limit: int) -> None:
+    raw = json.dumps(tree).encode()
+    if nesting(tree) > limit:
+        with pytest.raises(InputError, match=f"more than {limit} levels"):
+            decode.json_tree(raw, limit, [])
+    else:
+        assert decode.json_tree(raw, limit, []) == tree
+
+
 @pytest.mark.parametrize(
     "raw",
     [

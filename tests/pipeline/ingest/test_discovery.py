@@ -6,10 +6,12 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline import policy
 from pipeline.ingest import discovery
-from pipeline.ingest.package import collision_faults, is_transport, name_faults
+from pipeline.ingest.package import all_plain, collision_faults, is_plain, is_transport, name_faults
 from pipeline.settings import Settings
 
 POLICY = policy.load(Settings(), "ingest").data
@@ -105,6 +107,49 @@ def test_ordinary_names(name: str) -> None:
 @pytest.mark.parametrize("name", ["", "..", "a/..", "/a", "a\\b", "C:/a", "c:", "a\nb", "a//b", "a/.", "\udc80"])
 def test_names_that_are_refused(name: str) -> None:
     assert name_faults(name, POLICY["caps"])
+
+
+@given(
+    st.lists(st.text(st.sampled_from("ab.-/\\\n\0 é:_"), max_size=9), max_size=4), st.integers(1, 5), st.integers(1, 9)
+)
+def test_names_judged_at_once_are_judged_as_one_by_one(names: list[str], depth: int, length: int) -> None:
+    caps = {**POLICY["caps"], "depth": depth, "part_bytes": length, "name_bytes": 2 * length}
+    if all_plain(names, caps):
+        assert names
+        assert all(name_faults(name, caps) == [] for name in names)
+    assert all_plain(names, caps) == (names != [] and all(is_plain(name, caps) for name in names))
+    for name in names:
+        assert is_plain(name, caps) == all_plain([name], caps)
+
+
+@pytest.mark.parametrize("how", ["grown", "same size", "replaced", "added", "removed", "renamed", "deeper", "gone"])
+def test_every_change_after_listing_is_seen(tmp_path: Path, how: str) -> None:
+    put(tmp_path, "nca/p/report.json", b"{}")
+    deep = put(tmp_path, "nca/p/media/deep/a.jpg", b"aaaa")
+    for path in (*deep.parents[:3], deep):
+        os.utime(path, ns=(0, 0))  # long ago, as a package that was copied is
+    package = discovery.inspect(discovery.entries(tmp_path, POLICY)[0][0], POLICY)
+    assert not discovery.is_touched(package)
+    if how == "grown":
+        deep.write_bytes(b"aaaaa")
+    elif how == "same size":
+        deep.write_bytes(b"bbbb")
+    elif how == "replaced":
+        other = put(tmp_path, "nca/p/media/deep/b.jpg", b"bbbb")
+        other.rename(deep)
+        for path in (deep.parent, deep):
+            os.utime(path, ns=(0, 0))
+    elif how == "added":
+        put(tmp_path, "nca/p/media/b.jpg")
+    elif how == "removed":
+        deep.unlink()
+    elif how == "renamed":
+        deep.rename(deep.with_name("c.jpg"))
+    elif how == "deeper":
+        put(tmp_path, "nca/p/media/deep/er/b.jpg")
+    else:
+        (tmp_path / "nca/p").rename(tmp_path / "nca/q")
+    assert discovery.is_touched(package)
 
 
 def test_transport_and_collisions() -> None:

@@ -41,6 +41,20 @@ def test_a_list_with_one_bad_entry_keeps_the_others() -> None:
     assert residue(tree) == {"files": {"1": 1.5}}
 
 
+def test_a_list_that_was_read_is_gone_and_what_is_no_object_stays() -> None:
+    data: dict[str, object] = {
+        "a": [{"value": "x"}, "y"],
+        "b": {"b": [{"value": "z"}]},
+        "c": [False, {"value": "v"}],
+        "d": [0],
+    }
+    fields = Fields(Draft(), data)
+    assert [item.text("value") for key in ("a", "b", "c") for item in fields.each(key, "b")] == ["x", "y", "z", "v"]
+    assert [item.data for item in fields.each("d")] == [{"value": 0}]
+    assert data == {"b": {}, "c": [False, {}], "d": [{"value": 0}]}
+    assert residue(data) == {"c": {"0": False}, "d": [{"value": 0}]}
+
+
 def test_pointers_are_escaped() -> None:
     draft = Draft()
     Fields(draft, {"a/b~c": []}).text("a/b~c")

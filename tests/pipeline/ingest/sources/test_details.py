@@ -160,6 +160,13 @@ def test_ncmec_annotations_become_facts_of_the_file() -> None:
     }
 
 
+def test_whether_the_provider_viewed_the_files_is_one_fact_an_answer() -> None:
+    given = [True, False, True, None, False]
+    made = draft(police_json(uploadedFiles=[{**FILE, "viewedByEsp": viewed} for viewed in given]))
+    assert [f["viewed_by_provider"] for f in made.files] == ["yes", "no", "yes", "unknown", "no"]
+    assert [(f["value"], f["file"]) for f in made.facts] == [("yes", 0), ("no", 1), ("unknown", 3)]
+
+
 def test_industry_classification_is_kept_and_never_mapped() -> None:
     made = draft(
         police_json(uploadedFiles=[{**FILE, "industryClassification": "a1"}, {**FILE, "industryClassification": "A"}])
