@@ -73,11 +73,10 @@ def build(table: str, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
     """
     schema = arrow_schema(table)
     required, as_json, plain = _plan(table)
-    listed, known = list(rows), set(schema.names)
-    for row in listed:
-        if not known.issuperset(row):
-            extra = sorted(row.keys() - known)
-            raise TriageError(f"Record type {table} has no column {', '.join(extra)}.")
+    listed = list(rows)
+    extra = {name for names in set(map(tuple, listed)) for name in names} - set(schema.names)
+    if extra:
+        raise TriageError(f"Record type {table} has no column {', '.join(sorted(extra))}.")
     # one struct array of all rows is made several times as fast as a list a column; keys that it lacks are left out
     columns: dict[str, pa.Array] = dict(zip(plain.names, pa.array(listed, plain).flatten(), strict=True))
     for name in as_json:

@@ -121,12 +121,14 @@ def closest(
     """The two sightings nearest in time within `window` (with the same port, if asked); None when there are none.
     Sightings without a certain time are not compared."""
     lefts = [s for s in left if s.seen_at is not None and not s.ambiguous]
-    if not lefts or not right:
-        return None
+    rights = [s for s in right if s.seen_at is not None and not s.ambiguous]
+    if len(lefts) == len(rights) == 1:  # nearly every pair
+        one, two = lefts[0], rights[0]
+        near = abs(_when(two)[0] - _when(one)[0]) <= window
+        return (one, two) if near and not (same_port and (one.port is None or one.port != two.port)) else None
     groups: dict[int | None, list[Sighting]] = {}
-    for s in right:
-        if s.seen_at is not None and not s.ambiguous:
-            groups.setdefault(s.port if same_port else None, []).append(s)
+    for s in rights:
+        groups.setdefault(s.port if same_port else None, []).append(s)
     for group in groups.values():
         group.sort(key=_when)
     best: tuple[timedelta, Sighting, Sighting] | None = None

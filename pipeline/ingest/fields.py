@@ -186,7 +186,7 @@ class Fields:
     def texts(self, key: str) -> list[str]:
         """A list of texts (or one text)."""
         given = self.data.get(key)
-        if type(given) is list and all(type(item) is str for item in given):
+        if type(given) is list and _TEXT_ALONE.issuperset(map(type, given)):
             del self.data[key]
             return [text for item in given if (text := item.strip())]
         return [text for item in self.each(key) if (text := item.text("value")) is not None]
@@ -221,6 +221,7 @@ def residue(tree: Any) -> Any:
 
 
 _NESTED = (dict, list, float)
+_TEXT_ALONE = frozenset({str})
 _NUMBERS = frozenset({bool, int, float})
 """Of these zero is a value; nothing is left of any other that is empty."""
 _NO_FIELDS: Iterator[Fields] = iter(())

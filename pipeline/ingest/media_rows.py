@@ -116,7 +116,8 @@ def _file_row(  # noqa: PLR0917 - a call a file, and there are a hundred thousan
         key, name = member.key, name or member.name
         digests, failure = member.digests, member.failure
         row["locator"] = key
-        row["reason"] = failure.reason.value if failure else None
+        if failure:
+            row["reason"] = failure.reason.value
         if digests:
             row["state"], row["size"], row["sha256"] = "present", digests.size, digests.sha256
             content = digests.sha256
