@@ -1,12 +1,13 @@
 """Taking in and linking 5,000 referral packages with 100,000 file records, and doing nothing the second time.
 
-    python -m bench.ingest [--packages 5000] [--files 20] [--runs 3] [--identifiers 1000000] [--no-save]
+    python -m bench.ingest [--packages 5000] [--files 20] [--runs 5] [--identifiers 1000000] [--no-save]
 
 The packages are those of `triage sample` in every format and wrapping, with tiny files in the place of media. Media
 hashing is not part of the figure: the worker's answers are made here and their seconds taken off. The peer in the
 same run is the smallest thing that could be done with such a package: list it, and parse its report with the standard
 library, with no checks and no rows. Bar: 400 packages per core-second, validated, written and linked. The
-figures are those of the median of three runs from nothing on the same packages.
+figures are those of the median of five runs from nothing on the same packages; those of each are kept beside, as other
+load on the machine makes the same work cost up to one and a half times as much. One thread, as it is for one core.
 
 Then 10,000 new identifiers are linked among a million that are linked already, in a process of its own (the work is
 that of bench/assess.py). Bar: 5 core-seconds; the peer is linking all of them anew.
@@ -50,7 +51,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--packages", type=int, default=5000)
     parser.add_argument("--files", type=int, default=20)
-    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--runs", type=int, default=5)
     parser.add_argument(
         "--identifiers", type=int, default=1_000_000, help="linked before a hundredth of them comes new"
     )

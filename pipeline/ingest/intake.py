@@ -11,7 +11,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline import records
 from pipeline.collector import no_cycle_search
 from pipeline.ingest import completeness, discovery, identity, media, media_rows, report, rows
 from pipeline.ingest.context import Answers, Context
@@ -21,21 +20,10 @@ from pipeline.ingest.identity import Arrival, Held, Returned
 from pipeline.ingest.package import Member, Package
 from pipeline.ingest.report import Report
 from pipeline.ingest.rules import Rules
+from pipeline.ingest.tables import Tables
 from pipeline.locator import Locator
 from pipeline.night import Night
 from pipeline.settings import Settings
-
-TABLES = (
-    "packages",
-    "referrals",
-    "subjects",
-    "identifiers",
-    "facts",
-    "narratives",
-    "media_files",
-    "defects",
-    "originals",
-)
 
 
 @dataclass
@@ -79,23 +67,17 @@ def _take(settings: Settings, night: Night, rules: Rules, held: Held, entries: l
     for candidate in found:
         _conclude(candidate, answers, night.as_of, rules)
     waiting = [c for c in found if c.waits]
+    seen = {c.package.container: (_key(c), c.package_id) for c in found if not c.waits}
     taken = [c for c in found if not c.waits and (c.package_id, c.package.container) not in held.containers]
-    tables: dict[str, list[Row]] = {name: [] for name in TABLES}
+    arrivals = sorted(f"{c.package_id}@{c.package.container}" for c in taken)
+    tables = Tables()
+    tables.counts["packages_waited_too_long"] = sum(1 for c in taken if c.late)
     for candidate in (c for c in taken if c.report is None):
-        tables["packages"].append(_quarantined(candidate, night, held))
-    readable = [c for c in taken if c.report is not None]
-    identifiers = _readable(night, rules, held, candidates=readable, tables=tables)
-    tables["packages"].sort(key=lambda row: row["container"])
-    counts = _counts(tables)
-    counts.update(identifiers)
-    counts["packages_waited_too_long"] = sum(1 for c in taken if c.late)
-    return Batch(
-        {name: records.build(name, listed) for name, listed in tables.items()},
-        sorted(f"{c.package_id}@{c.package.container}" for c in taken),
-        counts,
-        waiting,
-        {c.package.container: (_key(c), c.package_id) for c in found if not c.waits},
-    )
+        tables.add_package(_quarantined(candidate, night, held))
+    readable = {c.package.container: (c, _arrival(c)) for c in taken if c.report is not None}
+    del found, taken  # what was read of a package goes when its rows are made
+    _readable(night, rules, held, readable, tables)
+    return Batch(tables.finish(), arrivals, tables.counts, waiting, seen)
 
 
 def _key(candidate: Candidate) -> str:
@@ -196,19 +178,15 @@ def _content(member: Member) -> str:
 
 
 def _readable(
-    night: Night,
-    rules: Rules,
-    held: Held,
-    *,
-    candidates: list[Candidate],
-    tables: dict[str, list[Row]],
-) -> Counter[str]:
-    """Decide and make rows, reports before those that name them as earlier. Returns how many identifiers the reports
-    give, how many of them could not be used (each is a defect), and how many a covert source's compartment holds."""
-    identifiers: Counter[str] = Counter(identifiers_given=0, identifiers_unusable=0, identifiers_withheld=0)
-    arrivals = {c.package.container: (c, _arrival(c)) for c in candidates}
+    night: Night, rules: Rules, held: Held, arrivals: dict[str, tuple[Candidate, Arrival]], tables: Tables
+) -> None:
+    """Decide and make rows, reports before those that name them as earlier; empties `arrivals`. Counts also how many
+    identifiers the reports give, how many of them could not be used (each is a defect), and how many a covert source's
+    compartment holds."""
+    counts = tables.counts
+    counts.update(identifiers_given=0, identifiers_unusable=0, identifiers_withheld=0)
     for key in identity.in_order((key, arrival) for key, (_, arrival) in arrivals.items()):
-        candidate, arrival = arrivals[key]
+        candidate, arrival = arrivals.pop(key)
         decision = identity.decide(arrival, held)
         found = candidate.report
         if found is None:
@@ -217,7 +195,7 @@ def _readable(
         corrects = held.corrected_by(key, found.sha256, found.draft.prior)
         if decision.state == "duplicate":
             row = _package_row(candidate, night, "duplicate", decision.referral_id, content, corrects=corrects)
-            tables["packages"].append(row)
+            tables.add_package(row)
             continue
         if decision.supplements and found.reader.source == "UCOL":
             held.personas.carry(found.draft, held.members[decision.supplements])
@@ -233,14 +211,13 @@ def _readable(
             corrects.clock_from if corrects else None,
         )
         made = rows.compose(found, context)
-        identifiers["identifiers_given"] += found.draft.given_identifiers
-        identifiers["identifiers_unusable"] += found.draft.unusable_identifiers
-        identifiers["identifiers_withheld"] += found.draft.withheld_identifiers
+        counts["identifiers_given"] += found.draft.given_identifiers
+        counts["identifiers_unusable"] += found.draft.unusable_identifiers
+        counts["identifiers_withheld"] += found.draft.withheld_identifiers
         for name, listed in made.items():
-            tables[name].extend(listed)
+            tables.add(name, listed)
         row = _package_row(candidate, night, decision.state, decision.referral_id, content, corrects=corrects)
-        tables["packages"].append({**row, "defects": len(made["defects"])})
-    return identifiers
+        tables.add_package({**row, "defects": len(made["defects"])})
 
 
 def _quarantined(candidate: Candidate, night: Night, held: Held) -> Row:
@@ -300,13 +277,3 @@ def _package_row(
 def _unread_sha256(package: Package) -> str | None:
     """SHA-256 of the file that was most likely meant to be the report of a package in quarantine."""
     return next((m.sha256() for m in report.candidates(package) if m.content is not None), None)
-
-
-def _counts(tables: dict[str, list[Row]]) -> Counter[str]:
-    counts: Counter[str] = Counter()
-    for name, word in (("packages", "packages"), ("media_files", "files")):
-        states = Counter(row["state"] for row in tables[name])
-        counts.update({f"{word}_{state}": number for state, number in states.items()})
-    for name in TABLES[1:]:
-        counts[name] = len(tables[name])
-    return counts

@@ -16,6 +16,7 @@ import pytest
 
 from pipeline import files, night, records
 from pipeline.ingest import intake, quarantine, seen, stage
+from pipeline.ingest import tables as ingest_tables
 from pipeline.lake import Lake
 from pipeline.night import Night
 from pipeline.settings import Settings
@@ -86,7 +87,7 @@ def test_the_same_package_again_in_another_container_is_a_duplicate(settings: Se
     content = {"referral.json": form(files=[{"name": "media/a.jpg"}]), "media/a.jpg": picture(1)}
     land(settings, content, "first")
     ingest(settings)
-    before = {name: table(settings, name) for name in intake.TABLES if name != "packages"}
+    before = {name: table(settings, name) for name in ingest_tables.NAMES if name != "packages"}
     for how, name in (("zip-list", "second"), ("bag", "third"), ("targz-list", "fourth"), ("folder-list", "fifth")):
         land(settings, content, name, how=how)
     ingest(settings)
@@ -402,7 +403,7 @@ def test_every_row_is_as_its_record_type_says(settings: Settings) -> None:
     import yaml
 
     assert facts <= set(yaml.safe_load((settings.policy / "facts.yaml").read_text())["facts"])
-    for name in intake.TABLES:
+    for name in ingest_tables.NAMES:
         assert Lake(settings.lake_dir).read(name).column_names == records.arrow_schema(name).names
     assert stage.STAGE in {commit.stage for commit in Lake(settings.lake_dir).commits()}
     assert NIGHT.run_id in {row["run_id"] for row in table(settings, "packages")}
