@@ -33,16 +33,23 @@ def json_tree(raw: bytes, depth: int, defects: list[tuple[str, str]]) -> Any:
         tree = orjson.loads(bare)
     except orjson.JSONDecodeError as error:
         raise InputError(f"The report is not valid JSON: {error}.") from None
+    too_deep = InputError(f"The report is nested more than {depth} levels deep.")
     try:
         compact = orjson.dumps(tree)
     except orjson.JSONEncodeError:  # beyond 254 levels
-        compact = b"[" * (depth + 1)
+        raise too_deep from None
     if _is_nested_deeper(compact, depth):
-        raise InputError(f"The report is nested more than {depth} levels deep.")
+        raise too_deep
     # certainly no key is given twice when the text has as many colons as the tree written out again; those inside texts
-    # are counted on both sides alike, unless the text writes characters as \\u003a
+    # are counted on both sides alike, unless the text writes characters as \u003a
     if b"\\u" in bare or bare.count(b":") != compact.count(b":"):
-        tree = json.loads(bare, object_pairs_hook=lambda pairs: _unique(pairs, defects))
+        try:
+            tree = json.loads(bare, object_pairs_hook=lambda pairs: _unique(pairs, defects))
+            compact = json.dumps(tree, separators=(",", ":")).encode()
+        except RecursionError:
+            raise too_deep from None
+        if _is_nested_deeper(compact, depth + 1):  # what was given twice is in a list now, and not all was judged yet
+            raise too_deep
     return _shown(tree, defects) if b"\\u0000" in bare else tree
 
 

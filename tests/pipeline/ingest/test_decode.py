@@ -86,6 +86,12 @@ def test_depth_is_limited() -> None:
     for depth in (60, 100_000):
         with pytest.raises(InputError):
             decode.json_tree(b"[" * depth + b"]" * depth, 48, [])
+    for depth in (60, 300, 1010):  # in what is given first of a key that is given twice
+        with pytest.raises(InputError, match="deep"):
+            decode.json_tree(b'{"a":' + b"[" * depth + b"]" * depth + b',"a":1}', 48, [])
+    decode.json_tree(b'{"a":' + b"[" * 47 + b"]" * 47 + b',"a":1}', 48, [])
+    large = 2**70
+    assert decode.json_tree(b'{"a":1,"a":2,"b":%d}' % large, 48, [])["b"] == large
     deep = b"<a>" * 60 + b"</a>" * 60
     with pytest.raises(InputError, match="deep"):
         decode.xml_tree(deep, 48)
