@@ -23,7 +23,6 @@ from pipeline.ingest.package import (
     Package,
     all_plain,
     collision_faults,
-    is_plain,
     is_small_text,
     name_faults,
     without_top_folder,
@@ -244,7 +243,7 @@ def _list_tar(package: Package, file: IO[bytes], caps: dict[str, Any], keep: Cal
             unpacked += info.size
             _check_sizes(count, unpacked, size, caps)
             name = info.name.removeprefix("./")
-            faults = [] if is_plain(name, caps) else name_faults(name, caps)
+            faults = [] if all_plain([name], caps) else name_faults(name, caps)
             if not info.isreg() or info.issparse():
                 faults.append("the archive holds links or devices")
             if info.size > caps["member_bytes"]:

@@ -34,7 +34,7 @@ class _TagFile(io.BytesIO):
 
 _tag_files: dict[str, bytes] = {}
 """The tag files of the bag that is being read, by name."""
-_FOLDER = os.path.abspath(Path(__file__).with_name("bag"))  # noqa: PTH100 - as bagit makes it
+_FOLDER = os.path.abspath(Path(__file__).with_name("empty_bag"))  # noqa: PTH100 - as bagit makes it
 """Where bagit looks whether there are tag files: each is there, and empty. What is in them is what a bag has."""
 
 

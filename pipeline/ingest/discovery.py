@@ -107,8 +107,8 @@ def _kind(entry: os.DirEntry[str]) -> str:
 
 @dataclass
 class _Survey:
-    """What `stat_key` returns; files and links of a folder with their name below it and what lstat says; and why not
-    everything could be looked at."""
+    """What `stat_key` returns and the newest change in ns; everything that was looked at; files and links of a folder with
+    their name below it and what lstat says; and why not everything could be looked at."""
 
     key: str = ""
     newest: int = 0
@@ -117,13 +117,12 @@ class _Survey:
     problem: str = ""
 
 
-def stat_key(entry: Entry) -> tuple[str, int]:
-    """A digest of names, sizes, times and inodes of everything in the entry, and the newest change in ns.
+def stat_key(entry: Entry) -> str:
+    """A digest of names, sizes, times and inodes of everything in the entry.
 
     Equal keys mean: not touched since. Vanished files are left out, the next run sees them.
     """
-    found = _survey(entry)
-    return found.key, found.newest
+    return _survey(entry).key
 
 
 def returned_key(entry: Entry, key: str) -> str:

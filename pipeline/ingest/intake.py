@@ -36,8 +36,8 @@ class Candidate:
     waits: list[str] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
     package_id: str = ""
-    read: tuple[Report | None, list[str]] | None = None
-    """What `report.find` said, once it was asked."""
+    read: tuple[Report | None, list[str]] = (None, [])
+    """What `report.find` said."""
     report: Report | None = None
     overdue: bool = False
     late: bool = False
@@ -87,7 +87,7 @@ def _key(candidate: Candidate) -> str:
 
 
 def look(entry: Entry, rules: Rules, as_of: datetime) -> Candidate:
-    """List the package and see whether its names and sizes are complete."""
+    """List the package, see whether its names and sizes are complete, and read its report."""
     package = discovery.inspect(entry, rules.data)
     candidate = Candidate(entry, package)
     candidate.wanted, reasons = completeness.expected(package)
@@ -97,7 +97,7 @@ def look(entry: Entry, rules: Rules, as_of: datetime) -> Candidate:
     if package.faults and not package.waits:
         candidate.waits = []  # waiting longer will not mend a hostile name or a link
         candidate.reasons = list(package.faults)
-    if package.members and not candidate.waits and not candidate.reasons:
+    if package.members and (candidate.overdue or not candidate.waits):
         candidate.read = report.find(package, rules)  # now, while its bytes are near
     return candidate
 
@@ -146,7 +146,7 @@ def _conclude(candidate: Candidate, answers: Answers, as_of: datetime, rules: Ru
         return
     answers.give(package.payload)
     candidate.package_id = _package_id(package, answers, candidate.late)
-    found, reasons = candidate.read or (report.find(package, rules) if package.members else (None, []))
+    found, reasons = candidate.read
     candidate.reasons = list(dict.fromkeys([*candidate.reasons, *reasons]))
     if not candidate.reasons and found:
         candidate.report = found

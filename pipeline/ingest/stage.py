@@ -80,7 +80,7 @@ def _unchanged(entry: Entry, known: seen.Seen, held: Held) -> bool:
     key, package_id = known[entry.container]
     if (package_id, entry.container) not in held.containers:
         return False
-    now = discovery.stat_key(entry)[0]
+    now = discovery.stat_key(entry)
     return key == now or key == discovery.returned_key(entry, now)
 
 
