@@ -24,12 +24,13 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import common
-from pipeline import night, policy, records
+from pipeline import policy, records
 from pipeline.assess import database, keys, linking, naming, stage
 from pipeline.assess.case_file import Bulk
 from pipeline.assess.linking import find
 from pipeline.assess.model import Model
 from pipeline.lake import Lake
+from pipeline.night import contract as night
 from pipeline.settings import ROOT, Settings
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)

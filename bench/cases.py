@@ -29,13 +29,15 @@ from typing import Any
 import sqlalchemy as sa
 
 from bench import common
-from pipeline.cases import claims, queue, view
-from pipeline.cases.actors import Actor
-from pipeline.cases.publish import publish
-from pipeline.cases.queue import QueueFilters
-from pipeline.cases.store import Store, open_store
-from pipeline.cases.tables import Case, Seen
+from pipeline.cases.publishing.stage import publish
+from pipeline.cases.views import case as view
+from pipeline.cases.views import queue
+from pipeline.cases.views.queue import QueueFilters
+from pipeline.cases.work import claims
 from pipeline.settings import Settings
+from pipeline.store.actors import Actor
+from pipeline.store.opening import Store, open_store
+from pipeline.store.tables import Case, Seen
 from tests.pipeline.cases import samples
 
 ANALYST = Actor("ana", "Ana Lyst", frozenset({"analyst"}))

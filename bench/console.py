@@ -30,14 +30,14 @@ import pyarrow as pa
 
 from bench import common
 from pipeline import records
-from pipeline.cases import users
-from pipeline.cases.publish import publish
-from pipeline.cases.store import open_store
+from pipeline.cases.publishing.stage import publish
 from pipeline.console.evidence import Evidence
 from pipeline.export import stage as reporting_stage
 from pipeline.lake import Lake
-from pipeline.night import Night
+from pipeline.night.contract import Night
+from pipeline.people import users
 from pipeline.settings import Settings
+from pipeline.store.opening import open_store
 from tests.pipeline.cases import samples
 from tests.pipeline.console import world
 

@@ -34,9 +34,9 @@ from rich.progress import track
 
 from bench.common import RESULTS, machine, save, versions
 from pipeline import policy
-from pipeline.fingerprint import pdq, picture, planes, variants
+from pipeline.fingerprint.hashes import pdq, picture, planes, variants
 from pipeline.fingerprint.outcome import Fingerprint, Item
-from pipeline.fingerprint.pool import Pool
+from pipeline.fingerprint.sandbox.pool import Pool
 from pipeline.locator import Locator
 from pipeline.settings import Settings
 
@@ -199,7 +199,7 @@ def golden(corpora: Path, rules: dict[str, Any]) -> dict[str, Any]:
 
 def same_as_imagehash(corpora: Path) -> dict[str, Any]:
     """Pictures whose pHash 256, pHash 64 and dHash of the full decode equal imagehash's, of every third photograph."""
-    from pipeline.fingerprint import imagehashes
+    from pipeline.fingerprint.hashes import imagehashes
 
     equal = total = 0
     for source in photographs(corpora)[::3]:

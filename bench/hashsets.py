@@ -32,10 +32,10 @@ from bench import common
 from hashsets import building, clean, importer, publishing, releases, rows, sources
 from hashsets.algorithms import BY_NAME, to_words
 from hashsets.readers.vics import COLUMNS
-from pipeline import files, matching, records
-from pipeline import night as nights
+from pipeline import files, records
 from pipeline.lake import Lake
-from pipeline.matching import retro
+from pipeline.matching import core, retro
+from pipeline.night import contract as nights
 from pipeline.settings import Settings
 
 AS_OF = datetime(2026, 1, 1, tzinfo=UTC)
@@ -359,7 +359,7 @@ def _reader(home: Path, stop: Any, results: Any) -> None:
             media = con.execute("SELECT count(*) FROM media").fetchall()[0][0]
             newest = con.execute("SELECT max(release) FROM release").fetchall()[0][0]
             con.close()
-            index = matching.open_index(release.index_dir("pdq"))
+            index = core.open_index(release.index_dir("pdq"))
             whole = (
                 media == release.manifest["counts"]["media"]
                 and newest == release.number
@@ -434,10 +434,10 @@ def write_past(settings: Settings, night: nights.Night, nights_past: int, files_
 def _retro(home: Path) -> dict[str, Any]:
     settings = Settings(home=home)
     known = np.zeros((10, 32), np.uint8)
-    matching.build_index(  # compiles or loads the kernels, as a long run would hardly notice
+    core.build_index(  # compiles or loads the kernels, as a long run would hardly notice
         [(np.arange(10), known)], home / "warm", algorithm="pdq", hasher_version="1", release="1"
     )
-    matching.join(matching.open_index(home / "warm"), known, np.arange(10), radius=31)
+    core.join(core.open_index(home / "warm"), known, np.arange(10), radius=31)
     start = time.process_time()
     report = retro.run(settings, nights.start(settings, "bench-retro", AS_OF))
     return {"units": report.read, **report.counts, "work_cpu": round(time.process_time() - start, 2)}

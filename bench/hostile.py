@@ -21,7 +21,7 @@ from typing import Any
 
 from bench import common
 from pipeline.fingerprint.outcome import Failure, Fingerprint, Item
-from pipeline.fingerprint.pool import Pool
+from pipeline.fingerprint.sandbox.pool import Pool
 from pipeline.locator import Locator
 from pipeline.settings import Settings
 

@@ -36,11 +36,12 @@ from xml.etree import ElementTree
 from bench import assess, common
 from pipeline.assess import linking
 from pipeline.fingerprint.outcome import Digests
-from pipeline.ingest import sample, stage
+from pipeline.ingest import stage
 from pipeline.ingest.context import Answers
 from pipeline.lake import Lake
 from pipeline.locator import Locator
-from pipeline.night import Night
+from pipeline.night.contract import Night
+from pipeline.sample import folder as sample
 from pipeline.settings import Settings
 
 BAR = 400

@@ -22,9 +22,9 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import common, matching_peers, matching_plot
-from pipeline import matching
-from pipeline.matching.jit import compiled_signatures
-from pipeline.matching.plan import plan
+from pipeline.matching import core
+from pipeline.matching.core.jit import compiled_signatures
+from pipeline.matching.core.plan import plan
 
 Hashes = NDArray[np.uint8]
 SHARE = 2**18
@@ -79,7 +79,7 @@ class Bench:
         self.folder, self.rounds = folder, rounds
         self.builds: dict[str, Any] = {}
 
-    def index(self, name: str, batches: Any, algorithm: str, rows: int) -> matching.Index:
+    def index(self, name: str, batches: Any, algorithm: str, rows: int) -> core.Index:
         """Build (timed apart from making the hashes) and open."""
         print(f"{time.strftime('%H:%M:%S')} {name}: {rows:,} known hashes", flush=True)
         spent = 0.0
@@ -97,13 +97,13 @@ class Bench:
 
         compiled = compiled_signatures()
         start = time.process_time()
-        manifest = matching.build_index(
+        manifest = core.build_index(
             timed(), self.folder / name, algorithm=algorithm, hasher_version="bench", release="bench"
         )
         seconds = time.process_time() - start - spent
         assert compiled_signatures() == compiled, "compiling was measured as building"
         start = time.perf_counter()
-        index = matching.open_index(self.folder / name)
+        index = core.open_index(self.folder / name)
         self.builds[name] = {
             "rows": rows,
             "cpu_seconds": seconds,
@@ -113,11 +113,11 @@ class Bench:
         }
         return index
 
-    def ours(self, index: matching.Index, queries: Hashes, radius: int, *, threads: int = 1, rounds: int = 0) -> Any:
+    def ours(self, index: core.Index, queries: Hashes, radius: int, *, threads: int = 1, rounds: int = 0) -> Any:
         """Median rate of a join with cap 100, and counters against the cost model."""
         ids = np.arange(len(queries))
         joins = [
-            matching.join(index, queries, ids, radius=radius, cap=100, threads=threads)
+            core.join(index, queries, ids, radius=radius, cap=100, threads=threads)
             for _ in range((rounds or self.rounds) + 1)
         ]
         reports = [j.report for j in joins]
@@ -144,7 +144,7 @@ class Bench:
 
 
 def against_flat(  # noqa: PLR0917 - one call a workload
-    bench: Bench, index: matching.Index, known: Hashes, queries: Hashes, radius: int, asked: int
+    bench: Bench, index: core.Index, known: Hashes, queries: Hashes, radius: int, asked: int
 ) -> Any:
     """Ours and faiss flat on the same data, with the pair counts of the peer's queries compared."""
     own = bench.ours(index, queries, radius)
@@ -208,7 +208,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     real = frames()
     with tempfile.TemporaryDirectory(dir=arguments.folder, prefix="bench-matching-") as place:
         bench = Bench(Path(place), arguments.rounds)
-        result["build_compile_seconds"] = sum(matching.warm_build(algorithm) for algorithm in ("pdq", "phash64"))
+        result["build_compile_seconds"] = sum(core.warm_build(algorithm) for algorithm in ("pdq", "phash64"))
         result["builds"] = bench.builds
         queries = everything(uniform(asked, 32, 2))
         result["small"] = every_peer(bench, "small", small, queries)

@@ -29,8 +29,8 @@ AS_OF = "2026-11-21T01:00:00+00:00"
 WARM = """
 import time, os, sys
 from pathlib import Path
-from pipeline.fingerprint.pool import Pool
-from pipeline.matching.warm import warm
+from pipeline.fingerprint.sandbox.pool import Pool
+from pipeline.matching.core.warm import warm
 from pipeline.settings import Settings
 began = time.monotonic()
 warm(16)

@@ -36,7 +36,7 @@ from bench.common import machine, save, versions
 from bench.edits import EDITS
 from bench.recall_report import write_docs
 from pipeline import policy
-from pipeline.fingerprint import pdq, picture
+from pipeline.fingerprint.hashes import pdq, picture
 from pipeline.settings import Settings
 
 Codes = NDArray[np.uint8]
@@ -142,7 +142,7 @@ def ask_shared(place: int) -> list[Rules]:
 
 def false_hits(rows: list[list[Rules]], every: int, known: Codes, others: Codes) -> dict[str, Any]:
     """Every query hash of every edit against all known hashes through the matching core, at the wide radius."""
-    from pipeline.matching import build_index, join, open_index
+    from pipeline.matching.core import build_index, join, open_index
 
     stored = np.concatenate([known, others])
     asked = [(place * every, row["codes"]) for place, group in enumerate(rows) for row in group]
@@ -174,7 +174,7 @@ def false_hits(rows: list[list[Rules]], every: int, known: Codes, others: Codes)
 
 def widest(rows: list[list[Rules]], others: Codes) -> dict[str, int]:
     """Largest radius of each plain method at which no query has a false hit, all queries and known hashes considered."""
-    from pipeline.matching import join_arrays
+    from pipeline.matching.core import join_arrays
 
     every = [row for group in rows for row in group]
     codes = {

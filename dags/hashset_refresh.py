@@ -20,8 +20,8 @@ from __future__ import annotations
 import pendulum
 from airflow.sdk import Asset, AssetWatcher, Metadata, Param, dag, task
 
-from pipeline import nightly
-from pipeline.orchestration import EVERY_STAGE, SINGLE_WRITER
+from pipeline.night import stages as nightly
+from pipeline.night.orchestration import EVERY_STAGE, SINGLE_WRITER
 from pipeline.settings import Settings
 from triggers.landing import LandingTrigger
 

@@ -25,8 +25,8 @@ from __future__ import annotations
 import pendulum
 from airflow.sdk import Asset, Metadata, Param, dag, task
 
-from pipeline import nightly
-from pipeline.orchestration import EVERY_STAGE, LONG_STAGE, SINGLE_WRITER
+from pipeline.night import stages as nightly
+from pipeline.night.orchestration import EVERY_STAGE, LONG_STAGE, SINGLE_WRITER
 
 REFERRALS = Asset("referrals", uri="triage://referrals")
 CASE_QUEUE = Asset("case_queue", uri="triage://case_queue")

@@ -23,8 +23,8 @@ from __future__ import annotations
 import pendulum
 from airflow.sdk import Asset, Metadata, Param, dag, task
 
-from pipeline import nightly
-from pipeline.orchestration import EVERY_STAGE, LONG_STAGE, SINGLE_WRITER
+from pipeline.night import stages as nightly
+from pipeline.night.orchestration import EVERY_STAGE, LONG_STAGE, SINGLE_WRITER
 
 KNOWN_HASHES = Asset("known_hashes", uri="triage://known_hashes")
 CASE_QUEUE = Asset("case_queue", uri="triage://case_queue")

@@ -193,7 +193,7 @@ def everything(home: Path) -> str:
 
 def report(home: Path, unchanged: bool) -> int:
     """Print the queue, the reconciliation, what was found of what was planted, and where everything lies."""
-    from pipeline import runreport
+    from pipeline.night import report as runreport
 
     summary = json.loads((home / "runs" / RUN / "report.json").read_text())
     waiting = json.loads(triage("queue", "list", "--format", "json", "--limit", "500"))

@@ -48,7 +48,7 @@ def prepare() -> None:
     from airflow.models.pool import Pool
     from airflow.utils.db import initdb
 
-    from pipeline.orchestration import WRITER_POOL
+    from pipeline.night.orchestration import WRITER_POOL
 
     initdb()
     Pool.create_or_update_pool(WRITER_POOL, slots=1, description="Stages that write one home", include_deferred=False)

@@ -9,9 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pipeline.cases.store import open_store
-from pipeline.orchestration import WRITER_POOL
+from pipeline.night.orchestration import WRITER_POOL
 from pipeline.settings import Settings
+from pipeline.store.opening import open_store
 
 ADMIN_PASSWORD = Path("/run/secrets/airflow_admin_password")
 

@@ -17,7 +17,7 @@ import urllib.request
 from pathlib import Path
 
 from deploy.embedded import environment, kept
-from pipeline.orchestration import WRITER_POOL
+from pipeline.night.orchestration import WRITER_POOL
 from pipeline.settings import Settings
 
 BIN = Path(sys.executable).parent

@@ -16,9 +16,9 @@ from hashsets.algorithms import ALL
 from hashsets.readers.registry import READERS
 from hashsets.tables import connect_build, connect_read_only, create, scalar
 from pipeline import __version__, files
+from pipeline.algorithms import version_of
 from pipeline.errors import ReconciliationError
-from pipeline.fingerprint.registry import version_of
-from pipeline.night import Night
+from pipeline.night.contract import Night
 from pipeline.records import canonical_json
 from pipeline.settings import Settings
 

@@ -9,23 +9,21 @@ One process builds or publishes at a time (a lock in the releases folder, freed 
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
 import os
 import resource
 import shutil
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from hashsets import importer, manifest, publishing, releases, sources
 from hashsets.assembly import Plan, assemble
+from hashsets.locking import locked
 from hashsets.readers.ncmec import NcmecReader, delivery_complete
 from pipeline import files
-from pipeline.errors import ConflictError, IntegrityError
-from pipeline.night import Night, StageReport
+from pipeline.errors import IntegrityError
+from pipeline.night.contract import Night, StageReport
 from pipeline.settings import Settings
 
 
@@ -43,23 +41,6 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
 def _cpu() -> float:
     own = resource.getrusage(resource.RUSAGE_SELF)
     return own.ru_utime + own.ru_stime
-
-
-@contextlib.contextmanager
-def locked(settings: Settings) -> Iterator[None]:
-    """Hold the releases folder for writing. Raises ConflictError when another process does."""
-    files.make_folder(settings.releases_dir)
-    descriptor = os.open(settings.releases_dir / ".lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConflictError(
-                "Another process is building or publishing a known-hash release.", "Wait until it has ended."
-            ) from None
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def build_release(settings: Settings, night: Night) -> StageReport:

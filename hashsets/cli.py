@@ -21,8 +21,8 @@ from hashsets import withdrawing as withdrawals
 from hashsets.algorithms import ALL
 from hashsets.readers import registry as readers
 from hashsets.readers.base import Source
-from pipeline import night as nights
 from pipeline.errors import UsageError
+from pipeline.night import contract as nights
 from pipeline.output import Rows, output_options
 from pipeline.settings import Settings
 

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from hashsets.algorithms import ALL, Algorithm, from_words
 from hashsets.releases import Release
 from hashsets.tables import scalar
-from pipeline import matching
 from pipeline.errors import ReconciliationError
+from pipeline.matching import core
 
 BATCH = 1 << 18
 MAX_SEGMENTS = 12
@@ -74,7 +74,7 @@ def build(
             _anew(con, target, algorithm, release, versions[algorithm.name])
         else:
             _extend(con, old, target, algorithm, release)
-        rows[algorithm.name] = matching.open_index(target).manifest.rows
+        rows[algorithm.name] = core.open_index(target).manifest.rows
         expected = scalar(
             con, f"SELECT count(*) FROM {algorithm.table} h JOIN media m USING (media_key) WHERE {_INDEXED}"
         )
@@ -87,11 +87,11 @@ def build(
 
 
 def _segments(folder: Path) -> int:
-    return len(matching.open_index(folder).manifest.segments)
+    return len(core.open_index(folder).manifest.segments)
 
 
 def _anew(con: duckdb.DuckDBPyConnection, target: Path, algorithm: Algorithm, release: int, version: str) -> None:
-    matching.build_index(
+    core.build_index(
         _batches(con, algorithm, _INDEXED),
         target,
         algorithm=algorithm.name,
@@ -107,7 +107,7 @@ def _extend(con: duckdb.DuckDBPyConnection, old: Path, target: Path, algorithm: 
     gone = con.sql(
         f"SELECT DISTINCT media_key FROM {algorithm.table} WHERE media_key >= 0 AND media_key IN {reindex}"
     ).to_arrow_table()
-    matching.extend_index(
+    core.extend_index(
         old,
         target,
         _batches(con, algorithm, f"{_INDEXED} AND h.media_key IN {reindex}"),
@@ -117,5 +117,5 @@ def _extend(con: duckdb.DuckDBPyConnection, old: Path, target: Path, algorithm: 
 
 
 def store_batches(con: duckdb.DuckDBPyConnection, algorithm: str) -> Iterator[tuple[Any, Any]]:
-    """What the index of one perceptual algorithm holds, from an open release: batches for `matching.build_index`."""
+    """What the index of one perceptual algorithm holds, from an open release: batches for `core.build_index`."""
     return _batches(con, next(a for a in ALL if a.indexed and a.name == algorithm), _INDEXED)

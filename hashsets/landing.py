@@ -13,7 +13,7 @@ from hashsets import importer, sources
 from pipeline import files
 from pipeline.errors import TriageError
 from pipeline.logs import get
-from pipeline.night import Night, StageReport, run_dir
+from pipeline.night.contract import Night, StageReport, run_dir
 from pipeline.settings import Settings
 
 UNFINISHED = (".part", ".tmp", ".filepart", ".crdownload", ".partial")

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from hashsets import canaries, manifest, releases, sources
 from hashsets.algorithms import Algorithm
+from hashsets.locking import locked
 from hashsets.tables import equal
 from pipeline import files
 from pipeline.errors import IntegrityError
@@ -26,8 +27,6 @@ def publish(settings: Settings) -> int | None:
 
     Verifies every file first. Raises IntegrityError (the old release stays) or ConflictError (another process builds).
     """
-    from hashsets.building import locked
-
     with locked(settings):
         now = releases.pointer(settings)
         number = (now.number if now else 0) + 1

@@ -15,11 +15,11 @@ from pipeline.settings import Settings
 
 COMMANDS: dict[str, tuple[str, str, str]] = {
     # name: (module, attribute, one line of help), loaded when first used: `triage --help` must not import DuckDB
-    "night": ("pipeline.nightly_cli", "night", "Run the whole night, or show how it went."),
-    "status": ("pipeline.nightly_cli", "status", "What ran when, what it counted, what needs the operator."),
-    "settings": ("pipeline.nightly_cli", "settings_command", "Every setting with its value and meaning."),
+    "night": ("pipeline.night.cli", "night", "Run the whole night, or show how it went."),
+    "status": ("pipeline.night.cli", "status", "What ran when, what it counted, what needs the operator."),
+    "settings": ("pipeline.night.cli", "settings_command", "Every setting with its value and meaning."),
     "sample": (
-        "pipeline.ingest.sample_cli",
+        "pipeline.sample.cli",
         "sample",
         "Write synthetic referral packages and hash sets to try things with.",
     ),

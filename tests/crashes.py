@@ -39,12 +39,13 @@ from pathlib import Path
 
 import structlog
 
-from pipeline import night as nights
-from pipeline import nightly
-from pipeline.cases import anchors, audit_log
-from pipeline.cases.store import open_store
+from pipeline.audit import anchors
+from pipeline.audit import log as audit_log
 from pipeline.lake import Lake
+from pipeline.night import contract as nights
+from pipeline.night import stages as nightly
 from pipeline.settings import ROOT, Settings
+from pipeline.store.opening import open_store
 
 AS_OF = datetime(2026, 11, 21, 1, tzinfo=UTC)
 RUN = "crashed"

@@ -18,12 +18,13 @@ import pyarrow as pa
 
 from pipeline import records
 from pipeline.fingerprint.outcome import Digests
-from pipeline.ingest import sample, stage
+from pipeline.ingest import stage
 from pipeline.ingest.context import stable_id
-from pipeline.ingest.sample_media import generated, saved
-from pipeline.ingest.sample_packages import wrap
 from pipeline.lake import Lake
-from pipeline.night import Night, StageReport
+from pipeline.night.contract import Night, StageReport
+from pipeline.sample import folder as sample
+from pipeline.sample.media import generated, saved
+from pipeline.sample.packages import wrap
 from pipeline.settings import Settings
 
 AS_OF = datetime(2026, 11, 21, 22, 0, tzinfo=UTC)

@@ -12,8 +12,10 @@ import click
 import pytest
 
 from bench import summary
-from pipeline import dictionary, nightly, records
+from pipeline import records
 from pipeline.cli import COMMANDS, triage
+from pipeline.night import stages as nightly
+from pipeline.reference import dictionary
 from pipeline.settings import ROOT, Settings
 
 
@@ -40,7 +42,9 @@ def test_every_command_teaches(path: str, command: click.Command) -> None:
 
 @pytest.mark.parametrize("page", sorted(dictionary.PAGES))
 def test_generated_pages_are_current(page: str) -> None:
-    assert (ROOT / "docs" / page).read_text() == dictionary.PAGES[page](), "run: python -m pipeline.dictionary"
+    assert (ROOT / "docs" / page).read_text() == dictionary.PAGES[page](), (
+        "run: python -m pipeline.reference.dictionary"
+    )
 
 
 def test_the_page_of_figures_is_written_from_the_results() -> None:

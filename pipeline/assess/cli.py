@@ -12,13 +12,13 @@ import pyarrow.compute as pc
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from pipeline import night as nights
 from pipeline.assess.case_file import Bulk
 from pipeline.assess.inputs import CaseFile
 from pipeline.assess.model import Model
-from pipeline.cases.person import as_option, signed_in
 from pipeline.errors import UsageError
+from pipeline.night import contract as nights
 from pipeline.output import Rows, output_options
+from pipeline.people.person import as_option, signed_in
 from pipeline.settings import Settings
 
 _MODEL = click.option(
@@ -42,7 +42,7 @@ def assess() -> None:
 @click.pass_obj
 def run_command(settings: Settings, run_id: str | None) -> Rows:
     """Link what is new, match the lists again, assess every case whose inputs changed. May be repeated at any time."""
-    from pipeline import nightly
+    from pipeline.night import stages as nightly
 
     with _progress() as progress:
         progress.add_task("Linking and assessing", total=None)
@@ -145,9 +145,11 @@ def explain_command(settings: Settings, /, *, case_id: str, model: str, reason: 
     """
     from pipeline.assess import explain
     from pipeline.assess.stage import latest
-    from pipeline.cases import audit, cases, view
-    from pipeline.cases.context import rules
+    from pipeline.cases import cases
+    from pipeline.cases.views import case as view
     from pipeline.lake import Lake
+    from pipeline.store import recording as audit
+    from pipeline.store.context import rules
 
     loaded = Model.load(settings, model)
     with signed_in(settings, name) as (store, actor), store.session() as session:
@@ -177,7 +179,7 @@ def shadow_command(settings: Settings, /, *, model: str, limit: int, name: str |
     Cases of compartments that you may not see are counted and not listed.
     """
     from pipeline.assess.shadow import Watcher
-    from pipeline.cases import permissions
+    from pipeline.people import permissions
 
     with signed_in(settings, name) as (_, actor):
         permissions.require(actor, "model.report")
@@ -223,7 +225,7 @@ def replay_command(
     limit. Whether an outcome counts as acted on is `outcomes` of policy/cases.yaml.
     """
     from pipeline.assess.replay import read_decisions, replay
-    from pipeline.cases import decisions as decisions_of
+    from pipeline.cases.work import decisions as decisions_of
 
     with signed_in(settings, name) as (store, actor), store.reader() as session:
         closed = decisions_of.decided_cases(session, actor)

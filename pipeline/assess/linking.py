@@ -23,7 +23,7 @@ from pipeline.assess.case_file import ListHit, group
 from pipeline.assess.strength import Rules, Sighting, Verdict, strongest
 from pipeline.collector import no_cycle_search
 from pipeline.lake import Lake
-from pipeline.night import Night
+from pipeline.night.contract import Night
 from pipeline.settings import Settings
 
 STAGE = "link"

@@ -28,7 +28,7 @@ from pipeline.assess.case_file import ListHit
 from pipeline.assess.naming import Services, nobody
 from pipeline.assess.strength import STRENGTHS, strongest
 from pipeline.ingest import values
-from pipeline.night import Night
+from pipeline.night.contract import Night
 from pipeline.settings import Settings
 
 COLUMNS = (

@@ -15,7 +15,7 @@ from pipeline.assess.counters import GRADES
 from pipeline.assess.inputs import YES, CaseFile
 from pipeline.assess.model import BANDS, Assessment, Model
 from pipeline.lake import Lake
-from pipeline.night import Night
+from pipeline.night.contract import Night
 from pipeline.settings import Settings
 
 FORCE_NOT_SET = "00"

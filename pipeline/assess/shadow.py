@@ -8,7 +8,7 @@ from typing import Any
 from pipeline import files
 from pipeline.assess.inputs import CaseFile
 from pipeline.assess.model import BANDS, Model, Weighed
-from pipeline.night import Night, run_dir
+from pipeline.night.contract import Night, run_dir
 from pipeline.settings import Settings
 
 

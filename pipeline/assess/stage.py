@@ -23,7 +23,7 @@ from pipeline.assess.rows import FORCE_NOT_SET, STAGE, Previous, Writer, inputs_
 from pipeline.collector import no_cycle_search
 from pipeline.ingest import forces
 from pipeline.lake import Lake
-from pipeline.night import Night, StageReport
+from pipeline.night.contract import Night, StageReport
 from pipeline.settings import Settings
 
 

@@ -20,12 +20,12 @@ from typing import Any
 from sqlalchemy import select
 
 from pipeline import files
-from pipeline.cases import secret
-from pipeline.cases.people_tables import AuditHead
-from pipeline.cases.store import Store
 from pipeline.errors import IntegrityError
 from pipeline.records import canonical_json
 from pipeline.settings import Settings
+from pipeline.store import secret
+from pipeline.store.opening import Store
+from pipeline.store.people_tables import AuditHead
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
-from pipeline.cases import anchors, audit_log
-from pipeline.cases.audit import CATEGORIES
-from pipeline.cases.person import as_option, signed_in
+from pipeline.audit import anchors
+from pipeline.audit import log as audit_log
 from pipeline.output import Rows, output_options
+from pipeline.people.person import as_option, signed_in
 from pipeline.settings import Settings
+from pipeline.store.recording import CATEGORIES
 
 
 @click.group("audit", context_settings={"help_option_names": ["-h", "--help"]})

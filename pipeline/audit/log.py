@@ -13,13 +13,15 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pipeline import files
-from pipeline.cases import anchors, audit, cases, permissions
-from pipeline.cases.actors import Actor
-from pipeline.cases.context import rules, store
-from pipeline.cases.people_tables import AuditEntry, AuditHead
-from pipeline.cases.store import Store
+from pipeline.audit import anchors
 from pipeline.errors import IntegrityError, UsageError
+from pipeline.people import permissions
 from pipeline.records import canonical_json
+from pipeline.store import recording as audit
+from pipeline.store.actors import Actor
+from pipeline.store.context import rules, store
+from pipeline.store.opening import Store
+from pipeline.store.people_tables import AuditEntry, AuditHead
 
 COLUMNS = (*audit.FIELDS, "hash")
 
@@ -31,13 +33,6 @@ class Verified:
     entries: int
     head: str
     anchors: int
-
-
-def timeline(session: Session, actor: Actor, case_id: str) -> Sequence[AuditEntry]:
-    """Who did what to a case, oldest first. Looking at it is a consultation."""
-    cases.find(session, actor, case_id, "case.timeline")
-    audit.record(session, actor, "consultation", "case.timeline", case_id=case_id)
-    return session.scalars(select(AuditEntry).where(AuditEntry.case_id == case_id).order_by(AuditEntry.seq)).all()
 
 
 def entries(

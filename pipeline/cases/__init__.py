@@ -1,1 +1,1 @@
-"""The case store: what people change. Cases, claims, decisions, users, roles and the audit log."""
+"""Cases: what a case is, its states, the work of people on it, the views of it, and how a night publishes it."""

@@ -8,11 +8,13 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from pipeline.cases import audit, permissions
-from pipeline.cases.actors import Actor
-from pipeline.cases.context import now, rules
-from pipeline.cases.tables import Case, Change, Decision, Note
 from pipeline.errors import ConflictError, UsageError
+from pipeline.people import permissions
+from pipeline.store import recording as audit
+from pipeline.store import refusals
+from pipeline.store.actors import Actor
+from pipeline.store.context import now, rules
+from pipeline.store.tables import Case, Change, Decision, Note
 
 NOTE_LIMIT = 10_000
 """Characters of a note or of a text with a decision."""
@@ -27,7 +29,7 @@ def find(session: Session, actor: Actor, case_id: str, action: str, *, lock: boo
     case = session.scalar(query.with_for_update() if lock else query)
     if case is None:
         permissions.require(actor, action)
-        raise permissions.no_such_case(case_id)
+        raise refusals.no_such_case(case_id)
     permissions.require(actor, action, case)
     return case
 

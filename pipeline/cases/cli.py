@@ -6,17 +6,19 @@ from typing import Any
 
 import click
 
-from pipeline.cases import bands, claims, decisions, described, notes, retention, view
-from pipeline.cases import queue as listing
-from pipeline.cases.audit_cli import audit
-from pipeline.cases.person import as_option, signed_in
-from pipeline.cases.queue import LARGEST_PAGE, URGENCIES, QueueFilters
+from pipeline.audit.cli import audit
 from pipeline.cases.states import STATES
-from pipeline.cases.tables import BANDS, Case
-from pipeline.cases.users_cli import users
+from pipeline.cases.views import case as view
+from pipeline.cases.views import described
+from pipeline.cases.views import queue as listing
+from pipeline.cases.views.queue import LARGEST_PAGE, URGENCIES, QueueFilters
+from pipeline.cases.work import bands, claims, decisions, notes, retention
 from pipeline.errors import UsageError
 from pipeline.output import Rows, output_options
+from pipeline.people.cli import users
+from pipeline.people.person import as_option, signed_in
 from pipeline.settings import Settings
+from pipeline.store.tables import BANDS, Case
 
 __all__ = ["audit", "queue", "users"]
 

@@ -8,8 +8,8 @@ new -> allocated -> in_enquiry -> closed
 
 from __future__ import annotations
 
-from pipeline.cases.tables import Case
 from pipeline.errors import ConflictError
+from pipeline.store.tables import Case
 
 STATES = ("new", "allocated", "awaiting_information", "in_enquiry", "transferred", "closed")
 OPEN = frozenset({"new", "allocated", "awaiting_information", "in_enquiry"})

@@ -1,4 +1,4 @@
-"""Who may call what: one entry a route, by the actions of `pipeline/cases/permissions.py`. No entry, no access.
+"""Who may call what: one entry a route, by the actions of `pipeline/people/permissions.py`. No entry, no access.
 
 The check runs before every route (deny by default); a test walks the application's routes and fails on one that is
 not here, and calls every route as every role and as nobody.
@@ -6,8 +6,8 @@ not here, and calls every route as every role and as nobody.
 
 from __future__ import annotations
 
-from pipeline.cases import permissions
-from pipeline.cases.actors import Actor
+from pipeline.people import permissions
+from pipeline.store.actors import Actor
 
 PUBLIC = "public"
 """Anybody, signed in or not."""

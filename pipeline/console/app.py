@@ -15,8 +15,6 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.sessions import SessionMiddleware
 
 from pipeline import __version__, errors, logs
-from pipeline.cases import permissions, secret
-from pipeline.cases import store as stores
 from pipeline.console import identity, pages, provider, security
 from pipeline.console.counters import Counters
 from pipeline.console.evidence import Evidence
@@ -24,6 +22,8 @@ from pipeline.console.figures import Dashboard
 from pipeline.console.routes import ROUTERS
 from pipeline.console.writers import Writers
 from pipeline.settings import Settings
+from pipeline.store import opening as stores
+from pipeline.store import refusals, secret
 
 STATUS: tuple[tuple[type[errors.TriageError], int, str], ...] = (
     (errors.PermissionDeniedError, 403, "You may not do this"),
@@ -94,7 +94,7 @@ def _triage_error(request: Request, error: Exception) -> Response:
 def _no_such_case(request: Request, error: errors.TriageError) -> bool:
     """A case that is not there and one that is hidden from this person answer alike."""
     number = request.path_params.get("number")
-    return number is not None and error.message == permissions.no_such_case(number).message
+    return number is not None and error.message == refusals.no_such_case(number).message
 
 
 def _sign_in_first(request: Request, error: errors.TriageError) -> Response:

@@ -9,7 +9,7 @@ from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any
 
-from pipeline.cases.view import CaseView
+from pipeline.cases.views.case import CaseView
 from pipeline.console import similar, stated
 from pipeline.console.evidence import Evidence
 

@@ -20,8 +20,8 @@ def console(settings: Settings, host: str | None, port: int | None, workers: int
     """
     import uvicorn
 
-    from pipeline.cases import store
     from pipeline.console.evidence import Evidence
+    from pipeline.store import opening as store
 
     store.open_store(
         settings

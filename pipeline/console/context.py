@@ -7,11 +7,11 @@ from contextlib import AbstractContextManager
 from fastapi import Request
 from sqlalchemy.orm import Session
 
-from pipeline.cases.actors import Actor
-from pipeline.cases.store import Store
 from pipeline.console.evidence import Evidence
 from pipeline.console.identity import NotSignedInError, Visitor
 from pipeline.settings import Settings
+from pipeline.store.actors import Actor
+from pipeline.store.opening import Store
 
 
 def visitor(request: Request) -> Visitor:

@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from pipeline.cases import queue
-from pipeline.cases.actors import Actor
-from pipeline.cases.context import now
+from pipeline.cases.views import queue
+from pipeline.store.actors import Actor
+from pipeline.store.context import now
 
 FRESH_SECONDS = 60
 LARGE = 2_000

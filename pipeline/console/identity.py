@@ -12,13 +12,13 @@ from urllib.parse import quote
 from fastapi import Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from pipeline.cases import sessions
-from pipeline.cases.actors import Actor
-from pipeline.cases.store import Store
 from pipeline.console import access
 from pipeline.console.security import SAFE_METHODS
 from pipeline.errors import PermissionDeniedError, UsageError
+from pipeline.people import sessions
 from pipeline.settings import Settings
+from pipeline.store.actors import Actor
+from pipeline.store.opening import Store
 
 BREAK_AFTER_MINUTES = 50
 """Work without a break after which one is offered (Police Care UK: ten minutes out of each hour)."""

@@ -21,7 +21,7 @@ from fastapi import Request, Response
 from fastapi.responses import HTMLResponse
 
 from pipeline import output
-from pipeline.cases import queue
+from pipeline.cases.views import queue
 from pipeline.console import access, wording
 from pipeline.errors import UsageError
 

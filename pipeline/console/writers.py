@@ -16,7 +16,7 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from pipeline import files
-from pipeline.cases.store import Store
+from pipeline.store.opening import Store
 
 
 class Writers:

@@ -15,13 +15,14 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from pipeline.cases import audit, permissions
-from pipeline.cases import view as views
-from pipeline.cases.actors import Actor
-from pipeline.cases.person import signed_in
+from pipeline.cases.views import case as views
 from pipeline.export import sources
 from pipeline.lake import Lake
+from pipeline.people import permissions
+from pipeline.people.person import signed_in
 from pipeline.settings import Settings
+from pipeline.store import recording as audit
+from pipeline.store.actors import Actor
 
 LIST_LIMIT = 1_000_000
 """Hashes of one list."""

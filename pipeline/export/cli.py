@@ -11,9 +11,9 @@ from typing import Any
 import click
 
 from pipeline import output
-from pipeline.cases.person import as_option
 from pipeline.export import asking
 from pipeline.output import Rows, output_options
+from pipeline.people.person import as_option
 from pipeline.settings import Settings
 
 reason_option = click.option(

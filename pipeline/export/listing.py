@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from pipeline import records
 from pipeline.assess.case_file import group
-from pipeline.cases import view as views
+from pipeline.cases.views import case as views
 from pipeline.errors import UsageError
 from pipeline.export.sources import HIDING
 from pipeline.lake import Lake

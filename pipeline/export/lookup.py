@@ -18,7 +18,7 @@ from pipeline import policy
 from pipeline.errors import InputError, UsageError
 from pipeline.export.hashes import WIDTHS, HashText
 from pipeline.fingerprint.outcome import Failure, Item
-from pipeline.fingerprint.pool import Pool
+from pipeline.fingerprint.sandbox.pool import Pool
 from pipeline.locator import Locator
 from pipeline.matching.known import WholeRelease, grouped
 from pipeline.settings import Settings

@@ -23,11 +23,11 @@ import pyarrow.parquet as pq
 from sqlalchemy.orm import Session
 
 from pipeline import files, output, records
-from pipeline.cases.actors import SYSTEM
 from pipeline.errors import IntegrityError, TriageError
 from pipeline.export import sources
 from pipeline.export.moments import plain, plain_schema
 from pipeline.settings import ROOT, Settings
+from pipeline.store.actors import SYSTEM
 
 SQL = ROOT / "pipeline" / "export" / "reporting"
 SCHEMAS = ROOT / "schemas" / "reporting"

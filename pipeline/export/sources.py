@@ -1,7 +1,7 @@
 """What statements and reports can read: lake tables, the release's database, and views of the case store.
 
 Rows of a restricted compartment do not exist for an actor without it: neither cases, nor the lake rows of their
-referrals (as in `pipeline/cases/permissions.py`).
+referrals (as in `pipeline/people/permissions.py`).
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from pipeline import records
-from pipeline.cases.actors import Actor
-from pipeline.cases.tables import Case, Decision, InformationRequest, Link, Lowering, Review
-from pipeline.cases.types import Moment
 from pipeline.lake import Lake
 from pipeline.settings import Settings
+from pipeline.store.actors import Actor
+from pipeline.store.tables import Case, Decision, InformationRequest, Link, Lowering, Review
+from pipeline.store.types import Moment
 
 HIDING = ("referral_id", "left", "right")
 """Lake columns that name a referral: rows that name a hidden one are left out."""

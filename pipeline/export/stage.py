@@ -6,11 +6,11 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from pipeline import night as nights
-from pipeline.cases import store
 from pipeline.export import reporting
-from pipeline.night import Night, StageReport
+from pipeline.night import contract as nights
+from pipeline.night.contract import Night, StageReport
 from pipeline.settings import Settings
+from pipeline.store import opening as store
 
 
 def run(settings: Settings, night: Night, shard: str | None = None) -> StageReport:

@@ -15,12 +15,12 @@ import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pipeline import policy as policies
+from pipeline.algorithms import algorithm_version, decoder_version
 from pipeline.errors import UsageError
-from pipeline.fingerprint import sandbox
 from pipeline.fingerprint.journal import Journal
 from pipeline.fingerprint.outcome import Failure, Fingerprint, Item, Reason
-from pipeline.fingerprint.pool import Pool
-from pipeline.fingerprint.registry import algorithm_version, decoder_version
+from pipeline.fingerprint.sandbox import layers as sandbox
+from pipeline.fingerprint.sandbox.pool import Pool
 from pipeline.locator import SEPARATOR, Locator
 from pipeline.output import Rows, output_options
 from pipeline.settings import Settings

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.algorithms import algorithm_version
 from pipeline.fingerprint.outcome import Digests, Failure, Fingerprint, Reason, State
-from pipeline.fingerprint.registry import algorithm_version
 
 Row = dict[str, Any]
 BYTES = {"sha256", "md5", "sha1", "pdq", "phash256", "phash64", "dhash64"}

@@ -22,15 +22,15 @@ import pyarrow.compute as pc
 
 from pipeline import files, logs, records
 from pipeline import policy as policies
+from pipeline.algorithms import algorithm_version, decoder_version
 from pipeline.errors import UsageError
 from pipeline.fingerprint.journal import Journal
 from pipeline.fingerprint.outcome import Digests, Failure, Fingerprint, Item, Reason, State
-from pipeline.fingerprint.pool import Pool
-from pipeline.fingerprint.registry import algorithm_version, decoder_version
 from pipeline.fingerprint.rows import Origin, Rows, rows_of
+from pipeline.fingerprint.sandbox.pool import Pool
 from pipeline.lake import Lake
 from pipeline.locator import Locator
-from pipeline.night import Night, StageReport, run_dir
+from pipeline.night.contract import Night, StageReport, run_dir
 from pipeline.settings import Settings
 
 STAGE = "fingerprint"

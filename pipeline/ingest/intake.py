@@ -22,7 +22,7 @@ from pipeline.ingest.report import Report
 from pipeline.ingest.rules import Rules
 from pipeline.ingest.tables import Tables
 from pipeline.locator import Locator
-from pipeline.night import Night
+from pipeline.night.contract import Night
 from pipeline.settings import Settings
 
 

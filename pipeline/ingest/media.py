@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Container, Iterable
 
 from pipeline.fingerprint.outcome import Digests, Failure
-from pipeline.fingerprint.pool import digest_files
+from pipeline.fingerprint.sandbox.pool import digest_files
 from pipeline.ingest.context import Answers
 from pipeline.locator import Locator
 from pipeline.settings import Settings

@@ -16,7 +16,7 @@ from pipeline.ingest.discovery import Entry
 from pipeline.ingest.identity import Held
 from pipeline.ingest.intake import Candidate
 from pipeline.lake import Lake
-from pipeline.night import Night, StageReport
+from pipeline.night.contract import Night, StageReport
 from pipeline.settings import Settings
 
 STAGE = "ingest"

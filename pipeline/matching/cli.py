@@ -12,7 +12,8 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from pipeline import matching, output, policy
+from pipeline import output, policy
+from pipeline.matching import core
 from pipeline.settings import Settings
 
 Folder = click.Path(file_okay=False, path_type=Path)
@@ -46,11 +47,11 @@ def build(settings: Settings, folder: Path, algorithm: str, release: int | None)
 
     opened = _release(settings, release)
     opened.index_dir(algorithm)  # refuses an algorithm of which the release has no hash
-    compiling = matching.warm_build(algorithm)
+    compiling = core.warm_build(algorithm)
     connection = opened.connect()
     try:
         start = time.perf_counter()
-        manifest = matching.build_index(
+        manifest = core.build_index(
             indexing.store_batches(connection, algorithm),
             folder,
             algorithm=algorithm,
@@ -71,7 +72,7 @@ def build(settings: Settings, folder: Path, algorithm: str, release: int | None)
 @output.output_options
 def inspect(folder: Path) -> output.Rows:
     """Show what an index holds: one row a segment, and a last one for the whole."""
-    manifest = matching.open_index(folder).manifest
+    manifest = core.open_index(folder).manifest
     rows: list[dict[str, Any]] = [
         {
             "index": segment.name,
@@ -97,9 +98,9 @@ def verify(settings: Settings, folder: Path) -> output.Rows:
 
     Exit code 4 when anything differs; the index must then be built again.
     """
-    opened = matching.open_index(folder)
+    opened = core.open_index(folder)
     read = opened.verify()
-    canaries = matching.check_canaries(opened, threads=settings.thread_count)
+    canaries = core.check_canaries(opened, threads=settings.thread_count)
     return [{**_summary(folder, opened.manifest), "bytes_read": read, "canary_pairs_found": canaries}]
 
 
@@ -109,7 +110,7 @@ def verify(settings: Settings, folder: Path) -> output.Rows:
 @output.output_options
 def compact(folder: Path, target: Path) -> output.Rows:
     """Write the index FOLDER to the new folder TARGET as one piece, without what was withdrawn."""
-    return [_summary(target, matching.compact_index(folder, target))]
+    return [_summary(target, core.compact_index(folder, target))]
 
 
 @click.command()
@@ -145,7 +146,7 @@ def match(  # noqa: PLR0917 - one parameter an option
     from pipeline.matching.hashfile import read
 
     place = folder or _release(settings, release).index_dir(algorithm or "pdq")
-    opened = matching.open_index(place)
+    opened = core.open_index(place)
     if algorithm not in {None, opened.form.name}:
         raise click.UsageError(f"The index holds {opened.form.name}, not {algorithm}.")
     limits = policy.load(settings, "matching").data["algorithms"][opened.form.name]
@@ -154,7 +155,7 @@ def match(  # noqa: PLR0917 - one parameter an option
     for row, reason in asked.rejected:
         errors.print(f"row {row} left out: {reason}", markup=False, highlight=False)
     with _progress(errors) as progress:
-        found = matching.join(
+        found = core.join(
             opened,
             asked.hashes,
             asked.ids,
@@ -195,7 +196,7 @@ def _release(settings: Settings, number: int | None) -> Any:
     return releases.current(settings) if number is None else releases.open_release(settings, number)
 
 
-def _summary(folder: Path, manifest: matching.Manifest) -> dict[str, Any]:
+def _summary(folder: Path, manifest: core.Manifest) -> dict[str, Any]:
     return {
         "index": folder.name,
         "algorithm": manifest.algorithm,

@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from hashsets.releases import Release
 from pipeline import __version__, records
-from pipeline.fingerprint.registry import version_of
-from pipeline.night import Night
+from pipeline.algorithms import version_of
+from pipeline.night.contract import Night
 
 
 class Row(dict[str, Any]):

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from pipeline import policy, records
 from pipeline.lake import Commit, Lake
-from pipeline.night import Night, StageReport
+from pipeline.night.contract import Night, StageReport
 from pipeline.settings import Settings
 
 SURE = ("exact", "claimed")

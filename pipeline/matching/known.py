@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from hashsets.releases import Release
-from pipeline import matching
-from pipeline.fingerprint.registry import version_of
+from pipeline.algorithms import version_of
+from pipeline.matching import core
 from pipeline.settings import Settings
 
 
@@ -26,7 +26,7 @@ class Known(Protocol):
         """Digest queries (query_id, algorithm, value) to pairs (query_id, media_key, algorithm)."""
         ...
 
-    def near(self, algorithm: str, hashes: NDArray[np.uint8], *, radius: int, cap: int) -> matching.Join | None:
+    def near(self, algorithm: str, hashes: NDArray[np.uint8], *, radius: int, cap: int) -> core.Join | None:
         """All pairs within `radius` of hashes, uint8 (n, width); query ids are positions 0 to n - 1.
 
         None when the known side has no hash of the algorithm.
@@ -44,16 +44,16 @@ class WholeRelease:
     def __init__(self, release: Release, settings: Settings) -> None:
         self.release = release
         self.threads = settings.thread_count
-        self._open: dict[str, matching.Index] = {}
+        self._open: dict[str, core.Index] = {}
 
     def exact(self, queries: pa.Table) -> pa.Table:
         return self.release.exact(queries)
 
-    def near(self, algorithm: str, hashes: NDArray[np.uint8], *, radius: int, cap: int) -> matching.Join | None:
+    def near(self, algorithm: str, hashes: NDArray[np.uint8], *, radius: int, cap: int) -> core.Join | None:
         if algorithm not in self.release.indexes:
             return None
         if algorithm not in self._open:
-            self._open[algorithm] = matching.open_index(self.release.index_dir(algorithm))
+            self._open[algorithm] = core.open_index(self.release.index_dir(algorithm))
         return join(self._open[algorithm], hashes, radius=radius, cap=cap, threads=self.threads)
 
     def hashes(self, algorithm: str, media_keys: pa.Array | pa.ChunkedArray) -> dict[int, list[bytes]]:
@@ -68,7 +68,7 @@ class ChangedMedia:
         self.threads = settings.thread_count
         self.media_keys = media_keys
         self.folder = folder
-        self._open: dict[str, matching.Index] = {}
+        self._open: dict[str, core.Index] = {}
         self._hashes: dict[str, dict[int, list[bytes]]] = {}
         self._held: dict[str, pa.Table] = {}
 
@@ -83,7 +83,7 @@ class ChangedMedia:
             pieces.append(asked.join(held, "value", join_type="inner").select(["query_id", "media_key", "algorithm"]))
         return pa.concat_tables(pieces) if pieces else queries.select(["query_id"]).slice(0, 0)
 
-    def near(self, algorithm: str, hashes: NDArray[np.uint8], *, radius: int, cap: int) -> matching.Join | None:
+    def near(self, algorithm: str, hashes: NDArray[np.uint8], *, radius: int, cap: int) -> core.Join | None:
         known = self.hashes(algorithm, self.media_keys)
         if not known:
             return None
@@ -93,14 +93,14 @@ class ChangedMedia:
             ids = np.array([key for key, _ in pairs], np.int64)
             values = np.frombuffer(b"".join(value for _, value in pairs), np.uint8).reshape(len(pairs), width)
             target = self.folder / algorithm
-            matching.build_index(
+            core.build_index(
                 [(ids, values)],
                 target,
                 algorithm=algorithm,
                 hasher_version=version_of(algorithm),
                 release=str(self.release.number),
             )
-            self._open[algorithm] = matching.open_index(target)
+            self._open[algorithm] = core.open_index(target)
         return join(self._open[algorithm], hashes, radius=radius, cap=cap, threads=self.threads)
 
     def hashes(self, algorithm: str, media_keys: pa.Array | pa.ChunkedArray) -> dict[int, list[bytes]]:
@@ -109,9 +109,9 @@ class ChangedMedia:
         return self._hashes[algorithm]
 
 
-def join(index: matching.Index, hashes: NDArray[np.uint8], *, radius: int, cap: int, threads: int) -> matching.Join:
+def join(index: core.Index, hashes: NDArray[np.uint8], *, radius: int, cap: int, threads: int) -> core.Join:
     """Join with positions as query ids."""
-    return matching.join(index, hashes, np.arange(len(hashes), dtype=np.int64), radius=radius, cap=cap, threads=threads)
+    return core.join(index, hashes, np.arange(len(hashes), dtype=np.int64), radius=radius, cap=cap, threads=threads)
 
 
 def grouped(rows: pa.Table) -> dict[int, list[bytes]]:

@@ -23,7 +23,7 @@ from pipeline.matching import flood, stage
 from pipeline.matching.evidence import Row, finished
 from pipeline.matching.known import ChangedMedia
 from pipeline.matching.unit import Matcher
-from pipeline.night import Night, StageReport, run_dir
+from pipeline.night.contract import Night, StageReport, run_dir
 from pipeline.settings import Settings
 
 BATCH = 500_000

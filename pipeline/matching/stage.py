@@ -17,7 +17,7 @@ from pipeline.lake import Lake
 from pipeline.matching.evidence import Row, finished
 from pipeline.matching.known import WholeRelease
 from pipeline.matching.unit import Matcher
-from pipeline.night import Night, StageReport
+from pipeline.night.contract import Night, StageReport
 from pipeline.settings import Settings
 
 CONTENT, CLAIMED = "content-", "claimed-"

@@ -17,13 +17,13 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline import policy
-from pipeline.fingerprint import pool
 from pipeline.fingerprint.outcome import Refined
+from pipeline.fingerprint.sandbox import pool
 from pipeline.lake import Lake, Part
 from pipeline.locator import Locator
 from pipeline.matching.evidence import Row
 from pipeline.matching.known import Known
-from pipeline.night import Night
+from pipeline.night.contract import Night
 from pipeline.settings import Settings
 
 DIGESTS = ("sha256", "sha1", "md5")

@@ -14,10 +14,11 @@ import click
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from pipeline import night as nights
-from pipeline import nightly, runreport
 from pipeline.errors import UsageError
 from pipeline.lake import Lake
+from pipeline.night import contract as nights
+from pipeline.night import report as runreport
+from pipeline.night import stages as nightly
 from pipeline.output import Rows, output_options
 from pipeline.settings import Settings
 

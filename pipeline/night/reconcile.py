@@ -13,12 +13,14 @@ from dataclasses import asdict, dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline import files, nightly, runreport
-from pipeline import night as nights
+from pipeline import files
 from pipeline.errors import ReconciliationError
 from pipeline.ingest import seen
 from pipeline.lake import Lake
-from pipeline.night import Night, StageReport
+from pipeline.night import contract as nights
+from pipeline.night import report as runreport
+from pipeline.night import stages as nightly
+from pipeline.night.contract import Night, StageReport
 from pipeline.settings import Settings
 
 
@@ -172,7 +174,7 @@ def _matches(settings: Settings, lake: Lake) -> list[Check]:
 
 def _cases(settings: Settings, lake: Lake) -> list[Check]:
     from pipeline.assess.case_file import group
-    from pipeline.cases.publish import published_cases
+    from pipeline.cases.publishing.stage import published_cases
 
     referrals = lake.read("referrals", ["referral_id", "supplements"]).to_pylist()
     of = group({r["referral_id"]: r["supplements"] for r in referrals})
@@ -194,14 +196,13 @@ def _cases(settings: Settings, lake: Lake) -> list[Check]:
 
 def _canaries(settings: Settings) -> int:
     """Run the canaries of every index of the current release; returns how many indexes were checked."""
-    from pipeline import matching
-    from pipeline.matching import stage
+    from pipeline.matching import core, stage
 
     release = stage.release_or_none(settings)
     if release is None:
         return 0
     for algorithm in release.indexes:
-        matching.check_canaries(matching.open_index(release.index_dir(algorithm)))
+        core.check_canaries(core.open_index(release.index_dir(algorithm)))
     return len(release.indexes)
 
 

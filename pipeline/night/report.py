@@ -11,10 +11,11 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from pipeline import __version__, nightly
+from pipeline import __version__
 from pipeline.ingest import quarantine
 from pipeline.lake import Lake
-from pipeline.night import Night, StageReport
+from pipeline.night import stages as nightly
+from pipeline.night.contract import Night, StageReport
 from pipeline.settings import Settings
 
 

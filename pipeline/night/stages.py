@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pipeline import cputime, files, logs, policy
-from pipeline import night as nights
 from pipeline.errors import DependencyError, ReconciliationError, TriageError, UsageError
 from pipeline.lake import Lake
-from pipeline.night import Night, StageReport
+from pipeline.night import contract as nights
+from pipeline.night.contract import Night, StageReport
 from pipeline.settings import Settings
 
 Result = TypeVar("Result")
@@ -44,9 +44,9 @@ STAGES = (
     Stage("match", "pipeline.matching.stage", True, "Match against the known-hash release"),
     Stage("flood", "pipeline.matching.flood", False, "Set aside known hashes that match implausibly often"),
     Stage("assess", "pipeline.assess.stage", False, "Link referrals and assess cases"),
-    Stage("publish", "pipeline.cases.publish", False, "Publish to the case queue"),
+    Stage("publish", "pipeline.cases.publishing.stage", False, "Publish to the case queue"),
     Stage("reporting", "pipeline.export.stage", False, "Write the reporting tables"),
-    Stage("reconcile", "pipeline.reconcile", False, "Reconcile counts and canaries"),
+    Stage("reconcile", "pipeline.night.reconcile", False, "Reconcile counts and canaries"),
 )
 """The night, in order."""
 

@@ -7,14 +7,14 @@ from typing import Any
 import click
 from sqlalchemy import select
 
-from pipeline.cases import permissions
-from pipeline.cases import users as accounts
-from pipeline.cases.people_tables import User
-from pipeline.cases.person import as_option, signed_in
-from pipeline.cases.store import open_store
 from pipeline.errors import UsageError
 from pipeline.output import Rows, output_options
+from pipeline.people import permissions
+from pipeline.people import users as accounts
+from pipeline.people.person import as_option, signed_in
 from pipeline.settings import Settings
+from pipeline.store.opening import open_store
+from pipeline.store.people_tables import User
 
 _ROLES = click.option(
     "--role", "roles", multiple=True, type=click.Choice(permissions.ROLES), help="A role; may be given several times."

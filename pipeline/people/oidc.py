@@ -13,13 +13,13 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from pipeline.cases import audit
-from pipeline.cases.actors import SYSTEM, Actor
-from pipeline.cases.context import now, rules
-from pipeline.cases.people_tables import User
-from pipeline.cases.rules import Rules
-from pipeline.cases.users import actor_of, end_sessions
 from pipeline.errors import PermissionDeniedError
+from pipeline.people.users import actor_of, end_sessions
+from pipeline.store import recording as audit
+from pipeline.store.actors import SYSTEM, Actor
+from pipeline.store.context import now, rules
+from pipeline.store.people_tables import User
+from pipeline.store.rules import Rules
 
 
 def identity(policy: Rules, claims: Mapping[str, Any]) -> Actor:

@@ -7,8 +7,8 @@ from functools import cache
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
 
-from pipeline.cases.rules import Rules
 from pipeline.errors import IntegrityError, UsageError
+from pipeline.store.rules import Rules
 
 LONGEST = 1024
 """Characters of a password; longer ones are refused before they cost anything."""

@@ -6,9 +6,9 @@ or links, and reading it answers exactly as for a number that was never given ou
 
 from __future__ import annotations
 
-from pipeline.cases.actors import Actor
-from pipeline.cases.tables import Case
-from pipeline.errors import PermissionDeniedError, UsageError
+from pipeline.store.actors import Actor
+from pipeline.store.refusals import HiddenCaseError, RefusalError
+from pipeline.store.tables import Case
 
 ROLES = ("analyst", "supervisor", "dmi", "auditor", "administrator")
 COMPARTMENTS = ("ucol",)
@@ -69,23 +69,6 @@ TABLE: dict[str, frozenset[str]] = {
 """Action to the roles that may do it. An action that is not here is a fault of the program, not a refusal."""
 
 
-class RefusalError(PermissionDeniedError):
-    """A refused attempt, with what the audit log needs to record it."""
-
-    def __init__(self, actor: Actor, action: str, case_id: str | None, message: str, remedy: str = "") -> None:
-        super().__init__(message, remedy)
-        self.actor, self.action, self.case_id = actor, action, case_id
-
-
-class HiddenCaseError(UsageError):
-    """A case in a compartment that the actor has not: reads exactly as a case that does not exist."""
-
-    def __init__(self, actor: Actor, action: str, case_id: str) -> None:
-        unknown = no_such_case(case_id)
-        super().__init__(unknown.message, unknown.remedy)
-        self.actor, self.action, self.case_id = actor, action, case_id
-
-
 def allowed(actor: Actor, action: str) -> bool:
     """Whether one of the actor's roles may do `action`. Raises KeyError for an action that is not in the table."""
     return not TABLE[action].isdisjoint(actor.roles)
@@ -109,8 +92,3 @@ def require(actor: Actor, action: str, case: Case | None = None) -> None:
             f"Your account may not do this ({action}).",
             f"Needs: {roles}.",
         )
-
-
-def no_such_case(case_id: str) -> UsageError:
-    """The answer for a case that is not there, and for one that the person may not know of."""
-    return UsageError(f"There is no case {case_id!r}.", "`triage queue list` shows the cases you may see.")

@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 
 import click
 
-from pipeline.cases import users
-from pipeline.cases.actors import Actor
-from pipeline.cases.store import Store, open_store
+from pipeline.people import users
 from pipeline.settings import Settings
+from pipeline.store.actors import Actor
+from pipeline.store.opening import Store, open_store
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 

@@ -12,12 +12,13 @@ from typing import Any
 from sqlalchemy import bindparam, delete, or_, select
 from sqlalchemy.orm import Session
 
-from pipeline.cases import audit, permissions
-from pipeline.cases.actors import Actor
-from pipeline.cases.context import now, rules
-from pipeline.cases.people_tables import ApiToken, User, WebSession
-from pipeline.cases.users import actor_of
 from pipeline.errors import UsageError
+from pipeline.people import permissions
+from pipeline.people.users import actor_of
+from pipeline.store import recording as audit
+from pipeline.store.actors import Actor
+from pipeline.store.context import now, rules
+from pipeline.store.people_tables import ApiToken, User, WebSession
 
 TOUCH = timedelta(minutes=1)
 """How often a session's last use is written: not at every request."""

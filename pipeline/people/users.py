@@ -9,12 +9,13 @@ from datetime import timedelta
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from pipeline.cases import audit, passwords, permissions
-from pipeline.cases.actors import SYSTEM, Actor
-from pipeline.cases.context import now, rules
-from pipeline.cases.people_tables import ApiToken, Team, User, WebSession
-from pipeline.cases.store import Store
 from pipeline.errors import ConflictError, PermissionDeniedError, UsageError
+from pipeline.people import passwords, permissions
+from pipeline.store import recording as audit
+from pipeline.store.actors import SYSTEM, Actor
+from pipeline.store.context import now, rules
+from pipeline.store.opening import Store
+from pipeline.store.people_tables import ApiToken, Team, User, WebSession
 
 WRONG = "The name or the password is wrong, or the account is locked for a while."
 """One answer for every reason: it does not tell which accounts exist."""

@@ -1,6 +1,6 @@
 """Writes the page that documents our own referral forms, from their JSON Schemas.
 
-python -m pipeline.ingest.forms_page > docs/referral-forms.md
+python -m pipeline.reference.forms_page > docs/referral-forms.md
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pipeline.settings import ROOT
 FOLDER = ROOT / "schemas" / "referrals"
 _HEAD = """# Referral forms
 
-Generated from `schemas/referrals/` by `python -m pipeline.ingest.forms_page`; do not edit by hand.
+Generated from `schemas/referrals/` by `python -m pipeline.reference.forms_page`; do not edit by hand.
 
 Every field may be left out unless it is marked *required*; a fact that is left out is unknown, which is not no. A field
 that no form names is kept verbatim with the referral. `[]` marks a list. In the CSV form lists are counted from 1:

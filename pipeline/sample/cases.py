@@ -10,7 +10,7 @@ import random
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from pipeline.ingest.sample_media import Gallery, Picture
+from pipeline.sample.media import Gallery, Picture
 
 SERVICES = ("samplechat", "examplegram", "testtok", "demodrop")
 POSTCODES = ("ZZ99 1AA", "ZZ99 2BB", "ZZ99 3CC", "ZZ98 1AA", "HG1 1ZZ", "PL1 1ZZ", "CF10 1ZZ")

@@ -9,8 +9,8 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from pipeline.ingest import sample as samples
 from pipeline.output import Rows, output_options
+from pipeline.sample import folder as samples
 from pipeline.settings import Settings
 
 

@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from pipeline import files as published
-from pipeline.ingest import sample_hashset
-from pipeline.ingest.sample_cases import Case, Person, case
-from pipeline.ingest.sample_forms import FORMS
-from pipeline.ingest.sample_media import Gallery
-from pipeline.ingest.sample_packages import WRAPPINGS, wrap
+from pipeline.sample import hashset as sample_hashset
+from pipeline.sample.cases import Case, Person, case
+from pipeline.sample.forms import FORMS
+from pipeline.sample.media import Gallery
+from pipeline.sample.packages import WRAPPINGS, wrap
 
 WEIGHTS = {
     "ncmec-json": 8,

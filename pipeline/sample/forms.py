@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 from xml.etree import ElementTree
 
-from pipeline.ingest.sample_cases import Case, SampleFile
+from pipeline.sample.cases import Case, SampleFile
 
 Tree = dict[str, Any]
 

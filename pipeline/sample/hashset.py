@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from pipeline import files
-from pipeline.ingest.sample_media import Gallery
+from pipeline.sample.media import Gallery
 
 CONTEXT = "http://github.com/VICSDATAMODEL/ProjectVic/DataModels/2.0.xml/Default/$metadata#Media"
 

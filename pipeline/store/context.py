@@ -1,21 +1,34 @@
-"""What a session carries besides the database: the rules of work and the clock."""
+"""What a session carries besides the database: the settings, the rules of work and the clock of its store."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from sqlalchemy.orm import Session
 
-from pipeline.cases.rules import Rules
-
-if TYPE_CHECKING:
-    from pipeline.cases.store import Store
+from pipeline.settings import Settings
+from pipeline.store.rules import Rules
 
 
-def store(session: Session) -> Store:
+class Carried(Protocol):
+    """What a session knows of the store that opened it (`pipeline/store/opening.py`, which stands above this module)."""
+
+    @property
+    def settings(self) -> Settings: ...
+
+    @property
+    def rules(self) -> Rules: ...
+
+    def clock(self) -> datetime: ...
+
+    @property
+    def dialect(self) -> str: ...
+
+
+def store(session: Session) -> Carried:
     """The store that the session belongs to."""
-    found: Store = session.info["store"]
+    found: Carried = session.info["store"]
     return found
 
 

@@ -19,11 +19,11 @@ from sqlalchemy import event, exc
 from sqlalchemy.orm import Session
 
 from pipeline import files
-from pipeline.cases import audit
-from pipeline.cases.permissions import HiddenCaseError, RefusalError
-from pipeline.cases.rules import Rules
 from pipeline.errors import ConflictError, DependencyError, SettingsError, UsageError
 from pipeline.settings import Settings
+from pipeline.store import recording as audit
+from pipeline.store.refusals import HiddenCaseError, RefusalError
+from pipeline.store.rules import Rules
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 HEAD = "0002"

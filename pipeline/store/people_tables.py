@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import BigInteger, Index, LargeBinary, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from pipeline.cases.tables import Base
-from pipeline.cases.types import JsonText
+from pipeline.store.tables import Base
+from pipeline.store.types import JsonText
 
 
 class Team(Base):

@@ -18,11 +18,11 @@ from typing import Any
 from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
-from pipeline.cases.actors import Actor
-from pipeline.cases.context import now
-from pipeline.cases.people_tables import AuditEntry, AuditHead
 from pipeline.errors import IntegrityError, TriageError
 from pipeline.records import canonical_json
+from pipeline.store.actors import Actor
+from pipeline.store.context import now
+from pipeline.store.people_tables import AuditEntry, AuditHead
 
 CATEGORIES = ("collection", "alteration", "consultation", "disclosure", "combination", "erasure")
 GENESIS = "0" * 64

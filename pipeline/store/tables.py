@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Date, Float, Index, Integer, String, Text, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from pipeline.cases.types import JsonText, Moment
+from pipeline.store.types import JsonText, Moment
 
 BANDS = ("very_high", "high", "medium", "low")
 """Bands, highest first; `Case.band_order` is the place in this list."""

@@ -17,7 +17,7 @@ import pytest
 
 from pipeline import records
 from pipeline.lake import Lake
-from pipeline.orchestration import WRITER_POOL
+from pipeline.night.orchestration import WRITER_POOL
 from pipeline.settings import ROOT, Settings
 
 # Two warnings of Airflow about its own libraries, by their text; every other one is an error here too.

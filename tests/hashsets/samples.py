@@ -15,8 +15,8 @@ import pyarrow as pa
 
 from hashsets import building, importer, releases, sources
 from hashsets.readers.exported import COLUMNS
-from pipeline import night as nights
-from pipeline.night import Night
+from pipeline.night import contract as nights
+from pipeline.night.contract import Night
 from pipeline.settings import Settings
 
 

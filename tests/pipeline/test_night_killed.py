@@ -12,7 +12,7 @@ import sys
 
 import pytest
 
-from pipeline import nightly
+from pipeline.night import stages as nightly
 from pipeline.settings import ROOT
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline import reconcile
 from pipeline.lake import Lake
+from pipeline.night import reconcile
 from pipeline.settings import Settings
 from tests.factory import NIGHT, form, ingest, land
 

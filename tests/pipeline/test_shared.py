@@ -15,10 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import files, night, nightly, output, policy, records
+from pipeline import files, output, policy, records
 from pipeline.errors import InputError, IntegrityError, SettingsError, TriageError, UsageError
 from pipeline.locator import Locator
-from pipeline.night import StageReport
+from pipeline.night import contract as night
+from pipeline.night import stages as nightly
+from pipeline.night.contract import StageReport
 from pipeline.settings import ROOT, Settings
 
 _JSON = st.recursive(

@@ -19,10 +19,10 @@ from typing import Any
 
 import pytest
 
-from pipeline import reconcile, records
+from pipeline import records
 from pipeline.errors import IntegrityError, ReconciliationError
 from pipeline.lake import Lake
-from pipeline.night import load
+from pipeline.night.contract import load, reconcile
 from pipeline.settings import ROOT, Settings
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]

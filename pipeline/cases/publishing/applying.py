@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from pipeline.cases import bands, states
-from pipeline.cases.intake import NewAssessment
-from pipeline.cases.rules import Rules
-from pipeline.cases.tables import Assessment, Case
+from pipeline.cases import states
+from pipeline.cases.publishing.intake import NewAssessment
+from pipeline.cases.work import bands
+from pipeline.store.rules import Rules
+from pipeline.store.tables import Assessment, Case
 
 NIGHT = "system"
 

@@ -12,15 +12,19 @@ import pyarrow.compute as pc
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
-from pipeline.cases import applying, audit, bands, kirat, second_looks, supervision
-from pipeline.cases.actors import SYSTEM
-from pipeline.cases.applying import Effect
-from pipeline.cases.context import store
-from pipeline.cases.decisions import close
-from pipeline.cases.intake import Intake, NewAssessment
-from pipeline.cases.rules import Rules
+from pipeline.cases.publishing import applying
+from pipeline.cases.publishing.applying import Effect
+from pipeline.cases.publishing.intake import Intake, NewAssessment
 from pipeline.cases.states import put
-from pipeline.cases.tables import (
+from pipeline.cases.views import supervision
+from pipeline.cases.work import bands, kirat, second_looks
+from pipeline.cases.work.decisions import close
+from pipeline.lake import Lake
+from pipeline.store import recording as audit
+from pipeline.store.actors import SYSTEM
+from pipeline.store.context import store
+from pipeline.store.rules import Rules
+from pipeline.store.tables import (
     Assessment,
     Case,
     CaseReferral,
@@ -31,7 +35,6 @@ from pipeline.cases.tables import (
     Review,
     Tombstone,
 )
-from pipeline.lake import Lake
 
 CHUNK = 500
 """Ids in one IN list."""

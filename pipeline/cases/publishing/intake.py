@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from pipeline.cases.types import Encoded
 from pipeline.errors import IntegrityError
 from pipeline.lake import Commit, Lake
+from pipeline.store.types import Encoded
 
 STAGES = {"assessments": "assess", "links": "link"}
 """Table to the stage whose commits hold it."""

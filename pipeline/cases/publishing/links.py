@@ -9,12 +9,12 @@ from typing import Any
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
-from pipeline.cases import audit
-from pipeline.cases.actors import SYSTEM
-from pipeline.cases.intake import Intake
-from pipeline.cases.publish_cases import Publisher, chunks
-from pipeline.cases.tables import Case, CaseReferral, Link
-from pipeline.cases.types import Encoded
+from pipeline.cases.publishing.cases import Publisher, chunks
+from pipeline.cases.publishing.intake import Intake
+from pipeline.store import recording as audit
+from pipeline.store.actors import SYSTEM
+from pipeline.store.tables import Case, CaseReferral, Link
+from pipeline.store.types import Encoded
 
 
 def publish_links(session: Session, intake: Intake, publisher: Publisher, as_of: datetime) -> Counter[str]:

@@ -15,17 +15,20 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from pipeline import logs
-from pipeline.cases import anchors, audit, claims, permissions
-from pipeline.cases.actors import SYSTEM
-from pipeline.cases.context import rules
-from pipeline.cases.intake import Intake, collect
-from pipeline.cases.publish_cases import Publisher
-from pipeline.cases.publish_links import publish_links
-from pipeline.cases.store import Store, open_store
-from pipeline.cases.tables import Case, Publish, Tombstone
+from pipeline.audit import anchors
+from pipeline.cases.publishing.cases import Publisher
+from pipeline.cases.publishing.intake import Intake, collect
+from pipeline.cases.publishing.links import publish_links
+from pipeline.cases.work import claims
 from pipeline.lake import Lake
-from pipeline.night import Night, StageReport
+from pipeline.night.contract import Night, StageReport
+from pipeline.people import permissions
 from pipeline.settings import Settings
+from pipeline.store import recording as audit
+from pipeline.store.actors import SYSTEM
+from pipeline.store.context import rules
+from pipeline.store.opening import Store, open_store
+from pipeline.store.tables import Case, Publish, Tombstone
 
 STAGE = "publish"
 

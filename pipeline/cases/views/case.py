@@ -11,11 +11,13 @@ from sqlalchemy import ColumnElement, Select, and_, bindparam, exists, literal, 
 from sqlalchemy.orm import Session
 
 from pipeline.assess.strength import STRENGTHS
-from pipeline.cases import audit, permissions, queue
-from pipeline.cases.actors import Actor
 from pipeline.cases.cases import expired, find
-from pipeline.cases.context import now, rules
-from pipeline.cases.tables import (
+from pipeline.cases.views import queue
+from pipeline.people import permissions
+from pipeline.store import recording as audit
+from pipeline.store.actors import Actor
+from pipeline.store.context import now, rules
+from pipeline.store.tables import (
     Assessment,
     Case,
     CaseReferral,
@@ -81,7 +83,7 @@ class LinkView:
 
 @dataclass(frozen=True)
 class CaseView:
-    """One case. Rows are the store's own (`pipeline/cases/tables.py`), to be read only.
+    """One case. Rows are the store's own (`pipeline/store/tables.py`), to be read only.
 
     `reasons`, `flags` and `summary` are those of the newest assessment, without what rests on cases that the reader
     may not know of. `changes` happened since the reader last looked (all of them at the first look).

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pipeline.assess.explain import if_known
-from pipeline.cases.view import CaseView
+from pipeline.cases.views.case import CaseView
 
 
 def rows(seen: CaseView) -> Iterator[dict[str, Any]]:

@@ -18,13 +18,14 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, bindparam, exists, func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
-from pipeline.cases import audit, permissions
-from pipeline.cases.actors import Actor
 from pipeline.cases.cases import expired
-from pipeline.cases.context import now, rules
 from pipeline.cases.states import OPEN, STATES
-from pipeline.cases.tables import BANDS, Case, Seen
 from pipeline.errors import UsageError
+from pipeline.people import permissions
+from pipeline.store import recording as audit
+from pipeline.store.actors import Actor
+from pipeline.store.context import now, rules
+from pipeline.store.tables import BANDS, Case, Seen
 
 URGENCIES = ("critically_overdue", "overdue", "due_soon", "not_yet_due")
 ORDER = (Case.score_order, Case.due_at, Case.case_id)

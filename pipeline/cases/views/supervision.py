@@ -9,12 +9,15 @@ from typing import Any, TypeVar
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
-from pipeline.cases import audit, cases, permissions, queue
-from pipeline.cases.actors import Actor
-from pipeline.cases.context import now, rules
-from pipeline.cases.rules import Rules, add_months
-from pipeline.cases.tables import Case, Lowering, Notification, Review, SecondLook
+from pipeline.cases import cases
+from pipeline.cases.views import queue
 from pipeline.errors import ConflictError, UsageError
+from pipeline.people import permissions
+from pipeline.store import recording as audit
+from pipeline.store.actors import Actor
+from pipeline.store.context import now, rules
+from pipeline.store.rules import Rules, add_months
+from pipeline.store.tables import Case, Lowering, Notification, Review, SecondLook
 
 _Row = TypeVar("_Row", Review, SecondLook, Lowering, Notification)
 

@@ -12,12 +12,12 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from pipeline.cases import audit
-from pipeline.cases.actors import Actor
 from pipeline.cases.cases import changed, decide, demanded_note, for_change, require_holder
-from pipeline.cases.context import now, rules
-from pipeline.cases.tables import BANDS, Assessment, Case, Decision, Lowering
 from pipeline.errors import ConflictError, UsageError
+from pipeline.store import recording as audit
+from pipeline.store.actors import Actor
+from pipeline.store.context import now, rules
+from pipeline.store.tables import BANDS, Assessment, Case, Decision, Lowering
 
 
 def higher(left: str, right: str) -> bool:

@@ -9,13 +9,16 @@ from __future__ import annotations
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from pipeline.cases import audit, permissions, queue, states
-from pipeline.cases.actors import Actor
+from pipeline.cases import states
 from pipeline.cases.cases import changed, check_version, expired, find, for_change, holds
-from pipeline.cases.context import now, rules
-from pipeline.cases.people_tables import Team, User
-from pipeline.cases.tables import Case
+from pipeline.cases.views import queue
 from pipeline.errors import ConflictError, UsageError
+from pipeline.people import permissions
+from pipeline.store import recording as audit
+from pipeline.store.actors import Actor
+from pipeline.store.context import now, rules
+from pipeline.store.people_tables import Team, User
+from pipeline.store.tables import Case
 
 
 def claim(session: Session, actor: Actor, case_id: str, *, version: int | None = None) -> Case:

@@ -11,12 +11,14 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from pipeline.cases import cases, permissions, queue, states
-from pipeline.cases.actors import Actor
-from pipeline.cases.context import now, rules
-from pipeline.cases.rules import add_months
-from pipeline.cases.tables import Case, Decision
+from pipeline.cases import cases, states
+from pipeline.cases.views import queue
 from pipeline.errors import UsageError
+from pipeline.people import permissions
+from pipeline.store.actors import Actor
+from pipeline.store.context import now, rules
+from pipeline.store.rules import add_months
+from pipeline.store.tables import Case, Decision
 
 KINDS = ("start_enquiry", "close", "reopen")
 

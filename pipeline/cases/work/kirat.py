@@ -9,12 +9,14 @@ from datetime import date
 
 from sqlalchemy.orm import Session
 
-from pipeline.cases import audit, bands, cases, second_looks
-from pipeline.cases.actors import Actor
-from pipeline.cases.context import now, rules
-from pipeline.cases.rules import Rules
-from pipeline.cases.tables import Case, Kirat
+from pipeline.cases import cases
+from pipeline.cases.work import bands, second_looks
 from pipeline.errors import UsageError
+from pipeline.store import recording as audit
+from pipeline.store.actors import Actor
+from pipeline.store.context import now, rules
+from pipeline.store.rules import Rules
+from pipeline.store.tables import Case, Kirat
 
 
 def enter(

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
-from pipeline.cases import audit, cases
-from pipeline.cases.actors import Actor
-from pipeline.cases.context import now, rules
-from pipeline.cases.tables import Notification
+from pipeline.cases import cases
 from pipeline.errors import ConflictError, UsageError
+from pipeline.store import recording as audit
+from pipeline.store.actors import Actor
+from pipeline.store.context import now, rules
+from pipeline.store.tables import Notification
 
 
 def settle(

@@ -5,11 +5,12 @@ from __future__ import annotations
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from pipeline.cases import audit, cases, states
-from pipeline.cases.actors import Actor
-from pipeline.cases.context import now, rules
-from pipeline.cases.tables import InformationRequest
+from pipeline.cases import cases, states
 from pipeline.errors import ConflictError, UsageError
+from pipeline.store import recording as audit
+from pipeline.store.actors import Actor
+from pipeline.store.context import now, rules
+from pipeline.store.tables import InformationRequest
 
 
 def ask(

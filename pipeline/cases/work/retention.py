@@ -12,11 +12,15 @@ from collections.abc import Sequence
 from sqlalchemy import delete, or_, select
 from sqlalchemy.orm import Session
 
-from pipeline.cases import audit, cases, permissions, queue
-from pipeline.cases.actors import Actor
-from pipeline.cases.context import now, rules
-from pipeline.cases.rules import add_months
-from pipeline.cases.tables import (
+from pipeline.cases import cases
+from pipeline.cases.views import queue
+from pipeline.errors import ConflictError
+from pipeline.people import permissions
+from pipeline.store import recording as audit
+from pipeline.store.actors import Actor
+from pipeline.store.context import now, rules
+from pipeline.store.rules import add_months
+from pipeline.store.tables import (
     Assessment,
     Base,
     Case,
@@ -36,7 +40,6 @@ from pipeline.cases.tables import (
     Tombstone,
     Transfer,
 )
-from pipeline.errors import ConflictError
 
 OF_A_CASE: tuple[type[Base], ...] = (
     Assessment, CaseReferral, Change, Decision, InformationRequest, Kirat, Lowering, Note, Notification, Retention, Review,

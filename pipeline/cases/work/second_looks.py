@@ -5,11 +5,12 @@ from __future__ import annotations
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from pipeline.cases import audit, cases
-from pipeline.cases.actors import Actor
-from pipeline.cases.context import now, rules
-from pipeline.cases.tables import Case, SecondLook
+from pipeline.cases import cases
 from pipeline.errors import ConflictError, UsageError
+from pipeline.store import recording as audit
+from pipeline.store.actors import Actor
+from pipeline.store.context import now, rules
+from pipeline.store.tables import Case, SecondLook
 
 
 def ask(session: Session, actor: Actor, case: Case, kind: str, text: str) -> SecondLook | None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
-from pipeline.cases import audit, cases, states
-from pipeline.cases.actors import Actor
-from pipeline.cases.context import now, rules
-from pipeline.cases.decisions import close
-from pipeline.cases.tables import Decision, Transfer
+from pipeline.cases import cases, states
+from pipeline.cases.work.decisions import close
 from pipeline.errors import UsageError
 from pipeline.ingest import forces
+from pipeline.store import recording as audit
+from pipeline.store.actors import Actor
+from pipeline.store.context import now, rules
+from pipeline.store.tables import Decision, Transfer
 
 
 def transfer(

@@ -7,11 +7,11 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
-from pipeline.cases import permissions, sessions
 from pipeline.console import pages
 from pipeline.console.context import actor, store, writing
 from pipeline.console.identity import NotFoundError
 from pipeline.console.routes.work import Number, Text
+from pipeline.people import permissions, sessions
 
 router = APIRouter()
 

@@ -7,8 +7,8 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from pipeline import policy
-from pipeline.cases import audit_log
-from pipeline.cases import view as views
+from pipeline.cases.views import case as views
+from pipeline.cases.views import timeline as timelines
 from pipeline.console import casefile, explain, pages, wording
 from pipeline.console.context import actor, evidence, settings, store, writing
 from pipeline.console.identity import NotFoundError
@@ -25,7 +25,7 @@ def show(request: Request, number: str, files: str = "", reason: str = "", audit
     data = _read(request, number, reason, files == "all")
     if audit == "yes":
         with writing(request) as session:
-            entries = audit_log.timeline(session, actor(request), number)
+            entries = timelines.timeline(session, actor(request), number)
             data["audit"] = [{name: getattr(e, name) for name in AUDIT} for e in entries]
     return pages.answer(request, "case.html", data, **_words(request, data), printing=False)
 

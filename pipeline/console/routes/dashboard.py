@@ -9,10 +9,11 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from pipeline import night, nightly
 from pipeline.console import figures, pages, wording
 from pipeline.console.context import settings, store
 from pipeline.console.identity import NotFoundError
+from pipeline.night import contract as night
+from pipeline.night import stages as nightly
 
 router = APIRouter()
 

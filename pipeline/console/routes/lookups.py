@@ -9,14 +9,14 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel, Field
 
 from hashsets import releases
-from pipeline.cases import audit
-from pipeline.cases import view as views
+from pipeline.cases.views import case as views
 from pipeline.console import explain, pages
 from pipeline.console.context import actor, evidence, settings, store, writing
 from pipeline.console.identity import NotFoundError
 from pipeline.errors import InputError, UsageError
 from pipeline.export import hashes as texts
 from pipeline.export import lookup
+from pipeline.store import recording as audit
 
 router = APIRouter()
 

@@ -8,12 +8,12 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 from starlette.concurrency import run_in_threadpool
 
-from pipeline.cases import oidc
-from pipeline.cases.actors import Actor
 from pipeline.console import identity, pages
 from pipeline.console.context import settings, writing
 from pipeline.console.provider import PATH, Provider
 from pipeline.errors import PermissionDeniedError
+from pipeline.people import oidc
+from pipeline.store.actors import Actor
 
 router = APIRouter()
 

@@ -9,13 +9,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
-from pipeline.cases import claims
-from pipeline.cases import queue as queues
-from pipeline.cases.queue import QueueFilters, QueuePage, QueueRow
 from pipeline.cases.states import STATES
-from pipeline.cases.tables import BANDS
+from pipeline.cases.views import queue as queues
+from pipeline.cases.views.queue import QueueFilters, QueuePage, QueueRow
+from pipeline.cases.work import claims
 from pipeline.console import pages, wording
 from pipeline.console.context import actor, store, writing
+from pipeline.store.tables import BANDS
 
 router = APIRouter()
 

@@ -8,11 +8,11 @@ from urllib.parse import quote
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from pipeline.cases import users
 from pipeline.console import identity, pages
 from pipeline.console.context import store
 from pipeline.console.provider import PATH
 from pipeline.errors import PermissionDeniedError
+from pipeline.people import users
 
 router = APIRouter()
 

@@ -7,12 +7,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
-from pipeline.cases import bands, claims, decisions, retention, second_looks, sessions, supervision, users
-from pipeline.cases import queue as queues
+from pipeline.cases.views import queue as queues
+from pipeline.cases.views import supervision
+from pipeline.cases.work import bands, claims, decisions, retention, second_looks
 from pipeline.console import pages, wording
 from pipeline.console.context import actor, store, visitor, writing
 from pipeline.console.routes.work import Number, Text, back
 from pipeline.errors import UsageError
+from pipeline.people import sessions, users
 
 router = APIRouter()
 

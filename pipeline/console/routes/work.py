@@ -8,7 +8,8 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
-from pipeline.cases import bands, cases, claims, decisions, kirat, notifications, requests, transfers
+from pipeline.cases import cases
+from pipeline.cases.work import bands, claims, decisions, kirat, notifications, requests, transfers
 from pipeline.console.context import actor, writing
 from pipeline.errors import UsageError
 

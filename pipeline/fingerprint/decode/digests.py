@@ -7,8 +7,8 @@ import io
 from collections.abc import Callable, Sequence
 from typing import BinaryIO
 
+from pipeline.fingerprint.decode.sniff import HEAD
 from pipeline.fingerprint.outcome import Digests
-from pipeline.fingerprint.sniff import HEAD
 
 CHUNK = 1 << 20
 NAMES = ("sha256", "md5", "sha1")

@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.fingerprint import picture, registry, stills, video
-from pipeline.fingerprint.opening import Refusal
+from pipeline import algorithms as registry
+from pipeline.fingerprint.decode import stills, video
+from pipeline.fingerprint.decode.opening import Refusal
+from pipeline.fingerprint.decode.task import Refinement, Task
+from pipeline.fingerprint.hashes import picture
 from pipeline.fingerprint.outcome import Fingerprint, Reason, State
-from pipeline.fingerprint.worker import Refinement, Task
 
 
 def warm(policy: dict[str, Any]) -> None:

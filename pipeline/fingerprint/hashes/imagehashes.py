@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.fingerprint.kernels import kernel
-from pipeline.fingerprint.pdq import decoded_place
-from pipeline.fingerprint.planes import Plane
+from pipeline.fingerprint.hashes.kernels import kernel
+from pipeline.fingerprint.hashes.pdq import decoded_place
+from pipeline.fingerprint.hashes.planes import Plane
 
 PRECISION = 22
 """Fraction bits of Pillow's 8-bit resampling weights."""

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.fingerprint.kernels import kernel
-from pipeline.fingerprint.planes import Plane
+from pipeline.fingerprint.hashes.kernels import kernel
+from pipeline.fingerprint.hashes.planes import Plane
 
 SIDE = 64
 FREQUENCIES = 16

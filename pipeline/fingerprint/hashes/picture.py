@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.fingerprint import imagehashes, pdq, planes, refine
-from pipeline.fingerprint import variants as query_variants
+from pipeline.fingerprint.hashes import imagehashes, pdq, planes, refine
+from pipeline.fingerprint.hashes import variants as query_variants
 
 Hashed = tuple[bytes, int]
 """A PDQ hash (32 bytes) and its quality (0 to 100)."""

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.fingerprint import pdq, sampling, variants
-from pipeline.fingerprint.kernels import kernel
-from pipeline.fingerprint.planes import Plane
-from pipeline.fingerprint.sampling import Floats, Geometry
+from pipeline.fingerprint.hashes import pdq, sampling, variants
+from pipeline.fingerprint.hashes.kernels import kernel
+from pipeline.fingerprint.hashes.planes import Plane
+from pipeline.fingerprint.hashes.sampling import Floats, Geometry
 
 Source = tuple[Floats, Floats, float]
 """Samples, edges and aspect of a `sampling.Base`, as kernels take them."""

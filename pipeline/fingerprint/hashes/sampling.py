@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.fingerprint import pdq
-from pipeline.fingerprint.kernels import kernel
-from pipeline.fingerprint.planes import Plane
+from pipeline.fingerprint.hashes import pdq
+from pipeline.fingerprint.hashes.kernels import kernel
+from pipeline.fingerprint.hashes.planes import Plane
 
 SIDE = 256
 """Samples a side of the smoothed plane: four for each cell of the PDQ grid."""

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.fingerprint.kernels import kernel
-from pipeline.fingerprint.planes import Plane
+from pipeline.fingerprint.hashes.kernels import kernel
+from pipeline.fingerprint.hashes.planes import Plane
 
 SEGMENTS = 16
 """Parts of a line over which its step to the next is averaged: texture averages out, a straight edge does not."""

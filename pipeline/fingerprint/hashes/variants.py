@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.fingerprint import pdq, sampling, trimming
-from pipeline.fingerprint.planes import Plane
+from pipeline.fingerprint.hashes import pdq, sampling, trimming
+from pipeline.fingerprint.hashes.planes import Plane
 
 Variant = tuple[str, bytes, int]
 Frame = tuple[str, tuple[float, float, float, float, float]]

@@ -9,10 +9,10 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from pipeline.fingerprint import wire
+from pipeline.fingerprint.decode.sniff import BY_NAME
 from pipeline.fingerprint.outcome import Digests, Failure, Fingerprint, Reason
-from pipeline.fingerprint.sniff import BY_NAME
-from pipeline.fingerprint.spawner import Child, ForkServer, ServerLostError
+from pipeline.fingerprint.sandbox import wire
+from pipeline.fingerprint.sandbox.spawner import Child, ForkServer, ServerLostError
 
 GREETING_SECONDS = 30.0
 MIB = 1 << 20

@@ -20,7 +20,7 @@ from enum import IntFlag
 from pathlib import Path
 from typing import Any
 
-from pipeline.fingerprint import landlock, seccomp
+from pipeline.fingerprint.sandbox import landlock, seccomp
 from pipeline.settings import ROOT
 
 _CLONE_NEWUTS, _CLONE_NEWIPC, _CLONE_NEWUSER, _CLONE_NEWNET = 0x04000000, 0x08000000, 0x10000000, 0x40000000

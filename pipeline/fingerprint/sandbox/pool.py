@@ -23,15 +23,16 @@ from typing import Any, Generic, TypeVar
 from pipeline import cputime
 from pipeline import policy as policies
 from pipeline.errors import DependencyError
-from pipeline.fingerprint import sandbox, wire
-from pipeline.fingerprint.digests import NAMES
-from pipeline.fingerprint.handle import Handle
+from pipeline.fingerprint.decode.digests import NAMES
 from pipeline.fingerprint.outcome import Digests, Failure, Fingerprint, Item, Outcome, Reason, Refined
-from pipeline.fingerprint.spawner import ForkServer, ServerLostError
+from pipeline.fingerprint.sandbox import layers as sandbox
+from pipeline.fingerprint.sandbox import wire
+from pipeline.fingerprint.sandbox.handle import Handle
+from pipeline.fingerprint.sandbox.spawner import ForkServer, ServerLostError
 from pipeline.locator import Locator
 from pipeline.settings import Settings
 
-DECODER = "pipeline.fingerprint.media:decode"
+DECODER = "pipeline.fingerprint.decode.media:decode"
 AHEAD = 2000
 """Results that are kept waiting for an earlier, slower file: about 3 KB each."""
 REFINED_AT_ONCE = 16

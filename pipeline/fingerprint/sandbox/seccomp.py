@@ -12,7 +12,7 @@ import os
 import platform
 import struct
 
-from pipeline.fingerprint import syscalls
+from pipeline.fingerprint.sandbox import syscalls
 
 _PR_SET_SECCOMP, _MODE_FILTER = 22, 2
 _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000

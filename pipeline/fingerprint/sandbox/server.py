@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.errors import DependencyError
-from pipeline.fingerprint import sandbox
-from pipeline.fingerprint.spawner import END, EXIT, FORK, PATIENTLY, PID
+from pipeline.fingerprint.sandbox import layers as sandbox
+from pipeline.fingerprint.sandbox.spawner import END, EXIT, FORK, PATIENTLY, PID
 
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_SET_NAME = 15
@@ -61,7 +61,7 @@ def main() -> None:
 
 def _load(config: Config) -> dict[str, str]:
     """Import what workers will need and warm it up; versions of the libraries."""
-    from pipeline.fingerprint import worker  # noqa: F401 - loaded here so that a forked worker has it
+    from pipeline.fingerprint.sandbox import worker  # noqa: F401 - loaded here so that a forked worker has it
 
     if config.decoder is None:
         return {}
@@ -139,7 +139,7 @@ def _become_worker(config: Config, outer: int, channel: int, stderr: int) -> Non
     """Turn this fork into a worker; never returns."""
     code = 70
     try:
-        from pipeline.fingerprint import worker
+        from pipeline.fingerprint.sandbox import worker
 
         worker.run(config, outer, channel, stderr)
         code = 0

@@ -74,7 +74,9 @@ class ForkServer:
     def __init__(self, config: dict[str, Any], *, bubblewrap: bool, home: Path, stderr_bytes: int) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control = ours
-        code = f"import sys;sys.path.insert(0,{str(ROOT)!r});from pipeline.fingerprint.server import main;main()"
+        code = (
+            f"import sys;sys.path.insert(0,{str(ROOT)!r});from pipeline.fingerprint.sandbox.server import main;main()"
+        )
         command = [sys.executable, "-I", "-c", code, str(theirs.fileno())]
         self._stderr_bytes = stderr_bytes
         cache, environment = kernel_cache(home)

@@ -18,9 +18,9 @@ from enum import IntEnum
 from functools import lru_cache
 from typing import Any
 
+from pipeline.fingerprint.decode.sniff import CODES, TYPES
 from pipeline.fingerprint.facts import TEXT_BYTES, Exif
 from pipeline.fingerprint.outcome import Digests, Failure, Fingerprint, Frame, Hashes, Reason, State, Variant
-from pipeline.fingerprint.sniff import CODES, TYPES
 
 MAGIC = b"TFW1"
 LARGEST = 1 << 17

@@ -12,46 +12,19 @@ import math
 import os
 import resource
 import socket
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from pipeline.fingerprint import sandbox, wire
-from pipeline.fingerprint.digests import Reading
-from pipeline.fingerprint.opening import Opener, Refusal, refusal
-from pipeline.fingerprint.outcome import Digests, Fingerprint, Reason
-from pipeline.fingerprint.sniff import MediaType, media_type
+from pipeline.fingerprint.decode.digests import Reading
+from pipeline.fingerprint.decode.opening import Opener, Refusal, refusal
+from pipeline.fingerprint.decode.sniff import media_type
+from pipeline.fingerprint.decode.task import Decoder, Refinement, Task
+from pipeline.fingerprint.outcome import Reason
+from pipeline.fingerprint.sandbox import layers as sandbox
+from pipeline.fingerprint.sandbox import wire
 from pipeline.locator import Locator
 
 MIB, GIB = 1 << 20, 1 << 30
-
-
-@dataclass
-class Task:
-    """What a decoder gets: the content as a seekable file, and what is known of it.
-
-    `known_pdqs` is set for a refinement; `channel` is there for planted faults in tests only.
-    """
-
-    content: BinaryIO
-    digests: Digests
-    media: MediaType
-    policy: dict[str, Any]
-    variants: bool
-    known_pdqs: list[bytes]
-    in_memory: bool
-    channel: socket.socket
-
-
-@dataclass(frozen=True)
-class Refinement:
-    """Answer of a decoder to a refinement: for each known hash the PDQ distance in bits and the geometry in words."""
-
-    found: tuple[tuple[int, str], ...]
-
-
-Decoder = Callable[[Task], Fingerprint | Refinement]
 
 
 def run(config: Any, outer: int, channel: int, stderr: int) -> None:

@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 
 from pipeline import files
 from pipeline.errors import UsageError
-from pipeline.matching import canaries, tables
-from pipeline.matching.jit import Compilation
-from pipeline.matching.layout import Algorithm, algorithm, as_hashes, as_ids, to_chunks
-from pipeline.matching.store import Index, Manifest, Segment, check_machine, open_index
-from pipeline.matching.tables import File
+from pipeline.matching.core import canaries, tables
+from pipeline.matching.core.jit import Compilation
+from pipeline.matching.core.layout import Algorithm, algorithm, as_hashes, as_ids, to_chunks
+from pipeline.matching.core.store import Index, Manifest, Segment, check_machine, open_index
+from pipeline.matching.core.tables import File
 
 SEGMENT_ROWS = 2**24
 """Most rows of a segment, canaries included: rows are numbered in three bytes."""

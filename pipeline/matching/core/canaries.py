@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import CanaryError
-from pipeline.matching.plan import plan
+from pipeline.matching.core.plan import plan
 
 REMEDY = "Nothing was written. Run `triage index verify`, then build the index again from its release."
 

@@ -11,9 +11,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.matching.jit import bare, inlined
-from pipeline.matching.vectors import TILE, any_within, any_within4, copy8, lanes_beyond, lowest, ones, prefetch, within
-from pipeline.matching.verification import candidates, emitted, gather, keep
+from pipeline.matching.core.jit import bare, inlined
+from pipeline.matching.core.vectors import (
+    TILE,
+    any_within,
+    any_within4,
+    copy8,
+    lanes_beyond,
+    lowest,
+    ones,
+    prefetch,
+    within,
+)
+from pipeline.matching.core.verification import candidates, emitted, gather, keep
 
 VISITS, CANDIDATES, PENDING, RESUME, OUT, TILED = range(6)
 """Places in the counters of `scan_buckets`: visits and candidates so far, pairs pending, visit to go on with, results,

@@ -16,9 +16,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.errors import UsageError
-from pipeline.matching import buildir
-from pipeline.matching.buildir import STEP
-from pipeline.matching.jit import JIT, kernel
+from pipeline.matching.core import buildir
+from pipeline.matching.core.buildir import STEP
+from pipeline.matching.core.jit import JIT, kernel
 
 reorder32: Any = buildir.reorder32
 reorder8: Any = buildir.reorder8

@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 
 from pipeline import files
 from pipeline.errors import IntegrityError, UsageError
-from pipeline.matching.jit import JIT, kernel
-from pipeline.matching.layout import Algorithm, algorithm
+from pipeline.matching.core.jit import JIT, kernel
+from pipeline.matching.core.layout import Algorithm, algorithm
 
 FORMAT = 1
 """Version of the files' layout; an index of another version is refused."""

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.matching.jit import bare, inlined
-from pipeline.matching.vectors import (
+from pipeline.matching.core.jit import bare, inlined
+from pipeline.matching.core.vectors import (
     TILE,
     distance4,
     distance16,

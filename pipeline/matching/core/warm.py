@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.matching import kernels
-from pipeline.matching.driver import Groups, Queries, Worker
-from pipeline.matching.jit import Compilation
-from pipeline.matching.layout import to_chunks
-from pipeline.matching.plan import plan
-from pipeline.matching.selection import nearest
-from pipeline.matching.store import quick_sum
+from pipeline.matching.core import kernels
+from pipeline.matching.core.driver import Groups, Queries, Worker
+from pipeline.matching.core.jit import Compilation
+from pipeline.matching.core.layout import to_chunks
+from pipeline.matching.core.plan import plan
+from pipeline.matching.core.selection import nearest
+from pipeline.matching.core.store import quick_sum
 
 _warm: set[int] = set()
 _lock = threading.Lock()

@@ -1,11 +1,11 @@
-"""Alembic's entry point. The store hands over its open connection (`pipeline/cases/store.py`); without one,
+"""Alembic's entry point. The store hands over its open connection (`pipeline/store/opening.py`); without one,
 `alembic -c alembic.ini revision --autogenerate` works on the store that the settings name."""
 
 from __future__ import annotations
 
 from alembic import context
 
-from pipeline.cases import people_tables, tables
+from pipeline.store import people_tables, tables
 
 assert_tables = people_tables.AuditHead.__table__  # imported so that autogenerate sees the people's tables
 

@@ -6,10 +6,11 @@ import hashlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pipeline import night, records
+from pipeline import records
 from pipeline.assess.inputs import YES, Answer, CaseFile, Row
 from pipeline.lake import Lake
-from pipeline.night import Night
+from pipeline.night import contract as night
+from pipeline.night.contract import Night
 from pipeline.settings import Settings
 
 T0 = datetime(2026, 11, 1, tzinfo=UTC)

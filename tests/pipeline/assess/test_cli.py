@@ -17,13 +17,14 @@ from sqlalchemy import select
 from pipeline import logs
 from pipeline.assess import cli, stage
 from pipeline.assess.case_file import case_id
-from pipeline.cases import publish, users
-from pipeline.cases.actors import SYSTEM
-from pipeline.cases.people_tables import AuditEntry
-from pipeline.cases.store import open_store
-from pipeline.cases.tables import Case
+from pipeline.cases.publishing import stage as publish
 from pipeline.errors import PermissionDeniedError, UsageError
+from pipeline.people import users
 from pipeline.settings import Settings
+from pipeline.store.actors import SYSTEM
+from pipeline.store.opening import open_store
+from pipeline.store.people_tables import AuditEntry
+from pipeline.store.tables import Case
 from tests.pipeline.assess.builders import commit, fact, identifier, referral, start
 from tests.pipeline.assess.test_lists import supply
 from tests.pipeline.assess.test_shadow import other

@@ -16,12 +16,12 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from pipeline.cases import users
-from pipeline.cases.actors import Actor
-from pipeline.cases.audit import GENESIS
-from pipeline.cases.store import Store, open_store
-from pipeline.cases.tables import Base
+from pipeline.people import users
 from pipeline.settings import ROOT, Settings
+from pipeline.store.actors import Actor
+from pipeline.store.opening import Store, open_store
+from pipeline.store.recording import GENESIS
+from pipeline.store.tables import Base
 from tests.pipeline.cases import samples
 
 Open = Callable[[], Store]

@@ -9,10 +9,10 @@ from typing import Any
 
 from pipeline import records
 from pipeline.assess.case_file import case_id
-from pipeline.cases.publish import publish
-from pipeline.cases.store import Store
+from pipeline.cases.publishing.stage import publish
 from pipeline.lake import Lake
-from pipeline.night import Night
+from pipeline.night.contract import Night
+from pipeline.store.opening import Store
 
 START = datetime(2026, 3, 2, 3, 0, tzinfo=UTC)
 HOURS = {"very_high": 24, "high": 168, "medium": 336, "low": 720}

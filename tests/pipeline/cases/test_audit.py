@@ -12,12 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import delete, exc, insert, select, text, update
 
-from pipeline.cases import anchors, audit, audit_log, notes, view
-from pipeline.cases.actors import SYSTEM
-from pipeline.cases.people_tables import AuditEntry, AuditHead
-from pipeline.cases.store import Store
-from pipeline.cases.tables import Note
+from pipeline.audit import anchors
+from pipeline.audit import log as audit_log
+from pipeline.cases.views import case as view
+from pipeline.cases.views import timeline as timelines
+from pipeline.cases.work import notes
 from pipeline.errors import IntegrityError, PermissionDeniedError, TriageError, UsageError
+from pipeline.store import recording as audit
+from pipeline.store.actors import SYSTEM
+from pipeline.store.opening import Store
+from pipeline.store.people_tables import AuditEntry, AuditHead
+from pipeline.store.tables import Note
 from tests.pipeline.cases.conftest import ANALYST, AUDITOR, Clock
 from tests.pipeline.cases.samples import assessment, case_of, publish_rows
 
@@ -207,7 +212,7 @@ def test_reading_a_case_is_logged_with_who_when_and_why(store: Store, clock: Clo
     assert (entry.at, entry.reason) == (clock.at.isoformat(timespec="microseconds"), "linked")
     with store.session() as session:
         assert audit_log.entries(session, AUDITOR)[0].action == "audit.read"
-        assert [e.action for e in audit_log.timeline(session, ANALYST, case_of(1))] == ["case.opened", "case.read"]
+        assert [e.action for e in timelines.timeline(session, ANALYST, case_of(1))] == ["case.opened", "case.read"]
 
 
 def test_opening_a_text_needs_a_reason_by_policy(store: Store) -> None:

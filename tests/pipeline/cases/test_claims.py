@@ -15,14 +15,16 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from pipeline.cases import audit_log, bands, claims, notes, users
-from pipeline.cases.actors import SYSTEM
+from pipeline.audit import log as audit_log
 from pipeline.cases.cases import NOTE_LIMIT
-from pipeline.cases.people_tables import AuditEntry
-from pipeline.cases.queue import QueueFilters
-from pipeline.cases.store import Store
-from pipeline.cases.tables import Case, Change
+from pipeline.cases.views.queue import QueueFilters
+from pipeline.cases.work import bands, claims, notes
 from pipeline.errors import ConflictError, PermissionDeniedError, UsageError
+from pipeline.people import users
+from pipeline.store.actors import SYSTEM
+from pipeline.store.opening import Store
+from pipeline.store.people_tables import AuditEntry
+from pipeline.store.tables import Case, Change
 from tests.pipeline.cases import worker
 from tests.pipeline.cases.conftest import (
     ADMINISTRATOR,

@@ -15,11 +15,13 @@ import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
 
-from pipeline.cases import cli, kirat, users
-from pipeline.cases.actors import SYSTEM
-from pipeline.cases.store import Store
-from pipeline.cases.tables import Case
+from pipeline.cases import cli
+from pipeline.cases.work import kirat
 from pipeline.errors import ConflictError, IntegrityError, PermissionDeniedError, UsageError
+from pipeline.people import users
+from pipeline.store.actors import SYSTEM
+from pipeline.store.opening import Store
+from pipeline.store.tables import Case
 from tests.pipeline.cases.conftest import SUPERVISOR
 from tests.pipeline.cases.samples import assessment, case_of, publish_rows, reason
 

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cases import permissions
-from pipeline.cases.actors import SYSTEM, Actor
-from pipeline.cases.tables import Case
 from pipeline.errors import PermissionDeniedError, UsageError
+from pipeline.people import permissions
 from pipeline.settings import ROOT
+from pipeline.store import refusals
+from pipeline.store.actors import SYSTEM, Actor
+from pipeline.store.tables import Case
 
 # Written out a second time, by role instead of by action: a slip in one of the two shows.
 EXPECTED = {
@@ -66,7 +67,7 @@ def test_a_restricted_case_reads_as_unknown_whatever_the_role(role: str, action:
     case = Case(case_id="C-1", compartment="ucol")
     with pytest.raises(UsageError) as hidden:
         permissions.require(Actor("x", "X", frozenset({role})), action, case)
-    assert str(hidden.value) == str(permissions.no_such_case("C-1"))
+    assert str(hidden.value) == str(refusals.no_such_case("C-1"))
     cleared = Actor("x", "X", frozenset({role}), frozenset({"ucol"}))
     if role in permissions.TABLE[action]:
         permissions.require(cleared, action, case)

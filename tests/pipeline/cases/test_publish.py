@@ -8,12 +8,16 @@ import pytest
 from sqlalchemy import func, select
 
 from pipeline import records
-from pipeline.cases import applying, bands, claims, decisions, publish, queue, retention, view
-from pipeline.cases.people_tables import AuditEntry
-from pipeline.cases.store import Store
-from pipeline.cases.tables import Assessment, Case, Change, Link, Lowering, Publish, Review, SecondLook
+from pipeline.cases.publishing import applying
+from pipeline.cases.publishing import stage as publish
+from pipeline.cases.views import case as view
+from pipeline.cases.views import queue
+from pipeline.cases.work import bands, claims, decisions, retention
 from pipeline.errors import IntegrityError
 from pipeline.lake import Lake
+from pipeline.store.opening import Store
+from pipeline.store.people_tables import AuditEntry
+from pipeline.store.tables import Assessment, Case, Change, Link, Lowering, Publish, Review, SecondLook
 from tests.pipeline.cases import samples
 from tests.pipeline.cases.conftest import ANALYST, SUPERVISOR, UCOL, Clock
 from tests.pipeline.cases.samples import assessment, case_of, link, night, publish_rows, referral, referral_row

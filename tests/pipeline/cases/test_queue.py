@@ -10,12 +10,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from pipeline.cases import claims, queue, view
-from pipeline.cases.people_tables import AuditEntry
-from pipeline.cases.queue import QueueFilters
-from pipeline.cases.store import Store
-from pipeline.cases.tables import BANDS, Case
+from pipeline.cases.views import case as view
+from pipeline.cases.views import queue
+from pipeline.cases.views.queue import QueueFilters
+from pipeline.cases.work import claims
 from pipeline.errors import PermissionDeniedError, UsageError
+from pipeline.store.opening import Store
+from pipeline.store.people_tables import AuditEntry
+from pipeline.store.tables import BANDS, Case
 from tests.pipeline.cases.conftest import ADMINISTRATOR, ANALYST, OTHER, UCOL, Clock
 from tests.pipeline.cases.samples import START, assessment, case_of, publish_rows, referral_row
 

@@ -13,10 +13,10 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.orm import Session
 
-from pipeline.cases.store import HEAD, MIGRATIONS, Store, open_store
-from pipeline.cases.tables import Base, Note
 from pipeline.errors import ConflictError, DependencyError, SettingsError, UsageError
 from pipeline.settings import Settings
+from pipeline.store.opening import HEAD, MIGRATIONS, Store, open_store
+from pipeline.store.tables import Base, Note
 from tests.pipeline.cases.conftest import SERVER
 from tests.pipeline.cases.samples import START
 

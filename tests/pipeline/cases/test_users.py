@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from pipeline.cases import oidc, secret, sessions, users
-from pipeline.cases.people_tables import ApiToken, AuditEntry, User, WebSession
-from pipeline.cases.store import Store
 from pipeline.errors import ConflictError, PermissionDeniedError, SettingsError, UsageError
+from pipeline.people import oidc, sessions, users
 from pipeline.settings import Settings
+from pipeline.store import secret
+from pipeline.store.opening import Store
+from pipeline.store.people_tables import ApiToken, AuditEntry, User, WebSession
 from tests.pipeline.cases.conftest import ADMINISTRATOR, ANALYST, AUDITOR, PASSWORD, Clock, add_people
 
 CLAIMS = {"preferred_username": "Olga", "name": "Olga Idp", "groups": ["polit-analysts", "polit-ucol", "staff"]}

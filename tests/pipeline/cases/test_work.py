@@ -9,25 +9,25 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from pipeline.cases import (
-    bands,
-    claims,
-    decisions,
-    kirat,
-    notifications,
-    requests,
-    retention,
-    second_looks,
-    states,
-    supervision,
-    tables,
-    transfers,
-    view,
-)  # fmt: skip
-from pipeline.cases.people_tables import AuditEntry
-from pipeline.cases.store import Store
-from pipeline.cases.tables import Base, Case, Decision, Lowering, Note, Review, Tombstone
+from pipeline.cases import states  # fmt: skip
+from pipeline.cases.views import case as view  # fmt: skip
+from pipeline.cases.views import supervision  # fmt: skip
+from pipeline.cases.work import (
+    bands,  # fmt: skip
+    claims,  # fmt: skip
+    decisions,  # fmt: skip
+    kirat,  # fmt: skip
+    notifications,  # fmt: skip
+    requests,  # fmt: skip
+    retention,  # fmt: skip
+    second_looks,  # fmt: skip
+    transfers,  # fmt: skip
+)
 from pipeline.errors import ConflictError, PermissionDeniedError, UsageError
+from pipeline.store import tables  # fmt: skip
+from pipeline.store.opening import Store
+from pipeline.store.people_tables import AuditEntry
+from pipeline.store.tables import Base, Case, Decision, Lowering, Note, Review, Tombstone
 from tests.pipeline.cases.conftest import ANALYST, AUDITOR, OTHER, SUPERVISOR, Clock
 from tests.pipeline.cases.samples import assessment, case_of, link, publish_rows
 

@@ -13,10 +13,10 @@ import sys
 import time
 from pathlib import Path
 
-from pipeline.cases import claims
-from pipeline.cases.actors import Actor
-from pipeline.cases.store import open_store
+from pipeline.cases.work import claims
 from pipeline.settings import Settings
+from pipeline.store.actors import Actor
+from pipeline.store.opening import open_store
 
 
 def main(home: str, url: str, policy: str, folder: str, *users: str) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.cases import permissions
-from pipeline.cases.actors import Actor
 from pipeline.console import access
+from pipeline.people import permissions
+from pipeline.store.actors import Actor
 from tests.pipeline.console import world
 from tests.pipeline.console.client import Client
 
@@ -76,7 +76,7 @@ def test_a_page_asked_for_without_sign_in_leads_to_the_form_and_back(readers: di
 def test_a_restricted_case_answers_as_one_that_does_not_exist(app: Any, browser_of: Any) -> None:
     import sqlalchemy as sa
 
-    from pipeline.cases.tables import Case
+    from pipeline.store.tables import Case
 
     store = app.app.state.store
     with store.session() as session:

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.assess import stage
-from pipeline.cases import publish
-from pipeline.cases.store import open_store
+from pipeline.cases.publishing import stage as publish
 from pipeline.console import stated, wording
 from pipeline.console.app import create_app
 from pipeline.settings import Settings
+from pipeline.store.opening import open_store
 from tests import factory
 from tests.pipeline.console import world
 from tests.pipeline.console.client import Client

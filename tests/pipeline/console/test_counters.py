@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from pipeline.cases.actors import Actor
-from pipeline.cases.queue import QueueFilters, counts
-from pipeline.cases.tables import Case
+from pipeline.cases.views.queue import QueueFilters, counts
 from pipeline.console import counters
+from pipeline.store.actors import Actor
+from pipeline.store.tables import Case
 
 ANA = Actor("ana", "Ana", frozenset({"analyst"}))
 SUE = Actor("sue", "Sue", frozenset({"supervisor"}), frozenset({"ucol"}))

@@ -15,14 +15,14 @@ import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
 
-from pipeline.cases import users
-from pipeline.cases.people_tables import AuditEntry
-from pipeline.cases.store import open_store
-from pipeline.cases.tables import Case, CaseReferral
 from pipeline.cli import triage
 from pipeline.console import explain, figures
 from pipeline.console.evidence import Evidence
 from pipeline.export import reporting
+from pipeline.people import users
+from pipeline.store.opening import open_store
+from pipeline.store.people_tables import AuditEntry
+from pipeline.store.tables import Case, CaseReferral
 from tests.pipeline.console import world
 from tests.pipeline.console.client import Client, version_of
 

@@ -13,10 +13,10 @@ import pytest
 from joserfc.jwk import OctKey, RSAKey
 from sqlalchemy import select
 
-from pipeline.cases.people_tables import AuditEntry, User
 from pipeline.console.app import create_app
 from pipeline.errors import SettingsError
 from pipeline.settings import Settings
+from pipeline.store.people_tables import AuditEntry, User
 from tests.pipeline.console import idp, world
 from tests.pipeline.console.client import Client
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipeline.cases.store import Store, open_store
 from pipeline.console.writers import Writers
 from pipeline.settings import Settings
+from pipeline.store.opening import Store, open_store
 
 
 @pytest.fixture

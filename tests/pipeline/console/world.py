@@ -17,10 +17,10 @@ from typing import IO
 
 import httpx
 
-from pipeline.cases import users
-from pipeline.cases.actors import Actor
-from pipeline.cases.store import Store, open_store
+from pipeline.people import users
 from pipeline.settings import ROOT, Settings
+from pipeline.store.actors import Actor
+from pipeline.store.opening import Store, open_store
 
 PASSWORD = "correct horse battery"
 ADMIN = Actor("admin", "Admin", frozenset({"administrator"}))

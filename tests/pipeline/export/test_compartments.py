@@ -7,12 +7,12 @@ import json
 from typing import Any
 
 from pipeline import records
-from pipeline.cases.actors import Actor
-from pipeline.cases.store import open_store
 from pipeline.export.asking import Question
 from pipeline.export.listing import readable, table, without
 from pipeline.lake import Lake
 from pipeline.settings import Settings
+from pipeline.store.actors import Actor
+from pipeline.store.opening import open_store
 from tests import factory
 from tests.pipeline.cases import samples
 

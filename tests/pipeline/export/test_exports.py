@@ -19,16 +19,16 @@ import sqlalchemy as sa
 from click.testing import CliRunner
 
 from pipeline import records
-from pipeline.cases import users
-from pipeline.cases.actors import Actor
-from pipeline.cases.people_tables import AuditEntry
-from pipeline.cases.store import open_store
 from pipeline.cli import triage
 from pipeline.errors import IntegrityError
 from pipeline.export import caseuco, reporting, stage, vics
 from pipeline.export.content import CaseExport, ExportFile
 from pipeline.lake import Lake
+from pipeline.people import users
 from pipeline.settings import Settings
+from pipeline.store.actors import Actor
+from pipeline.store.opening import open_store
+from pipeline.store.people_tables import AuditEntry
 from tests.pipeline.cases import samples
 
 ME = pwd.getpwuid(os.getuid()).pw_name

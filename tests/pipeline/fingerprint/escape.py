@@ -9,8 +9,8 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
+from pipeline.fingerprint.decode.task import Task
 from pipeline.fingerprint.outcome import Fingerprint, Frame, State
-from pipeline.fingerprint.worker import Task
 
 
 def _write(folder: str) -> None:

@@ -13,9 +13,9 @@ import sys
 import time
 from collections.abc import Callable
 
-from pipeline.fingerprint import wire
+from pipeline.fingerprint.decode.task import Task
 from pipeline.fingerprint.outcome import Fingerprint, Hashes, State
-from pipeline.fingerprint.worker import Task
+from pipeline.fingerprint.sandbox import wire
 
 
 def decode(task: Task) -> Fingerprint:

@@ -13,9 +13,9 @@ import yaml
 from PIL import Image
 
 from pipeline import policy as policies
+from pipeline.fingerprint.decode.sniff import media_type
+from pipeline.fingerprint.decode.task import Task
 from pipeline.fingerprint.outcome import Digests, Fingerprint, Item
-from pipeline.fingerprint.sniff import media_type
-from pipeline.fingerprint.worker import Task
 from pipeline.locator import Locator
 from pipeline.settings import ROOT, Settings
 
@@ -55,7 +55,7 @@ def decoded_here(data: bytes, *, content: Any = None, **sections: dict[str, Any]
 
     `content` stands for an open file that did not fit in the worker's buffer. Raises Refusal.
     """
-    from pipeline.fingerprint import media
+    from pipeline.fingerprint.decode import media
 
     rules = copy.deepcopy(policies.load(Settings(), "fingerprint").data)
     for name, change in sections.items():

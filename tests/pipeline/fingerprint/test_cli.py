@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from pipeline.algorithms import algorithm_version
 from pipeline.cli import triage
 from pipeline.errors import UsageError
 from pipeline.fingerprint import cli
-from pipeline.fingerprint.pool import Pool
-from pipeline.fingerprint.registry import algorithm_version
+from pipeline.fingerprint.sandbox.pool import Pool
 from pipeline.settings import ROOT
 from tests.pipeline.fingerprint import samples
 from tests.pipeline.fingerprint.makers import FAULTY
@@ -152,7 +152,7 @@ STOPPED = """
 import sys
 from pipeline.cli import triage
 from pipeline.fingerprint import cli
-from pipeline.fingerprint.pool import Pool
+from pipeline.fingerprint.sandbox.pool import Pool
 cli.Pool = lambda s, **kw: Pool(s, **{"decoder": "tests.pipeline.fingerprint.faulty:decode", **kw})
 triage.main(args=["fingerprint", *sys.argv[1:]])
 """

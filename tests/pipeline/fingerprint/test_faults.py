@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.fingerprint.outcome import Failure, Fingerprint, Reason
-from pipeline.fingerprint.pool import Pool
+from pipeline.fingerprint.sandbox.pool import Pool
 from pipeline.settings import Settings
 from tests.pipeline.fingerprint.faulty import HARMLESS, QUICK, SLOW
 from tests.pipeline.fingerprint.makers import FAULTY, items, settings_with, write

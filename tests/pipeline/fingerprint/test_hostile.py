@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from pipeline.fingerprint.outcome import Failure, Fingerprint, Item, Reason, State
-from pipeline.fingerprint.pool import Pool
+from pipeline.fingerprint.sandbox.pool import Pool
 from pipeline.locator import Locator
 from pipeline.settings import ROOT, Settings
 from tests.pipeline.fingerprint import samples

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.fingerprint import imagehashes, pdq, picture, planes
+from pipeline.fingerprint.hashes import imagehashes, pdq, picture, planes
 from tests.pipeline.fingerprint.pictures import RULES, reopened, scene
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from pipeline.fingerprint.outcome import Failure, Fingerprint, Item, Reason, State
-from pipeline.fingerprint.pool import Pool
+from pipeline.fingerprint.sandbox.pool import Pool
 from pipeline.locator import Locator
 from tests.pipeline.fingerprint import samples
 from tests.pipeline.fingerprint.makers import items, settings_with

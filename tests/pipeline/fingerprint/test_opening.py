@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.fingerprint.digests import Reading
-from pipeline.fingerprint.opening import Opener, Refusal, refusal
+from pipeline.fingerprint.decode.digests import Reading
+from pipeline.fingerprint.decode.opening import Opener, Refusal, refusal
 from pipeline.fingerprint.outcome import Reason
 from pipeline.locator import Locator
 

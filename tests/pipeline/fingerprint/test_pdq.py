@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.fingerprint import pdq, picture, planes
+from pipeline.fingerprint.hashes import pdq, picture, planes
 from tests.pipeline.fingerprint.pictures import RULES, reopened, scene
 
 

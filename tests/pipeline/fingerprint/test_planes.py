@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from pipeline.fingerprint import pdq, picture, planes
+from pipeline.fingerprint.hashes import pdq, picture, planes
 from tests.pipeline.fingerprint.pictures import RULES, reopened, scene
 
 CANONICAL = RULES["canonical"]

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from pipeline.errors import DependencyError
-from pipeline.fingerprint import pool as pools
 from pipeline.fingerprint.outcome import Digests, Failure, Fingerprint, Reason, Refined
-from pipeline.fingerprint.pool import Pool, digest_files, fingerprint_files, refine
+from pipeline.fingerprint.sandbox import pool as pools
+from pipeline.fingerprint.sandbox.pool import Pool, digest_files, fingerprint_files, refine
 from pipeline.locator import Locator
 from pipeline.settings import Settings
 from tests.pipeline.fingerprint import samples
@@ -186,7 +186,7 @@ def test_refinement_of_what_is_gone(real_settings: Settings, real_pool: Pool, pi
 
 def test_no_personal_data_reaches_the_environment_of_a_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The fork server gets a clean environment: secrets of the pipeline's own process are not there to be read."""
-    from pipeline.fingerprint import spawner
+    from pipeline.fingerprint.sandbox import spawner
 
     monkeypatch.setenv("TRIAGE_CASES_URL", "secret")
     assert "secret" not in repr(spawner._environment())

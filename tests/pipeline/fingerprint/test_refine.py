@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.fingerprint import pdq, picture, refine
+from pipeline.fingerprint.hashes import pdq, picture, refine
 from tests.pipeline.fingerprint.pictures import RULES, reopened, scene
 
 

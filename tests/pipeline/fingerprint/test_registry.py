@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from pipeline import algorithms as registry
 from pipeline import policy, records
 from pipeline.errors import UsageError
-from pipeline.fingerprint import registry
 from pipeline.settings import Settings
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import DependencyError
-from pipeline.fingerprint import landlock, pool, sandbox, seccomp, spawner
 from pipeline.fingerprint.outcome import Fingerprint
-from pipeline.fingerprint.pool import Pool
-from pipeline.fingerprint.sandbox import Layer
+from pipeline.fingerprint.sandbox import landlock, pool, seccomp, spawner
+from pipeline.fingerprint.sandbox import layers as sandbox
+from pipeline.fingerprint.sandbox.layers import Layer
+from pipeline.fingerprint.sandbox.pool import Pool
 from tests.pipeline.fingerprint import escape
 from tests.pipeline.fingerprint.makers import FAULTY, items, settings_with, write
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.fingerprint.sniff import BY_NAME, CODES, TYPES, media_type
+from pipeline.fingerprint.decode.sniff import BY_NAME, CODES, TYPES, media_type
 
 
 @pytest.mark.parametrize(

@@ -19,13 +19,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from pipeline import night as nights
+from pipeline import algorithms as registry
 from pipeline import records
 from pipeline.errors import UsageError
-from pipeline.fingerprint import registry, stage
-from pipeline.fingerprint.pool import Pool
+from pipeline.fingerprint import stage
+from pipeline.fingerprint.sandbox.pool import Pool
 from pipeline.lake import Lake
-from pipeline.night import Night
+from pipeline.night import contract as nights
+from pipeline.night.contract import Night
 from pipeline.settings import Settings
 from tests.pipeline.fingerprint import samples
 from tests.pipeline.fingerprint.makers import FAULTY, settings_with
@@ -266,7 +267,7 @@ from pathlib import Path
 from datetime import datetime, UTC
 from pipeline import night as nights
 from pipeline.fingerprint import stage
-from pipeline.fingerprint.pool import Pool
+from pipeline.fingerprint.sandbox.pool import Pool
 from pipeline.settings import Settings
 folder = Path(sys.argv[1])
 settings = Settings(home=folder / "home", landing=folder / "landing", policy=folder / "policy", threads=1, shard_files=0)

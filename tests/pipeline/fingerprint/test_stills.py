@@ -14,10 +14,12 @@ from PIL import Image
 
 from pipeline import policy
 from pipeline.errors import DependencyError
-from pipeline.fingerprint import picture, spawner, stills
-from pipeline.fingerprint.opening import Refusal
+from pipeline.fingerprint.decode import stills
+from pipeline.fingerprint.decode.opening import Refusal
+from pipeline.fingerprint.hashes import picture
 from pipeline.fingerprint.outcome import Failure, Fingerprint, Reason, State
-from pipeline.fingerprint.pool import Pool
+from pipeline.fingerprint.sandbox import spawner
+from pipeline.fingerprint.sandbox.pool import Pool
 from pipeline.settings import ROOT, Settings
 from tests.pipeline.fingerprint import samples
 from tests.pipeline.fingerprint.makers import decoded_here, items, settings_with, write

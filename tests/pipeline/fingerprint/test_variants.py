@@ -10,7 +10,7 @@ from PIL import Image, ImageFilter
 
 from pipeline import policy
 from pipeline.errors import SettingsError
-from pipeline.fingerprint import pdq, picture, planes, sampling, trimming, variants
+from pipeline.fingerprint.hashes import pdq, picture, planes, sampling, trimming, variants
 from pipeline.settings import Settings
 from tests.pipeline.fingerprint.pictures import RULES, reopened, scene
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.fingerprint.opening import Refusal
+from pipeline.fingerprint.decode.opening import Refusal
 from pipeline.fingerprint.outcome import Failure, Fingerprint, Reason, State
-from pipeline.fingerprint.pool import Pool
+from pipeline.fingerprint.sandbox.pool import Pool
 from tests.pipeline.fingerprint import samples
 from tests.pipeline.fingerprint.makers import decoded_here
 from tests.pipeline.fingerprint.test_stills import outcomes

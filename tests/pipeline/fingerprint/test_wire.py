@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.fingerprint import wire
+from pipeline.fingerprint.decode.sniff import TYPES
 from pipeline.fingerprint.facts import Exif
 from pipeline.fingerprint.outcome import Digests, Failure, Fingerprint, Frame, Hashes, Reason, State, Variant
-from pipeline.fingerprint.sniff import TYPES
+from pipeline.fingerprint.sandbox import wire
 
 DIGESTS = Digests(bytes(range(32)), bytes(range(16)), bytes(range(20)), 1234)
 HASHES = Hashes(bytes(32), 77, b"\1" * 32, b"\2" * 8, b"\3" * 8, True)

@@ -9,7 +9,7 @@ import pytest
 from pipeline import policy
 from pipeline.ingest import completeness, discovery
 from pipeline.ingest.package import Package
-from pipeline.ingest.sample_packages import WRAPPINGS, bagged, wrap
+from pipeline.sample.packages import WRAPPINGS, bagged, wrap
 from pipeline.settings import Settings
 from tests import factory
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pipeline.ingest import forms_page, sources
+from pipeline.ingest import sources
+from pipeline.reference import forms_page
 from pipeline.settings import ROOT
 
 

@@ -20,8 +20,8 @@ from pipeline import records
 from pipeline.ingest import report, rows, rules, sources
 from pipeline.ingest.context import Answers, Context
 from pipeline.ingest.package import Member, Package, name_faults
-from pipeline.ingest.sample_forms import FORMS
 from pipeline.locator import Locator
+from pipeline.sample.forms import FORMS
 from pipeline.settings import Settings
 from tests import factory
 from tests.pipeline.ingest.sources.contract import cases

@@ -12,10 +12,10 @@ import pdqhash
 import pytest
 from PIL import Image
 
-from pipeline.ingest import sample_cases
-from pipeline.ingest.sample_forms import FORMS
-from pipeline.ingest.sample_media import EDITS, Gallery, generated, saved
-from pipeline.ingest.sample_packages import WRAPPINGS
+from pipeline.sample import cases as sample_cases
+from pipeline.sample.forms import FORMS
+from pipeline.sample.media import EDITS, Gallery, generated, saved
+from pipeline.sample.packages import WRAPPINGS
 from pipeline.settings import Settings
 from tests import factory
 

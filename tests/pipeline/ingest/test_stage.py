@@ -14,11 +14,12 @@ from typing import Any
 import bagit
 import pytest
 
-from pipeline import files, night, records
+from pipeline import files, records
 from pipeline.ingest import intake, quarantine, seen, stage
 from pipeline.ingest import tables as ingest_tables
 from pipeline.lake import Lake
-from pipeline.night import Night
+from pipeline.night import contract as night
+from pipeline.night.contract import Night
 from pipeline.settings import Settings
 from tests import factory
 from tests.factory import NIGHT, form, ingest, land, picture, table

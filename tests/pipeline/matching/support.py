@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import matching
-from pipeline.matching.jit import JIT
+from pipeline.matching import core
+from pipeline.matching.core.jit import JIT
 
 Hashes = NDArray[np.uint8]
 
@@ -35,8 +35,8 @@ def pairs_of(hashes: Hashes, ids: Any = None) -> list[tuple[int, bytes]]:
     return [(int(k), h.tobytes()) for k, h in zip(keys, hashes, strict=True)]
 
 
-def build(folder: Path, hashes: Hashes, ids: Any = None, *, algorithm: str = "pdq") -> matching.Index:
+def build(folder: Path, hashes: Hashes, ids: Any = None, *, algorithm: str = "pdq") -> core.Index:
     """An index of these hashes, opened. Ids default to 0, 1, 2..."""
     keys = np.arange(len(hashes), dtype=np.int64) if ids is None else np.asarray(ids, np.int64)
-    matching.build_index([(keys, hashes)], folder, algorithm=algorithm, hasher_version="t1", release="7")
-    return matching.open_index(folder)
+    core.build_index([(keys, hashes)], folder, algorithm=algorithm, hasher_version="t1", release="7")
+    return core.open_index(folder)

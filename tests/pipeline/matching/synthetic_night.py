@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from hashsets import building, landing
-from pipeline import night, records
+from pipeline import records
 from pipeline.lake import Lake
-from pipeline.night import Night
+from pipeline.night import contract as night
+from pipeline.night.contract import Night
 from pipeline.settings import Settings
 
 AS_OF = datetime(2026, 11, 21, 1, tzinfo=UTC)

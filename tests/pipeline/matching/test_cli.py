@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 
-from pipeline import matching
 from pipeline.errors import InputError, IntegrityError, UsageError
+from pipeline.matching import core
 from pipeline.matching.cli import index, match
 from pipeline.settings import Settings
 from tests.pipeline.matching import synthetic_night
@@ -38,7 +38,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_inspect_verify_and_compact(settings: Settings, folder: Path, tmp_path: Path) -> None:
-    matching.extend_index(folder, tmp_path / "next", [(np.array([50]), random_hashes(1, 32, 2))], [3], release="8")
+    core.extend_index(folder, tmp_path / "next", [(np.array([50]), random_hashes(1, 32, 2))], [3], release="8")
     shown = rows(call(settings, index, "inspect", tmp_path / "next"))
     assert [(r["index"], r["rows"], r["withdrawn"]) for r in shown] == [
         ("segment-0000", 9, 1),

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline import matching
 from pipeline.errors import UsageError
-from pipeline.matching.jit import JIT
-from pipeline.matching.plan import Plan
+from pipeline.matching import core
+from pipeline.matching.core.jit import JIT
+from pipeline.matching.core.plan import Plan
 from tests import naive
 from tests.pipeline.matching.support import EXAMPLES, Hashes, build, flipped, pairs_of, random_hashes
 
@@ -27,10 +27,10 @@ def forced_plan(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     return str(request.param)
 
 
-def assert_exact(index: matching.Index, known: Any, queries: Hashes, radius: int, **options: Any) -> matching.Join:
+def assert_exact(index: core.Index, known: Any, queries: Hashes, radius: int, **options: Any) -> core.Join:
     """The join gives what comparing each with each gives, in the same order."""
     ids = np.arange(len(queries)) * 3
-    found = matching.join(index, queries, ids, radius=radius, **options)
+    found = core.join(index, queries, ids, radius=radius, **options)
     wanted, totals = naive.join(known, pairs_of(queries, ids), radius, options.get("cap"))
     assert naive.rows(found.table) == wanted
     assert found.totals["pairs"].to_pylist() == totals
@@ -73,11 +73,11 @@ def test_join_equals_naive_before_and_after_compaction(case: Any, threads: int) 
             half = len(known) // 2
             build(first, known[:half], algorithm=algorithm)
             added = (np.arange(half, len(known), dtype=np.int64), known[half:])
-            matching.extend_index(first, second, [added], [], release="8")
-            matching.compact_index(second, third)
+            core.extend_index(first, second, [added], [], release="8")
+            core.compact_index(second, third)
             for folder in (second, third):
                 options = {"cap": cap, "threads": threads}
-                assert_exact(matching.open_index(folder), pairs_of(known), queries, radius, **options)
+                assert_exact(core.open_index(folder), pairs_of(known), queries, radius, **options)
     finally:
         Plan.scan = original  # type: ignore[method-assign]
 
@@ -91,8 +91,8 @@ def test_few_identical_hashes_are_found_after_every_save(
     width = 32 if algorithm == "pdq" else 8
     known = np.repeat(random_hashes(1, width, 5), copies, axis=0)
     index = build(tmp_path / "a", known, algorithm=algorithm)
-    matching.compact_index(tmp_path / "a", tmp_path / "b")
-    for opened in (index, matching.open_index(tmp_path / "b")):
+    core.compact_index(tmp_path / "a", tmp_path / "b")
+    for opened in (index, core.open_index(tmp_path / "b")):
         found = assert_exact(opened, pairs_of(known), known[:1], 8)
         assert found.table.num_rows == copies
         assert found.report.plan == forced_plan
@@ -113,7 +113,7 @@ def test_more_entries_in_a_bucket_than_16_bits_count(tmp_path: Path) -> None:
     known[:, 31] = np.arange(70_000) % 7 == 0
     queries = np.zeros((40, 32), np.uint8)
     index = build(tmp_path / "i", known)
-    found = matching.join(index, queries, np.arange(40), radius=31, cap=5, threads=2)
+    found = core.join(index, queries, np.arange(40), radius=31, cap=5, threads=2)
     assert found.totals["pairs"].to_pylist() == [70_000] * 40
     assert found.report.plan == "buckets"
     far = [k for k in range(20) if k % 7][:5]
@@ -125,7 +125,7 @@ def test_more_entries_in_a_bucket_than_16_bits_count(tmp_path: Path) -> None:
 def test_results_are_reduced_to_the_nearest_when_a_buffer_fills(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pipeline.matching import driver
+    from pipeline.matching.core import driver
 
     monkeypatch.setattr(driver, "PRUNE", 2**10)
     monkeypatch.setattr(driver, "ROOM", 2**8)
@@ -148,7 +148,7 @@ def test_clustered_hashes_in_dense_buckets(tmp_path: Path, algorithm: str, radiu
     queries = centres[rng.integers(0, 3, 60)] ^ np.packbits(rng.random((60, width * 8)) < 0.05, axis=1)
     index = build(tmp_path / "i", known, algorithm=algorithm)
     bits = np.bitwise_count(queries[:, None, :] ^ known[None]).sum(axis=2)
-    found = matching.join(index, queries, np.arange(60), radius=radius, threads=1)
+    found = core.join(index, queries, np.arange(60), radius=radius, threads=1)
     assert found.report.plan == "buckets"
     assert found.totals["pairs"].to_pylist() == (bits <= radius).sum(axis=1).tolist()
     wanted = [
@@ -166,7 +166,7 @@ def test_buckets_in_tiles_with_withdrawn_hashes_and_a_cap(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, algorithm: str, radius: int, cap: int | None
 ) -> None:
     """Dense buckets are compared in tiles of 32: withdrawn hashes stay out, capped queries keep the nearest."""
-    from pipeline.matching.vectors import TILE
+    from pipeline.matching.core.vectors import TILE
 
     rng = np.random.default_rng(12)
     width = 32 if algorithm == "pdq" else 8
@@ -177,10 +177,10 @@ def test_buckets_in_tiles_with_withdrawn_hashes_and_a_cap(
     queries = centre ^ np.packbits(rng.random((asked, width * 8)) < 0.03, axis=1)
     build(tmp_path / "a", known, algorithm=algorithm)
     gone = np.arange(0, count, 3)
-    matching.extend_index(tmp_path / "a", tmp_path / "b", [], gone, release="8")
+    core.extend_index(tmp_path / "a", tmp_path / "b", [], gone, release="8")
     monkeypatch.setattr(Plan, "scan", lambda self, rows, queries: False)
     standing = [pair for pair in pairs_of(known) if pair[0] % 3]
-    found = assert_exact(matching.open_index(tmp_path / "b"), standing, queries, radius, cap=cap, threads=2)
+    found = assert_exact(core.open_index(tmp_path / "b"), standing, queries, radius, cap=cap, threads=2)
     assert found.report.plan == "buckets" and found.report.pairs > asked
 
 
@@ -188,9 +188,9 @@ def test_threads_and_passes_change_nothing(tmp_path: Path, monkeypatch: pytest.M
     known = random_hashes(50, 32, 2)
     queries = np.concatenate([known[:20], known[:20] ^ np.uint8(1)])
     index = build(tmp_path / "i", known)
-    one = matching.join(index, queries, np.arange(40), radius=40, cap=2, threads=1)
-    monkeypatch.setattr("pipeline.matching.joining.QUERY_BATCH", 7)
-    several = matching.join(index, queries, np.arange(40), radius=40, cap=2, threads=3)
+    one = core.join(index, queries, np.arange(40), radius=40, cap=2, threads=1)
+    monkeypatch.setattr("pipeline.matching.core.joining.QUERY_BATCH", 7)
+    several = core.join(index, queries, np.arange(40), radius=40, cap=2, threads=3)
     assert several.table.equals(one.table) and several.totals.equals(one.totals)
     assert several.report.passes == 6
 
@@ -200,7 +200,7 @@ def test_empty_store_and_empty_query(tmp_path: Path) -> None:
     assert index.rows == 0
     assert_exact(index, [], random_hashes(4, 32, 1), 31)
     full = build(tmp_path / "j", random_hashes(4, 32, 1))
-    found = matching.join(full, np.empty((0, 32), np.uint8), [], radius=31)
+    found = core.join(full, np.empty((0, 32), np.uint8), [], radius=31)
     assert found.table.num_rows == 0 and found.table.schema.names == ["query_id", "known_id", "distance", "algorithm"]
     assert found.report.canaries == 96
 
@@ -211,7 +211,7 @@ def test_arrow_columns_are_taken_and_types_are_stated(tmp_path: Path) -> None:
     column = pa.chunked_array(
         [pa.array([h.tobytes() for h in known[:2]], pa.binary(32)), pa.array([known[2].tobytes()], pa.binary(32))]
     )
-    found = matching.join(index, column, pa.array([10, 11, 12]), radius=0)
+    found = core.join(index, column, pa.array([10, 11, 12]), radius=0)
     assert naive.rows(found.table) == [(10, 0, 0), (11, 1, 0), (12, 2, 0)]
     assert found.table["algorithm"].to_pylist() == ["pdq"] * 3
     assert [str(t) for t in found.table.schema.types] == ["int64", "int64", "int32", "string"]
@@ -233,26 +233,26 @@ def test_wrong_input_is_refused(tmp_path: Path, change: dict[str, Any], message:
     index = build(tmp_path / "i", random_hashes(2, 32, 1))
     arguments = {"hashes": np.zeros((2, 32), np.uint8), "ids": np.arange(2), "radius": 3} | change
     with pytest.raises(UsageError, match=message):
-        matching.join(index, arguments.pop("hashes"), arguments.pop("ids"), **arguments)
+        core.join(index, arguments.pop("hashes"), arguments.pop("ids"), **arguments)
 
 
 def test_progress_ends_at_its_total(tmp_path: Path) -> None:
     index = build(tmp_path / "i", random_hashes(30, 32, 1))
     seen: list[tuple[int, int]] = []
-    matching.join(index, random_hashes(3, 32, 2), np.arange(3), radius=31, progress=lambda d, t: seen.append((d, t)))
+    core.join(index, random_hashes(3, 32, 2), np.arange(3), radius=31, progress=lambda d, t: seen.append((d, t)))
     assert seen and seen[-1][0] == seen[-1][1]
     assert [d for d, _ in seen] == sorted(d for d, _ in seen)
 
 
 def test_no_kernel_is_compiled_after_the_warm_up(tmp_path: Path) -> None:
     """Seconds of compilation are reported apart; a join after the first may not compile anything."""
-    from pipeline.matching.jit import compiled_signatures
+    from pipeline.matching.core.jit import compiled_signatures
 
     index = build(tmp_path / "i", random_hashes(30, 32, 1))
-    matching.join(index, random_hashes(3, 32, 2), np.arange(3), radius=31)
+    core.join(index, random_hashes(3, 32, 2), np.arange(3), radius=31)
     before = compiled_signatures()
     again = build(tmp_path / "j", random_hashes(30, 32, 1))
     for radius in (0, 31, 47, 100):
-        report = matching.join(again, random_hashes(300, 32, 2), np.arange(300), radius=radius, cap=3).report
+        report = core.join(again, random_hashes(300, 32, 2), np.arange(300), radius=radius, cap=3).report
         assert report.compile_seconds == 0.0
     assert compiled_signatures() == before

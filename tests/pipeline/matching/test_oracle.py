@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import matching
-from pipeline.matching.jit import JIT
+from pipeline.matching import core
+from pipeline.matching.core.jit import JIT
 from tests import naive
 from tests.pipeline.matching.support import build, pairs_of, random_hashes
 
@@ -28,19 +28,19 @@ def test_published_pair_counts_before_and_after_save_and_compaction(corpora: Pat
     needles, haystack = (read(corpora / "vectors" / f"pdq_{name}.txt") for name in ("needles", "haystack"))
     build(tmp_path / "a", haystack[:700])
     added = (np.arange(700, len(haystack)), haystack[700:])
-    matching.extend_index(tmp_path / "a", tmp_path / "b", [added], [], release="8")
-    matching.compact_index(tmp_path / "b", tmp_path / "c")
+    core.extend_index(tmp_path / "a", tmp_path / "b", [added], [], release="8")
+    core.compact_index(tmp_path / "b", tmp_path / "c")
     for folder in ("b", "c"):
-        index = matching.open_index(tmp_path / folder)
+        index = core.open_index(tmp_path / folder)
         for radius, pairs in PUBLISHED.items():
-            found = matching.join(index, needles, np.arange(len(needles)), radius=radius, threads=2)
+            found = core.join(index, needles, np.arange(len(needles)), radius=radius, threads=2)
             assert (radius, found.table.num_rows) == (radius, pairs)
         matched = {r: _matched(index, needles, r) for r in (0, 16, 31)}
         assert matched == {0: 50, 16: 100, 31: 100}
 
 
-def _matched(index: matching.Index, needles: np.ndarray, radius: int) -> int:
-    totals = matching.join(index, needles, np.arange(len(needles)), radius=radius).totals["pairs"].to_numpy()
+def _matched(index: core.Index, needles: np.ndarray, radius: int) -> int:
+    totals = core.join(index, needles, np.arange(len(needles)), radius=radius).totals["pairs"].to_numpy()
     return int((totals > 0).sum())
 
 
@@ -62,7 +62,7 @@ def test_equal_to_faiss(tmp_path: Path, width: int, radii: tuple[int, ...], kind
         wanted = sorted(
             (q, int(labels[p]), int(distances[p])) for q in range(150) for p in range(limits[q], limits[q + 1])
         )
-        found = matching.join(index, queries, np.arange(150), radius=radius, threads=2)
+        found = core.join(index, queries, np.arange(150), radius=radius, threads=2)
         assert sorted(naive.rows(found.table)) == wanted
 
 
@@ -74,7 +74,7 @@ def test_matching_two_sets_whichever_is_smaller(sizes: tuple[int, int], cap: int
     pool ^= np.packbits(rng.random((36, 256)) < 0.05, axis=1)
     known, queries = pool[: sizes[0]], pool[-sizes[1] :] if sizes[1] else pool[:0]
     keys, asked = np.arange(len(known)) * 2, np.arange(len(queries)) - 2
-    found = matching.join_arrays((keys, known), (asked, queries), algorithm="phash256", radius=40, cap=cap)
+    found = core.join_arrays((keys, known), (asked, queries), algorithm="phash256", radius=40, cap=cap)
     wanted, totals = naive.join(pairs_of(known, keys), pairs_of(queries, asked), 40, cap)
     assert naive.rows(found.table) == wanted and found.totals["pairs"].to_pylist() == totals
     assert (found.report.rows, found.report.queries, found.report.pairs) == (*sizes, sum(totals))
@@ -82,9 +82,9 @@ def test_matching_two_sets_whichever_is_smaller(sizes: tuple[int, int], cap: int
 
 @needs_speed
 def test_a_flooded_known_hash_is_asked_again_in_small_company(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.matching.pairwise.FLOOD", 3)
-    monkeypatch.setattr("pipeline.matching.pairwise.PAIRS", 25)
+    monkeypatch.setattr("pipeline.matching.core.pairwise.FLOOD", 3)
+    monkeypatch.setattr("pipeline.matching.core.pairwise.PAIRS", 25)
     known, queries = np.zeros((30, 32), np.uint8), np.zeros((10, 32), np.uint8)
-    found = matching.join_arrays((np.arange(30), known), (np.arange(10), queries), algorithm="pdq", radius=5, cap=4)
+    found = core.join_arrays((np.arange(30), known), (np.arange(10), queries), algorithm="pdq", radius=5, cap=4)
     assert naive.rows(found.table) == [(q, k, 0) for q in range(10) for k in range(4)]
     assert found.totals["pairs"].to_pylist() == [30] * 10

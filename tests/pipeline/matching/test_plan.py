@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.matching.plan import plan
+from pipeline.matching.core.plan import plan
 
 
 @given(st.integers(0, 64), st.sampled_from([4, 16]), st.integers(0, 2**32))

@@ -6,10 +6,11 @@ import random
 
 import pytest
 
-from pipeline import night, records
+from pipeline import records
 from pipeline.errors import UsageError
 from pipeline.lake import Lake
 from pipeline.matching import flood, retro, stage
+from pipeline.night import contract as night
 from pipeline.settings import Settings
 from tests.pipeline.matching.synthetic_night import (
     content,

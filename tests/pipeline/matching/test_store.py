@@ -10,20 +10,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline import matching
 from pipeline.errors import CanaryError, IntegrityError, UsageError
-from pipeline.matching import build as building
-from pipeline.matching import kernels
-from pipeline.matching.jit import JIT
-from pipeline.matching.store import Index
+from pipeline.matching import core
+from pipeline.matching.core import build as building
+from pipeline.matching.core import kernels
+from pipeline.matching.core.jit import JIT
+from pipeline.matching.core.store import Index
 from tests import naive
 from tests.pipeline.matching.support import build, flipped, pairs_of, random_hashes
 
 FILES = ["offsets.u32", "words.u32", "rows.u24", "hashes.u16", "ids.i64"]
 
 
-def assert_exact(index: matching.Index, known: list[tuple[int, bytes]], queries: np.ndarray, radius: int = 31) -> None:
-    found = matching.join(index, queries, np.arange(len(queries)), radius=radius)
+def assert_exact(index: core.Index, known: list[tuple[int, bytes]], queries: np.ndarray, radius: int = 31) -> None:
+    found = core.join(index, queries, np.arange(len(queries)), radius=radius)
     assert naive.rows(found.table) == naive.join(known, pairs_of(queries), radius)[0]
 
 
@@ -31,17 +31,17 @@ def test_extension_adds_withdraws_and_replaces(tmp_path: Path) -> None:
     first, second = random_hashes(6, 32, 1), random_hashes(3, 32, 2)
     build(tmp_path / "a", first)
     added = (np.array([2, 10, 11]), second)
-    manifest = matching.extend_index(tmp_path / "a", tmp_path / "b", [added], np.array([1, 2, 99]), release="8")
+    manifest = core.extend_index(tmp_path / "a", tmp_path / "b", [added], np.array([1, 2, 99]), release="8")
     assert (manifest.rows, manifest.release, manifest.hasher_version) == (7, "8", "t1")
     standing = [p for p in pairs_of(first) if p[0] not in {1, 2}] + pairs_of(second, [2, 10, 11])
     queries = np.concatenate([first, second])
-    assert_exact(matching.open_index(tmp_path / "b"), standing, queries)
-    assert_exact(matching.open_index(tmp_path / "a"), pairs_of(first), queries)  # the old index is as it was
-    compacted = matching.compact_index(tmp_path / "b", tmp_path / "c")
+    assert_exact(core.open_index(tmp_path / "b"), standing, queries)
+    assert_exact(core.open_index(tmp_path / "a"), pairs_of(first), queries)  # the old index is as it was
+    compacted = core.compact_index(tmp_path / "b", tmp_path / "c")
     assert len(compacted.segments) == 1 and compacted.rows == 7
-    assert_exact(matching.open_index(tmp_path / "c"), standing, queries)
+    assert_exact(core.open_index(tmp_path / "c"), standing, queries)
     rows = [([key], np.frombuffer(value, np.uint8)[None]) for key, value in standing]
-    rebuilt = matching.build_index(rows, tmp_path / "d", algorithm="pdq", hasher_version="t1", release="8")
+    rebuilt = core.build_index(rows, tmp_path / "d", algorithm="pdq", hasher_version="t1", release="8")
     assert rebuilt == compacted  # the checksums of every array are those of a rebuild
 
 
@@ -51,9 +51,9 @@ def test_withdrawn_twice_and_extended_often(tmp_path: Path) -> None:
     for step in range(1, 4):
         added = (np.array([2 * step, 2 * step + 1]), known[2 * step : 2 * step + 2])
         gone = np.array([0, 2 * step - 1])
-        matching.extend_index(tmp_path / str(step - 1), tmp_path / str(step), [added], gone, release=str(step))
+        core.extend_index(tmp_path / str(step - 1), tmp_path / str(step), [added], gone, release=str(step))
     standing = [p for p in pairs_of(known) if p[0] in {2, 4, 6, 7}]
-    assert_exact(matching.open_index(tmp_path / "3"), standing, known)
+    assert_exact(core.open_index(tmp_path / "3"), standing, known)
 
 
 def test_segments_are_split_when_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,7 +65,7 @@ def test_segments_are_split_when_full(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_hashes_survive_the_change_of_bit_order(tmp_path: Path) -> None:
-    from pipeline.matching.layout import to_chunks, to_hashes
+    from pipeline.matching.core.layout import to_chunks, to_hashes
 
     for width in (32, 8):
         hashes = random_hashes(9, width, 5)
@@ -86,9 +86,9 @@ def test_every_flipped_bit_is_refused_before_use(tmp_path: Path, name: str) -> N
         data[rng.integers(0, len(data))] ^= 1 << int(rng.integers(0, 8))
         path.write_bytes(data)
         with pytest.raises(IntegrityError, match=r"altered.*triage index build"):
-            matching.join(matching.open_index(tmp_path / "a"), known, np.arange(20), radius=31)
+            core.join(core.open_index(tmp_path / "a"), known, np.arange(20), radius=31)
         with pytest.raises(IntegrityError, match="SHA-256 differs"):
-            matching.open_index(tmp_path / "a").verify()
+            core.open_index(tmp_path / "a").verify()
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -97,10 +97,10 @@ def test_truncated_and_missing_files_are_refused_at_opening(tmp_path: Path, name
     path = tmp_path / "a" / "segment-0000" / name
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(IntegrityError, match=r"has \d+ bytes instead of \d+"):
-        matching.open_index(tmp_path / "a")
+        core.open_index(tmp_path / "a")
     path.unlink()
     with pytest.raises(IntegrityError, match="missing"):
-        matching.open_index(tmp_path / "a")
+        core.open_index(tmp_path / "a")
 
 
 def test_wrong_version_altered_manifest_and_no_index(tmp_path: Path) -> None:
@@ -110,12 +110,12 @@ def test_wrong_version_altered_manifest_and_no_index(tmp_path: Path) -> None:
     for change, message in (({"format": 99}, "format 99"), ({"release": "6"}, "manifest of index a was altered")):
         path.write_text(json.dumps(data | change))
         with pytest.raises(IntegrityError, match=message):
-            matching.open_index(tmp_path / "a")
+            core.open_index(tmp_path / "a")
     path.write_text("{")
     with pytest.raises(IntegrityError, match="not JSON"):
-        matching.open_index(tmp_path / "a")
+        core.open_index(tmp_path / "a")
     with pytest.raises(UsageError, match="no index"):
-        matching.open_index(tmp_path / "nothing")
+        core.open_index(tmp_path / "nothing")
 
 
 @pytest.mark.parametrize("table", range(16) if JIT else [5])
@@ -139,9 +139,9 @@ def test_damage_that_checksums_do_not_see_is_caught_by_canaries(
     broken.flags.writeable = False
     setattr(index.segments[0], part, broken)
     index.segments[0]._filled = [None] * 16
-    monkeypatch.setattr("pipeline.matching.plan.Plan.scan", lambda self, rows, queries: False)
+    monkeypatch.setattr("pipeline.matching.core.plan.Plan.scan", lambda self, rows, queries: False)
     with pytest.raises(CanaryError, match="failed its self-check"):
-        matching.join(index, known, np.arange(30), radius=31)
+        core.join(index, known, np.arange(30), radius=31)
 
 
 @pytest.mark.parametrize("fault", ["radius", "rule", "ids"])
@@ -151,7 +151,7 @@ def test_a_fault_in_the_tiles_alone_is_caught_by_canaries(
     """No bucket of this index is dense, but half of the canary queries are compared in tiles in any index."""
     known = random_hashes(30, 32, 7)
     index = build(tmp_path / "a", known)
-    monkeypatch.setattr("pipeline.matching.plan.Plan.scan", lambda self, rows, queries: False)
+    monkeypatch.setattr("pipeline.matching.core.plan.Plan.scan", lambda self, rows, queries: False)
     right = kernels.scan_buckets
 
     def broken(*arguments: Any) -> Any:
@@ -170,22 +170,22 @@ def test_a_fault_in_the_tiles_alone_is_caught_by_canaries(
 
     monkeypatch.setattr(kernels, "scan_buckets", broken)
     with pytest.raises(CanaryError, match="failed its self-check"):
-        matching.join(index, known, np.arange(30), radius=31)
+        core.join(index, known, np.arange(30), radius=31)
 
 
 def test_canaries_are_never_reported_and_are_found_by_themselves(tmp_path: Path) -> None:
-    from pipeline.matching import canaries
+    from pipeline.matching.core import canaries
 
     index = build(tmp_path / "a", random_hashes(3, 32, 8))
-    found = matching.join(index, canaries.hashes("segment-0000", 32), np.arange(16), radius=31)
+    found = core.join(index, canaries.hashes("segment-0000", 32), np.arange(16), radius=31)
     assert found.table.num_rows == 0 and sum(found.totals["pairs"].to_pylist()) == 0
-    assert matching.check_canaries(index) == 3 * 96
-    assert matching.check_canaries(index, radius=47) == 96
+    assert core.check_canaries(index) == 3 * 96
+    assert core.check_canaries(index, radius=47) == 96
 
 
 def test_nothing_is_left_behind_by_a_build_that_fails(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="negative"):
-        matching.build_index(
+        core.build_index(
             [(np.array([-1]), random_hashes(1, 32, 1))], tmp_path / "a", algorithm="pdq", hasher_version="", release=""
         )
     assert list(tmp_path.iterdir()) == []
@@ -193,7 +193,7 @@ def test_nothing_is_left_behind_by_a_build_that_fails(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="exists already"):
         build(tmp_path / "a", random_hashes(1, 32, 1))
     with pytest.raises(UsageError, match="no perceptual hash algorithm"):
-        matching.build_index([], tmp_path / "b", algorithm="md5", hasher_version="", release="")
+        core.build_index([], tmp_path / "b", algorithm="md5", hasher_version="", release="")
 
 
 def test_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -210,6 +210,6 @@ def test_files_are_copied_where_hard_links_do_not_exist(tmp_path: Path, monkeypa
         raise OSError("no links here")
 
     monkeypatch.setattr("os.link", refuse)
-    matching.extend_index(tmp_path / "a", tmp_path / "b", [], [], release="8")
+    core.extend_index(tmp_path / "a", tmp_path / "b", [], [], release="8")
     shutil.rmtree(tmp_path / "a")
-    assert_exact(matching.open_index(tmp_path / "b"), pairs_of(known), known)
+    assert_exact(core.open_index(tmp_path / "b"), pairs_of(known), known)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from pipeline.cases import types
+from pipeline.store import types
 
 revision = "0001"
 down_revision = None

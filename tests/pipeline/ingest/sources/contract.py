@@ -18,10 +18,10 @@ from pipeline.errors import InputError
 from pipeline.ingest import report, rows, rules, sources
 from pipeline.ingest.context import Context
 from pipeline.ingest.package import Member, Package
-from pipeline.ingest.sample_cases import Case, case
-from pipeline.ingest.sample_forms import FORMS
-from pipeline.ingest.sample_media import Gallery
 from pipeline.locator import Locator
+from pipeline.sample.cases import Case, case
+from pipeline.sample.forms import FORMS
+from pipeline.sample.media import Gallery
 from pipeline.settings import ROOT, Settings
 from tests import factory
 

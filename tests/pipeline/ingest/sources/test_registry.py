@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pipeline.ingest import sources
-from pipeline.ingest.sample_forms import FORMS
+from pipeline.sample.forms import FORMS
 from pipeline.settings import ROOT
 from tests.pipeline.ingest.sources.contract import FormContract, ReaderContract
 

@@ -1,0 +1,1 @@
+"""The publish stage: new assessments and links into the case store, in one transaction."""

@@ -1,0 +1,1 @@
+"""How cases are shown: the queue, one case, the supervision lists."""

@@ -1,0 +1,1 @@
+"""People and their access: accounts, passwords, sessions, tokens, permissions, the identity provider."""

@@ -1,0 +1,1 @@
+"""Pages of documentation that are written from the product itself: data dictionary, settings, commands, referral forms."""

@@ -1,0 +1,165 @@
+"""The rooms of the house: one declared order, from the ground up. `tests/test_repository.py` holds every import to it.
+
+A module may import from its own room and from rooms below it, never from a room above. The longest name that fits
+decides a module's room, so that a part of a folder can stand lower or higher than the folder.
+`python -m pipeline.reference.rooms` writes the picture in docs/architecture.md.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.settings import ROOT
+
+
+@dataclass(frozen=True)
+class Room:
+    """`name` as in an import (`*.cli`: every module of that name); `holds` is what a newcomer finds there."""
+
+    name: str
+    holds: str
+
+
+ROOMS = (
+    Room("pipeline", "Settings, errors, files, policy and record types, tables of the lake: what every room stands on"),
+    Room("pipeline.night.contract", "What a stage is: the run it belongs to, its clock, the report that it returns"),
+    Room("pipeline.matching.core", "The matching core: index, kernels, exact join within a Hamming distance, canaries"),
+    Room("hashsets", "The known-hash store: readers of exchange formats, opinions, releases"),
+    Room("pipeline.fingerprint.facts", "Facts from EXIF data that matter to an investigation"),
+    Room("pipeline.fingerprint.outcome", "What can be said of a media file"),
+    Room("pipeline.fingerprint.hashes", "From one decoded picture to its perceptual hashes and query variants"),
+    Room("pipeline.fingerprint.decode", "What a worker does with one file: recognise, open, decode within limits"),
+    Room("pipeline.fingerprint.sandbox", "Isolation of the media workers, and the parent that asks them"),
+    Room("pipeline.fingerprint", "The fingerprint stage: every content once, to digests and hashes"),
+    Room(
+        "pipeline.ingest", "The ingest stage: packages of the landing folder to referral tables, or back with reasons"
+    ),
+    Room(
+        "pipeline.matching", "The match stage: units, evidence, flood guard, what a new release changes about the past"
+    ),
+    Room(
+        "pipeline.assess", "The assess stage: links, lists of the force, declared features, the model and its reasons"
+    ),
+    Room("pipeline.store", "The case store: tables, migrations, transactions that carry their audit entries"),
+    Room("pipeline.people", "Accounts, passwords, sessions, permissions, the identity provider"),
+    Room("pipeline.audit", "The audit log: reading, verifying, exporting it; anchors outside the store"),
+    Room("pipeline.cases", "Cases, their states, people's work on them, the queue, and the publish stage"),
+    Room("pipeline.export", "What leaves: look-ups, read-only SQL, reporting tables, VICS and CASE/UCO"),
+    Room("pipeline.night", "The night as a whole: the list of stages, running one, reconciliation, the report"),
+    Room("pipeline.console", "The web pages and the HTTP API"),
+    Room("pipeline.sample", "Sample referrals and a sample hash set, with the truth about both"),
+    Room("*.cli", "The commands of `triage`, each beside the room that it drives"),
+    Room("pipeline.reference", "Pages of documentation written from the product itself"),
+    Room("triggers", "Airflow's triggers for the landing folder"),
+    Room("deploy", "Setting up, the demo, serving on one machine"),
+    Room("dags", "The DAGs: thin, one night each, read from top to bottom"),
+)
+PRODUCT = ("pipeline", "hashsets", "triggers", "deploy", "dags")
+
+
+def room_of(module: str) -> Room:
+    """The room of a module by its dotted name: the longest declared name that fits. Raises KeyError if none does."""
+    if module.rpartition(".")[2] in {"cli", "__main__"}:
+        return next(room for room in ROOMS if room.name == "*.cli")
+    fitting = [room for room in ROOMS if module == room.name or module.startswith(room.name + ".")]
+    if not fitting:
+        raise KeyError(module)
+    return max(fitting, key=lambda room: len(room.name))
+
+
+def modules(root: Path = ROOT) -> dict[str, Path]:
+    """Dotted name to file of every module of the product."""
+    found = {}
+    for folder in PRODUCT:
+        for path in sorted((root / folder).rglob("*.py")):
+            parts = path.relative_to(root).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def imports(module: str, path: Path, known: dict[str, Path]) -> Iterator[tuple[str, str]]:
+    """Pairs (module, name) that a file imports from the product, imports inside functions and for types included."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, alias.name) for alias in node.names if alias.name in known)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.module in known:
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                yield (inner if inner in known else node.module), alias.name
+
+
+def upward(known: dict[str, Path]) -> list[str]:
+    """Imports that run up: "importer imports NAME from module: room is below room"."""
+    order = {room.name: place for place, room in enumerate(ROOMS)}
+    found = []
+    for module, path in known.items():
+        own = room_of(module)
+        for target, name in imports(module, path, known):
+            other = room_of(target)
+            if order[other.name] > order[own.name]:
+                found.append(f"{module} imports {name} from {target}: {own.name} stands below {other.name}")
+    return sorted(set(found))
+
+
+def circles(known: dict[str, Path]) -> list[str]:
+    """Modules that import each other, directly or through others: "a -> b -> c -> a", one line per circle found."""
+    graph = {
+        m: sorted({t for t, _ in imports(m, p, known) if t != m and not m.startswith(t + ".")})
+        for m, p in known.items()
+    }
+    state: dict[str, int] = {}
+    found: list[str] = []
+
+    def visit(module: str, trail: list[str]) -> None:
+        state[module] = 1
+        for target in graph[module]:
+            if state.get(target) == 1:
+                found.append(" -> ".join([*trail[trail.index(target) :], target]))
+            elif target not in state:
+                visit(target, [*trail, target])
+        state[module] = 2
+
+    for module in sorted(graph):
+        if module not in state:
+            visit(module, [module])
+    return found
+
+
+def picture(known: dict[str, Path]) -> str:
+    """The rooms as a Mermaid diagram, ground floor last, with the number of modules of each, and a sentence for each."""
+    count = dict.fromkeys((room.name for room in ROOMS), 0)
+    uses: dict[tuple[str, str], int] = {}
+    for module, path in known.items():
+        own = room_of(module).name
+        count[own] += 1
+        for target in {t for t, _ in imports(module, path, known)}:
+            other = room_of(target).name
+            if other not in {own, "pipeline"}:
+                uses[own, other] = uses.get((own, other), 0) + 1
+    name = {room.name: f"r{place}" for place, room in enumerate(ROOMS)}
+    shown = [room for room in reversed(ROOMS)]
+    lines = ["```mermaid", "flowchart TB"]
+    lines += [f'    {name[r.name]}["{r.name}<br/>{count[r.name]} modules"]' for r in shown]
+    lines += [f"    {name[a]} --> {name[b]}" for a, b in sorted(uses, key=lambda pair: (name[pair[0]], name[pair[1]]))]
+    lines += ["```", "", "| room | modules | what it holds |", "|---|---|---|"]
+    lines += [f"| `{r.name}` | {count[r.name]} | {r.holds} |" for r in shown]
+    return "\n".join(lines)
+
+
+BEGIN, END = "<!-- rooms: begin -->", "<!-- rooms: end -->"
+PAGE = ROOT / "docs" / "architecture.md"
+
+
+def page() -> str:
+    """docs/architecture.md with the picture as it should be now."""
+    text = PAGE.read_text()
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n{picture(modules())}\n{END}{after}"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())

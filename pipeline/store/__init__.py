@@ -1,0 +1,1 @@
+"""The case store: tables, migrations, transactions that carry their audit entries, who acts and under which rules."""
