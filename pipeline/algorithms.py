@@ -7,7 +7,6 @@ publishers define, which ours reproduces.
 
 from __future__ import annotations
 
-import importlib.metadata
 from dataclasses import dataclass
 
 from pipeline.errors import UsageError
@@ -62,20 +61,3 @@ def algorithm_version() -> str:
 def comparable(name: str, version: str, other: str) -> bool:
     """Whether two values of an algorithm, made by these versions, may be compared."""
     return version == other and name in ALGORITHMS
-
-
-def decoder_versions() -> dict[str, str]:
-    """Versions of the decoding libraries that are loaded (for use inside the worker's process)."""
-    from PIL import Image, features
-
-    found = {name: importlib.metadata.version(name) for name in ("pillow", "pillow-heif", "av")}
-    if "JXL" in Image.OPEN:
-        found["pillow-jxl-plugin"] = importlib.metadata.version("pillow-jxl-plugin")
-    for feature in ("libjpeg_turbo", "zlib_ng", "webp", "libtiff", "avif", "jpg_2000"):
-        found[feature] = str(features.version(feature) or "none")
-    return found
-
-
-def decoder_version(versions: dict[str, str]) -> str:
-    """Versions as one line."""
-    return " ".join(f"{name}={version}" for name, version in sorted(versions.items()))

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.reference import rooms
+
 ROOT = Path(__file__).parents[1]
 PRODUCT = ("pipeline", "hashsets", "dags", "triggers", "deploy")
 
@@ -41,6 +43,45 @@ def test_only_dags_triggers_and_deploy_know_airflow() -> None:
         and any(m.split(".")[0] == "airflow" for m in imports(tree))
     ]
     assert offenders == []
+
+
+def test_no_import_runs_up_and_none_in_a_circle() -> None:
+    """`pipeline/reference/rooms.py` declares the order of the rooms; a failure names both files and what is imported."""
+    known = rooms.modules()
+    assert rooms.upward(known) == []
+    assert rooms.circles(known) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "found"),
+    [
+        (
+            "hashsets/manifest.py",
+            "from pipeline.cases.states import OPEN",
+            "hashsets.manifest imports OPEN from pipeline.cases.states: hashsets stands below pipeline.cases",
+        ),
+        ("hashsets/manifest.py", "from hashsets.releases import open", "hashsets.manifest -> hashsets.releases"),
+        (
+            "pipeline/store/context.py",
+            "from pipeline.store.opening import Store",
+            "pipeline.store.context -> pipeline.store.opening",
+        ),
+    ],
+)
+def test_a_circle_put_in_on_purpose_is_named(tmp_path: Path, file: str, line: str, found: str) -> None:
+    for path in rooms.modules().values():
+        copy = tmp_path / path.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_text(path.read_text())
+    (tmp_path / file).write_text((tmp_path / file).read_text() + f"\n{line}\n")
+    known = rooms.modules(tmp_path)
+    said = rooms.upward(known) + rooms.circles(known)
+    ends = found.split(" -> ")
+    assert any(found == s or (len(ends) == 2 and set(ends) <= set(s.split(" -> "))) for s in said), said
+
+
+def test_the_picture_of_the_rooms_is_current() -> None:
+    assert rooms.PAGE.read_text() == rooms.page(), "run: python -m pipeline.reference.rooms"
 
 
 def test_dags_are_thin() -> None:

@@ -15,8 +15,9 @@ import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pipeline import policy as policies
-from pipeline.algorithms import algorithm_version, decoder_version
+from pipeline.algorithms import algorithm_version
 from pipeline.errors import UsageError
+from pipeline.fingerprint.decode.versions import decoder_version
 from pipeline.fingerprint.journal import Journal
 from pipeline.fingerprint.outcome import Failure, Fingerprint, Item, Reason
 from pipeline.fingerprint.sandbox import layers as sandbox

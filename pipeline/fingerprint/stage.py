@@ -22,8 +22,9 @@ import pyarrow.compute as pc
 
 from pipeline import files, logs, records
 from pipeline import policy as policies
-from pipeline.algorithms import algorithm_version, decoder_version
+from pipeline.algorithms import algorithm_version
 from pipeline.errors import UsageError
+from pipeline.fingerprint.decode.versions import decoder_version
 from pipeline.fingerprint.journal import Journal
 from pipeline.fingerprint.outcome import Digests, Failure, Fingerprint, Item, Reason, State
 from pipeline.fingerprint.rows import Origin, Rows, rows_of

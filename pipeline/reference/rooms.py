@@ -128,25 +128,14 @@ def circles(known: dict[str, Path]) -> list[str]:
     return found
 
 
-def picture(known: dict[str, Path]) -> str:
-    """The rooms as a Mermaid diagram, ground floor last, with the number of modules of each, and a sentence for each."""
-    count = dict.fromkeys((room.name for room in ROOMS), 0)
-    uses: dict[tuple[str, str], int] = {}
-    for module, path in known.items():
-        own = room_of(module).name
-        count[own] += 1
-        for target in {t for t, _ in imports(module, path, known)}:
-            other = room_of(target).name
-            if other not in {own, "pipeline"}:
-                uses[own, other] = uses.get((own, other), 0) + 1
-    name = {room.name: f"r{place}" for place, room in enumerate(ROOMS)}
-    shown = [room for room in reversed(ROOMS)]
+def picture() -> str:
+    """The rooms as a Mermaid diagram, top floor first, then one sentence for each. Imports run down only."""
+    shown = list(reversed(ROOMS))
     lines = ["```mermaid", "flowchart TB"]
-    lines += [f'    {name[r.name]}["{r.name}<br/>{count[r.name]} modules"]' for r in shown]
-    lines += [f"    {name[a]} --> {name[b]}" for a, b in sorted(uses, key=lambda pair: (name[pair[0]], name[pair[1]]))]
-    lines += ["```", "", "| room | modules | what it holds |", "|---|---|---|"]
-    lines += [f"| `{r.name}` | {count[r.name]} | {r.holds} |" for r in shown]
-    return "\n".join(lines)
+    lines += [f'    r{place}["{room.name}"]' for place, room in enumerate(shown)]
+    lines += ["    " + " --> ".join(f"r{place}" for place in range(len(shown))), "```", ""]
+    lines += ["| room, from the top down | what it holds |", "|---|---|"]
+    return "\n".join(lines + [f"| `{room.name}` | {room.holds} |" for room in shown])
 
 
 BEGIN, END = "<!-- rooms: begin -->", "<!-- rooms: end -->"
@@ -158,7 +147,7 @@ def page() -> str:
     text = PAGE.read_text()
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{picture(modules())}\n{END}{after}"
+    return f"{before}{BEGIN}\n{picture()}\n{END}{after}"
 
 
 if __name__ == "__main__":

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import algorithms as registry
 from pipeline.fingerprint.decode import stills, video
 from pipeline.fingerprint.decode.opening import Refusal
 from pipeline.fingerprint.decode.task import Refinement, Task
+from pipeline.fingerprint.decode.versions import decoder_versions
 from pipeline.fingerprint.hashes import picture
 from pipeline.fingerprint.outcome import Fingerprint, Reason, State
 
@@ -23,7 +23,7 @@ def warm(policy: dict[str, Any]) -> None:
 
 def versions() -> dict[str, str]:
     """Versions of the decoding libraries."""
-    return registry.decoder_versions()
+    return decoder_versions()
 
 
 def decode(task: Task) -> Fingerprint | Refinement:

@@ -110,7 +110,7 @@ _BROKEN = (
     IndexError,
     OverflowError,
 )
-"""What the standard library raises for a damaged archive, found by flipping bits (tests/pipeline/fingerprint/test_opening.py)."""
+"""What the standard library raises for a damaged archive, found by flipping bits (tests/pipeline/fingerprint/decode/test_opening.py)."""
 
 
 class Opener:

@@ -19,7 +19,7 @@ from pipeline.fingerprint.outcome import Digests, Fingerprint, Item
 from pipeline.locator import Locator
 from pipeline.settings import ROOT, Settings
 
-FAULTY = "tests.pipeline.fingerprint.faulty:decode"
+FAULTY = "tests.pipeline.fingerprint.sandbox.faulty:decode"
 
 
 def settings_with(folder: Path, **limits: Any) -> Settings:

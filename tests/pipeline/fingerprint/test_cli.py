@@ -153,7 +153,7 @@ import sys
 from pipeline.cli import triage
 from pipeline.fingerprint import cli
 from pipeline.fingerprint.sandbox.pool import Pool
-cli.Pool = lambda s, **kw: Pool(s, **{"decoder": "tests.pipeline.fingerprint.faulty:decode", **kw})
+cli.Pool = lambda s, **kw: Pool(s, **{"decoder": "tests.pipeline.fingerprint.sandbox.faulty:decode", **kw})
 triage.main(args=["fingerprint", *sys.argv[1:]])
 """
 

@@ -271,7 +271,7 @@ from pipeline.fingerprint.sandbox.pool import Pool
 from pipeline.settings import Settings
 folder = Path(sys.argv[1])
 settings = Settings(home=folder / "home", landing=folder / "landing", policy=folder / "policy", threads=1, shard_files=0)
-stage.Pool = lambda s: Pool(s, decoder="tests.pipeline.fingerprint.faulty:decode")
+stage.Pool = lambda s: Pool(s, decoder="tests.pipeline.fingerprint.sandbox.faulty:decode")
 stage.run(settings, nights.load(settings, "night-1"))
 """
 

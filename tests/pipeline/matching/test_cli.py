@@ -17,7 +17,7 @@ from pipeline.matching import core
 from pipeline.matching.cli import index, match
 from pipeline.settings import Settings
 from tests.pipeline.matching import synthetic_night
-from tests.pipeline.matching.support import build, flipped, random_hashes
+from tests.pipeline.matching.core.support import build, flipped, random_hashes
 
 
 def call(settings: Settings, command: object, *arguments: object) -> Result:

@@ -13,8 +13,8 @@ from pipeline.fingerprint.decode.opening import Refusal
 from pipeline.fingerprint.outcome import Failure, Fingerprint, Reason, State
 from pipeline.fingerprint.sandbox.pool import Pool
 from tests.pipeline.fingerprint import samples
+from tests.pipeline.fingerprint.decode.test_stills import outcomes
 from tests.pipeline.fingerprint.makers import decoded_here
-from tests.pipeline.fingerprint.test_stills import outcomes
 
 
 def bits(one: bytes, other: bytes) -> int:

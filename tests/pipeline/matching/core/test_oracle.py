@@ -10,7 +10,7 @@ import pytest
 from pipeline.matching import core
 from pipeline.matching.core.jit import JIT
 from tests import naive
-from tests.pipeline.matching.support import build, pairs_of, random_hashes
+from tests.pipeline.matching.core.support import build, pairs_of, random_hashes
 
 PUBLISHED = {0: 50, 8: 150, 16: 152, 24: 250, 30: 250, 31: 250, 32: 250, 48: 317, 64: 352, 96: 365, 128: 74_566}
 """Pairs of needle and haystack within each distance, as published with the vectors."""

@@ -11,8 +11,8 @@ import pytest
 from pipeline.fingerprint.outcome import Failure, Fingerprint, Reason
 from pipeline.fingerprint.sandbox.pool import Pool
 from pipeline.settings import Settings
-from tests.pipeline.fingerprint.faulty import HARMLESS, QUICK, SLOW
 from tests.pipeline.fingerprint.makers import FAULTY, items, settings_with, write
+from tests.pipeline.fingerprint.sandbox.faulty import HARMLESS, QUICK, SLOW
 
 BATCH = 9
 ROUNDS = 5

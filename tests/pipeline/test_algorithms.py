@@ -7,6 +7,7 @@ import pytest
 from pipeline import algorithms as registry
 from pipeline import policy, records
 from pipeline.errors import UsageError
+from pipeline.fingerprint.decode import versions
 from pipeline.settings import Settings
 
 
@@ -37,6 +38,6 @@ def test_comparable() -> None:
 
 
 def test_decoder_versions_name_the_libraries() -> None:
-    line = registry.decoder_version(registry.decoder_versions())
+    line = versions.decoder_version(versions.decoder_versions())
     for name in ("pillow=", "av=", "pillow-heif=", "libtiff=", "webp="):
         assert name in line

@@ -13,8 +13,8 @@ from pipeline.fingerprint.sandbox import landlock, pool, seccomp, spawner
 from pipeline.fingerprint.sandbox import layers as sandbox
 from pipeline.fingerprint.sandbox.layers import Layer
 from pipeline.fingerprint.sandbox.pool import Pool
-from tests.pipeline.fingerprint import escape
 from tests.pipeline.fingerprint.makers import FAULTY, items, settings_with, write
+from tests.pipeline.fingerprint.sandbox import escape
 
 
 @pytest.mark.parametrize("bubblewrap", [True, False])
@@ -24,7 +24,7 @@ def test_nothing_works_from_inside(tmp_path: Path, bubblewrap: bool) -> None:
     (tmp_path / "outside.txt").write_text("not below landing")
     landing = settings.landing_dir
     (locator,) = write(settings, {"media.bin": str(landing).encode()})
-    with Pool(settings, decoder="tests.pipeline.fingerprint.escape:decode", workers=1) as one:
+    with Pool(settings, decoder="tests.pipeline.fingerprint.sandbox.escape:decode", workers=1) as one:
         ((_, outcome),) = one.fingerprints(items([locator]))
         layers = Layer(one.report.layers or 0)
     assert isinstance(outcome, Fingerprint), outcome

@@ -12,7 +12,7 @@ from pipeline.matching.core import tables
 from pipeline.matching.core.jit import JIT
 from pipeline.matching.core.layout import to_chunks
 from pipeline.matching.core.store import QuickSum, quick_sum
-from tests.pipeline.matching.support import build, random_hashes
+from tests.pipeline.matching.core.support import build, random_hashes
 
 ROWS = 3000 if JIT else 60
 

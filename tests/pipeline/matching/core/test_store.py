@@ -17,7 +17,7 @@ from pipeline.matching.core import kernels
 from pipeline.matching.core.jit import JIT
 from pipeline.matching.core.store import Index
 from tests import naive
-from tests.pipeline.matching.support import build, flipped, pairs_of, random_hashes
+from tests.pipeline.matching.core.support import build, flipped, pairs_of, random_hashes
 
 FILES = ["offsets.u32", "words.u32", "rows.u24", "hashes.u16", "ids.i64"]
 

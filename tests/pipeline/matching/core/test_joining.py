@@ -17,7 +17,7 @@ from pipeline.matching import core
 from pipeline.matching.core.jit import JIT
 from pipeline.matching.core.plan import Plan
 from tests import naive
-from tests.pipeline.matching.support import EXAMPLES, Hashes, build, flipped, pairs_of, random_hashes
+from tests.pipeline.matching.core.support import EXAMPLES, Hashes, build, flipped, pairs_of, random_hashes
 
 
 @pytest.fixture(params=["buckets", "scan"])

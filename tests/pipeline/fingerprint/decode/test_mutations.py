@@ -13,8 +13,8 @@ from pipeline.fingerprint.outcome import Failure, Fingerprint, Item, Reason, Sta
 from pipeline.fingerprint.sandbox.pool import Pool
 from pipeline.locator import Locator
 from tests.pipeline.fingerprint import samples
+from tests.pipeline.fingerprint.decode.test_hostile import DECIDED
 from tests.pipeline.fingerprint.makers import items, settings_with
-from tests.pipeline.fingerprint.test_hostile import DECIDED
 
 TOTAL = 20_400
 DEAR = {"photo.heic", "photo.avif", "clip.mp4", "clip.mov", "clip.mkv", "clip.webm", "clip.avi"}
