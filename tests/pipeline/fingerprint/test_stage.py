@@ -265,7 +265,7 @@ KILLED = """
 import sys
 from pathlib import Path
 from datetime import datetime, UTC
-from pipeline import night as nights
+from pipeline.night import contract as nights
 from pipeline.fingerprint import stage
 from pipeline.fingerprint.sandbox.pool import Pool
 from pipeline.settings import Settings

@@ -266,7 +266,7 @@ class TestBadMachine:
 
 def start(home: Path) -> str:
     """Begin run `n` at its clock, as the first task of the night does."""
-    begun = "from pipeline import nightly; nightly.begin('n', '2026-11-21T01:00:00+00:00')"
+    begun = "from pipeline.night import stages as nightly; nightly.begin('n', '2026-11-21T01:00:00+00:00')"
     environment = {**os.environ, "TRIAGE_HOME": str(home)}
     subprocess.run([sys.executable, "-c", begun], env=environment, cwd=ROOT, check=True)
     return "n"

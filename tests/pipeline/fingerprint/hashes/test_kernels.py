@@ -9,7 +9,7 @@ from pathlib import Path
 
 PROBE = """
 import numpy as np
-from pipeline.fingerprint import pdq
+from pipeline.fingerprint.hashes import pdq
 pdq.pack(np.arange(256, dtype=np.float32))
 stats = pdq.pack.stats
 print(sum(stats.cache_hits.values()), sum(stats.cache_misses.values()))

@@ -11,7 +11,7 @@ from pipeline.settings import ROOT
 
 SCRIPT = """
 import ctypes, json, os, sys, time
-from pipeline.fingerprint import server
+from pipeline.fingerprint.sandbox import server
 ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
 read, write = os.pipe()
 worker = os.fork()
