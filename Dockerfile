@@ -11,6 +11,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY pipeline pipeline
 COPY hashsets hashsets
 COPY triggers triggers
+COPY tasks tasks
 COPY deploy deploy
 COPY dags dags
 COPY schemas schemas

@@ -23,6 +23,7 @@ from airflow.sdk import Asset, AssetWatcher, Metadata, Param, dag, task
 from pipeline.night import stages as nightly
 from pipeline.night.orchestration import EVERY_STAGE, SINGLE_WRITER
 from pipeline.settings import Settings
+from tasks.queue import begin
 from triggers.landing import LandingTrigger
 
 FILES = Asset(
@@ -48,10 +49,6 @@ KNOWN_HASHES = Asset("known_hashes", uri="triage://known_hashes")
     params={"run_id": Param(None, type=["null", "string"], description="Name of the run. Default: tonight's.")},
 )
 def hashset_refresh() -> None:
-    @task(show_return_value_in_logs=False)
-    def begin(params: dict[str, str | None] | None = None) -> str:
-        return nightly.begin((params or {}).get("run_id"))
-
     @task(**SINGLE_WRITER)
     def import_files(run: str) -> None:
         nightly.stage("hashset_import", run)

@@ -27,9 +27,9 @@ from airflow.sdk import Asset, Metadata, Param, dag, task
 
 from pipeline.night import stages as nightly
 from pipeline.night.orchestration import EVERY_STAGE, LONG_STAGE, SINGLE_WRITER
+from tasks.queue import begin, queue_after
 
 REFERRALS = Asset("referrals", uri="triage://referrals")
-CASE_QUEUE = Asset("case_queue", uri="triage://case_queue")
 
 
 @dag(
@@ -50,11 +50,6 @@ CASE_QUEUE = Asset("case_queue", uri="triage://case_queue")
     },
 )
 def nightly_triage() -> None:
-    @task(show_return_value_in_logs=False)
-    def begin(params: dict[str, str | None] | None = None) -> str:
-        given = params or {}
-        return nightly.begin(given.get("run_id"), given.get("as_of"))
-
     @task(outlets=[REFERRALS], **SINGLE_WRITER)
     def ingest(run: str):
         report = nightly.stage("ingest", run)
@@ -80,23 +75,6 @@ def nightly_triage() -> None:
     def flood(run: str) -> None:
         nightly.stage("flood", run)
 
-    @task(**SINGLE_WRITER)
-    def assess(run: str) -> None:
-        nightly.stage("assess", run)
-
-    @task(**SINGLE_WRITER)
-    def publish(run: str) -> None:
-        nightly.stage("publish", run)
-
-    @task(**SINGLE_WRITER)
-    def reporting(run: str) -> None:
-        nightly.stage("reporting", run)
-
-    @task(outlets=[CASE_QUEUE])
-    def reconcile(run: str):
-        report = nightly.stage("reconcile", run)
-        yield Metadata(CASE_QUEUE, {"run": run, "checks": report["read"]})
-
     run = begin()
     arrived = ingest(run)
     fingerprint_shards = plan_fingerprint(run)
@@ -105,7 +83,7 @@ def nightly_triage() -> None:
     matched = match.partial(run=run).expand(shard=match_shards)
     arrived >> fingerprint_shards
     fingerprinted >> match_shards
-    matched >> flood(run) >> assess(run) >> publish(run) >> reporting(run) >> reconcile(run)
+    queue_after(matched >> flood(run), run)
 
 
 nightly_triage()

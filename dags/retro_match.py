@@ -21,13 +21,13 @@ media is still in place and are otherwise marked as unrefined leads.
 from __future__ import annotations
 
 import pendulum
-from airflow.sdk import Asset, Metadata, Param, dag, task
+from airflow.sdk import Asset, Param, dag, task
 
 from pipeline.night import stages as nightly
 from pipeline.night.orchestration import EVERY_STAGE, LONG_STAGE, SINGLE_WRITER
+from tasks.queue import begin, queue_after
 
 KNOWN_HASHES = Asset("known_hashes", uri="triage://known_hashes")
-CASE_QUEUE = Asset("case_queue", uri="triage://case_queue")
 
 
 @dag(
@@ -41,10 +41,6 @@ CASE_QUEUE = Asset("case_queue", uri="triage://case_queue")
     params={"run_id": Param(None, type=["null", "string"], description="Name of the run. Default: tonight's.")},
 )
 def retro_match() -> None:
-    @task(show_return_value_in_logs=False)
-    def begin(params: dict[str, str | None] | None = None) -> str:
-        return nightly.begin((params or {}).get("run_id"))
-
     @task(**LONG_STAGE)
     def match_delta(run: str) -> None:
         nightly.stage("retro_match", run)
@@ -53,25 +49,8 @@ def retro_match() -> None:
     def flood_guard(run: str) -> None:
         nightly.stage("flood", run)
 
-    @task(**SINGLE_WRITER)
-    def assess(run: str) -> None:
-        nightly.stage("assess", run)
-
-    @task(**SINGLE_WRITER)
-    def publish(run: str) -> None:
-        nightly.stage("publish", run)
-
-    @task(**SINGLE_WRITER)
-    def reporting(run: str) -> None:
-        nightly.stage("reporting", run)
-
-    @task(outlets=[CASE_QUEUE])
-    def reconcile(run: str):
-        report = nightly.stage("reconcile", run)
-        yield Metadata(CASE_QUEUE, {"run": run, "checks": report["read"]})
-
     run = begin()
-    match_delta(run) >> flood_guard(run) >> assess(run) >> publish(run) >> reporting(run) >> reconcile(run)
+    queue_after(match_delta(run) >> flood_guard(run), run)
 
 
 retro_match()

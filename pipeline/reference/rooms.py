@@ -55,9 +55,10 @@ ROOMS = (
     Room("pipeline.reference", "Pages of documentation written from the product itself"),
     Room("triggers", "Airflow's triggers for the landing folder"),
     Room("deploy", "Setting up, the demo, serving on one machine"),
+    Room("tasks", "Airflow tasks that several DAGs share: how a run begins, the way from matches to a queue"),
     Room("dags", "The DAGs: thin, one night each, read from top to bottom"),
 )
-PRODUCT = ("pipeline", "hashsets", "triggers", "deploy", "dags")
+PRODUCT = ("pipeline", "hashsets", "triggers", "deploy", "tasks", "dags")
 
 
 def room_of(module: str) -> Room:

@@ -123,5 +123,5 @@ def test_the_proxy_configuration_is_read_by_nginx(tmp_path: Path) -> None:
 
 def test_the_image_copies_every_folder_the_product_reads() -> None:
     copied = set(re.findall(r"^COPY (\w+) \w+$", (ROOT / "Dockerfile").read_text(), re.MULTILINE))
-    assert {"pipeline", "hashsets", "triggers", "deploy", "dags", "schemas", "policy"} <= copied
+    assert {"pipeline", "hashsets", "triggers", "tasks", "deploy", "dags", "schemas", "policy"} <= copied
     assert "USER 10001:10001" in (ROOT / "Dockerfile").read_text()

@@ -1,0 +1,1 @@
+"""Airflow tasks that several DAGs share. No DAG stands here."""
