@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from pipeline.audit.cli import audit
+from pipeline.cases.duties.cli import flags, told
 from pipeline.cases.states import STATES
 from pipeline.cases.views import case as view
 from pipeline.cases.views import described
@@ -39,10 +40,15 @@ def queue() -> None:
     triage queue claim                      take the next free case
     triage queue show C-7F3A9C21KD          band, reasons, what is unknown; logged as a consultation
     triage queue decide C-7F3A9C21KD close --reason enquiry_complete --outcome child_safeguarded --version 4
+    triage queue flags                      what is to be brought to a senior officer now
     triage queue retention                  closed cases to be retained or erased now
 
     Changes name the version that `show` printed: if somebody else changed the case since, nothing is saved.
     """
+
+
+queue.add_command(flags)
+queue.add_command(told)
 
 
 @queue.command("list")

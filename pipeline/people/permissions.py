@@ -35,6 +35,7 @@ TABLE: dict[str, frozenset[str]] = {
     "case.transfer": _WORKERS,
     "case.kirat": _WORKERS,
     "case.notify": _WORKERS,
+    "case.acknowledge": _WORKERS,
     # supervision
     "case.allocate": _SUPERVISORS,
     "case.approve_lowering": _SUPERVISORS,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Date, Float, Index, Integer, String, Text, text
+from sqlalchemy import Date, Float, Index, Integer, String, Text, false, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from pipeline.store.types import JsonText, Moment
@@ -59,6 +59,8 @@ class Case(Base):
     due_at: Mapped[datetime]
     oldest_at: Mapped[datetime | None]
     flagged: Mapped[bool]
+    unacknowledged: Mapped[bool] = mapped_column(server_default=false(), default=False)
+    """Whether a flag waits for somebody to record who was told (`duty_tables.Flag`)."""
     text_only: Mapped[bool]
     unknown_files: Mapped[int]
     matched_exact: Mapped[int]

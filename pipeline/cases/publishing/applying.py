@@ -44,6 +44,7 @@ def open_case(new: NewAssessment, compartment: str | None, as_of: datetime, run_
         opened_run=run_id,
         lowering_pending=False,
         second_look=False,
+        unacknowledged=False,
         change_id=0,
         version=0,
     )
@@ -63,12 +64,12 @@ def refresh(case: Case, new: NewAssessment, hidden: Collection[str]) -> None:
     case.assessment_id, case.clock_start = row["assessment_id"], row["clock_start"]
     oldest = summary.get("oldest_at")
     case.oldest_at = datetime.fromisoformat(oldest) if oldest else None
-    case.flagged = bool(new.flags)
     case.text_only = bool(summary.get("text_only"))
     case.unknown_files = int(summary.get("unknown_files") or 0)
     case.matched_exact = int(summary.get("matched_exact") or 0)
     case.matched_near = int(summary.get("matched_near") or 0)
     secret = restricted_labels([*new.reasons, *new.flags], hidden)
+    case.flagged = any(flag["label"] not in secret for flag in new.flags)
     case.top_reasons = [label for label in summary.get("top_reasons") or [] if label not in secret]
 
 

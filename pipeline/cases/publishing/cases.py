@@ -12,8 +12,10 @@ import pyarrow.compute as pc
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
+from pipeline.cases.duties.clocks import Clocks
 from pipeline.cases.publishing import applying
 from pipeline.cases.publishing.applying import Effect
+from pipeline.cases.publishing.flags import Flags, never_raised
 from pipeline.cases.publishing.intake import Intake, NewAssessment
 from pipeline.cases.states import put
 from pipeline.cases.views import supervision
@@ -59,12 +61,16 @@ class Publisher:
         self.restricted = self._restricted()
         self._hidden_to_all = set(self.restricted)
         self.releases = self._releases()
+        self.flags = Flags(session, Clocks.load(store(session).settings), sorted(wanted), as_of)
         self._rows: dict[type[Any], list[dict[str, Any]]] = {
             t: [] for t in (Assessment, CaseReferral, Review, Notification)
         }
 
     def run(self) -> None:
         """Apply every assessment, in order of version."""
+        for case, newest in never_raised(self.session):
+            self.cases[case.case_id] = case
+            self.flags.follow(case, newest.flags, self._hidden(case), self._other_compartment(case))
         for new in self.intake.assessments:
             self.counts["assessments"] += 1
             case_id = new.row["case_id"]
@@ -110,6 +116,7 @@ class Publisher:
             case.changed_at, case.changed_by = self.as_of, SYSTEM.user_id
             case.version += 1
         self.session.add_all(self.cases[case_id] for case_id in sorted(self.new))
+        self.flags.write()
         self.session.flush()
 
     def _open(self, new: NewAssessment) -> None:
@@ -204,6 +211,9 @@ class Publisher:
                 self._referrals[referral] = case.case_id
             elif stored != case.case_id:
                 self._move_referral(referral, case.case_id)
+        self.counts["flags_new"] += self.flags.follow(
+            case, new.flags, self._hidden(case), self._other_compartment(case)
+        )
         listed = self.due.setdefault(case.case_id, set())
         for item in new.notifications:
             if item["kind"] not in listed:
@@ -233,6 +243,7 @@ class Publisher:
             case.due_at = min(case.due_at, old.due_at)
         if old.lowering_pending:
             self._withdraw(old, everybody=True)
+        self.flags.move(old, case)
         put(old, "closed")
         old.outcome = "duplicate"
         close(self.session, old)

@@ -12,11 +12,13 @@ from sqlalchemy.orm import Session
 
 from pipeline.assess.strength import STRENGTHS
 from pipeline.cases.cases import expired, find
+from pipeline.cases.duties import escalations
 from pipeline.cases.views import queue
 from pipeline.people import permissions
 from pipeline.store import recording as audit
 from pipeline.store.actors import Actor
 from pipeline.store.context import now, rules
+from pipeline.store.duty_tables import Flag
 from pipeline.store.tables import (
     Assessment,
     Case,
@@ -110,6 +112,8 @@ class CaseView:
     reviews: Sequence[Review]
     second_looks: Sequence[SecondLook]
     notifications: Sequence[Notification]
+    escalations: Sequence[Flag]
+    """Every flag that the case has ever had, with its clock and who was told."""
     retention: Sequence[Retention]
     hidden: set[str]
     """Ids of referrals, cases and links that the reader may not know of."""
@@ -153,6 +157,7 @@ def read(session: Session, actor: Actor, case_id: str, reason: str | None = None
         reviews=side[Review.__tablename__],
         second_looks=side[SecondLook.__tablename__],
         notifications=side[Notification.__tablename__],
+        escalations=escalations.history(session, actor, case_id),
         retention=side[Retention.__tablename__],
         hidden=hidden,
     )

@@ -63,6 +63,16 @@ def _open(seen: CaseView) -> Iterator[dict[str, Any]]:
     """What waits for somebody."""
     for package in seen.summary.get("quarantined_packages") or ():
         yield _row("waits", "package in quarantine", f"{package}: more of this case came and could not be read")
+    for raised in seen.escalations:
+        told = (
+            f"{raised.told_to} was told by {raised.told_by} on {raised.told_at:%Y-%m-%d %H:%M}"
+            if raised.told_at
+            else ""
+        )
+        by = f"flag {raised.flag_id}: tell the {raised.role} ({raised.post}) by {raised.due_at:%Y-%m-%d %H:%M}"
+        yield _row(
+            "waits" if raised.waiting else "told", raised.label, by if raised.waiting else told or raised.note or ""
+        )
     for due in seen.notifications:
         yield _row("notify", due.label, f"{due.reason_code} {due.made_at:%Y-%m-%d}" if due.made_at else due.reason)
     if seen.lowering is not None:

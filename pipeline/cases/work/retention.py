@@ -19,6 +19,7 @@ from pipeline.people import permissions
 from pipeline.store import recording as audit
 from pipeline.store.actors import Actor
 from pipeline.store.context import now, rules
+from pipeline.store.duty_tables import Flag
 from pipeline.store.rules import add_months
 from pipeline.store.tables import (
     Assessment,
@@ -42,7 +43,7 @@ from pipeline.store.tables import (
 )
 
 OF_A_CASE: tuple[type[Base], ...] = (
-    Assessment, CaseReferral, Change, Decision, InformationRequest, Kirat, Lowering, Note, Notification, Retention, Review,
+    Assessment, CaseReferral, Change, Decision, Flag, InformationRequest, Kirat, Lowering, Note, Notification, Retention, Review,
     SecondLook, Seen, Transfer,
 )  # fmt: skip
 """Tables with a `case_id` whose rows go with the case; a test compares this list with all tables."""

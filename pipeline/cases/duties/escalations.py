@@ -1,0 +1,209 @@
+"""Escalation flags: each stands, in a case of any band, until somebody records who was told, by whom and when.
+
+The assessment raises a flag; publishing gives it a recipient and a clock (policy/escalation.yaml). A flag that the next
+assessment no longer raises stays too: that a fact was wrong is also to be told. Acknowledging needs no claim on the case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy.orm import Session
+
+from pipeline.cases import cases
+from pipeline.cases.views import queue
+from pipeline.errors import ConflictError, UsageError
+from pipeline.people import permissions
+from pipeline.store import recording as audit
+from pipeline.store.actors import Actor
+from pipeline.store.context import now
+from pipeline.store.duty_tables import Flag
+from pipeline.store.tables import Case
+
+
+@dataclass(frozen=True)
+class OpenFlag:
+    """One flag that nobody has acknowledged. `late`: its clock has run out; `gone`: no longer raised by the assessment."""
+
+    flag_id: int
+    case_id: str
+    rule: str
+    label: str
+    reason: str
+    role: str
+    post: str
+    raised_at: datetime
+    due_at: datetime
+    late: bool
+    gone: bool
+    band: str
+    state: str
+    holder: str | None
+    version: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """A flat row for JSON and CSV."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
+
+
+@dataclass(frozen=True)
+class Strip:
+    """One line of the strip above the queue: how many cases are to be brought to one recipient, the first due first."""
+
+    role: str
+    post: str
+    cases: int
+    late: int
+    first_due: datetime
+
+    @property
+    def text(self) -> str:
+        """For example "2 cases to be brought to the Detective Superintendent now"."""
+        number = "1 case" if self.cases == 1 else f"{self.cases} cases"
+        return f"{number} to be brought to the {self.role} now"
+
+
+def open_flags(session: Session, actor: Actor, case_id: str | None = None) -> list[OpenFlag]:
+    """Flags that wait for an acknowledgement, of one case or of all that the actor may see, the first due first.
+
+    Flags of closed and transferred cases are among them: closing a case tells nobody. Not logged, as lists are not.
+    """
+    permissions.require(actor, "queue.list")
+    query = (
+        select(Flag, Case)
+        .join(Case, Case.case_id == Flag.case_id)
+        .where(Flag.waiting.is_(True), queue.visible(actor), _visible(actor))
+        .order_by(Flag.due_at, Flag.case_id, Flag.flag_id)
+    )
+    if case_id is not None:
+        query = query.where(Flag.case_id == case_id)
+    moment = now(session)
+    return [
+        OpenFlag(
+            flag_id=flag.flag_id,
+            case_id=flag.case_id,
+            rule=flag.rule,
+            label=flag.label,
+            reason=flag.reason,
+            role=flag.role,
+            post=flag.post,
+            raised_at=flag.raised_at,
+            due_at=flag.due_at,
+            late=flag.due_at <= moment,
+            gone=flag.gone_at is not None,
+            band=case.band,
+            state=case.state,
+            holder=case.holder,
+            version=case.version,
+        )
+        for flag, case in session.execute(query)
+    ]
+
+
+def strip(flags: Sequence[OpenFlag]) -> list[Strip]:
+    """What the strip above the queue says of open flags: one line for each recipient, the first due first."""
+    by_recipient: dict[tuple[str, str], list[OpenFlag]] = {}
+    for flag in flags:
+        by_recipient.setdefault((flag.role, flag.post), []).append(flag)
+    lines = [
+        Strip(
+            role,
+            post,
+            cases=len({f.case_id for f in of}),
+            late=len({f.case_id for f in of if f.late}),
+            first_due=min(f.due_at for f in of),
+        )
+        for (role, post), of in by_recipient.items()
+    ]
+    return sorted(lines, key=lambda line: (line.first_due, line.role, line.post))
+
+
+def history(session: Session, actor: Actor, case_id: str) -> Sequence[Flag]:
+    """Every flag that the case has ever had, with what was recorded of it, in the order of raising. For a reader of the
+    case: the look at the case is what is logged."""
+    permissions.require(actor, "case.read")
+    query = select(Flag).where(Flag.case_id == case_id, _visible(actor)).order_by(Flag.flag_id)
+    return session.scalars(query).all()
+
+
+def acknowledge(
+    session: Session,
+    actor: Actor,
+    case_id: str,
+    flag_id: int,
+    *,
+    told_to: str,
+    told_by: str | None = None,
+    told_at: datetime | None = None,
+    note: str | None = None,
+    version: int | None = None,
+) -> Flag:
+    """Record that the recipient was told: to whom (`told_to`, a name), by whom (the actor unless `told_by` says another
+    name) and when (now unless `told_at` says).
+
+    `version` is optional: telling a senior officer does not depend on what else changed in the case.
+    Raises UsageError for a flag that is not this case's (or not for the actor's eyes), without a name, or for a time
+    without zone or in the future; ConflictError when somebody has acknowledged it already.
+    """
+    case = cases.find(session, actor, case_id, "case.acknowledge", lock=True)
+    if version is not None:
+        cases.check_version(case, version)
+    row = session.get(Flag, flag_id, populate_existing=True)
+    if row is None or row.case_id != case_id or not permissions.visible(actor, row.compartment):
+        raise UsageError(f"Case {case_id} has no flag {flag_id}.")
+    if not row.waiting:
+        raise ConflictError(f"{row.acknowledged_by} has recorded already that {row.told_to} was told.")
+    taker, teller = told_to.strip(), (told_by or "").strip() or actor.name
+    if not taker:
+        raise UsageError("Who was told?", "Give the name of the person, not only the post.")
+    if max(len(taker), len(teller)) > 200:
+        raise UsageError("A name has at most 200 characters.")
+    moment = told_at or now(session)
+    if moment.tzinfo is None:
+        raise UsageError("The time needs a time zone.", "For example 2026-03-02T09:30+00:00.")
+    if moment > now(session):
+        raise UsageError("That time lies in the future.", "Record it once they have been told.")
+    row.told_to, row.told_by, row.told_at, row.note = taker, teller, moment, cases.note_text(note)
+    row.acknowledged_by, row.acknowledged_at, row.waiting = actor.user_id, now(session), False
+    settle(session, case)
+    hidden = row.compartment if row.compartment != case.compartment else None
+    text = f"Flag “{row.label}”: {taker} was told by {teller} on {moment:%d %B %Y at %H:%M} UTC"
+    cases.changed(session, actor, case, "escalation", text, work=False, compartment=hidden)
+    audit.record(
+        session,
+        actor,
+        "disclosure",
+        "flag.acknowledged",
+        case_id=case_id,
+        object_=f"flag:{row.rule}",
+        recipient=taker,
+        detail={"flag": flag_id, "late": moment > row.due_at, "told_at": moment.isoformat()},
+    )
+    return row
+
+
+def settle(session: Session, case: Case) -> None:
+    """Say in the case's own row whether any flag waits, for the order of the queue. A flag that rests on what not every
+    reader of the case may know of does not move the case for anybody."""
+    session.flush()
+    waiting = select(Flag.flag_id).where(
+        Flag.case_id == case.case_id, Flag.waiting.is_(True), _open_to_readers(case.compartment)
+    )
+    case.unacknowledged = session.scalar(waiting.limit(1)) is not None
+
+
+def _open_to_readers(compartment: str | None) -> ColumnElement[bool]:
+    """Flags that everybody who may read a case of this compartment may see."""
+    if compartment is None:
+        return Flag.compartment.is_(None)
+    return or_(Flag.compartment.is_(None), Flag.compartment == compartment)
+
+
+def _visible(actor: Actor) -> ColumnElement[bool]:
+    if not actor.compartments:
+        return Flag.compartment.is_(None)
+    return or_(Flag.compartment.is_(None), Flag.compartment.in_(sorted(actor.compartments)))
