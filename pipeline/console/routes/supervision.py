@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
+from pipeline.cases.duties import escalations
 from pipeline.cases.views import queue as queues
 from pipeline.cases.views import supervision
 from pipeline.cases.work import bands, claims, decisions, retention, second_looks
@@ -42,6 +43,7 @@ def show(request: Request) -> Response:
                 {**_case(c), "review_id": row.review_id, "rank": row.rank, "due": row.due_at}
                 for row, c in supervision.reviews_due(session, who)
             ],
+            "flags": [flag.as_dict() for flag in escalations.open_flags(session, who)],
             "notifications": [
                 {**_case(c), "notification": row.label, "why": row.reason, "since": row.listed_at}
                 for row, c in supervision.notifications(session, who)

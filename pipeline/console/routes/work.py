@@ -9,6 +9,7 @@ from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from pipeline.cases import cases
+from pipeline.cases.duties import escalations
 from pipeline.cases.work import bands, claims, decisions, kirat, notifications, requests, transfers
 from pipeline.console.context import actor, writing
 from pipeline.errors import UsageError
@@ -154,4 +155,16 @@ def notify(
             session, actor(request), number, notification_id, reason_code=reason, version=version,
             recipient=recipient, note=note,
         )  # fmt: skip
+    return back(number, "entered")
+
+
+@router.post("/cases/{number}/told", name="told")
+def told(
+    request: Request, number: str, *, flag_id: Number, told_to: Text = "", told_by: Text = "", note: Text = ""
+) -> Response:
+    """Acknowledge an escalation flag: who was told, by whom (the one who writes unless named), now."""
+    with writing(request) as session:
+        escalations.acknowledge(
+            session, actor(request), number, flag_id, told_to=told_to, told_by=told_by or None, note=note
+        )
     return back(number, "entered")

@@ -256,8 +256,12 @@ def test_every_rule_of_the_risk_model_has_a_recipient_and_a_clock(sqlite_store: 
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("  death:", "  unheard_of:", "death has no recipient and no clock; the risk model has no escalation rule unheard"),
-        ("{recipient: det_supt, minutes: 60}\n\n", "{recipient: nobody_here, minutes: 60}\n\n", "nobody_here is none"),
+        (
+            "  death:",
+            "  unheard_of:",
+            "death has no recipient and no clock; the risk model has no escalation rule unheard",
+        ),
+        ("otherwise: {recipient: det_supt", "otherwise: {recipient: nobody_here", "nobody_here is none"),
         ("minutes: 15}", "minutes: 0}", "exclusiveMinimum|less than or equal"),
     ],
 )
