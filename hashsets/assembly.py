@@ -173,7 +173,7 @@ def _take_in(con: duckdb.DuckDBPyConnection, plan: Plan, record: importer.Import
             canonical_json(reasons),
             canonical_json(record.defects),
             counts["absent_withdrawn"],
-            canonical_json(record.notes),
+            canonical_json({**record.notes, opinions.STATED: record.stated}),
             record.loaded_at,
             record.loaded_by,
             number,

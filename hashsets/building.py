@@ -14,16 +14,16 @@ import os
 import resource
 import shutil
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from hashsets import importer, manifest, publishing, releases, sources
+from hashsets import importer, manifest, paging, publishing, releases, sources
 from hashsets.assembly import Plan, assemble
 from hashsets.locking import locked
-from hashsets.readers.ncmec import NcmecReader, delivery_complete
 from pipeline import files
 from pipeline.errors import IntegrityError
-from pipeline.night.contract import Night, StageReport
+from pipeline.night.contract import Night, StageReport, start
 from pipeline.settings import Settings
 
 
@@ -36,6 +36,11 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
     report.counts["published"] = published or 0
     report.seconds, report.cpu_seconds = time.monotonic() - started, _cpu() - cpu
     return report
+
+
+def own_run(settings: Settings, moment: datetime) -> Night:
+    """The run of a command that builds a release by hand."""
+    return start(settings, f"hashset-{moment:%Y%m%dT%H%M%S}", moment)
 
 
 def _cpu() -> float:
@@ -56,15 +61,16 @@ def build_release(settings: Settings, night: Night) -> StageReport:
         number = previous.number + 1 if previous else 1
         inputs = _inputs(settings, policy, previous)
         report = StageReport("hashset_release", night.run_id)
+        pages = waiting_pages(settings)
         _sweep(settings)
         if inputs is None:
             report.counts = {"release": previous.number if previous else 0, "built": 0}
-            return report
+            return _with_waiting(report, pages)
         folder = settings.releases_dir / str(number)
         if folder.exists():
             waiting = _waiting(folder, inputs)
             if waiting is not None:
-                return _report(report, waiting)
+                return _with_waiting(_report(report, waiting), pages)
             shutil.rmtree(folder)
         temporary = settings.releases_dir / f"{files.TEMPORARY}{os.getpid()}-build"
         temporary.mkdir()
@@ -75,7 +81,16 @@ def build_release(settings: Settings, night: Night) -> StageReport:
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
-        return _report(report, content)
+        return _with_waiting(_report(report, content), pages)
+
+
+def _with_waiting(report: StageReport, pages: list[paging.Waiting]) -> StageReport:
+    """The report with how many pages wait for others, since when at the longest, and why."""
+    report.counts["pages_waiting"] = len(pages)
+    if pages:
+        report.counts["pages_waiting_since"] = min(page.since for page in pages)
+        report.counts["pages_waiting_why"] = "; ".join(sorted({f"{p.record.source_id}: {p.why}" for p in pages}))
+    return report
 
 
 def _report(report: StageReport, content: dict[str, Any]) -> StageReport:
@@ -93,20 +108,26 @@ def _report(report: StageReport, content: dict[str, Any]) -> StageReport:
 def _inputs(settings: Settings, policy: sources.HashsetPolicy, previous: releases.Release | None) -> list[str] | None:
     """What the next release is made of: keys of imports not taken in yet, and the policy. None: nothing new.
 
-    Pages of a delivery wait until the last one is there.
+    Pages of a delivery wait until the last one is there (`hashsets.paging`).
     """
-    done = set(previous.manifest["import_keys"]) if previous else set()
-    waiting = [i for i in importer.all_imports(settings) if i.key not in done]
-    pages = [i for i in waiting if i.reader == NcmecReader.name]
-    held: set[str] = set()
-    for source_id in {i.source_id for i in pages}:
-        mine = [i for i in pages if i.source_id == source_id]
-        if not delivery_complete([i.notes for i in mine]):
-            held |= {i.key for i in mine}
-    ready = [i.key for i in waiting if i.key not in held]
+    fresh = not_taken(settings, previous)
+    held = {page.record.key for page in paging.waiting(settings, fresh)}
+    ready = [i.key for i in fresh if i.key not in held]
     if not ready and (previous is None or previous.manifest["policy_sha256"] == policy.digest):
         return None
     return [*ready, policy.digest]
+
+
+def not_taken(settings: Settings, previous: releases.Release | None) -> list[importer.Import]:
+    """Imports that release `previous` has not taken in (None: all of them), in the order in which they will be."""
+    done = set(previous.manifest["import_keys"]) if previous else set()
+    return [i for i in importer.all_imports(settings) if i.key not in done]
+
+
+def waiting_pages(settings: Settings) -> list[paging.Waiting]:
+    """Pages of deliveries that wait for other pages and are in no release."""
+    previous = releases.current(settings) if releases.pointer(settings) else None
+    return paging.waiting(settings, not_taken(settings, previous))
 
 
 def _sweep(settings: Settings) -> None:

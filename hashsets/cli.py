@@ -16,7 +16,18 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from hashsets import building, changes, exporting, importer, landing, manifest, publishing, releases, sources
+from hashsets import (
+    building,
+    changes,
+    exporting,
+    importer,
+    landing,
+    manifest,
+    paging_cli,
+    publishing,
+    releases,
+    sources,
+)
 from hashsets import withdrawing as withdrawals
 from hashsets.algorithms import ALL
 from hashsets.readers import registry as readers
@@ -41,8 +52,7 @@ def _now() -> datetime:
 
 
 def _run(settings: Settings) -> nights.Night:
-    moment = _now()
-    return nights.start(settings, f"hashset-{moment:%Y%m%dT%H%M%S}", moment)
+    return building.own_run(settings, _now())
 
 
 @hashset.command("import")
@@ -78,6 +88,7 @@ def import_(settings: Settings, files: tuple[Path, ...], source_id: str | None, 
                     click.echo(f"{outcome['source']}/{outcome['file']} was not imported. {outcome['reason']}", err=True)
     if release:
         building.run(settings, night)
+    paging_cli.announce(settings)
     return [row for row in _imports(settings) if row["import"] in keys]
 
 
@@ -105,6 +116,10 @@ def _watched(path: Path) -> Iterator[importer.Progress]:
             bar.update(task, completed=done, rows=rows, rate=rows / elapsed if elapsed else 0.0)
 
         yield progress
+
+
+hashset.add_command(paging_cli.waiting)
+hashset.add_command(paging_cli.complete)
 
 
 @hashset.command("imports")
@@ -210,7 +225,7 @@ def detect(settings: Settings, file: Path, source_id: str | None) -> Rows:
 def sources_(settings: Settings) -> Rows:
     """Declared sources (policy/hashsets.yaml) with what stands of each in the current release.
 
-    `checkpoint` (NCMEC) is the time from which to ask for the next pages: it moves when a delivery has its last page.
+    `checkpoint` (NCMEC) is the time from which to ask for the next pages: it moves when a delivery has all its pages, or is completed by hand.
     """
     counts: dict[str, tuple[int, int]] = {}
     checkpoints: dict[str, str] = {}

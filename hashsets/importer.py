@@ -26,7 +26,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hashsets import rows
+from hashsets import ordering, rows
 from hashsets.algorithms import ALL
 from hashsets.readers import registry as readers
 from hashsets.readers.base import Source
@@ -43,7 +43,11 @@ ROW_GROUP = 1 << 17
 
 @dataclass(frozen=True)
 class Import:
-    """A staged import. `read == accepted + sum(rejected)`; `defects` counts values dropped from accepted rows."""
+    """A staged import. `read == accepted + sum(rejected)`; `defects` counts values dropped from accepted rows.
+
+    `stated` is the sender's own date of what the file says (ISO 8601; empty when it has none), `sequence` a number that
+    no other import of this store has: the order of arrival.
+    """
 
     key: str
     source_id: str
@@ -63,6 +67,15 @@ class Import:
     rows_sha256: str
     rejects_sha256: str
     notes: dict[str, Any] = field(default_factory=dict)
+    stated: str = ""
+    sequence: int = 0
+
+    @property
+    def order(self) -> tuple[datetime, int, str]:
+        """By what imports are applied: the sender's date where it is known (one in the future counts as the time of
+        loading), else the time of loading; then arrival."""
+        loaded = datetime.fromisoformat(self.loaded_at)
+        return min(datetime.fromisoformat(self.stated), loaded) if self.stated else loaded, self.sequence, self.key
 
 
 def imports_dir(settings: Settings) -> Path:
@@ -120,9 +133,17 @@ def import_file(
             files.sha256(temporary / "rows.parquet"),
             files.sha256(temporary / "rejects.csv"),
             {**delivered.notes, **(notes or {})},
+            "" if notes else ordering.stated(path.name, delivered.notes, counts["newest"]),
+            _arrival(settings),
         )
         files.write_json(temporary / "import.json", asdict(record))
     return record, True
+
+
+def _arrival(settings: Settings) -> int:
+    """A number that no other import has."""
+    highest = lambda: max((i.sequence for i in all_imports(settings)), default=0)  # noqa: E731
+    return ordering.next_number(imports_dir(settings).parent / "sequence", highest)
 
 
 def by_hand(source: KnownSource, columns: Mapping[str, Any]) -> KnownSource:
@@ -169,6 +190,7 @@ def _sweep(folder: Path) -> None:
 
 def _stage(source: Source, detection: readers.Detection, folder: Path, progress: Progress | None) -> dict[str, Any]:
     read = accepted = 0
+    newest: datetime | None = None
     rejected: Counter[str] = Counter()
     defects: Counter[str] = Counter()
     rejects = _Rejects(folder / "rejects.csv")
@@ -192,6 +214,7 @@ def _stage(source: Source, detection: readers.Detection, folder: Path, progress:
             defects.update(f"{r.field}:{r.reason}" for r in done.defects)
             rejects.write("row", done.rejected)
             rejects.write("value", done.defects)
+            newest = ordering.latest(newest, done.table["updated_at"])
             pending.append(done.table)
             if sum(t.num_rows for t in pending) >= ROW_GROUP:
                 writer.write_table(pa.concat_tables(pending), row_group_size=1 << 20)
@@ -208,7 +231,7 @@ def _stage(source: Source, detection: readers.Detection, folder: Path, progress:
             f"{source.path.name}: {read} rows were read, {accepted} accepted and {sum(rejected.values())} rejected.",
             "Nothing was imported.",
         )
-    return {"read": read, "accepted": accepted, "rejected": rejected, "defects": defects}
+    return {"read": read, "accepted": accepted, "rejected": rejected, "defects": defects, "newest": newest}
 
 
 DICTIONARY = ["member", "category", "mime", "series.list.element", "tags.list.element"]
@@ -264,9 +287,9 @@ def load(folder: Path) -> Import:
 
 
 def all_imports(settings: Settings) -> list[Import]:
-    """Every staged import, in the order in which they were loaded."""
+    """Every staged import, in the order in which a release applies them (`Import.order`)."""
     folders = [p for p in imports_dir(settings).glob("*") if not p.name.startswith(files.TEMPORARY)]
-    return sorted((load(p) for p in folders), key=lambda i: (i.loaded_at, i.key))
+    return sorted((load(p) for p in folders), key=lambda i: i.order)
 
 
 def staged_rows(settings: Settings, record: Import) -> Path:

@@ -80,12 +80,20 @@ def import_landing(
 
 
 def pending(settings: Settings) -> list[tuple[str, Path]]:
-    """(source, file) of every complete file in the landing folder, ordered."""
+    """(source, file) of every complete file in the landing folder, by source, then as the files were written."""
     root = settings.landing_dir / "hashsets"
     found = []
     for folder in sorted(p for p in root.glob("*") if p.is_dir() and not p.name.startswith(".")):
-        found += [(folder.name, path) for path in sorted(folder.iterdir()) if path.is_file() and complete(path)]
+        there = [path for path in folder.iterdir() if path.is_file() and complete(path)]
+        found += [(folder.name, path) for path in sorted(there, key=_written)]
     return found
+
+
+def _written(path: Path) -> tuple[int, str]:
+    try:
+        return path.stat().st_mtime_ns, path.name
+    except OSError:
+        return 0, path.name  # gone since; the import will say so
 
 
 def complete(path: Path) -> bool:

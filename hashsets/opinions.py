@@ -9,6 +9,7 @@ category, the last one stands, marked disputed, and the contradiction is listed 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import duckdb
@@ -32,6 +33,10 @@ def content_sql() -> str:
     return f"md5_number_lower(concat_ws(chr(31), {parts}))"
 
 
+STATED = "@stated"
+"""Name under which a set's notes in the release hold the sender's date of the file."""
+
+
 @dataclass(frozen=True)
 class Delivery:
     """One staged import on its way into a release."""
@@ -43,6 +48,11 @@ class Delivery:
     release: int
     stable_ids: bool
 
+    @property
+    def full(self) -> bool:
+        """Whether it replaces everything that its source said before."""
+        return self.source.delivery == "full" and not self.record.notes.get("withdrawal")
+
 
 def merge(con: duckdb.DuckDBPyConnection, delivery: Delivery) -> dict[str, int]:
     """Apply the staged rows (placed by `identity.place`) as opinions of the delivery's source.
@@ -52,16 +62,25 @@ def merge(con: duckdb.DuckDBPyConnection, delivery: Delivery) -> dict[str, int]:
     Raises ReconciliationError when they do not add up to the rows accepted.
     """
     con.execute("CREATE TEMP TABLE IF NOT EXISTS touched (media_key BIGINT)")
-    record, source = delivery.record, delivery.source
-    by_hand = bool(record.notes.get("withdrawal"))
+    record = delivery.record
     _read(con, delivery)
+    if delivery.full and _is_overtaken(con, delivery):
+        con.execute("DELETE FROM said")
+        return {
+            "kept": 0,
+            "duplicate": record.accepted,
+            "updated": 0,
+            "withdrawn": 0,
+            "rejected": 0,
+            "absent_withdrawn": 0,
+        }
     stale = _drop_stale(con, delivery) if delivery.stable_ids else 0
     _fold(con)
     counts = _assert_opinions(con, delivery)
     counts["duplicate"] += stale
     counts["withdrawn"], counts["rejected"], already = _withdraw(con, delivery)
     counts["duplicate"] += already
-    counts["absent_withdrawn"] = _withdraw_absent(con, delivery) if source.delivery == "full" and not by_hand else 0
+    counts["absent_withdrawn"] = _withdraw_absent(con, delivery) if delivery.full else 0
     states = sum(counts[k] for k in ("kept", "duplicate", "updated", "withdrawn", "rejected"))
     if states != record.accepted:
         raise ReconciliationError(
@@ -84,6 +103,17 @@ def _read(con: duckdb.DuckDBPyConnection, delivery: Delivery) -> None:
             FROM read_parquet(?) r LEFT JOIN placed p USING (position)""",
         [delivery.record.reader in {"vics", "exported"}, delivery.source.votes, delivery.rows],
     )
+
+
+def _is_overtaken(con: duckdb.DuckDBPyConnection, delivery: Delivery) -> bool:
+    """Whether a full list of the same source with a later date of the sender was taken in before: what this older one
+    names and that one does not was taken off since, so nothing of it stands."""
+    if not delivery.record.stated:
+        return False
+    taken = con.execute("SELECT notes FROM set_release WHERE source_id = ?", [delivery.source.source_id]).fetchall()
+    dates = [found for (text,) in taken if (found := orjson.loads(text).get(STATED))]
+    mine = datetime.fromisoformat(delivery.record.stated)
+    return any(datetime.fromisoformat(found) > mine for found in dates)
 
 
 def _drop_stale(con: duckdb.DuckDBPyConnection, delivery: Delivery) -> int:
@@ -211,7 +241,7 @@ def _assert_opinions(con: duckdb.DuckDBPyConnection, delivery: Delivery) -> dict
     source, release = delivery.source, delivery.release
     con.execute(
         """CREATE OR REPLACE TEMP TABLE standing AS
-           SELECT rowid AS row, media_key, member, content, entry_id FROM opinion
+           SELECT rowid AS row, media_key, member, content, entry_id, updated_at FROM opinion
            WHERE source_id = ? AND valid_to IS NULL""",
         [source.source_id],
     )
@@ -230,6 +260,12 @@ def _assert_opinions(con: duckdb.DuckDBPyConnection, delivery: Delivery) -> dict
     )
     if delivery.stable_ids:
         _move(con, release)
+    else:  # a row that says it is older than what stands changes nothing, whenever it comes
+        con.execute(
+            """UPDATE verdict SET state = 'duplicate' WHERE state = 'updated' AND position IN (
+                   SELECT f.position FROM folded f JOIN standing s ON s.media_key = f.media_key AND s.member = f.member
+                   WHERE f.updated_at < s.updated_at)"""
+        )
     _close(con, "SELECT row FROM verdict WHERE state = 'updated' AND row IS NOT NULL", release, "superseded")
     kept = ", ".join(f"f.{c}" for c in _KEPT)
     con.execute(

@@ -5,8 +5,8 @@
     queryResult / paging / next        there are more pages
 
 An entry is known by member and id; the newest timestamp wins, whatever order pages come in. A page says whether it
-is the last: the rows of a delivery enter a release only when all its pages are there (`complete`), and the checkpoint,
-the largest timestamp that was asked for, moves only then. Entities and DTDs are refused.
+is the last: the rows of a delivery enter a release only when all its pages are there (`hashsets.paging`), and the
+checkpoint, the largest timestamp that was asked for, moves only then. Entities and DTDs are refused.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 from xml.etree.ElementTree import ParseError
 
 import orjson
@@ -136,26 +135,3 @@ def _feedback(parent: Any, record: dict[str, Any], extra: dict[str, Any]) -> Non
         if _local(child) == "negativeFeedback":
             record["disputed"] = True
     extra.setdefault("feedback", []).append({"given": given, **dict(parent.attrib)})
-
-
-def delivery_complete(pages: list[dict[str, Any]]) -> bool:
-    """Whether pages (the notes of their imports) make a whole delivery: one last page, and no gap before it.
-
-    A page whose `next` begins at entry S and that holds n entries covers S - n to S; these must join up from 0.
-    """
-    last = [p for p in pages if not p.get("next")]
-    if len(last) != 1:
-        return False
-    covered = []
-    for page in pages:
-        if page.get("next"):
-            start = parse_qs(urlsplit(page["next"]).query).get("start", [""])[0]
-            if not start.isdigit():
-                return len({p["next"] for p in pages}) == len(pages)
-            covered.append((int(start) - int(page["entries"]), int(start)))
-    at = 0
-    for low, high in sorted(covered):
-        if low != at:
-            return False
-        at = high
-    return True

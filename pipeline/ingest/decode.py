@@ -93,12 +93,14 @@ def _unique(pairs: list[tuple[str, Any]], defects: list[tuple[str, str]]) -> dic
     found = dict(pairs)
     if len(found) == len(pairs):
         return found
-    for key in {k for k, _ in pairs}:
-        given = [v for k, v in pairs if k == key]
-        if any(value != given[0] for value in given):
+    given: dict[str, list[Any]] = {}
+    for key, value in pairs:
+        given.setdefault(key, []).append(value)
+    for key, values in given.items():
+        if len(values) > 1 and any(value != values[0] for value in values):
             del found[key]
-            found[f"{key} (given {len(given)} times)"] = given
-            defects.append((key, f"The key is given {len(given)} times with different values; none is used."))
+            found[f"{key} (given {len(values)} times)"] = values
+            defects.append((key, f"The key is given {len(values)} times with different values; none is used."))
     return found
 
 

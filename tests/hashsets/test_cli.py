@@ -21,7 +21,7 @@ def run(settings: Settings, *arguments: str) -> str:
     if isinstance(result.exception, TriageError):
         raise result.exception
     assert result.exit_code == 0, result.output
-    return result.output
+    return result.stdout
 
 
 def rows(settings: Settings, *arguments: str) -> list[dict[str, Any]]:

@@ -1,0 +1,133 @@
+"""The order in which files of one source are applied: the sender's date, then arrival, in no case chance."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hashsets import building, importer, landing, ordering, releases, sources
+from pipeline.settings import Settings
+from tests.hashsets import samples
+from tests.hashsets.samples import digest, media, standing
+
+ONE_MOMENT = datetime(2026, 6, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("name", "date"),
+    [
+        ("list-2026-11-27.csv", "2026-11-27T00:00:00+00:00"),
+        ("iwf_20261127.csv", "2026-11-27T00:00:00+00:00"),
+        ("vic-2026-11.json", "2026-11-01T00:00:00+00:00"),
+        ("from-2026-01-01-to-2026-02-03.csv", "2026-02-03T00:00:00+00:00"),
+        ("list-2026-02-31.csv", ""),
+        ("list-2026.csv", ""),
+        ("120261127.csv", ""),
+        ("list.csv", ""),
+    ],
+)
+def test_a_date_in_a_name(name: str, date: str) -> None:
+    assert ordering.stated(name, {}, None) == date
+
+
+def test_what_a_file_states_goes_before_its_name_and_its_entries() -> None:
+    newest = datetime(2024, 5, 1, tzinfo=UTC)
+    assert ordering.stated("a-2025-01-01.db", {"released": "2026-09-01"}, newest).startswith("2026-09-01")
+    assert ordering.stated("a-2025-01-01.db", {"released": "soon"}, newest).startswith("2025-01-01")
+    assert ordering.stated("a.db", {}, newest) == newest.isoformat()
+
+
+def test_numbers_of_arrival_never_repeat(tmp_path: Path) -> None:
+    path = tmp_path / "sequence"
+    assert [ordering.next_number(path, lambda: 7) for _ in range(3)] == [8, 9, 10]
+
+
+def taken(settings: Settings, paths: list[Path], source: str, *, each: bool = False) -> releases.Release:
+    """Import files at one and the same moment, in the given order; one release for all, or one for `each`."""
+    for path in paths:
+        importer.import_file(
+            settings, path, sources.load(settings).source(source), loaded_at=ONE_MOMENT, loaded_by="t"
+        )
+        if each:
+            building.run(settings, samples.night(settings))
+    building.run(settings, samples.night(settings))
+    return releases.current(settings)
+
+
+def said(release: releases.Release, names: list[Any]) -> dict[Any, Any]:
+    return {
+        name: (found["raw_categories"], found["grade"]) if (found := standing(release, name)) else None for name in names
+    }
+
+
+@pytest.mark.parametrize("each", [False, True], ids=["one release", "a release each"])
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_entries_with_dates_end_the_same_in_every_order(
+    tmp_path: Path, settings: Settings, order: tuple[int, ...], each: bool
+) -> None:
+    files = [
+        samples.vics(
+            tmp_path / f"{'cab'[n]}.json",
+            [media("x", Category=n + 1, DateUpdated=f"202{n + 3}-01-01T00:00:00Z"), media(n, Category=1)],
+        )
+        for n in range(3)
+    ]
+    release = taken(settings, [files[n] for n in order], "project_vic", each=each)
+    assert standing(release, "x")["raw_categories"] == ["project_vic:3"]
+    assert all(standing(release, n)["raw_categories"] == ["project_vic:1"] for n in range(3))
+
+
+def full_list(path: Path, items: list[int]) -> Path:
+    """A list of the kind that replaces the one before."""
+    lines = ["MD5,SHA-1,SHA-256,PhotoDNA,Category,Tags"]
+    lines += [f"{digest('md5', i)},,,,{'A' if i else 'B'}," for i in items]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("each", [False, True], ids=["one release", "a release each"])
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_of_full_lists_the_newest_by_its_date_stands_in_every_order(
+    tmp_path: Path, settings: Settings, order: tuple[int, ...], each: bool
+) -> None:
+    everything = range(20)
+    lists = [[i for i in everything if i != n] for n in range(3)]  # each leaves out another one
+    files = [full_list(tmp_path / f"iwf-2026-0{n + 1}-01.csv", lists[n]) for n in range(3)]
+    release = taken(settings, [files[n] for n in order], "iwf", each=each)
+    there = [i for i in everything if samples.keys(release, i, "md5")]
+    assert there == lists[2], "what only the newest list has is matched, what it leaves out is not"
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_without_dates_the_one_that_came_last_stands(
+    tmp_path: Path, settings: Settings, order: tuple[int, ...]
+) -> None:
+    lists = [[i for i in range(20) if i != n] for n in range(3)]
+    files = [full_list(tmp_path / f"{'cab'[n]}.csv", lists[n]) for n in range(3)]
+    release = taken(settings, [files[n] for n in order], "iwf")
+    assert [i for i in range(20) if samples.keys(release, i, "md5")] == lists[order[-1]]
+
+
+def test_files_in_landing_arrive_as_they_were_written(tmp_path: Path, settings: Settings) -> None:
+    folder = settings.landing_dir / "hashsets" / "iwf"
+    folder.mkdir(parents=True)
+    for n, name in enumerate("cab"):
+        path = full_list(folder / f"{name}.csv", [i for i in range(20) if i != n])
+        os.utime(path, (1_700_000_000 + n, 1_700_000_000 + n))
+    assert [path.name for _, path in landing.pending(settings)] == ["c.csv", "a.csv", "b.csv"]
+    landing.import_landing(settings, samples.night(settings))
+    building.run(settings, samples.night(settings))
+    assert not samples.keys(releases.current(settings), 2, "md5")
+    assert samples.keys(releases.current(settings), 0, "md5")
+
+
+def test_an_older_record_without_a_number_still_loads(tmp_path: Path, settings: Settings) -> None:
+    record = samples.take(settings, samples.vics(tmp_path / "a.json", [media(1)]), "project_vic")
+    assert record.sequence == 1
+    bare = importer.Import(**{k: v for k, v in vars(record).items() if k not in {"sequence", "stated"}})
+    assert bare.order < record.order
