@@ -41,6 +41,14 @@ class Waiting:
     def since(self) -> str:
         return self.record.loaded_at
 
+    @property
+    def text(self) -> str:
+        """One sentence for a report: which page, since when, and why."""
+        return (
+            f"hash-set page {self.record.source_id}/{self.record.file_name} waits since {self.since}, in no release: "
+            f"{self.why} (`triage hashset waiting`)"
+        )
+
 
 @dataclass(frozen=True)
 class _Link:

@@ -57,7 +57,5 @@ def announce(settings: Settings) -> None:
     """Say on standard error which pages wait, so that nobody takes an import for done that is not."""
     for page in building.waiting_pages(settings):
         click.echo(
-            f"{page.record.source_id}/{page.record.file_name} waits since {page.since}, in no release: {page.why}. "
-            "Import the missing page, or take in what is there: `triage hashset complete`.",
-            err=True,
+            f"{page.text}. To take in what is there: `triage hashset complete {page.record.source_id}`.", err=True
         )

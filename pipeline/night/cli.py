@@ -143,13 +143,18 @@ def status(settings: Settings) -> Rows:
 
     `triage night report --run-id RUN` has every count and every reason.
     """
+    from hashsets import building
+
     names = runs(settings)
     if not names:
         raise UsageError("Nothing has run yet.", "Start with `triage night run`.")
     lake = Lake(settings.lake_dir)
     referrals = Counter(lake.read("referrals", ["run_id"])["run_id"].to_pylist())
     floods = Counter(lake.read("floods", ["run_id"])["run_id"].to_pylist())
-    return [_status(settings, name, referrals[name], floods[name]) for name in names]
+    listed = [_status(settings, name, referrals[name], floods[name]) for name in names]
+    waiting = [page.text for page in building.waiting_pages(settings)]
+    listed[-1]["needs"] = "; ".join(filter(None, [listed[-1]["needs"], *waiting]))
+    return listed
 
 
 def _status(settings: Settings, name: str, referrals: int, floods: int) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from hashsets import building
 from pipeline import __version__
 from pipeline.ingest import quarantine
 from pipeline.lake import Lake
@@ -39,6 +40,7 @@ def build(
         "stages": stages,
         "packages_quarantined": len(quarantined),
         "quarantine_reasons": dict(sorted(reasons.items())),
+        "hash_set_pages_waiting": [page.text for page in building.waiting_pages(settings)],
         "returned_for_information": [
             {"package_id": p.package_id, "source": p.source, "hours": p.hours(night.as_of), "times": p.returned}
             for p in quarantine.outstanding(lake)
@@ -106,6 +108,8 @@ def text(summary: dict[str, Any]) -> str:
         console.print(f"{summary['packages_quarantined']} packages in quarantine, with every reason of each:")
     for reason, count in summary["quarantine_reasons"].items():
         console.print(f"  {count} x {reason}", markup=False)
+    for page in summary["hash_set_pages_waiting"]:
+        console.print(f"  {page}", markup=False)
     for row in summary["returned_for_information"]:
         console.print(
             f"  returned for information: {row['source']} package {row['package_id'][:16]}, {row['hours']} hours on its clock"

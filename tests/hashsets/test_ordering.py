@@ -50,9 +50,7 @@ def test_numbers_of_arrival_never_repeat(tmp_path: Path) -> None:
 def taken(settings: Settings, paths: list[Path], source: str, *, each: bool = False) -> releases.Release:
     """Import files at one and the same moment, in the given order; one release for all, or one for `each`."""
     for path in paths:
-        importer.import_file(
-            settings, path, sources.load(settings).source(source), loaded_at=ONE_MOMENT, loaded_by="t"
-        )
+        importer.import_file(settings, path, sources.load(settings).source(source), loaded_at=ONE_MOMENT, loaded_by="t")
         if each:
             building.run(settings, samples.night(settings))
     building.run(settings, samples.night(settings))
@@ -61,7 +59,8 @@ def taken(settings: Settings, paths: list[Path], source: str, *, each: bool = Fa
 
 def said(release: releases.Release, names: list[Any]) -> dict[Any, Any]:
     return {
-        name: (found["raw_categories"], found["grade"]) if (found := standing(release, name)) else None for name in names
+        name: (found["raw_categories"], found["grade"]) if (found := standing(release, name)) else None
+        for name in names
     }
 
 

@@ -83,28 +83,30 @@ def test_pages_counted_from_1_enter_a_release(settings: Settings) -> None:
 
 
 def test_pages_that_wait_are_named_by_the_command_and_counted_by_the_run(settings: Settings) -> None:
-    _, said = command(settings, "import", "--source", "ncmec", str(PAGES / "n1.xml"), str(PAGES / "n3.xml"))
-    assert "ncmec/n1.xml waits since" in said and "is not there" in said and "hashset complete" in said
-    assert releases.pointer(settings) is None or "ncmec" not in json.dumps(releases.current(settings).manifest["imports"])
+    _, said = command(settings, "import", "--source", "ncmec", str(PAGES / "n2.xml"), str(PAGES / "n3.xml"))
+    assert "page ncmec/n2.xml waits since" in said and "is not there" in said and "hashset complete" in said
+    assert releases.pointer(settings) is None or "ncmec" not in json.dumps(
+        releases.current(settings).manifest["imports"]
+    )
     listed = json.loads(command(settings, "waiting", "--format", "json")[0])
-    assert [row["file"] for row in listed] == ["n1.xml", "n3.xml"]
+    assert [row["file"] for row in listed] == ["n2.xml", "n3.xml"]
     assert all(row["since"] and row["why"] and row["source"] == "ncmec" for row in listed)
     report = building.build_release(settings, samples.night(settings))
     assert report.counts["pages_waiting"] == 2
     assert report.counts["pages_waiting_since"] and "is not there" in str(report.counts["pages_waiting_why"])
-    _, said = command(settings, "import", "--source", "ncmec", str(PAGES / "n2.xml"))
+    _, said = command(settings, "import", "--source", "ncmec", str(PAGES / "n1.xml"))
     assert not said
     assert json.loads(command(settings, "waiting", "--format", "json")[0]) == []
 
 
 def test_a_delivery_can_be_completed_by_hand(settings: Settings) -> None:
-    command(settings, "import", "--source", "ncmec", str(PAGES / "n1.xml"), str(PAGES / "n3.xml"))
+    command(settings, "import", "--source", "ncmec", str(PAGES / "n2.xml"), str(PAGES / "n3.xml"))
     said, _ = command(settings, "complete", "ncmec", "--reason", "the link is too old", "--by", "a person")
     assert said.startswith("2 pages of ncmec")
     release = releases.current(settings)
-    assert {i["file"] for i in release.manifest["imports"]} == {"n1.xml", "n3.xml"}
+    assert {i["file"] for i in release.manifest["imports"]} == {"n2.xml", "n3.xml"}
     assert keys(release, "none", "md5") == []
-    [record] = [r for r in building.importer.all_imports(settings) if r.file_name == "n1.xml"]
+    [record] = [r for r in building.importer.all_imports(settings) if r.file_name == "n2.xml"]
     noted = paging.completed(settings, record)
     assert noted is not None and (noted["by"], noted["reason"]) == ("a person", "the link is too old")
     with pytest.raises(UsageError, match="No page of ncmec waits"):
@@ -114,11 +116,11 @@ def test_a_delivery_can_be_completed_by_hand(settings: Settings) -> None:
 def test_the_landing_folder_takes_pages_in_any_order(settings: Settings) -> None:
     folder = settings.landing_dir / "hashsets" / "ncmec"
     folder.mkdir(parents=True)
-    for n in (3, 1):
+    for n in (3, 2):
         shutil.copyfile(PAGES / f"n{n}.xml", folder / f"n{n}.xml")
         landing.import_landing(settings, samples.night(settings))
     assert building.run(settings, samples.night(settings)).counts["pages_waiting"] == 2
-    shutil.copyfile(PAGES / "n2.xml", folder / "n2.xml")
+    shutil.copyfile(PAGES / "n1.xml", folder / "n1.xml")
     landing.import_landing(settings, samples.night(settings))
     report = building.run(settings, samples.night(settings))
     assert (report.counts["pages_waiting"], report.counts["published"]) == (0, 1)

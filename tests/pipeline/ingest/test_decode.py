@@ -44,6 +44,23 @@ def test_a_key_given_twice_is_used_neither_way_and_kept(raw: bytes) -> None:
     assert notes[0][0] == "a"
 
 
+def test_many_keys_beside_one_given_twice_are_looked_at_once_each() -> None:
+    class Counting:
+        """A value that counts how often any of them is compared."""
+
+        compared = 0
+
+        def __ne__(self, other: object) -> bool:
+            Counting.compared += 1
+            return self is not other
+
+    pairs: list[tuple[str, object]] = [(f"k{n}", Counting()) for n in range(20_000)]
+    notes: list[tuple[str, str]] = []
+    made = decode._unique([*pairs, ("a", Counting()), ("a", Counting())], notes)
+    assert (len(made), len(notes)) == (20_001, 1)
+    assert Counting.compared <= 2
+
+
 def test_a_key_given_twice_with_one_value_is_that_value() -> None:
     notes: list[tuple[str, str]] = []
     assert decode.json_tree(b'{"a": 1, "a": 1}', 9, notes) == {"a": 1}
