@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "assess": ("pipeline.assess.cli", "assess", "Link referrals and assess cases."),
     "model": ("pipeline.assess.cli", "model", "Check, explain, shadow and replay risk models."),
     "queue": ("pipeline.cases.cli", "queue", "The prioritised queue: list, show, claim, decide."),
+    "case": ("pipeline.cases.work.cli", "case", "One case: its open questions, and the answers that people find."),
     "users": ("pipeline.cases.cli", "users", "Accounts and roles."),
     "audit": ("pipeline.cases.cli", "audit", "The audit log: show, verify, export."),
     "console": ("pipeline.console.cli", "console", "Serve the analysts' web pages."),

@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline.assess import database
+from pipeline.assess import answers, database
 from pipeline.assess.counters import file_counters, match_counters, sample, words_of
 from pipeline.assess.features import FEATURES
 from pipeline.assess.inputs import NO, YES, Answer, CaseFile, Row
@@ -138,6 +138,7 @@ class Bulk:
         for hit in self.hits:
             if hit.referral_id in of:
                 hits.setdefault(of[hit.referral_id], []).append(hit)
+        answered = answers.of_cases(self.lake)
         together: dict[str, list[dict[str, Any]]] = {}
         for row in referrals:
             together.setdefault(of[row["referral_id"]], []).append(row)
@@ -148,8 +149,11 @@ class Bulk:
             made.counts, made.samples = counts.get(case, ({}, {}))
             made.links, made.link_rows = links.get(case, ({}, {}))
             made.quarantined = tuple(sorted(quarantined.get(case, ())))
-            if len(made.referrals) > 1:
-                made.joined = tuple(sorted({case_id(r) for r in made.referrals} & self.assessed - {case}))
+            own = {case_id(r) for r in made.referrals} | {case} if len(made.referrals) > 1 else {case}
+            made.joined = tuple(sorted(own & self.assessed - {case}))
+            if answered:
+                given = [row for name in own for row in answered.get(name, ())]
+                answers.lay_over(made, answers.held(given))
             yield made
 
     def _read(self, table: str) -> pa.Table:

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 import click
-import pyarrow as pa
-import pyarrow.compute as pc
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from pipeline.assess.case_file import Bulk
-from pipeline.assess.inputs import CaseFile
 from pipeline.assess.model import Model
 from pipeline.errors import UsageError
 from pipeline.night import contract as nights
@@ -143,7 +138,7 @@ def explain_command(settings: Settings, /, *, case_id: str, model: str, reason: 
     The look is logged as a consultation. Another --model shows the case as that model would see it; nothing is
     stored. Links to cases that you may not see are left out, and what they add with them.
     """
-    from pipeline.assess import explain
+    from pipeline.assess import explain, reading
     from pipeline.assess.stage import latest
     from pipeline.cases import cases
     from pipeline.cases.views import case as view
@@ -158,7 +153,7 @@ def explain_command(settings: Settings, /, *, case_id: str, model: str, reason: 
         hidden = view.hidden_referrals(session, actor)
         audit.record(session, actor, "consultation", "model.explain", case_id=case_id, reason=why)
     lake = Lake(settings.lake_dir)
-    found = next(_cases(settings, loaded, only=case_id, hidden=hidden), None)
+    found = next(reading.cases(settings, loaded, only=case_id, hidden=hidden), None)
     if found is None:
         raise UsageError(f"Case {case_id} has no referral in the lake.", "Run `triage assess run`, or check the id.")
     assessed = loaded.assess(found)
@@ -178,6 +173,7 @@ def shadow_command(settings: Settings, /, *, model: str, limit: int, name: str |
 
     Cases of compartments that you may not see are counted and not listed.
     """
+    from pipeline.assess import reading
     from pipeline.assess.shadow import Watcher
     from pipeline.people import permissions
 
@@ -187,7 +183,7 @@ def shadow_command(settings: Settings, /, *, model: str, limit: int, name: str |
     watcher = Watcher(live, other)
     with _progress() as progress:
         task = progress.add_task(f"Ranking under {live.label} and {other.label}", total=None)
-        for case in _cases(settings, live):
+        for case in reading.cases(settings, live):
             watcher.see(case)
             progress.advance(task)
     report = watcher.report(limit, actor.compartments)
@@ -224,6 +220,7 @@ def replay_command(
     Inputs are those known now, so facts that came to light after the decision are seen too; the figure is an upper
     limit. Whether an outcome counts as acted on is `outcomes` of policy/cases.yaml.
     """
+    from pipeline.assess import reading
     from pipeline.assess.replay import read_decisions, replay
     from pipeline.cases.work import decisions as decisions_of
 
@@ -233,7 +230,7 @@ def replay_command(
     if not decided:
         raise UsageError("There are no decided cases to replay.", "Close cases with an outcome, or give --decisions.")
     loaded = Model.load(settings, model)
-    report = replay(loaded, _cases(settings, loaded), decided, budgets)
+    report = replay(loaded, reading.cases(settings, loaded), decided, budgets)
     click.echo(
         f"{loaded.label}: {report['cases']} decided cases ranked, {report['acted']} of them acted on, "
         f"{report['not_found']} not found in the lake.",
@@ -241,24 +238,6 @@ def replay_command(
     )
     rows: list[dict[str, Any]] = report["bands" if by == "band" else "budgets"]
     return rows
-
-
-def _cases(
-    settings: Settings, loaded: Model, *, only: str | None = None, hidden: Collection[str] = ()
-) -> Iterator[CaseFile]:
-    """All case files as the lake has them now, or one; links to `hidden` referrals are left out."""
-    from pipeline.assess import conflicts, lists
-    from pipeline.assess.linking import current
-    from pipeline.lake import Lake
-
-    lake = Lake(settings.lake_dir)
-    links = current(lake)
-    if hidden:
-        kept = pa.array(sorted(hidden), pa.string())
-        touched = pc.or_(pc.is_in(links["left"], value_set=kept), pc.is_in(links["right"], value_set=kept))
-        links = links.filter(pc.invert(touched))
-    hits = lists.hits(settings, links) + conflicts.hits(settings, lake, links)
-    return Bulk(settings, loaded, lake, links, hits).cases(only)
 
 
 def _progress() -> Progress:

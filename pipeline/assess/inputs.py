@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
+
+import orjson
 
 YES, NO, UNKNOWN = "yes", "no", "unknown"
 
@@ -48,6 +50,8 @@ class CaseFile:
     that are not zero, `samples` the ids of up to three rows behind each counter (media_files or matches).
     `quarantined` lists packages that bring more of the case and could not be read.
     `links` counts other cases by strength of the strongest link, `link_rows` lists link ids by strength.
+    `answers` is what people found out (pipeline/assess/answers.py), laid over `facts` already; `overlaid` keeps what the
+    referrals state about the same facts.
     """
 
     case_id: str
@@ -71,33 +75,34 @@ class CaseFile:
     lists: tuple[str, ...] = ()
     quarantined: tuple[str, ...] = ()
     joined: tuple[str, ...] = ()
+    answers: dict[str, Answer] = field(default_factory=dict)
+    overlaid: dict[str, Answer] = field(default_factory=dict)
 
     def fact(self, name: str) -> Answer:
         """What the referrals, or a list of the force, state about `name`."""
         return self.facts.get(name, NOT_KNOWN)
 
     def content(self) -> list[Any]:
-        """Everything above in a fixed order, for the digest of the inputs."""
-        return [
-            self.case_id,
-            self.referral_id,
-            self.referrals,
-            self.source,
-            self.sources,
-            self.provider,
-            self.force_code,
-            self.compartment,
-            self.priority,
-            self.escalation_text,
-            self.times,
-            self.narratives,
-            self.completeness,
-            self.facts,
-            self.counts,
-            self.samples,
-            self.links,
-            self.link_rows,
-            self.lists,
-            self.quarantined,
-            self.joined,
-        ]
+        """Every field in the order above, for the digest of the inputs and for `from_content`."""
+        return [getattr(self, name) for name in _FIELDS]
+
+    @classmethod
+    def from_content(cls, text: str) -> Self:
+        """The case file whose `content` was written as JSON. Raises ValueError, TypeError or KeyError for other text."""
+        values = dict(zip(_FIELDS, orjson.loads(text), strict=True))
+        for name in ("referrals", "sources", "lists", "quarantined", "joined"):
+            values[name] = tuple(values[name])
+        values["times"] = {n: datetime.fromisoformat(at) for n, at in values["times"].items()}
+        for name in ("facts", "answers", "overlaid"):
+            values[name] = {n: _answer(given) for n, given in values[name].items()}
+        for name in ("samples", "link_rows"):
+            values[name] = {n: tuple(rows) for n, rows in values[name].items()}
+        return cls(**values)
+
+
+_FIELDS = [f.name for f in fields(CaseFile)]
+
+
+def _answer(given: list[Any]) -> Answer:
+    value, share, rows, total = given
+    return Answer(value, share, tuple(Row(*row) for row in rows), total)

@@ -44,7 +44,12 @@ def encode(value: Any) -> bytes:
 def inputs_digest(case: CaseFile, model: Model, transfer: str | None) -> str:
     """SHA-256 (hex) over the case's inputs, the model file's bytes, the receiving force and the version of this
     software, whose features read them."""
-    return hashlib.sha256(encode([model.digest, __version__, transfer, case.content()])).hexdigest()
+    return digest_of(encode(case.content()), model, transfer)
+
+
+def digest_of(inputs: bytes, model: Model, transfer: str | None) -> str:
+    """The same for a case whose `content` is encoded already."""
+    return hashlib.sha256(encode([model.digest, __version__, transfer]) + inputs).hexdigest()
 
 
 def transfer_to(case: CaseFile, settings: Settings) -> str | None:
@@ -141,6 +146,62 @@ def _direction(before: int, now: int) -> str:
     return "same" if before == now else "raised" if now > before else "lowered"
 
 
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """A case file as text (its encoded `content`), and the digest of it with the model and the receiving force."""
+
+    text: bytes
+    digest: str
+
+    @classmethod
+    def of(cls, case: CaseFile, model: Model, transfer: str | None) -> Inputs:
+        text = encode(case.content())
+        return cls(text, digest_of(text, model, transfer))
+
+
+def row_of(
+    case: CaseFile,
+    assessed: Assessment,
+    inputs: Inputs,
+    transfer: str | None,
+    previous: Previous | None,
+    *,
+    model: Model,
+    night: Night,
+    forces: Mapping[str, str],
+    origin: str = "",
+) -> dict[str, Any]:
+    """One row of schemas/records/assessments.json. `origin` keeps ids of rows that no night made apart from the night's."""
+    version = 1 if previous is None else previous.version + 1
+    name = hashlib.sha256(f"{case.case_id} {inputs.digest} {version}{origin}".encode()).hexdigest()[:32]
+    reasons, flags = encode(assessed.reasons).decode(), encode(assessed.flags).decode()
+    differs = None if previous is None else encode(changes(previous, assessed, reasons, flags)).decode()
+    return {
+        "assessment_id": f"A-{name}",
+        "case_id": case.case_id,
+        "referral_id": case.referral_id,
+        "version": version,
+        "referrals": case.referrals,
+        "model": model.label,
+        "band": assessed.band,
+        "score": assessed.score,
+        "reasons": reasons,
+        "unknowns": encode(assessed.unknowns).decode(),
+        "flags": flags,
+        "notifications": encode(notifications(assessed, case, transfer, forces)).decode(),
+        "clock_start": assessed.clock_start,
+        "due_at": assessed.due_at,
+        "band_if_known": assessed.band_if_known,
+        "summary": encode(summary(case, assessed, transfer)).decode(),
+        "inputs_sha256": inputs.digest,
+        "inputs": inputs.text.decode(),
+        "previous_band": None if previous is None else previous.band,
+        "changes": differs,
+        "assessed_at": night.as_of,
+        "run_id": night.run_id,
+    }
+
+
 STAGE = "assess"
 COMMIT_ROWS = 20_000
 """Rows of one commit: a row is about 10 kB of text before compression, and a whole force is never held at once."""
@@ -160,36 +221,10 @@ class Writer:
         self._columns: dict[str, list[Any]] = {n: [] for n in self._schema.names}
 
     def add(
-        self, case: CaseFile, assessed: Assessment, digest: str, transfer: str | None, previous: Previous | None
+        self, case: CaseFile, assessed: Assessment, inputs: Inputs, transfer: str | None, previous: Previous | None
     ) -> None:
         """One more row; `previous` is the version before, if there is one."""
-        version = 1 if previous is None else previous.version + 1
-        name = hashlib.sha256(f"{case.case_id} {digest} {version}".encode()).hexdigest()[:32]
-        reasons, flags = encode(assessed.reasons).decode(), encode(assessed.flags).decode()
-        differs = None if previous is None else encode(changes(previous, assessed, reasons, flags)).decode()
-        row: Mapping[str, Any] = {
-            "assessment_id": f"A-{name}",
-            "case_id": case.case_id,
-            "referral_id": case.referral_id,
-            "version": version,
-            "referrals": case.referrals,
-            "model": self.model.label,
-            "band": assessed.band,
-            "score": assessed.score,
-            "reasons": reasons,
-            "unknowns": encode(assessed.unknowns).decode(),
-            "flags": flags,
-            "notifications": encode(notifications(assessed, case, transfer, self.forces)).decode(),
-            "clock_start": assessed.clock_start,
-            "due_at": assessed.due_at,
-            "band_if_known": assessed.band_if_known,
-            "summary": encode(summary(case, assessed, transfer)).decode(),
-            "inputs_sha256": digest,
-            "previous_band": None if previous is None else previous.band,
-            "changes": differs,
-            "assessed_at": self.night.as_of,
-            "run_id": self.night.run_id,
-        }
+        row = row_of(case, assessed, inputs, transfer, previous, model=self.model, night=self.night, forces=self.forces)
         for column, values in self._columns.items():
             values.append(row[column])
         self.rows += 1

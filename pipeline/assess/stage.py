@@ -19,7 +19,7 @@ from pipeline.assess.case_file import Bulk
 from pipeline.assess.inputs import CaseFile
 from pipeline.assess.linking import link
 from pipeline.assess.model import BANDS, Model
-from pipeline.assess.rows import FORCE_NOT_SET, STAGE, Previous, Writer, inputs_digest, transfer_to
+from pipeline.assess.rows import FORCE_NOT_SET, STAGE, Inputs, Previous, Writer, transfer_to
 from pipeline.collector import no_cycle_search
 from pipeline.ingest import forces
 from pipeline.lake import Lake
@@ -48,17 +48,17 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
         report.read += 1
         transfer = transfer_to(case, settings)
         counts["for_transfer"] += transfer is not None
-        digest, previous = inputs_digest(case, model, transfer), before.get(case.case_id)
+        inputs, previous = Inputs.of(case, model, transfer), before.get(case.case_id)
         if watcher is not None:
             watcher.see(case)
-        if previous is not None and previous.inputs_sha256 == digest:
+        if previous is not None and previous.inputs_sha256 == inputs.digest:
             counts["unchanged"] += 1
             bands[previous.band] += 1
             continue
         assessed = model.assess(case)
         bands[assessed.band] += 1
         counts[_kind(previous, assessed.band)] += 1
-        writer.add(case, assessed, digest, transfer, previous)
+        writer.add(case, assessed, inputs, transfer, previous)
     report.outputs += writer.close()
     report.kept = report.read
     report.counts |= counts | {f"band_{b}": n for b, n in bands.items()} | {"model": model.label}

@@ -66,6 +66,7 @@ def assemble(
         "requests": [_columns(r) for r in view.requests],
         "transfers": [_columns(t) for t in view.transfers],
         "kirat": [_columns(k) for k in view.kirat],
+        "answers": [_columns(a) for a in view.answers],
         "reviews": [_columns(r) for r in view.reviews],
         "second_looks": [_columns(s) for s in view.second_looks],
         "notifications": [_columns(n) for n in view.notifications],

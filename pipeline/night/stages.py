@@ -43,7 +43,7 @@ STAGES = (
     Stage("fingerprint", "pipeline.fingerprint.stage", True, "Fingerprint media files"),
     Stage("match", "pipeline.matching.stage", True, "Match against the known-hash release"),
     Stage("flood", "pipeline.matching.flood", False, "Set aside known hashes that match implausibly often"),
-    Stage("assess", "pipeline.assess.stage", False, "Link referrals and assess cases"),
+    Stage("assess", "pipeline.cases.publishing.assessing", False, "Link referrals and assess cases"),
     Stage("publish", "pipeline.cases.publishing.stage", False, "Publish to the case queue"),
     Stage("reporting", "pipeline.export.stage", False, "Write the reporting tables"),
     Stage("reconcile", "pipeline.night.reconcile", False, "Reconcile counts and canaries"),

@@ -34,6 +34,7 @@ TABLE: dict[str, frozenset[str]] = {
     "case.request_information": _WORKERS,
     "case.transfer": _WORKERS,
     "case.kirat": _WORKERS,
+    "case.answer": _WORKERS,
     "case.notify": _WORKERS,
     "case.acknowledge": _WORKERS,
     # supervision

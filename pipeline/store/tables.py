@@ -131,6 +131,7 @@ class Assessment(Base):
     notifications: Mapped[list[dict[str, Any]]] = mapped_column(JsonText)
     summary: Mapped[dict[str, Any]] = mapped_column(JsonText)
     inputs_sha256: Mapped[str]
+    inputs: Mapped[str | None] = mapped_column(Text, deferred=True)  # several kB, read only to assess anew
 
 
 class Link(Base):
@@ -277,6 +278,24 @@ class Kirat(Base):
     assessed_on: Mapped[date]
     entered_at: Mapped[datetime]
     entered_by: Mapped[str]
+
+
+class Answer(Base):
+    """What a person found out about one fact of a case: yes, no, or unknown (which takes an earlier answer back).
+    `source` is a code of answers/sources in policy/cases.yaml; `request_id` the request whose answer brought it."""
+
+    __tablename__ = "answers"
+
+    answer_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    case_id: Mapped[str] = mapped_column(index=True)
+    fact: Mapped[str]
+    value: Mapped[str]
+    source: Mapped[str]
+    found_on: Mapped[date]
+    note: Mapped[str | None] = mapped_column(Text)
+    request_id: Mapped[int | None]
+    at: Mapped[datetime]
+    by: Mapped[str]
 
 
 class Review(Base):

@@ -13,7 +13,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from pipeline.cases.duties.clocks import Clocks
-from pipeline.cases.publishing import applying
+from pipeline.cases.publishing import answered, applying
 from pipeline.cases.publishing.applying import Effect
 from pipeline.cases.publishing.flags import Flags, never_raised
 from pipeline.cases.publishing.intake import Intake, NewAssessment
@@ -62,6 +62,7 @@ class Publisher:
         self._hidden_to_all = set(self.restricted)
         self.releases = self._releases()
         self.flags = Flags(session, Clocks.load(store(session).settings), sorted(wanted), as_of)
+        self.answers = answered.rows(session, sorted(wanted))
         self._rows: dict[type[Any], list[dict[str, Any]]] = {
             t: [] for t in (Assessment, CaseReferral, Review, Notification)
         }
@@ -133,7 +134,8 @@ class Publisher:
 
     def _update(self, case: Case, new: NewAssessment) -> None:
         previous = self.latest.get(case.case_id)
-        if previous is not None and previous.assessment_id == new.row["assessment_id"]:
+        new = answered.renewed(self.session, new, previous, self.answers)
+        if previous is not None and new.row["inputs_sha256"] == previous.inputs_sha256:
             self.counts["known"] += 1
             return
         before = case.band
@@ -324,13 +326,17 @@ class Publisher:
             match
             for new in self.intake.assessments
             if new.row["case_id"] in self.cases
-            for match in applying.match_evidence(new.reasons)
+            for match in applying.match_evidence(new.reasons) - self._matched(new.row["case_id"])
         }
         if not wanted:
             return {}
         rows = Lake(store(self.session).settings.lake_dir).read("matches", ["match_id", "release"])
         rows = rows.filter(pc.is_in(rows["match_id"], value_set=pa.array(sorted(wanted))))
         return {row["match_id"]: str(row["release"]) for row in rows.to_pylist()}
+
+    def _matched(self, case_id: str) -> set[str]:
+        previous = self.latest.get(case_id)
+        return applying.match_evidence(previous.reasons) if previous else set()
 
     def _new_releases(self, previous: Assessment | None, new: NewAssessment) -> set[str]:
         before = applying.match_evidence(previous.reasons) if previous else set()

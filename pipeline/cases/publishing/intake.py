@@ -61,6 +61,7 @@ class NewAssessment:
         return {
             **{name: row[name] for name in plain},
             **{name: Encoded(row[name]) for name in ("reasons", "unknowns", "flags", "notifications", "summary")},
+            "inputs": row.get("inputs"),
             "sequence": sequence,
             "assessed_at": self.assessed_at,
         }

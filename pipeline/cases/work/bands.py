@@ -47,11 +47,16 @@ def raise_band(
     text = demanded_note(note)
     if not higher(band, case.band):
         raise UsageError(f"{band!r} is not higher than {case.band}.", "To lower a band, propose it.")
+    return raise_to(session, actor, case, band, code=code, note=text)
+
+
+def raise_to(session: Session, actor: Actor, case: Case, band: str, *, code: str, note: str) -> Decision:
+    """Raise the band in force as a person's decision, its target with it; a waiting lowering is withdrawn."""
     before = (case.state, case.band)
     withdraw_pending(session, actor, case)
     case.due_at = min(case.due_at, _target(session, case, band))
     _set_by_person(case, band)
-    return decide(session, actor, case, "raise_band", code, before=before, note=text)
+    return decide(session, actor, case, "raise_band", code, before=before, note=note)
 
 
 def propose_lowering(

@@ -1,6 +1,7 @@
 """KIRAT results, entered by a person who did the assessment with the licensed tool. Never computed or imitated here.
 
-A level that contradicts the band in force asks for a second look; which difference counts is policy.
+A level raises the band at once to what the policy sets beside it (kirat/raises_to), and never lowers one. A level that
+contradicts the band in force asks for a second look; which difference counts is policy.
 """
 
 from __future__ import annotations
@@ -54,6 +55,9 @@ def enter(
     case.kirat_level = level
     cases.changed(session, actor, case, "kirat", f"KIRAT level {level} entered")
     audit.record(session, actor, "alteration", "kirat.entered", case_id=case_id, detail={"level": level})
+    least = rules(session).data["kirat"]["raises_to"][level]
+    if case.is_open and least is not None and bands.higher(least, case.band):
+        bands.raise_to(session, actor, case, least, code="kirat_higher", note=f"KIRAT level {level} by {who}")
     text = contradiction(rules(session), case)
     if text is not None:
         second_looks.ask(session, actor, case, "kirat", text)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pipeline.cases import cases, states
+from pipeline.cases.work import answers
 from pipeline.errors import ConflictError, UsageError
 from pipeline.store import recording as audit
 from pipeline.store.actors import Actor
@@ -53,11 +56,20 @@ def ask(
 
 
 def answer(
-    session: Session, actor: Actor, case_id: str, request_id: int, *, answer: str, version: int
+    session: Session,
+    actor: Actor,
+    case_id: str,
+    request_id: int,
+    *,
+    answer: str,
+    version: int,
+    facts: Sequence[answers.Given] = (),
 ) -> InformationRequest:
-    """Record the answer. With the last open request answered, the case goes back to the state it waited from.
+    """Record the answer. With the last open request answered, the case goes back to the state it waited from. `facts` are
+    what the answer settles: they are recorded with it, and the case is assessed anew at once.
 
-    Raises UsageError for a request that is not this case's, ConflictError when it was answered already.
+    Raises UsageError for a request that is not this case's or a fact that cannot be, ConflictError when it was answered
+    already.
     """
     case = cases.for_change(session, actor, case_id, "case.request_information", version)
     row = session.get(InformationRequest, request_id, populate_existing=True)
@@ -78,4 +90,6 @@ def answer(
             case.claim_expires_at = now(session) + rules(session).claim_time
     cases.changed(session, actor, case, "answered", "Information received")
     audit.record(session, actor, "collection", "information.received", case_id=case_id, object_=f"request:{request_id}")
+    if facts:
+        answers.record_all(session, actor, case, facts, request_id=request_id)
     return row

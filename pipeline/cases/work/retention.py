@@ -22,6 +22,7 @@ from pipeline.store.context import now, rules
 from pipeline.store.duty_tables import Flag
 from pipeline.store.rules import add_months
 from pipeline.store.tables import (
+    Answer,
     Assessment,
     Base,
     Case,
@@ -43,8 +44,8 @@ from pipeline.store.tables import (
 )
 
 OF_A_CASE: tuple[type[Base], ...] = (
-    Assessment, CaseReferral, Change, Decision, Flag, InformationRequest, Kirat, Lowering, Note, Notification, Retention, Review,
-    SecondLook, Seen, Transfer,
+    Answer, Assessment, CaseReferral, Change, Decision, Flag, InformationRequest, Kirat, Lowering, Note, Notification,
+    Retention, Review, SecondLook, Seen, Transfer,
 )  # fmt: skip
 """Tables with a `case_id` whose rows go with the case; a test compares this list with all tables."""
 

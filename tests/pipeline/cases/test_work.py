@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -195,7 +195,8 @@ def logged(store: Store, category: str) -> list[tuple[str, str | None]]:
 def test_a_kirat_level_that_contradicts_asks_for_a_second_look(held: Store, level: str, asks: bool) -> None:
     entry = {"tool_version": "2", "assessor": "DC Sample", "assessed_on": date(2026, 3, 2)}
     do(held, kirat.enter, level=level, **entry)
-    assert (case(held).kirat_level, case(held).band, case(held).second_look) == (level, "high", asks)
+    band = "very_high" if level == "very_high" else "high"
+    assert (case(held).kirat_level, case(held).band, case(held).second_look) == (level, band, asks)
     with held.reader() as session:
         waiting = supervision.second_looks(session, SUPERVISOR)
     assert len(waiting) == asks
@@ -205,6 +206,20 @@ def test_a_kirat_level_that_contradicts_asks_for_a_second_look(held: Store, leve
         assert case(held).second_look is False
         with pytest.raises(ConflictError, match="sue has looked"):
             do(held, second_looks.resolve, row.second_look_id, reason_code="agreed", actor=SUPERVISOR)
+
+
+def test_a_kirat_level_raises_the_band_and_the_target_at_once_and_never_lowers(held: Store) -> None:
+    entry = {"tool_version": "2", "assessor": "DC Sample", "assessed_on": date(2026, 3, 2)}
+    before = case(held)
+    do(held, kirat.enter, level="medium", **entry)
+    assert (case(held).band, case(held).due_at) == ("high", before.due_at)
+    do(held, kirat.enter, level="very_high", **entry)
+    after = case(held)
+    assert (after.band, after.person_band, after.model_band) == ("very_high", "very_high", "high")
+    assert after.due_at == after.clock_start + timedelta(hours=24)
+    with held.reader() as session:
+        decision = session.scalars(select(Decision).where(Decision.kind == "raise_band")).one()
+    assert (decision.reason_code, decision.band_before, decision.band_after) == ("kirat_higher", "high", "very_high")
 
 
 def test_kirat_entries_are_checked(held: Store) -> None:

@@ -1,0 +1,108 @@
+"""`triage case`: what a person finds out about a case. The queue's own commands are in `pipeline/cases/cli.py`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import date, datetime
+from typing import Any
+
+import click
+
+from pipeline.assess.answers import VALUES
+from pipeline.cases import cases
+from pipeline.cases.work import answers as work
+from pipeline.cases.work.answers import Given
+from pipeline.output import Rows, output_options
+from pipeline.people.person import as_option, signed_in
+from pipeline.settings import Settings
+from pipeline.store.tables import Case
+
+
+@click.group("case", context_settings={"help_option_names": ["-h", "--help"]})
+def case() -> None:
+    """One case: its open questions, and the answers that people find.
+
+    \b
+    triage case questions C-7F3A9C21KD
+    triage case answer C-7F3A9C21KD lives_with_children yes --source pnd --on 2026-11-28 --version 4
+    triage case answers C-7F3A9C21KD
+
+    An answer is assessed at once: a yes can raise the band there and then, a lower assessment waits for two people. An
+    answer is corrected by a later one to the same fact; `unknown` takes it back.
+    """
+
+
+@case.command()
+@click.argument("case_id")
+@as_option
+@output_options
+@click.pass_obj
+def questions(settings: Settings, /, *, case_id: str, name: str | None) -> Rows:
+    """List what is not known of a case, the most telling first: which fact settles it, and where a no and a yes lead."""
+    with signed_in(settings, name) as (store, actor), store.session() as session:
+        rows = [asdict(q) for q in work.questions(session, actor, case_id)]
+    return [row | {key: "; ".join(row[key]) for key in ("facts", "flags_if_yes")} for row in rows]
+
+
+@case.command()
+@click.argument("case_id")
+@click.argument("fact")
+@click.argument("value", type=click.Choice(VALUES))
+@click.option("--source", required=True, help="Where it was found out; a wrong one lists those that exist.")
+@click.option(
+    "--on", "found_on", type=click.DateTime(["%Y-%m-%d"]), default=None, help="Day it was found out. Default: today."
+)
+@click.option("--note", help="A note, kept with the answer.")
+@click.option("--version", type=int, required=True, help="The version that you saw.")
+@as_option
+@output_options
+@click.pass_obj
+def answer(
+    settings: Settings,
+    /,
+    *,
+    case_id: str,
+    fact: str,
+    value: str,
+    source: str,
+    found_on: datetime | None,
+    note: str | None,
+    version: int,
+    name: str | None,
+) -> Rows:
+    """Record what you found out about one fact of a case. The case is assessed anew at once."""
+    with signed_in(settings, name) as (store, actor), store.session() as session:
+        day: date = found_on.date() if found_on else store.clock().date()
+        before = cases.find(session, actor, case_id, "case.answer")
+        was = (before.band, before.score)
+        row = work.record(session, actor, case_id, Given(fact, value, source, day, note), version=version)
+        current = session.get_one(Case, case_id)
+        return [
+            {
+                "case_id": case_id,
+                "answer": row.answer_id,
+                "fact": row.fact,
+                "value": row.value,
+                "band": current.band,
+                "band_before": was[0],
+                "score": current.score,
+                "score_before": was[1],
+                "due_at": current.due_at,
+                "version": current.version,
+            }
+        ]
+
+
+@case.command("answers")
+@click.argument("case_id")
+@as_option
+@output_options
+@click.pass_obj
+def answers_(settings: Settings, /, *, case_id: str, name: str | None) -> Rows:
+    """List every answer given for a case, oldest first."""
+    shown = ("answer_id", "fact", "value", "source", "found_on", "note", "request_id", "at", "by")
+    with signed_in(settings, name) as (store, actor), store.session() as session:
+        rows: list[dict[str, Any]] = [
+            {key: getattr(row, key) for key in shown} for row in work.history(session, actor, case_id)
+        ]
+    return rows
