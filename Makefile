@@ -10,7 +10,7 @@ export TRIAGE_CORPORA := $(if $(TRIAGE_CORPORA),$(abspath $(TRIAGE_CORPORA)),)
 help:
 	@echo "make demo    a night on sample referrals, and the queue that comes out; again: the same night changes nothing"
 	@echo "             (TRIAGE_CORPORA=FOLDER: on photographs from there; ARGS=--anew: from the start; ARGS=--help)"
-	@echo "make test    all tests (ARGS='tests/dags -x': some of them)"
+	@echo "make test    all tests, a worker a core (ARGS='tests/dags -x': those, in one process)"
 	@echo "make check   ruff and mypy"
 	@echo "make bench   every benchmark (hours; NAME=matching: one)"
 	@echo "make serve   the console and Airflow on this machine, until Ctrl-C (TRIAGE_HOME=var/demo: on the demo's night)"
@@ -32,7 +32,7 @@ demo: .venv/run.stamp
 	@$(BIN)/python -m deploy.demo $(ARGS)
 
 test: .venv/dev.stamp
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(or $(ARGS),--numprocesses auto --dist loadgroup --no-loadscope-reorder)
 
 check: .venv/dev.stamp
 	$(BIN)/ruff check .

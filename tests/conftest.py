@@ -10,6 +10,7 @@ import pytest
 from hypothesis import settings as hypothesis_settings
 
 from pipeline.settings import Settings
+from tests import sharing
 from tests.airflow_fixtures import airflow_db, airflow_home
 
 __all__ = ["airflow_db", "airflow_home"]
@@ -17,6 +18,20 @@ __all__ = ["airflow_db", "airflow_home"]
 # Hypothesis fails an example that takes longer than 200 ms, which on a busy machine any example can.
 hypothesis_settings.register_profile("untimed", deadline=None)
 hypothesis_settings.load_profile("untimed")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("dist", "no") != "no" or sharing.WORKER in os.environ:
+        sharing.arrange(items)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kernels(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Where tests run side by side, one worker compiles the matching kernels and the others load them."""
+    if sharing.WORKER in os.environ:
+        from pipeline.matching.core.warm import warm
+
+        sharing.once(tmp_path_factory, "kernels", lambda _: None if warm(16) + warm(4) else None)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from pipeline.settings import ROOT, Settings
 from tests.hashsets.test_faults import two_releases
 
 READER = """
-import json, sys
+import json, sys, time
 from pathlib import Path
 from hashsets import releases
 from pipeline.settings import Settings
@@ -26,6 +26,7 @@ while True:
     answers[answer] = answers.get(answer, 0) + 1
     if last:
         break
+    time.sleep(0.002)  # the publisher gets its turn, however few cores there are
 print(json.dumps(answers))
 """
 

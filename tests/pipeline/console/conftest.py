@@ -10,15 +10,18 @@ import pytest
 
 from pipeline.console.app import create_app
 from pipeline.settings import Settings
+from tests import sharing
 from tests.pipeline.console import world
 from tests.pipeline.console.client import Client
 
 
 @pytest.fixture(scope="session")
 def night(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """A home after a real night, with accounts. Only to be read."""
-    folder = tmp_path_factory.mktemp("console")
-    return world.prepared(folder / "home", policy=world.cheap_policy(folder))
+    """A home after a real night, with accounts, made once for all workers. Only to be read."""
+    folder = sharing.once(
+        tmp_path_factory, "console", lambda place: world.prepared(place / "home", policy=world.cheap_policy(place))
+    )
+    return world.at(folder / "home", policy=folder / "policy")
 
 
 @pytest.fixture

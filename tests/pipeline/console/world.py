@@ -125,9 +125,14 @@ def _wait_for(address: str, process: subprocess.Popen[str], said: IO[str], secon
     raise RuntimeError(f"The console did not start:\n{said.read()[-3000:]}")
 
 
+def at(home: Path, policy: Path | None = None) -> Settings:
+    """Settings of such a home."""
+    return Settings(home=home, threads=2, memory_mb=1024, force="ZZ", **({"policy": policy} if policy else {}))
+
+
 def prepared(home: Path, referrals: int = 24, policy: Path | None = None) -> Settings:
     """A home after a night, with accounts."""
-    settings = Settings(home=home, threads=2, memory_mb=1024, force="ZZ", **({"policy": policy} if policy else {}))
+    settings = at(home, policy)
     run_night(settings, referrals)
     store = open_store(settings)
     try:

@@ -1,0 +1,48 @@
+"""Test workers side by side (`make test` starts one a core): which tests stay together, and what is made only once.
+
+Tests of one file run in one worker, because they share fixtures. The files that take long come first, so that no
+worker is left alone with one of them at the end. What several workers need and nobody changes is made by the first
+that asks, under a lock, and read by the others.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+WORKER = "PYTEST_XDIST_WORKER"
+"""Set in each worker; not set where all tests run in one process."""
+
+TOGETHER = {"tests/dags/test_dags.py": "airflow", "tests/dags/test_trigger.py": "airflow", "tests/deploy/test_compose.py": "airflow"}
+"""Files that go to one worker: importing and configuring Airflow takes as long as many of their tests."""
+
+
+def arrange(items: list[pytest.Item]) -> None:
+    """Give each test its group, and order the groups: those with a slow test first, else as they were collected."""
+    groups: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        file = item.nodeid.split("::")[0]
+        group = TOGETHER.get(file, file)
+        item.add_marker(pytest.mark.xdist_group(group))
+        groups.setdefault(group, []).append(item)
+    slow = {name for name, members in groups.items() if any(m.get_closest_marker("slow") for m in members)}
+    order = sorted(groups, key=lambda name: name not in slow)
+    items[:] = [item for name in order for item in groups[name]]
+
+
+def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """A folder that `make` fills once a test run, whichever worker asks first. Only to be read."""
+    base = factory.getbasetemp()
+    folder = (base.parent if WORKER in os.environ else base) / f"shared-{name}"
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        made = folder / "made"
+        if not made.exists():
+            make(folder)
+            made.touch()
+    return folder
