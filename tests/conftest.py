@@ -31,7 +31,11 @@ def kernels(tmp_path_factory: pytest.TempPathFactory) -> None:
     if sharing.WORKER in os.environ:
         from pipeline.matching.core.warm import warm
 
-        sharing.once(tmp_path_factory, "kernels", lambda _: None if warm(16) + warm(4) else None)
+        def compiled(_: Path) -> None:
+            warm(16)
+            warm(4)
+
+        sharing.once(tmp_path_factory, "kernels", compiled)
 
 
 @pytest.fixture

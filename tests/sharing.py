@@ -17,7 +17,11 @@ import pytest
 WORKER = "PYTEST_XDIST_WORKER"
 """Set in each worker; not set where all tests run in one process."""
 
-TOGETHER = {"tests/dags/test_dags.py": "airflow", "tests/dags/test_trigger.py": "airflow", "tests/deploy/test_compose.py": "airflow"}
+TOGETHER = {
+    "tests/dags/test_dags.py": "airflow",
+    "tests/dags/test_trigger.py": "airflow",
+    "tests/deploy/test_compose.py": "airflow",
+}
 """Files that go to one worker: importing and configuring Airflow takes as long as many of their tests."""
 
 

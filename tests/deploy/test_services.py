@@ -111,7 +111,7 @@ class Services:
         assert done.returncode == 0, f"{command}: {done.stderr[-3000:]}"
         return done.stdout
 
-    def until(self, what: str, true: Callable[[], bool], seconds: int = 180) -> None:
+    def until(self, what: str, true: Callable[[], bool], seconds: int = 600) -> None:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             dead = {n: p.returncode for n, p in self.processes.items() if p.poll() is not None}
@@ -180,7 +180,7 @@ def states(stack: Services, dag: str, run: str = "%") -> list[str]:
 @pytest.mark.slow
 @pytest.mark.airflow
 @pytest.mark.postgresql
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3000)
 def test_a_night_runs_through_the_deployed_services(services: Services) -> None:
     health = COMPOSE["services"]["airflow-api-server"]["healthcheck"]["test"][-1]
     path = health.split("http://127.0.0.1:8080")[1].split("'")[0]
@@ -209,11 +209,11 @@ def test_a_night_runs_through_the_deployed_services(services: Services) -> None:
         lambda: "nightly_triage" in services.run(str(BIN / "airflow"), "dags", "list", "--output", "plain"),
     )
     # the hash set in the landing folder is seen by the watcher in the triggerer, which starts hashset_refresh
-    services.until("hashset_refresh has run", lambda: "success" in states(services, "hashset_refresh"), 240)
+    services.until("hashset_refresh has run", lambda: "success" in states(services, "hashset_refresh"))
     services.run(str(BIN / "airflow"), "dags", "trigger", "nightly_triage", "--run-id", "by-hand")
     # by its own id: the scheduler runs the night of the last 01:00 as well, and may have done so before
-    services.until("the night has run", lambda: states(services, "nightly_triage", "by-hand") == ["success"], 300)
-    services.until("retro_match has run on the new release", lambda: "success" in states(services, "retro_match"), 240)
+    services.until("the night has run", lambda: states(services, "nightly_triage", "by-hand") == ["success"])
+    services.until("retro_match has run on the new release", lambda: "success" in states(services, "retro_match"))
     report = services.run(str(BIN / "triage"), "night", "report")
     assert "Everything that came in is accounted for." in report
     assert services.run(str(BIN / "triage"), "queue", "list", "--format", "jsonl").strip()
