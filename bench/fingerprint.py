@@ -35,7 +35,7 @@ from rich.progress import track
 from bench.common import RESULTS, machine, save, versions
 from pipeline import policy
 from pipeline.fingerprint.hashes import pdq, picture, planes, variants
-from pipeline.fingerprint.outcome import Fingerprint, Item
+from pipeline.fingerprint.outcome import Digests, Failure, Fingerprint, Item
 from pipeline.fingerprint.sandbox.pool import Pool
 from pipeline.locator import Locator
 from pipeline.settings import Settings
@@ -139,25 +139,38 @@ def speed(paths: list[Path], rules: dict[str, Any]) -> dict[str, Any]:
     return result | {f"{name}_cpu_ms_per_file": round(1e3 * float(value[0]), 2) for name, value in mean.items()}
 
 
-def through_the_pool(paths: list[Path]) -> dict[str, Any]:
-    """CPU milliseconds a file of isolated workers and of the parent, as in a run; the start of the pool apart."""
+def through_the_pool(paths: list[Path], *, alone: bool) -> dict[str, Any]:
+    """CPU milliseconds a file of isolated workers and of the parent; the start of the pool apart.
+
+    As in a night: digests first, then fingerprints by a worker a package (here: one). `alone` gives every file a process of
+    its own, which makes all digests too.
+    """
     with tempfile.TemporaryDirectory() as home:
         pool = Pool(Settings(home=Path(home), landing=paths[0].parent), workers=2)
-        items = [Item(Locator(path.name), variants=False) for path in paths]
+        locators = [Locator(path.name) for path in paths] * 4
         with pool:
             pool.start()
             started = pool.report.cpu_seconds
             parent = time.process_time()
-            outcomes = [outcome for _, outcome in pool.fingerprints(items * 4)]
+            held = [None for _ in locators] if alone else [digests_of(found) for _, found in pool.identified(locators)]
+            items = [Item(locator, digests, variants=False) for locator, digests in zip(locators, held, strict=True)]
+            outcomes = [outcome for _, outcome in pool.fingerprints(items)]
             parent = time.process_time() - parent
         if not all(isinstance(outcome, Fingerprint) for outcome in outcomes):
             sys.exit("a file of the bench was not hashed")
     return {
         "files": len(outcomes),
+        "processes": pool.report.workers,
         "start_cpu_seconds": round(started, 2),
         "workers_cpu_ms_per_file": round(1e3 * (pool.report.cpu_seconds - started) / len(outcomes), 2),
         "parent_cpu_ms_per_file": round(1e3 * parent / len(outcomes), 2),
     }
+
+
+def digests_of(found: tuple[Digests, str] | Failure) -> Digests:
+    if isinstance(found, Failure):
+        sys.exit("a file of the bench could not be read")
+    return found[0]
 
 
 def fidelity(paths: list[Path], rules: dict[str, Any]) -> dict[str, Any]:
@@ -245,8 +258,10 @@ def main() -> None:
         sections: dict[str, Callable[[], Any]] = {
             "speed_12mp": lambda: speed(large, rules),
             "speed_1_to_2mp": lambda: speed(small, rules),
-            "pool_12mp": lambda: through_the_pool(large),
-            "pool_1_to_2mp": lambda: through_the_pool(small[: len(pictures[::12])]),
+            "pool_12mp": lambda: through_the_pool(large, alone=False),
+            "pool_1_to_2mp": lambda: through_the_pool(small[: len(pictures[::12])], alone=False),
+            "pool_12mp_process_a_file": lambda: through_the_pool(large, alone=True),
+            "pool_1_to_2mp_process_a_file": lambda: through_the_pool(small[: len(pictures[::12])], alone=True),
             "pdq_reduced_against_full_decode": lambda: fidelity(large + small, rules),
             "golden": lambda: golden(corpora, rules),
             "imagehash_full_decode": lambda: same_as_imagehash(corpora),

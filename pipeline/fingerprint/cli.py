@@ -74,12 +74,12 @@ def _isolation(settings: Settings) -> list[Row]:
     with Pool(replace(settings, sandbox="auto"), decoder=None, root=Path("/"), readable=[], workers=1) as pool:
         pool.start()
         required = pool.policy["sandbox"]["required"]
-        active = pool.report.layers or 0
+        reached = pool.report.reached or sandbox.Reached(0)
     return [
         {
-            "layer": layer.name.lower(),
-            "active": bool(active & layer),
-            "required_when_strict": layer.name.lower() in required,
+            "layer": reached.name(layer),
+            "active": bool(reached.layers & layer),
+            "required_when_strict": str(layer.name).lower() in required,
         }
         for layer in sandbox.ALL
         if layer.name

@@ -72,6 +72,15 @@ class Reason(StrEnum):
     """An error of our own code; detail names the exception class."""
 
 
+class Refusal(Exception):  # noqa: N818 - an outcome of the file, not an error of ours
+    """The file will not be read or decoded; carries the reason code and an exception class or a plain word."""
+
+    def __init__(self, reason: Reason, detail: str = "") -> None:
+        super().__init__(reason.value)
+        self.reason = reason
+        self.detail = detail
+
+
 @dataclass(frozen=True)
 class Digests:
     """Digests of the whole content, from one read. `size` in bytes. Those that were not asked for are empty; SHA-512 is
@@ -149,13 +158,12 @@ class Fingerprint:
 
 @dataclass(frozen=True)
 class Item:
-    """One file to fingerprint. With `sha256` the worker checks that these are still the bytes that were taken in;
-    with `only_sha256` it does not make the other two digests, because they are known."""
+    """One file to fingerprint. `held` are digests that were made before, by a process that had decoded nothing: the file
+    has to be that content still, and the answer carries them and no others. Without them the file gets a worker of its own."""
 
     locator: Locator
-    sha256: bytes | None = None
+    held: Digests | None = None
     variants: bool = True
-    only_sha256: bool = False
 
 
 @dataclass(frozen=True)

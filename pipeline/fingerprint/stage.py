@@ -12,7 +12,7 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -193,39 +193,38 @@ class _Shard:
         yield from ((content, Failure(Reason.MISSING, "locator")) for content in waiting if not content.places)
         left = [(content, 0) for content in waiting if content.places]
         while left:
-            known, rest = self._known(pool, release, left)
-            yield from known
             again: list[tuple[Content, int]] = []
-            items = [
-                Item(content.places[place], content.sha256, True, digests is not None)
-                for content, place, digests in rest
-            ]
-            for (content, place, digests), (_, outcome) in zip(rest, pool.fingerprints(items), strict=True):
+            for (content, place), outcome in self._tried(pool, release, left):
                 if isinstance(outcome, Failure) and outcome.reason in ELSEWHERE and place + 1 < len(content.places):
                     again.append((content, place + 1))
                 else:
-                    yield content, _completed(outcome, digests)
+                    yield content, outcome
             left = again
 
-    def _known(
+    def _tried(
         self, pool: Pool, release: Any, left: list[tuple[Content, int]]
-    ) -> tuple[list[tuple[Content, Fingerprint | Failure]], list[tuple[Content, int, Digests | None]]]:
-        """Exact first: contents whose digest the release holds need no decoding. Without a release, all are decoded."""
-        if release is None:
-            return [], [(content, place, None) for content, place in left]
-        read = list(pool.identified(content.places[place] for content, place in left))
-        queries = _queries([found for _, found in read])
-        hits = set(release.exact(queries)["query_id"].to_pylist())
-        known: list[tuple[Content, Fingerprint | Failure]] = []
-        rest: list[tuple[Content, int, Digests | None]] = []
-        for number, ((content, place), (_, found)) in enumerate(zip(left, read, strict=True)):
-            if isinstance(found, Failure) or found[0].sha256 != content.sha256:
-                rest.append((content, place, None))
-            elif number in hits:
-                known.append((content, Fingerprint(found[0], found[1], State.DIGESTS_ONLY, Reason.KNOWN_EXACT)))
+    ) -> Iterator[tuple[tuple[Content, int], Fingerprint | Failure]]:
+        """An outcome for each content from one of its places.
+
+        Digests come first, by workers that have decoded nothing and so have not been taken over: what the release knows by
+        them needs no decoding, and the others' fingerprints are held against them.
+        """
+        read = [found for _, found in pool.identified(content.places[place] for content, place in left)]
+        known = _known(release, read)
+        rest: list[tuple[tuple[Content, int], Digests]] = []
+        for number, (tried, found) in enumerate(zip(left, read, strict=True)):
+            content = tried[0]
+            if isinstance(found, Failure):
+                yield tried, found
+            elif found[0].sha256 != content.sha256 or content.size not in (0, found[0].size):
+                yield tried, Failure(Reason.CHANGED)
+            elif number in known:
+                yield tried, Fingerprint(found[0], found[1], State.DIGESTS_ONLY, Reason.KNOWN_EXACT)
             else:
-                rest.append((content, place, found[0]))
-        return known, rest
+                rest.append((tried, found[0]))
+        items = [Item(content.places[place], digests) for (content, place), digests in rest]
+        for (tried, _), (_, outcome) in zip(rest, pool.fingerprints(items), strict=True):
+            yield tried, outcome
 
     def _publish(self, pool: Pool) -> None:
         report = self.report
@@ -264,18 +263,16 @@ def _turned_down(rows: Rows) -> bool:
     return rows.state is State.REJECTED or rows.reason in (Reason.FORMAT_OFF, Reason.NOT_MEDIA)
 
 
-def _completed(outcome: Fingerprint | Failure, digests: Digests | None) -> Fingerprint | Failure:
-    """The outcome with the digests of the first read, when the second made only the SHA-256."""
-    if digests is None or outcome.digests is None or outcome.digests.sha256 != digests.sha256:
-        return outcome
-    return replace(outcome, digests=digests)
-
-
 def _release(settings: Settings) -> Any:
     """The current known-hash release, or None before the first one is built."""
     from hashsets import releases
 
     return releases.current(settings) if releases.exists(settings) else None
+
+
+def _known(release: Any, read: list[Any]) -> set[int]:
+    """Places in the list whose digest the release holds; without a release none."""
+    return set() if release is None else set(release.exact(_queries(read))["query_id"].to_pylist())
 
 
 def _queries(found: list[Any]) -> pa.Table:

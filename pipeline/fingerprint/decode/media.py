@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 
 from pipeline.fingerprint.decode import stills, video
-from pipeline.fingerprint.decode.opening import Refusal
 from pipeline.fingerprint.decode.task import Refinement, Task
 from pipeline.fingerprint.decode.versions import decoder_versions
 from pipeline.fingerprint.hashes import picture
-from pipeline.fingerprint.outcome import Fingerprint, Reason, State
+from pipeline.fingerprint.outcome import Fingerprint, Reason, Refusal, State
 
 
 def warm(policy: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Opening what a locator names, inside the worker: a plain file, or a member of a zip or tar archive read in place.
+"""Reading what the parent has opened, inside the worker: a plain file, or a member of a zip or tar archive in place.
 
 Nothing is unpacked to disk and no name from an archive becomes a path. A member counts only if its name is exactly
 the one asked for, once, and it is a plain file; how far it may grow is limited before and while it is read.
@@ -14,24 +14,12 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import BinaryIO, cast
 
-from pipeline.errors import InputError
-from pipeline.fingerprint.outcome import Reason
-from pipeline.locator import Locator
+from pipeline.fingerprint.outcome import Reason, Refusal
 
 _SMALL_MEMBER = 1 << 20
 """Below this size the growth of a compressed member is harmless: a black picture does grow a thousandfold."""
-
-
-class Refusal(Exception):  # noqa: N818 - an outcome of the file, not an error of ours
-    """The file will not be read or decoded; carries the reason code and an exception class or a plain word."""
-
-    def __init__(self, reason: Reason, detail: str = "") -> None:
-        super().__init__(reason.value)
-        self.reason = reason
-        self.detail = detail
 
 
 class Archive:
@@ -114,49 +102,36 @@ _BROKEN = (
 
 
 class Opener:
-    """Opens locators below `root`; keeps the last archive open, as members of one package come in a row."""
+    """Turns descriptors into content; keeps the last archive open, as members of one package come in a row."""
 
-    def __init__(self, root: Path, limits: dict[str, int]) -> None:
-        self.root = root
+    def __init__(self, limits: dict[str, int]) -> None:
         self.limits = limits
-        self._key: tuple[str, int, int, int] | None = None
+        self._key: tuple[int, int, int, int] | None = None
         self._archive: Archive | None = None
         self._file: BinaryIO | None = None
 
     @contextmanager
-    def open(self, locator: Locator) -> Iterator[BinaryIO]:
-        """The content as a seekable binary file. Raises Refusal; errors while reading are for the caller (`refusal`)."""
-        file = self._open_plain(locator)
-        if locator.member is None:
+    def open(self, descriptor: int, member: str | None) -> Iterator[BinaryIO]:
+        """The file, or a member of it, as a seekable binary file; the descriptor is closed when it is done with.
+
+        Raises Refusal; errors while reading are for the caller (`refusal`).
+        """
+        file = cast(BinaryIO, os.fdopen(descriptor, "rb", buffering=0))
+        if member is None:
             with file:
                 yield file
             return
         try:
-            archive = self._archive_of(locator.container, file)
+            archive = self._archive_of(file)
         except BaseException:
             file.close()
             raise
-        with archive.member(locator.member) as member:
-            yield member
+        with archive.member(member) as content:
+            yield content
 
-    def _open_plain(self, locator: Locator) -> BinaryIO:
-        try:
-            path = locator.path(self.root).resolve()
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-        except (FileNotFoundError, NotADirectoryError):
-            raise Refusal(Reason.MISSING) from None
-        except InputError:
-            raise Refusal(Reason.UNREADABLE, "outside") from None
-        except (OSError, ValueError, RuntimeError) as error:  # no permission, a name with NUL, a loop of links
-            raise Refusal(Reason.UNREADABLE, type(error).__name__) from error
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            os.close(descriptor)
-            raise Refusal(Reason.NOT_A_FILE)
-        return cast(BinaryIO, os.fdopen(descriptor, "rb", buffering=0))
-
-    def _archive_of(self, container: str, file: BinaryIO) -> Archive:
+    def _archive_of(self, file: BinaryIO) -> Archive:
         status = os.fstat(file.fileno())
-        key = (container, status.st_ino, status.st_size, status.st_mtime_ns)
+        key = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
         if self._archive is not None and self._key == key:
             file.close()
             return self._archive

@@ -22,12 +22,11 @@ from PIL import AvifImagePlugin, Image, ImageFile
 
 from pipeline.errors import DependencyError
 from pipeline.fingerprint.decode.frames import count_frames
-from pipeline.fingerprint.decode.opening import Refusal
 from pipeline.fingerprint.decode.sniff import TYPES
 from pipeline.fingerprint.decode.task import Refinement, Task
 from pipeline.fingerprint.facts import read_exif
 from pipeline.fingerprint.hashes import picture
-from pipeline.fingerprint.outcome import Fingerprint, Frame, Hashes, Reason, State, Variant
+from pipeline.fingerprint.outcome import Fingerprint, Frame, Hashes, Reason, Refusal, State, Variant
 
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _SEVERAL = ("GIF", "TIFF", "WEBP", "PNG", "AVIF", "HEIF")

@@ -20,11 +20,10 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.fingerprint.decode.opening import Refusal
 from pipeline.fingerprint.decode.task import Task
 from pipeline.fingerprint.facts import Exif, clean_text, parse_time
 from pipeline.fingerprint.hashes import picture
-from pipeline.fingerprint.outcome import Fingerprint, Frame, Reason, State
+from pipeline.fingerprint.outcome import Fingerprint, Frame, Reason, Refusal, State
 
 THUMBNAIL = 32
 LEAST_GAP = 0.1

@@ -1,4 +1,8 @@
-"""One worker as the parent sees it: its channel, its deadline, and what it has said about the present file."""
+"""One worker as the parent sees it: its channel, its deadline, and what it has said about the present file.
+
+Nothing that can be compared is believed: size and digests are held against what the parent knows, and an answer carries the
+digests that were held before. A worker that says anything else is ended.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,8 @@ from typing import Any
 from pipeline.fingerprint.decode.sniff import BY_NAME
 from pipeline.fingerprint.outcome import Digests, Failure, Fingerprint, Reason
 from pipeline.fingerprint.sandbox import wire
+from pipeline.fingerprint.sandbox.jobs import Expected, Job, cpu_need, message
+from pipeline.fingerprint.sandbox.layers import Reached
 from pipeline.fingerprint.sandbox.spawner import Child, ForkServer, ServerLostError
 
 GREETING_SECONDS = 30.0
@@ -32,17 +38,21 @@ class Handle:
         self.resident_kib = 0
         self.outcome: Any = None
         self.failure: Failure | None = None
+        self.group: str | None = None
+        self.life = 0
+        self._policy = policy
         self._limits = policy["limits"]
-        self._video_seconds = policy["video"]["wall_seconds"]
-        self._most_ticks = self._limits["file_gb"] * 1024 // self._limits["heartbeat_mb"]
+        self._step = self._limits["heartbeat_mb"] * MIB
+        self._decoded = False
+        self._worn = 0.0
+        self._latest = 0.0
         self._job = -1
-        self._kind = ""
+        self._expected: Expected | None = None
         self._digests: tuple[Digests, str] | None = None
-        self._ticks = 0
-        self._expected = -1
+        self._read = 0
 
-    def greet(self) -> int:
-        """Wait for a new worker's first record: its isolation layers. Raises ServerLostError when it does not come."""
+    def greet(self) -> Reached:
+        """Wait for a new worker's first record: what isolation it reached. Raises ServerLostError when it does not come."""
         self.channel.settimeout(GREETING_SECONDS)
         try:
             answer = wire.parse(self.channel.recv(wire.LARGEST))
@@ -53,20 +63,35 @@ class Handle:
         if answer.kind is not wire.Kind.HELLO:
             self.child.close()
             raise ServerLostError
-        layers: int = answer.body
-        return layers
+        return Reached(*answer.body)
 
-    def begin(self, job: int, request: bytes, *, kind: str, refinements: int = 0) -> bool:
-        """Send a request; False when the worker is dead already."""
-        self._job, self._kind, self._digests, self._ticks = job, kind, None, 0
-        self._expected = refinements if kind == "refine" else -1
+    def takes(self, job: Job[Any], expected: Expected) -> bool:
+        """Whether this idle worker may have the file: a fresh one always, another only within its package.
+
+        One that has decoded something may have been taken over. It gets no file of another package, none whose digests
+        nobody has made before, and none that failed in another worker.
+        """
+        if self.group is None:
+            return True
+        if self.group != job.request.group or job.attempts or (self._decoded and not job.request.comparable):
+            return False
+        return self._worn + cpu_need(expected, self._policy) <= self.life
+
+    def begin(self, job: Job[Any], expected: Expected, descriptor: int) -> bool:
+        """Send a request and the open file; False when the worker is dead already."""
+        if self.group is None:
+            self.group = job.request.group
+            self.life = max(self._policy["recycle"]["cpu_seconds"], cpu_need(expected, self._policy))
+        self._job, self._expected, self._digests, self._read = job.number, expected, None, 0
+        self._decoded = self._decoded or expected.kind != "digest"
         self.outcome = self.failure = None
         try:
-            self.channel.send(request)
+            socket.send_fds(self.channel, [message(job, expected, self.life)], [descriptor])
         except OSError:
             return False
         self.began = time.monotonic()
         self.deadline = self.began + self._limits["wall_seconds"]
+        self._latest = self.began + self._limits["wall_most_seconds"]
         return True
 
     def receive(self) -> bool:
@@ -87,33 +112,47 @@ class Handle:
             return True
 
     def _accept(self, answer: wire.Answer) -> bool:
-        if answer.job != self._job:
+        expected = self._expected
+        if answer.job != self._job or expected is None:
             raise wire.RubbishError("job")
         self.resident_kib = max(self.resident_kib, answer.resident_kib)
         kind = answer.kind
         if kind is wire.Kind.TICK:
-            self._ticks += 1
-            if self._ticks > self._most_ticks or self._digests is not None:
+            further = self._read // self._step < answer.body // self._step
+            if not further or answer.body > expected.most or self._digests is not None:
                 raise wire.RubbishError("ticks")
-            self.deadline = time.monotonic() + self._limits["wall_seconds"]
+            self._read = answer.body
+            self.deadline = min(time.monotonic() + self._limits["wall_seconds"], self._latest)
             return False
         if kind is wire.Kind.DIGESTS and self._digests is None:
-            self._digests = answer.body
-            if self._kind == "digest":
-                return self._end(answer.body)
+            self._digests = self._compared(expected, *answer.body)
+            if expected.kind == "digest":
+                return self._end(self._digests)
             if BY_NAME[answer.body[1]].video:
-                self.deadline = time.monotonic() + self._video_seconds
+                self.deadline = time.monotonic() + self._policy["video"]["wall_seconds"]
             return False
         if kind is wire.Kind.FAILED:
             return self._end(self._with_digests(answer.body))
-        if self._digests is not None and kind is wire.Kind.RESULT and self._kind == "fingerprint":
+        if self._digests is not None and kind is wire.Kind.RESULT and expected.kind == "fingerprint":
             found: Fingerprint = answer.body
             return self._end(replace(found, digests=self._digests[0], media_type=self._digests[1]))
-        if self._digests is not None and kind is wire.Kind.REFINED and len(answer.body) == self._expected:
+        if self._digests is not None and kind is wire.Kind.REFINED and expected.kind == "refine":
+            if len(answer.body) != expected.refinements:
+                raise wire.RubbishError("refinements")
             return self._end(answer.body)
         raise wire.RubbishError("kind")
 
+    @staticmethod
+    def _compared(expected: Expected, found: Digests, media_type: str) -> tuple[Digests, str]:
+        """The digests of an answer, held against what is known: those that were held before stand in their place."""
+        if expected.size not in (None, found.size) or found.size > expected.most:
+            raise wire.RubbishError("size")
+        if expected.sha256 not in (None, found.sha256):
+            raise wire.RubbishError("sha256")
+        return expected.held or found, media_type
+
     def _end(self, outcome: Any) -> bool:
+        self._worn += time.monotonic() - self.began
         self.outcome = outcome
         self.files += 1
         return True

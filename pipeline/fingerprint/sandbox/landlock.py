@@ -1,6 +1,7 @@
 """Landlock (Linux 5.13 and later): this process may read below the given paths, and nothing else with files.
 
-From ABI 4 on TCP is refused too, from ABI 6 on signals and abstract sockets to processes outside. Numbers are those of
+From ABI 4 on TCP is refused too, from ABI 6 on signals and abstract sockets to processes outside; which one the kernel
+has is recorded, because the name alone would hide it. Numbers are those of
 linux/landlock.h; system call numbers 444 to 446 are the same on every architecture.
 """
 
@@ -34,19 +35,20 @@ def abi() -> int:
     return max(0, int(libc.syscall(_CREATE, None, ctypes.c_size_t(0), ctypes.c_uint32(_VERSION_FLAG))))
 
 
-def restrict(readable: Iterable[str]) -> bool:
-    """Confine this process for good; needs no_new_privs. False where the kernel cannot."""
+def restrict(readable: Iterable[str]) -> int:
+    """Confine this process for good; needs no_new_privs. The ABI that holds now; 0 where the kernel cannot."""
     version = abi()
     if version == 0:
-        return False
+        return 0
     libc = ctypes.CDLL(None, use_errno=True)
     rules = _Ruleset((1 << _FS_RIGHTS.get(version, 16)) - 1, 3 if version >= 4 else 0, 3 if version >= 6 else 0)
     size = 24 if version >= 6 else 16 if version >= 4 else 8
     ruleset = libc.syscall(_CREATE, ctypes.byref(rules), ctypes.c_size_t(size), ctypes.c_uint32(0))
     if ruleset < 0:
-        return False
+        return 0
     try:
-        return all(_allow(libc, ruleset, path) for path in readable) and libc.syscall(_RESTRICT, ruleset, 0) == 0
+        allowed = all(_allow(libc, ruleset, path) for path in readable)
+        return version if allowed and libc.syscall(_RESTRICT, ruleset, 0) == 0 else 0
     finally:
         os.close(ruleset)
 

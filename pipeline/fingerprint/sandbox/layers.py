@@ -3,8 +3,9 @@
 limits               address space, file size 0, open files, no core dump, no fork bomb; own session; stderr capped
 no_new_privileges    no set-uid program can raise it; capabilities dropped
 namespaces           no network, own IPC and host name (by bubblewrap, or by unshare(2) where that is allowed)
-landlock             files: read-only, and only the media and the libraries; no TCP; no signals to others
-seccomp              no sockets, no processes, no writing opens, no file changes, no tracing: see syscalls.py
+landlock             files: read-only, and only the libraries (media comes as an open descriptor); from ABI 4 no TCP,
+                     from ABI 6 no signals to others. The ABI reached is recorded as `landlock.N`
+seccomp              only what a decoder needs is let through: see syscalls.py
 bubblewrap           the fork server runs inside it
 """
 
@@ -16,6 +17,7 @@ import os
 import resource
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import IntFlag
 from pathlib import Path
 from typing import Any
@@ -45,14 +47,31 @@ class Layer(IntFlag):
 ALL = tuple(Layer)
 
 
-def describe(layers: int) -> str:
-    """Names of the active layers, joined by plus signs: what goes into the run and every fingerprint."""
-    return "+".join(layer.name.lower() for layer in ALL if layers & layer and layer.name) or "none"
+@dataclass(frozen=True)
+class Reached:
+    """Layers that hold, as a sum of `Layer`, and the Landlock ABI (0 without Landlock)."""
 
+    layers: int
+    abi: int = 0
 
-def missing(layers: int, required: Sequence[str]) -> list[str]:
-    """Names of required layers that are not active."""
-    return [name for name in required if not layers & Layer[name.upper()]]
+    def common(self, other: Reached | None) -> Reached:
+        """What holds in both."""
+        return self if other is None else Reached(self.layers & other.layers, min(self.abi, other.abi))
+
+    def describe(self) -> str:
+        """Names of the layers, joined by plus signs: what goes into the run and every fingerprint."""
+        return "+".join(self.name(layer) for layer in ALL if self.layers & layer) or "none"
+
+    def name(self, layer: Layer) -> str:
+        """Name of a layer; Landlock with the ABI that the kernel has."""
+        return f"landlock.{self.abi}" if layer is Layer.LANDLOCK and self.abi else str(layer.name).lower()
+
+    def missing(self, required: Sequence[str], abi: int = 0) -> list[str]:
+        """What is required and does not hold, in words; `abi` is the least Landlock ABI."""
+        absent = [name for name in required if not self.layers & Layer[name.upper()]]
+        if "landlock" in required and "landlock" not in absent and self.abi < abi:
+            absent.append(f"Landlock ABI {abi} (this kernel has {self.abi})")
+        return absent
 
 
 def enter_namespaces(wrapped: bool) -> int:
@@ -72,22 +91,23 @@ def enter_namespaces(wrapped: bool) -> int:
     return int(Layer.NAMESPACES)
 
 
-def confine(limits: dict[str, Any], *, readable: Sequence[str], keep: Sequence[int], stderr: int) -> int:
-    """Confine this process for good. Returns the layers reached. Raises OSError if the limits cannot be set."""
+def confine(limits: dict[str, Any], *, outer: int, keep: Sequence[int], stderr: int) -> Reached:
+    """Confine this process for good; `outer` are the layers around it. Raises OSError if the limits cannot be set."""
     with contextlib.suppress(PermissionError):  # already leader of its own session
         os.setsid()
     _descriptors(keep, stderr)
     _limits(limits)
-    reached = Layer.LIMITS
+    reached = Layer.LIMITS | outer
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
     if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 and _drop_capabilities(libc):
         reached |= Layer.NO_NEW_PRIVILEGES
-    if landlock.restrict([*readable, *library_paths()]):
+    abi = landlock.restrict(library_paths())
+    if abi:
         reached |= Layer.LANDLOCK
     if seccomp.install():
         reached |= Layer.SECCOMP
-    return int(reached)
+    return Reached(int(reached), abi)
 
 
 def library_paths() -> list[str]:

@@ -5,12 +5,14 @@
     refine(settings, items)            smallest distance of a picture to a known hash over its geometry
 
 Results come in the order of the input and do not depend on the number of workers. A file is blamed for its worker's
-death only when it was being read: a worker has one file at a time. No media is opened in this process.
+death only when it was being read: a worker has one file at a time, and all its files are of one package. This process opens the
+files and passes their descriptors on; it reads none of them.
 """
 
 from __future__ import annotations
 
 import itertools
+import os
 import selectors
 import time
 from collections import deque
@@ -18,17 +20,18 @@ from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from pipeline import cputime
 from pipeline import policy as policies
 from pipeline.errors import DependencyError
 from pipeline.fingerprint.decode.digests import NAMES
-from pipeline.fingerprint.outcome import Digests, Failure, Fingerprint, Item, Outcome, Reason, Refined
-from pipeline.fingerprint.sandbox import layers as sandbox
-from pipeline.fingerprint.sandbox import wire
+from pipeline.fingerprint.outcome import Digests, Failure, Fingerprint, Item, Outcome, Reason, Refined, Refusal
 from pipeline.fingerprint.sandbox.handle import Handle
-from pipeline.fingerprint.sandbox.spawner import ForkServer, ServerLostError
+from pipeline.fingerprint.sandbox.handover import Landing
+from pipeline.fingerprint.sandbox.jobs import Expected, Job, Request, expectation
+from pipeline.fingerprint.sandbox.layers import Reached
+from pipeline.fingerprint.sandbox.spawner import Ending, ForkServer, ServerLostError
 from pipeline.locator import Locator
 from pipeline.settings import Settings
 
@@ -48,7 +51,7 @@ class PoolReport:
     """What the workers of a pool did. `deaths` counts workers by how they ended other than by recycling;
     `slowest_seconds` is the longest that one file was with a worker."""
 
-    layers: int | None = None
+    reached: Reached | None = None
     versions: dict[str, str] = field(default_factory=dict)
     workers: int = 0
     deaths: dict[str, int] = field(default_factory=dict)
@@ -59,22 +62,14 @@ class PoolReport:
 
     @property
     def sandbox(self) -> str:
-        """Names of the layers that held in every worker."""
-        return sandbox.describe(self.layers or 0)
-
-
-@dataclass
-class _Job(Generic[T]):
-    number: int
-    item: T
-    request: dict[str, Any]
-    attempts: int = 0
+        """Names of the layers that held in every worker, Landlock with its ABI."""
+        return (self.reached or Reached(0)).describe()
 
 
 class Pool:
     """Worker processes for one run. Use as a context manager; `map` may be called again and again.
 
-    `root` is the folder that locators are relative to (default: the landing folder), `readable` what workers may read
+    `root` is the folder that locators are relative to (default: the landing folder), `readable` what may be opened for them
     (default: root). `decoder` is None for digests only. Raises DependencyError when a worker cannot be started, or in
     strict mode when a layer of isolation is missing.
     """
@@ -90,8 +85,8 @@ class Pool:
     ) -> None:
         self.settings = settings
         self.policy = policies.load(settings, "fingerprint").data
-        self.root = (root or settings.landing_dir).resolve()
-        self.readable = [str(path.resolve()) for path in (readable if readable is not None else [self.root])]
+        folder = root or settings.landing_dir
+        self.landing = Landing(folder, readable if readable is not None else [folder])
         self.decoder = decoder
         self.count = workers or settings.thread_count
         self.report = PoolReport()
@@ -124,18 +119,18 @@ class Pool:
         self, locators: Iterable[Locator], sha512: Container[Locator] = ()
     ) -> Iterator[tuple[Locator, Digests | Failure]]:
         """Digests of each file; SHA-512 too of those in `sha512`."""
-        requests = ((p, _request("digest", p, digests=(*NAMES, "sha512") if p in sha512 else NAMES)) for p in locators)
+        requests = ((p, Request("digest", p, (*NAMES, "sha512") if p in sha512 else NAMES)) for p in locators)
         for locator, found in self._map(requests):
             yield locator, found if isinstance(found, Failure) else found[0]
 
     def identified(self, locators: Iterable[Locator]) -> Iterator[tuple[Locator, tuple[Digests, str] | Failure]]:
         """Digests and media type of each file."""
-        yield from self._map((locator, _request("digest", locator)) for locator in locators)
+        yield from self._map((locator, Request("digest", locator)) for locator in locators)
 
     def fingerprints(self, items: Iterable[Item]) -> Iterator[tuple[Item, Fingerprint | Failure]]:
         """Fingerprint of each file."""
         requests = (
-            (i, _request("fingerprint", i.locator, sha256=i.sha256, variants=i.variants, digests=_digests(i)))
+            (i, Request("fingerprint", i.locator, NAMES[:1] if i.held else NAMES, held=i.held, variants=i.variants))
             for i in items
         )
         yield from self._map(requests)
@@ -148,9 +143,7 @@ class Pool:
         requests = (
             (
                 part,
-                _request(
-                    "refine", locator, sha256=sha256, known_pdqs=[known for *_, known in part], digests=["sha256"]
-                ),
+                Request("refine", locator, NAMES[:1], sha256=sha256, known_pdqs=tuple(known for *_, known in part)),
             )
             for group, (locator, sha256) in groups
             for part in (group[at : at + REFINED_AT_ONCE] for at in range(0, len(group), REFINED_AT_ONCE))
@@ -162,26 +155,22 @@ class Pool:
                 else:
                     yield Refined(locator, sha256, known, *outcome[number])
 
-    def _map(self, requests: Iterable[tuple[T, dict[str, Any]]]) -> Iterator[tuple[T, Any]]:
+    def _map(self, requests: Iterable[tuple[T, Request]]) -> Iterator[tuple[T, Any]]:
         """Run requests on the workers, yield (item, outcome) in order."""
-        source = (_Job(n, item, request) for n, (item, request) in enumerate(requests))
-        retries: deque[_Job[T]] = deque()
+        source = (Job(n, item, request) for n, (item, request) in enumerate(requests))
+        retries: deque[Job[T]] = deque()
         done: dict[int, tuple[T, Any]] = {}
-        busy: dict[Handle, _Job[T]] = {}
+        busy: dict[Handle, Job[T]] = {}
         exhausted, following = False, 0
         with selectors.DefaultSelector() as selector:
             try:
                 while True:
-                    while len(busy) < self.count and not (exhausted and not retries):
-                        if not retries and len(done) >= AHEAD:
-                            break
+                    while len(busy) < self.count and (retries or not (exhausted or len(done) >= AHEAD)):
                         job = retries.popleft() if retries else next(source, None)
                         if job is None:
                             exhausted = True
                             break
-                        handle = self._send(job)
-                        busy[handle] = job
-                        selector.register(handle.channel, selectors.EVENT_READ, handle)
+                        self._begin(job, busy, done, selector)
                     while following in done:
                         yield done.pop(following)
                         following += 1
@@ -201,20 +190,49 @@ class Pool:
                 for handle in busy:
                     self._end(handle)
 
-    def _send(self, job: _Job[Any]) -> Handle:
-        """Give the job to an idle worker, or a new one."""
-        while True:
-            handle = self._idle.pop() if self._idle else self._fork()
-            job.attempts += 1
-            message = wire.request(job=job.number, **job.request)
-            number = len(job.request["known_pdqs"])
-            if handle.begin(job.number, message, kind=job.request["kind"], refinements=number):
-                return handle
-            job.attempts -= 1  # it died while it was idle: not this file's doing
-            self._count_death(self._end(handle) or "lost")
+    def _begin(
+        self, job: Job[T], busy: dict[Handle, Job[T]], done: dict[int, tuple[T, Any]], selector: selectors.BaseSelector
+    ) -> None:
+        """Give a file to a worker; one that cannot be opened is done."""
+        sent = self._send(job)
+        if isinstance(sent, Failure):
+            done[job.number] = (job.item, sent)
+        else:
+            busy[sent] = job
+            selector.register(sent.channel, selectors.EVENT_READ, sent)
+
+    def _send(self, job: Job[Any]) -> Handle | Failure:
+        """Open the file and give it to a worker that may have it; a failure when it cannot be opened."""
+        try:
+            descriptor = self.landing.open(job.request.locator)
+        except Refusal as refused:
+            return Failure(refused.reason, refused.detail)
+        try:
+            expected = expectation(job.request, descriptor, self.policy["limits"])
+            while True:
+                handle = self._worker_for(job, expected)
+                if handle.begin(job, expected, descriptor):
+                    job.attempts += 1
+                    return handle
+                self._count_death(
+                    _detail(self._end(handle)) or "lost"
+                )  # it died while it was idle: not this file's doing
+        except Refusal as refused:
+            return Failure(refused.reason, refused.detail)
+        finally:
+            os.close(descriptor)
+
+    def _worker_for(self, job: Job[Any], expected: Expected) -> Handle:
+        """An idle worker that may have this file, or a new one in the place of one that may not."""
+        for place in range(len(self._idle) - 1, -1, -1):
+            if self._idle[place].takes(job, expected):
+                return self._idle.pop(place)
+        if self._idle:
+            self._end(self._idle.pop(0))
+        return self._fork()
 
     @staticmethod
-    def _finished(selector: selectors.BaseSelector, busy: dict[Handle, _Job[Any]]) -> list[Handle]:
+    def _finished(selector: selectors.BaseSelector, busy: dict[Handle, Job[Any]]) -> list[Handle]:
         """Wait until workers have answered, died or passed their deadline."""
         wait = max(0.0, min(handle.deadline for handle in busy) - time.monotonic())
         ready = [key.data for key, _ in selector.select(wait)]
@@ -224,7 +242,7 @@ class Pool:
             handle for handle in busy if handle not in ended and handle.deadline <= late and handle.expire()
         ]
 
-    def _conclude(self, handle: Handle, job: _Job[Any]) -> Any:
+    def _conclude(self, handle: Handle, job: Job[Any]) -> Any:
         """The outcome of a worker's file, or None when it is to be tried again."""
         self.report.stderr_bytes += handle.drain()
         self.report.resident_kib = max(self.report.resident_kib, handle.resident_kib)
@@ -253,27 +271,30 @@ class Pool:
                 self._server = self._start_server()
             try:
                 handle = Handle(self._server.fork(), self.policy, self._server)
-                layers = handle.greet()
+                reached = handle.greet()
                 break
             except ServerLostError:
                 self._lost()
         self.report.workers += 1
-        self.report.layers = layers if self.report.layers is None else self.report.layers & layers
-        missing = sandbox.missing(layers, self.policy["sandbox"]["required"])
+        self.report.reached = reached.common(self.report.reached)
+        rules = self.policy["sandbox"]
+        missing = reached.missing(rules["required"], rules["landlock_abi"])
         if self.settings.sandbox == "strict" and missing:
             self._end(handle)
             raise DependencyError(
-                f"The media worker cannot be isolated as TRIAGE_SANDBOX=strict demands: {', '.join(missing)} missing.",
+                f"The media worker cannot be isolated as TRIAGE_SANDBOX=strict demands: {', '.join(missing)} missing,"
+                f" reached: {reached.describe()}.",
                 "Allow it on this machine, or set TRIAGE_SANDBOX=auto, which uses what is there and records it.",
             )
         return handle
 
     def _start_server(self) -> ForkServer:
-        config = {"root": str(self.root), "readable": self.readable, "policy": self.policy, "decoder": self.decoder}
+        config = {"policy": self.policy, "decoder": self.decoder}
         server = ForkServer(
             config,
             bubblewrap=self.policy["sandbox"]["bubblewrap"],
             home=self.settings.home,
+            hidden=[self.settings.landing_dir.resolve(), self.settings.home.resolve()],
             stderr_bytes=self.policy["limits"]["stderr_bytes"],
         )
         self.report.versions = server.versions
@@ -281,20 +302,20 @@ class Pool:
         cputime.count_worker(server.start_cpu_seconds)
         return server
 
-    def _end(self, handle: Handle) -> str:
-        """Kill and collect a worker; how it had ended, or an empty text when that cannot be known any more."""
+    def _end(self, handle: Handle) -> Ending | None:
+        """Kill and collect a worker; how it had ended, or None when that cannot be known any more."""
         if handle.server is not self._server:  # lost with its fork server; the number may be another process by now
             handle.child.close()
-            return ""
+            return None
         try:
             ending = handle.server.end(handle.child, hung_up=handle.hung_up)
         except ServerLostError:
             self._lost()
-            return ""
+            return None
         self.report.cpu_seconds += ending.cpu_seconds
         cputime.count_worker(ending.cpu_seconds)
         self.report.resident_kib = max(self.report.resident_kib, ending.resident_kib)
-        return ending.detail
+        return ending
 
     def _lost(self) -> None:
         """The fork server is gone and its workers with it."""
@@ -315,18 +336,14 @@ class Pool:
         self.report.deaths[how] = self.report.deaths.get(how, 0) + 1
 
 
-def _request(kind: str, locator: Locator, **more: Any) -> dict[str, Any]:
-    defaults: dict[str, Any] = {"sha256": None, "known_pdqs": [], "variants": False, "digests": NAMES}
-    return {"kind": kind, "container": locator.container, "member": locator.member, **defaults, **more}
+def _detail(ending: Ending | None) -> str:
+    return ending.detail if ending else ""
 
 
-def _digests(item: Item) -> Sequence[str]:
-    return ("sha256",) if item.only_sha256 else NAMES
-
-
-def _blame(handle: Handle, ending: str) -> Failure:
+def _blame(handle: Handle, ended: Ending | None) -> Failure:
     """Why a worker ended in the middle of a file."""
-    if ending == "SIGXCPU":
+    ending = _detail(ended)
+    if ending == "SIGXCPU" or (ended and ending == "SIGKILL" and ended.cpu_seconds > handle.life - 1):
         return handle.fail(Reason.CPU_TIME, ending)
     if ending.startswith("exit.") or not ending:
         return handle.fail(Reason.EXITED, ending)

@@ -19,6 +19,7 @@ from typing import Any
 
 from pipeline.errors import DependencyError
 from pipeline.fingerprint.sandbox import layers as sandbox
+from pipeline.fingerprint.sandbox import seccomp
 from pipeline.fingerprint.sandbox.spawner import END, EXIT, FORK, PATIENTLY, PID
 
 _PR_SET_CHILD_SUBREAPER = 36
@@ -30,12 +31,9 @@ _WORKERS: set[int] = set()
 
 @dataclass(frozen=True)
 class Config:
-    """What the parent tells the fork server. `root` is the folder that locators are relative to, `readable` the paths
-    that a worker may read, `policy` the content of policy/fingerprint.yaml, `decoder` "module:function" of the decoder,
-    None for a worker that only makes digests; `wrapped` says that bubblewrap is around us."""
+    """What the parent tells the fork server. `policy` is the content of policy/fingerprint.yaml, `decoder` "module:function" of
+    the decoder, None for a worker that only makes digests; `wrapped` says that bubblewrap is around us."""
 
-    root: str
-    readable: list[str]
     policy: dict[str, Any]
     decoder: str | None
     wrapped: bool
@@ -62,6 +60,8 @@ def main() -> None:
 def _load(config: Config) -> dict[str, str]:
     """Import what workers will need and warm it up; versions of the libraries."""
     from pipeline.fingerprint.sandbox import worker  # noqa: F401 - loaded here so that a forked worker has it
+
+    seccomp.prepare()
 
     if config.decoder is None:
         return {}

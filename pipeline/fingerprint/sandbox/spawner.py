@@ -16,6 +16,7 @@ import socket
 import struct
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,9 +70,12 @@ class Child:
 
 
 class ForkServer:
-    """One fork server. `config` goes to it as JSON (see `server.Config`); `home` holds the kernel cache if nothing else can."""
+    """One fork server. `config` goes to it as JSON (see `server.Config`); `home` holds the kernel cache if nothing else can;
+    `hidden` folders are not there for it where bubblewrap is used."""
 
-    def __init__(self, config: dict[str, Any], *, bubblewrap: bool, home: Path, stderr_bytes: int) -> None:
+    def __init__(
+        self, config: dict[str, Any], *, bubblewrap: bool, home: Path, hidden: Sequence[Path], stderr_bytes: int
+    ) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control = ours
         code = (
@@ -80,7 +84,7 @@ class ForkServer:
         command = [sys.executable, "-I", "-c", code, str(theirs.fileno())]
         self._stderr_bytes = stderr_bytes
         cache, environment = kernel_cache(home)
-        wrapper = bubblewrap_command(cache) if bubblewrap else []
+        wrapper = bubblewrap_command(cache, hidden) if bubblewrap else []
         self.wrapped = bool(wrapper)
         try:
             self._process = subprocess.Popen(
@@ -185,17 +189,23 @@ def kernel_cache(home: Path) -> tuple[Path, dict[str, str]]:
     return folder, {"NUMBA_CACHE_DIR": str(folder)}
 
 
-def bubblewrap_command(cache: Path) -> list[str]:
+def bubblewrap_command(cache: Path, hidden: Sequence[Path] = ()) -> list[str]:
     """Command prefix that puts the fork server into bubblewrap's namespaces, or an empty list where that does not work.
 
-    No network, own process ids, no capabilities, a read-only view of the file system; it ends with its parent. Only
-    the kernel cache stays writable, for the fork server: its workers may write nowhere (RLIMIT_FSIZE, Landlock, seccomp).
+    No network, own process ids, no capabilities, a read-only view of the file system without the `hidden` folders (evidence and
+    results); it ends with its parent. Only the kernel cache stays writable, for the fork server: its workers may write
+    nowhere (RLIMIT_FSIZE, Landlock, seccomp).
     """
     program = shutil.which("bwrap")
     if program is None:
         return []
     options = ["--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
-    options += ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--bind", str(cache), str(cache)]
+    options += ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
+    code = [ROOT, Path(sys.prefix), Path(sys.base_prefix)]
+    for folder in hidden:
+        if folder.is_dir() and not any(path.is_relative_to(folder) for path in code):
+            options += ["--tmpfs", str(folder)]
+    options += ["--bind", str(cache), str(cache)]
     command = [program, *options, "--"]
     try:
         tried = subprocess.run([*command, "/bin/true"], capture_output=True, timeout=10, check=False)

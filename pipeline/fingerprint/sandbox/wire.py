@@ -19,7 +19,7 @@ from functools import lru_cache
 from typing import Any
 
 from pipeline.fingerprint.decode.sniff import CODES, TYPES
-from pipeline.fingerprint.facts import TEXT_BYTES, Exif
+from pipeline.fingerprint.facts import CAPTURED, TEXT, TEXT_BYTES, Exif
 from pipeline.fingerprint.outcome import Digests, Failure, Fingerprint, Frame, Hashes, Reason, State, Variant
 
 MAGIC = b"TFW1"
@@ -35,7 +35,7 @@ REASONS = tuple(Reason)
 STATES = tuple(State)
 
 _HEADER = struct.Struct("<4sBQI")  # magic, kind, job, largest resident KiB of the worker so far
-_HELLO = struct.Struct("<I")
+_HELLO = struct.Struct("<II")  # layers, Landlock ABI
 _TICK = struct.Struct("<Q")
 _DIGESTS = struct.Struct("<Q32s16s20s64sB")
 _FAILED = struct.Struct("<B40s")
@@ -46,6 +46,7 @@ _FRAME = struct.Struct("<id32sB")
 
 _WORD = re.compile(r"[A-Za-z0-9_.]{0,40}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.,+% -]*")
+_GEOMETRY = re.compile(r"known picture[a-z0-9 ,.%]*")
 
 
 class Kind(IntEnum):
@@ -65,7 +66,7 @@ class RubbishError(ValueError):
 
 @dataclass(frozen=True)
 class Answer:
-    """A checked answer. `body` is an int for HELLO (layers) and TICK (bytes read), (Digests, media type) for DIGESTS,
+    """A checked answer. `body` is two ints for HELLO (layers, Landlock ABI), one for TICK (bytes read), (Digests, media type) for DIGESTS,
     a Fingerprint without its digests for RESULT, a list of (distance, geometry) for REFINED, a Failure for FAILED."""
 
     kind: Kind
@@ -83,8 +84,8 @@ def _pack(kind: Kind, job: int, resident_kib: int, body: bytes) -> bytes:
     return _HEADER.pack(MAGIC, kind, job, min(resident_kib, 0xFFFFFFFF)) + body
 
 
-def hello(layers: int) -> bytes:
-    return _pack(Kind.HELLO, 0, 0, _HELLO.pack(layers))
+def hello(layers: int, abi: int) -> bytes:
+    return _pack(Kind.HELLO, 0, 0, _HELLO.pack(layers, abi))
 
 
 def tick(job: int, size: int) -> bytes:
@@ -157,9 +158,9 @@ def parse(data: bytes) -> Answer:
         raise RubbishError(kind.name) from error
 
 
-def _parse_hello(body: bytes) -> int:
-    layers: int = _HELLO.unpack(body)[0]
-    return layers
+def _parse_hello(body: bytes) -> tuple[int, int]:
+    layers, abi = _HELLO.unpack(body)
+    return layers, abi
 
 
 def _parse_tick(body: bytes) -> int:
@@ -178,7 +179,7 @@ def _parse_failed(body: bytes) -> Failure:
 
 
 def _parse_refined(body: bytes) -> list[tuple[int, str]]:
-    found = [(distance, _text(geometry, None)) for distance, geometry in _REFINED.iter_unpack(body)]
+    found = [(distance, _text(geometry, _GEOMETRY)) for distance, geometry in _REFINED.iter_unpack(body)]
     if not all(0 <= distance <= 256 for distance, _ in found):
         raise RubbishError("distance")
     return found
@@ -212,7 +213,8 @@ def _parse_result(body: bytes) -> Fingerprint:
     if (STATES[state] in (State.HASHED, State.PARTIAL)) != bool(has_hashes or video) or STATES[state] is State.REJECTED:
         raise RubbishError("state")
     try:
-        exif = Exif(_text(captured), _text(make), _text(model), _text(software), bool(gps)) if has_exif else None
+        maker, camera, program = (_text(raw, TEXT) for raw in (make, model, software))
+        exif = Exif(_text(captured, CAPTURED), maker, camera, program, bool(gps)) if has_exif else None
         word = _text(detail, _WORD)
         start = _RESULT.size
         found_variants = tuple(_variant(body, start + i * _VARIANT.size) for i in range(variants))
@@ -261,8 +263,8 @@ def _frame(body: bytes, at: int) -> Frame:
     return Frame(number, seconds, pdq, quality)
 
 
-def _text(raw: bytes, pattern: re.Pattern[str] | None = None) -> str:
-    text = raw.rstrip(b"\0").decode("utf-8")
-    if not text.isprintable() or (pattern is not None and not pattern.fullmatch(text)):
+def _text(raw: bytes, pattern: re.Pattern[str]) -> str:
+    text = raw.rstrip(b"\0").decode("ascii")
+    if not pattern.fullmatch(text):
         raise RubbishError("text")
     return text

@@ -1,7 +1,8 @@
 """The worker: one process that reads media, one file at a time, and answers in fixed-size records.
 
-It is the only code that opens media. It has no network, cannot write, has limits on memory and time, and is thrown
-away when anything looks wrong. Nothing derived from pixels leaves it but hashes and numbers.
+It is the only code that reads media, from descriptors that the parent opened and sent with each request; it can open no media
+itself. It has no network, cannot write, has limits on memory and time, and is thrown away when anything looks wrong, and
+before the files of another package. Nothing derived from pixels leaves it but hashes and numbers.
 """
 
 from __future__ import annotations
@@ -12,17 +13,15 @@ import math
 import os
 import resource
 import socket
-from pathlib import Path
 from typing import Any, BinaryIO
 
 from pipeline.fingerprint.decode.digests import Reading
-from pipeline.fingerprint.decode.opening import Opener, Refusal, refusal
+from pipeline.fingerprint.decode.opening import Opener, refusal
 from pipeline.fingerprint.decode.sniff import media_type
 from pipeline.fingerprint.decode.task import Decoder, Refinement, Task
-from pipeline.fingerprint.outcome import Reason
+from pipeline.fingerprint.outcome import Reason, Refusal
 from pipeline.fingerprint.sandbox import layers as sandbox
 from pipeline.fingerprint.sandbox import wire
-from pipeline.locator import Locator
 
 MIB, GIB = 1 << 20, 1 << 30
 
@@ -30,9 +29,9 @@ MIB, GIB = 1 << 20, 1 << 30
 def run(config: Any, outer: int, channel: int, stderr: int) -> None:
     """Take leave of the world, then serve requests until the channel closes."""
     limits = config.policy["limits"]
-    layers = outer | sandbox.confine(limits, readable=config.readable, keep=(channel,), stderr=stderr)
+    reached = sandbox.confine(limits, outer=outer, keep=(channel,), stderr=stderr)
     sock = socket.socket(fileno=channel)
-    sock.send(wire.hello(layers))
+    sock.send(wire.hello(reached.layers, reached.abi))
     Worker(sock, config).serve()
 
 
@@ -43,7 +42,8 @@ class Worker:
         self.channel = channel
         self.policy = config.policy
         self.limits = config.policy["limits"]
-        self.opener = Opener(Path(config.root), self.limits)
+        self.opener = Opener(self.limits)
+        self.hard_cpu: int | None = None
         self.decoder: Decoder | None = None
         if config.decoder is not None:
             module, _, name = config.decoder.partition(":")
@@ -51,16 +51,22 @@ class Worker:
 
     def serve(self) -> None:
         """Answer requests until the parent closes the channel."""
-        while message := self.channel.recv(1 << 16):
+        while True:
+            message, descriptors, _, _ = socket.recv_fds(self.channel, 1 << 17, 1)
+            if not message:
+                return
             request = json.loads(message)
+            if self.hard_cpu is None:  # before the first byte of a file is read; it cannot be raised again
+                self.hard_cpu = int(request["life_cpu_seconds"])
+                resource.setrlimit(resource.RLIMIT_CPU, (self.hard_cpu, self.hard_cpu))
             self._budget(self.limits["cpu_seconds"])
-            self.channel.send(self._answer(request))
+            self.channel.send(self._answer(request, descriptors[0]))
 
-    def _answer(self, request: dict[str, Any]) -> bytes:
+    def _answer(self, request: dict[str, Any], descriptor: int) -> bytes:
         """The final answer to a request; whatever goes wrong is an answer too."""
         job = request["job"]
         try:
-            return self._handle(job, request)
+            return self._handle(job, request, descriptor)
         except Refusal as refused:
             return wire.failed(job, _resident_kib(), refused.reason, refused.detail)
         except MemoryError:
@@ -68,13 +74,13 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - recorded as the outcome of this file
             return wire.failed(job, _resident_kib(), Reason.INTERNAL, type(error).__name__)
 
-    def _handle(self, job: int, request: dict[str, Any]) -> bytes:
-        locator = Locator(request["container"], request["member"])
+    def _handle(self, job: int, request: dict[str, Any], descriptor: int) -> bytes:
+        member: str | None = request["member"]
         wanted = bytes.fromhex(request["sha256"]) if request["sha256"] else None
-        with self.opener.open(locator) as file:
-            reading = self._read(job, request, file, locator.member is not None)
+        with self.opener.open(descriptor, member) as file:
+            reading = self._read(job, request, file, member is not None)
             found = reading.digests
-            if wanted is not None and found.sha256 != wanted:
+            if (wanted is not None and found.sha256 != wanted) or request["size"] not in (None, found.size):
                 raise Refusal(Reason.CHANGED)
             media = media_type(reading.head)
             answer = wire.digests(job, _resident_kib(), found, media.name)
@@ -118,11 +124,15 @@ class Worker:
         except Exception as error:
             raise refusal(error, in_archive) from error
 
-    @staticmethod
-    def _budget(seconds: int) -> None:
-        """From now on this process may use so many CPU seconds before the kernel ends it (SIGXCPU)."""
+    def _budget(self, seconds: int) -> None:
+        """From now on this process may use so many CPU seconds before the kernel sends SIGXCPU.
+
+        A decoder that was taken over may ignore that; at the hard limit, set once, the kernel kills.
+        """
+        hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
         used = math.ceil(sum(os.times()[:2]))
-        resource.setrlimit(resource.RLIMIT_CPU, (used + seconds, resource.RLIM_INFINITY))
+        soft = used + seconds if hard == resource.RLIM_INFINITY else min(used + seconds, hard)
+        resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
 
 
 def _resident_kib() -> int:

@@ -78,3 +78,15 @@ def decoded_here(data: bytes, *, content: Any = None, **sections: dict[str, Any]
 
 def items(locators: list[Locator], *, variants: bool = False) -> list[Item]:
     return [Item(locator, variants=variants) for locator in locators]
+
+
+def digests_of(data: bytes) -> Digests:
+    """Digests of a content, as they were made when it was taken in."""
+    md5 = hashlib.md5(data, usedforsecurity=False).digest()
+    return Digests(hashlib.sha256(data).digest(), md5, hashlib.sha1(data, usedforsecurity=False).digest(), len(data))
+
+
+def held_items(settings: Settings, files: dict[str, bytes]) -> list[Item]:
+    """Items whose digests are known, as in a night; the files are written."""
+    locators = write(settings, files)
+    return [Item(loc, digests_of(data), variants=False) for loc, data in zip(locators, files.values(), strict=True)]

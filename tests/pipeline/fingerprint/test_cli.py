@@ -20,6 +20,7 @@ from pipeline.algorithms import algorithm_version
 from pipeline.cli import triage
 from pipeline.errors import UsageError
 from pipeline.fingerprint import cli
+from pipeline.fingerprint.sandbox import landlock
 from pipeline.fingerprint.sandbox.pool import Pool
 from pipeline.settings import ROOT
 from tests.pipeline.fingerprint import samples
@@ -129,9 +130,10 @@ def test_table_has_the_columns_that_fit(run: Run, tmp_path: Path, monkeypatch: p
 
 def test_isolation_is_shown(run: Run) -> None:
     found = lines(run("--isolation"))
-    assert [row["layer"] for row in found] == [
+    assert [row["layer"].partition(".")[0] for row in found] == [
         "limits", "no_new_privileges", "namespaces", "landlock", "seccomp", "bubblewrap",
     ]  # fmt: skip
+    assert found[3]["layer"] == (f"landlock.{landlock.abi()}" if landlock.abi() else "landlock")
     assert found[0]["active"] and found[0]["required_when_strict"]
 
 

@@ -1,4 +1,4 @@
-"""Opening plain files and archive members in place: links, folders, lies of archives, and damage of every byte."""
+"""Reading plain files and archive members in place, as the parent opened them: lies of archives, damage of every byte."""
 
 from __future__ import annotations
 
@@ -14,31 +14,40 @@ from pathlib import Path
 import pytest
 
 from pipeline.fingerprint.decode.digests import Reading
-from pipeline.fingerprint.decode.opening import Opener, Refusal, refusal
-from pipeline.fingerprint.outcome import Reason
+from pipeline.fingerprint.decode.opening import Opener, refusal
+from pipeline.fingerprint.outcome import Reason, Refusal
+from pipeline.fingerprint.sandbox.handover import Landing
 from pipeline.locator import Locator
 
 LIMITS = {"archive_members": 50, "member_ratio": 100}
 
 
+class Both:
+    """The parent's side and the worker's side of opening, one after the other."""
+
+    def __init__(self, folder: Path) -> None:
+        self.landing = Landing(folder, [folder])
+        self.opener = Opener(LIMITS)
+
+
 @pytest.fixture
-def opener(tmp_path: Path) -> Iterator[Opener]:
-    made = Opener(tmp_path, LIMITS)
+def opener(tmp_path: Path) -> Iterator[Both]:
+    made = Both(tmp_path)
     yield made
-    made.close()
+    made.opener.close()
 
 
-def read(opener: Opener, text: str) -> bytes:
-    """The content, or the Refusal that a worker would answer with."""
+def read(both: Both, text: str) -> bytes:
+    """The content, or the Refusal that is the outcome of the file."""
     locator = Locator.parse(text)
-    with opener.open(locator) as file:
+    with both.opener.open(both.landing.open(locator), locator.member) as file:
         try:
             return b"".join(iter(lambda: file.read(1000), b""))
         except Exception as error:
             raise refusal(error, locator.member is not None) from error
 
 
-def refused(opener: Opener, text: str) -> Reason:
+def refused(opener: Both, text: str) -> Reason:
     with pytest.raises(Refusal) as caught:
         read(opener, text)
     return caught.value.reason
@@ -58,13 +67,13 @@ def tarred(path: Path, members: dict[str, bytes], mode: str = "w") -> None:
             archive.addfile(info, io.BytesIO(data))
 
 
-def test_plain_file(opener: Opener, tmp_path: Path) -> None:
+def test_plain_file(opener: Both, tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "b.bin").write_bytes(b"content")
     assert read(opener, "a/b.bin") == b"content"
 
 
-def test_what_is_no_plain_file(opener: Opener, tmp_path: Path) -> None:
+def test_what_is_no_plain_file(opener: Both, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "folder").mkdir()
     (tmp_path / "zero").symlink_to("/dev/zero")
@@ -83,7 +92,7 @@ def test_what_is_no_plain_file(opener: Opener, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
-def test_zip_members(opener: Opener, tmp_path: Path, method: int) -> None:
+def test_zip_members(opener: Both, tmp_path: Path, method: int) -> None:
     zipped(tmp_path / "p.zip", {"m/1.bin": b"one" * 500, "m/2.bin": b"two", "../up": b"three", "/abs": b"four"}, method)
     assert read(opener, "p.zip!/m/1.bin") == b"one" * 500
     assert read(opener, "p.zip!/m/2.bin") == b"two"
@@ -95,14 +104,14 @@ def test_zip_members(opener: Opener, tmp_path: Path, method: int) -> None:
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz"])
-def test_tar_members(opener: Opener, tmp_path: Path, mode: str) -> None:
+def test_tar_members(opener: Both, tmp_path: Path, mode: str) -> None:
     tarred(tmp_path / "p.tar", {"m/1.bin": b"one" * 500, "m/2.bin": b"two"}, mode)
     assert read(opener, "p.tar!/m/2.bin") == b"two"
     assert read(opener, "p.tar!/m/1.bin") == b"one" * 500
     assert refused(opener, "p.tar!/m/3.bin") is Reason.MISSING
 
 
-def test_links_in_archives(opener: Opener, tmp_path: Path) -> None:
+def test_links_in_archives(opener: Both, tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "l.tar", "w") as archive:
         for name, kind, target in (
             ("s", tarfile.SYMTYPE, "/etc/passwd"),
@@ -121,7 +130,7 @@ def test_links_in_archives(opener: Opener, tmp_path: Path) -> None:
         assert refused(opener, member) is Reason.NOT_A_FILE
 
 
-def test_two_of_one_name(opener: Opener, tmp_path: Path) -> None:
+def test_two_of_one_name(opener: Both, tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match="Duplicate"), zipfile.ZipFile(tmp_path / "d.zip", "w") as archive:
         archive.writestr("a", b"1")
         archive.writestr("a", b"2")
@@ -130,7 +139,7 @@ def test_two_of_one_name(opener: Opener, tmp_path: Path) -> None:
     assert read(opener, "d.zip!/b") == b"3"
 
 
-def test_limits_of_archives(opener: Opener, tmp_path: Path) -> None:
+def test_limits_of_archives(opener: Both, tmp_path: Path) -> None:
     zipped(tmp_path / "ratio.zip", {"bomb": bytes(5 << 20), "small": bytes(500_000)})
     assert refused(opener, "ratio.zip!/bomb") is Reason.ARCHIVE_LIMIT
     assert len(read(opener, "ratio.zip!/small")) == 500_000, "a small black picture may grow a thousandfold"
@@ -140,7 +149,7 @@ def test_limits_of_archives(opener: Opener, tmp_path: Path) -> None:
     assert refused(opener, "many.tar!/1") is Reason.ARCHIVE_LIMIT
 
 
-def test_encrypted_and_foreign_methods(opener: Opener, tmp_path: Path) -> None:
+def test_encrypted_and_foreign_methods(opener: Both, tmp_path: Path) -> None:
     zipped(tmp_path / "e.zip", {"a": b"secret"}, zipfile.ZIP_STORED)
     raw = bytearray((tmp_path / "e.zip").read_bytes())
     for header, flags in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
@@ -151,7 +160,7 @@ def test_encrypted_and_foreign_methods(opener: Opener, tmp_path: Path) -> None:
     assert refused(opener, "x.zip!/a") is Reason.ARCHIVE_DAMAGED
 
 
-def test_no_archive(opener: Opener, tmp_path: Path) -> None:
+def test_no_archive(opener: Both, tmp_path: Path) -> None:
     (tmp_path / "n.zip").write_bytes(b"PK\3\4 and then nothing")
     (tmp_path / "n.tar").write_bytes(b"no archive at all")
     (tmp_path / "n.gz").write_bytes(gzip.compress(b"no tar")[:-4])
@@ -161,7 +170,7 @@ def test_no_archive(opener: Opener, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz"])
-def test_damage_of_any_byte_is_an_outcome(opener: Opener, tmp_path: Path, kind: str) -> None:
+def test_damage_of_any_byte_is_an_outcome(opener: Both, tmp_path: Path, kind: str) -> None:
     """Damaged archives: the right bytes, or a reason; never another exception. A CRC guards zip members."""
     rng = random.Random(kind)
     members = {"a.bin": rng.randbytes(700), "b.bin": b"b" * 700}
@@ -199,7 +208,7 @@ def test_damage_of_any_byte_is_an_outcome(opener: Opener, tmp_path: Path, kind: 
     }
 
 
-def test_archive_is_read_anew_when_it_changed(opener: Opener, tmp_path: Path) -> None:
+def test_archive_is_read_anew_when_it_changed(opener: Both, tmp_path: Path) -> None:
     zipped(tmp_path / "p.zip", {"a": b"first"})
     assert read(opener, "p.zip!/a") == b"first"
     zipped(tmp_path / "p.zip", {"a": b"second one"})

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.fingerprint.decode.opening import Refusal
-from pipeline.fingerprint.outcome import Failure, Fingerprint, Reason, State
+from pipeline.fingerprint.outcome import Failure, Fingerprint, Reason, Refusal, State
 from pipeline.fingerprint.sandbox.pool import Pool
 from tests.pipeline.fingerprint import samples
 from tests.pipeline.fingerprint.decode.test_stills import outcomes

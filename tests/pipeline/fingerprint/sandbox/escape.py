@@ -85,6 +85,60 @@ def _core_limit(_: str) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 30, 1 << 30))
 
 
+def _owner_of_a_signal(_: str) -> None:
+    """Have the kernel send a signal of our choice to the fork server when the channel is readable."""
+    import fcntl
+
+    fcntl.fcntl(0, fcntl.F_SETOWN, os.getppid())
+
+
+def _signal_of_the_owner(_: str) -> None:
+    import fcntl
+
+    fcntl.fcntl(0, fcntl.F_SETSIG, signal.SIGKILL)
+
+
+def _owner_by_ioctl(_: str) -> None:
+    import fcntl
+
+    fcntl.ioctl(0, 0x8901, (os.getppid()).to_bytes(4, "little"))
+
+
+def _lock(_: str) -> None:
+    import fcntl
+
+    fcntl.flock(0, fcntl.LOCK_EX)
+
+
+def _lease(_: str) -> None:
+    import fcntl
+
+    fcntl.fcntl(0, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+
+
+def _young_call(number: int, *arguments: int) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.syscall(number, *arguments) < 0:
+        raise OSError(ctypes.get_errno(), "refused")
+
+
+def _mode_by_a_young_call(folder: str) -> None:
+    _young_call(452, -100, ctypes.c_char_p(f"{folder}/media.bin".encode()), 0o777, 0)  # type: ignore[arg-type]
+
+
+def _parent_slower(_: str) -> None:
+    os.setpriority(os.PRIO_PROCESS, os.getppid(), 19)
+
+
+def _list_the_landing_folder(folder: str) -> None:
+    os.listdir(folder)  # noqa: PTH208 - the attack, not our code
+
+
+def _own_file_by_name(folder: str) -> None:
+    """Even its own file: media comes as a descriptor only."""
+    Path(folder, "media.bin").read_bytes()
+
+
 def _memory(_: str) -> None:
     bytearray(1100 << 20)
 
@@ -92,7 +146,7 @@ def _memory(_: str) -> None:
 ATTEMPTS: list[Callable[[str], None]] = [
     f
     for n, f in list(globals().items())
-    if n.startswith("_") and callable(f) and getattr(f, "__module__", "") == __name__
+    if n.startswith("_") and n != "_young_call" and callable(f) and getattr(f, "__module__", "") == __name__
 ]
 
 

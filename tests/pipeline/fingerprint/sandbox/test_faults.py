@@ -110,7 +110,7 @@ def test_deaths_and_output_are_counted(tight: Settings) -> None:
         run(one, batch(tight, {1: "segv", 2: "exit_code", 3: "prints"}, 5))
         assert one.report.deaths == {"SIGSEGV": 2, "exit.3": 2}, "each bad file was given a second worker"
         assert 0 < one.report.stderr_bytes <= one.policy["limits"]["stderr_bytes"], "the rest is dropped"
-        assert one.report.workers == 5
+        assert one.report.workers == 7, "a process for each of five files, and for each second try"
 
 
 def test_nothing_is_left_running(hasty: Settings) -> None:

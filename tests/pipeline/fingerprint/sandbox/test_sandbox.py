@@ -11,7 +11,7 @@ from pipeline.errors import DependencyError
 from pipeline.fingerprint.outcome import Fingerprint
 from pipeline.fingerprint.sandbox import landlock, pool, seccomp, spawner
 from pipeline.fingerprint.sandbox import layers as sandbox
-from pipeline.fingerprint.sandbox.layers import Layer
+from pipeline.fingerprint.sandbox.layers import Layer, Reached
 from pipeline.fingerprint.sandbox.pool import Pool
 from tests.pipeline.fingerprint.makers import FAULTY, items, settings_with, write
 from tests.pipeline.fingerprint.sandbox import escape
@@ -26,7 +26,8 @@ def test_nothing_works_from_inside(tmp_path: Path, bubblewrap: bool) -> None:
     (locator,) = write(settings, {"media.bin": str(landing).encode()})
     with Pool(settings, decoder="tests.pipeline.fingerprint.sandbox.escape:decode", workers=1) as one:
         ((_, outcome),) = one.fingerprints(items([locator]))
-        layers = Layer(one.report.layers or 0)
+        reached = one.report.reached or sandbox.Reached(0)
+        layers = Layer(reached.layers)
     assert isinstance(outcome, Fingerprint), outcome
     worked = {escape.ATTEMPTS[f.number].__name__ for f in outcome.video_frames if f.quality}
     if Layer.LANDLOCK in layers and Layer.SECCOMP in layers:
@@ -41,8 +42,11 @@ def test_layers_are_recorded(tmp_path: Path) -> None:
     with Pool(settings_with(tmp_path), decoder=None) as one:
         one.start()
         assert one.report.sandbox.startswith("limits+no_new_privileges")
-        layers = Layer(one.report.layers or 0)
+        reached = one.report.reached or sandbox.Reached(0)
+        layers = Layer(reached.layers)
     assert (Layer.LANDLOCK in layers) == (landlock.abi() > 0)
+    assert reached.abi == landlock.abi()
+    assert not reached.abi or f"landlock.{reached.abi}" in one.report.sandbox.split("+"), "the ABI is recorded by name"
     assert (Layer.BUBBLEWRAP in layers) == bool(spawner.bubblewrap_command(tmp_path))
 
 
@@ -87,9 +91,24 @@ def test_kernel_cache_has_a_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_names_of_layers() -> None:
-    assert sandbox.describe(0) == "none"
-    assert sandbox.describe(Layer.LIMITS | Layer.SECCOMP) == "limits+seccomp"
-    assert sandbox.missing(Layer.LIMITS, ["limits", "landlock"]) == ["landlock"]
+    assert Reached(0).describe() == "none"
+    assert Reached(Layer.LIMITS | Layer.SECCOMP).describe() == "limits+seccomp"
+    assert Reached(Layer.LIMITS | Layer.LANDLOCK, 4).describe() == "limits+landlock.4"
+    assert Reached(Layer.LIMITS).missing(["limits", "landlock"], 6) == ["landlock"]
+    old = Reached(Layer.LIMITS | Layer.LANDLOCK, 2)
+    assert old.missing(["limits", "landlock"], 2) == []
+    assert old.missing(["limits", "landlock"], 6) == ["Landlock ABI 6 (this kernel has 2)"]
+    assert Reached(Layer.LIMITS | Layer.LANDLOCK, 6).common(old) == old
+
+
+def test_strict_mode_names_the_landlock_abi(tmp_path: Path) -> None:
+    """A kernel whose Landlock is older than the policy wants is refused by what it has, not by a bare name."""
+    from dataclasses import replace
+
+    wanted = {"bubblewrap": False, "required": ["limits", "landlock"], "landlock_abi": 99}
+    settings = replace(settings_with(tmp_path, sandbox=wanted), sandbox="strict")
+    with pytest.raises(DependencyError, match=r"Landlock ABI 99 \(this kernel has \d+\) missing|landlock missing"):
+        list(pool.digest_files(settings, write(settings, {"a": b"x"})))
 
 
 def test_libraries_but_not_the_home(tmp_path: Path) -> None:
@@ -107,14 +126,41 @@ def test_filter_on_paper(machine: str) -> None:
     code = seccomp.program(machine, pid=77)
     arch = seccomp._AUDIT_ARCH[machine]
     special = seccomp._SPECIAL[machine]
-    numbers = seccomp.syscalls.X86_64 if machine == "x86_64" else seccomp.syscalls.ARM64
+    allowed = seccomp.syscalls.X86_64 if machine == "x86_64" else seccomp.syscalls.ARM64
     allow, refuse, absent, kill = 0x7FFF0000, 0x00050001, 0x00050026, 0x80000000
 
     def verdict(number: int, *arguments: int, machine_arch: int = arch) -> int:
         data = struct.pack("<IIQ6Q", number, machine_arch, 0, *arguments, *[0] * (6 - len(arguments)))
         return interpret(code, data)
 
-    assert all(verdict(number) == refuse for number in numbers.values())
+    assert all(verdict(number) == allow for number in allowed.values())
+    judged = {*allowed.values(), *special.values()}
+    for number in range(600):
+        if number not in judged:
+            assert verdict(number) == (refuse if number <= seccomp.syscalls.HIGHEST else absent)
+    for number in (452, 463, 466):  # fchmodat2, setxattrat, removexattrat: younger than the list
+        assert verdict(number) == absent
+    for number in (442, 443, 448):  # mount_setattr, quotactl_fd, process_mrelease
+        assert verdict(number) == refuse
+    for command in (0, 1, 2, 3, 1030):
+        assert verdict(special["fcntl"], 5, command) == allow
+    for command in (
+        4,
+        6,
+        7,
+        8,
+        10,
+        15,
+        16,
+        1024,
+        1033,
+    ):  # F_SETFL, F_SETLK(W), F_SETOWN, F_SETSIG, F_SETOWN_EX, leases, seals
+        assert verdict(special["fcntl"], 5, command, 77) == refuse
+    assert verdict(special["ioctl"], 1, 0x5401) == allow
+    for command in (0x8901, 0x8902, 0x5452, 0x5412):  # FIOSETOWN, SIOCSPGRP, FIOASYNC, TIOCSTI
+        assert verdict(special["ioctl"], 1, command) == refuse
+    assert verdict(special["prctl"], 15) == allow
+    assert verdict(special["prctl"], 4, 1) == verdict(special["prctl"], 22) == refuse, "dumpable, seccomp"
     assert verdict(special["openat"], 0, 0, 0) == allow
     for flags in (1, 2, 0o100, 0o1000, 0o2000000 | 1):
         assert verdict(special["openat"], 0, 0, flags) == refuse
@@ -149,6 +195,7 @@ def interpret(code: list[seccomp.Instruction], data: bytes) -> int:
             test = {
                 seccomp._JEQ: value == constant,
                 seccomp._JGE: value >= constant,
+                seccomp._JGT: value > constant,
                 seccomp._JSET: bool(value & constant),
             }[operation]
             at += yes if test else no

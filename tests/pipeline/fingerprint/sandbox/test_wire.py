@@ -27,7 +27,7 @@ FULL = Fingerprint(
     3,
     12.5,
     HASHES,
-    Exif("2026-01-02T03:04:05", "Maker", "Modèl", "Söft 1.0", True),
+    Exif("2026-01-02T03:04:05", "Maker", "Model 3/4", "Soft (1.0)", True),
     (Variant("padded left 5 %", b"\4" * 32, 50), Variant("turned 3 degrees clockwise", b"\5" * 32, 60)),
     (Frame(0, 0.0, b"\6" * 32, 100), Frame(25, 1.0, b"\7" * 32, 0)),
 )
@@ -56,13 +56,13 @@ def test_round_trip_of_any_picture(hashes: Hashes, state: State, width: int, hei
 
 
 def test_other_records() -> None:
-    assert wire.parse(wire.hello(31)).body == 31
+    assert wire.parse(wire.hello(31, 6)).body == (31, 6)
     assert wire.parse(wire.tick(3, 1 << 40)).body == 1 << 40
     assert wire.parse(wire.digests(3, 5, DIGESTS, "image/png")).body == (DIGESTS, "image/png")
     assert wire.parse(wire.failed(3, 5, Reason.MALFORMED, "OSError")).body == Failure(Reason.MALFORMED, "OSError")
-    assert wire.parse(wire.refined(3, 5, [(12, "known picture, 5 % cut off"), (256, "")])).body == [
+    assert wire.parse(wire.refined(3, 5, [(12, "known picture, 5 % cut off"), (256, "known picture")])).body == [
         (12, "known picture, 5 % cut off"),
-        (256, ""),
+        (256, "known picture"),
     ]
 
 
