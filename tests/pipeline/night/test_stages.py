@@ -49,7 +49,7 @@ def test_an_unexpected_error_tells_its_place_and_no_value(home: Settings, monkey
 
     planted(monkeypatch, work)
     nightly.begin("n")
-    with pytest.raises(TriageError, match=r"planted failed unexpectedly: ValueError at test_nightly\.py") as caught:
+    with pytest.raises(TriageError, match=r"planted failed unexpectedly: ValueError at test_stages\.py") as caught:
         nightly.stage("planted", "n")
     assert CANARY not in printed(caught.value)
     (kept,) = (night.run_dir(home, "n") / "failures").iterdir()
