@@ -12,16 +12,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.algorithms import ALGORITHMS
+
 
 @dataclass(frozen=True)
-class Algorithm:
-    """One kind of hash. `words` is the number of 64-bit columns; `opaque` values also keep their bytes."""
+class StoredHash:
+    """How the store holds one algorithm of `pipeline/algorithms.py`. `words` is the number of 64-bit columns; `opaque`
+    values also keep their bytes; `indexed` ones have a matching index."""
 
     name: str
     width: int
-    digest: bool = False
-    opaque: bool = False
-    indexed: bool = False
+    digest: bool
+    opaque: bool
+    indexed: bool
 
     @property
     def words(self) -> int:
@@ -38,15 +41,8 @@ class Algorithm:
         return f"hash_{self.name}"
 
 
-ALL = (
-    Algorithm("sha256", 32, digest=True),
-    Algorithm("sha1", 20, digest=True),
-    Algorithm("md5", 16, digest=True),
-    Algorithm("photodna", 144, opaque=True),
-    Algorithm("pdq", 32, indexed=True),
-    Algorithm("phash256", 32, indexed=True),
-    Algorithm("phash64", 8, indexed=True),
-    Algorithm("dhash64", 8, indexed=True),
+ALL = tuple(
+    StoredHash(a.name, a.width, digest=a.digest, opaque=not a.computed, indexed=a.near) for a in ALGORITHMS.values()
 )
 """Strongest first: the order in which a row's identity is decided."""
 
@@ -54,17 +50,10 @@ BY_NAME = {a.name: a for a in ALL}
 DIGESTS = tuple(a for a in ALL if a.digest)
 PERCEPTUAL = tuple(a for a in ALL if not a.digest)
 
-EMPTY_FILE = {
-    "md5": bytes.fromhex("d41d8cd98f00b204e9800998ecf8427e"),
-    "sha1": bytes.fromhex("da39a3ee5e6b4b0d3255bfef95601890afd80709"),
-    "sha256": bytes.fromhex("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
-}
-"""Digests of a file with no bytes: in a hash set they would match every empty file (IPED keeps the same list)."""
-
 _MIX = np.random.default_rng(0x5EED).integers(1, 2**63, size=(2, 18), dtype=np.uint64) * np.uint64(2) + np.uint64(1)
 
 
-def to_words(algorithm: Algorithm, values: NDArray[np.uint8]) -> list[NDArray[np.uint64]]:
+def to_words(algorithm: StoredHash, values: NDArray[np.uint8]) -> list[NDArray[np.uint64]]:
     """Word columns of values given as uint8 of shape (n, width); each column is uint64 of shape (n,).
 
     The words of an opaque value are two multiply-add mixes of its eighteen 64-bit words: equal values give equal
@@ -84,7 +73,7 @@ def to_words(algorithm: Algorithm, values: NDArray[np.uint8]) -> list[NDArray[np
     return [wide[:, i].astype(np.uint64) for i in range(algorithm.words)]
 
 
-def from_words(algorithm: Algorithm, words: list[NDArray[np.uint64]]) -> NDArray[np.uint8]:
+def from_words(algorithm: StoredHash, words: list[NDArray[np.uint64]]) -> NDArray[np.uint8]:
     """The inverse of `to_words` for algorithms that are not opaque: uint8 of shape (n, width)."""
     n = len(words[0])
     padded = np.stack(words, axis=1).astype(">u8").view(np.uint8).reshape(n, algorithm.words * 8)

@@ -14,14 +14,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from hashsets.algorithms import ALL, Algorithm, to_words
+from hashsets.algorithms import ALL, StoredHash, to_words
 from pipeline.errors import CanaryError
 
 COUNT = 8
 
 
 @cache
-def values(algorithm: Algorithm) -> tuple[bytes, ...]:
+def values(algorithm: StoredHash) -> tuple[bytes, ...]:
     """The canary values of an algorithm, COUNT of them, of its width."""
     return tuple(
         hashlib.shake_256(f"canary {algorithm.name} {i}".encode()).digest(algorithm.width) for i in range(COUNT)
@@ -46,7 +46,7 @@ def plant(con: duckdb.DuckDBPyConnection) -> None:
         con.unregister("planted")
 
 
-def check(algorithm: Algorithm, found: pa.Table) -> None:
+def check(algorithm: StoredHash, found: pa.Table) -> None:
     """Every canary was found by its own query and by no other. Raises CanaryError."""
     pairs = sorted(zip(found.column("query_id").to_pylist(), found.column("media_key").to_pylist(), strict=True))
     wanted = sorted((int(i), int(i)) for i in ids())

@@ -17,7 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from hashsets.algorithms import EMPTY_FILE, Algorithm
+from hashsets.algorithms import StoredHash
+from pipeline.algorithms import EMPTY_FILE
 
 _NIBBLE = np.full(256, 255, np.uint8)
 for _i, _c in enumerate("0123456789abcdef"):
@@ -58,7 +59,7 @@ class Refusals:
 # -- one value -------------------------------------------------------------------------------------------------------
 
 
-def one_hash(algorithm: Algorithm, value: Any) -> bytes | None:
+def one_hash(algorithm: StoredHash, value: Any) -> bytes | None:
     """The bytes of a hash written in hex (or, for PhotoDNA, base64). None for no value.
 
     Raises ValueRefusedError: not_text, wrong_length, bad_hex, bad_base64, empty_file, all_zero.
@@ -86,7 +87,7 @@ def one_hash(algorithm: Algorithm, value: Any) -> bytes | None:
     return decoded
 
 
-def _base64(algorithm: Algorithm, text: str) -> bytes:
+def _base64(algorithm: StoredHash, text: str) -> bytes:
     if len(text.rstrip("=")) != -(-algorithm.width * 4 // 3):
         raise ValueRefusedError("wrong_length")
     try:
@@ -171,7 +172,7 @@ def one_list(value: Any) -> list[str] | None:
 
 
 def hash_column(
-    algorithm: Algorithm, values: list[Any], refusals: Refusals
+    algorithm: StoredHash, values: list[Any], refusals: Refusals
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """Bytes uint8 of shape (n, width), zero where absent, and which rows have a value. Refused ones are recorded."""
     n = len(values)
@@ -203,12 +204,12 @@ def hash_column(
     return out, present
 
 
-def _characters(algorithm: Algorithm) -> int:
+def _characters(algorithm: StoredHash) -> int:
     """Characters of the usual spelling: hex, or unpadded base64 for PhotoDNA (192 for 144 bytes)."""
     return algorithm.width * 4 // 3 if algorithm.opaque else algorithm.width * 2
 
 
-def _usual_text(algorithm: Algorithm, values: list[Any]) -> tuple[NDArray[np.bool_], bytes]:
+def _usual_text(algorithm: StoredHash, values: list[Any]) -> tuple[NDArray[np.bool_], bytes]:
     """Which values have the usual length, and their text end to end (one byte a character, others replaced)."""
     want = _characters(algorithm)
     try:
@@ -228,7 +229,7 @@ def _usual_text(algorithm: Algorithm, values: list[Any]) -> tuple[NDArray[np.boo
     return usual, text.encode("ascii", "replace")
 
 
-def _decode(algorithm: Algorithm, text: bytes, count: int) -> NDArray[np.uint8]:
+def _decode(algorithm: StoredHash, text: bytes, count: int) -> NDArray[np.uint8]:
     """Decoded bytes of shape (count, width); a row that cannot be decoded is left all zero (and judged alone)."""
     if not count:
         return np.zeros((0, algorithm.width), np.uint8)
@@ -240,7 +241,7 @@ def _decode(algorithm: Algorithm, text: bytes, count: int) -> NDArray[np.uint8]:
     return decoded.astype(np.uint8, copy=False)
 
 
-def _decode_base64(algorithm: Algorithm, text: bytes, count: int) -> NDArray[np.uint8]:
+def _decode_base64(algorithm: StoredHash, text: bytes, count: int) -> NDArray[np.uint8]:
     try:
         if b"=" in text:
             raise binascii.Error

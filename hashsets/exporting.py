@@ -18,6 +18,7 @@ from hashsets.readers import exported
 from hashsets.readers.vics import COLUMNS
 from hashsets.releases import Release, values_of
 from pipeline import files, output
+from pipeline.algorithms import EXCHANGED
 from pipeline.errors import UsageError
 
 CONTEXT = "http://github.com/VICSDATAMODEL/ProjectVic/DataModels/2.0.xml/{country}/$metadata#Media"
@@ -69,7 +70,7 @@ def _write_csv(file: BinaryIO, block: list[dict[str, Any]]) -> None:
 
 def _flat(row: dict[str, Any]) -> dict[str, Any]:
     flat = {**row, "source": row["source_id"], "category": row["raw_category"], "uk_category": row["category"]}
-    flat |= {name: row[name].hex() if row[name] is not None else None for name in exported.HASHES}
+    flat |= {name: row[name].hex() if row[name] is not None else None for name in EXCHANGED}
     return {name: exported.as_cell(flat[name]) for name in exported.COLUMNS}
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import duckdb
 
-from hashsets.algorithms import ALL, DIGESTS, Algorithm
+from hashsets.algorithms import ALL, DIGESTS, StoredHash
 from hashsets.tables import equal, scalar
 
 _WORDS = [c for a in ALL for c in a.columns]
@@ -43,7 +43,7 @@ def place(con: duckdb.DuckDBPyConnection, rows_path: str, release: int) -> None:
 
 
 def _phase(
-    con: duckdb.DuckDBPyConnection, key: Algorithm, stronger: list[Algorithm], weaker: list[Algorithm], release: int
+    con: duckdb.DuckDBPyConnection, key: StoredHash, stronger: list[StoredHash], weaker: list[StoredHash], release: int
 ) -> None:
     """Place the rows whose strongest hash is `key`."""
     where = " AND ".join([f"{key.columns[0]} IS NOT NULL", *(f"{a.columns[0]} IS NULL" for a in stronger)])
@@ -90,7 +90,7 @@ def _qualified(where: str, alias: str) -> str:
     return " AND ".join(f"{alias}.{term}" for term in where.split(" AND "))
 
 
-def _known(con: duckdb.DuckDBPyConnection, by: Algorithm, key: Algorithm, held: list[Algorithm]) -> None:
+def _known(con: duckdb.DuckDBPyConnection, by: StoredHash, key: StoredHash, held: list[StoredHash]) -> None:
     """Groups without a media yet take one that the store knows by this digest and that contradicts none of theirs.
 
     Where several groups would take the same media through a weaker digest, the first one does.
@@ -122,7 +122,7 @@ def _known(con: duckdb.DuckDBPyConnection, by: Algorithm, key: Algorithm, held: 
     con.execute("UPDATE grp SET media_key = chosen.media_key FROM chosen WHERE grp.rowid = chosen.grp_row")
 
 
-def _new_media(con: duckdb.DuckDBPyConnection, key: Algorithm, release: int) -> None:
+def _new_media(con: duckdb.DuckDBPyConnection, key: StoredHash, release: int) -> None:
     """Groups that no media of the store fits become new media, numbered in the order of their first row."""
     base = scalar(con, "SELECT coalesce(max(media_key), 0) FROM media")
     con.execute(
@@ -138,7 +138,7 @@ def _new_media(con: duckdb.DuckDBPyConnection, key: Algorithm, release: int) -> 
     )
 
 
-def _add_hashes(con: duckdb.DuckDBPyConnection, algorithm: Algorithm, release: int) -> None:
+def _add_hashes(con: duckdb.DuckDBPyConnection, algorithm: StoredHash, release: int) -> None:
     """Hashes of the placed rows that their media does not have yet, sorted, so that single look-ups read little."""
     columns = ", ".join([*algorithm.columns, *([algorithm.name] if algorithm.opaque else [])])
     same = " AND ".join(f"h.{c} = n.{c}" for c in ("media_key", *algorithm.columns))

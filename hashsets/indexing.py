@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from hashsets.algorithms import ALL, Algorithm, from_words
+from hashsets.algorithms import ALL, StoredHash, from_words
 from hashsets.releases import Release
 from hashsets.tables import scalar
 from pipeline.errors import ReconciliationError
@@ -29,7 +29,7 @@ MAX_SEGMENTS = 12
 _INDEXED = "grade NOT IN ('BENIGN', 'WITHDRAWN')"
 
 
-def _batches(con: duckdb.DuckDBPyConnection, algorithm: Algorithm, where: str) -> Iterator[tuple[Any, Any]]:
+def _batches(con: duckdb.DuckDBPyConnection, algorithm: StoredHash, where: str) -> Iterator[tuple[Any, Any]]:
     """(media keys int64 (n,), hashes uint8 (n, width)) of the rows of the algorithm's table that fulfil `where`."""
     columns = ", ".join(f"h.{c}" for c in algorithm.columns)
     cursor = con.cursor()
@@ -44,7 +44,7 @@ def _batches(con: duckdb.DuckDBPyConnection, algorithm: Algorithm, where: str) -
         cursor.close()
 
 
-def _values(algorithm: Algorithm, batch: pa.RecordBatch) -> NDArray[np.uint8]:
+def _values(algorithm: StoredHash, batch: pa.RecordBatch) -> NDArray[np.uint8]:
     words = [batch.column(i + 1).to_numpy(zero_copy_only=False).astype(np.uint64) for i in range(algorithm.words)]
     return from_words(algorithm, words) if batch.num_rows else np.zeros((0, algorithm.width), np.uint8)
 
@@ -90,7 +90,7 @@ def _segments(folder: Path) -> int:
     return len(core.open_index(folder).manifest.segments)
 
 
-def _anew(con: duckdb.DuckDBPyConnection, target: Path, algorithm: Algorithm, release: int, version: str) -> None:
+def _anew(con: duckdb.DuckDBPyConnection, target: Path, algorithm: StoredHash, release: int, version: str) -> None:
     core.build_index(
         _batches(con, algorithm, _INDEXED),
         target,
@@ -100,7 +100,7 @@ def _anew(con: duckdb.DuckDBPyConnection, target: Path, algorithm: Algorithm, re
     )
 
 
-def _extend(con: duckdb.DuckDBPyConnection, old: Path, target: Path, algorithm: Algorithm, release: int) -> None:
+def _extend(con: duckdb.DuckDBPyConnection, old: Path, target: Path, algorithm: StoredHash, release: int) -> None:
     """Withdraw what no longer stands and whatever changed its hashes; add what stands now and is not in the old index."""
     reindex = f"""(SELECT media_key FROM media WHERE first_release = {int(release)}
                    UNION SELECT media_key FROM change WHERE release = {int(release)})"""

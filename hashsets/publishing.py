@@ -14,7 +14,7 @@ import duckdb
 import pyarrow as pa
 
 from hashsets import canaries, manifest, releases, sources
-from hashsets.algorithms import Algorithm
+from hashsets.algorithms import StoredHash
 from hashsets.locking import locked
 from hashsets.tables import equal
 from pipeline import files
@@ -63,7 +63,7 @@ def retire(settings: Settings, current: int) -> list[int]:
     return removed
 
 
-def check_canaries(con: duckdb.DuckDBPyConnection, algorithm: Algorithm) -> None:
+def check_canaries(con: duckdb.DuckDBPyConnection, algorithm: StoredHash) -> None:
     """Ask an open store for its canaries of one algorithm. Raises CanaryError."""
     asked = releases.query_table(algorithm, canaries.ids(), pa.array(canaries.values(algorithm), pa.binary()))
     con.register("asked", asked)

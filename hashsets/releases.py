@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hashsets import canaries, grading, manifest
-from hashsets.algorithms import ALL, BY_NAME, Algorithm, from_words, to_words
+from hashsets.algorithms import ALL, BY_NAME, StoredHash, from_words, to_words
 from hashsets.tables import connect_read_only, equal
 from pipeline import files
 from pipeline.errors import IntegrityError, UsageError
@@ -211,14 +211,14 @@ _DELTA = """
     ORDER BY media_key"""
 
 
-def algorithm_named(name: str) -> Algorithm:
+def algorithm_named(name: str) -> StoredHash:
     """The algorithm of that name. Raises UsageError."""
     if name not in BY_NAME:
         raise UsageError(f"{name!r} is no hash algorithm of the store.", f"Known: {', '.join(BY_NAME)}.")
     return BY_NAME[name]
 
 
-def values_of(algorithm: Algorithm, rows: pa.Table) -> pa.Array:
+def values_of(algorithm: StoredHash, rows: pa.Table) -> pa.Array:
     """Values as binary from a table that has the algorithm's store columns."""
     if algorithm.opaque:
         return rows.column(algorithm.name).combine_chunks()
@@ -229,7 +229,7 @@ def values_of(algorithm: Algorithm, rows: pa.Table) -> pa.Array:
     return fixed.cast(pa.binary())
 
 
-def query_table(algorithm: Algorithm, query_ids: Any, values: pa.Array) -> pa.Table:
+def query_table(algorithm: StoredHash, query_ids: Any, values: pa.Array) -> pa.Table:
     """query_id and word columns (and bytes, if opaque) of values to be joined. Raises UsageError for a wrong width."""
     lengths = pc.unique(pc.binary_length(values)).to_pylist() if len(values) else [algorithm.width]
     if lengths != [algorithm.width]:
@@ -251,7 +251,7 @@ def _by_algorithm(queries: pa.Table) -> list[tuple[str, pa.Table]]:
     ]
 
 
-def _exact_one(con: duckdb.DuckDBPyConnection, algorithm: Algorithm, queries: pa.Table, withdrawn: bool) -> pa.Table:
+def _exact_one(con: duckdb.DuckDBPyConnection, algorithm: StoredHash, queries: pa.Table, withdrawn: bool) -> pa.Table:
     values = pa.concat_arrays([pa.array([], pa.binary()), *queries.column("value").cast(pa.binary()).chunks])
     ids = queries.column("query_id").to_numpy()
     if len(ids) and int(ids.min()) < 0:

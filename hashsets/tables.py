@@ -11,7 +11,7 @@ from typing import Any
 
 import duckdb
 
-from hashsets.algorithms import ALL, Algorithm
+from hashsets.algorithms import ALL, StoredHash
 from pipeline.settings import Settings
 
 _HASH = {
@@ -115,7 +115,7 @@ def connect_build(path: Path, settings: Settings, temporary: Path) -> duckdb.Duc
     return con
 
 
-def equal(left: str, right: str, algorithm: Algorithm) -> str:
+def equal(left: str, right: str, algorithm: StoredHash) -> str:
     """SQL condition that two rows hold the same value: joins on the first word only, the rest is a filter.
 
     One 64-bit join key is three times as fast as a composite one, and meets a wrong first word once in 2^64 / rows.

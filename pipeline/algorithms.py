@@ -7,6 +7,7 @@ publishers define, which ours reproduces.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 from pipeline.errors import UsageError
@@ -14,32 +15,67 @@ from pipeline.errors import UsageError
 
 @dataclass(frozen=True)
 class Algorithm:
-    """`bits` of the hash; `column` in the record type `fingerprints`, if we compute it; `perceptual` hashes have distances."""
+    """One digest or perceptual hash, as every room knows it.
+
+    `width` in bytes. `empty` is the digest of a file with no bytes: it says nothing about a file, so it never matches
+    and never links. `near` hashes are searched within a distance by an index; the others are compared as equal or not.
+    `computed` ones have a column of their name in the record type `fingerprints`; `stated` ones may come with a referral.
+    """
 
     name: str
-    bits: int
+    width: int
     version: str
-    perceptual: bool
+    empty: bytes | None = None
+    near: bool = False
     computed: bool = True
+    stated: bool = False
 
     @property
-    def bytes(self) -> int:
-        return self.bits // 8
+    def digest(self) -> bool:
+        """Whether equal values mean equal bytes of the file."""
+        return self.empty is not None
+
+    @property
+    def bits(self) -> int:
+        return self.width * 8
+
+
+def _digest(name: str, version: str) -> Algorithm:
+    empty = hashlib.new(name, usedforsecurity=False).digest()
+    return Algorithm(name, len(empty), version, empty=empty, stated=True)
 
 
 ALGORITHMS: dict[str, Algorithm] = {
     a.name: a
     for a in (
-        Algorithm("md5", 128, "rfc1321", perceptual=False),
-        Algorithm("sha1", 160, "fips180-4", perceptual=False),
-        Algorithm("sha256", 256, "fips180-4", perceptual=False),
-        Algorithm("pdq", 256, "pdq-1", perceptual=True),
-        Algorithm("phash256", 256, "imagehash-4", perceptual=True),
-        Algorithm("phash64", 64, "imagehash-4", perceptual=True),
-        Algorithm("dhash64", 64, "imagehash-4", perceptual=True),
-        Algorithm("photodna", 1152, "external", perceptual=True, computed=False),
+        _digest("sha256", "fips180-4"),
+        _digest("sha1", "fips180-4"),
+        _digest("md5", "rfc1321"),
+        Algorithm("photodna", 144, "external", computed=False),
+        Algorithm("pdq", 32, "pdq-1", near=True, stated=True),
+        Algorithm("phash256", 32, "imagehash-4", near=True),
+        Algorithm("phash64", 8, "imagehash-4", near=True),
+        Algorithm("dhash64", 8, "imagehash-4", near=True),
     )
 }
+"""Strongest digest first. A further algorithm is one line here, one column where it is computed or stated, and what the
+tests then ask for (docs/extending.md)."""
+
+DIGESTS = tuple(a.name for a in ALGORITHMS.values() if a.digest)
+"""Names of the digests, strongest first."""
+
+PERCEPTUAL = tuple(a.name for a in ALGORITHMS.values() if not a.digest)
+COMPUTED = tuple(a.name for a in ALGORITHMS.values() if a.computed)
+
+EXCHANGED = (*reversed(DIGESTS), *PERCEPTUAL)
+"""All names in the order in which files of the field list them: MD5 first."""
+
+STATED = {name: ALGORITHMS[name].width for name in EXCHANGED if ALGORITHMS[name].stated}
+"""Hashes that a referral may state of a file, with their length in bytes."""
+
+EMPTY_FILE: dict[str, bytes] = {a.name: a.empty for a in ALGORITHMS.values() if a.empty is not None}
+"""Digests of a file with no bytes: in a hash set they would match every empty file (IPED keeps the same list)."""
+
 CANONICAL = "canonical-1"
 """Version of the rules that turn a file into the plane that is hashed (planes.py)."""
 
@@ -54,7 +90,7 @@ def version_of(name: str) -> str:
 
 def algorithm_version() -> str:
     """Version of everything that decides a fingerprint's perceptual hashes: what a row of `fingerprints` carries."""
-    perceptual = {a.version for a in ALGORITHMS.values() if a.perceptual and a.computed}
+    perceptual = {ALGORITHMS[name].version for name in PERCEPTUAL if ALGORITHMS[name].computed}
     return "+".join([CANONICAL, *sorted(perceptual)])
 
 

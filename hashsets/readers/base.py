@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
+from pipeline.algorithms import EXCHANGED
 from pipeline.errors import InputError
 
 HEAD = 65536
 """Bytes of a file that detection looks at."""
 
 RAW_COLUMNS = (
-    "withdraw", "entry_id", "member", "md5", "sha1", "sha256", "photodna", "pdq", "phash256", "phash64", "dhash64",
+    "withdraw", "entry_id", "member", *EXCHANGED,
     "category", "votes", "disputed", "victim_identified", "offender_identified", "distributed", "precategorised",
     "suspected", "size", "mime", "updated", "series", "tags", "extra",
 )  # fmt: skip

@@ -11,8 +11,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from hashsets import clean, rows
-from hashsets.algorithms import BY_NAME, EMPTY_FILE, to_words
+from hashsets.algorithms import BY_NAME, to_words
 from hashsets.readers import kernel, kernel_values
+from pipeline.algorithms import EMPTY_FILE
 
 ROWS = 1 << 15
 """Most objects of one pass."""

@@ -15,12 +15,12 @@ import orjson
 
 from hashsets.readers import delimited
 from hashsets.readers.base import Batch, Detection, Source, damaged
+from pipeline.algorithms import EXCHANGED
 
 FLAGS = ("victim_identified", "offender_identified", "distributed", "precategorised", "suspected")
-HASHES = ("md5", "sha1", "sha256", "photodna", "pdq", "phash256", "phash64", "dhash64")
 DERIVED = frozenset({"source", "country", "uk_category", "votes", "media_key", "grade"})
 COLUMNS = (
-    *HASHES, "source", "country", "member", "entry_id", "category", "uk_category", "votes", "disputed", *FLAGS,
+    *EXCHANGED, "source", "country", "member", "entry_id", "category", "uk_category", "votes", "disputed", *FLAGS,
     "series", "tags", "size", "mime", "updated", "extra", "media_key", "grade",
 )  # fmt: skip
 _COUNTRY = COLUMNS.index("country")

@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline import records
+from pipeline.algorithms import DIGESTS
 from pipeline.assess import database
 from pipeline.lake import Lake, Part
 
@@ -22,7 +23,7 @@ TABLES: dict[str, tuple[str, ...]] = {
     ),
     "subjects": ("subject_id", "referral_id", "role", "name", "date_of_birth"),
     "media_files": ("file_id", "referral_id", "sha256", "claimed_md5", "claimed_sha1", "claimed_sha256"),
-    "fingerprints": ("sha256", "md5", "sha1"),
+    "fingerprints": DIGESTS,
     "matches": ("match_id", "sha256", "file_id", "media_key", "kind", "grade", "category"),
     "referrals": ("referral_id", "supplements", "source", "source_reference", "prior_references"),
 }  # fmt: skip

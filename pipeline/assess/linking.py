@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import policy, records
+from pipeline.algorithms import DIGESTS
 from pipeline.assess import conflicts, database, keys, lists, naming
 from pipeline.assess.case_file import ListHit, group
 from pipeline.assess.strength import Rules, Sighting, Verdict, strongest
@@ -30,7 +31,6 @@ STAGE = "link"
 
 _COMPARED = ("kind", "strength", "evidence", "explanation", "shared", "withdrawn")
 _DATED = re.compile(r'"dated":"\d{4}-\d{2}-\d{2}",|, dated \d{4}-\d{2}-\d{2},')
-_BEST_HASH = ("sha256", "sha1", "md5")
 
 
 @dataclass
@@ -181,7 +181,7 @@ def _distinct(
     for kind, value, _ in listed:
         if kind == "file_hash":
             files = tuple(tuple(s.row_id for s in sightings[kind, value, side]) for side in (a, b))
-            rank = _BEST_HASH.index(value.partition(":")[0])
+            rank = DIGESTS.index(value.partition(":")[0])
             hashes[files] = min(hashes.get(files, (9, "")), (rank, value))
     best = {value for _, value in hashes.values()}
     extends = any(kind == "supplement" and not value.startswith("report:") for kind, value, _ in listed)

@@ -13,13 +13,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipeline.algorithms import EMPTY_FILE
 from pipeline.assess import database
 
-_DIGESTS_OF_NOTHING = (
-    "md5:d41d8cd98f00b204e9800998ecf8427e",
-    "sha1:da39a3ee5e6b4b0d3255bfef95601890afd80709",
-    "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
-)
+_DIGESTS_OF_NOTHING = tuple(f"{name}:{value.hex()}" for name, value in EMPTY_FILE.items())
 """Of an empty file, as keys of files: every empty file is the same."""
 
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from hashsets.releases import Release
 from pipeline import policy
+from pipeline.algorithms import DIGESTS
 from pipeline.errors import InputError, UsageError
 from pipeline.export.hashes import WIDTHS, HashText
 from pipeline.fingerprint.outcome import Failure, Item
@@ -23,7 +24,6 @@ from pipeline.locator import Locator
 from pipeline.matching.known import WholeRelease, grouped
 from pipeline.settings import Settings
 
-DIGESTS = ("md5", "sha1", "sha256")
 NEAR = ("pdq", "phash256")
 OPAQUE = ("photodna", "phash64", "dhash64")
 """Looked up by equality only: 64 bits are too few for a near match alone, PhotoDNA is never computed here."""

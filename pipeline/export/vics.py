@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from pipeline import __version__
+from pipeline.algorithms import DIGESTS
 from pipeline.export.content import CaseExport, ExportFile
 
 CONTEXT = "http://github.com/VICSDATAMODEL/ProjectVic/DataModels/2.0.xml/UK/$metadata#Cases"
@@ -84,8 +85,8 @@ def _media(number: int, members: list[ExportFile]) -> dict[str, Any]:
 def digests_of(file: ExportFile) -> dict[str, bytes]:
     """Digests of a file by algorithm: computed where the content was here, else as the sender states them."""
     if file.fingerprint:
-        pairs = {name: file.fingerprint[name] for name in ("md5", "sha1", "sha256")}
+        pairs = {name: file.fingerprint[name] for name in reversed(DIGESTS)}
     else:
-        pairs = {name: file.row[f"claimed_{name}"] for name in ("md5", "sha1", "sha256")}
+        pairs = {name: file.row[f"claimed_{name}"] for name in reversed(DIGESTS)}
         pairs["sha256"] = file.row["sha256"] or pairs["sha256"]
     return {name: value for name, value in pairs.items() if value}

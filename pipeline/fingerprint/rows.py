@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.algorithms import algorithm_version
+from pipeline.algorithms import COMPUTED, algorithm_version
 from pipeline.fingerprint.outcome import Digests, Failure, Fingerprint, Reason, State
 
 Row = dict[str, Any]
-BYTES = {"sha256", "md5", "sha1", "pdq", "phash256", "phash64", "dhash64"}
+BYTES = frozenset(COMPUTED)
+"""Columns of a row that hold bytes."""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 
 from pipeline import files, logs, records
 from pipeline import policy as policies
-from pipeline.algorithms import algorithm_version
+from pipeline.algorithms import DIGESTS, algorithm_version
 from pipeline.errors import UsageError
 from pipeline.fingerprint.decode.versions import decoder_version
 from pipeline.fingerprint.journal import Journal
@@ -281,7 +281,7 @@ def _queries(found: list[Any]) -> pa.Table:
         (number, algorithm, getattr(one[0], algorithm))
         for number, one in enumerate(found)
         if not isinstance(one, Failure)
-        for algorithm in ("sha256", "sha1", "md5")
+        for algorithm in DIGESTS
     ]
     return pa.table(
         {

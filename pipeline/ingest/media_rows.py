@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from functools import cached_property
 
+from pipeline.algorithms import DIGESTS, STATED
 from pipeline.fingerprint.outcome import Digests
 from pipeline.ingest import values
 from pipeline.ingest.context import Context
@@ -96,7 +97,7 @@ class _Finder:
 
 
 def _claimed(row: Row) -> bool:
-    return any(row.get(f"claimed_{name}") for name in values.DIGESTS)
+    return any(row.get(f"claimed_{name}") for name in STATED)
 
 
 def _file_row(  # noqa: PLR0917 - a call a file, and there are a hundred thousand
@@ -134,7 +135,7 @@ def _file_row(  # noqa: PLR0917 - a call a file, and there are a hundred thousan
 
 
 def _note_other_digests(row: Row, digests: Digests, path: str, draft: Draft) -> None:
-    for name in ("md5", "sha1", "sha256"):
+    for name in reversed(DIGESTS):
         claimed = row.get(f"claimed_{name}")
         if claimed and claimed != getattr(digests, name):
             draft.defect(path, f"The file does not have the {name} that the report states.")

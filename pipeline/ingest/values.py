@@ -18,6 +18,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import phonenumbers
 
+from pipeline.algorithms import EMPTY_FILE, STATED
+
 YES, NO, UNKNOWN = "yes", "no", "unknown"
 
 _TRUE = frozenset({"true", "yes", "y", "1", "t"})
@@ -283,18 +285,6 @@ def device(text: str) -> str:
     return bare if _DEVICE.fullmatch(bare) else folded
 
 
-DIGESTS = {"md5": 16, "sha1": 20, "sha256": 32, "pdq": 32}
-"""Hash names that a claimed hash can have, with their length in bytes."""
-
-_EMPTY = frozenset(
-    {
-        bytes.fromhex("d41d8cd98f00b204e9800998ecf8427e"),
-        bytes.fromhex("da39a3ee5e6b4b0d3255bfef95601890afd80709"),
-        bytes.fromhex("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
-    }
-)
-
-
 def digest(text: str, name: str) -> bytes:
     """A hash written in hexadecimal. Raises UnusableError for a wrong length, wrong digits, or the hash of an empty file."""
     bare = text.strip()
@@ -302,10 +292,10 @@ def digest(text: str, name: str) -> bytes:
         raw = bytes.fromhex(bare)
     except ValueError:
         raise UnusableError(f"this is not {name} in hexadecimal") from None
-    if raw in _EMPTY:
+    if raw in EMPTY_FILE.values():
         raise UnusableError("this is the hash of an empty file")
-    if len(raw) != DIGESTS[name] or len(bare) != 2 * len(raw):  # fromhex passes over white space
-        raise UnusableError(f"{name} has {2 * DIGESTS[name]} hexadecimal digits")
+    if len(raw) != STATED[name] or len(bare) != 2 * len(raw):  # fromhex passes over white space
+        raise UnusableError(f"{name} has {2 * STATED[name]} hexadecimal digits")
     return raw
 
 

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline import policy
+from pipeline.algorithms import DIGESTS
 from pipeline.fingerprint.outcome import Refined
 from pipeline.fingerprint.sandbox import pool
 from pipeline.lake import Lake, Part
@@ -26,7 +27,6 @@ from pipeline.matching.known import Known
 from pipeline.night.contract import Night
 from pipeline.settings import Settings
 
-DIGESTS = ("sha256", "sha1", "md5")
 """Digest algorithms, the strongest first."""
 
 PLAIN = ("pdq", "phash256")

@@ -14,7 +14,7 @@ from pipeline.settings import Settings
 @pytest.mark.parametrize("algorithm", [a for a in registry.ALGORITHMS.values() if a.computed], ids=lambda a: a.name)
 def test_every_computed_hash_has_a_column_of_its_length(algorithm: registry.Algorithm) -> None:
     column = records.arrow_schema("fingerprints").field(algorithm.name)
-    assert column.type.byte_width == algorithm.bytes
+    assert column.type.byte_width == algorithm.width
 
 
 def test_versions() -> None:

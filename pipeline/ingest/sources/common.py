@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pipeline.algorithms import STATED
 from pipeline.ingest import values
 from pipeline.ingest.draft import Draft
 from pipeline.ingest.fields import Fields
@@ -188,7 +189,7 @@ def read_file(fields: Fields, draft: Draft, policy: dict[str, Any], zone: str) -
     return add_file(draft, row, policy)
 
 
-CLAIMED = {name: f"claimed_{name}" for name in values.DIGESTS}
+CLAIMED = {name: f"claimed_{name}" for name in STATED}
 """Hash names -> columns of the media_files record."""
 
 

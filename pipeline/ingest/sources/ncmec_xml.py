@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from pipeline.algorithms import STATED
 from pipeline.ingest import values
 from pipeline.ingest.draft import Draft
 from pipeline.ingest.fields import Fields
@@ -145,7 +146,7 @@ def _file(fields: Fields, draft: Draft, policy: dict[str, Any]) -> None:
     }
     for item in fields.each("originalFileHash"):
         name = str(item.data.get("@hashType") or "md5").lower().replace("-", "")
-        if name in values.DIGESTS:
+        if name in STATED:
             item.text("@hashType")
             row[f"claimed_{name}"] = item.digest("value", name)
     marks = fields.child("fileAnnotations")

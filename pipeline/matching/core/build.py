@@ -22,7 +22,7 @@ from pipeline import files
 from pipeline.errors import UsageError
 from pipeline.matching.core import canaries, tables
 from pipeline.matching.core.jit import Compilation
-from pipeline.matching.core.layout import Algorithm, algorithm, as_hashes, as_ids, to_chunks
+from pipeline.matching.core.layout import IndexForm, algorithm, as_hashes, as_ids, to_chunks
 from pipeline.matching.core.store import Index, Manifest, Segment, check_machine, open_index
 from pipeline.matching.core.tables import File
 
@@ -55,7 +55,7 @@ class _Part:
 class _Writer:
     """Takes hashes in their stored order and writes segments of at most SEGMENT_ROWS rows into `folder`."""
 
-    def __init__(self, folder: Path, form: Algorithm, first: int) -> None:
+    def __init__(self, folder: Path, form: IndexForm, first: int) -> None:
         self.folder, self.form, self.first = folder, form, first
         self.segments: list[Segment] = []
         self._part: _Part | None = None
@@ -130,7 +130,7 @@ class _Folder:
         files.sync_folder(self.final.parent)
 
 
-def _manifest(form: Algorithm, hasher_version: str, release: str, segments: list[Segment]) -> Manifest:
+def _manifest(form: IndexForm, hasher_version: str, release: str, segments: list[Segment]) -> Manifest:
     return Manifest(
         algorithm=form.name,
         hasher_version=hasher_version,
@@ -141,7 +141,7 @@ def _manifest(form: Algorithm, hasher_version: str, release: str, segments: list
     )
 
 
-def _batches(batches: Iterable[Batch], form: Algorithm) -> Iterator[tuple[NDArray[np.int64], NDArray[np.uint16]]]:
+def _batches(batches: Iterable[Batch], form: IndexForm) -> Iterator[tuple[NDArray[np.int64], NDArray[np.uint16]]]:
     for ids, hashes in batches:
         values = as_hashes(hashes, form.width)
         keys = as_ids(ids, len(values))
@@ -243,5 +243,5 @@ def compact_index(folder_old: Path, folder_new: Path) -> Manifest:
         return _manifest(old.form, old.manifest.hasher_version, old.manifest.release, writer.segments).write(place)
 
 
-def _form(name: str) -> Algorithm:
+def _form(name: str) -> IndexForm:
     return algorithm(name)

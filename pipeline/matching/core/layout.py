@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pipeline import algorithms
 from pipeline.errors import UsageError
 from pipeline.matching.core import buildir
 from pipeline.matching.core.buildir import STEP
@@ -25,8 +26,8 @@ reorder8: Any = buildir.reorder8
 
 
 @dataclass(frozen=True)
-class Algorithm:
-    """A perceptual hash that the core can match. `width` in bytes, `chunks` of 16 bits each."""
+class IndexForm:
+    """A perceptual hash as the core indexes it. `width` in bytes, `chunks` of 16 bits each."""
 
     name: str
     width: int
@@ -40,18 +41,15 @@ class Algorithm:
         return self.width // 2
 
 
-ALGORITHMS = {
-    a.name: a
-    for a in (Algorithm("pdq", 32), Algorithm("phash256", 32), Algorithm("phash64", 8), Algorithm("dhash64", 8))
-}
+FORMS = {a.name: IndexForm(a.name, a.width) for a in algorithms.ALGORITHMS.values() if a.near}
 
 
-def algorithm(name: str) -> Algorithm:
+def algorithm(name: str) -> IndexForm:
     """The algorithm of that name; raises UsageError naming those that exist."""
     try:
-        return ALGORITHMS[name]
+        return FORMS[name]
     except KeyError:
-        raise UsageError(f"{name!r} is no perceptual hash algorithm.", f"Use one of {', '.join(ALGORITHMS)}.") from None
+        raise UsageError(f"{name!r} is no perceptual hash algorithm.", f"Use one of {', '.join(FORMS)}.") from None
 
 
 @kernel

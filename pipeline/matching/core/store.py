@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from pipeline import files
 from pipeline.errors import IntegrityError, UsageError
 from pipeline.matching.core.jit import JIT, kernel
-from pipeline.matching.core.layout import Algorithm, algorithm
+from pipeline.matching.core.layout import IndexForm, algorithm
 
 FORMAT = 1
 """Version of the files' layout; an index of another version is refused."""
@@ -212,7 +212,7 @@ def map_array(path: Path, array: Array, dtype: Any) -> NDArray[Any]:
 class MappedSegment:
     """The arrays of one segment, mapped: shared between processes and read from disk as they are touched."""
 
-    def __init__(self, folder: Path, segment: Segment, form: Algorithm) -> None:
+    def __init__(self, folder: Path, segment: Segment, form: IndexForm) -> None:
         self.segment, self.form = segment, form
         self.folder = folder
         flat = {
