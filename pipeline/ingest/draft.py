@@ -106,6 +106,9 @@ class Draft:
                 self.defect(path, "There is a port or a time here, but no IP address.", _with(None, port, seen))
             return
         self.given_identifiers += 1
+        if values.visible(original) != original:
+            shown = original.encode("unicode_escape").decode("ascii")
+            self.defect(path, "Characters that nobody sees were taken out of this value.", shown)
         try:
             value, port_seen = self._normalised(kind, original)
         except UnusablePortError as error:
@@ -133,7 +136,7 @@ class Draft:
 
     def _normalised(self, kind: str, original: str) -> tuple[str, int | None]:
         if kind == "ip":
-            return values.ip_and_port(original)
+            return values.ip_and_port(values.visible(original))
         if kind == "email":
             return values.email(original), None
         if kind == "phone":

@@ -224,13 +224,22 @@ def port_number(value: Any) -> int:
     return int(text)
 
 
+_HIDDEN = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
+
+
+def visible(text: str) -> str:
+    """The text without format characters that nobody sees (soft hyphen, zero-width and direction marks, U+FEFF): with
+    them two values look the same and are not."""
+    return _HIDDEN.sub("", text)
+
+
 _EMAIL = re.compile(r"[^@\s\x00-\x1f<>,;]{1,64}@[^@\s\x00-\x1f<>.,;]+(?:\.[^@\s\x00-\x1f<>.,;]+)+")
 _NAMED = re.compile(r"[^<>]*<([^<>]+)>")
 
 
 def email(text: str) -> str:
     """An e-mail address in lower case, also of `Name <address>` and with a separator behind it. Raises UnusableError."""
-    bare = text.strip().rstrip(",; ")
+    bare = visible(text).strip().rstrip(",; ")
     if named := _NAMED.fullmatch(bare):
         bare = named[1].strip()
     lowered = unicodedata.normalize("NFC", bare).lower().removeprefix("mailto:")
@@ -258,7 +267,7 @@ def phone(text: str, region: str) -> str:
 def handle(text: str) -> str:
     """A username, user id, device id, registration or address for comparison: trimmed, NFKC, case folded, single
     spaces, no leading @. Raises UnusableError when nothing is left."""
-    folded = " ".join(unicodedata.normalize("NFKC", text).casefold().split()).removeprefix("@")
+    folded = " ".join(unicodedata.normalize("NFKC", visible(text)).casefold().split()).removeprefix("@")
     if not folded:
         raise UnusableError("this is empty")
     return folded
@@ -286,7 +295,8 @@ def device(text: str) -> str:
 
 
 def digest(text: str, name: str) -> bytes:
-    """A hash written in hexadecimal. Raises UnusableError for a wrong length, wrong digits, or the hash of an empty file."""
+    """A hash written in hexadecimal. Raises UnusableError for a wrong length, wrong digits, the hash of an empty file, or one
+    digit again and again, which is what is written where there is none."""
     bare = text.strip()
     try:
         raw = bytes.fromhex(bare)
@@ -294,6 +304,8 @@ def digest(text: str, name: str) -> bytes:
         raise UnusableError(f"this is not {name} in hexadecimal") from None
     if raw in EMPTY_FILE.values():
         raise UnusableError("this is the hash of an empty file")
+    if len(set(bare.lower())) == 1:
+        raise UnusableError("one digit again and again is no hash of a file")
     if len(raw) != STATED[name] or len(bare) != 2 * len(raw):  # fromhex passes over white space
         raise UnusableError(f"{name} has {2 * STATED[name]} hexadecimal digits")
     return raw
@@ -318,11 +330,34 @@ def district(text: str) -> str | None:
 _BIRTH = re.compile(r"(\d{1,2})[/.](\d{1,2})[/.](\d{4})")
 
 
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTH = (
+    r"(jan|feb|mar|apr|may|june?|july?|aug|sept?|oct|nov|dec|january|february|march|april|august|september|october"
+    r"|november|december)\.?"
+)
+_DAY_MONTH = re.compile(rf"(\d{{1,2}})(?:st|nd|rd|th)?(?: of)?[ ./-]+{_MONTH},?[ ./-]+(\d{{4}})", re.IGNORECASE)
+_MONTH_DAY = re.compile(rf"{_MONTH}[ ./-]+(\d{{1,2}})(?:st|nd|rd|th)?,?[ ./-]+(\d{{4}})", re.IGNORECASE)
+
+
+def _written_out(text: str) -> str | None:
+    """A date whose month is a word, as ISO 8601 (not checked for existence); None for any other text."""
+    plain = " ".join(text.split())
+    if found := _DAY_MONTH.fullmatch(plain):
+        day, month, year = found[1], found[2], found[3]
+    elif found := _MONTH_DAY.fullmatch(plain):
+        day, month, year = found[2], found[1], found[3]
+    else:
+        return None
+    return f"{year}-{_MONTHS.index(month[:3].lower()) + 1:02d}-{int(day):02d}"
+
+
 def date_of_birth(text: str) -> str:
     """A date of birth in ISO 8601 where it can be read with certainty, else the text as given."""
     bare = text.strip()
     parts = _BIRTH.fullmatch(bare)
-    if parts and (int(parts[1]) > 12 or parts[1] == parts[2]):
+    if written := _written_out(bare):
+        bare = written
+    elif parts and (int(parts[1]) > 12 or parts[1] == parts[2]):
         bare = f"{parts[3]}-{int(parts[2]):02d}-{int(parts[1]):02d}"
     try:
         return datetime.fromisoformat(bare).date().isoformat()

@@ -98,6 +98,11 @@ _ACCESS = {
         "Does the suspect work in a school?",
         "Is a teacher or works in a school.",
     ),
+    "profession_social_worker": (
+        "Social worker",
+        "Does the suspect work in social care for children?",
+        "Is a social worker or works in social care for children.",
+    ),
     "profession_health": (
         "Health care staff",
         "Does the suspect work in health care?",
@@ -182,6 +187,16 @@ _OTHER = {
         "Is domestic abuse recorded?",
         "Domestic abuse is recorded for the suspect.",
     ),
+    "child_died": (
+        "A child has died",
+        "Has a child died of known or suspected abuse or neglect?",
+        "A child has died, and abuse or neglect is known or suspected.",
+    ),
+    "child_seriously_harmed": (
+        "A child has been seriously harmed",
+        "Has a child been seriously harmed by known or suspected abuse or neglect?",
+        "A child has been seriously harmed, and abuse or neglect is known or suspected.",
+    ),
     "death": ("Death connected with the case", "Is a death connected with the case?", "A death is connected with it."),
     "substance_misuse": (
         "Substance misuse recorded",
@@ -194,6 +209,6 @@ _OTHER = {
         "The suspect has access to firearms: a danger to those in the home and to the officers who visit.",
     ),
 }
-_ABOUT_THE_CASE = frozenset({"organised_abuse", "multiple_offenders", "death"})
+_ABOUT_THE_CASE = frozenset({"organised_abuse", "multiple_offenders", "death", "child_died", "child_seriously_harmed"})
 for _name, _texts in _OTHER.items():
     stated("other", _name, *_texts, personal=_name not in _ABOUT_THE_CASE)

@@ -77,6 +77,20 @@ stated(
 )
 stated(
     "urgency",
+    "institution",
+    "Abuse in an institution",
+    "Is an institution concerned: a school, a home, a club, a faith group?",
+    "Abuse in an institution is stated.",
+)
+stated(
+    "urgency",
+    "non_recent",
+    "Non-recent abuse",
+    "Is the abuse non-recent?",
+    "Non-recent abuse is stated: other people may have been harmed since.",
+)
+stated(
+    "urgency",
     "covert_conflict",
     "May conflict with a covert operation",
     "May a covert operation be touched?",

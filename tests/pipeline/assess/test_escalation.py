@@ -18,6 +18,12 @@ MODEL = Model.load(Settings())
     [
         ("profession_police", "police"),
         ("profession_teacher", "teacher"),
+        ("profession_social_worker", "social_worker"),
+        ("institution", "institution"),
+        ("non_recent", "non_recent"),
+        ("child_died", "death"),
+        ("child_died", "serious_case"),
+        ("child_seriously_harmed", "serious_case"),
         ("profession_carer", "carer"),
         ("profession_health", "health"),
         ("public_figure", "public_figure"),
@@ -45,6 +51,9 @@ def test_each_ground_for_immediate_escalation_raises_its_flag_with_evidence(fact
     [
         ("position_of_trust", "lado"),
         ("profession_teacher", "lado"),
+        ("profession_social_worker", "lado"),
+        ("child_died", "serious_incident"),
+        ("child_seriously_harmed", "serious_incident"),
         ("lives_with_children", "childrens_services"),
         ("child_protection_address", "childrens_services"),
         ("registered_sex_offender", "offender_management"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pipeline.ingest.draft import Draft
 from pipeline.ingest.fields import Fields
 
@@ -45,3 +47,14 @@ def test_port_and_time_of_an_address_that_is_missing_or_wrong_stay() -> None:
         ("192.0.2.1", None, "192.0.2.1:99999")
     ]
     assert (draft.given_identifiers, draft.unusable_identifiers) == (2, 1)
+
+
+@pytest.mark.parametrize("kind", ["email", "username", "user_id", "url"])
+def test_an_identifier_with_characters_that_nobody_sees_is_used_without_them_and_noted(kind: str) -> None:
+    draft = Draft()
+    plain = "sample@example.invalid" if kind == "email" else "sample_user"
+    draft.identifier(kind, f"\u202a{plain}\u202c\u200b", "/x")
+    (row,), (defect,) = draft.identifiers, draft.defects
+    assert (row["value"], row["original"]) == (plain, f"\u202a{plain}\u202c\u200b")
+    assert defect["field"] == "/x" and "nobody sees" in defect["problem"]
+    assert defect["original"] == f"\\u202a{plain}\\u202c\\u200b"

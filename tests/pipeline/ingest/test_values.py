@@ -204,3 +204,37 @@ def test_postcode_and_birth() -> None:
     assert values.date_of_birth("23/02/1980") == "1980-02-23"
     assert values.date_of_birth("03/02/1980") == "03/02/1980"
     assert values.date_of_birth("1980-02-23") == "1980-02-23"
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("15 March 1970", "1970-03-15"),
+        ("15th of March 1970", "1970-03-15"),
+        ("March 15, 1970", "1970-03-15"),
+        ("15-Mar-1970", "1970-03-15"),
+        ("1 Sept. 1970", "1970-09-01"),
+        ("31 February 1970", "31 February 1970"),
+        ("March 1970", "March 1970"),
+    ],
+)
+def test_a_date_of_birth_whose_month_is_a_word_is_read(written: str, read: str) -> None:
+    assert values.date_of_birth(written) == read
+
+
+HIDDEN = "\u200b\u202a\u202b\u202c\u202d\u202e\u2060\ufeff"
+
+
+def test_characters_that_nobody_sees_are_no_part_of_an_address_or_a_name() -> None:
+    for mark in HIDDEN:
+        assert values.email(f"{mark}sample{mark}@example.invalid{mark}") == "sample@example.invalid"
+        assert values.handle(f"sample{mark}_user{mark}") == "sample_user"
+    with pytest.raises(values.UnusableError):
+        values.handle(HIDDEN)
+
+
+@pytest.mark.parametrize("name", ["md5", "sha1", "sha256"])
+@pytest.mark.parametrize("digit", ["0", "f", "F", "1"])
+def test_one_digit_again_and_again_is_no_hash(name: str, digit: str) -> None:
+    with pytest.raises(values.UnusableError, match="again and again"):
+        values.digest(digit * 2 * values.STATED[name], name)
