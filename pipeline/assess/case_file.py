@@ -12,12 +12,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
 import pyarrow as pa
 
 from pipeline.assess import answers, database
 from pipeline.assess.counters import file_counters, match_counters, sample, words_of
 from pipeline.assess.features import FEATURES
-from pipeline.assess.inputs import NO, YES, Answer, CaseFile, Row
+from pipeline.assess.inputs import FORCE_NOT_SET, NO, YES, Answer, CaseFile, Place, Row
 from pipeline.assess.model import Model
 from pipeline.errors import IntegrityError
 from pipeline.ingest.quarantine import HELD_BACK, held_back
@@ -142,12 +143,14 @@ class Bulk:
         together: dict[str, list[dict[str, Any]]] = {}
         for row in referrals:
             together.setdefault(of[row["referral_id"]], []).append(row)
+        places = self._places(of)
         for case in sorted(together):
             made = _case(case, together[case])
             made.facts = facts.get(case, {})
             _add_hits(made, hits.get(case, ()))
             made.counts, made.samples = counts.get(case, ({}, {}))
             made.links, made.link_rows = links.get(case, ({}, {}))
+            made.places = tuple(sorted(places.get(case, ()), key=_place_order))
             made.quarantined = tuple(sorted(quarantined.get(case, ())))
             own = {case_id(r) for r in made.referrals} | {case} if len(made.referrals) > 1 else {case}
             made.joined = tuple(sorted(own & self.assessed - {case}))
@@ -158,6 +161,26 @@ class Bulk:
 
     def _read(self, table: str) -> pa.Table:
         return self.lake.read(table, _COLUMNS[table])
+
+    def _places(self, of: Mapping[str, str]) -> dict[str, set[Place]]:
+        """Places of the people of each case; the same place of two referrals counts once, for its first subject."""
+        rows = self._read("subjects")
+        rows = rows.filter(rows["places"].is_valid())
+        own = self.settings.force
+        found: dict[str, dict[tuple[str, ...], Place]] = {}
+        columns = (rows[c].to_pylist() for c in ("subject_id", "role", "referral_id", "places"))
+        for subject, role, referral, text in sorted(zip(*columns, strict=True)):
+            if referral not in of:
+                continue
+            for place in orjson.loads(text):
+                kind = _KINDS.get((place["place"], role))
+                if kind is None:
+                    continue
+                force = place["force"]
+                away = force is not None and own not in (FORCE_NOT_SET, force)
+                made = Place(kind, place["authority"], place["services"], force, subject, away)
+                found.setdefault(of[referral], {}).setdefault(_place_order(made)[:4], made)
+        return {case: set(places.values()) for case, places in found.items()}
 
     def _referrals(self) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = self._read("referrals").to_pylist()
@@ -183,6 +206,14 @@ class Bulk:
         )
 
 
+_KINDS = {("work", "suspect"): "work", ("home", "suspect"): "suspect_home", ("home", "victim"): "child_home"}
+"""Place and role to the kind of place that somebody has to be told of. A recipient is not known to be a child."""
+
+
+def _place_order(place: Place) -> tuple[str, ...]:
+    return (place.kind, place.services or "", place.authority or "", place.force or "", place.row)
+
+
 def _members(of: Mapping[str, str]) -> pa.Table:
     columns = {"referral_id": pa.array(of.keys(), pa.string()), "case_id": pa.array(of.values(), pa.string())}
     return pa.table(columns)
@@ -203,7 +234,7 @@ _COLUMNS: dict[str, list[str]] = {
         "victim_identified", "distributed", "tags",
     ],
     "facts": ["fact_id", "referral_id", "subject_id", "name", "value"],
-    "subjects": ["subject_id", "role"],
+    "subjects": ["subject_id", "role", "referral_id", "places"],
     "packages": HELD_BACK,
 }  # fmt: skip
 

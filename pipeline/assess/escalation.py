@@ -21,11 +21,20 @@ class Rule:
     reason: str
     any: tuple[str, ...]
     all: tuple[str, ...]
+    places: tuple[str, ...] = ()
+    """Kinds of place (`inputs.Place`) whose authority is to be told; none where nobody's place matters."""
 
     @classmethod
     def read(cls, data: Mapping[str, Any], key: str) -> Rule:
         """A rule from the policy file; `key` names its identifier there."""
-        return cls(data[key], data["label"], data["reason"], tuple(data["any"]), tuple(data.get("all", ())))
+        return cls(
+            data[key],
+            data["label"],
+            data["reason"],
+            tuple(data["any"]),
+            tuple(data.get("all", ())),
+            tuple(data.get("places", ())),
+        )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -35,7 +44,8 @@ class Rule:
     def result(self, key: str, rows: Sequence[Row]) -> dict[str, Any]:
         """The rule as it is stored with an assessment."""
         evidence = [{"table": r.table, "id": r.id, "note": r.note} for r in rows[:EVIDENCE]]
-        return {key: self.id, "label": self.label, "reason": self.reason, "evidence": evidence}
+        result = {key: self.id, "label": self.label, "reason": self.reason, "evidence": evidence}
+        return result | {"places": self.places} if self.places else result
 
 
 def fired(rules: Sequence[Rule], said: Mapping[str, Answer]) -> list[tuple[Rule, list[Row]]]:

@@ -10,6 +10,9 @@ import orjson
 
 YES, NO, UNKNOWN = "yes", "no", "unknown"
 
+FORCE_NOT_SET = "00"
+"""The value of TRIAGE_FORCE that names no force: no case is then marked for transfer."""
+
 
 class Row(NamedTuple):
     """One evidence row: the lake table, the row's id there, and a note in words that name nobody."""
@@ -32,6 +35,18 @@ class Answer(NamedTuple):
 NOT_KNOWN = Answer(UNKNOWN, 0.0)
 """The one unknown answer: compared by identity."""
 NOT_SO = Answer(NO, 0.0)
+
+
+class Place(NamedTuple):
+    """Where somebody in the case works or lives: `kind` is work, child_home or suspect_home; `services` the authority
+    whose children's services and LADO are responsible; `elsewhere` says that it is in another force's area than ours."""
+
+    kind: str
+    authority: str | None
+    services: str | None
+    force: str | None
+    row: str
+    elsewhere: bool
 
 
 class Reading(NamedTuple):
@@ -75,6 +90,7 @@ class CaseFile:
     lists: tuple[str, ...] = ()
     quarantined: tuple[str, ...] = ()
     joined: tuple[str, ...] = ()
+    places: tuple[Place, ...] = ()
     answers: dict[str, Answer] = field(default_factory=dict)
     overlaid: dict[str, Answer] = field(default_factory=dict)
 
@@ -92,6 +108,7 @@ class CaseFile:
         values = dict(zip(_FIELDS, orjson.loads(text), strict=True))
         for name in ("referrals", "sources", "lists", "quarantined", "joined"):
             values[name] = tuple(values[name])
+        values["places"] = tuple(Place(*place) for place in values["places"])
         values["times"] = {n: datetime.fromisoformat(at) for n, at in values["times"].items()}
         for name in ("facts", "answers", "overlaid"):
             values[name] = {n: _answer(given) for n, given in values[name].items()}

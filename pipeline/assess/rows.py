@@ -11,15 +11,13 @@ import orjson
 import pyarrow as pa
 
 from pipeline import __version__, records
+from pipeline.assess import authorities
 from pipeline.assess.counters import GRADES
-from pipeline.assess.inputs import YES, CaseFile
+from pipeline.assess.inputs import FORCE_NOT_SET, YES, CaseFile
 from pipeline.assess.model import BANDS, Assessment, Model
 from pipeline.lake import Lake
 from pipeline.night.contract import Night
 from pipeline.settings import Settings
-
-FORCE_NOT_SET = "00"
-"""The value of TRIAGE_FORCE that names no force: no case is then marked for transfer."""
 
 CATEGORIES = ("A", "B", "C", "PROHIBITED", "EXTREME", "UNMAPPED")
 
@@ -104,13 +102,14 @@ def notifications(
     assessed: Assessment, case: CaseFile, transfer: str | None, forces: Mapping[str, str]
 ) -> list[dict[str, Any]]:
     """The notifications due; a case of another force adds the transfer to it. `forces` are names by code."""
+    due = authorities.addressed(assessed.notifications, case, forces)
     if transfer is None:
-        return assessed.notifications
+        return due
     evidence = [{"table": "referrals", "id": case.referral_id, "note": "force of the referral"}]
     named = f"{forces[transfer]} ({transfer})" if transfer in forces else f"force {transfer}"
     reason = "The referral concerns the area of another force."
     moved = {"kind": "transfer", "label": f"Transfer to {named}", "reason": reason, "evidence": evidence}
-    return [*assessed.notifications, moved | {"force_code": transfer}]
+    return [*due, moved | {"force_code": transfer}]
 
 
 def changes(previous: Previous, assessed: Assessment, reasons: str, flags: str) -> dict[str, Any]:

@@ -16,10 +16,10 @@ import pyarrow as pa
 from pipeline import logs
 from pipeline.assess import database, shadow
 from pipeline.assess.case_file import Bulk
-from pipeline.assess.inputs import CaseFile
+from pipeline.assess.inputs import FORCE_NOT_SET, CaseFile
 from pipeline.assess.linking import link
 from pipeline.assess.model import BANDS, Model
-from pipeline.assess.rows import FORCE_NOT_SET, STAGE, Inputs, Previous, Writer, transfer_to
+from pipeline.assess.rows import STAGE, Inputs, Previous, Writer, transfer_to
 from pipeline.collector import no_cycle_search
 from pipeline.ingest import forces
 from pipeline.lake import Lake

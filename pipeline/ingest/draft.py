@@ -36,6 +36,8 @@ class Draft:
     files: list[Row] = field(default_factory=list)
     defects: list[Row] = field(default_factory=list)
     prior: list[str] = field(default_factory=list)
+    hints: list[Row] = field(default_factory=list)
+    """Places of IP addresses as the sender looked them up (`places.hint`)."""
     viewed: set[str] = field(default_factory=set)
     """Answers of the files to whether the provider viewed them."""
     force_stated: str | None = None

@@ -14,8 +14,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import brotli
-import msgpack
+import brotli  # type: ignore[import-untyped]
+import msgpack  # type: ignore[import-untyped]
 import numpy as np
 
 from pipeline.errors import DependencyError
@@ -39,7 +39,7 @@ def authority(postcode: str) -> str | None:
     letter = _letter(key[:1].decode())
     place = int(np.searchsorted(letter.keys, key))
     if place < len(letter.keys) and letter.keys[place] == key:
-        return letter.codes[letter.places[place]]
+        return letter.codes[int(letter.places[place])]
     return None
 
 
@@ -59,12 +59,14 @@ def _letter(letter: str) -> _Letter:
     """Raises DependencyError where the package's files are not as expected."""
     spec = find_spec(PACKAGE)  # finds the folder without running the package
     if spec is None or not spec.submodule_search_locations:
-        raise DependencyError(f"The package {PACKAGE} with the postcode directory is not installed.", "Install the lock.")
+        raise DependencyError(
+            f"The package {PACKAGE} with the postcode directory is not installed.", "Install the lock."
+        )
     path = Path(spec.submodule_search_locations[0]) / f"postcodes_{letter}.msgpack.br"
     if not (letter.isalpha() and letter.isascii() and path.is_file()):
         return _Letter(np.empty(0, "S7"), np.empty(0, np.uint16), ())
     try:
-        data = msgpack.unpackb(brotli.decompress(path.read_bytes()))["data"]
+        data: dict[str, list[Any]] = msgpack.unpackb(brotli.decompress(path.read_bytes()))["data"]
         written, stated = data["pcd"], data["laua"]
     except (KeyError, TypeError, ValueError, brotli.error) as error:
         raise DependencyError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from pipeline.ingest import media_rows, values
+from pipeline.ingest import media_rows, places, values
 from pipeline.ingest.context import Context, numbered_ids
 from pipeline.ingest.draft import Draft, Row
 from pipeline.ingest.report import Report
@@ -31,6 +31,8 @@ def compose(report: Report, context: Context) -> dict[str, list[Row]]:
     subjects = [
         {"subject_id": i, "referral_id": referral_id, **s} for i, s in zip(subject_ids, draft.subjects, strict=True)
     ]
+    for row in subjects:
+        row["places"] = places.of_subject(row, context.rules.forces) or None
     identifiers, facts = [], []
     for own, row in zip(
         numbered_ids(referral_id, "identifier", len(draft.identifiers)), draft.identifiers, strict=True
@@ -85,6 +87,10 @@ def _referral(report: Report, context: Context, media: list[Row]) -> Row:
     if row.get("force_received_at") is None:
         row["force_received_at"] = context.clock_from or context.as_of
     candidates, code, basis = _force(draft, rules)
+    hints = [h for stated in draft.hints if (h := places.hint(stated, rules.forces))]
+    row["location_hints"] = hints or None
+    if not candidates and hints:
+        candidates, basis = sorted({h["force"] for h in hints if h["force"]}), "ip_location"
     ages = {name: _hours(row[name], row["force_received_at"]) for name in STAGES[:-1] if row.get(name)}
     steps = [(name, row[name]) for name in STAGES if row.get(name)]
     for (earlier, start), (later, end) in pairwise(steps):
@@ -144,26 +150,12 @@ def _force(draft: Draft, rules: Rules) -> tuple[list[str], str | None, str | Non
                 for subject in draft.subjects
                 if subject["role"] in roles
                 for address in subject.get("addresses") or []
-                for code in _police(address, rules)
+                for code in places.police(address, rules.forces)
             }
         )
         if codes:
             return codes, codes[0] if len(codes) == 1 else None, "postcode" if len(codes) == 1 else None
     return [], None, None
-
-
-_HERE = frozenset(
-    {"", "GB", "GBR", "UK", "UNITED KINGDOM", "GREAT BRITAIN", "ENGLAND", "SCOTLAND", "WALES", "NORTHERN IRELAND"}
-)
-
-
-def _police(address: Row, rules: Rules) -> tuple[str, ...]:
-    """Codes of the forces of an address. A district alone counts where no other country is named."""
-    written = address.get("postcode", "")
-    code = values.postcode(written)
-    if code is None and address.get("country", "").strip().upper() in _HERE:
-        code = values.district(written)
-    return rules.forces.of_postcode(code or " ")
 
 
 def missing_fields(row: Row, draft: Draft, media: list[Row], wanted: list[str]) -> list[str]:

@@ -331,7 +331,8 @@ class SecondLook(Base):
 
 
 class Notification(Base):
-    """A notification due (LADO, children's services) and whether it was made."""
+    """A notification due and whether it was made. `place` (work, child_home, suspect_home) is what the `authority`, or the
+    other force of `force_code`, follows from."""
 
     __tablename__ = "notifications"
 
@@ -340,6 +341,9 @@ class Notification(Base):
     kind: Mapped[str]
     label: Mapped[str] = mapped_column(Text)
     reason: Mapped[str] = mapped_column(Text)
+    place: Mapped[str | None]
+    authority: Mapped[str | None]
+    force_code: Mapped[str | None]
     listed_at: Mapped[datetime]
     made_at: Mapped[datetime | None]
     made_by: Mapped[str | None]

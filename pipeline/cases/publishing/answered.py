@@ -14,9 +14,9 @@ from sqlalchemy.orm import Session
 
 from pipeline.assess import answers
 from pipeline.assess.case_file import case_id
-from pipeline.assess.inputs import CaseFile
+from pipeline.assess.inputs import FORCE_NOT_SET, CaseFile
 from pipeline.assess.model import Model
-from pipeline.assess.rows import FORCE_NOT_SET, Inputs, Previous, encode, row_of, transfer_to
+from pipeline.assess.rows import Inputs, Previous, encode, row_of, transfer_to
 from pipeline.cases.publishing.intake import NewAssessment
 from pipeline.ingest import forces
 from pipeline.night.contract import Night

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from pipeline.cases.duties.clocks import Clocks
 from pipeline.cases.publishing import answered, applying
 from pipeline.cases.publishing.applying import Effect
+from pipeline.cases.publishing.due import Due
 from pipeline.cases.publishing.flags import Flags, never_raised
 from pipeline.cases.publishing.intake import Intake, NewAssessment
 from pipeline.cases.states import put
@@ -33,7 +34,6 @@ from pipeline.store.tables import (
     Change,
     Link,
     Lowering,
-    Notification,
     Review,
     Tombstone,
 )
@@ -57,15 +57,13 @@ class Publisher:
         self._referrals = self._known_referrals()
         self.erased = set(session.scalars(select(Tombstone.case_id)))
         self.erased_referrals = {r for listed in session.scalars(select(Tombstone.referrals)) for r in listed}
-        self.due = self._notifications(sorted(wanted))
+        self.due = Due(session, sorted(wanted), as_of)
         self.restricted = self._restricted()
         self._hidden_to_all = set(self.restricted)
         self.releases = self._releases()
         self.flags = Flags(session, Clocks.load(store(session).settings), sorted(wanted), as_of)
         self.answers = answered.rows(session, sorted(wanted))
-        self._rows: dict[type[Any], list[dict[str, Any]]] = {
-            t: [] for t in (Assessment, CaseReferral, Review, Notification)
-        }
+        self._rows: dict[type[Any], list[dict[str, Any]]] = {t: [] for t in (Assessment, CaseReferral, Review)}
 
     def run(self) -> None:
         """Apply every assessment, in order of version."""
@@ -118,6 +116,7 @@ class Publisher:
             case.version += 1
         self.session.add_all(self.cases[case_id] for case_id in sorted(self.new))
         self.flags.write()
+        self.due.write()
         self.session.flush()
 
     def _open(self, new: NewAssessment) -> None:
@@ -216,12 +215,7 @@ class Publisher:
         self.counts["flags_new"] += self.flags.follow(
             case, new.flags, self._hidden(case), self._other_compartment(case)
         )
-        listed = self.due.setdefault(case.case_id, set())
-        for item in new.notifications:
-            if item["kind"] not in listed:
-                listed.add(item["kind"])
-                row = {k: str(item.get(k) or "") for k in ("kind", "label", "reason")}
-                self._rows[Notification].append({**row, "case_id": case.case_id, "listed_at": self.as_of})
+        self.due.follow(case.case_id, new.notifications)
 
     def _move_referral(self, referral: str, case_id: str) -> None:
         for row in self._rows[CaseReferral]:
@@ -280,14 +274,6 @@ class Publisher:
             for row in self.session.scalars(select(CaseReferral).where(CaseReferral.referral_id.in_(part))):
                 known[row.referral_id] = row.case_id
         return known
-
-    def _notifications(self, ids: Sequence[str]) -> dict[str, set[str]]:
-        due: dict[str, set[str]] = {}
-        for part in chunks(ids):
-            query = select(Notification.case_id, Notification.kind).where(Notification.case_id.in_(part))
-            for case_id, kind in self.session.execute(query):
-                due.setdefault(case_id, set()).add(kind)
-        return due
 
     def _compartment(self, new: NewAssessment) -> str | None:
         """The case's compartment: any of its referrals', or what the assessment says."""

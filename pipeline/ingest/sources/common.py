@@ -80,6 +80,7 @@ def read_subject(fields: Fields, draft: Draft, zone: str) -> int:
     role = fields.convert("role", _role) or "other"
     addresses = [_address(a) for a in fields.each("addresses")]
     addresses = [a for a in addresses if a]
+    work = [a for w in fields.each("workplaces") if (a := _workplace(w))]
     position = draft.subject(
         role,
         name=fields.text("name"),
@@ -88,6 +89,7 @@ def read_subject(fields: Fields, draft: Draft, zone: str) -> int:
         gender=fields.text("gender"),
         occupation=fields.text("occupation"),
         addresses=addresses or None,
+        workplaces=work or None,
         country=fields.text("country"),
     )
     for key, kind in (("emails", "email"), ("phones", "phone")):
@@ -123,6 +125,13 @@ def _address(fields: Fields) -> dict[str, str]:
     uk = values.postcode(code or "") or values.postcode(text)
     row = {"text": text, "postcode": uk or code or "", "country": country or ""}
     return {key: value for key, value in row.items() if value}
+
+
+def _workplace(fields: Fields) -> dict[str, str]:
+    """Where somebody works or volunteers: an address, with the name of the employer, school or club."""
+    name = fields.text("name")
+    row = _address(fields)
+    return {"name": name, **row} if name else row
 
 
 def read_account(fields: Fields, draft: Draft, subject: int | None, zone: str) -> None:

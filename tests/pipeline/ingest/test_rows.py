@@ -137,7 +137,8 @@ def test_force_and_transfer() -> None:
     assert referral(with_postcode("hg1"), force="ZZ")["transfer_to"] == "12"
     abroad = {"text": "1 Sample Street", "postcode": "HG1", "country": "CA"}
     assert referral(form(subjects=[{"role": "suspect", "addresses": [abroad]}]), force="ZZ")["force_code"] is None
-    shared = referral(with_postcode("DN1 1AA"), force="ZZ")
+    assert referral(with_postcode("DN1 1AA"), force="ZZ")["force_code"] == "14"
+    shared = referral(with_postcode("DN1"), force="ZZ")
     assert shared["force_code"] is None
     assert len(shared["force_candidates"]) > 1
     stated = referral(form(force="42", subjects=[{"role": "suspect", "addresses": ["ZZ99 1AA"]}]), force="ZZ")
