@@ -186,7 +186,7 @@ def assess_cases(home: Path, cases: int, files: int) -> dict[str, Any]:
     lake.commit("ingest", "first", tables, run_id="night-1")
     done = [lake.commits("ingest")[0].parts]
     digest = policy.load(settings, "linking").digest
-    parts = sorted(f"{p.table}/{p.path.name}" for p in done[0])
+    parts = sorted(p.name for p in done[0])
     lake.commit(
         "link",
         "first",

@@ -20,7 +20,8 @@ def main(admin_password: Path = ADMIN_PASSWORD) -> None:
     """Run every step; a failing one ends the container with its error."""
     settings = Settings.load()
     for folder in (settings.lake_dir, settings.releases_dir, settings.quarantine_dir, settings.runs_dir):
-        folder.mkdir(parents=True, exist_ok=True)
+        if isinstance(folder, Path):
+            folder.mkdir(parents=True, exist_ok=True)
     open_store(settings)
     airflow("db", "migrate")
     airflow("pools", "set", WRITER_POOL, "1", "Stages that write one home")

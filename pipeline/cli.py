@@ -39,6 +39,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "console": ("pipeline.console.cli", "console", "Serve the analysts' web pages."),
     "lookup": ("pipeline.export.cli", "lookup", "Look a hash or a file up in the known-hash store."),
     "matches": ("pipeline.export.cli", "matches", "List matches."),
+    "lake": ("pipeline.lake.cli", "lake", "The lake's tables, their snapshots and upkeep."),
     "query": ("pipeline.export.cli", "query", "Read-only SQL over lake, release and case views."),
     "export": ("pipeline.export.cli", "export", "Export as VICS, CSV, Parquet or CASE/UCO."),
 }

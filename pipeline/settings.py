@@ -36,6 +36,11 @@ class Settings:
     policy: Path = _setting(
         ROOT / "policy", "Folder of the policy files (risk model, thresholds, deadlines, category maps)."
     )
+    lake: str = _setting(
+        "",
+        "Where the lake's tables lie: a folder, or the URL of an object store (s3://bucket/folder, abfss://...), whose "
+        "credentials come from its own environment variables (AWS_*, AZURE_*). Default: HOME/lake.",
+    )
     cases_url: str = _setting("", "SQLAlchemy URL of the case store. Default: SQLite file HOME/cases.sqlite.")
     cases_url_file: Path | None = _setting(
         None,
@@ -103,8 +108,9 @@ class Settings:
         return self.landing or self.home / "landing"
 
     @property
-    def lake_dir(self) -> Path:
-        return self.home / "lake"
+    def lake_dir(self) -> Path | str:
+        """Folder or URL of the lake, as `pipeline.lake.Lake` opens it."""
+        return self.lake or self.home / "lake"
 
     @property
     def releases_dir(self) -> Path:

@@ -243,7 +243,7 @@ class Nights:
 
     def outcome(self, home: Path) -> dict[str, str]:
         """SHA-256 of every published part, and of the rows of every table of the case store."""
-        parts = {f"{p.table}/{p.path.name}": p.sha256 for c in Lake(home / "lake").commits() for p in c.parts}
+        parts = {p.name: p.sha256 for c in Lake(home / "lake").commits() for p in c.parts}
         database = home / "cases.sqlite"
         if database.exists():
             parts |= rows(database)

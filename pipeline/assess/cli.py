@@ -152,7 +152,7 @@ def explain_command(settings: Settings, /, *, case_id: str, model: str, reason: 
         why = rules(session).consultation_reason("case", reason)
         hidden = view.hidden_referrals(session, actor)
         audit.record(session, actor, "consultation", "model.explain", case_id=case_id, reason=why)
-    lake = Lake(settings.lake_dir)
+    lake = Lake.of(settings)
     found = next(reading.cases(settings, loaded, only=case_id, hidden=hidden), None)
     if found is None:
         raise UsageError(f"Case {case_id} has no referral in the lake.", "Run `triage assess run`, or check the id.")

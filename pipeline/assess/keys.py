@@ -75,11 +75,11 @@ def views(con: Any, lake: Lake, linked: Iterable[str]) -> list[str]:
     for table in TABLES:
         parts = lake.parts(table)
         for age, chosen in (
-            ("old", [p for p in parts if f"{table}/{p.path.name}" in done]),
-            ("new", [p for p in parts if f"{table}/{p.path.name}" not in done]),
+            ("old", [p for p in parts if p.name in done]),
+            ("new", [p for p in parts if p.name not in done]),
         ):
             _view(con, lake, f"{age}_{table}", chosen)
-        fresh += [name for p in parts if (name := f"{table}/{p.path.name}") not in done]
+        fresh += [name for p in parts if (name := p.name) not in done]
     con.execute(database.sql("roles"))
     return sorted(fresh)
 

@@ -20,7 +20,7 @@ def cases(
     settings: Settings, model: Model, *, only: str | None = None, hidden: Collection[str] = ()
 ) -> Iterator[CaseFile]:
     """All case files, or one; links to `hidden` referrals are left out."""
-    lake = Lake(settings.lake_dir)
+    lake = Lake.of(settings)
     links = current(lake)
     if hidden:
         kept = pa.array(sorted(hidden), pa.string())

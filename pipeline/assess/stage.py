@@ -33,7 +33,7 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
     Raises SettingsError for a policy file that cannot be used, IntegrityError for damaged inputs.
     """
     started, cpu = time.perf_counter(), time.process_time()
-    lake = Lake(settings.lake_dir)
+    lake = Lake.of(settings)
     model = Model.load(settings)
     report = StageReport(STAGE, night.run_id, shard)
     linked = link(settings, night, lake)

@@ -48,7 +48,7 @@ class Evidence:
     """Rows of the lake by case. Safe to share between threads; several processes may refresh the same file."""
 
     def __init__(self, settings: Settings) -> None:
-        self.lake = Lake(settings.lake_dir)
+        self.lake = Lake.of(settings)
         self.path = settings.home / "console" / "evidence.sqlite"
         self._local = threading.local()
         self._writing = threading.Lock()
@@ -208,7 +208,7 @@ def _bring_up(connection: sqlite3.Connection, lake: Lake, published: dict[str, P
 
 def _name(part: Part) -> str:
     """A part's name in the lake: parts of one commit have one file name, in the folder of each table."""
-    return f"{part.table}/{part.path.name}"
+    return part.name
 
 
 def _prepare(connection: sqlite3.Connection) -> None:

@@ -54,7 +54,7 @@ class Question:
 
     def hidden_referrals(self) -> list[str]:
         """Referrals that the person may not know of, sorted: those of cases, and those that wait to be published."""
-        lake = Lake(self.session.info["store"].settings.lake_dir)
+        lake = Lake.of(self.session.info["store"].settings)
         waiting = sources.hidden_referrals(lake, self.actor)
         return sorted(views.hidden_referrals(self.session, self.actor).union(waiting))
 

@@ -43,7 +43,7 @@ class CaseExport:
 def of_case(settings: Settings, question: Question, number: str) -> CaseExport:
     """Everything that an export of the case holds. Raises UsageError where it does not exist for this person."""
     case = case_reading.find(question.session, question.actor, number, "case.read")
-    lake = Lake(settings.lake_dir)
+    lake = Lake.of(settings)
     hidden = question.hidden_referrals()
     members = [r for r, c in cases_of(lake).items() if c == number and r not in set(hidden)]
     files = _of(lake, "media_files", members, hidden)

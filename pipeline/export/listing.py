@@ -21,7 +21,7 @@ def table(settings: Settings, name: str, hidden: Sequence[str], compartments: Co
     """One lake table. Raises UsageError for a name that is none."""
     if name not in records.tables():
         raise UsageError(f"There is no table {name!r}.", f"Tables: {', '.join(records.tables())}.")
-    return readable(Lake(settings.lake_dir), name, hidden, compartments)
+    return readable(Lake.of(settings), name, hidden, compartments)
 
 
 def readable(lake: Lake, name: str, hidden: Sequence[str], compartments: Collection[str]) -> pa.Table:
@@ -113,7 +113,7 @@ def matches(
 
     Raises UsageError for a case of which nothing is known.
     """
-    lake = Lake(settings.lake_dir)
+    lake = Lake.of(settings)
     cases = cases_of(lake)
     if number is not None and not any(c == number and r not in set(hidden) for r, c in cases.items()):
         raise UsageError(f"There is no case {number!r}.", "`triage queue list` shows the cases you may see.")

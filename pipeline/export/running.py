@@ -31,7 +31,7 @@ def source(settings: Settings, question: Question) -> Source:
 
     Lake tables with rows to hide are handed over as filtered copies, all others as their verified files.
     """
-    lake = Lake(settings.lake_dir)
+    lake = Lake.of(settings)
     hidden = question.hidden_referrals()
     parts = sources.lake_parts(settings)
     copies = sources.empty_lake_tables(parts)

@@ -72,7 +72,7 @@ def hidden_referrals(lake: Lake, actor: Actor) -> list[str]:
 
 def lake_parts(settings: Settings) -> dict[str, list[str]]:
     """Verified Parquet parts of every lake table that has rows: record name -> paths."""
-    lake = Lake(settings.lake_dir)
+    lake = Lake.of(settings)
     found = {table: lake.paths(table) for table in records.tables()}
     return {table: paths for table, paths in found.items() if paths}
 

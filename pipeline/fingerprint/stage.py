@@ -62,7 +62,7 @@ class Content:
 
 def plan(settings: Settings, night: Night) -> list[str]:
     """Shards of this night that are not committed. Contents that tonight's packages hold, or that no night has done yet."""
-    lake = Lake(settings.lake_dir)
+    lake = Lake.of(settings)
     folder = run_dir(settings, night.run_id) / STAGE
     shards = {path.stem: _shard_file(path) for path in files.finished(folder, "*.json")}
     planned = {content for shard in shards.values() for content in (*shard["contents"], *shard["earlier"])}
@@ -110,7 +110,7 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
     """
     if shard is None:
         return _all(settings, night)
-    lake = Lake(settings.lake_dir)
+    lake = Lake.of(settings)
     if not lake.committed(STAGE, shard):
         _Shard(settings, night, lake, shard).work()
     return _reported(lake, night, shard)

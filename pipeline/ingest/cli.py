@@ -84,5 +84,5 @@ def returned(ctx: click.Context) -> Rows:
             "reasons": "; ".join(row.reasons),
             "package_id": row.package_id,
         }
-        for row in quarantine.outstanding(Lake(settings.lake_dir))
+        for row in quarantine.outstanding(Lake.of(settings))
     ]

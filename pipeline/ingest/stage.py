@@ -26,7 +26,7 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
     """Take in what is new. Raises SettingsError for the policy and UsageError when landing cannot be listed; bad
     packages raise nothing, they end in quarantine."""
     rule = rules.load(settings)
-    lake = Lake(settings.lake_dir)
+    lake = Lake.of(settings)
     held = Held.read(lake)
     known = seen.load(settings)
     entries, strange = discovery.entries(settings.landing_dir, rule.data)
@@ -67,7 +67,7 @@ def waiting(settings: Settings, night: Night) -> list[Candidate]:
 
     Looks at what no run has taken in, checksums included; writes nothing. Raises what `run` raises.
     """
-    rule, held, known = rules.load(settings), Held.read(Lake(settings.lake_dir)), seen.load(settings)
+    rule, held, known = rules.load(settings), Held.read(Lake.of(settings)), seen.load(settings)
     entries, _ = discovery.entries(settings.landing_dir, rule.data)
     fresh = [entry for entry in entries if not _unchanged(entry, known, held)]
     return intake.take(settings, night, rule, held, fresh).waiting

@@ -28,7 +28,7 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
     The night's matches are judged against the night's contents, those of retro-matching against the past contents that
     it went through.
     """
-    lake = Lake(settings.lake_dir)
+    lake = Lake.of(settings)
     rules = policy.load(settings, "matching").data["flood"]
     prints = [c for c in lake.commits("fingerprint") if c.run_id == night.run_id]
     report = StageReport("flood", night.run_id)
@@ -118,6 +118,6 @@ def release_flood(settings: Settings, media_key: int, person: str, reason: str, 
         "decided_at": night.as_of,
         "run_id": night.run_id,
     }
-    Lake(settings.lake_dir).commit(
+    Lake.of(settings).commit(
         "flood-release", f"{media_key}", {"flood_releases": records.build("flood_releases", [row])}, run_id=night.run_id
     )

@@ -50,7 +50,7 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
     release = stage.release_or_none(settings)
     if release is None:
         return report
-    lake = Lake(settings.lake_dir)
+    lake = Lake.of(settings)
     behind: dict[int, list[str]] = {}
     for unit, covered in coverage(lake).items():
         if covered < release.number:

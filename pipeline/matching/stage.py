@@ -39,7 +39,7 @@ def plan(settings: Settings, night: Night) -> list[str]:
     """Units that no release has been matched against. Without a release nothing can be matched yet: an empty list."""
     if release_or_none(settings) is None:
         return []
-    lake = Lake(settings.lake_dir)
+    lake = Lake.of(settings)
     done = {str(c.meta["unit"]) for c in lake.commits("match")}
     return [unit for unit in units(lake) if unit not in done]
 
@@ -55,7 +55,7 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
         raise UsageError(
             "There is no known-hash release to match against.", "Import a hash set: `triage hashset import --help`."
         )
-    lake = Lake(settings.lake_dir)
+    lake = Lake.of(settings)
     if lake.committed("match", shard):
         return StageReport("match", night.run_id, shard)
     matcher = Matcher(settings, WholeRelease(release, settings), night)

@@ -118,7 +118,7 @@ def floods_command(settings: Settings, media_key: int | None, person: str | None
     """
     from pipeline.matching import flood
 
-    lake = Lake(settings.lake_dir)
+    lake = Lake.of(settings)
     if media_key is not None:
         if not person or not reason:
             raise UsageError("A release needs a person and a reason.", "Add --person NAME --reason TEXT.")
@@ -148,7 +148,7 @@ def status(settings: Settings) -> Rows:
     names = runs(settings)
     if not names:
         raise UsageError("Nothing has run yet.", "Start with `triage night run`.")
-    lake = Lake(settings.lake_dir)
+    lake = Lake.of(settings)
     referrals = Counter(lake.read("referrals", ["run_id"])["run_id"].to_pylist())
     floods = Counter(lake.read("floods", ["run_id"])["run_id"].to_pylist())
     listed = [_status(settings, name, referrals[name], floods[name]) for name in names]

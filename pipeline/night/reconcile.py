@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from pipeline import files
 from pipeline.errors import ReconciliationError
 from pipeline.ingest import seen
-from pipeline.lake import Lake
+from pipeline.lake import Lake, upkeep
 from pipeline.night import contract as nights
 from pipeline.night import report as runreport
 from pipeline.night import stages as nightly
@@ -44,8 +44,9 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
     Raises ReconciliationError naming every check that does not hold, IntegrityError for damaged parts, CanaryError when
     the release's canaries are missed.
     """
-    lake = Lake(settings.lake_dir)
-    verified = lake.verify()
+    lake = Lake.of(settings)
+    lake.settle(night.run_id)
+    checked = upkeep.check(settings, lake, night.run_id, night.as_of)
     checks = [
         *_landing(settings, lake, night),
         *_packages(lake),
@@ -55,7 +56,7 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
         *_cases(settings, lake),
     ]
     canaries = _canaries(settings)
-    summary = runreport.build(settings, night, [{**asdict(c), "holds": c.holds} for c in checks], verified, canaries)
+    summary = runreport.build(settings, night, [{**asdict(c), "holds": c.holds} for c in checks], checked, canaries)
     folder = nights.run_dir(settings, night.run_id)
     files.write_json(folder / "report.json", summary)
     files.write_bytes(folder / "report.txt", runreport.text(summary).encode())
@@ -72,7 +73,11 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
         night.run_id,
         read=len(checks),
         kept=len(checks),
-        counts={"parts_verified": verified, "canaries": canaries},
+        counts={
+            "parts_verified": checked.parts,
+            "lake_checked_whole_since": checked.whole_since.isoformat(),
+            "canaries": canaries,
+        },
     )
 
 

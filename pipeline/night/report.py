@@ -15,17 +15,18 @@ from hashsets import building
 from pipeline import __version__
 from pipeline.ingest import quarantine
 from pipeline.lake import Lake
+from pipeline.lake.upkeep import Checked
 from pipeline.night import stages as nightly
 from pipeline.night.contract import Night, StageReport
 from pipeline.settings import Settings
 
 
 def build(
-    settings: Settings, night: Night, checks: list[dict[str, Any]], verified: int, canaries: int
+    settings: Settings, night: Night, checks: list[dict[str, Any]], checked: Checked, canaries: int
 ) -> dict[str, Any]:
     """Everything the operator needs to know of a run. `checks` are reconcile's, as dicts with `holds`."""
     stages = stage_rows(nightly.reports(settings, night.run_id))
-    lake = Lake(settings.lake_dir)
+    lake = Lake.of(settings)
     packages = lake.read("packages", ["state", "reasons", "run_id"]).to_pylist()
     quarantined = [p for p in packages if p["state"] == "quarantined" and p["run_id"] == night.run_id]
     reasons = Counter(reason for package in quarantined for reason in package["reasons"])
@@ -35,7 +36,8 @@ def build(
         "version": __version__,
         "checks": checks,
         "reconciles": all(c["holds"] for c in checks),
-        "parts_verified": verified,
+        "parts_verified": checked.parts,
+        "lake_checked_whole_since": checked.whole_since.isoformat(),
         "indexes_with_canaries_checked": canaries,
         "stages": stages,
         "packages_quarantined": len(quarantined),
@@ -85,7 +87,8 @@ def text(summary: dict[str, Any]) -> str:
         else "DOES NOT RECONCILE: do not work the queue from it."
     )
     console.print(
-        f"{summary['parts_verified']} lake parts verified by SHA-256. "
+        f"{summary['parts_verified']} lake parts verified by SHA-256, every part at least once since "
+        f"{summary['lake_checked_whole_since']}. "
         f"Indexes in which every canary was found: {summary['indexes_with_canaries_checked']}."
     )
     console.print(checks_table(summary))

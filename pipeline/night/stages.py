@@ -59,7 +59,7 @@ EXTRA = (
 )
 """Stages of the other DAGs."""
 
-POLICIES = ("facts", "matching", "fingerprint", "ingest", "risk-model", "linking", "lists", "hashsets", "cases")
+POLICIES = ("facts", "matching", "fingerprint", "ingest", "risk-model", "linking", "lists", "hashsets", "cases", "lake")
 """Policy files that are validated before any work starts."""
 
 LEFT_BEHIND = timedelta(days=2)
@@ -169,7 +169,7 @@ def check_ready(settings: Settings) -> None:
             f"Too little space below TRIAGE_HOME: {free // 2**20} MiB and {inodes.f_favail} inodes are free.",
             "Free 1 GiB and 10,000 inodes, or move TRIAGE_HOME.",
         )
-    Lake(settings.lake_dir).sweep(older_than=LEFT_BEHIND)
+    Lake.of(settings).sweep(older_than=LEFT_BEHIND)
 
 
 def plan_shards(settings: Settings, which: Stage, run: Night) -> list[str]:

@@ -42,9 +42,9 @@ def edges(dag: Any) -> dict[str, set[str]]:
 
 
 class TestStructure:
-    def test_they_load_and_there_are_three(self, bag: Any) -> None:
+    def test_they_load_and_there_are_four(self, bag: Any) -> None:
         assert bag.import_errors == {}
-        assert set(bag.dags) == {"nightly_triage", "hashset_refresh", "retro_match"}
+        assert set(bag.dags) == {"nightly_triage", "hashset_refresh", "retro_match", "lake_maintenance"}
 
     def test_the_night_goes_left_to_right(self, bag: Any) -> None:
         after = edges(bag.dags["nightly_triage"])

@@ -32,7 +32,7 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
 
 def take_over(settings: Settings, night: Night) -> int:
     """Write answers that the lake does not hold yet to its table `answers`; returns how many."""
-    lake = Lake(settings.lake_dir)
+    lake = Lake.of(settings)
     known = set(lake.read(answers.TABLE, ["answer_id"])["answer_id"].to_pylist())
     store = open_store(settings)
     try:

@@ -316,7 +316,7 @@ class Publisher:
         }
         if not wanted:
             return {}
-        rows = Lake(store(self.session).settings.lake_dir).read("matches", ["match_id", "release"])
+        rows = Lake.of(store(self.session).settings).read("matches", ["match_id", "release"])
         rows = rows.filter(pc.is_in(rows["match_id"], value_set=pa.array(sorted(wanted))))
         return {row["match_id"]: str(row["release"]) for row in rows.to_pylist()}
 

@@ -42,7 +42,7 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
     started, cpu = time.perf_counter(), time.process_time()
     store = open_store(settings)
     try:
-        publish(store, Lake(settings.lake_dir), night)
+        publish(store, Lake.of(settings), night)
         with store.session() as session:
             claims.expire(session, SYSTEM)
         report = _report(store, night)

@@ -98,6 +98,10 @@ def test_older_parts_read_with_columns_that_came_later(tmp_path: Path, monkeypat
     lake.commit("f", "a", {"variants": rows}, run_id="n")
     monkeypatch.undo()
     assert lake.read("variants")["quality"].to_pylist() == [None, None, None]
+    assert lake.read("variants", ["sha256", "quality"])["quality"].to_pylist() == [None, None, None]
+    lake.commit("f", "b", {"variants": variants(2)}, run_id="n")
+    lake.merge("n")
+    assert sorted(lake.read("variants", ["quality"])["quality"].to_pylist(), key=str) == [0, 1, None, None, None]
 
 
 def test_every_flipped_bit_is_refused_before_use(tmp_path: Path) -> None:
@@ -123,16 +127,22 @@ def test_a_missing_part_and_a_damaged_commit_are_refused(tmp_path: Path) -> None
     with pytest.raises(IntegrityError, match="cannot be read"):
         Lake(tmp_path).read("variants")
     part.write_bytes(content)
-    commit = next(tmp_path.glob("commits/f/*.json"))
-    commit.write_text(commit.read_text()[:-40])
-    with pytest.raises(IntegrityError, match="damaged"):
+    ledger = next(tmp_path.glob("commits/*.parquet"))
+    sound = ledger.read_bytes()
+    ledger.write_bytes(sound[:-1] + b"X")
+    with pytest.raises(IntegrityError, match="not what was written"):
+        Lake(tmp_path).read("variants")
+    ledger.write_bytes(sound)
+    log = sorted(tmp_path.glob("commits/_delta_log/*.json"))[-1]
+    log.write_text(log.read_text()[:-40])
+    with pytest.raises(IntegrityError, match="log of commits in the lake is damaged"):
         Lake(tmp_path).read("variants")
 
 
 WRITER = """
 import sys
 from pathlib import Path
-from tests.pipeline.test_lake import variants, frames
+from tests.pipeline.lake.test_lake import variants, frames
 from pipeline.lake import Lake
 Lake(Path(sys.argv[1])).commit("f", "a", {"variants": variants(), "video_frames": frames()}, run_id="n")
 """
@@ -156,7 +166,7 @@ def test_killed_at_every_file_operation_it_is_all_or_nothing(tmp_path: Path) -> 
     for wanted in range(1, 60):
         root = tmp_path / str(wanted)
         root.mkdir()
-        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
         script = STEPS + WRITER
         done = subprocess.run(
             [sys.executable, "-c", script, str(root), str(wanted)], env=environment, capture_output=True
@@ -171,6 +181,7 @@ def test_killed_at_every_file_operation_it_is_all_or_nothing(tmp_path: Path) -> 
         lake.commit("f", "a", {"variants": variants(), "video_frames": frames()}, run_id="n")
         assert lake.read("variants")["quality"].to_pylist() == [0, 1, 2]
         lake.sweep()
+        assert len(list(root.glob("variants/*.parquet"))) == 1
         assert not [p for p in root.rglob("*") if p.name.startswith(files.TEMPORARY)]
         assert lake.verify() == 2
     assert finished and wanted > 6

@@ -1,0 +1,42 @@
+"""
+# lake_maintenance: few large files instead of many small ones
+
+Runs on Sundays at 12:00, London time, or by hand. Merges the small files that a week's nights have written, and removes those
+that were merged away longer ago than policy/lake.yaml keeps snapshots. It never stands in a night's way: readers keep the
+files that they opened, and a writer that was first is waited for by nobody. No row changes.
+
+**When it fails.** Nothing is lost and nothing is half done: readers go by the last finished step. Clear the task.
+
+| task | what a failure means | what to do |
+|---|---|---|
+| `merge` | a file is not what was written, the disk is full, or the object store cannot be reached | the message says which; mend it, clear the task |
+"""
+
+from __future__ import annotations
+
+import pendulum
+from airflow.sdk import dag, get_current_context, task
+
+from pipeline.lake import upkeep
+from pipeline.night.orchestration import EVERY_STAGE
+from pipeline.settings import Settings
+
+
+@dag(
+    schedule="0 12 * * 0",
+    start_date=pendulum.datetime(2026, 1, 1, tz="Europe/London"),
+    catchup=False,
+    max_active_runs=1,
+    default_args=EVERY_STAGE,
+    doc_md=__doc__,
+    tags=["triage"],
+)
+def lake_maintenance() -> None:
+    @task
+    def merge() -> dict[str, int]:
+        return upkeep.maintain(Settings.load(), f"maintenance-{get_current_context()['ts_nodash'][:15]}")
+
+    merge()
+
+
+lake_maintenance()

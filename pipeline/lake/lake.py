@@ -1,0 +1,285 @@
+"""What stages and readers use: commits written, tables and commits read, of the lake as it is or as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline import files, records
+from pipeline.errors import TriageError, UsageError
+from pipeline.lake.delta import Log
+from pipeline.lake.ledger import SETTLE, Entry, Ledger, State, TakenError
+from pipeline.lake.parts import Part, Parts
+from pipeline.lake.places import Place, refuse
+from pipeline.lake.settling import Settler, again
+from pipeline.settings import Settings
+
+
+@dataclass(frozen=True)
+class Commit:
+    """One published piece of work. `meta` is what the stage noted (counts, versions); never personal data. `seq` is its
+    number in the order of publication, by which a snapshot is named."""
+
+    stage: str
+    key: str
+    run_id: str
+    parts: tuple[Part, ...]
+    meta: dict[str, Any]
+    seq: int = 0
+
+
+class Lake:
+    """Reads and writes the lake at `root`, a folder or an object store's URL. One instance may be shared by the threads of a
+    process for reading. `as_of` names a snapshot: what was published up to that commit and nothing later."""
+
+    def __init__(
+        self, root: Path | str, *, cache: Path | None = None, as_of: int | None = None, migrating: bool = False
+    ) -> None:
+        self.place = Place(root, cache)
+        self.root = self.place.root
+        self.as_of = as_of
+        self._parts = Parts(self.place)
+        self._ledger = Ledger(self.place, lambda name: self._parts.check(name, self.place.local(name)), as_of)
+        self._settler = Settler(self._ledger, self._parts)
+        self._active: dict[tuple[str, int], list[Part]] = {}
+        if not migrating:
+            refuse(self.place)
+
+    @classmethod
+    def of(cls, settings: Settings, *, as_of: int | None = None) -> Lake:
+        """The lake of an installation: TRIAGE_LAKE, else HOME/lake. Files of an object store are kept in HOME/cache."""
+        return cls(settings.lake_dir, cache=settings.home / "cache" / "lake", as_of=as_of)
+
+    def at(self, moment: datetime) -> Lake:
+        """The lake as it was at a moment: what had been published by then."""
+        heads = self._ledger.heads()
+        then = heads.filter(pc.less_equal(heads["at"], pa.scalar(moment, heads["at"].type)))
+        return Lake(self.root, cache=self.place.cache, as_of=pc.max(then["seq"]).as_py() or 0)
+
+    def after(self, run_id: str) -> Lake:
+        """The lake as it was after the last commit of a run. Raises UsageError when the run has published nothing."""
+        heads = self._ledger.heads()
+        own = heads.filter(pc.equal(heads["run_id"], run_id))
+        if not own.num_rows:
+            raise UsageError(f"Run {run_id!r} has published nothing in the lake.", "`triage status` lists the runs.")
+        return Lake(self.root, cache=self.place.cache, as_of=pc.max(own["seq"]).as_py())
+
+    # -- writing -------------------------------------------------------------------------------------------------
+
+    def committed(self, stage: str, key: str) -> bool:
+        """Whether this piece of work is published."""
+        return bool(len(self._ledger.numbers(stage, [_word(key)])))
+
+    def commit(
+        self,
+        stage: str,
+        key: str,
+        tables: Mapping[str, pa.Table],
+        *,
+        run_id: str,
+        meta: Mapping[str, Any] | None = None,
+    ) -> Commit:
+        """Publish `tables` (record name -> table of that record's schema) as the result of (`stage`, `key`).
+
+        If it is published already, nothing is written and the existing commit is returned. Empty tables are listed
+        with no file. Raises TriageError when a table does not have its record's schema, for an unsafe key, and for a
+        lake that is opened as it was.
+        """
+        if self.as_of is not None:
+            raise TriageError("A snapshot of the lake cannot be written to.", "Open the lake as it is.")
+        if self.committed(_word(stage), _word(key)):
+            return self.named(stage, [key])[0]
+        listed: list[tuple[str, str, int]] = []
+        for name, table in sorted(tables.items()):
+            if table.schema != records.arrow_schema(name):
+                raise TriageError(f"The rows for {name} do not have that record's columns: {table.schema.names}.")
+            if table.num_rows:
+                listed.append((name, self._parts.write(name, f"{stage}-{key}", table)[0], table.num_rows))
+
+        try:
+            entry: Entry = again(lambda: self._ledger.append(stage, key, run_id, dict(meta or {}), listed))
+        except TakenError:  # another writer was first with the same work
+            return self.named(stage, [key])[0]
+        return self._commit(entry)
+
+    def publish_all(self, rows: list[tuple[str, str, str, Any, list[tuple[str, str, int]]]]) -> None:
+        """Publish several commits whose files lie here already: stage, key, run, meta, and table, name and rows of parts."""
+        again(lambda: self._ledger.extend(rows))
+
+    def settle(self, run_id: str) -> int:
+        """Put the files of commits into their tables' Delta logs, where other programs read them; how many commits."""
+        return self._settler.settle(run_id)
+
+    def merge(self, run_id: str) -> dict[str, int]:
+        """Make one file of many small ones in every table; returns files merged by table. Blocks no reader or writer."""
+        return self._settler.merge(run_id)
+
+    def vacuum(self, older_than: timedelta) -> int:
+        """Remove files that were merged away longer ago than that; returns how many. Older snapshots go with them."""
+        return self._settler.vacuum(older_than)
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def commits(self, stage: str | None = None, *, run_id: str | None = None, after: int = 0) -> list[Commit]:
+        """Commits (of one stage, of one run, with numbers above `after`), ordered by stage and key."""
+        heads = self._ledger.heads()
+        mask = pc.and_(pc.not_equal(heads["stage"], SETTLE), pc.greater(heads["seq"], after))
+        for column, value in (("stage", stage), ("run_id", run_id)):
+            if value is not None:
+                mask = pc.and_(mask, pc.equal(heads[column], value))
+        return self._listed(heads["seq"].filter(mask).combine_chunks())
+
+    def keys(self, stage: str) -> dict[str, int]:
+        """Keys of a stage's commits and their numbers, without reading what they note."""
+        heads = self._ledger.heads()
+        own = heads.filter(pc.equal(heads["stage"], stage))
+        return dict(zip(own["key"].to_pylist(), own["seq"].to_pylist(), strict=True))
+
+    def newest(self, stage: str, count: int = 1) -> list[Commit]:
+        """The last commits of a stage, the newest first."""
+        heads = self._ledger.heads()
+        own = heads["seq"].filter(pc.equal(heads["stage"], stage)).combine_chunks()
+        return [self._commit(e) for e in reversed(self._ledger.entries(own[max(0, len(own) - count) :]))]
+
+    def last(self) -> int:
+        """Number of the last commit: the snapshot that reading now gives."""
+        return self._ledger.last()
+
+    def named(self, stage: str, keys: Iterable[str]) -> list[Commit]:
+        """The published ones among these pieces of work, ordered by key: without reading every commit of the stage."""
+        return self._listed(self._ledger.numbers(_word(stage), keys))
+
+    def parts(self, table: str, stage: str | None = None) -> list[Part]:
+        """Published parts of a table, ordered by name. With `stage` the parts of its commits, merged ones too."""
+        found = self._current(self._ledger.state(), table)
+        return [p for p in found if stage is None or p.merged or p.file.startswith(f"{stage}-")]
+
+    def paths(self, table: str, stage: str | None = None) -> list[str]:
+        """Paths of a table's published parts, each verified, for DuckDB's read_parquet as a bound parameter."""
+        return [str(self.verified(part).path) for part in self.parts(table, stage)]
+
+    def read(
+        self,
+        table: str,
+        columns: Sequence[str] | None = None,
+        *,
+        stage: str | None = None,
+        parts: Iterable[Part] | None = None,
+        commits: Iterable[Commit] | None = None,
+    ) -> pa.Table:
+        """All published rows of a table (or of the given parts or commits), in the order of their parts.
+
+        Columns that older parts lack read as null. Parts that were merged away since are read from the merged ones.
+        """
+        schema = records.arrow_schema(table)
+        if commits is not None:
+            parts = [p for c in commits for p in c.parts if p.table == table]
+        if parts is None and stage is None:
+            return self._parts.read(self._current(self._ledger.state(), table), schema, columns)
+        if parts is None:
+            heads = self._ledger.heads()
+            numbers = heads["seq"].filter(pc.equal(heads["stage"], stage)).combine_chunks()
+            return self._parts.read(self.parts(table, stage), schema, columns, numbers)
+        return self._of_parts(table, list(parts), schema, columns)
+
+    def _of_parts(self, table: str, chosen: list[Part], schema: pa.Schema, columns: Sequence[str] | None) -> pa.Table:
+        """Rows of parts, those that were merged away from the merged parts."""
+        state = self._ledger.state()
+        settled = state.versions.get(table, (0, 0))[1]
+        there = {p.path for p in self._current(state, table)} if any(0 < p.seq <= settled for p in chosen) else set()
+        gone = [p.seq for p in chosen if 0 < p.seq <= settled and p.path not in there]
+        rows = self._parts.read([p for p in chosen if p.seq not in set(gone)], schema, columns)
+        if not gone:
+            return rows
+        merged = [p for p in self._current(state, table) if p.merged and _spans(p, gone)]
+        past = self._parts.read(merged, schema, columns, pa.array(gone, pa.int64()))
+        return pa.concat_tables([rows, past]) if rows.num_rows else past
+
+    def verified(self, part: Part) -> Part:
+        """The part, after checking its bytes against its name. Raises IntegrityError if they differ."""
+        return self._parts.verified(part)
+
+    def verify(self, chosen: Iterable[Part] | None = None) -> int:
+        """Check every published part anew, or some; returns how many. Raises IntegrityError at the first that differs."""
+        self._parts.forget()
+        if chosen is None:
+            self._ledger.forget()
+            self._ledger.entries(self._ledger.heads()["seq"].combine_chunks())
+            chosen = self.everything()
+        return len([self.verified(part) for part in chosen])
+
+    def everything(self) -> list[Part]:
+        """Every published part of every table, ordered by table and name."""
+        state = self._ledger.state()
+        tables = set(state.versions) | {t for e in state.pending for t, _, _ in e.parts}
+        return [part for table in sorted(tables) for part in self._current(state, table)]
+
+    def sweep(self, older_than: timedelta = timedelta(0)) -> int:
+        """Remove parts and temporary files that nothing names (left by killed processes); returns how many.
+
+        With `older_than` only what was not touched for so long: safe beside stages that are writing, on other machines too.
+        """
+        # listed before the ledger is read: what is committed in between is not taken for a leftover
+        found = [f for f in self.place.listing() if f.age >= older_than]
+        known = self._named_now({f.name.partition("/")[0] for f in found})
+        left = [f for f in found if f.name not in known]
+        named = self._named_before({f.name.partition("/")[0] for f in left}) if left else set()
+        removed = 0
+        for file in left:
+            if file.name in named or (self.place.is_local and files.being_written(Path(file.name))):
+                continue
+            self.place.remove(file.name)
+            removed += 1
+        return removed
+
+    def _named_now(self, tables: set[str]) -> set[str]:
+        """Names of the files that the newest logs name, and of those that wait to be in one."""
+        pending = {name for e in self._ledger.state().pending for _, name, _ in e.parts}
+        return pending | {f"{table}/{f.name}" for table in tables for f in Log(self.place, table).files()}
+
+    def _named_before(self, tables: set[str]) -> set[str]:
+        """Names of the files that snapshots of the past name: of every commit, and what was merged away."""
+        entries = self._ledger.entries(self._ledger.heads()["seq"].combine_chunks())
+        named = {name for e in entries for _, name, _ in e.parts}
+        return named | {f"{table}/{name}" for table in tables for name in Log(self.place, table).merged_away()}
+
+    def _current(self, state: State, table: str) -> list[Part]:
+        """Parts of a table in a snapshot: what its log names at the settled version, and what was published since."""
+        version, through = state.versions.get(table, (-1, 0))
+        if version >= 0 and (table, version) not in self._active:
+            listed = Log(self.place, table, version).files()
+            self._active = {k: v for k, v in self._active.items() if k[0] != table}
+            self._active[table, version] = [self._parts.named(f"{table}/{f.name}", f.rows) for f in listed]
+        pending = [
+            self._parts.named(name, rows, e.seq)
+            for e in state.pending
+            if e.seq > through
+            for t, name, rows in e.parts
+            if t == table
+        ]
+        return sorted([*self._active.get((table, version), []), *pending], key=lambda p: p.file)
+
+    def _listed(self, numbers: pa.Array) -> list[Commit]:
+        return sorted(map(self._commit, self._ledger.entries(numbers)), key=lambda c: (c.stage, c.key))
+
+    def _commit(self, entry: Entry) -> Commit:
+        parts = tuple(self._parts.named(name, rows, entry.seq) for _, name, rows in entry.parts)
+        return Commit(entry.stage, entry.key, entry.run_id, parts, entry.meta, entry.seq)
+
+
+def _spans(part: Part, numbers: Iterable[int]) -> bool:
+    """Whether a merged part may hold rows of some commits, by its name `merged-<first>-<last>`."""
+    first, last = map(int, part.file.split(".")[0].split("-")[1:])
+    return any(first <= n <= last for n in numbers)
+
+
+def _word(word: str) -> str:
+    if not word or not all(c.isalnum() or c in "-_." for c in word) or word.startswith("."):
+        raise TriageError(f"{word!r} cannot name a piece of work.")
+    return word

@@ -1,0 +1,136 @@
+"""Parts: the Parquet files of the lake's tables, written once and checked against the digest in their name before use."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline import files
+from pipeline.errors import IntegrityError
+from pipeline.lake.places import Place, digest_of
+
+SEQ = "lake_seq"
+"""Column of a merged part: the number of the commit that published the row. Parts of one commit do not have it."""
+MERGED = "merged-"
+"""What the name of a merged part begins with, before its first and last commit."""
+GROUP = 50_000
+"""Rows of a row group of a merged part, which is what reading a few commits of it has to touch."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One published Parquet file. `seq` is the number of its commit; 0 when it was found by its table and not by a commit."""
+
+    table: str
+    path: Path
+    rows: int
+    sha256: str
+    seq: int = 0
+    file: str = ""
+    """Its name in the table's folder; `path` is where its bytes are on this machine, which may be a cache."""
+
+    @property
+    def name(self) -> str:
+        """Its name below the lake."""
+        return f"{self.table}/{self.file}"
+
+    @property
+    def merged(self) -> bool:
+        """Whether it holds the rows of many commits, with the number of each in the column SEQ."""
+        return self.file.startswith(MERGED)
+
+
+class Parts:
+    """Reads and writes the parts of one lake."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self._verified: dict[Path, tuple[int, int, int]] = {}
+
+    def write(self, table: str, stem: str, data: pa.Table, *, group: int | None = None) -> tuple[str, int]:
+        """Write a part `<table>/<stem>.<sha256>.parquet`; returns its name below the lake and its size in bytes."""
+        buffer = io.BytesIO()
+        pq.write_table(
+            data, buffer, compression="zstd", write_page_checksum=True, store_schema=True, row_group_size=group
+        )
+        content = buffer.getbuffer()
+        name = f"{table}/{stem}.{hashlib.sha256(content).hexdigest()}.parquet"
+        self.place.put(name, content)
+        return name, len(content)
+
+    def verified(self, part: Part) -> Part:
+        """The part, after checking its bytes against its name. Raises IntegrityError if they differ or are gone."""
+        self.check(part.name, part.path)
+        return part
+
+    def check(self, name: str, path: Path) -> Path:
+        """Check one file of the lake by its name, once a process and again when it was touched."""
+        table, _, shown = name.partition("/")
+        try:
+            self.place.fetch(name)
+            stat = path.stat()
+            seen = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
+            if self._verified.get(path) != seen:
+                if files.sha256(path) != digest_of(name):
+                    raise IntegrityError(
+                        f"{shown} of table {table} is not what was written.", "Restore it from a backup."
+                    )
+                self._verified[path] = seen
+        except OSError as error:
+            raise IntegrityError(
+                f"{shown} of table {table} cannot be read: {error.strerror}.", "Restore it from a backup."
+            ) from error
+        return path
+
+    def forget(self) -> None:
+        """Check everything anew."""
+        self._verified.clear()
+
+    def named(self, name: str, rows: int, seq: int = 0) -> Part:
+        """The part of that name below the lake."""
+        table, _, file = name.partition("/")
+        return Part(table, self.place.local(name), rows, digest_of(name), seq, file)
+
+    def read(
+        self, chosen: Iterable[Part], schema: pa.Schema, columns: Sequence[str] | None, commits: pa.Array | None = None
+    ) -> pa.Table:
+        """Rows of some parts in the order given; of merged parts only those of `commits`, when that is given."""
+        wanted = schema if columns is None else pa.schema([schema.field(c) for c in columns])
+        pieces = [self._piece(self.verified(p), wanted, commits) for p in chosen]
+        return pa.concat_tables(pieces) if pieces else wanted.empty_table()
+
+    def _piece(self, part: Part, schema: pa.Schema, commits: pa.Array | None) -> pa.Table:
+        file = pq.ParquetFile(part.path, page_checksum_verification=True)
+        there = set(file.schema_arrow.names)
+        names = [n for n in schema.names if n in there]
+        if not part.merged or commits is None:
+            return conform(file.read(columns=names), schema)
+        groups = [g for g in range(file.num_row_groups) if _holds(file.metadata.row_group(g), commits)]
+        table = file.read_row_groups(groups, columns=[*names, SEQ])
+        return conform(table.filter(pc.is_in(table[SEQ], value_set=commits)), schema)
+
+
+def _holds(group: pq.RowGroupMetaData, commits: pa.Array) -> bool:
+    """Whether a row group may have rows of some commits, by the least and largest number in it."""
+    for place in range(group.num_columns):
+        column = group.column(place)
+        if column.path_in_schema == SEQ and column.statistics is not None and column.statistics.has_min_max:
+            least, most = column.statistics.min, column.statistics.max
+            return bool(pc.any(pc.and_(pc.greater_equal(commits, least), pc.less_equal(commits, most))).as_py())
+    return True
+
+
+def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Older parts lack columns that a later version added: they read as null."""
+    columns = [
+        table.column(f.name).cast(f.type) if f.name in table.column_names else pa.nulls(table.num_rows, f.type)
+        for f in schema
+    ]
+    return pa.Table.from_arrays(columns, schema=pa.schema([f.with_nullable(True) for f in schema]))

@@ -1,0 +1,173 @@
+"""Settling and merging: the commits' files in the logs of their tables, and many small files made few.
+
+Settling puts the files of all commits since the last one into the Delta log of their tables, where other programs read
+them, and then publishes one ledger row that names the versions of all tables which belong together. Merging writes the
+rows of small files anew, ordered by commit, and takes the small ones out of the log; their bytes stay until `vacuum`.
+Readers go by the last such row, so neither is seen by halves, wherever it is killed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline import records
+from pipeline.lake.delta import ConflictError, DataFile, Log, wait
+from pipeline.lake.ledger import FOLDER, SETTLE, Ledger, State
+from pipeline.lake.parts import GROUP, MERGED, SEQ, Part, Parts
+
+ATTEMPTS = 60
+"""Times that a writer looks again before it gives up; it waits up to a second between two."""
+FEW = 4
+"""Small files of a table that are left as they are."""
+BYTES = 256 * 2**20
+"""Size from which a merged file is left as it is."""
+
+
+def schema_of(table: str) -> pa.Schema:
+    """Columns of a table in its Delta log: the record's, and the commit of rows in merged files."""
+    return records.arrow_schema(table).append(pa.field(SEQ, pa.int64()))
+
+
+def again(what: Callable[[], Any]) -> Any:
+    """Do it, as often as another writer is first."""
+    for attempt in range(ATTEMPTS):
+        try:
+            return what()
+        except ConflictError:
+            wait(attempt)
+    return what()
+
+
+class Settler:
+    """Works on one lake; its parts and ledger are those of the Lake that made it."""
+
+    def __init__(self, ledger: Ledger, parts: Parts) -> None:
+        self.ledger, self.parts, self.place = ledger, parts, parts.place
+        self.logs: dict[str, Log] = {}
+
+    def log(self, table: str) -> Log:
+        return self.logs.setdefault(table, Log(self.place, table))
+
+    def settle(self, run_id: str) -> int:
+        """Put the files of pending commits into their tables' logs; returns how many commits were pending."""
+        settled: int = again(lambda: self._settle(run_id))
+        if settled:
+            self.ledger.merge()
+        return settled
+
+    def _settle(self, run_id: str) -> int:
+        state = self.ledger.state()
+        waiting = [e for e in state.pending if e.parts]
+        if not waiting:
+            return 0
+        through = max(e.seq for e in waiting)
+        versions = dict(state.versions)
+        by_table: dict[str, list[Part]] = {}
+        for entry in waiting:
+            for table, name, rows in entry.parts:
+                by_table.setdefault(table, []).append(self.parts.named(name, rows, entry.seq))
+        for table, listed in sorted(by_table.items()):
+            versions[table] = self._add(table, listed, through)
+        self._publish(run_id, versions, through)
+        return len(waiting)
+
+    def _add(self, table: str, listed: list[Part], through: int) -> tuple[int, int]:
+        """Put parts into a table's log unless they are; returns its version and the last commit that is in it."""
+        log = self.log(table)
+        log.create(schema_of(table))
+        version, done = log.version(), log.transaction("through")
+        missing = [p for p in listed if p.seq > done]
+        if missing:
+            added = [DataFile(p.file, p.rows, p.path.stat().st_size) for p in map(self.parts.verified, missing)]
+            version = log.put(schema_of(table), added, after=version, transactions={"through": through})
+            done = through
+        return version, done
+
+    def _publish(self, run_id: str, versions: dict[str, tuple[int, int]], through: int) -> None:
+        meta = {"versions": {t: list(v) for t, v in sorted(versions.items())}, "through": through}
+        self.ledger.append(SETTLE, str(through), run_id, meta, [])
+
+    def merge(self, run_id: str) -> dict[str, int]:
+        """Settle, then merge the small files of every table; returns files merged by table."""
+        self.settle(run_id)
+        counts: dict[str, int] = {}
+        for table in sorted(self.ledger.state().versions):
+            merged: int = again(partial(self._merge, table))
+            if merged:
+                counts[table] = merged
+        if counts:
+            again(lambda: self._name(run_id, set(counts)))
+            self.ledger.merge()
+        return counts
+
+    def _merge(self, table: str) -> int:
+        log = self.log(table)
+        version, files = log.version(), log.files()
+        small = [f for f in files if f.size < BYTES]
+        if len(small) <= FEW:
+            return 0
+        numbers = self._numbers(table)
+        added: list[DataFile] = []
+        gone: list[DataFile] = []
+        for batch in _batches(small, numbers):
+            data = pa.concat_tables([self._numbered(table, f, numbers) for f in batch]).sort_by(SEQ)
+            first, last = data[SEQ][0].as_py(), data[SEQ][-1].as_py()
+            name, size = self.parts.write(table, f"{MERGED}{first}-{last}", data, group=GROUP)
+            added.append(DataFile(name.partition("/")[2], data.num_rows, size))
+            gone += batch
+        log.put(schema_of(table), added, gone, after=version, transactions={"merge": version + 1}, change=False)
+        return len(gone)
+
+    def _numbers(self, table: str) -> dict[str, int]:
+        """Part names of a table to the numbers of their commits."""
+        entries = self.ledger.entries(self.ledger.heads()["seq"].combine_chunks())
+        return {name.partition("/")[2]: e.seq for e in entries for t, name, _ in e.parts if t == table}
+
+    def _numbered(self, table: str, file: DataFile, numbers: dict[str, int]) -> pa.Table:
+        part = self.parts.named(f"{table}/{file.name}", file.rows, numbers.get(file.name, 0))
+        rows = self.parts.read([part], schema_of(table), None)
+        if not part.seq:
+            return rows
+        number = pa.nulls(rows.num_rows, pa.int64()).fill_null(part.seq)
+        return rows.set_column(rows.column_names.index(SEQ), pa.field(SEQ, pa.int64()), number)
+
+    def _name(self, run_id: str, tables: set[str]) -> None:
+        """Publish the versions of merged tables."""
+        state = self.ledger.state()
+        versions = dict(state.versions)
+        for table in tables:
+            log = self.log(table)
+            versions[table] = (log.version(), log.transaction("through"))
+        self._publish(run_id, versions, _settled(state))
+
+    def vacuum(self, older_than: timedelta) -> int:
+        """Remove files that were merged away longer ago; snapshots before that can no longer be read."""
+        removed = 0
+        for table in [*sorted(self.ledger.state().versions), FOLDER]:
+            removed += Log(self.place, table).vacuum(int(older_than.total_seconds() // 3600))
+        return removed
+
+
+def _settled(state: State) -> int:
+    """The last number that is in the logs of all tables: the one before the first pending commit."""
+    return min((e.seq for e in state.pending if e.parts), default=state.last + 1) - 1
+
+
+def _batches(small: list[DataFile], numbers: dict[str, int]) -> list[list[DataFile]]:
+    """Small files in the order of their commits, in groups of about BYTES: what is held in memory at once."""
+    batches: list[list[DataFile]] = [[]]
+    for file in sorted(small, key=lambda f: (_first(f, numbers), f.name)):
+        if sum(f.size for f in batches[-1]) + file.size > BYTES and batches[-1]:
+            batches.append([])
+        batches[-1].append(file)
+    return [batch for batch in batches if len(batch) > 1]
+
+
+def _first(file: DataFile, numbers: dict[str, int]) -> int:
+    """The first commit in a file: a merged one says so in its name."""
+    return numbers[file.name] if file.name in numbers else int(file.name.split("-")[1])
