@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.matching.core import kernels, verification
+from pipeline.matching.core import kernels, nibbles, verification
 from pipeline.matching.core.plan import Plan
 from pipeline.matching.core.selection import Pairs, nearest
 from pipeline.matching.core.store import Index, MappedSegment
@@ -99,7 +99,8 @@ class Worker:
         n, m = queries.chunks.shape
         self.queries = queries
         self.asked = (queries.chunks, queries.real)
-        self.block = np.zeros(n + 16, np.uint32), np.zeros(n + 16, np.uint32)
+        planes = _aligned((room // 32 + 2) * nibbles.BLOCK // 4 if nibbles.USED else 16).view(np.uint8)
+        self.block = np.zeros(n + 16, np.uint32), np.zeros(n + 16, np.uint32), planes, nibbles.look_up()
         self.pending = np.zeros(room, np.int64)
         self.row_of = np.zeros(verification.AHEAD, np.int64)
         lanes = room + 2 * TILE

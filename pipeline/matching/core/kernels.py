@@ -11,7 +11,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from pipeline.matching.core import nibbles
 from pipeline.matching.core.jit import bare, inlined
+from pipeline.matching.core.nibbles import any_near, lanes_of, split
 from pipeline.matching.core.vectors import (
     TILE,
     any_within,
@@ -24,6 +26,9 @@ from pipeline.matching.core.vectors import (
     within,
 )
 from pipeline.matching.core.verification import candidates, emitted, gather, keep
+
+NIBBLES = nibbles.USED
+"""Whether the words of a bucket are split into planes of nibbles and looked up: a constant of the compiled kernels."""
 
 VISITS, CANDIDATES, PENDING, RESUME, OUT, TILED = range(6)
 """Places in the counters of `scan_buckets`: visits and candidates so far, pairs pending, visit to go on with, results,
@@ -103,6 +108,61 @@ def pick(words: Any, low: Any, high: Any, word: Any, limit: Any, query: Any, pen
     return found
 
 
+@inlined
+def split_bucket(words: Any, first: Any, last: Any, planes: Any) -> None:
+    """Split the vectors [first, last) into blocks of two; the last block repeats its vector when it has only one."""
+    for block in range((last - first + 1) >> 1):
+        split(words, first + 2 * block, min(first + 2 * block + 1, last - 1), planes, block)
+
+
+@inlined
+def next_near(
+    words: Any, first: Any, last: Any, planes: Any, look_up: Any, block_words: Any, j: Any, filled: Any, limit: Any
+) -> Any:
+    """The first query from `j` on with a word of the bucket within `limit` bits; `filled` or more where there is none."""
+    if NIBBLES:
+        while j < filled and not any_near(planes, (last - first + 1) >> 1, block_words[j], limit, look_up):
+            j += 1
+    else:
+        while j < filled:
+            if j + 1 < filled and not any_within4(words, first, last, block_words, j, limit):
+                j += 4
+            elif not any_within(words, first, last, block_words[j], limit):
+                j += 1
+            else:
+                break
+    return j
+
+
+@inlined
+def lanes(words: Any, first: Any, last: Any, planes: Any, look_up: Any, word: Any, limit: Any, t: Any) -> Any:
+    """Lanes of tile `t`, a block, whose word passes; see `verification.candidates`."""
+    if NIBBLES:
+        return lanes_of(planes, t, word, limit, look_up)
+    return candidates(words, first, last, word, limit, t)
+
+
+@inlined
+def pick_lanes(
+    planes: Any, look_up: Any, low: Any, high: Any, word: Any, limit: Any, query: Any, pending: Any, found: Any
+) -> Any:
+    """As `pick`, from the planes of the bucket."""
+    origin = low >> 4 << 4
+    for block in range((high - origin + 31) >> 5):
+        mask = lanes_of(planes, block, word, limit, look_up)
+        start = origin + (block << 5)
+        if start < low:
+            mask &= -1 << (low - start)
+        if start + 32 > high:
+            mask &= (1 << (high - start)) - 1
+        base = start << 32 | query
+        while mask:
+            pending[found] = base + (lowest(mask) << 32)
+            mask &= mask - 1
+            found += 1
+    return found
+
+
 @bare
 def scan_buckets(  # noqa: PLR0912, PLR0915 - one function: arrays passed on to another cost more than the work, see `keep`
     words: Any, offsets: Any, buckets: Any, position: Any, grouped: Any, asked: Any, probes: Any, block: Any,
@@ -111,7 +171,7 @@ def scan_buckets(  # noqa: PLR0912, PLR0915 - one function: arrays passed on to 
     """Compare the buckets `buckets[position:]` of one table with all queries near them.
 
     `grouped`: offsets, words and index of `group_queries`. `block`: uint32 scratch for words and index of all queries
-    near a bucket. `probes`: masks int64: differences of 16-bit values to probe, by rising number of bits;
+    near a bucket, and planes and look-up table of `nibbles.py`. `probes`: masks int64: differences of 16-bit values to probe, by rising number of bits;
     masks[levels[t]:levels[t + 1]] have t bits; `limits[t]` is the most bits that the 32-bit word may then differ by.
     Pairs that pass go to `pending` (int64, `entry of the table << 32 | query`). A bucket that gives many of them is
     gathered in tiles, and the queries that follow are compared with it in full at once; those pairs go to `sink`. The
@@ -130,7 +190,7 @@ def scan_buckets(  # noqa: PLR0912, PLR0915 - one function: arrays passed on to 
     tiled_queries = (real_queries + len(chunks) + 1) // 2
     least = rules[2, table]
     masks, levels, limits = probes
-    block_words, block_index = block
+    block_words, block_index, planes, look_up = block
     room, room_out = len(pending), len(out_query)
     found, out, resume = counters[PENDING], counters[OUT], counters[RESUME]
     while position < len(buckets):
@@ -139,7 +199,7 @@ def scan_buckets(  # noqa: PLR0912, PLR0915 - one function: arrays passed on to 
         first, last = low >> 4, (high + 15) >> 4
         filled = 0
         many = found + (high - low) // DENSE + 32
-        gathered = False
+        gathered, is_split = False, False
         for level in range(len(limits)):
             begin = filled
             filled = lay_out(
@@ -147,14 +207,14 @@ def scan_buckets(  # noqa: PLR0912, PLR0915 - one function: arrays passed on to 
             )  # fmt: skip
             limit = limits[level]
             j = max(begin, resume)
+            if NIBBLES and j < filled and not is_split:
+                split_bucket(words, first, last, planes)
+                is_split = True
             while j < filled:
                 if not gathered:
-                    if j + 1 < filled and not any_within4(words, first, last, block_words, j, limit):
-                        j += 4
-                        continue
-                    if not any_within(words, first, last, block_words[j], limit):
-                        j += 1
-                        continue
+                    j = next_near(words, first, last, planes, look_up, block_words, j, filled, limit)
+                    if j >= filled:
+                        break
                 if found + high - low > room or out + high - low > room_out:
                     counters[PENDING], counters[OUT], counters[RESUME] = found, out, j
                     return position
@@ -167,7 +227,7 @@ def scan_buckets(  # noqa: PLR0912, PLR0915 - one function: arrays passed on to 
                 if tiled:
                     prefetch(chunks, int(block_index[j + 8]) * m)
                     for t in range((last - first + 1) >> 1):
-                        mask = candidates(words, first, last, block_words[j], limit, t)
+                        mask = lanes(words, first, last, planes, look_up, block_words[j], limit, t)
                         if not mask:
                             continue
                         if real[t] < 0:
@@ -191,6 +251,8 @@ def scan_buckets(  # noqa: PLR0912, PLR0915 - one function: arrays passed on to 
                                     out_query, out_id, out_distance, seen, counted, farthest, cap, out, query,
                                     tile_ids[t * TILE + lane], bits[m * TILE + lane],
                                 )  # fmt: skip
+                elif NIBBLES:
+                    found = pick_lanes(planes, look_up, low, high, block_words[j], limit, query, pending, found)
                 else:
                     found = pick(words, low, high, block_words[j], limit, query, pending, found)
                 j += 1

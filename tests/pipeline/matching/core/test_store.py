@@ -13,7 +13,7 @@ import pytest
 from pipeline.errors import CanaryError, IntegrityError, UsageError
 from pipeline.matching import core
 from pipeline.matching.core import build as building
-from pipeline.matching.core import kernels
+from pipeline.matching.core import kernels, nibbles
 from pipeline.matching.core.jit import JIT
 from pipeline.matching.core.store import Index
 from tests import naive
@@ -169,6 +169,21 @@ def test_a_fault_in_the_tiles_alone_is_caught_by_canaries(
         return position
 
     monkeypatch.setattr(kernels, "scan_buckets", broken)
+    with pytest.raises(CanaryError, match="failed its self-check"):
+        core.join(index, known, np.arange(30), radius=31)
+
+
+@pytest.mark.skipif(not nibbles.USED, reason="run by test_processor.py where this is not the processor's own family")
+@pytest.mark.parametrize("nibble", [0, 9, 15])
+def test_a_fault_in_the_nibble_filter_is_caught_by_canaries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nibble: int
+) -> None:
+    known = random_hashes(30, 32, 7)
+    index = build(tmp_path / "a", known)
+    monkeypatch.setattr("pipeline.matching.core.plan.Plan.scan", lambda self, rows, queries: False)
+    table = nibbles.look_up()
+    table[32 * nibble : 32 * nibble + 32] = 4  # every nibble seems far from this one
+    monkeypatch.setattr(nibbles, "look_up", lambda: table)
     with pytest.raises(CanaryError, match="failed its self-check"):
         core.join(index, known, np.arange(30), radius=31)
 

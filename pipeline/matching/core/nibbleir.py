@@ -1,0 +1,135 @@
+"""LLVM IR of the nibble look-up filter for AVX2; what each primitive does is said at its Python twin in `nibbles.py`."""
+
+# ruff: noqa: PLR0917 - code generators take what the compiler gives them
+# mypy: allow-untyped-calls
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+_I8, _I32, _I64 = (ir.IntType(n) for n in (8, 32, 64))
+_BYTES, _WORDS, _LONGS = ir.VectorType(_I8, 32), ir.VectorType(_I32, 8), ir.VectorType(_I64, 4)
+NIBBLES = 8
+BLOCK = 32 * NIBBLES
+
+
+def _at(context: Any, builder: Any, array_type: Any, array: Any, byte: Any) -> Any:
+    """Address of a byte of an array, as a pointer to 32 bytes."""
+    data = builder.bitcast(context.make_array(array_type)(context, builder, array).data, _I8.as_pointer())
+    return builder.bitcast(builder.gep(data, [byte]), _BYTES.as_pointer())
+
+
+def _times(builder: Any, value: Any, by: int) -> Any:
+    return builder.mul(value, ir.Constant(_I64, by))
+
+
+def _plus(builder: Any, value: Any, more: int) -> Any:
+    return builder.add(value, ir.Constant(_I64, more))
+
+
+def _looked_up(builder: Any, table: Any, places: Any) -> Any:
+    name = "llvm.x86.avx2.pshuf.b"
+    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(_BYTES, [_BYTES, _BYTES]), name)
+    return builder.call(function, [table, places])
+
+
+def _shuffled(builder: Any, one: Any, other: Any, lanes: list[int]) -> Any:
+    return builder.shuffle_vector(one, other, ir.Constant(ir.VectorType(_I32, len(lanes)), lanes))
+
+
+@intrinsic
+def split(typingctx, words, one, two, planes, block):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        words, one, two, planes, block = arguments
+        # In each half of a register the bytes of four words are brought together by their place in the word ...
+        order = ir.Constant(_BYTES, [4 * j + p for p in range(4) for j in range(4)] * 2)
+        half = ir.VectorType(_I8, 16).as_pointer()
+        parts = []
+        for k in range(4):
+            places = [_plus(builder, _times(builder, vector, 64), 16 * k) for vector in (one, two)]
+            pointers = [_at(context, builder, signature.args[0], words, place) for place in places]
+            loaded = [builder.load(builder.bitcast(pointer, half), align=16) for pointer in pointers]
+            whole = _shuffled(builder, loaded[0], loaded[1], list(range(32)))
+            parts.append(builder.bitcast(_looked_up(builder, whole, order), _WORDS))
+        a, b, c, d = parts
+        # ... then the groups of four bytes, until each register holds one byte of all 32 words.
+        low, high = [0, 8, 1, 9, 4, 12, 5, 13], [2, 10, 3, 11, 6, 14, 7, 15]
+        bytes_of_words = []
+        for lanes in (low, high):
+            first = builder.bitcast(_shuffled(builder, a, b, lanes), _LONGS)
+            second = builder.bitcast(_shuffled(builder, c, d, lanes), _LONGS)
+            bytes_of_words += [_shuffled(builder, first, second, chosen) for chosen in ([0, 4, 2, 6], [1, 5, 3, 7])]
+        start = _times(builder, block, BLOCK)
+        for p, value in enumerate(bytes_of_words):
+            whole = builder.bitcast(value, _BYTES)
+            halves = (
+                builder.and_(whole, ir.Constant(_BYTES, [15] * 32)),
+                builder.lshr(whole, ir.Constant(_BYTES, [4] * 32)),
+            )
+            for n, nibble in enumerate(halves):
+                place = _plus(builder, start, 32 * (2 * p + n))
+                builder.store(nibble, _at(context, builder, signature.args[3], planes, place), align=32)
+        return context.get_dummy_value()
+
+    return types.void(words, types.int64, types.int64, planes, types.int64), codegen
+
+
+def _tables(context: Any, builder: Any, array_type: Any, array: Any, word: Any) -> list[Any]:
+    """For each nibble of `word` the register that holds its distance to every nibble, twice."""
+    tables = []
+    for n in range(NIBBLES):
+        nibble = builder.and_(builder.lshr(word, ir.Constant(_I32, 4 * n)), ir.Constant(_I32, 15))
+        place = _times(builder, builder.zext(nibble, _I64), 32)
+        tables.append(builder.load(_at(context, builder, array_type, array, place), align=32))
+    return tables
+
+
+def _distances(context: Any, builder: Any, array_type: Any, planes: Any, block: Any, tables: list[Any]) -> Any:
+    """Differing bits of the 32 words of a block, a byte each."""
+    start = _times(builder, block, BLOCK)
+    sums = []
+    for n, table in enumerate(tables):
+        pointer = _at(context, builder, array_type, planes, _plus(builder, start, 32 * n))
+        sums.append(_looked_up(builder, table, builder.load(pointer, align=32)))
+    while len(sums) > 1:
+        sums = [builder.add(one, other) for one, other in zip(sums[::2], sums[1::2], strict=True)]
+    return sums[0]
+
+
+def _hits(builder: Any, distances: Any, limit: Any) -> Any:
+    """Bit mask, 32 bits, of the lanes that are at most `limit`."""
+    undefined = ir.Constant(_BYTES, ir.Undefined)
+    single = builder.insert_element(undefined, builder.trunc(limit, _I8), ir.Constant(_I32, 0))
+    within = builder.icmp_unsigned("<=", distances, _shuffled(builder, single, undefined, [0] * 32))
+    return builder.bitcast(within, _I32)
+
+
+@intrinsic
+def any_near(typingctx, planes, blocks, word, limit, look_up):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        planes, blocks, word, limit, look_up = arguments
+        tables = _tables(context, builder, signature.args[4], look_up, word)
+        least = cgutils.alloca_once_value(builder, ir.Constant(_BYTES, [255] * 32))
+        function_type = ir.FunctionType(_BYTES, [_BYTES, _BYTES])
+        minimum = cgutils.get_or_insert_function(builder.module, function_type, "llvm.umin.v32i8")
+        with cgutils.for_range_slice(builder, ir.Constant(_I64, 0), blocks, ir.Constant(_I64, 1), _I64) as (block, _):
+            found = _distances(context, builder, signature.args[0], planes, block, tables)
+            builder.store(builder.call(minimum, [builder.load(least), found]), least)
+        return builder.icmp_unsigned("!=", _hits(builder, builder.load(least), limit), ir.Constant(_I32, 0))
+
+    return types.boolean(planes, types.int64, types.uint32, types.uint32, look_up), codegen
+
+
+@intrinsic
+def lanes_of(typingctx, planes, block, word, limit, look_up):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        planes, block, word, limit, look_up = arguments
+        tables = _tables(context, builder, signature.args[4], look_up, word)
+        found = _distances(context, builder, signature.args[0], planes, block, tables)
+        return builder.zext(_hits(builder, found, limit), _I64)
+
+    return types.int64(planes, types.int64, types.uint32, types.uint32, look_up), codegen

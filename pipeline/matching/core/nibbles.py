@@ -1,0 +1,69 @@
+"""The filter of processors with AVX2 and no popcount of whole registers: distances by look-up of nibbles.
+
+There LLVM makes a popcount of a register from a dozen instructions. `vpshufb` looks 32 nibbles up at once in a table
+of 16 bytes: with the table "distance of this nibble of the query to each nibble", no exclusive or and no popcount is
+left, only a look-up and an addition a nibble. For that the words of a bucket are split into planes: plane n holds
+nibble n of 32 words, a byte each. A block is the eight planes of 32 words, which are the lanes of a tile.
+
+Splitting a bucket costs about two visits of it. It is done for every bucket that is visited at all, so that there is
+one way through the kernel in each family, and the canaries of a run go through it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.matching.core.jit import JIT
+from pipeline.matching.core.processor import family
+
+USED = family() == "avx2"
+"""Whether the kernels of this process filter so; a constant when they are compiled."""
+
+BLOCK = 256
+"""Bytes of a block: eight planes of 32 words."""
+
+
+def look_up() -> NDArray[np.uint8]:
+    """Distance of nibble a to nibble b at 32 a + b and again at 32 a + 16 + b; from a multiple of 64 bytes on."""
+    raw = np.zeros(16 * 32 + 64, np.uint8)
+    table = raw[-raw.ctypes.data % 64 :][: 16 * 32]
+    nibbles = np.arange(16, dtype=np.uint8)
+    table.reshape(16, 2, 16)[:] = np.bitwise_count(nibbles[:, None, None] ^ nibbles[None, None, :])
+    return table
+
+
+def _split(words: Any, one: int, two: int, planes: Any, block: int) -> None:
+    """Split the words of vectors `one` and `two`, 16 each, into block `block` of `planes` uint8."""
+    chosen = np.concatenate([words[16 * one : 16 * one + 16], words[16 * two : 16 * two + 16]])
+    shifts = 4 * np.arange(8, dtype=np.uint32)
+    planes[BLOCK * block : BLOCK * (block + 1)] = (chosen[None, :] >> shifts[:, None] & 15).reshape(-1)
+
+
+def _distances(planes: Any, blocks: slice, word: int) -> Any:
+    part = planes.reshape(-1, 8, 32)[blocks]
+    nibbles = int(word) >> 4 * np.arange(8) & 15
+    return np.bitwise_count(part ^ nibbles.astype(np.uint8)[None, :, None]).sum(axis=1)
+
+
+def _any_near(planes: Any, blocks: int, word: int, limit: int, look_up: Any) -> bool:
+    """Whether any of the words in the first `blocks` blocks is within `limit` bits of `word`."""
+    return bool((_distances(planes[: BLOCK * blocks], slice(0, blocks), word) <= limit).any())
+
+
+def _lanes_of(planes: Any, block: int, word: int, limit: int, look_up: Any) -> int:
+    """Bit mask of the 32 words of a block that are within `limit` bits of `word`."""
+    hits = _distances(planes[: BLOCK * (block + 1)], slice(block, block + 1), word)[0] <= limit
+    return int(sum(1 << lane for lane in range(32) if hits[lane]))
+
+
+def _fastest(name: str, twin: Any) -> Any:
+    return getattr(importlib.import_module("pipeline.matching.core.nibbleir"), name) if JIT else twin
+
+
+split, any_near, lanes_of = _fastest("split", _split), _fastest("any_near", _any_near), _fastest("lanes_of", _lanes_of)
+
+__all__ = ["BLOCK", "USED", "any_near", "lanes_of", "look_up", "split"]
