@@ -23,10 +23,10 @@ FROM python:3.11-slim-bookworm
 # bubblewrap: the strongest layer of the media worker's isolation; tini: reaps the workers' children.
 RUN apt-get update && apt-get install --yes --no-install-recommends bubblewrap tini && rm -rf /var/lib/apt/lists/* \
  && groupadd --gid 10001 triage && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /srv/triage --shell /usr/sbin/nologin triage \
- && install -d -o triage -g triage /srv/triage /srv/triage/landing /srv/airflow
+ && install -d -o triage -g triage /srv/triage /srv/landing /srv/logs /srv/airflow
 COPY --from=build /opt /opt
-ENV PATH=/opt/venv/bin:/usr/bin:/bin PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PYTHONPATH=/opt/triage \
-    TRIAGE_HOME=/srv/triage AIRFLOW_HOME=/srv/airflow NUMBA_CACHE_DIR=/srv/triage/cache/numba
+ENV PATH=/opt/venv/bin:/usr/bin:/bin PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PYTHONPATH=/opt/triage
+ENV TRIAGE_HOME=/srv/triage AIRFLOW_HOME=/srv/airflow NUMBA_CACHE_DIR=/srv/triage/cache/numba
 WORKDIR /opt/triage
 USER 10001:10001
 ENTRYPOINT ["/usr/bin/tini", "--"]

@@ -12,27 +12,29 @@ same `run_id` parameter; what was imported is not imported again.
 |---|---|---|
 | `begin` | no space left, or a setting or policy file is wrong | the message names it |
 | `import_files` | a file cannot be read or its source is not declared: it fails as a whole and changes nothing | `triage hashset rejects` says where and why; put a sound file in its place, clear the task |
+| `take_turn` | a night or a retro-match had the turn to write for twelve hours | see that run; `triage night turn` says which |
 | `build_and_publish` | the new release did not verify, or another build holds the lock: nothing was published | read the message; clear the task |
 """
 
 from __future__ import annotations
 
 import pendulum
-from airflow.sdk import Asset, AssetWatcher, Metadata, Param, dag, task
+from airflow.sdk import Asset, AssetWatcher, Metadata, dag, task
 
+from pipeline.night import marks
 from pipeline.night import stages as nightly
-from pipeline.night.orchestration import EVERY_STAGE, SINGLE_WRITER
+from pipeline.night.orchestration import RUN_LIMIT, SINGLE_WRITER
 from pipeline.settings import Settings
-from tasks.queue import begin
-from triggers.landing import LandingTrigger
+from tasks.queue import RUN_PARAMS, begin, nothing_new, take_turn
+from tasks.retrying import EVERY_TASK
+from triggers.landing import LandingTrigger, look
 
+LANDING = Settings.load().landing_dir.resolve() / "hashsets"
 FILES = Asset(
     "hashset_files",
     uri="triage://hashset_files",
     watchers=[
-        AssetWatcher(
-            name="hashset_landing", trigger=LandingTrigger(str(Settings.load().landing_dir.resolve() / "hashsets"))
-        )
+        AssetWatcher(name="hashset_landing", trigger=LandingTrigger(str(LANDING), mark=marks.HASHSET_LANDING)),
     ],
 )
 KNOWN_HASHES = Asset("known_hashes", uri="triage://known_hashes")
@@ -43,23 +45,28 @@ KNOWN_HASHES = Asset("known_hashes", uri="triage://known_hashes")
     start_date=pendulum.datetime(2026, 1, 1, tz="Europe/London"),
     catchup=False,
     max_active_runs=1,
-    default_args=EVERY_STAGE,
+    dagrun_timeout=RUN_LIMIT,
+    default_args=EVERY_TASK,
     doc_md=__doc__,
     tags=["triage"],
-    params={"run_id": Param(None, type=["null", "string"], description="Name of the run. Default: tonight's.")},
+    params=RUN_PARAMS,
 )
 def hashset_refresh() -> None:
     @task(**SINGLE_WRITER)
     def import_files(run: str) -> None:
+        found, _ = look(LANDING)
         nightly.stage("hashset_import", run)
+        marks.put(Settings.load(), marks.HASHSET_LANDING, found)
 
     @task(outlets=[KNOWN_HASHES], **SINGLE_WRITER)
     def build_and_publish(run: str):
         report = nightly.stage("hashset_release", run)
+        if not report["counts"]["published"]:
+            nothing_new("No release was published.")
         yield Metadata(KNOWN_HASHES, {"run": run, **report["counts"]})
 
     run = begin()
-    import_files(run) >> build_and_publish(run)
+    import_files(run) >> take_turn(run) >> build_and_publish(run)
 
 
 hashset_refresh()

@@ -5,11 +5,13 @@ Takes in every complete package in the landing folder, fingerprints its media in
 the current known-hash release, assesses the cases touched and publishes them to the queue. Runs at 01:00 London time.
 
 **When it fails.** Every task may be run again: clear it, or trigger the DAG with the same `run_id` parameter. What is
-done is not done again. `triage status` says what ran and what needs you; the run's folder has `report.txt`.
+done is not done again. A run keeps its name and its clock: a cleared run of last week goes on where it stood. A backfill of a past
+day takes in what waits now under that day's name; it does not bring back what was in the folder then. `triage status` says what ran and what needs you; the run's folder has `report.txt`.
 
 | task | what a failure means | what to do |
 |---|---|---|
 | `begin` | no space left, or a setting or policy file is wrong | the message names it |
+| `take_turn` | another run had the turn to write the queue for twelve hours | see that run; `triage night turn` says which |
 | `ingest` | the landing folder cannot be read (bad packages never fail the task: they go to quarantine) | check the mount |
 | `fingerprint` | the media worker cannot start, or strict isolation is asked for and not available | `triage fingerprint --help` |
 | `match`, `flood` | the release is damaged, or a canary was missed: no result of that shard was kept | `triage index verify`; publish a sound release; clear the task |
@@ -23,11 +25,12 @@ personal data.
 from __future__ import annotations
 
 import pendulum
-from airflow.sdk import Asset, Metadata, Param, dag, task
+from airflow.sdk import Asset, Metadata, dag, task
 
 from pipeline.night import stages as nightly
-from pipeline.night.orchestration import EVERY_STAGE, LONG_STAGE, SINGLE_WRITER
-from tasks.queue import begin, queue_after
+from pipeline.night.orchestration import LONG_STAGE, RUN_LIMIT, SINGLE_WRITER
+from tasks.queue import RUN_PARAMS, begin, queue_after, take_turn
+from tasks.retrying import EVERY_TASK
 
 REFERRALS = Asset("referrals", uri="triage://referrals")
 
@@ -37,17 +40,11 @@ REFERRALS = Asset("referrals", uri="triage://referrals")
     start_date=pendulum.datetime(2026, 1, 1, tz="Europe/London"),
     catchup=False,
     max_active_runs=1,
-    default_args=EVERY_STAGE,
+    dagrun_timeout=RUN_LIMIT,
+    default_args=EVERY_TASK,
     doc_md=__doc__,
     tags=["triage"],
-    params={
-        "run_id": Param(
-            None, type=["null", "string"], description="Name of the run to start or take up. Default: tonight's."
-        ),
-        "as_of": Param(
-            None, type=["null", "string"], description="Clock of the run, ISO 8601. Default: now, or the run's own."
-        ),
-    },
+    params=RUN_PARAMS,
 )
 def nightly_triage() -> None:
     @task(outlets=[REFERRALS], **SINGLE_WRITER)
@@ -76,12 +73,13 @@ def nightly_triage() -> None:
         nightly.stage("flood", run)
 
     run = begin()
+    turn = take_turn(run)
     arrived = ingest(run)
     fingerprint_shards = plan_fingerprint(run)
     fingerprinted = fingerprint.partial(run=run).expand(shard=fingerprint_shards)
     match_shards = plan_match(run)
     matched = match.partial(run=run).expand(shard=match_shards)
-    arrived >> fingerprint_shards
+    turn >> arrived >> fingerprint_shards
     fingerprinted >> match_shards
     queue_after(matched >> flood(run), run)
 

@@ -13,6 +13,7 @@ media is still in place and are otherwise marked as unrefined leads.
 |---|---|---|
 | `begin` | no space left, or a setting or policy file is wrong | the message names it |
 | `match_delta` | the release is damaged, or a canary was missed: nothing was kept | `triage hashset verify`; publish a sound release; clear the task |
+| `take_turn` | a night had the turn to write the queue for twelve hours, or failed and keeps it | see that run; `triage night turn` says which |
 | `flood_guard` | the lake or the matching policy cannot be read | the message names the file; clear the task |
 | `assess`, `publish`, `reporting` | the case store cannot be reached or is locked | check the database; clear the task |
 | `reconcile` | something is not accounted for, or a canary failed | read the report before anyone works the queue |
@@ -21,11 +22,12 @@ media is still in place and are otherwise marked as unrefined leads.
 from __future__ import annotations
 
 import pendulum
-from airflow.sdk import Asset, Param, dag, task
+from airflow.sdk import Asset, dag, task
 
 from pipeline.night import stages as nightly
-from pipeline.night.orchestration import EVERY_STAGE, LONG_STAGE, SINGLE_WRITER
-from tasks.queue import begin, queue_after
+from pipeline.night.orchestration import LONG_STAGE, RUN_LIMIT, SINGLE_WRITER
+from tasks.queue import RUN_PARAMS, begin, queue_after, take_turn
+from tasks.retrying import EVERY_TASK
 
 KNOWN_HASHES = Asset("known_hashes", uri="triage://known_hashes")
 
@@ -35,10 +37,11 @@ KNOWN_HASHES = Asset("known_hashes", uri="triage://known_hashes")
     start_date=pendulum.datetime(2026, 1, 1, tz="Europe/London"),
     catchup=False,
     max_active_runs=1,
-    default_args=EVERY_STAGE,
+    dagrun_timeout=RUN_LIMIT,
+    default_args=EVERY_TASK,
     doc_md=__doc__,
     tags=["triage"],
-    params={"run_id": Param(None, type=["null", "string"], description="Name of the run. Default: tonight's.")},
+    params=RUN_PARAMS,
 )
 def retro_match() -> None:
     @task(**LONG_STAGE)
@@ -50,7 +53,7 @@ def retro_match() -> None:
         nightly.stage("flood", run)
 
     run = begin()
-    queue_after(match_delta(run) >> flood_guard(run), run)
+    queue_after(match_delta(run) >> take_turn(run) >> flood_guard(run), run)
 
 
 retro_match()

@@ -19,7 +19,15 @@ ADMIN_PASSWORD = Path("/run/secrets/airflow_admin_password")
 def main(admin_password: Path = ADMIN_PASSWORD) -> None:
     """Run every step; a failing one ends the container with its error."""
     settings = Settings.load()
-    for folder in (settings.lake_dir, settings.releases_dir, settings.quarantine_dir, settings.runs_dir):
+    # the last is where the console's tmpfs is mounted: its own volume is read-only, so it could not make it
+    local = (
+        settings.lake_dir,
+        settings.releases_dir,
+        settings.quarantine_dir,
+        settings.runs_dir,
+        settings.home / "console",
+    )
+    for folder in local:
         if isinstance(folder, Path):
             folder.mkdir(parents=True, exist_ok=True)
     open_store(settings)
@@ -29,12 +37,15 @@ def main(admin_password: Path = ADMIN_PASSWORD) -> None:
     if not any(line.split()[1:2] == ["operator"] for line in users.splitlines()):
         password = admin_password.read_text().strip()
         create = ["users", "create", "--username", "operator", "--firstname", "Nightly", "--lastname", "Operator"]
-        airflow(*create, "--role", "Admin", "--email", "operator@localhost", "--password", password)
+        # typed at its prompts, as a person would: an argument can be read by every process of the machine
+        airflow(*create, "--role", "Admin", "--email", "operator@localhost", answers=f"{password}\n{password}\n")
 
 
-def airflow(*arguments: str) -> str:
-    """Run an airflow command and return what it printed; its failure is ours."""
-    done = subprocess.run([sys.executable, "-m", "airflow", *arguments], check=False, capture_output=True, text=True)
+def airflow(*arguments: str, answers: str = "") -> str:
+    """Run an airflow command, answer its prompts and return what it printed; its failure is ours."""
+    command = [sys.executable, "-m", "airflow", *arguments]
+    # a session of its own has no terminal, so that the prompts read what we write
+    done = subprocess.run(command, check=False, capture_output=True, text=True, input=answers, start_new_session=True)
     if done.returncode:
         raise SystemExit(f"airflow {' '.join(arguments[:2])} failed:\n{done.stderr[-2000:]}")
     return done.stdout

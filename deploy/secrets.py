@@ -1,7 +1,9 @@
-"""`python -m deploy.secrets`: make every secret of docker-compose.yml as a file in ./secrets, readable by its owner only.
+"""`docker compose run --rm secrets`: make every secret of docker-compose.yml as a file in ./secrets.
 
-Existing files are kept, so that running it again never locks anyone out. The TLS certificate is self-signed for
-localhost; replace tls_certificate and tls_key by the force's own.
+Each file is readable by its owner and by group 10001, of which every service is that reads one; run as root (as that
+service is) it gives them to root and this group. Existing files are kept, so that running it again never locks anyone
+out; their group and mode are put right. The TLS certificate is self-signed for localhost; replace tls_certificate and
+tls_key by the force's own and run it again.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 FOLDER = Path("secrets")
-CONTAINER_USER = 10001
+READERS = 10001
+"""Group of the services that read secrets (docker-compose.yml)."""
 
 
 def main(folder: Path = FOLDER) -> list[str]:
@@ -31,22 +34,25 @@ def main(folder: Path = FOLDER) -> list[str]:
     def put(name: str, content: str) -> str:
         path = folder / name
         if not path.exists():
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o440)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
             with os.fdopen(descriptor, "w") as file:
                 file.write(content)
             written.append(name)
         return path.read_text().strip()
 
-    password = put("postgres_password", secrets.token_urlsafe(32))
+    put("postgres_password", secrets.token_urlsafe(32))
+    airflow = put("airflow_db_password", secrets.token_urlsafe(32))
+    cases = put("cases_db_password", secrets.token_urlsafe(32))
     redis = put(
         "redis_conf",
-        f'bind 0.0.0.0\nprotected-mode yes\nsave ""\nappendonly no\nrequirepass {secrets.token_urlsafe(32)}\n',
+        "bind 0.0.0.0\nprotected-mode yes\ndir /data\nappendonly yes\nappendfsync always\n"
+        f'save ""\nrequirepass {secrets.token_urlsafe(32)}\n',
     )
     broker = redis.rsplit("requirepass ", 1)[1]
-    put("airflow_db_url", f"postgresql+psycopg2://triage:{password}@postgres/airflow")
-    put("airflow_result_backend", f"db+postgresql+psycopg2://triage:{password}@postgres/airflow")
+    put("airflow_db_url", f"postgresql+psycopg2://airflow:{airflow}@postgres/airflow")
+    put("airflow_result_backend", f"db+postgresql+psycopg2://airflow:{airflow}@postgres/airflow")
     put("airflow_broker_url", f"redis://:{broker}@redis:6379/0")
-    put("cases_db_url", f"postgresql+psycopg://triage:{password}@postgres/cases")
+    put("cases_db_url", f"postgresql+psycopg://cases:{cases}@postgres/cases")
     put("airflow_fernet_key", Fernet.generate_key().decode())
     for name in ("airflow_jwt_secret", "airflow_secret_key", "airflow_admin_password", "console_secret"):
         put(name, secrets.token_urlsafe(48))
@@ -54,7 +60,16 @@ def main(folder: Path = FOLDER) -> list[str]:
         certificate, key = self_signed()
         put("tls_key", key)
         put("tls_certificate", certificate)
+    give(folder)
     return written
+
+
+def give(folder: Path) -> None:
+    """Let the services read the files: mode 0440, and group 10001 where this process may give it (as root)."""
+    for path in folder.iterdir():
+        if os.geteuid() == 0:
+            os.chown(path, 0, READERS)
+        path.chmod(0o440)
 
 
 def self_signed() -> tuple[str, str]:
@@ -79,5 +94,7 @@ def self_signed() -> tuple[str, str]:
 
 
 if __name__ == "__main__":
-    names = main()
+    names = main(Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER)
     sys.stdout.write(f"Written: {', '.join(names)}\n" if names else "Everything is there already.\n")
+    if os.geteuid() != 0:
+        sys.stdout.write(f"The services read them as group {READERS}: run `chgrp {READERS} {FOLDER}/*` as root.\n")

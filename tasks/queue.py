@@ -5,20 +5,53 @@ begin >> ... what a DAG is for ... >> assess >> publish >> reporting >> reconcil
 
 from __future__ import annotations
 
-from airflow.sdk import Asset, Metadata, task
+from datetime import UTC, datetime
+from typing import NoReturn
 
+from airflow.sdk import Asset, Metadata, Param, task
+from airflow.sdk.exceptions import AirflowSkipException
+
+from pipeline.night import naming
 from pipeline.night import stages as nightly
-from pipeline.night.orchestration import SINGLE_WRITER
+from pipeline.night.orchestration import SINGLE_WRITER, TURN
+from tasks.turn import TakeTurn
 
 CASE_QUEUE = Asset("case_queue", uri="triage://case_queue")
 """Written when a queue was published and everything is accounted for."""
 
 
+RUN_PARAMS = {
+    "run_id": Param(
+        None, type=["null", "string"], description="Name of the run to start or take up. Default: this DAG run's own."
+    ),
+    "as_of": Param(
+        None,
+        type=["null", "string"],
+        description="Clock of the run, ISO 8601, also for what it sees. Default: when the DAG run began.",
+    ),
+}
+"""Parameters of every DAG."""
+
+
 @task(show_return_value_in_logs=False)
-def begin(params: dict[str, str | None] | None = None) -> str:
-    """Start the run that the parameters name, or tonight's; returns its name, which is all that tasks hand on."""
+def begin(params: dict[str, str | None] | None = None, dag_run=None) -> str:
+    """Start the run that belongs to this DAG run, or take it up; returns its name, which is all that tasks hand on."""
     given = params or {}
-    return nightly.begin(given.get("run_id"), given.get("as_of"))
+    name = given.get("run_id") or naming.run_name(
+        dag_run.dag_id, dag_run.run_id, str(dag_run.run_type), dag_run.logical_date
+    )
+    began = dag_run.start_date or datetime.now(UTC)
+    return nightly.begin(name, given.get("as_of"), began.astimezone(UTC).replace(microsecond=0))
+
+
+def take_turn(run: str) -> TakeTurn:
+    """The task that waits for this run's turn to write the queue."""
+    return TakeTurn(task_id="take_turn", run=run, **TURN)
+
+
+def nothing_new(why: str) -> NoReturn:
+    """End a task without its asset event: what depends on it is not started."""
+    raise AirflowSkipException(why)
 
 
 @task(**SINGLE_WRITER)

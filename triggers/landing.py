@@ -10,24 +10,31 @@ from typing import Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
+from pipeline.night import marks
+from pipeline.settings import Settings
+
 
 class LandingTrigger(BaseEventTrigger):
     """Fires when the set of files below `folder` has changed and has then been still for one more look.
 
+    With `mark`, the state of the folder that was imported last (`pipeline/night/marks.py`) is where it starts from.
     The event says how many files there are and carries a digest of their names, sizes and times: names themselves stay
     out of Airflow's database. Nothing is opened, moved or deleted.
     """
 
-    def __init__(self, folder: str, seconds: float = 30.0) -> None:
+    def __init__(self, folder: str, seconds: float = 30.0, mark: str = "") -> None:
         super().__init__()
         self.folder = folder
         self.seconds = seconds
+        self.mark = mark
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        return "triggers.landing.LandingTrigger", {"folder": self.folder, "seconds": self.seconds}
+        return "triggers.landing.LandingTrigger", {"folder": self.folder, "seconds": self.seconds, "mark": self.mark}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        reported = previous = ""
+        # what was imported last is no change: a restart of the triggerer starts nothing
+        reported = await asyncio.to_thread(marks.get, Settings.load(), self.mark) if self.mark else ""
+        previous = ""
         while True:
             digest, count = await asyncio.to_thread(look, Path(self.folder))
             if count and digest == previous and digest != reported:

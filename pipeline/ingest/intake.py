@@ -6,13 +6,13 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
 
 from pipeline.collector import no_cycle_search
-from pipeline.ingest import completeness, discovery, identity, media, media_rows, report, rows
+from pipeline.ingest import completeness, discovery, identity, media, media_rows, report, rows, seen
 from pipeline.ingest.context import Answers, Context
 from pipeline.ingest.discovery import Entry
 from pipeline.ingest.draft import Row
@@ -41,6 +41,8 @@ class Candidate:
     report: Report | None = None
     overdue: bool = False
     late: bool = False
+    seen_at: datetime = datetime(9999, 1, 1, tzinfo=UTC)
+    """When the run first saw it."""
 
 
 @dataclass
@@ -62,12 +64,15 @@ def take(settings: Settings, night: Night, rules: Rules, held: Held, entries: It
 
 
 def _take(settings: Settings, night: Night, rules: Rules, held: Held, entries: list[Entry]) -> Batch:
+    moments = seen.moments(settings, night, [entry.container for entry in entries])
     found = [look(entry, rules, night.as_of) for entry in entries]
+    for candidate in found:
+        candidate.seen_at = moments[candidate.entry.container]
     answers = media.answers(settings, locators(found), with_sha512(found))
     for candidate in found:
         _conclude(candidate, answers, night.as_of, rules)
     waiting = [c for c in found if c.waits]
-    seen = {c.package.container: (_key(c), c.package_id) for c in found if not c.waits}
+    looked_at = {c.package.container: (_key(c), c.package_id) for c in found if not c.waits}
     taken = [c for c in found if not c.waits and (c.package_id, c.package.container) not in held.containers]
     arrivals = sorted(f"{c.package_id}@{c.package.container}" for c in taken)
     tables = Tables()
@@ -77,7 +82,7 @@ def _take(settings: Settings, night: Night, rules: Rules, held: Held, entries: l
     readable = {c.package.container: (c, _arrival(c)) for c in taken if c.report is not None}
     del found, taken  # what was read of a package goes when its rows are made
     _readable(night, rules, held, readable, tables)
-    return Batch(tables.finish(), arrivals, tables.counts, waiting, seen)
+    return Batch(tables.finish(), arrivals, tables.counts, waiting, looked_at)
 
 
 def _key(candidate: Candidate) -> str:
@@ -207,7 +212,7 @@ def _readable(
             decision.supplements,
             rules,
             night.run_id,
-            night.as_of,
+            candidate.seen_at,
             corrects.clock_from if corrects else None,
         )
         made = rows.compose(found, context)
@@ -225,7 +230,7 @@ def _quarantined(candidate: Candidate, night: Night, held: Held) -> Row:
     container, content = candidate.package.container, media_rows.payload(candidate.package, None)
     corrects = held.corrected_by(container, _unread_sha256(candidate.package), ())
     row = _package_row(candidate, night, "quarantined", None, content, corrects=corrects)
-    first = corrects or Returned(candidate.package_id, night.as_of)
+    first = corrects or Returned(candidate.package_id, candidate.seen_at)
     held.put_back(candidate.package_id, container, row["report_sha256"], first)
     return row
 
@@ -265,8 +270,8 @@ def _package_row(
         "state": state,
         "referral_id": referral,
         "reasons": candidate.reasons,
-        "first_seen": night.as_of,
-        "clock_from": corrects.clock_from if corrects else night.as_of,
+        "first_seen": candidate.seen_at,
+        "clock_from": corrects.clock_from if corrects else candidate.seen_at,
         "corrects": corrects.package_id if corrects else None,
         "files": len(content),
         "defects": 0,

@@ -1,15 +1,24 @@
 """A shortcut for later runs: which container was what, when last looked at. Losing it costs time, never correctness.
 
 HOME/ingest/seen.json    {"<container>": ["<stat key>", "<package id>"], ...}
+
+And the moments at which a run saw each container, kept with the run before anything is made of it, so that a run that is
+killed and repeated gives the same rows:
+
+RUNS/<run>/first-seen.json    {"<container>": "<ISO 8601>", ...}
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 
 import orjson
 
 from pipeline import files
+from pipeline.errors import IntegrityError
+from pipeline.night.contract import Night, run_dir
 from pipeline.settings import Settings
 
 Seen = dict[str, tuple[str, str]]
@@ -31,3 +40,28 @@ def load(settings: Settings) -> Seen:
 def save(settings: Settings, seen: Seen) -> None:
     """Replace it, all or nothing."""
     files.write_bytes(_path(settings), orjson.dumps(seen, option=orjson.OPT_SORT_KEYS))
+
+
+def moments(settings: Settings, night: Night, containers: Iterable[str]) -> dict[str, datetime]:
+    """When this run first saw each container; those that it has not seen before are seen now, and kept.
+
+    Raises IntegrityError when what was kept is damaged.
+    """
+    if not night.live:
+        return dict.fromkeys(containers, night.as_of)
+    path = run_dir(settings, night.run_id) / "first-seen.json"
+    try:
+        kept = {name: datetime.fromisoformat(at) for name, at in orjson.loads(path.read_bytes()).items()}
+    except FileNotFoundError:
+        kept = {}
+    except (ValueError, AttributeError, TypeError) as error:
+        raise IntegrityError(
+            f"{path.name} of run {night.run_id} is damaged.", "Restore it, or begin a new run."
+        ) from error
+    now = night.now()
+    fresh = [name for name in containers if name not in kept]
+    if fresh:
+        kept.update(dict.fromkeys(fresh, now))
+        facts = {name: at.isoformat() for name, at in kept.items()}
+        files.write_bytes(path, orjson.dumps(facts, option=orjson.OPT_SORT_KEYS))
+    return kept

@@ -55,7 +55,7 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
     returned = quarantine.outstanding(lake)
     report.counts["returned_for_information"] = len(returned)
     if returned:
-        report.counts["returned_longest_hours"] = max(r.hours(night.as_of) for r in returned)
+        report.counts["returned_longest_hours"] = max(r.hours(night.now()) for r in returned)
     late = report.counts.get("packages_waited_too_long", 0)
     if late or strange:
         logs.get(STAGE).warning("landing needs a look", waited_too_long=late, entries_of_no_source=strange)

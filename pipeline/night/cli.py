@@ -19,8 +19,10 @@ from pipeline.lake import Lake
 from pipeline.night import contract as nights
 from pipeline.night import report as runreport
 from pipeline.night import stages as nightly
+from pipeline.night import turns
 from pipeline.output import Rows, output_options
 from pipeline.settings import Settings
+from pipeline.store.opening import open_store
 
 
 @click.group()
@@ -43,25 +45,40 @@ def night() -> None:
     "--run-id", default=None, help="Name of the run. Default: night-<today>, so a second call is the same run."
 )
 @click.option(
-    "--as-of", type=click.DateTime(["%Y-%m-%dT%H:%M:%S%z"]), default=None, help="Clock of a new run, with its offset."
+    "--as-of",
+    type=click.DateTime(["%Y-%m-%dT%H:%M:%S%z"]),
+    default=None,
+    help="Clock of a new run, with its offset, also for what it sees: a replay. Default: now.",
+)
+@click.option(
+    "--date",
+    type=click.DateTime(["%Y-%m-%d"]),
+    default=None,
+    help="The night of that date, as a backfill of the DAG names it: it takes in what waits now, under that name.",
 )
 @click.pass_obj
-def run_command(settings: Settings, run_id: str | None, as_of: datetime | None) -> None:
+def run_command(settings: Settings, run_id: str | None, as_of: datetime | None, date: datetime | None) -> None:
     """Run every stage in order. What is done already is not done again.
 
     \b
     triage night run                                      tonight, as the DAG nightly_triage does
+    triage night run --date 2026-11-20                    the night of that date: begun anew, or taken up
     triage night run --run-id trial --as-of 2026-11-21T01:00:00+0000
+
+    Two runs never write the queue at once: while another one has its turn, this command says which and ends.
 
     Prints the reconciliation: what came in and what became of it. Bad packages never stop a night, they end in quarantine
     with every reason. Exit code 5 when something is not accounted for: then the queue must not be worked.
     """
     nightly.check_ready(settings)
-    run = nights.start(settings, run_id, as_of)
+    if date is not None and run_id is not None:
+        raise UsageError("--date and --run-id both name the run.", "Give one of them.")
+    run = nights.start(settings, f"night-{date:%Y-%m-%d}" if date else run_id, as_of)
     console = Console(stderr=True)
-    with Progress(
+    shown = Progress(
         SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console, transient=True
-    ) as progress:
+    )
+    with turns.held_by_command(settings, run.run_id), shown as progress:
         titles = {s.name: s.title for s in nightly.STAGES}
         task = progress.add_task("Starting", total=None)
         for report in nightly.run_night(settings, run):
@@ -86,6 +103,29 @@ def stage_command(settings: Settings, name: str, run_id: str | None) -> Rows:
     which = nightly.find(name)
     shards: list[Any] = list(nightly.plan_shards(settings, which, run)) if which.sharded else [None]
     return [_flat(nightly.run_stage(settings, which, run, shard).as_dict()) for shard in shards]
+
+
+@night.command("turn")
+@click.option("--free", is_flag=True, help="Give it up for a run that is not at work any more.")
+@click.pass_obj
+@output_options
+def turn_command(settings: Settings, free: bool) -> Rows:
+    """Which run has the turn to write the queue. Nights, refreshes and retro-matches wait for each other.
+
+    A night that failed keeps its turn against all but the next night, since what it left half done must not be published
+    by another run: run it again, or give its turn up with --free.
+    """
+    store = open_store(settings)
+    try:
+        found = turns.present(store)
+    finally:
+        store.close()
+    if free:
+        turns.free(settings)
+    if found is None:
+        return []
+    holder, since = found
+    return [{"run": holder.run, "dag": holder.dag, "dag_run": holder.dag_run, "since": since, "freed": free}]
 
 
 @night.command("report")

@@ -22,10 +22,19 @@ from pipeline.settings import Settings
 
 @dataclass(frozen=True)
 class Night:
-    """A run. `as_of` is fixed when the run is first started, so that a repeated run computes the same rows."""
+    """A run. `as_of` is fixed when the run is first started, so that a repeated run computes the same rows.
+
+    `live`: the run's clock is the moment at which it began, so what it sees is seen at the moment on the wall. Where a
+    person gave the clock (a replay, a test), everything is seen at that clock.
+    """
 
     run_id: str
     as_of: datetime
+    live: bool = False
+
+    def now(self) -> datetime:
+        """The moment at which something is seen or done, in whole seconds; never before the run's clock."""
+        return max(self.as_of, datetime.now(UTC).replace(microsecond=0)) if self.live else self.as_of
 
 
 @dataclass
@@ -60,19 +69,23 @@ class StageReport:
         return cls(**data)
 
 
-def start(settings: Settings, run_id: str | None = None, as_of: datetime | None = None) -> Night:
+def start(
+    settings: Settings, run_id: str | None = None, as_of: datetime | None = None, began: datetime | None = None
+) -> Night:
     """Begin a run, or take up the one of that name where it stands.
 
-    The default name is `night-<date in UTC>`: a second start the same night is the same run, with the same `as_of`.
+    The clock of a new run is `as_of` where a person gives one, else the moment at which it began (`began`, default: now).
+    The default name is `night-<date in UTC>`: a second start the same night is the same run, with the same clock.
     Raises UsageError for a name that is not a plain word, IntegrityError for a damaged run file.
     """
-    moment = as_of or datetime.now(UTC).replace(microsecond=0)
+    moment = as_of or began or datetime.now(UTC).replace(microsecond=0)
     name = run_id or f"night-{moment:%Y-%m-%d}"
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}", name):
         raise UsageError(f"{name!r} cannot name a run.", "Use letters, digits, dots, hyphens and underscores.")
     path = run_dir(settings, name) / "run.json"
     if not path.is_file():
-        files.write_json(path, {"run_id": name, "as_of": moment.astimezone(UTC).isoformat()})
+        facts = {"run_id": name, "as_of": moment.astimezone(UTC).isoformat(), "live": as_of is None}
+        files.write_json(path, facts)
     return load(settings, name)
 
 
@@ -81,7 +94,7 @@ def load(settings: Settings, run_id: str) -> Night:
     path = run_dir(settings, run_id) / "run.json"
     try:
         data = json.loads(path.read_text())
-        return Night(data["run_id"], datetime.fromisoformat(data["as_of"]))
+        return Night(data["run_id"], datetime.fromisoformat(data["as_of"]), bool(data.get("live", False)))
     except FileNotFoundError:
         raise UsageError(f"There is no run {run_id!r}.", "`triage status` lists the runs.") from None
     except (ValueError, KeyError) as error:

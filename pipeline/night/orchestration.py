@@ -13,12 +13,24 @@ WRITER_POOL = "triage_writer"
 """Pool with one slot: stages that write one home (ingest, assess, publish, a release) never run beside each other."""
 
 EVERY_STAGE: dict[str, Any] = {
-    "retries": 2,
-    "retry_delay": timedelta(seconds=30),
+    "retries": 7,
+    "retry_delay": timedelta(seconds=20),
     "retry_exponential_backoff": True,
     "max_retry_delay": timedelta(minutes=10),
     "execution_timeout": timedelta(hours=2),
 }
+"""Seven retries after 20 s, 40 s, ... 10 min: more than half an hour, which a restart of a database or of a machine fits in."""
+
+RUN_LIMIT = timedelta(hours=20)
+"""A run that has not ended by then is failed, so that somebody is told and the next night can begin."""
+
+TURN: dict[str, Any] = {
+    "mode": "reschedule",
+    "poke_interval": 10.0,
+    "timeout": timedelta(hours=12).total_seconds(),
+    "execution_timeout": timedelta(minutes=10),
+}
+"""Waiting for the turn to write the queue takes no worker's slot."""
 
 LONG_STAGE: dict[str, Any] = {"execution_timeout": timedelta(hours=4)}
 

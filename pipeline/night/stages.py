@@ -77,14 +77,17 @@ def find(name: str) -> Stage:
 # -- what the DAGs call: names of runs and shards in, plain dicts out ------------------------------------------------
 
 
-def begin(run_id: str | None = None, as_of: str | None = None) -> str:
-    """Start (or take up) a run after checking settings, policy and space; returns its name."""
+def begin(run_id: str | None = None, as_of: str | None = None, began: datetime | None = None) -> str:
+    """Start (or take up) a run after checking settings, policy and space; returns its name.
+
+    `as_of` is a clock that a person gives, `began` the moment at which the orchestrator began the run.
+    """
     settings = Settings.load()
     logs.configure(settings)
-    return guarded(settings, run_id or "begin", "begin", lambda: _begin(settings, run_id, as_of))
+    return guarded(settings, run_id or "begin", "begin", lambda: _begin(settings, run_id, as_of, began))
 
 
-def _begin(settings: Settings, run_id: str | None, as_of: str | None) -> str:
+def _begin(settings: Settings, run_id: str | None, as_of: str | None, began: datetime | None = None) -> str:
     check_ready(settings)
     try:
         moment = datetime.fromisoformat(as_of) if as_of else None
@@ -92,7 +95,7 @@ def _begin(settings: Settings, run_id: str | None, as_of: str | None) -> str:
         raise UsageError(f"{as_of!r} is not an ISO 8601 time.") from None
     if moment is not None and moment.tzinfo is None:
         raise UsageError("The run's time has no zone.", "Write it with an offset, for example +00:00.")
-    return nights.start(settings, run_id, moment).run_id
+    return nights.start(settings, run_id, moment, began).run_id
 
 
 def plan(stage_name: str, run_id: str) -> list[str]:

@@ -49,6 +49,7 @@ class TestStructure:
     def test_the_night_goes_left_to_right(self, bag: Any) -> None:
         after = edges(bag.dags["nightly_triage"])
         order = [
+            "take_turn",
             "ingest",
             "plan_fingerprint",
             "fingerprint",
@@ -66,9 +67,10 @@ class TestStructure:
 
     def test_every_task_is_retried_and_has_an_end(self, bag: Any) -> None:
         for dag in bag.dags.values():
+            assert dag.dagrun_timeout == timedelta(hours=20)
             assert dag.catchup is False and dag.max_active_runs == 1 and "When it fails" in dag.doc_md
             for task in dag.tasks:
-                assert task.retries == 2, task.task_id
+                assert task.retries == 7 and task.retry_policy is not None, task.task_id
                 assert timedelta(minutes=1) < task.execution_timeout <= timedelta(hours=4), task.task_id
 
     def test_stages_that_write_one_home_share_one_slot(self, bag: Any) -> None:

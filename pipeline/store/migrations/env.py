@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from alembic import context
 
-from pipeline.store import people_tables, tables
+from pipeline.store import operations, people_tables, tables
 
-assert_tables = people_tables.AuditHead.__table__  # imported so that autogenerate sees the people's tables
+assert_tables = (people_tables.AuditHead, operations.Alarm)  # imported so that autogenerate sees these tables too
 
 
 def run(connection: object) -> None:
