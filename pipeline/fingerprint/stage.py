@@ -29,7 +29,7 @@ from pipeline.fingerprint.journal import Journal
 from pipeline.fingerprint.outcome import Digests, Failure, Fingerprint, Item, Reason, State
 from pipeline.fingerprint.rows import Origin, Rows, rows_of
 from pipeline.fingerprint.sandbox.pool import Pool
-from pipeline.lake import Lake
+from pipeline.lake import Lake, Part
 from pipeline.locator import Locator
 from pipeline.night.contract import Night, StageReport, run_dir
 from pipeline.settings import Settings
@@ -66,14 +66,17 @@ def plan(settings: Settings, night: Night) -> list[str]:
     folder = run_dir(settings, night.run_id) / STAGE
     shards = {path.stem: _shard_file(path) for path in files.finished(folder, "*.json")}
     planned = {content for shard in shards.values() for content in (*shard["contents"], *shard["earlier"])}
-    everything = _contents(lake, lake.parts("media_files"))
-    tonight = _contents(lake, [p for c in lake.commits("ingest") if c.run_id == night.run_id for p in c.parts])
+    tonight = _contents(lake, [p for c in lake.commits("ingest", run_id=night.run_id) for p in c.parts])
     done = _fingerprinted(lake)
-    todo = sorted(((everything - done) | tonight) - planned)
+    held = tonight.filter(pc.is_in(tonight, value_set=done))
+    everything = _contents(lake, lake.parts("media_files"))
+    open_ = everything.filter(pc.invert(pc.is_in(everything, value_set=done)))
+    earlier = {value.hex() for value in held.to_pylist()}
+    todo = sorted(({value.hex() for value in (*open_.to_pylist(), *tonight.to_pylist())}) - planned)
     size = settings.shard_files or max(1, len(todo))
     for start in range(0, len(todo), size):
         chosen = todo[start : start + size]
-        shard = {"contents": [c for c in chosen if c not in done], "earlier": [c for c in chosen if c in done]}
+        shard = {"contents": [c for c in chosen if c not in earlier], "earlier": [c for c in chosen if c in earlier]}
         name = hashlib.sha256("\n".join([night.run_id, *chosen]).encode()).hexdigest()[:24]
         files.write_json(folder / f"{name}.json", shard)
         shards[name] = shard
@@ -86,18 +89,18 @@ def _shard_file(path: Path) -> dict[str, list[str]]:
     return found
 
 
-def _contents(lake: Lake, parts: Iterable[Any]) -> set[str]:
+def _contents(lake: Lake, parts: Iterable[Part]) -> pa.Array:
+    """The distinct contents that are present in some parts."""
     chosen = [part for part in parts if part.table == "media_files"]
     media = lake.read("media_files", ["sha256", "state"], parts=chosen)
     present = media.filter(pc.and_(pc.equal(media["state"], "present"), pc.is_valid(media["sha256"])))
-    return {value.hex() for value in present["sha256"].unique().to_pylist()}
+    return present["sha256"].combine_chunks().unique()
 
 
-def _fingerprinted(lake: Lake) -> set[str]:
+def _fingerprinted(lake: Lake) -> pa.Array:
     """Contents that have a row of the present version; hashes of another version are made anew."""
     rows = lake.read("fingerprints", ["sha256", "algorithm_version"])
-    same = rows.filter(pc.equal(rows["algorithm_version"], algorithm_version()))
-    return {value.hex() for value in same["sha256"].to_pylist()}
+    return rows.filter(pc.equal(rows["algorithm_version"], algorithm_version()))["sha256"].combine_chunks()
 
 
 # -- running ---------------------------------------------------------------------------------------------------------
@@ -136,7 +139,7 @@ def _all(settings: Settings, night: Night) -> StageReport:
 
 
 def _reported(lake: Lake, night: Night, shard: str) -> StageReport:
-    commit = next(c for c in lake.commits(STAGE) if c.key == shard)
+    [commit] = lake.named(STAGE, [shard])
     return StageReport.from_dict({**commit.meta["report"], "run_id": night.run_id})
 
 
@@ -150,7 +153,7 @@ class _Shard:
         planned = _shard_file(path)
         self.settings, self.night, self.lake, self.name = settings, night, lake, name
         self.earlier = len(planned["earlier"])
-        self.contents = _located(lake, [bytes.fromhex(text) for text in planned["contents"]])
+        self.contents = _located(lake, night, [bytes.fromhex(text) for text in planned["contents"]])
         self.journal_path = path.with_suffix(".journal")
         self.done: dict[bytes, Rows] = {}
         self.report = StageReport(STAGE, night.run_id, name)
@@ -292,15 +295,28 @@ def _queries(found: list[Any]) -> pa.Table:
     )
 
 
-def _located(lake: Lake, contents: list[bytes]) -> list[Content]:
-    """The contents with their places, ordered by their first place: members of one package come in a row."""
-    media = lake.read("media_files", ["sha256", "size", "locator", "state"])
+def _located(lake: Lake, night: Night, contents: list[bytes]) -> list[Content]:
+    """The contents with their places, ordered by their first place: members of one package come in a row. A content that
+    tonight's packages do not hold (an earlier night did not come to it) is looked for among those of all nights."""
+    tonight = [p for c in lake.commits("ingest", run_id=night.run_id) for p in c.parts if p.table == "media_files"]
+    found = _places(lake, contents, tonight)
+    missing = [content for content in contents if content not in found]
+    if missing:
+        found |= _places(lake, missing, lake.parts("media_files"))
+    listed = []
+    for content in contents:
+        size, places = found.get(content, (0, set()))
+        listed.append(Content(content, size, tuple(sorted(places, key=str))))
+    return sorted(listed, key=lambda content: (str(content.places[:1]), content.sha256))
+
+
+def _places(lake: Lake, contents: list[bytes], parts: Iterable[Part]) -> dict[bytes, tuple[int, set[Locator]]]:
+    """Size and places of those contents that lie in some parts."""
+    media = lake.read("media_files", ["sha256", "size", "locator", "state"], parts=parts)
     wanted = media.filter(pc.is_in(media["sha256"], pa.array(contents, media.schema.field("sha256").type)))
-    places: dict[bytes, set[Locator]] = {content: set() for content in contents}
-    sizes = dict.fromkeys(contents, 0)
+    found: dict[bytes, tuple[int, set[Locator]]] = {}
     for row in wanted.filter(pc.equal(wanted["state"], "present")).to_pylist():
         if row["locator"] is not None:
-            places[row["sha256"]].add(Locator.parse(row["locator"]))
-            sizes[row["sha256"]] = row["size"] or 0
-    found = [Content(sha256, sizes[sha256], tuple(sorted(at, key=str))) for sha256, at in places.items()]
-    return sorted(found, key=lambda content: (str(content.places[:1]), content.sha256))
+            _, places = found.get(row["sha256"], (0, set()))
+            found[row["sha256"]] = (row["size"] or 0, places | {Locator.parse(row["locator"])})
+    return found

@@ -87,10 +87,9 @@ def _unchanged(entry: Entry, known: seen.Seen, held: Held) -> bool:
 def _report(lake: Lake, night: Night, waiting: int) -> StageReport:
     counts: Counter[str] = Counter()
     outputs = []
-    for commit in lake.commits(STAGE):
-        if commit.run_id == night.run_id:
-            counts.update(commit.meta["counts"])
-            outputs.append(commit.key)
+    for commit in lake.commits(STAGE, run_id=night.run_id):
+        counts.update(commit.meta["counts"])
+        outputs.append(commit.key)
     kept = sum(counts[f"packages_{state}"] for state in ("accepted", "supplement", "duplicate"))
     rejected = {name: n for name, n in (("quarantined", counts["packages_quarantined"]), ("waiting", waiting)) if n}
     return StageReport(

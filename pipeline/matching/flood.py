@@ -30,11 +30,11 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
     """
     lake = Lake.of(settings)
     rules = policy.load(settings, "matching").data["flood"]
-    prints = [c for c in lake.commits("fingerprint") if c.run_id == night.run_id]
+    prints = lake.commits("fingerprint", run_id=night.run_id)
     report = StageReport("flood", night.run_id)
     flooded: list[dict[str, object]] = []
     for stage, contents in (("match", prints), ("retro", _past(lake, night))):
-        parts = [part for c in lake.commits(stage) if c.run_id == night.run_id for part in c.parts]
+        parts = [part for c in lake.commits(stage, run_id=night.run_id) for part in c.parts if part.table == "matches"]
         total = sum(part.rows for c in contents for part in c.parts if part.table == "fingerprints")
         counts = _near(lake.read("matches", ["sha256", "media_key", "kind", "release"], parts=parts))
         report.read += len(counts)
@@ -59,14 +59,14 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
 
 def _listed(lake: Lake, night: Night) -> list[dict[str, object]]:
     """Rows of `floods` that this run has written already."""
-    parts = [part for c in lake.commits("flood") if c.run_id == night.run_id for part in c.parts]
+    parts = [part for c in lake.commits("flood", run_id=night.run_id) for part in c.parts]
     rows: list[dict[str, object]] = lake.read("floods", ["media_key", "release"], parts=parts).to_pylist()
     return rows
 
 
 def _past(lake: Lake, night: Night) -> list[Commit]:
     """Fingerprint commits of the units that retro-matching brought up to date in this run."""
-    units = {u for c in lake.commits("retro") if c.run_id == night.run_id for u in c.meta["units"]}
+    units = {u for c in lake.commits("retro", run_id=night.run_id) for u in c.meta["units"]}
     return lake.named("fingerprint", [u.removeprefix("content-") for u in units if u.startswith("content-")])
 
 

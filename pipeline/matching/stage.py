@@ -40,8 +40,14 @@ def plan(settings: Settings, night: Night) -> list[str]:
     if release_or_none(settings) is None:
         return []
     lake = Lake.of(settings)
-    done = {str(c.meta["unit"]) for c in lake.commits("match")}
-    return [unit for unit in units(lake) if unit not in done]
+    done = lake.keys("match")
+    # only commits that no unit is matched of are read: the past is not
+    contents = lake.named("fingerprint", [k for k in lake.keys("fingerprint") if CONTENT + k not in done])
+    claims = lake.named("ingest", [k for k in lake.keys("ingest") if CLAIMED + k not in done])
+    return [
+        *(CONTENT + c.key for c in contents if any(p.table == "fingerprints" for p in c.parts)),
+        *(CLAIMED + c.key for c in claims if any(p.table == "media_files" for p in c.parts)),
+    ]
 
 
 def run(settings: Settings, night: Night, shard: str | None = None) -> StageReport:

@@ -24,6 +24,7 @@ from pipeline.lake import Lake, Part
 from pipeline.locator import Locator
 from pipeline.matching.evidence import Row
 from pipeline.matching.known import Known
+from pipeline.matching.pairs import Pairs, codes, first_of, reduced, spans
 from pipeline.night.contract import Night
 from pipeline.settings import Settings
 
@@ -100,15 +101,14 @@ class Matcher:
         usable = variants.filter(pc.greater_equal(variants["quality"], rules["quality"]))
         wide = int(self.rules["algorithms"]["pdq"]["wide_radius"])
         nearest: dict[tuple[bytes, int], Row] = {}
-        for row in self._near("pdq", usable["sha256"], usable["pdq"], kind="variant", radius=wide):
-            row["variant"], row["quality"] = (
-                usable["variant"][row["place"]].as_py(),
-                usable["quality"][row["place"]].as_py(),
-            )
+        pairs = self._pairs("pdq", usable["pdq"], wide)
+        names = usable["variant"].combine_chunks()
+        order = pc.rank(names, tiebreaker="dense").to_numpy()  # of equally near variants the first by name
+        chosen = first_of(codes(usable["sha256"])[pairs.place], pairs.media, pairs.distance, order[pairs.place])
+        for row in self._rows(pairs.take(chosen), "pdq", usable["sha256"], usable["pdq"], kind="variant", reach=wide):
+            row["variant"], row["quality"] = names[row["place"]].as_py(), usable["quality"][row["place"]].as_py()
             row["threshold"] = int(rules["radius"])
-            other = nearest.get((row["sha256"], row["media_key"]))
-            if other is None or (row["distance"], row["variant"]) < (other["distance"], other["variant"]):
-                nearest[row["sha256"], row["media_key"]] = row
+            nearest[row["sha256"], row["media_key"]] = row
         facts = _facts(prints, {content for content, _ in nearest})
         for row in nearest.values():
             row["low_information"] = facts[row["sha256"]][1]
@@ -154,56 +154,71 @@ class Matcher:
         rules = self.rules["video"]
         total = Counter(frames["sha256"].to_pylist())
         usable = frames.filter(pc.greater_equal(frames["quality"], rules["quality"]))
-        grouped: dict[tuple[bytes, int], list[Row]] = {}
-        for row in self._near("pdq", usable["sha256"], usable["pdq"], kind="video"):
-            grouped.setdefault((row["sha256"], row["media_key"]), []).append(row)
-        rows = []
-        for (content, _), hits in sorted(grouped.items()):
-            places = sorted({hit["place"] for hit in hits})
-            share = len(places) / total[content]
-            if len(places) >= rules["min_frames"] and share >= rules["min_share"]:
-                nearest = min(hits, key=lambda hit: (hit["distance"], hit["place"]))
-                times = [usable["seconds"][place].as_py() for place in places]
-                seen = {"frames_matched": len(places), "frame_share": round(share, 6)}
-                quality = usable["quality"][nearest["place"]].as_py()
-                span = {"first_seconds": min(times), "last_seconds": max(times), "quality": quality}
-                rows.append(Row({**nearest, **seen, **span}))
-        return rows
+        reach = int(self.rules["algorithms"]["pdq"]["radius"])
+        pairs = self._pairs("pdq", usable["pdq"], reach)
+        owners = codes(usable["sha256"])[pairs.place]
+        seconds = usable["seconds"].to_numpy()[pairs.place]
+        chosen, count, least, most = spans(owners, pairs, seconds)
+        frames_of = np.array([total[c] for c in usable["sha256"].to_pylist()], np.int64)[pairs.place[chosen]]
+        share = count / np.maximum(frames_of, 1)
+        enough = np.flatnonzero((count >= rules["min_frames"]) & (share >= rules["min_share"]))
+        found = self._rows(
+            pairs.take(chosen[enough]), "pdq", usable["sha256"], usable["pdq"], kind="video", reach=reach
+        )
+        for row, at in zip(found, enough.tolist(), strict=True):
+            row["quality"] = usable["quality"][row["place"]].as_py()
+            row["frames_matched"], row["frame_share"] = int(count[at]), round(float(share[at]), 6)
+            row["first_seconds"], row["last_seconds"] = float(least[at]), float(most[at])
+        return found
 
-    def _near(
-        self, algorithm: str, owners: pa.ChunkedArray, values: pa.ChunkedArray, *, kind: str, radius: int | None = None
-    ) -> list[Row]:
+    def _near(self, algorithm: str, owners: pa.ChunkedArray, values: pa.ChunkedArray, *, kind: str) -> list[Row]:
         """Pairs within the radius, one for each query and media item (the nearest); `place` is the query's position."""
+        reach = int(self.rules["algorithms"][algorithm]["radius"])
+        return self._rows(self._pairs(algorithm, values, reach), algorithm, owners, values, kind=kind, reach=reach)
+
+    def _pairs(self, algorithm: str, values: pa.ChunkedArray, reach: int) -> Pairs:
+        """The nearest pair of each query and media item, in columns: clustered queries have hundreds each."""
         places = np.flatnonzero(values.is_valid().to_numpy())
+        cap = int(self.rules["algorithms"][algorithm]["cap"])
         if not len(places):
-            return []
-        limits = self.rules["algorithms"][algorithm]
-        reach = int(limits["radius"]) if radius is None else radius
-        join = self.known.near(algorithm, _matrix(values), radius=reach, cap=int(limits["cap"]))
+            return Pairs.none()
+        join = self.known.near(algorithm, _matrix(values), radius=reach, cap=cap)
         self.counts[f"{algorithm}_queries"] += len(places)
-        if join is None:
+        return Pairs.none() if join is None else reduced(join, places)
+
+    def _rows(
+        self,
+        pairs: Pairs,
+        algorithm: str,
+        owners: pa.ChunkedArray,
+        values: pa.ChunkedArray,
+        *,
+        kind: str,
+        reach: int,
+    ) -> list[Row]:
+        """Match rows of chosen pairs: only what goes on is ever made into rows."""
+        if not len(pairs.place):
             return []
-        known = self.known.hashes(algorithm, join.table["known_id"])
-        totals = join.totals["pairs"].to_numpy()
-        best: dict[tuple[int, int], Row] = {}
-        for pair in join.table.to_pylist():
-            query, media, distance = pair["query_id"], pair["known_id"], int(pair["distance"])
-            if (query, media) in best and best[query, media]["distance"] <= distance:
-                continue
-            place = int(places[query])
+        known = self.known.hashes(algorithm, pa.array(np.unique(pairs.media), pa.int64()))
+        rows = []
+        for place, media, distance, total in zip(*(c.tolist() for c in pairs.columns()), strict=True):
             value = values[place].as_py()
             identity = {_identity(kind): owners[place].as_py(), "place": place, "media_key": media, "kind": kind}
             bits = {"algorithm": algorithm, "distance": distance, "threshold": reach, "low_information": False}
             hashes = {"query_hash": value.hex(), "known_hash": _nearest(value, known[media]).hex()}
-            best[query, media] = Row({**identity, **bits, **hashes, "total_hits": int(totals[query])})
-        return list(best.values())
+            rows.append(Row({**identity, **bits, **hashes, "total_hits": total}))
+        return rows
 
     def _places(self, lake: Lake, contents: set[bytes]) -> dict[bytes, Locator]:
         """Where each content can still be read, the first locator in order."""
+        if not contents:
+            return {}
         media = lake.read("media_files", ["sha256", "locator", "state"])
+        wanted = pc.is_in(media["sha256"], value_set=pa.array(sorted(contents), media.schema.field("sha256").type))
         found: dict[bytes, Locator] = {}
-        for row in sorted(media.to_pylist(), key=lambda r: str(r["locator"])):
-            if row["state"] == "present" and row["sha256"] in contents and row["sha256"] not in found:
+        present = media.filter(pc.and_(wanted, pc.equal(media["state"], "present"))).to_pylist()
+        for row in sorted(present, key=lambda r: str(r["locator"])):
+            if row["sha256"] not in found:
                 locator = Locator.parse(row["locator"])
                 if locator.path(self.settings.landing_dir).exists():
                     found[row["sha256"]] = locator

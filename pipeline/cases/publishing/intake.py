@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import pyarrow.compute as pc
+
 from pipeline.errors import IntegrityError
 from pipeline.lake import Commit, Lake
 from pipeline.store.types import Encoded
@@ -101,7 +103,8 @@ def collect(lake: Lake, known: set[str], as_of: datetime) -> Intake:
 
 
 def _new_rows(lake: Lake, table: str, known: set[str], keys: list[str]) -> list[dict[str, Any]]:
-    commits = [c for c in lake.commits(STAGES[table]) if key_of(c) not in known]
+    stage = STAGES[table]
+    commits = lake.named(stage, [key for key in lake.keys(stage) if f"{stage}/{key}" not in known])
     keys += [key_of(c) for c in commits if key_of(c) not in keys]
     parts = [part for commit in commits for part in commit.parts if part.table == table]
     rows: list[dict[str, Any]] = lake.read(table, parts=parts).to_pylist() if parts else []
@@ -115,5 +118,6 @@ def key_of(commit: Commit) -> str:
 
 def _compartments(lake: Lake) -> dict[str, str]:
     rows = lake.read("referrals", ["referral_id", "compartment"])
+    rows = rows.filter(pc.is_valid(rows["compartment"]))
     pairs = zip(rows["referral_id"].to_pylist(), rows["compartment"].to_pylist(), strict=True)
     return {referral: compartment for referral, compartment in pairs if referral and compartment}
