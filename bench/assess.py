@@ -184,15 +184,13 @@ def assess_cases(home: Path, cases: int, files: int) -> dict[str, Any]:
     lake = Lake(settings.lake_dir)
     tables = case_tables(cases, files)
     lake.commit("ingest", "first", tables, run_id="night-1")
-    done = [lake.commits("ingest")[0].parts]
     digest = policy.load(settings, "linking").digest
-    parts = sorted(p.name for p in done[0])
     lake.commit(
         "link",
         "first",
         {"links": records.empty("links")},
         run_id="night-1",
-        meta={"policy": digest, "parts": parts, "sequence": 0},
+        meta={"policy": digest, "through": lake.last()},
     )
     result: dict[str, Any] = {"cases": cases, "media_files": cases * files, "matches": tables["matches"].num_rows}
     del tables
@@ -275,7 +273,7 @@ def link_identifiers(home: Path, old: int, new: int) -> dict[str, Any]:
     more = linking.link(settings, night.start(settings, "night-2", T0 + timedelta(days=1)), lake)
     incremental = common.cpu_seconds() - start
     with database.connection(settings, {}) as con:
-        keys.views(con, lake, set())
+        keys.views(con, lake, 0)
         naming.register(con, rules.data)
         members = {r: r for r in lake.read("referrals", ["referral_id"])["referral_id"].to_pylist()}
         start = common.cpu_seconds()

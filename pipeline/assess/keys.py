@@ -6,7 +6,7 @@ time and proxy mark. The same SQL makes the keys of what is new and of what is o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -15,6 +15,7 @@ from pipeline import records
 from pipeline.algorithms import DIGESTS
 from pipeline.assess import database
 from pipeline.lake import Lake, Part
+from pipeline.lake.parts import SEQ
 
 TABLES: dict[str, tuple[str, ...]] = {
     "identifiers": (
@@ -67,26 +68,24 @@ def old() -> str:
     )
 
 
-def views(con: Any, lake: Lake, linked: Iterable[str]) -> list[str]:
-    """Create the views new_<table>, old_<table> and roles over the lake's parts. `linked` names the parts that are
-    linked already; returns the names of those that are not."""
-    done, fresh = set(linked), []
+def views(con: Any, lake: Lake, through: int) -> list[str]:
+    """Create the views new_<table>, old_<table> and roles over the lake's rows. Commits up to `through` are linked
+    already; returns the names of the parts that later ones published."""
+    fresh = [p for c in lake.commits(after=through) for p in c.parts if p.table in TABLES]
     con.execute(database.macros())
-    for table in TABLES:
-        parts = lake.parts(table)
-        for age, chosen in (
-            ("old", [p for p in parts if p.name in done]),
-            ("new", [p for p in parts if p.name not in done]),
-        ):
-            _view(con, lake, f"{age}_{table}", chosen)
-        fresh += [name for p in parts if (name := p.name) not in done]
+    for table, columns in TABLES.items():
+        new_parts = [p for p in fresh if p.table == table]
+        con.register(f"new_{table}", lake.read(table, columns, parts=new_parts))
+        names = {p.name for p in new_parts}
+        _old(con, lake, table, [p for p in lake.parts(table) if p.name not in names], through)
     con.execute(database.sql("roles"))
-    return sorted(fresh)
+    return sorted(p.name for p in fresh)
 
 
-def _view(con: Any, lake: Lake, name: str, parts: Sequence[Part]) -> None:
-    """A view over verified parts; columns that older parts lack read as null."""
-    table = name.partition("_")[2]
+def _old(con: Any, lake: Lake, table: str, parts: Sequence[Part], through: int) -> None:
+    """A view over verified parts, of merged ones only what was published up to `through`; columns that older parts lack
+    read as null."""
+    name = f"old_{table}"
     schema = records.arrow_schema(table)
     con.register(f"empty_{name}", pa.schema([schema.field(c) for c in TABLES[table]]).empty_table())
     if not parts:
@@ -94,5 +93,7 @@ def _view(con: Any, lake: Lake, name: str, parts: Sequence[Part]) -> None:
         return
     rows = con.read_parquet([str(lake.verified(p).path) for p in parts], union_by_name=True)
     there = set(rows.columns)
+    if SEQ in there:
+        rows = rows.filter(f"coalesce({SEQ}, 0) <= {int(through)}")
     rows.project(", ".join(c for c in TABLES[table] if c in there)).create_view(f"rows_{name}")
     con.execute(database.sql("view", view=name))

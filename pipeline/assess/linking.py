@@ -54,7 +54,7 @@ def link(settings: Settings, night: Night, lake: Lake) -> Linked:
 
 def _link(settings: Settings, night: Night, lake: Lake) -> Linked:
     rules = policy.load(settings, "linking")
-    done = _done(lake, rules.digest)
+    done, last = _done(lake, rules.digest), lake.last()
     with database.connection(settings, {}) as con:
         fresh = keys.views(con, lake, done)
         naming.register(con, rules.data)
@@ -73,8 +73,7 @@ def _link(settings: Settings, night: Night, lake: Lake) -> Linked:
     counts: dict[str, int | float | str] = {"links_new_or_changed": table.num_rows, "links_judged": len(found.links)}
     outputs = []
     if fresh or table.num_rows:
-        sequence = len(lake.commits(STAGE))
-        meta = {"policy": rules.digest, "parts": fresh, "links": table.num_rows, "sequence": sequence}
+        meta = {"policy": rules.digest, "through": last, "links": table.num_rows}
         key = _key(night, rules.digest, fresh, table)
         commit = lake.commit(STAGE, key, {"links": table}, run_id=night.run_id, meta=meta)
         outputs.append(f"{commit.stage}/{commit.key}")
@@ -286,16 +285,12 @@ def _members(con: Any) -> dict[str, str]:
     return group(dict(zip(table["referral_id"].to_pylist(), table["supplements"].to_pylist(), strict=True)))
 
 
-def _done(lake: Lake, digest: str) -> set[str]:
-    """Parts that have been linked under this policy, since it last came into force."""
-    commits = sorted(lake.commits(STAGE), key=lambda c: int(c.meta["sequence"]))
-    done: set[str] = set()
-    for commit in commits:
-        if commit.meta["policy"] != digest:
-            done.clear()
-        else:
-            done.update(commit.meta["parts"])
-    return done
+def _done(lake: Lake, digest: str) -> int:
+    """The last commit that has been linked under this policy, since it last came into force; 0 when none has."""
+    newest = lake.newest(STAGE)
+    if not newest or newest[0].meta["policy"] != digest:
+        return 0
+    return int(newest[0].meta.get("through", 0))  # links of the version before are judged once more
 
 
 def _key(night: Night, digest: str, fresh: Iterable[str], table: pa.Table) -> str:

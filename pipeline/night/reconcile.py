@@ -47,11 +47,12 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
     lake = Lake.of(settings)
     lake.settle(night.run_id)
     checked = upkeep.check(settings, lake, night.run_id, night.as_of)
+    intake = _intake(lake)
     checks = [
         *_landing(settings, lake, night),
-        *_packages(lake),
-        *_identifiers(lake),
-        *_media(lake),
+        *_packages(lake, intake),
+        *_identifiers(lake, intake),
+        *_media(lake, intake),
         *_matches(settings, lake),
         *_cases(settings, lake),
     ]
@@ -86,39 +87,41 @@ def _landing(settings: Settings, lake: Lake, night: Night) -> list[Check]:
     ingests = [r for r in nightly.reports(settings, night.run_id) if r.stage == "ingest"]
     if not ingests:
         return []
-    taken = set(lake.read("packages", ["container"])["container"].to_pylist())
+    looked_at = pa.array(sorted(seen.load(settings)), pa.string())
+    taken = lake.read("packages", ["container"])["container"]
     parts = {
-        "taken in": len(taken.intersection(seen.load(settings))),
+        "taken in": _distinct(taken.filter(pc.is_in(taken, value_set=looked_at))),
         "waiting to be complete": ingests[-1].rejected.get("waiting", 0),
     }
     listed = int(ingests[-1].counts["packages_in_landing"])
     return [Check("packages in the landing folder = taken in or waiting", listed, sum(parts.values()), parts)]
 
 
-def _packages(lake: Lake) -> list[Check]:
+def _packages(lake: Lake, intake: Counter[str]) -> list[Check]:
     packages = lake.read("packages", ["state", "referral_id", "package_id", "container"])
     states = _counted(packages["state"])
-    arrived = _counted_at_intake(lake, "packages_", states)
+    arrived = _counted_at_intake(intake, "packages_", states)
     # the same content may arrive in several containers: each arrival is counted, all but one as duplicates
-    arrivals = set(zip(packages["package_id"].to_pylist(), packages["container"].to_pylist(), strict=True))
+    arrivals = packages.group_by(["package_id", "container"]).aggregate([]).num_rows
     referrals = lake.read("referrals", ["referral_id", "package_id"])
     made = states.get("accepted", 0) + states.get("supplement", 0)
     return [
         Check("packages counted at intake = packages stored, by state", arrived, packages.num_rows, states),
-        Check("arrivals are distinct", packages.num_rows, len(arrivals), {}),
+        Check("arrivals are distinct", packages.num_rows, arrivals, {}),
         Check("accepted and supplementing packages = referral records", made, referrals.num_rows, {}),
         Check("referral records are distinct", referrals.num_rows, _distinct(referrals["package_id"]), {}),
     ]
 
 
-def _identifiers(lake: Lake) -> list[Check]:
+def _identifiers(lake: Lake, intake: Counter[str]) -> list[Check]:
     """Every identifier that a report gives is in the table, or counted as unusable (a defect each) or as withheld."""
     table = lake.read("identifiers", ["identifier_id", "kind"])
     kinds = _counted(table["kind"])
     given, unusable, withheld = (
-        _counted_at_intake(lake, "identifiers_", {name: 0}) for name in ("given", "unusable", "withheld")
+        _counted_at_intake(intake, "identifiers_", {name: 0}) for name in ("given", "unusable", "withheld")
     )
-    defects = lake.read("defects", ["problem"])["problem"].to_pylist()
+    problems = lake.read("defects", ["problem"])["problem"]
+    defects = int(pc.sum(pc.starts_with(problems, "Not usable as ")).as_py() or 0)
     return [
         Check(
             "identifiers given = identifiers stored by kind, unusable and withheld",
@@ -130,16 +133,16 @@ def _identifiers(lake: Lake) -> list[Check]:
         Check(
             "unusable identifiers = defects that name them",
             unusable,
-            sum(1 for text in defects if text.startswith("Not usable as ")),
+            defects,
             {},
         ),
     ]
 
 
-def _media(lake: Lake) -> list[Check]:
+def _media(lake: Lake, intake: Counter[str]) -> list[Check]:
     media = lake.read("media_files", ["file_id", "state", "sha256"])
     states = _counted(media["state"])
-    listed = _counted_at_intake(lake, "files_", states)
+    listed = _counted_at_intake(intake, "files_", states)
     present = media.filter(pc.equal(media["state"], "present"))
     prints = lake.read("fingerprints", ["sha256", "state"])
     outcome = _counted(prints["state"])
@@ -159,9 +162,9 @@ def _media(lake: Lake) -> list[Check]:
 def _matches(settings: Settings, lake: Lake) -> list[Check]:
     from pipeline.matching import stage
 
-    matches = lake.read("matches", ["match_id", "kind", "sha256", "file_id"])
+    matches = lake.read("matches", ["match_id", "kind"])
     units = stage.units(lake)
-    matched = {str(c.meta["unit"]) for c in lake.commits("match")}
+    matched = set(lake.keys("match"))
     waiting = 0 if stage.release_or_none(settings) else len(set(units) - matched)
     kinds = _counted(matches["kind"])
     written = sum(part.rows for part in lake.parts("matches"))
@@ -211,13 +214,21 @@ def _canaries(settings: Settings) -> int:
     return len(release.indexes)
 
 
-def _counted_at_intake(lake: Lake, prefix: str, states: dict[str, int]) -> int:
+def _intake(lake: Lake) -> Counter[str]:
     """What the ingest stage counted while it worked, over all its commits."""
-    return sum(int(c.meta["counts"].get(f"{prefix}{state}", 0)) for c in lake.commits("ingest") for state in states)
+    total: Counter[str] = Counter()
+    for commit in lake.commits("ingest"):
+        total.update({name: int(count) for name, count in commit.meta["counts"].items()})
+    return total
+
+
+def _counted_at_intake(intake: Counter[str], prefix: str, states: dict[str, int]) -> int:
+    return sum(intake[f"{prefix}{state}"] for state in states)
 
 
 def _counted(column: pa.ChunkedArray) -> dict[str, int]:
-    return dict(sorted(Counter(column.to_pylist()).items()))
+    counts = column.value_counts().to_pylist()
+    return {row["values"]: row["counts"] for row in sorted(counts, key=lambda row: str(row["values"]))}
 
 
 def _distinct(column: pa.ChunkedArray) -> int:

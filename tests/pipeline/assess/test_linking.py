@@ -342,3 +342,24 @@ def test_a_changed_policy_judges_everything_anew_and_withdraws_what_no_longer_ho
         ("ip", "medium", 3),
         ("email", "strong", 3),
     }
+
+
+def test_after_files_were_merged_only_what_is_new_is_judged(settings: Settings) -> None:
+    """Merging makes new files of rows that are linked already; neither links nor what is judged may change by it."""
+    for n in range(6):
+        commit(
+            settings,
+            f"n{n}",
+            referrals=[referral(f"R{n}")],
+            identifiers=[identifier(f"R{n}", "email", f"{n % 2}@b.example")],
+        )
+        link(settings, start(settings, n), Lake.of(settings))
+    before = current(Lake.of(settings)).to_pylist()
+    assert len(before) == 6
+    assert Lake.of(settings).merge("weekly")
+    again = link(settings, start(settings, 7), Lake.of(settings))
+    assert (again.counts["links_judged"], again.outputs) == (0, [])
+    commit(settings, "n8", referrals=[referral("R8")], identifiers=[identifier("R8", "email", "0@b.example")])
+    after = link(settings, start(settings, 8), Lake.of(settings))
+    assert after.counts["links_new_or_changed"] == 3
+    assert len(current(Lake.of(settings)).to_pylist()) == 9

@@ -28,7 +28,8 @@ def landed(settings: Settings) -> Lake:
 
 
 def checks(lake: Lake) -> dict[str, reconcile.Check]:
-    found = [*reconcile._packages(lake), *reconcile._identifiers(lake), *reconcile._media(lake)]
+    intake = reconcile._intake(lake)
+    found = [*reconcile._packages(lake, intake), *reconcile._identifiers(lake, intake), *reconcile._media(lake, intake)]
     return {check.name: check for check in found}
 
 
