@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from pipeline.cases import groups
 from pipeline.errors import ConflictError, UsageError
 from pipeline.people import permissions
 from pipeline.store import recording as audit
@@ -97,6 +98,7 @@ def changed(
     case.version += 1
     if work and case.holder == actor.user_id and case.is_open:
         case.claim_expires_at = moment + rules(session).claim_time
+    groups.follow(session, case)
 
 
 def decide(

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from pipeline.audit.cli import audit
-from pipeline.cases.duties.cli import flags, told
+from pipeline.cases.duties.cli import flags, notices_, told
 from pipeline.cases.states import STATES
 from pipeline.cases.views import case as view
 from pipeline.cases.views import described
@@ -49,6 +49,7 @@ def queue() -> None:
 
 queue.add_command(flags)
 queue.add_command(told)
+queue.add_command(notices_)
 
 
 @queue.command("list")

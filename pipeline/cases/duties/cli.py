@@ -1,4 +1,4 @@
-"""`triage queue flags` and `triage queue told`: what is to be brought to a senior officer, and that it was."""
+"""`triage queue flags`, `told` and `notices`: what is to be brought to a senior officer, that it was, and to oneself."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import datetime
 
 import click
 
-from pipeline.cases.duties import escalations
+from pipeline.cases.duties import escalations, notices
 from pipeline.errors import UsageError
 from pipeline.output import Rows, output_options
 from pipeline.people.person import as_option, signed_in
@@ -71,3 +71,15 @@ def _moment(text: str | None) -> datetime | None:
         return None if text is None else datetime.fromisoformat(text)
     except ValueError as error:
         raise UsageError(f"{text!r} is no time.", "Write it as 2026-03-02T09:30+00:00.") from error
+
+
+@click.command("notices")
+@click.option("--read", "number", type=int, help="Number of a notice to mark as read.")
+@as_option
+@output_options
+@click.pass_obj
+def notices_(settings: Settings, /, *, number: int | None, name: str | None) -> Rows:
+    """List what you are told and have not read, for example that a case of yours was taken over."""
+    with signed_in(settings, name) as (store, actor), store.session() as session:
+        rows = [notices.read(session, actor, number)] if number is not None else notices.unread(session, actor)
+        return [{"notice": row.notice_id, "at": row.at, "text": row.text, "read_at": row.read_at} for row in rows]

@@ -12,8 +12,9 @@ import pyarrow.compute as pc
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
+from pipeline.cases import groups
 from pipeline.cases.duties.clocks import Clocks
-from pipeline.cases.publishing import answered, applying
+from pipeline.cases.publishing import answered, applying, restricting
 from pipeline.cases.publishing.applying import Effect
 from pipeline.cases.publishing.due import Due
 from pipeline.cases.publishing.flags import Flags, never_raised
@@ -118,6 +119,14 @@ class Publisher:
         self.flags.write()
         self.due.write()
         self.session.flush()
+        groups.regroup(self.session, {*self.cases, *self._linked()})
+
+    def _linked(self) -> Iterator[str]:
+        """Cases on either side of a link of this publish, withdrawn ones included: their groups may have changed."""
+        sides = sorted({link[side] for link in self.intake.links for side in ("left", "right")})
+        for part in chunks(sides):
+            query = select(CaseReferral.case_id).where(CaseReferral.referral_id.in_(part))
+            yield from self.session.scalars(query)
 
     def _open(self, new: NewAssessment) -> None:
         compartment = self._compartment(new)
@@ -138,7 +147,7 @@ class Publisher:
             self.counts["known"] += 1
             return
         before = case.band
-        case.compartment = case.compartment or self._compartment(new)
+        self._restrict(case, self._compartment(new))
         releases = self._new_releases(previous, new)
         effect = applying.apply(case, previous, new, self.policy, hidden=self._hidden(case), releases=releases)
         self._store(case, new, previous)
@@ -149,6 +158,14 @@ class Publisher:
         self.counts["raised"] += bands.higher(case.band, before)
         detail = {"band": [before, case.band], "model_band": new.row["band"], "assessment": new.row["assessment_id"]}
         self._log("alteration", "case.assessed", case, detail)
+
+    def _restrict(self, case: Case, compartment: str | None) -> None:
+        """Put a case into a compartment; whoever held it and may not see it any more is told only that it was taken over."""
+        if compartment is None or case.compartment is not None:
+            return
+        case.compartment = compartment
+        if held := restricting.withdraw(self.session, case):
+            self.line(case, "released", f"Taken over from {held}, who may not see it")
 
     def _follow(self, case: Case, new: NewAssessment, effect: Effect) -> None:
         if effect.reopened:
@@ -248,6 +265,8 @@ class Publisher:
         self.line(old, "joined", f"Joined to case {into}: its referral supplements that case's")
         self.line(case, "joined", f"Case {old_id} joined to this one: its referral supplements this case's")
         self._log("combination", "case.joined", case, {"from": old_id})
+        if case.compartment is not None and (held := restricting.withdraw(self.session, case)):
+            self.line(case, "released", f"Taken over from {held}, who may not see it")
 
     def _log(self, category: str, action: str, case: Case, detail: dict[str, Any]) -> None:
         audit.record(

@@ -7,17 +7,16 @@ level: the same level is not proposed again every night.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from pipeline.cases import groups
 from pipeline.cases.cases import changed, decide, demanded_note, for_change, require_holder
 from pipeline.errors import ConflictError, UsageError
 from pipeline.store import recording as audit
 from pipeline.store.actors import Actor
 from pipeline.store.context import now, rules
-from pipeline.store.tables import BANDS, Assessment, Case, Decision, Lowering
+from pipeline.store.tables import BANDS, Case, Decision, Lowering
 
 
 def higher(left: str, right: str) -> bool:
@@ -54,7 +53,7 @@ def raise_to(session: Session, actor: Actor, case: Case, band: str, *, code: str
     """Raise the band in force as a person's decision, its target with it; a waiting lowering is withdrawn."""
     before = (case.state, case.band)
     withdraw_pending(session, actor, case)
-    case.due_at = min(case.due_at, _target(session, case, band))
+    case.due_at = min(case.due_at, groups.target(session, case, band))
     _set_by_person(case, band)
     return decide(session, actor, case, "raise_band", code, before=before, note=note)
 
@@ -110,7 +109,7 @@ def approve_lowering(
     if proposal.proposed_by == actor.user_id:
         raise ConflictError("A lowering is approved by somebody other than its proposer.", "Ask a colleague.")
     before = (case.state, case.band)
-    case.due_at = _target(session, case, proposal.to_band)
+    case.due_at = groups.target(session, case, proposal.to_band)
     _settle(session, actor, case, proposal, "approved")
     _set_by_person(case, proposal.to_band)
     return decide(session, actor, case, "lower_band", code, before=before, note=text)
@@ -156,11 +155,3 @@ def _settle(session: Session, actor: Actor, case: Case, proposal: Lowering, stat
 def _set_by_person(case: Case, band: str) -> None:
     put(case, band)
     case.person_band, case.person_model_band = band, case.model_band
-
-
-def _target(session: Session, case: Case, band: str) -> datetime:
-    """Target of a band: the assessment's own where it has that band, else by the policy from the clock's start."""
-    newest = session.get(Assessment, case.assessment_id)
-    if newest is not None and newest.band == band:
-        return newest.due_at
-    return case.clock_start + timedelta(hours=rules(session).data["raised_by_person_hours"][band])

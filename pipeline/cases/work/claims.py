@@ -9,11 +9,11 @@ from __future__ import annotations
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from pipeline.cases import states
+from pipeline.cases import groups, states
 from pipeline.cases.cases import changed, check_version, expired, find, for_change, holds
 from pipeline.cases.views import queue
 from pipeline.errors import ConflictError, UsageError
-from pipeline.people import permissions
+from pipeline.people import permissions, users
 from pipeline.store import recording as audit
 from pipeline.store.actors import Actor
 from pipeline.store.context import now, rules
@@ -31,7 +31,7 @@ def claim(session: Session, actor: Actor, case_id: str, *, version: int | None =
         check_version(case, version)
     if case.holder and case.holder != actor.user_id and not expired(case, now(session)):
         raise ConflictError(f"Case {case_id} is held by {case.holder} already.", "Take another: claim the next case.")
-    _take(session, actor, case, actor.user_id)
+    _take_together(session, actor, case, actor)
     return case
 
 
@@ -52,7 +52,7 @@ def claim_next(session: Session, actor: Actor, filters: queue.QueueFilters | Non
         )
         case = session.scalar(query)
         if case is not None:
-            _take(session, actor, case, actor.user_id)
+            _take_together(session, actor, case, actor)
             return case
     return None
 
@@ -64,7 +64,11 @@ def release(session: Session, actor: Actor, case_id: str, *, version: int) -> Ca
         raise ConflictError(f"Case {case_id} is held by nobody.")
     if not holds(case, actor.user_id, now(session)) and "supervisor" not in actor.roles:
         raise ConflictError(f"Case {case_id} is not held by you.", "Ask a supervisor to release it.")
+    holder, others = case.holder, _others(session, actor, case)
     _give_back(session, actor, case, "Released")
+    for member in others:
+        if member.holder == holder:
+            _give_back(session, actor, member, f"Released with case {case_id}")
     return case
 
 
@@ -100,7 +104,7 @@ def allocate(
             raise UsageError(f"{user_id!r} is not somebody who works on cases.")
         if case.compartment is not None and case.compartment not in user.compartments:
             raise UsageError(f"{user_id!r} may not see this case.")
-        _take(session, actor, case, user.user_id)
+        _take_together(session, actor, case, users.actor_of(user))
     audit.record(
         session,
         actor,
@@ -126,6 +130,21 @@ def expire(session: Session, actor: Actor) -> int:
     for case in lapsed:
         _give_back(session, actor, case, f"Claim of {case.holder} lapsed")
     return len(lapsed)
+
+
+def _take_together(session: Session, actor: Actor, case: Case, holder: Actor) -> None:
+    """Take a case with the others of its group that its new holder may see and nobody else holds."""
+    others, moment = _others(session, holder, case), now(session)
+    _take(session, actor, case, holder.user_id)
+    for member in others:
+        if member.holder in {None, holder.user_id} or expired(member, moment):
+            _take(session, actor, member, holder.user_id)
+
+
+def _others(session: Session, actor: Actor, case: Case) -> list[Case]:
+    """The other cases of the group as the actor sees it."""
+    group = groups.of_case(session, actor, case.case_id)
+    return [member for member in group.cases if member is not case] if group else []
 
 
 def _take(session: Session, actor: Actor, case: Case, user_id: str) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 import click
 
 from pipeline.assess.answers import VALUES
-from pipeline.cases import cases
+from pipeline.cases import cases, groups
 from pipeline.cases.work import answers as work
+from pipeline.cases.work import decisions, together
 from pipeline.cases.work.answers import Given
 from pipeline.output import Rows, output_options
 from pipeline.people.person import as_option, signed_in
@@ -20,12 +21,13 @@ from pipeline.store.tables import Case
 
 @click.group("case", context_settings={"help_option_names": ["-h", "--help"]})
 def case() -> None:
-    """One case: its open questions, and the answers that people find.
+    """One case: its open questions, the answers that people find, and the cases that are one investigation with it.
 
     \b
     triage case questions C-7F3A9C21KD
     triage case answer C-7F3A9C21KD lives_with_children yes --source pnd --on 2026-11-28 --version 4
     triage case answers C-7F3A9C21KD
+    triage case group C-7F3A9C21KD
 
     An answer is assessed at once: a yes can raise the band there and then, a lower assessment waits for two people. An
     answer is corrected by a later one to the same fact; `unknown` takes it back.
@@ -106,3 +108,90 @@ def answers_(settings: Settings, /, *, case_id: str, name: str | None) -> Rows:
             {key: getattr(row, key) for key in shown} for row in work.history(session, actor, case_id)
         ]
     return rows
+
+
+@case.command()
+@click.argument("case_id")
+@as_option
+@output_options
+@click.pass_obj
+def group(settings: Settings, /, *, case_id: str, name: str | None) -> Rows:
+    """List the cases of one investigation: those that a strong link of account or person joins to this one."""
+    with signed_in(settings, name) as (store, actor), store.reader() as session:
+        cases.find(session, actor, case_id, "case.read")
+        found = groups.of_case(session, actor, case_id)
+        return [
+            {
+                "group": found.group_id,
+                "band_of_group": found.band,
+                "due_of_group": found.due_at,
+                "case_id": member.case_id,
+                "band": member.band,
+                "state": member.state,
+                "holder": member.holder,
+                "version": member.version,
+            }
+            for member in (found.cases if found else ())
+        ]
+
+
+@case.command("decide-together")
+@click.argument("case_id")
+@click.argument("kind", type=click.Choice([kind for kind in decisions.KINDS if kind != "reopen"]))
+@click.option("--reason", "reason_code", required=True, help="Reason code; a wrong one lists those that exist.")
+@click.option("--outcome", help="Outcome of cases that are closed.")
+@click.option("--note", help="A note, kept with each decision.")
+@click.option(
+    "--version",
+    "seen",
+    nargs=2,
+    type=(str, int),
+    multiple=True,
+    required=True,
+    metavar="CASE VERSION",
+    help="A case of the group with the version that you saw; once for each.",
+)
+@as_option
+@output_options
+@click.pass_obj
+def decide_together(
+    settings: Settings, /, *, case_id: str, kind: str, seen: tuple[tuple[str, int], ...], name: str | None, **given: Any
+) -> Rows:
+    """Record one decision for every case of a group, or for none."""
+    with signed_in(settings, name) as (store, actor), store.session() as session:
+        made = together.decide(session, actor, case_id, kind, versions=dict(seen), **given)
+        return [{"case_id": d.case_id, "kind": d.kind, "state": d.state_after, "outcome": d.outcome} for d in made]
+
+
+@case.command("take-apart")
+@click.argument("case_id")
+@click.option("--reason", "reason_code", required=True, help="Reason code; a wrong one lists those that exist.")
+@click.option("--whole-group", is_flag=True, help="Take every case of the group out, not only this one.")
+@click.option("--version", type=int, required=True, help="The version of the case that you saw.")
+@as_option
+@output_options
+@click.pass_obj
+def take_apart(
+    settings: Settings, /, *, case_id: str, reason_code: str, whole_group: bool, version: int, name: str | None
+) -> Rows:
+    """Take a case out of its group: it is worked on by itself, and links do not join it to others any more."""
+    given: dict[str, Any] = {"reason_code": reason_code, "version": version}
+    with signed_in(settings, name) as (store, actor), store.session() as session:
+        if whole_group:
+            out = together.dissolve(session, actor, case_id, **given)
+        else:
+            out = [together.take_out(session, actor, case_id, **given)]
+        return [{"case_id": c.case_id, "band": c.band, "due_at": c.due_at, "version": c.version} for c in out]
+
+
+@case.command("put-back")
+@click.argument("case_id")
+@click.option("--version", type=int, required=True, help="The version that you saw.")
+@as_option
+@output_options
+@click.pass_obj
+def put_back(settings: Settings, /, *, case_id: str, version: int, name: str | None) -> Rows:
+    """Let strong links join a case to others again."""
+    with signed_in(settings, name) as (store, actor), store.session() as session:
+        found = together.put_back(session, actor, case_id, version=version)
+        return [{"case_id": found.case_id, "version": found.version}]

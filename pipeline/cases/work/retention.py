@@ -20,6 +20,7 @@ from pipeline.store import recording as audit
 from pipeline.store.actors import Actor
 from pipeline.store.context import now, rules
 from pipeline.store.duty_tables import Flag
+from pipeline.store.group_tables import Apart, GroupMember
 from pipeline.store.rules import add_months
 from pipeline.store.tables import (
     Answer,
@@ -44,7 +45,7 @@ from pipeline.store.tables import (
 )
 
 OF_A_CASE: tuple[type[Base], ...] = (
-    Answer, Assessment, CaseReferral, Change, Decision, Flag, InformationRequest, Kirat, Lowering, Note, Notification,
+    Answer, Apart, Assessment, CaseReferral, Change, Decision, Flag, GroupMember, InformationRequest, Kirat, Lowering, Note, Notification,
     Retention, Review, SecondLook, Seen, Transfer,
 )  # fmt: skip
 """Tables with a `case_id` whose rows go with the case; a test compares this list with all tables."""
