@@ -120,6 +120,8 @@ def group(settings: Settings, /, *, case_id: str, name: str | None) -> Rows:
     with signed_in(settings, name) as (store, actor), store.reader() as session:
         cases.find(session, actor, case_id, "case.read")
         found = groups.of_case(session, actor, case_id)
+        if found is None:
+            return []
         return [
             {
                 "group": found.group_id,
@@ -131,7 +133,7 @@ def group(settings: Settings, /, *, case_id: str, name: str | None) -> Rows:
                 "holder": member.holder,
                 "version": member.version,
             }
-            for member in (found.cases if found else ())
+            for member in found.cases
         ]
 
 
