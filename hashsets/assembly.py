@@ -18,8 +18,8 @@ from hashsets.tables import connect_build, connect_read_only, create, scalar
 from pipeline import __version__, files
 from pipeline.algorithms import version_of
 from pipeline.errors import ReconciliationError
+from pipeline.jsontext import canonical_json
 from pipeline.night.contract import Night
-from pipeline.records import canonical_json
 from pipeline.settings import Settings
 
 STATES = ("kept", "duplicate", "updated", "withdrawn")

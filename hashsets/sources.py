@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline import policy
 from pipeline.errors import SettingsError, UsageError
-from pipeline.records import canonical_json
+from pipeline.jsontext import canonical_json
 from pipeline.settings import Settings
 
 LOCAL = "local"

@@ -5,9 +5,11 @@ Used for every published file: write under a temporary name in the same folder, 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +18,25 @@ from typing import Any, BinaryIO
 
 TEMPORARY = ".tmp-"
 """Prefix of names that no reader looks at; what a killed process left in the lake is swept by a later run."""
+
+
+class NotRegularError(OSError):
+    """What was to be opened is a link, a pipe, a socket, a device or a folder."""
+
+
+def open_regular(path: str | Path) -> int:
+    """Descriptor of a regular file, for reading and for the caller to close. Never waits (a pipe would hold us up), and does
+    not follow a link. Raises NotRegularError for anything else than a regular file, OSError when it cannot be opened."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    except OSError as error:
+        if error.errno in {errno.ELOOP, errno.ENXIO}:  # a link; a socket, or a device that is not there
+            raise NotRegularError(error.errno, "not a regular file") from error
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise NotRegularError(errno.EINVAL, "not a regular file")
+    return descriptor
 
 
 def sync_folder(folder: Path) -> None:

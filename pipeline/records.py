@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
-import orjson
 import pyarrow as pa
 
 from pipeline.errors import TriageError
+from pipeline.jsontext import json_text
 from pipeline.settings import ROOT
 
 FOLDER = ROOT / "schemas" / "records"
@@ -105,27 +105,3 @@ def empty(table: str) -> pa.Table:
 def personal_columns(table: str) -> set[str]:
     """Columns marked as personal data."""
     return {name for name, spec in describe(table)["properties"].items() if spec.get("x-personal")}
-
-
-def canonical_json(value: Any) -> str:
-    """JSON text with sorted keys and no white space: equal values give equal bytes."""
-    return _CANONICAL.encode(value)
-
-
-def json_text(value: Any) -> str:
-    """`canonical_json` for the columns of a table, ten times as fast; the exponents of some numbers look different.
-
-    Raises ValueError for what JSON cannot write (infinity, not a number), TypeError for a type that it does not have.
-    """
-    try:
-        text = orjson.dumps(value, option=_SORTED)
-    except TypeError:
-        return canonical_json(value)  # whole numbers of more than 64 bits; it says what else is wrong
-    # orjson writes a number that is none as null
-    return canonical_json(value) if b"null" in text else text.decode()
-
-
-_SORTED = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
-
-
-_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)

@@ -17,7 +17,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline import policy, records
+from pipeline import jsontext, policy, records
 from pipeline.algorithms import DIGESTS
 from pipeline.assess import conflicts, database, keys, lists, naming
 from pipeline.assess.case_file import ListHit, group
@@ -248,7 +248,7 @@ def _changed(
         old = known.get(row["link_id"])
         evidence = orjson.loads(row["evidence"]) if isinstance(row["evidence"], str) else row["evidence"]
         if old is not None:
-            text = row["evidence"] if isinstance(row["evidence"], str) else records.json_text(row["evidence"])
+            text = row["evidence"] if isinstance(row["evidence"], str) else jsontext.json_text(row["evidence"])
             now = {**row, "evidence": _undated(text), "explanation": _undated(row["explanation"])}
             then = {**old, "evidence": _undated(old["evidence"]), "explanation": _undated(old["explanation"])}
             then["withdrawn"] = bool(old["withdrawn"])

@@ -21,7 +21,7 @@ from sqlalchemy import select
 
 from pipeline import files
 from pipeline.errors import IntegrityError
-from pipeline.records import canonical_json
+from pipeline.jsontext import canonical_json
 from pipeline.settings import Settings
 from pipeline.store import secret
 from pipeline.store.opening import Store

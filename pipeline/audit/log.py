@@ -15,8 +15,8 @@ from sqlalchemy.orm import Session
 from pipeline import files
 from pipeline.audit import anchors
 from pipeline.errors import IntegrityError, UsageError
+from pipeline.jsontext import canonical_json
 from pipeline.people import permissions
-from pipeline.records import canonical_json
 from pipeline.store import recording as audit
 from pipeline.store.actors import Actor
 from pipeline.store.context import rules, store

@@ -8,7 +8,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline import records
+from pipeline import jsontext, records
 from pipeline.assess.case_file import group
 from pipeline.cases.views import case as views
 from pipeline.errors import UsageError
@@ -66,10 +66,10 @@ def _redacted(rows: pa.Table, links: pa.Table, hidden: Sequence[str]) -> pa.Tabl
     for row in found:
         for name in ("reasons", "flags", "notifications"):
             items = orjson.loads(row[name] or b"[]")
-            row[name] = records.canonical_json([views.redacted(item, names) for item in items])
+            row[name] = jsontext.canonical_json([views.redacted(item, names) for item in items])
         counts = orjson.loads(row["summary"] or b"{}")
         kept = {k: v for k, v in counts.items() if not k.startswith("links") and k != "top_reasons"}
-        row["summary"], row["changes"] = records.canonical_json(kept), records.canonical_json({})
+        row["summary"], row["changes"] = jsontext.canonical_json(kept), jsontext.canonical_json({})
     return pa.concat_tables([rows.filter(pc.invert(mask)), pa.Table.from_pylist(found, schema=rows.schema)])
 
 

@@ -13,11 +13,11 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 from typing import IO, Any
 
 from pipeline.errors import InputError
+from pipeline.ingest.noise import HEAD, Noise
 from pipeline.ingest.package import (
     Member,
     Package,
@@ -47,19 +47,19 @@ _DAMAGE = (
 """What the standard library raises on damaged archives; everything else is our own error."""
 
 
-def list_archive(package: Package, path: str | Path, caps: dict[str, Any], keep: Callable[[str], bool]) -> None:
-    """Fill `package.members` (names of members for which `keep` is false are left out) and `package.faults`.
+def list_archive(package: Package, file: IO[bytes], policy: dict[str, Any]) -> None:
+    """Fill `package.members`, `package.left_out` and `package.faults` from an open archive.
 
     A damaged archive is one fault; raises nothing for any content of the file.
     """
+    caps, noise = policy["caps"], Noise(policy)
     try:
-        with open(path, "rb") as file:  # noqa: PTH123 - hundreds of packages a second
-            magic = file.read(4)
-            file.seek(0)
-            if magic[:2] == b"PK":
-                _list_zip(package, file, caps, keep)
-            else:
-                _list_tar(package, file, caps, keep)
+        magic = file.read(4)
+        file.seek(0)
+        if magic[:2] == b"PK":
+            _list_zip(package, file, caps, noise)
+        else:
+            _list_tar(package, file, caps, noise)
     except InputError as error:
         package.faults.append(str(error))
     except _DAMAGE as error:
@@ -75,7 +75,7 @@ def _refuse(package: Package, faults: list[str]) -> bool:
     return bool(faults)
 
 
-def _list_zip(package: Package, file: IO[bytes], caps: dict[str, Any], keep: Callable[[str], bool]) -> None:
+def _list_zip(package: Package, file: IO[bytes], caps: dict[str, Any], noise: Noise) -> None:
     size = file.seek(0, io.SEEK_END)
     _check_directory(file, size, caps)
     with zipfile.ZipFile(file) as archive:
@@ -97,15 +97,36 @@ def _list_zip(package: Package, file: IO[bytes], caps: dict[str, Any], keep: Cal
                 faults.append("a member is compressed in a way that is not read; use plain zip")
             if info.file_size > caps["member_bytes"]:
                 faults.append("a member is too large")
-            if (faults and _refuse(package, faults)) or not keep(name):
+            if faults and _refuse(package, faults):
+                continue
+            if noise.named(name) and noise.is_noise(name, info.file_size, partial(_zip_head, archive, info)):
+                package.left_out += 1
                 continue
             member = Member(name, info.file_size, Locator(package.container, info.filename))
             package.members.append(member)
         if package.faults:
             return
+        by_stored_name = {info.filename: info for info in infos}
+        room = caps["text_bytes"]
         for member in _to_read(package.members, caps):
-            with archive.open(str(member.locator.member)) as stream:
-                member.content = _read(stream, member, caps)
+            info = by_stored_name[str(member.locator.member)]
+            _check_text(member.size, info.compress_size, room, caps)
+            with archive.open(info) as stream:
+                member.hold(_read(stream, member, caps))
+            room -= member.size
+
+
+def _zip_head(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    with archive.open(info) as stream:
+        return stream.read(HEAD)
+
+
+def _check_text(size: int, packed: int, room: int, caps: dict[str, Any]) -> None:
+    """Refuse a text that would be read here before a byte of it is unpacked. Raises InputError."""
+    if size > room:
+        raise InputError("the texts of the archive are too large to be read")
+    if size > caps["text_ratio_above"] and size > caps["ratio"] * max(packed, 1):
+        raise InputError("a text of the archive grows too much when it is unpacked")
 
 
 def _kind(info: zipfile.ZipInfo) -> int:
@@ -124,8 +145,11 @@ def _check_directory(file: IO[bytes], size: int, caps: dict[str, Any]) -> None:
     wide = tail.rfind(b"PK\x06\x06", 0, end)
     if wide >= 0 and len(tail) >= wide + 56:
         count, length = struct.unpack_from("<QQ", tail, wide + 32)
+    largest = 46 + 3 * caps["name_bytes"]  # of an entry: its fixed part, the name, and some room for extra fields
     if length > caps["directory_bytes"] or count > caps["members"] * 2:
         raise InputError("the archive has too many members")
+    if length > max(1, count) * largest:
+        raise InputError("the archive's list of members is longer than the number of members that it states")
     file.seek(0)
 
 
@@ -188,14 +212,14 @@ class _Counted(io.RawIOBase):
 
 
 class _Blocks(io.BufferedReader):
-    """Hands out what `_Counted` reads; refuses to read as much at once as only a forged header asks for."""
+    """Hands out what is behind it; refuses to read as much at once as only a forged header asks for: more than `limit`."""
 
-    def __init__(self, counted: _Counted, at_once: int) -> None:
-        super().__init__(counted, 1 << 16)
-        self._at_once = at_once
+    def __init__(self, raw: io.RawIOBase, limit: int) -> None:
+        super().__init__(raw, 1 << 16)
+        self.limit = limit
 
     def read(self, size: int | None = -1) -> bytes:
-        if size is None or size < 0 or size > self._at_once:
+        if size is None or size < 0 or size > self.limit:
             raise InputError("a header of the archive is absurdly large")
         return super().read(size)
 
@@ -217,6 +241,11 @@ class _Header(tarfile.TarInfo):
         return info
 
 
+def _tar_head(archive: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
+    stream = archive.extractfile(info)
+    return stream.read(HEAD) if stream is not None else b""
+
+
 def _opened(file: IO[bytes]) -> tuple[IO[bytes], bool]:
     magic = file.read(6)
     file.seek(0)
@@ -227,12 +256,24 @@ def _opened(file: IO[bytes]) -> tuple[IO[bytes], bool]:
     return file, False
 
 
-def _list_tar(package: Package, file: IO[bytes], caps: dict[str, Any], keep: Callable[[str], bool]) -> None:
+def _list_tar(package: Package, file: IO[bytes], caps: dict[str, Any], noise: Noise) -> None:
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
     inner, compressed = _opened(file)
-    source: Any = _Blocks(_Counted(inner, size, caps), caps["manifest_bytes"] * 4) if compressed else file
-    read_bytes = count = unpacked = 0
+    raw: Any = _Counted(inner, size, caps) if compressed else getattr(file, "raw", file)
+    raw.seek(0)
+    source: Any = _Blocks(raw, caps["header_bytes"])
+    try:
+        _walk_tar(package, source, size, caps, noise)
+        while compressed and source.read(1 << 16):
+            continue  # to the end of the stream, where its checksum is
+    finally:
+        source.detach()  # the file is not ours to close
+
+
+def _walk_tar(package: Package, source: Any, size: int, caps: dict[str, Any], noise: Noise) -> None:
+    count = unpacked = 0
+    room, to_read = caps["text_bytes"], caps["reports"] * 4
     with tarfile.open(fileobj=source, mode="r:", tarinfo=_Header) as archive:
         while (info := archive.next()) is not None:
             archive.members = []  # type: ignore[attr-defined]  # tarfile keeps every header it has met
@@ -248,18 +289,24 @@ def _list_tar(package: Package, file: IO[bytes], caps: dict[str, Any], keep: Cal
                 faults.append("the archive holds links or devices")
             if info.size > caps["member_bytes"]:
                 faults.append("a member is too large")
-            if (faults and _refuse(package, faults)) or not keep(name):
+            if faults and _refuse(package, faults):
+                continue
+            if noise.named(name) and noise.is_noise(name, info.size, partial(_tar_head, archive, info)):
+                package.left_out += 1
                 continue
             member = Member(name, info.size, Locator(package.container, info.name))
             package.members.append(member)
             wanted = is_small_text(name) or is_small_text(name.partition("/")[2])
-            if wanted and info.size <= caps["report_bytes"] and read_bytes <= 4 * caps["report_bytes"]:
+            if wanted and info.size <= caps["report_bytes"] and to_read:
+                if info.size > room:
+                    raise InputError("the texts of the archive are too large to be read")
                 stream = archive.extractfile(info)
                 if stream is not None:
-                    member.content = _read(stream, member, caps)
-                    read_bytes += info.size
+                    source.limit = caps["report_bytes"] + 1
+                    member.hold(_read(stream, member, caps))
+                    source.limit = caps["header_bytes"]
+                    room -= info.size
+                    to_read -= 1
         # next() has read one block of zeros, the mark of the end; without it the tar was cut between two members
         if source.tell() <= archive.offset:
             raise tarfile.ReadError("cut off")
-        while compressed and source.read(1 << 20):
-            continue  # to the end of the stream, where its checksum is

@@ -12,6 +12,7 @@ import io
 import logging
 import os
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO
@@ -19,7 +20,7 @@ from typing import IO
 import bagit
 
 from pipeline.fingerprint.outcome import Digests
-from pipeline.ingest.package import LIST_NAMES, Member, Package, is_transport
+from pipeline.ingest.package import LIST_NAMES, TAG_FILES, Member, Package, is_transport
 from pipeline.locator import Locator
 
 logging.getLogger("bagit").addHandler(logging.NullHandler())
@@ -94,8 +95,24 @@ def expected(package: Package) -> tuple[Expected, list[str]]:
         reasons.append("no checksum list and no .ready marker says that it is complete")
     missing = wanted.keys() - package.by_name.keys() - {CONTAINER}
     if missing:
+        missing = _in_other_forms(package, wanted, missing)
+    if missing:
         reasons.append(f"{len(missing)} of {len(wanted)} listed files are not there")
     return wanted, reasons
+
+
+def _in_other_forms(package: Package, wanted: Expected, missing: set[str]) -> set[str]:
+    """Which of the missing names are missing in every Unicode form. macOS writes names decomposed (NFD) where a list has
+    them composed (NFC): such a name is found, and `wanted` then has it as it lies in the package."""
+    here = {unicodedata.normalize("NFC", name): name for name in package.by_name}
+    still = set()
+    for name in missing:
+        found = here.get(unicodedata.normalize("NFC", name))
+        if found is None or found in wanted:
+            still.add(name)
+        else:
+            wanted[found] = wanted.pop(name)
+    return still
 
 
 CONTAINER = "/"
@@ -135,16 +152,9 @@ def _plain(package: Package, name: str, content: bytes, wanted: Expected) -> lis
     return [] if lines else ["a checksum list is empty"]
 
 
-_TAG_FILES = frozenset(
-    ["bagit.txt", "bag-info.txt", "package-info.txt", "fetch.txt"]
-    + [f"{kind}-{algorithm}.txt" for kind in ("manifest", "tagmanifest") for algorithm in bagit.CHECKSUM_ALGOS]
-)
-"""What bagit reads of a bag, besides its payload."""
-
-
 def _bag(package: Package, wanted: Expected) -> list[str]:
     """Reads the manifests with the bagit library."""
-    _tag_files.update((m.name, m.content) for m in package.members if m.name in _TAG_FILES and m.content is not None)
+    _tag_files.update((m.name, m.content) for m in package.members if m.name in TAG_FILES and m.content is not None)
     try:
         bag = _Manifests()
         fetched = {os.path.normpath(name) for _, _, name in bag.fetch_entries()} if "fetch.txt" in _tag_files else set()
@@ -162,6 +172,9 @@ def _bag(package: Package, wanted: Expected) -> list[str]:
             wanted[name] = (algorithm, digests[algorithm].lower())
     payload = [m for m in package.members if m.name.startswith("data/")]
     unlisted = sum(1 for m in payload if m.name not in listed)
+    if unlisted:
+        composed = {unicodedata.normalize("NFC", name) for name in listed}
+        unlisted = sum(1 for m in payload if unicodedata.normalize("NFC", m.name) not in composed)
     reasons = [f"{unlisted} files of its payload are not in its BagIt manifest"] if unlisted else []
     stated = bag.info.get("Payload-Oxum")
     if not reasons and stated is not None and stated != f"{sum(m.size for m in payload)}.{len(payload)}":
@@ -172,13 +185,14 @@ def _bag(package: Package, wanted: Expected) -> list[str]:
     return reasons
 
 
+def sha512(content: bytes) -> bytes:
+    """For bags that have no other checksums."""
+    return hashlib.sha512(content).digest()
+
+
 def digest_of(member: Member, algorithm: str, digests: Mapping[str, Digests]) -> str | None:
-    """Hex digest of a member, from its content if it was read here, else from the media worker's answers."""
-    if member.content is not None:
-        if algorithm == "sha256":
-            return member.sha256()
-        return hashlib.new(algorithm, member.content, usedforsecurity=False).hexdigest()
-    found = digests.get(member.key)
+    """Hex digest of a member, from when it was read here, else from the media worker's answers."""
+    found = member.read or digests.get(member.key)
     return (getattr(found, algorithm).hex() or None) if found else None
 
 
@@ -206,4 +220,4 @@ def unlisted(package: Package, wanted: Expected) -> list[str]:
     """Names of content that no list names although there are lists: usable, but worth a note."""
     if not wanted or CONTAINER in wanted:
         return []
-    return [m.name for m in package.members if m.name not in wanted and not is_transport(m.name, package.is_bag)]
+    return [m.name for m in package.members if m.name not in wanted and not is_transport(m, package.is_bag)]

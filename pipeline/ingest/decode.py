@@ -13,6 +13,7 @@ import io
 import json
 import re
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 from xml.etree.ElementTree import Element, ParseError
 
@@ -32,6 +33,8 @@ def json_tree(raw: bytes, depth: int, defects: list[tuple[str, str]]) -> Any:
     try:
         tree = orjson.loads(bare)
     except orjson.JSONDecodeError as error:
+        if "Not enough memory" in error.msg:  # it says so in this way only
+            raise MemoryError from None
         raise InputError(f"The report is not valid JSON: {error}.") from None
     too_deep = InputError(f"The report is nested more than {depth} levels deep.")
     try:
@@ -104,6 +107,10 @@ def _unique(pairs: list[tuple[str, Any]], defects: list[tuple[str, str]]) -> dic
     return found
 
 
+_NO_MEMORY = 1
+"""Expat's code of a parse that ended for lack of memory."""
+
+
 def xml_tree(raw: bytes, depth: int) -> tuple[str, dict[str, Any]]:
     """Parse XML: name of the root element without its namespace, and its content as a tree.
 
@@ -113,6 +120,8 @@ def xml_tree(raw: bytes, depth: int) -> tuple[str, dict[str, Any]]:
     try:
         root = ElementTree.fromstring(raw, forbid_dtd=True)
     except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
+        if getattr(error, "code", 0) == _NO_MEMORY:
+            raise MemoryError from None
         kind = "XML with a document type or entities" if isinstance(error, DefusedXmlException) else "not valid XML"
         raise InputError(f"The report is {kind}.") from None
     content = _element(root, depth)
@@ -150,7 +159,7 @@ def csv_tree(raw: bytes, rows: int, defects: list[tuple[str, str]]) -> dict[str,
     """
     try:
         text = raw.decode("utf-8-sig")
-        table = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+        table = list(islice(csv.reader(io.StringIO(text, newline=""), strict=True), rows + 1))
     except UnicodeDecodeError:
         raise InputError("The report is not UTF-8 text.", "Save it as CSV UTF-8.") from None
     except csv.Error as error:
@@ -173,6 +182,18 @@ def csv_tree(raw: bytes, rows: int, defects: list[tuple[str, str]]) -> dict[str,
     if "\0" in text:
         return dict(_shown(listed, defects))
     return listed
+
+
+_MARKS = {"json": (b",", b":", b"{", b"["), "xml": (b"<", b"="), "csv": ()}
+
+
+def check_marks(raw: bytes, kind: str, most: int) -> None:
+    """Refuse a report with more than `most` commas, colons, braces or tags before it is parsed: each becomes an object.
+
+    Raises InputError.
+    """
+    if len(raw) > most and sum(map(raw.count, _MARKS[kind])) > most:
+        raise InputError(f"The report has more than {most} values.", "Send it in several reports.")
 
 
 _PART = re.compile(r"[a-z][a-z0-9_]*|[1-9]\d{0,4}")

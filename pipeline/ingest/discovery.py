@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pipeline import files
 from pipeline.errors import UsageError
 from pipeline.ingest.archives import SUFFIXES, list_archive
+from pipeline.ingest.noise import HEAD, Noise
 from pipeline.ingest.package import (
     REPORT_SUFFIXES,
     Look,
@@ -79,7 +81,7 @@ def _in_source(source: str, folder: str, policy: dict[str, Any]) -> list[Entry]:
     listed: dict[str, Entry] = {}
     markers: list[os.DirEntry[str]] = []
     for entry in os.scandir(folder):
-        if entry.name in policy["noise"] or entry.name in policy["noise_folders"]:
+        if _is_noise(entry, policy):
             continue
         if entry.name.lower().endswith(BESIDE) and not entry.is_dir(follow_symlinks=False):
             markers.append(entry)
@@ -90,6 +92,16 @@ def _in_source(source: str, folder: str, policy: dict[str, Any]) -> list[Entry]:
         if base in listed:
             listed[base].beside[f".{ending.lower()}"] = marker.path
     return [listed[name] for name in sorted(listed)]
+
+
+def _is_noise(entry: os.DirEntry[str], policy: dict[str, Any]) -> bool:
+    """Whether a desktop left this beside the packages: by its name and by what it holds."""
+    noise = Noise(policy)
+    if entry.name in policy["noise_folders"]:
+        return entry.is_dir(follow_symlinks=False) and not any(os.scandir(entry.path))
+    if not noise.named(entry.name) or not entry.is_file(follow_symlinks=False):
+        return False
+    return noise.is_noise(entry.name, entry.stat(follow_symlinks=False).st_size, partial(_head, entry.path))
 
 
 def _kind(entry: os.DirEntry[str]) -> str:
@@ -115,14 +127,15 @@ class _Survey:
     looked: list[Look] = field(default_factory=list)
     files: list[tuple[str, os.DirEntry[str], os.stat_result]] = field(default_factory=list)
     problem: str = ""
+    overfull: bool = False
 
 
-def stat_key(entry: Entry) -> str:
-    """A digest of names, sizes, times and inodes of everything in the entry.
+def stat_key(entry: Entry, most: int) -> str:
+    """A digest of names, sizes, times and inodes of everything in the entry, up to `most` files and folders.
 
     Equal keys mean: not touched since. Vanished files are left out, the next run sees them.
     """
-    return _survey(entry).key
+    return _survey(entry, most).key
 
 
 def returned_key(entry: Entry, key: str) -> str:
@@ -138,8 +151,8 @@ def returned_key(entry: Entry, key: str) -> str:
     return " ".join([*facts, "returned"])
 
 
-def _survey(entry: Entry) -> _Survey:
-    """Look at everything in the entry once. Never raises."""
+def _survey(entry: Entry, most: int) -> _Survey:
+    """Look at everything in the entry once, but not at more than `most` files and folders. Never raises."""
     facts: list[str] = []
     made = _Survey()
 
@@ -151,6 +164,9 @@ def _survey(entry: Entry) -> _Survey:
     stack = [(entry.path, "")]
     while stack:
         path, prefix = stack.pop()
+        if len(made.looked) > most:
+            made.overfull = True
+            break
         try:
             note(prefix, path, os.lstat(path))
             if entry.kind != "folder":
@@ -163,6 +179,8 @@ def _survey(entry: Entry) -> _Survey:
                     status = below.stat(follow_symlinks=False)
                     note(name, below.path, status)
                     made.files.append((name[1:], below, status))
+                    if len(made.looked) > most:
+                        break
         except OSError as error:
             facts.append(f"{prefix}\0unreadable")
             made.problem = f"it cannot be read ({error.strerror})"
@@ -186,84 +204,124 @@ def is_touched(package: Package) -> bool:
     return False
 
 
-def inspect(entry: Entry, policy: dict[str, Any]) -> Package:
-    """List a package and read its small files. Never raises for what is in it: faults and waits say what is wrong."""
+@dataclass(frozen=True)
+class Text:
+    """A file that a reader is to be given: `role` is list (the checksum list beside a package), archive, report (alone in
+    landing) or member (of a folder, whose `name` it has there)."""
+
+    role: str
+    name: str
+    path: str
+
+
+def prepare(entry: Entry, policy: dict[str, Any]) -> tuple[Package, list[Text]]:
+    """List a package as far as that needs no reading: nothing is opened but what has the name of something that desktops
+    leave behind. Returns it with what has to be read. Never raises: faults and waits say what is wrong."""
     package = Package(entry.source, entry.container, entry.kind)
-    found = _survey(entry)
+    caps = policy["caps"]
+    found = _survey(entry, 2 * caps["members"])
     package.stat_key, package.newest, package.looked = found.key, found.newest, found.looked
     package.waits += [found.problem] if found.problem else []
     package.ready = ".ready" in entry.beside
-    faults = [f.replace("a member", "the package") for f in name_faults(entry.name, policy["caps"])]
+    faults = [f.replace("a member", "the package") for f in name_faults(entry.name, caps)]
     if SEPARATOR in f"{entry.container}/":
         faults.append("the package's name ends in an exclamation mark")
+    if found.overfull:
+        faults.append("the package has too many files")
     package.faults.extend(faults)
     if faults:
-        return package
-    try:
-        if ".sha256" in entry.beside:
-            _list_beside(package, Path(entry.beside[".sha256"]), policy["caps"])
-        _look_into(package, entry, found, policy)
-    except OSError as error:
-        package.waits.append(f"it cannot be read ({error.strerror})")
-    return package
-
-
-def _list_beside(package: Package, path: Path, caps: dict[str, Any]) -> None:
-    if path.is_symlink() or path.stat().st_size > caps["manifest_bytes"]:
-        package.faults.append("the checksum list beside it is a link or too large")
-        return
-    package.lists.append((f"{package.container.rpartition('/')[2]}.sha256", path.read_bytes()))
-
-
-def _look_into(package: Package, entry: Entry, found: _Survey, policy: dict[str, Any]) -> None:
+        return package, []
+    texts = []
+    if ".sha256" in entry.beside:
+        texts.append(Text("list", f"{entry.container.rpartition('/')[2]}.sha256", entry.beside[".sha256"]))
     if entry.kind == "folder":
-        _list_folder(package, found, policy)
-    elif entry.kind == "archive":
-        list_archive(package, entry.path, policy["caps"], _keep(policy))
-    elif entry.kind == "report":
-        size = os.lstat(entry.path).st_size
-        if size > policy["caps"]["report_bytes"]:
-            package.faults.append("the report is too large")
-            return
-        content = _content(entry.path)
-        package.members.append(Member(entry.name, len(content), Locator(entry.container), content))
+        texts += _list_folder(package, found, policy)
+    elif entry.kind in {"archive", "report"}:
+        texts.append(Text(entry.kind, entry.name, entry.path))
     elif entry.kind == "link":
         package.faults.append("it is a link; links are not followed")
     else:
         package.waits.append("it is neither a folder, nor a zip or tar archive, nor a JSON, XML or CSV report")
+    return package, texts
 
 
-def _content(path: str) -> bytes:
-    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - hundreds of packages a second
-        return file.readall()
+def open_texts(package: Package, texts: list[Text]) -> tuple[list[Text], list[int]]:
+    """Open what is to be read: regular files only, never through a link and without waiting for anybody. Returns what
+    could be opened with the descriptors, for the caller to close; what could not is a fault or something to wait for."""
+    opened, descriptors = [], []
+    for text in texts:
+        try:
+            descriptors.append(files.open_regular(text.path))
+            opened.append(text)
+        except files.NotRegularError:
+            what = "the checksum list beside it is" if text.role == "list" else "the package holds"
+            package.faults.append(f"{what} a link, a pipe or a device")
+        except OSError as error:
+            package.waits.append(f"it cannot be read ({error.strerror})")
+    return opened, descriptors
 
 
-def _keep(policy: dict[str, Any]) -> Callable[[str], bool]:
-    """Tells whether a member is part of the package, and not what a desktop left behind."""
-    files, folders = policy["noise"], policy["noise_folders"]
-    words = (*files, *folders)
-
-    def keep(name: str) -> bool:
-        for word in words:
-            if word in name:
-                *above, last = name.split("/")
-                return last not in files and not any(folder in above for folder in folders)
-        return True
-
-    return keep
-
-
-def _list_folder(package: Package, found: _Survey, policy: dict[str, Any]) -> None:
+def fill(package: Package, texts: list[Text], descriptors: list[int], policy: dict[str, Any]) -> None:
+    """Read what was opened for the package. Raises nothing for any content: faults and waits say what is wrong."""
     caps = policy["caps"]
-    read, keep = 0, _keep(policy)
+    by_name = {member.name: member for member in package.members}
+    room = caps["text_bytes"]
+    for text, descriptor in zip(texts, descriptors, strict=True):
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            if text.role == "archive":
+                list_archive(package, file, policy)
+                continue
+            size = os.fstat(descriptor).st_size
+            most = caps["manifest_bytes" if text.role == "list" else "report_bytes"]
+            if size > min(most, room):
+                package.faults.append(
+                    f"the {'checksum list beside it' if text.role == 'list' else 'report'} is too large"
+                )
+                continue
+            try:
+                content = file.read(most + 1)
+            except OSError as error:
+                package.waits.append(f"it cannot be read ({error.strerror})")
+                continue
+        room -= len(content)
+        if text.role == "list":
+            package.lists.append((text.name, content))
+        elif text.role == "report":
+            package.members.append(Member(text.name, len(content), Locator(package.container), content))
+        else:
+            member = by_name[text.name]
+            member.hold(content)
+            member.size = len(content)
+
+
+def inspect(entry: Entry, policy: dict[str, Any]) -> Package:
+    """List a package and read its small files in this process; ingest has a limited process do the reading
+    (`pipeline.ingest.reading`)."""
+    package, texts = prepare(entry, policy)
+    opened, descriptors = open_texts(package, texts)
+    try:
+        fill(package, opened, descriptors, policy)
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
+    return package
+
+
+def _list_folder(package: Package, found: _Survey, policy: dict[str, Any]) -> list[Text]:
+    """List the files of a folder; returns those that are to be read."""
+    caps = policy["caps"]
+    texts: list[Text] = []
+    noise = Noise(policy)
     plain = all_plain([name for name, _, _ in found.files], caps)
     for name, entry, status in found.files:
-        if not keep(name):
+        regular = entry.is_file(follow_symlinks=False)
+        size = status.st_size
+        if noise.named(name) and regular and noise.is_noise(name, size, partial(_head, entry.path)):
+            package.left_out += 1
             continue
-        faults = [] if entry.is_file(follow_symlinks=False) else ["the package holds links or devices"]
+        faults = [] if regular else ["the package holds links or devices"]
         if not plain:
             faults += name_faults(name, caps)
-        size = status.st_size
         if size > caps["member_bytes"]:
             faults.append("a member is too large")
         locator = plain_locator(f"{package.container}/{name}")
@@ -272,14 +330,24 @@ def _list_folder(package: Package, found: _Survey, policy: dict[str, Any]) -> No
         if faults or locator is None:
             package.faults.extend(f for f in faults if f not in package.faults)
             continue
-        member = Member(name, size, locator)
-        if is_small_text(name) and size <= caps["report_bytes"] and read < caps["reports"] * 4:
-            member.content = _content(entry.path)
-            member.size = len(member.content)
-            read += 1
-        package.members.append(member)
+        package.members.append(Member(name, size, locator))
+        if is_small_text(name) and size <= caps["report_bytes"] and len(texts) < caps["reports"] * 4:
+            texts.append(Text("member", name, entry.path))
         if len(package.members) > caps["members"]:
             package.faults.append("the package has too many files")
-            return
+            return []
     package.members.sort(key=lambda m: m.name)
     package.faults.extend(collision_faults([m.name for m in package.members]))
+    return texts
+
+
+def _head(path: str) -> bytes:
+    """The first bytes of a regular file; none when it cannot be read (it is content then, and the worker says why)."""
+    try:
+        descriptor = files.open_regular(path)
+    except OSError:
+        return b""
+    try:
+        return os.read(descriptor, HEAD)
+    finally:
+        os.close(descriptor)

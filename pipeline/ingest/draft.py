@@ -118,7 +118,7 @@ class Draft:
             self.defect(path, f"The address is used without its port: {error}.", original)
         except UnusableError as error:
             self.unusable_identifiers += 1
-            self.defect(path, f"Not usable as {_KIND_WORDS.get(kind, kind)}: {error}.", _with(original, port, seen))
+            self.defect(path, f"Not usable as {KIND_WORDS.get(kind, kind)}: {error}.", _with(original, port, seen))
             return
         self.identifiers.append(
             {
@@ -150,7 +150,7 @@ class Draft:
         return values.handle(original), None
 
 
-_KIND_WORDS = {
+KIND_WORDS = {
     "ip": "an IP address",
     "email": "an e-mail address",
     "phone": "a telephone number",

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from collections.abc import Iterable
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,6 +17,7 @@ from pipeline.ingest.discovery import Entry
 from pipeline.ingest.draft import Row
 from pipeline.ingest.identity import Arrival, Held, Returned
 from pipeline.ingest.package import Member, Package
+from pipeline.ingest.reading.supervisor import Reading
 from pipeline.ingest.report import Report
 from pipeline.ingest.rules import Rules
 from pipeline.ingest.tables import Tables
@@ -57,15 +57,26 @@ class Batch:
     seen: dict[str, tuple[str, str]]
 
 
-def take(settings: Settings, night: Night, rules: Rules, held: Held, entries: Iterable[Entry]) -> Batch:
-    """Work through a batch. Nothing is written. `held` learns what was decided."""
+def take(reading: Reading, night: Night, held: Held, entries: deque[Entry]) -> Batch:
+    """Work through the next batch: `entries` from the left, as many as the policy puts into one. Nothing is written. `held`
+    learns what was decided."""
     with no_cycle_search():
-        return _take(settings, night, rules, held, list(entries))
+        return _take(reading.settings, night, reading.rules, held, _looked_at(reading, night, entries))
 
 
-def _take(settings: Settings, night: Night, rules: Rules, held: Held, entries: list[Entry]) -> Batch:
-    moments = seen.moments(settings, night, [entry.container for entry in entries])
-    found = [look(entry, rules, night.as_of) for entry in entries]
+def _looked_at(reading: Reading, night: Night, entries: deque[Entry]) -> list[Candidate]:
+    rules = reading.rules
+    found: list[Candidate] = []
+    room = rules.data["batch_bytes"]
+    while entries and room > 0 and len(found) < rules.data["batch_packages"]:
+        candidate, size = look(reading, entries.popleft(), night.as_of)
+        found.append(candidate)
+        room -= size
+    return found
+
+
+def _take(settings: Settings, night: Night, rules: Rules, held: Held, found: list[Candidate]) -> Batch:
+    moments = seen.moments(settings, night, [candidate.entry.container for candidate in found])
     for candidate in found:
         candidate.seen_at = moments[candidate.entry.container]
     answers = media.answers(settings, locators(found), with_sha512(found))
@@ -77,6 +88,7 @@ def _take(settings: Settings, night: Night, rules: Rules, held: Held, entries: l
     arrivals = sorted(f"{c.package_id}@{c.package.container}" for c in taken)
     tables = Tables()
     tables.counts["packages_waited_too_long"] = sum(1 for c in taken if c.late)
+    tables.counts["desktop_files_left_out"] = sum(c.package.left_out for c in taken)
     for candidate in (c for c in taken if c.report is None):
         tables.add_package(_quarantined(candidate, night, held))
     readable = {c.package.container: (c, _arrival(c)) for c in taken if c.report is not None}
@@ -86,25 +98,25 @@ def _take(settings: Settings, night: Night, rules: Rules, held: Held, entries: l
 
 
 def _key(candidate: Candidate) -> str:
-    """By what a later run knows that nothing has changed."""
+    """The key that a later run compares: equal means that nothing of the package was touched since."""
     key = candidate.package.stat_key
     return key if candidate.report else discovery.returned_key(candidate.entry, key)
 
 
-def look(entry: Entry, rules: Rules, as_of: datetime) -> Candidate:
-    """List the package, see whether its names and sizes are complete, and read its report."""
-    package = discovery.inspect(entry, rules.data)
+def look(reading: Reading, entry: Entry, as_of: datetime) -> tuple[Candidate, int]:
+    """List the package, have it read, see whether its names and sizes are complete. Also how many bytes were read."""
+    policy = reading.rules.data
+    package, texts = discovery.prepare(entry, policy)
     candidate = Candidate(entry, package)
-    candidate.wanted, reasons = completeness.expected(package)
-    candidate.waits = [*package.waits, *reasons]
     age = as_of.timestamp() - package.newest / 1e9
-    candidate.overdue = age > timedelta(hours=rules.data["waiting_hours"]).total_seconds()
+    candidate.overdue = age > timedelta(hours=policy["waiting_hours"]).total_seconds()
+    found = reading.read(package, texts, overdue=candidate.overdue)
+    candidate.wanted, candidate.read = found.wanted, (found.report, found.reasons)
+    candidate.waits = [*package.waits, *found.missing]
     if package.faults and not package.waits:
         candidate.waits = []  # waiting longer will not mend a hostile name or a link
         candidate.reasons = list(package.faults)
-    if package.members and (candidate.overdue or not candidate.waits):
-        candidate.read = report.find(package, rules)  # now, while its bytes are near
-    return candidate
+    return candidate, found.size
 
 
 def locators(found: list[Candidate]) -> list[Locator]:
@@ -119,7 +131,7 @@ def locators(found: list[Candidate]) -> list[Locator]:
         if whole or (package.kind == "other"):
             wanted[package.container] = Locator(package.container)
         for member in package.payload:
-            if member.content is None:
+            if member.read is None:
                 wanted[member.key] = member.locator
     return list(wanted.values())
 
@@ -131,7 +143,7 @@ def with_sha512(found: list[Candidate]) -> set[Locator]:
         for candidate in found
         if candidate.package.is_bag
         for member in candidate.package.payload
-        if member.content is None and candidate.wanted.get(member.name, ("",))[0] == "sha512"
+        if member.read is None and candidate.wanted.get(member.name, ("",))[0] == "sha512"
     }
 
 
@@ -156,8 +168,11 @@ def _conclude(candidate: Candidate, answers: Answers, as_of: datetime, rules: Ru
     if not candidate.reasons and found:
         candidate.report = found
         for member in media_rows.payload(package, found.member):
-            if member.content is not None:  # a chat log or another text beside the report
-                member.digests = media.of_content(member.content)
+            if member.read is not None:  # a chat log or another text beside the report
+                member.digests = member.read
+        if package.left_out:
+            left = f"{package.left_out} files that a desktop left behind are left out: name and content say so."
+            found.draft.defect("/", left)
         for name in completeness.unlisted(package, candidate.wanted):
             found.draft.defect("/", "A file of the package is not in its checksum list.", name)
 
@@ -177,7 +192,7 @@ def _package_id(package: Package, answers: Answers, late: bool) -> str:
 
 
 def _content(member: Member) -> str:
-    if member.content is not None:
+    if member.read is not None:
         return member.sha256()
     return member.digests.sha256.hex() if member.digests else "unreadable"
 
@@ -281,4 +296,4 @@ def _package_row(
 
 def _unread_sha256(package: Package) -> str | None:
     """SHA-256 of the file that was most likely meant to be the report of a package in quarantine."""
-    return next((m.sha256() for m in report.candidates(package) if m.content is not None), None)
+    return next((m.sha256() for m in report.candidates(package) if m.read is not None), None)

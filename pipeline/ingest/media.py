@@ -1,8 +1,7 @@
-"""Asks the media worker for digests. Ingest itself opens no media file; of the texts that it reads itself it makes them."""
+"""Asks the media worker for digests. Ingest itself opens no media file."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Container, Iterable
 
 from pipeline.fingerprint.outcome import Digests, Failure
@@ -28,10 +27,3 @@ def answers(settings: Settings, locators: Iterable[Locator], sha512: Container[L
             if answer.digests is not None:
                 digests[str(locator)] = answer.digests
     return Answers(digests, failures)
-
-
-def of_content(content: bytes) -> Digests:
-    """Digests of a member that ingest has read."""
-    md5 = hashlib.md5(content, usedforsecurity=False).digest()
-    sha1 = hashlib.sha1(content, usedforsecurity=False).digest()
-    return Digests(hashlib.sha256(content).digest(), md5, sha1, len(content))

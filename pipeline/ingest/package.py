@@ -24,11 +24,11 @@ _TEXT_ENDINGS = (*REPORT_SUFFIXES, ".sha256", ".txt", "sha256sums")
 
 
 class Member:
-    """One file of a package. `size` is as stated by the file system or the archive; `content` only if read here; `key` is
-    the locator as text, under which the media worker's answer is found; `digests` and `failure` are that answer, once it is
-    there."""
+    """One file of a package. `size` is as stated by the file system or the archive; `content` only while a reader has it,
+    and afterwards of the report; `read` its digests, if a reader had it; `key` is the locator as text, under which the media
+    worker's answer is found; `digests` and `failure` are that answer, once it is there."""
 
-    __slots__ = ("_sha256", "content", "digests", "failure", "key", "locator", "name", "size")
+    __slots__ = ("content", "digests", "failure", "key", "locator", "name", "read", "size")
 
     def __init__(self, name: str, size: int, locator: Locator, content: bytes | None = None) -> None:
         self.name = name
@@ -36,17 +36,26 @@ class Member:
         self.locator = locator
         self.content = content
         self.key = locator.container if locator.member is None else f"{locator.container}{SEPARATOR}{locator.member}"
+        self.read: Digests | None = None if content is None else digests_of(content)
         self.digests: Digests | None = None
         self.failure: Failure | None = None
-        self._sha256 = ""
+
+    def hold(self, content: bytes) -> None:
+        """Take what was read of it."""
+        self.content, self.read = content, digests_of(content)
 
     def sha256(self) -> str:
         """SHA-256 of the content in hex; only of a member that was read here."""
-        if self.content is None:
+        if self.read is None:
             raise ValueError("only what ingest has read has a digest here")
-        if not self._sha256:
-            self._sha256 = hashlib.sha256(self.content).hexdigest()
-        return self._sha256
+        return self.read.sha256.hex()
+
+
+def digests_of(content: bytes) -> Digests:
+    """Digests of a member that ingest has read."""
+    md5 = hashlib.md5(content, usedforsecurity=False).digest()
+    sha1 = hashlib.sha1(content, usedforsecurity=False).digest()
+    return Digests(hashlib.sha256(content).digest(), md5, sha1, len(content))
 
 
 Look = tuple[str, int, int, int]
@@ -70,6 +79,8 @@ class Package:
     ready: bool = False
     lists: list[tuple[str, bytes]] = field(default_factory=list)
     """Checksum lists that lie beside the container: name and content."""
+    left_out: int = 0
+    """Files that a desktop left behind: both name and content say so."""
 
     @cached_property
     def by_name(self) -> dict[str, Member]:
@@ -83,14 +94,31 @@ class Package:
     def payload(self) -> list[Member]:
         """Members that are content, not transport (the report among them)."""
         bag = self.is_bag
-        return [member for member in self.members if not is_transport(member.name, bag)]
+        return [member for member in self.members if not is_transport(member, bag)]
 
 
-def is_transport(name: str, bag: bool) -> bool:
-    """Whether a member only serves the transport (markers, checksum lists, bag tag files) and is no content."""
+MARKER_BYTES = 1024
+"""A marker holds nothing, or a line; what is larger is content under a marker's name."""
+
+
+def is_transport(member: Member, bag: bool) -> bool:
+    """Whether a member only serves the transport (markers, checksum lists, the tag files that the BagIt format names) and is
+    no content. A name alone does not make it that: a marker is small, a list was read as one."""
+    name = member.name.lower()
     if "/" in name:
-        return bag and not name.lower().startswith("data/")
-    return bag or name.lower().endswith((".ready", ".sha256")) or name.lower() in LIST_NAMES
+        return False
+    if bag:
+        return name in TAG_FILES and member.read is not None
+    if name.endswith(".ready"):
+        return member.size <= MARKER_BYTES
+    return (name.endswith(".sha256") or name in LIST_NAMES) and member.read is not None
+
+
+TAG_FILES = frozenset(
+    ["bagit.txt", "bag-info.txt", "package-info.txt", "fetch.txt"]
+    + [f"{kind}-{name}.txt" for kind in ("manifest", "tagmanifest") for name in hashlib.algorithms_guaranteed]
+)
+"""Files at the top of a bag by which it describes itself."""
 
 
 def is_small_text(name: str) -> bool:

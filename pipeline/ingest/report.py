@@ -1,4 +1,4 @@
-"""Finds the report in a package and has it read: one report a package, recognised by its content."""
+"""Finds the report in a package and has it read: one report per package, recognised by its content."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pipeline.ingest import decode, masking, sources
 from pipeline.ingest.draft import Draft
 from pipeline.ingest.fields import Fields, residue
 from pipeline.ingest.package import REPORT_SUFFIXES, Member, Package
-from pipeline.ingest.rules import Rules
 from pipeline.ingest.sources import covert
 from pipeline.ingest.sources.reader import Reader
 
@@ -32,12 +31,14 @@ def candidates(package: Package) -> list[Member]:
     found = [
         m
         for m in package.payload
-        if m.name.lower().endswith(REPORT_SUFFIXES) and (m.content is not None or m.name.count("/") <= 1)
+        if m.name.lower().endswith(REPORT_SUFFIXES)
+        and (m.read is not None or m.name.count("/") <= 1)
+        and (m.name.startswith("data/") or not package.is_bag)
     ]
     return sorted(found, key=lambda m: (m.name.count("/"), m.name))
 
 
-def find(package: Package, rules: Rules) -> tuple[Report | None, list[str]]:
+def find(package: Package, policy: dict[str, Any]) -> tuple[Report | None, list[str]]:
     """The package's report, or every reason why there is none.
 
     When the same report is there in two formats (JSON and XML of one reference), the reader that comes first in the
@@ -45,7 +46,7 @@ def find(package: Package, rules: Rules) -> tuple[Report | None, list[str]]:
     """
     reasons: list[str] = []
     reports: list[Report] = []
-    caps = rules.data["caps"]
+    caps = policy["caps"]
     listed = candidates(package)
     if not listed:
         return None, ["it holds no JSON, XML or CSV report"]
@@ -56,7 +57,7 @@ def find(package: Package, rules: Rules) -> tuple[Report | None, list[str]]:
             reasons.append(f"a possible report is larger than {caps['report_bytes']} bytes")
             continue
         try:
-            report = read(member, member.content, rules)
+            report = read(member, member.content, policy)
         except InputError as error:
             reasons.append(str(error))
             continue
@@ -77,12 +78,13 @@ def find(package: Package, rules: Rules) -> tuple[Report | None, list[str]]:
     return best, []
 
 
-def read(member: Member, content: bytes, rules: Rules) -> Report | None:
+def read(member: Member, content: bytes, policy: dict[str, Any]) -> Report | None:
     """Read one file as a report; None when no reader recognises it. Raises InputError when it cannot be parsed."""
-    caps = rules.data["caps"]
+    caps = policy["caps"]
     notes: list[tuple[str, str]] = []
     kind = member.name.rpartition(".")[2].lower()
     root = ""
+    decode.check_marks(content, kind, caps["marks"])
     if kind == "json":
         tree: Any = decode.json_tree(content, caps["tree_depth"], notes)
     elif kind == "xml":
@@ -94,16 +96,33 @@ def read(member: Member, content: bytes, rules: Rules) -> Report | None:
     reader = next((r for r in sources.of_kind(kind) if r.recognises(root, tree)), None)
     if reader is None:
         return None
-    draft = Draft(phone_region=rules.data["phone_region"], original_characters=caps["original_characters"])
+    draft = Draft(phone_region=policy["phone_region"], original_characters=caps["original_characters"])
     fields = Fields(draft, tree, f"/{root}" if root else "")
-    reader.read(fields, draft, rules.data)
+    reader.read(fields, draft, policy)
     if covert.mentioned(content):
-        covert.take(fields, draft, rules.data)
+        covert.take(fields, draft, policy)
     for path, problem in notes:
         draft.defect(path if path.startswith("line") else f"//{path}", problem)
+    _check_references(draft, caps["reference_characters"])
     draft.referral["unknown_keys"] = residue(tree)
     masking.mask(draft)
     rows = len(draft.subjects) + len(draft.identifiers) + len(draft.narratives) + len(draft.files)
     if rows > caps["rows"]:
         raise InputError(f"The report describes more than {caps['rows']} things.", "Send it in several reports.")
     return Report(member, reader, draft, member.sha256())
+
+
+def _check_references(draft: Draft, most: int) -> None:
+    """A reference names a referral for good and stands in letters and logs: one that is too long for that, or has control
+    characters, is kept as a defect and not used."""
+    given = draft.referral.get("source_reference")
+    if given is not None and not _is_reference(given, most):
+        draft.referral["source_reference"] = None
+        draft.defect("/reference", f"This is no reference: it has control characters, or more than {most}.", given)
+    for reference in [r for r in draft.prior if not _is_reference(r, most)]:
+        draft.prior.remove(reference)
+        draft.defect("/earlier", f"This is no reference: it has control characters, or more than {most}.", reference)
+
+
+def _is_reference(text: str, most: int) -> bool:
+    return len(text) <= most and text.isprintable()

@@ -8,13 +8,15 @@ published, however often it was started.
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
+from collections import Counter, deque
 
 from pipeline import files, logs
 from pipeline.ingest import discovery, intake, quarantine, rules, seen
 from pipeline.ingest.discovery import Entry
 from pipeline.ingest.identity import Held
 from pipeline.ingest.intake import Candidate
+from pipeline.ingest.reading.supervisor import Reading
+from pipeline.ingest.rules import Rules
 from pipeline.lake import Lake
 from pipeline.night.contract import Night, StageReport
 from pipeline.settings import Settings
@@ -30,17 +32,18 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
     held = Held.read(lake)
     known = seen.load(settings)
     entries, strange = discovery.entries(settings.landing_dir, rule.data)
-    fresh = [entry for entry in entries if not _unchanged(entry, known, held)]
+    fresh = deque(entry for entry in entries if not _unchanged(entry, known, held, rule))
+    new = len(fresh)
     remembered = {e.container: known[e.container] for e in entries if e.container in known}
     waiting = 0
-    size = rule.data["batch_packages"]
-    for start in range(0, len(fresh), size):
-        batch = intake.take(settings, night, rule, held, fresh[start : start + size])
-        if batch.arrivals:
-            key = hashlib.sha256("\n".join(batch.arrivals).encode("utf-8", "surrogateescape")).hexdigest()[:32]
-            lake.commit(STAGE, key, batch.tables, run_id=night.run_id, meta={"counts": dict(batch.counts)})
-        waiting += len(batch.waiting)
-        remembered.update(batch.seen)
+    with Reading(settings, rule) as reading:
+        while fresh:
+            batch = intake.take(reading, night, held, fresh)
+            if batch.arrivals:
+                key = hashlib.sha256("\n".join(batch.arrivals).encode("utf-8", "surrogateescape")).hexdigest()[:32]
+                lake.commit(STAGE, key, batch.tables, run_id=night.run_id, meta={"counts": dict(batch.counts)})
+            waiting += len(batch.waiting)
+            remembered.update(batch.seen)
     if remembered != known:
         seen.save(settings, remembered)
     files.make_folder(settings.quarantine_dir)
@@ -48,10 +51,15 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
     report = _report(lake, night, waiting)
     report.counts.update(
         packages_in_landing=len(entries),
-        packages_seen_before=len(entries) - len(fresh),
+        packages_seen_before=len(entries) - new,
+        readers_ended=sum(reading.deaths.values()),
         quarantine_in_all=in_quarantine,
         landing_entries_of_no_source=strange,
     )
+    if reading.reached is not None:
+        report.counts["reader_sandbox"] = reading.reached.describe()
+    for reason, number in sorted(reading.deaths.items()):
+        logs.get(STAGE).warning("a process that reads packages was replaced", reason=reason, times=number)
     returned = quarantine.outstanding(lake)
     report.counts["returned_for_information"] = len(returned)
     if returned:
@@ -69,18 +77,22 @@ def waiting(settings: Settings, night: Night) -> list[Candidate]:
     """
     rule, held, known = rules.load(settings), Held.read(Lake.of(settings)), seen.load(settings)
     entries, _ = discovery.entries(settings.landing_dir, rule.data)
-    fresh = [entry for entry in entries if not _unchanged(entry, known, held)]
-    return intake.take(settings, night, rule, held, fresh).waiting
+    fresh = deque(entry for entry in entries if not _unchanged(entry, known, held, rule))
+    found: list[Candidate] = []
+    with Reading(settings, rule) as reading:
+        while fresh:
+            found += intake.take(reading, night, held, fresh).waiting
+    return found
 
 
-def _unchanged(entry: Entry, known: seen.Seen, held: Held) -> bool:
+def _unchanged(entry: Entry, known: seen.Seen, held: Held, rule: Rules) -> bool:
     """Whether this container was taken in or returned before (it is in the tables) and was not touched since."""
     if entry.container not in known:
         return False
     key, package_id = known[entry.container]
     if (package_id, entry.container) not in held.containers:
         return False
-    now = discovery.stat_key(entry)
+    now = discovery.stat_key(entry, 2 * rule.data["caps"]["members"])
     return key == now or key == discovery.returned_key(entry, now)
 
 

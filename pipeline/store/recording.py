@@ -19,7 +19,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
 from pipeline.errors import IntegrityError, TriageError
-from pipeline.records import canonical_json
+from pipeline.jsontext import canonical_json
 from pipeline.store.actors import Actor
 from pipeline.store.context import now
 from pipeline.store.people_tables import AuditEntry, AuditHead

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import DateTime, Dialect, Text
 from sqlalchemy.types import TypeDecorator
 
-from pipeline.records import canonical_json
+from pipeline.jsontext import canonical_json
 
 
 class Moment(TypeDecorator[datetime]):

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import files, output, policy, records
+from pipeline import files, jsontext, output, policy, records
 from pipeline.errors import InputError, IntegrityError, SettingsError, TriageError, UsageError
 from pipeline.locator import Locator
 from pipeline.night import contract as night
@@ -103,18 +103,18 @@ class TestRecords:
 
     def test_json_columns_are_canonical(self) -> None:
         row = {"defect": {"b": 1, "a": ["é"]}}
-        assert records.canonical_json(row) == '{"defect":{"a":["é"],"b":1}}'
+        assert jsontext.canonical_json(row) == '{"defect":{"a":["é"],"b":1}}'
 
     @given(_JSON)
     def test_the_fast_text_of_a_column_is_the_canonical_one(self, value: object) -> None:
-        assert records.json_text(value) == records.canonical_json(value)
+        assert jsontext.json_text(value) == jsontext.canonical_json(value)
 
     def test_the_fast_text_hides_nothing_that_json_cannot_write(self) -> None:
-        assert records.json_text({"n": 2**70, "f": 0.25}) == '{"f":0.25,"n":1180591620717411303424}'
+        assert jsontext.json_text({"n": 2**70, "f": 0.25}) == '{"f":0.25,"n":1180591620717411303424}'
         with pytest.raises(ValueError, match="JSON compliant"):
-            records.json_text([float("nan")])
+            jsontext.json_text([float("nan")])
         with pytest.raises(TypeError):
-            records.json_text({"at": datetime(2026, 11, 21, tzinfo=UTC)})
+            jsontext.json_text({"at": datetime(2026, 11, 21, tzinfo=UTC)})
 
     def test_rows_may_lack_what_is_not_required(self) -> None:
         table = records.build("defects", [{"package_id": "p", "field": "/a", "problem": "bad"}])

@@ -37,6 +37,9 @@ class Config:
     policy: dict[str, Any]
     decoder: str | None
     wrapped: bool
+    program: str = "pipeline.fingerprint.sandbox.worker"
+    """The module whose `run` is the worker: media by default, packages for ingest. Its `load`, if it has one, is called before
+    any fork."""
 
 
 def main() -> None:
@@ -59,10 +62,10 @@ def main() -> None:
 
 def _load(config: Config) -> dict[str, str]:
     """Import what workers will need and warm it up; versions of the libraries."""
-    from pipeline.fingerprint.sandbox import worker  # noqa: F401 - loaded here so that a forked worker has it
-
+    program = importlib.import_module(config.program)  # loaded here so that a forked worker has it
+    if hasattr(program, "load"):
+        program.load()
     seccomp.prepare()
-
     if config.decoder is None:
         return {}
     module, _, _ = config.decoder.partition(":")
@@ -139,9 +142,7 @@ def _become_worker(config: Config, outer: int, channel: int, stderr: int) -> Non
     """Turn this fork into a worker; never returns."""
     code = 70
     try:
-        from pipeline.fingerprint.sandbox import worker
-
-        worker.run(config, outer, channel, stderr)
+        importlib.import_module(config.program).run(config, outer, channel, stderr)
         code = 0
     except BaseException as error:  # noqa: BLE001 - the last frame of the process: say what and leave
         sys.stderr.write(f"worker: {type(error).__name__}\n")

@@ -15,7 +15,7 @@ from typing import Any
 from pipeline.ingest.draft import Draft
 from pipeline.ingest.fields import Fields, residue
 from pipeline.ingest.sources.common import narrative
-from pipeline.records import canonical_json
+from pipeline.jsontext import canonical_json
 
 COMPARTMENT = "ucol"
 BLOCK = "covert_source"

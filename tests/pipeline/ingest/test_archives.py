@@ -22,12 +22,14 @@ from pipeline.ingest.archives import list_archive
 from pipeline.ingest.package import Package
 from pipeline.settings import Settings
 
-CAPS = policy.load(Settings(), "ingest").data["caps"]
+POLICY = policy.load(Settings(), "ingest").data
+CAPS = POLICY["caps"]
 
 
 def listed(path: Path, **caps: int) -> Package:
     package = Package("nca", f"nca/{path.name}", "archive")
-    list_archive(package, path, {**CAPS, **caps}, lambda _name: True)
+    with path.open("rb") as file:
+        list_archive(package, file, {**POLICY, "caps": {**CAPS, **caps}})
     return package
 
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from pipeline import policy
 from pipeline.ingest import discovery
-from pipeline.ingest.package import all_plain, collision_faults, is_transport, name_faults
+from pipeline.ingest.package import Member, all_plain, collision_faults, is_transport, name_faults
+from pipeline.locator import Locator
 from pipeline.settings import Settings
 
 POLICY = policy.load(Settings(), "ingest").data
@@ -30,8 +31,10 @@ def found(landing: Path) -> dict[str, str]:
 
 def test_kinds(tmp_path: Path) -> None:
     put(tmp_path, "nca/folder/report.json")
-    for name in ("nca/b.zip", "ucol/c.tar.gz", "other/d.csv", "other/e.txt", "nca/.DS_Store", "hashsets/x/y.json"):
+    for name in ("nca/b.zip", "ucol/c.tar.gz", "other/d.csv", "other/e.txt", "hashsets/x/y.json"):
         put(tmp_path, name)
+    put(tmp_path, "nca/.DS_Store", b"\0\0\0\1Bud1 synthetic")
+    put(tmp_path, "nca/Thumbs.db", b"\x89PNG a picture under another name")
     put(tmp_path, "nca/b.zip.ready")
     put(tmp_path, "nca/gone.zip.sha256")
     (tmp_path / "nca" / "link").symlink_to("/etc")
@@ -42,6 +45,7 @@ def test_kinds(tmp_path: Path) -> None:
         "nca/folder": "folder",
         "nca/b.zip": "archive",
         "nca/link": "link",
+        "nca/Thumbs.db": "other",
         "ucol/c.tar.gz": "archive",
         "other/d.csv": "report",
         "other/e.txt": "other",
@@ -59,16 +63,16 @@ def test_the_stat_key_sees_every_change(tmp_path: Path) -> None:
     put(tmp_path, "nca/p/report.json")
     deep = put(tmp_path, "nca/p/media/deep/a.jpg", b"aaaa")
     entry = discovery.entries(tmp_path, POLICY)[0][0]
-    seen = {discovery.stat_key(entry)}
-    assert {discovery.stat_key(entry)} == seen
+    seen = {discovery.stat_key(entry, 1000)}
+    assert {discovery.stat_key(entry, 1000)} == seen
     stat = deep.stat()
     deep.write_bytes(b"bbbb")
     os.utime(deep, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
-    seen.add(discovery.stat_key(entry))
+    seen.add(discovery.stat_key(entry, 1000))
     put(tmp_path, "nca/p/media/deep/b.jpg")
-    seen.add(discovery.stat_key(entry))
+    seen.add(discovery.stat_key(entry, 1000))
     deep.rename(deep.with_name("c.jpg"))
-    seen.add(discovery.stat_key(entry))
+    seen.add(discovery.stat_key(entry, 1000))
     assert len(seen) == 4
 
 
@@ -150,13 +154,19 @@ def test_every_change_after_listing_is_seen(tmp_path: Path, how: str) -> None:
     assert discovery.is_touched(package)
 
 
+def member(name: str, size: int = 0, content: bytes | None = b"") -> Member:
+    return Member(name, size, Locator(f"nca/p/{name}"), content)
+
+
 def test_transport_and_collisions() -> None:
-    assert is_transport(".ready", False)
-    assert is_transport("package.sha256", False)
-    assert not is_transport("report.json", False)
-    assert not is_transport("data/report.json", True)
-    assert is_transport("bag-info.txt", True)
-    assert is_transport("meta/extra.xml", True)
+    assert is_transport(member(".ready"), False)
+    assert is_transport(member("package.sha256"), False)
+    assert not is_transport(member("report.json"), False)
+    assert not is_transport(member("data/report.json"), True)
+    assert is_transport(member("bag-info.txt"), True)
+    assert not is_transport(member("meta/extra.xml"), True), "what a bag's format does not name is content"
+    assert not is_transport(member("evil.ready", 100_000, None), False), "a marker is small"
+    assert not is_transport(member("evil.sha256", 10**9, None), False), "a list is read"
     assert collision_faults(["a", "b"]) == []
     assert collision_faults(["Straße", "STRASSE"])
 

@@ -114,7 +114,7 @@ def generated(rng: random.Random) -> Package:
 
 def outcome(package: Package) -> str:
     """Read the package to checked rows; `refused` needs at least one reason."""
-    found, reasons = report.find(package, RULES)
+    found, reasons = report.find(package, RULES.data)
     if found is None:
         assert reasons
         assert all(reasons)
@@ -161,5 +161,7 @@ def test_twenty_thousand_were_generated_and_all_three_ends_occur() -> None:
 
 def test_every_reader_meets_generated_reports() -> None:
     rng = random.Random(1)
-    met = Counter(found.reader.name for _ in range(400) if (found := report.find(generated(rng), RULES)[0]) is not None)
+    met = Counter(
+        found.reader.name for _ in range(400) if (found := report.find(generated(rng), RULES.data)[0]) is not None
+    )
     assert set(met) == {reader.name for reader in sources.READERS}

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import records
+from pipeline import jsontext
 from pipeline.ingest.masking import covert
 from pipeline.lake import Lake
 from pipeline.settings import Settings
@@ -67,7 +67,7 @@ def test_no_table_outside_the_compartment_has_a_persona(settings: Settings) -> N
     assert [i["value"] for i in lake.read("identifiers").to_pylist()] == ["zebras"]
     assert {s["name"] for s in lake.read("subjects").to_pylist()} == {"Zebras Sample", "[covert]"}
     held = [n["text"] for n in lake.read("narratives").to_pylist() if n["compartment"] == "ucol"]
-    assert f"personas: {records.canonical_json([f'@{PERSONA}', 'Q'])}" in held
+    assert f"personas: {jsontext.canonical_json([f'@{PERSONA}', 'Q'])}" in held
 
 
 @pytest.mark.parametrize("nights", [1, 2])

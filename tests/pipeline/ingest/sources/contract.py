@@ -55,7 +55,7 @@ class ReaderContract:
 
     def read(self, content: bytes) -> report.Report | None:
         name = f"report.{SUFFIX[self.reader.kind]}"
-        return report.read(Member(name, len(content), Locator(f"x/{name}"), content), content, RULES)
+        return report.read(Member(name, len(content), Locator(f"x/{name}"), content), content, RULES.data)
 
     def rows(self, content: bytes) -> dict[str, list[dict[str, Any]]]:
         """All rows that the report makes, checked against every record schema."""

@@ -19,7 +19,7 @@ PLAIN = {"personas": [SECRET], "operation": SECRET}
 
 
 def draft(content: bytes) -> Draft:
-    found = report.read(Member("r.json", len(content), Locator("x"), content), content, RULES)
+    found = report.read(Member("r.json", len(content), Locator("x"), content), content, RULES.data)
     assert found is not None
     return found.draft
 

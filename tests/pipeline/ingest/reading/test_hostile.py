@@ -1,0 +1,208 @@
+"""What senders deliver neither stops ingest nor hides in it: bombs, pipes, names of desktops; the others are taken in."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import resource
+import struct
+import tarfile
+import zipfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pipeline.settings import Settings
+from tests.factory import form, ingest, land, picture, table
+
+MIB = 1 << 20
+
+
+def good(settings: Settings, name: str, report: bytes) -> None:
+    land(settings, {"report.json": report}, name)
+
+
+def key_twice(folder: Path) -> None:
+    keys = "".join(f',"k{n}":1' for n in range(20_000))
+    (folder / "bomb.json").write_text(f'{{"form":"referral/1","reference":"Q","reference":"Q2"{keys}}}')
+
+
+def zip_of_spaces(folder: Path) -> None:
+    with zipfile.ZipFile(folder / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("00.json", "01.json"):
+            archive.writestr(name, b" " * (31 * MIB))
+
+
+def csv_of_newlines(folder: Path) -> None:
+    (folder / "bomb.csv").write_bytes(b"\n" * (32 * MIB - 1))
+
+
+def json_of_lists(folder: Path) -> None:
+    (folder / "bomb.json").write_bytes(b"[" + b"[]," * (10 * MIB) + b"[]]")
+
+
+def json_of_files(folder: Path) -> None:
+    (folder / "bomb.json").write_bytes(b'{"form":"referral/1","files":[' + b"{}," * (4 * 10**6) + b"{}]}")
+
+
+def xml_of_elements(folder: Path) -> None:
+    (folder / "bomb.xml").write_bytes(b"<report>" + b"<a/>" * (7 * 10**6) + b"</report>")
+
+
+def tar_with_a_large_header(folder: Path) -> None:
+    with tarfile.open(folder / "bomb.tar", "w") as archive:
+        archive.addfile(tarfile.TarInfo("report.json"))
+    info = tarfile.TarInfo("pax")
+    info.type, info.size = tarfile.XHDTYPE, 3 << 30
+    with (folder / "bomb.tar").open("wb") as file:
+        file.write(info.tobuf(tarfile.USTAR_FORMAT))
+        file.truncate(8 * MIB)  # a hole
+
+
+def zip_with_a_false_count(folder: Path) -> None:
+    entry = struct.pack("<IHHHHHHIIIHHHHHII", 0x02014B50, 20, 20, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0) + b"a"
+    count = 1_200_000
+    with (folder / "bomb.zip").open("wb") as file:
+        file.write(b"PK\x03\x04".ljust(30, b"\0") + b"a" + entry * count)
+        file.write(struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, 1, 1, len(entry) * count, 31, 0))
+
+
+def empty_zip(folder: Path) -> None:
+    zipfile.ZipFile(folder / "bomb.zip", "w").close()
+
+
+def many_reports(folder: Path) -> None:
+    with zipfile.ZipFile(folder / "bomb.zip", "w", zipfile.ZIP_STORED) as archive:
+        for n in range(4):
+            archive.writestr(f"{n}.json", b"[1," * (4 * MIB) + b"1" + b"]" * (4 * MIB))
+
+
+BOMBS: dict[Callable[[Path], None], str] = {
+    key_twice: "",
+    zip_of_spaces: "grows too much",
+    csv_of_newlines: "first line of the CSV",
+    json_of_lists: "more than 4000000 values",
+    json_of_files: "more than 4000000 values",
+    xml_of_elements: "more than 4000000 values",
+    tar_with_a_large_header: "absurdly large",
+    zip_with_a_false_count: "longer than the number of members",
+    empty_zip: "holds no files",
+    many_reports: "",
+}
+
+
+@pytest.mark.parametrize("bomb", BOMBS, ids=lambda bomb: bomb.__name__)
+def test_a_bomb_is_returned_and_what_lies_beside_it_is_taken_in(
+    settings: Settings, bomb: Callable[[Path], None]
+) -> None:
+    good(settings, "a-good", form(reference="G-1"))
+    folder = settings.landing_dir / "other"
+    bomb(folder)
+    [path] = [p for p in folder.iterdir() if p.name.startswith("bomb")]
+    path.with_name(f"{path.name}.ready").touch()
+    good(settings, "z-good", form(reference="G-2"))
+    report = ingest(settings)
+    rows = {row["container"]: row for row in table(settings, "packages")}
+    assert rows["other/a-good"]["state"] == rows["other/z-good"]["state"] == "accepted"
+    found = rows[f"other/{path.name}"]
+    if bomb is key_twice:
+        assert found["state"] == "accepted"
+        assert any("given 2 times" in row["problem"] for row in table(settings, "defects"))
+    else:
+        assert found["state"] == "quarantined"
+        assert BOMBS[bomb] in " ".join(found["reasons"])
+    assert report.balanced
+    assert report.counts["readers_ended"] == 0, "refused before it could harm the process"
+
+
+def test_a_process_that_comes_to_its_limits_is_replaced(settings: Settings, tmp_path: Path) -> None:
+    policy = tmp_path / "policy"
+    policy.mkdir()
+    for source in settings.policy.iterdir():
+        (policy / source.name).symlink_to(source)
+    text = (settings.policy / "ingest.yaml").read_text()
+    (policy / "ingest.yaml").unlink()
+    text = text.replace("memory_mb: 768", "memory_mb: 64").replace("marks: 4000000", "marks: 400000000")
+    (policy / "ingest.yaml").write_text(text.replace("cpu_seconds: 60", "cpu_seconds: 1"))
+    small = replace(settings, policy=policy)
+    good(small, "a-good", form(reference="G-1"))
+    json_of_files(small.landing_dir / "other")
+    (small.landing_dir / "other" / "bomb.json.ready").touch()
+    good(small, "z-good", form(reference="G-2"))
+    report = ingest(small)
+    rows = {row["container"]: row for row in table(small, "packages")}
+    assert rows["other/a-good"]["state"] == rows["other/z-good"]["state"] == "accepted"
+    assert rows["other/bomb.json"]["reasons"] == ["reading it takes too much memory"]
+    assert report.counts["readers_ended"] == 1
+    assert "too much memory" in (small.quarantine_dir / f"{rows['other/bomb.json']['package_id']}.txt").read_text()
+
+
+@pytest.mark.parametrize("name", ["fm.sha256", "fm.ready", "other.json", "fm/pipe.json"])
+def test_a_pipe_is_never_waited_for(settings: Settings, name: str) -> None:
+    good(settings, "fm", form(reference="G-1"))
+    os.mkfifo(settings.landing_dir / "other" / name)
+    ingest(settings)
+    [row] = [r for r in table(settings, "packages") if r["container"] == "other/fm"]
+    if name in {"fm.ready", "other.json"}:
+        assert row["state"] == "accepted"
+    else:
+        assert row["state"] == "quarantined"
+        assert any("pipe" in reason or "links or devices" in reason for reason in row["reasons"])
+
+
+NAMES = ["Thumbs.db", "desktop.ini", "media/.DS_Store", "media/__MACOSX/p.png", "media/__MACOSX/._p.png"]
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_a_picture_under_a_desktop_s_name_is_a_picture(settings: Settings, zipped: bool) -> None:
+    whole = {name: picture(n) for n, name in enumerate(NAMES)}
+    left = {
+        "deep/Thumbs.db": bytes.fromhex("d0cf11e0a1b11ae1") + b"\0" * 100,
+        "deep/.DS_Store": b"\0\0\0\1Bud1 synthetic",
+        "deep/desktop.ini": b"[.ShellClassInfo]",
+        "__MACOSX/._a.jpg": bytes.fromhex("0005160700020000") + b"synthetic",
+    }
+    files = {"report.json": form(reference="N-1"), **whole, **left}
+    folder = settings.landing_dir / "other"
+    folder.mkdir(parents=True, exist_ok=True)
+    if zipped:
+        with zipfile.ZipFile(folder / "p.zip", "w") as archive:
+            for name, content in files.items():
+                archive.writestr(name, content)
+    else:
+        for name, content in files.items():
+            (folder / "p" / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / "p" / name).write_bytes(content)
+    (folder / ("p.zip.ready" if zipped else "p.ready")).touch()
+    report = ingest(settings)
+    assert sorted(row["name"] for row in table(settings, "media_files")) == sorted(NAMES)
+    assert report.counts["desktop_files_left_out"] == len(left)
+    assert any("4 files that a desktop left behind" in row["problem"] for row in table(settings, "defects"))
+
+
+@pytest.mark.parametrize("reference", ["R" * 201, "R\r\nSet-Cookie: x", "a\u202eb"])
+def test_a_reference_that_is_none_is_a_defect(settings: Settings, reference: str) -> None:
+    good(settings, "p", form(reference=reference, earlier_references=[reference, "E-1"]))
+    ingest(settings)
+    [row] = table(settings, "referrals")
+    assert row["source_reference"] is None
+    assert any(d["problem"].startswith("This is no reference") for d in table(settings, "defects"))
+
+
+def test_this_process_stays_small(settings: Settings) -> None:
+    good(settings, "a-good", form(reference="G-1"))
+    folder = settings.landing_dir / "other"
+    for n in range(6):
+        with zipfile.ZipFile(folder / f"b{n}.zip", "w", zipfile.ZIP_STORED) as archive:
+            data = io.BytesIO()
+            data.write(json.dumps({"form": "referral/1", "narrative": "x" * (9 * MIB)}).encode())
+            archive.writestr("report.json", data.getvalue())
+        (folder / f"b{n}.zip.ready").touch()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    report = ingest(settings)
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024
+    assert report.kept == 7
+    assert grown < 300
