@@ -228,7 +228,7 @@ _COLUMNS: dict[str, list[str]] = {
         "file_id", "referral_id", "state", "sha256", "viewed_by_provider", "publicly_available",
         "industry_classification", "annotations",
     ],
-    "fingerprints": ["sha256", "state", "exif", "algorithm_version", "run_id"],
+    "fingerprints": ["sha256", "state", "reason", "media_type", "exif", "algorithm_version", "run_id"],
     "matches": [
         "match_id", "sha256", "file_id", "media_key", "kind", "low_information", "release", "grade", "category",
         "victim_identified", "distributed", "tags",

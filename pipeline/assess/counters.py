@@ -67,14 +67,20 @@ def match_counters(marks: Mapping[str, Sequence[str]]) -> dict[str, str]:
 
 
 def file_counters(marks: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """Counter name to its condition over one content of one case, joined with its fingerprint and matches."""
+    """Counter name to its condition over one content of one case, joined with its fingerprint and matches.
+
+    A file is unknown when its pictures were compared and match nothing, unexamined when it is a picture or video that
+    was not decoded, or not whole; a text or document is neither.
+    """
     unmatched = "known IS NULL AND leads IS NULL AND benign IS NULL"
     sent = "state = 'present'"
-    hashed = "hashing IN ('hashed', 'digests_only', 'partial')"
+    hashed = "(hashing IN ('hashed', 'partial') OR (hashing = 'digests_only' AND why = 'known_exact'))"
+    undecoded = "hashing = 'digests_only' AND (why = 'format_off' OR media_type LIKE 'image/%')"
     counters = {
         "unknown": f"{sent} AND {hashed} AND {unmatched}",
         "first_generation": f"{sent} AND {hashed} AND {unmatched} AND camera",
-        "unexamined": f"known IS NULL AND (state = 'unreadable' OR ({sent} AND coalesce(hashing, '') NOT IN ('hashed', 'digests_only')))",
+        "unexamined": f"known IS NULL AND (state = 'unreadable' OR ({sent} AND"
+        f" (coalesce(hashing, '') NOT IN ('hashed', 'digests_only') OR ({undecoded} AND why <> 'known_exact'))))",
         "unhashable": f"state = 'unreadable' OR ({sent} AND hashing = 'rejected')",
         "unsent": f"state IN ('missing', 'hash_only') AND {unmatched}",
         "younger_child": "younger",

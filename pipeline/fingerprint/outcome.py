@@ -11,6 +11,9 @@ from enum import StrEnum
 from pipeline.fingerprint.facts import Exif
 from pipeline.locator import Locator
 
+BARE = "transparency ignored"
+"""Variant of a picture with transparent parts: its colours as they are stored, which is what other makers of PDQ hash."""
+
 
 class State(StrEnum):
     """State of one content, as in the record type `fingerprints`."""
@@ -70,6 +73,11 @@ class Reason(StrEnum):
     """The worker's answer was not a valid record."""
     INTERNAL = "internal"
     """An error of our own code; detail names the exception class."""
+    # partial, later than the codes above
+    NO_PREVIEW = "no_preview"
+    """A camera's raw file without a JPEG preview that could be hashed."""
+    UNSEEN_CONTENT = "unseen_content"
+    """The file holds further pictures or videos that were not looked at: more than the policy's limits, or formats that are off."""
 
 
 class Refusal(Exception):  # noqa: N818 - an outcome of the file, not an error of ours
@@ -139,7 +147,10 @@ class Hashes:
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """Everything the worker found out about one content; `state` is hashed, partial or digests_only."""
+    """Everything the worker found out about one content; `state` is hashed, partial or digests_only.
+
+    `skipped_packets` of videos could not be decoded; `unseen` pictures, pages or tracks inside the file were not looked at.
+    """
 
     digests: Digests
     media_type: str
@@ -154,6 +165,8 @@ class Fingerprint:
     exif: Exif | None = None
     variants: tuple[Variant, ...] = ()
     video_frames: tuple[Frame, ...] = ()
+    skipped_packets: int = 0
+    unseen: int = 0
 
 
 @dataclass(frozen=True)

@@ -88,6 +88,8 @@ def rows_of(outcome: Fingerprint | Failure, sha256: bytes, size: int, origin: Or
         frames=outcome.frames,
         duration=outcome.duration,
         exif=outcome.exif.as_dict() if outcome.exif else None,
+        skipped_packets=outcome.skipped_packets,
+        unseen=outcome.unseen,
     )
     if outcome.hashes:
         row.update(vars(outcome.hashes))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from pipeline import policy
 from pipeline.algorithms import DIGESTS
-from pipeline.fingerprint.outcome import Refined
+from pipeline.fingerprint.outcome import BARE, Refined
 from pipeline.fingerprint.sandbox import pool
 from pipeline.lake import Lake, Part
 from pipeline.locator import Locator
@@ -111,7 +111,7 @@ class Matcher:
             nearest[row["sha256"], row["media_key"]] = row
         facts = _facts(prints, {content for content, _ in nearest})
         for row in nearest.values():
-            row["low_information"] = facts[row["sha256"]][1]
+            row["low_information"] = facts[row["sha256"]][1] and row["variant"] != BARE
         close = [r for r in nearest.values() if r["distance"] <= rules["radius"]]
         done = {r["sha256"] for r in close}
         far = [r for r in nearest.values() if r["sha256"] not in done and not r["low_information"]]

@@ -38,8 +38,8 @@ def victim_not_identified(case: CaseFile, reading: Reading) -> Answer:
 
 @feature("new_material", "Possibly new material", "Are there files that no source knows?", graded=True)
 def unknown_files(case: CaseFile, reading: Reading) -> Answer:
-    """Files in the package that match nothing known, exactly or nearly: possibly new material. One new image matters
-    more than a thousand viral copies."""
+    """Pictures and videos in the package that were compared and match nothing known, exactly or nearly: possibly new
+    material. One new image matters more than a thousand viral copies. Texts and documents do not count."""
     found = counted(case, "unknown", _FILES, "matches nothing known", reading)
     return found if found.value == YES or not case.counts.get("unexamined") else NOT_KNOWN
 
@@ -65,8 +65,8 @@ def self_generated_files(case: CaseFile, _: Reading) -> Answer:
 
 @feature("new_material", "Files that could not be examined", "What do the unreadable files show?", graded=True)
 def unexamined_files(case: CaseFile, reading: Reading) -> Answer:
-    """Files that could not be read, or only in part, or have not been hashed yet. They may raise the risk and never
-    count as seen and clean."""
+    """Pictures and videos that could not be read, or only in part, whose format is not decoded, or that have not been
+    hashed yet. They may raise the risk and never count as seen and clean."""
     return counted(case, "unexamined", _FILES, "could not be examined completely", reading)
 
 

@@ -9,12 +9,12 @@ WITH contents AS (
     FROM (SELECT *, CASE WHEN sha256 IS NULL THEN sha256(file_id) END AS sha256_text FROM media) JOIN members USING (referral_id)
     GROUP BY ALL
 ), hashed AS (
-    SELECT sha256, state AS hashing,
+    SELECT sha256, state AS hashing, coalesce(reason, '') AS why, coalesce(media_type, '') AS media_type,
         coalesce(contains(exif, '"make":') OR contains(exif, '"model":'), false) AS camera
     FROM prints QUALIFY row_number() OVER (PARTITION BY sha256 ORDER BY algorithm_version DESC, run_id DESC) = 1
 ), joined AS (
     SELECT c.*, CASE WHEN sent THEN 'present' ELSE other_state END AS state, h.hashing,
-        coalesce(h.camera, false) AS camera, m.* EXCLUDE (sha256, claimed_file)
+        coalesce(h.camera, false) AS camera, h.why, h.media_type, m.* EXCLUDE (sha256, claimed_file)
     FROM contents c LEFT JOIN hashed h ON h.sha256 = c.content LEFT JOIN matched m ON m.sha256 = c.content
 )
 SELECT case_id, count(*)::INTEGER AS n_files, sum(namings)::INTEGER AS n_namings,

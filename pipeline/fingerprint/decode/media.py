@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from pipeline.fingerprint.decode import stills, video
+from pipeline.fingerprint.decode import embedded, stills, video
 from pipeline.fingerprint.decode.task import Refinement, Task
 from pipeline.fingerprint.decode.versions import decoder_versions
 from pipeline.fingerprint.hashes import picture
@@ -20,6 +22,15 @@ def warm(policy: dict[str, Any]) -> None:
     picture.hash_frame(np.zeros((64, 64, 3), np.uint8), policy)
 
 
+def _preview(task: Task) -> Task:
+    """The task for the largest JPEG preview inside a camera's raw file. Raises Refusal where there is none."""
+    data = task.content.getvalue() if isinstance(task.content, io.BytesIO) else b""
+    found = embedded.previews(data)
+    if not found:
+        raise Refusal(Reason.NO_PREVIEW if task.in_memory else Reason.TOO_LARGE)
+    return replace(task, content=io.BytesIO(data[found[0].start : found[0].end]))
+
+
 def versions() -> dict[str, str]:
     """Versions of the decoding libraries."""
     return decoder_versions()
@@ -29,6 +40,8 @@ def decode(task: Task) -> Fingerprint | Refinement:
     """Fingerprint (or refinement) of one content. Raises Refusal."""
     media = task.media
     switched_on = media.family is not None and task.policy["formats"][media.family]
+    if media.family == "raw" and switched_on:
+        task = _preview(task)
     if task.known_pdqs:
         if not switched_on or media.video:
             raise Refusal(Reason.NOT_MEDIA if media.family is None else Reason.FORMAT_OFF)

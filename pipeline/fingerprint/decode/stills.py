@@ -5,8 +5,11 @@
 | format off by policy, or no picture | digests only |
 | more pixels, a longer side, or more JPEG scans than the limits | rejected before decoding (JPEG XL: after it, within the worker's memory and time) |
 | damaged or ending early | decoded again with what is there: `partial` |
-| animation, several pages | the first frame is the picture; first, middle and last are hashed as frames too |
-| JPEG with further pictures (MPO) | the first one |
+| animation | the first frame is the picture; first, middle and last are hashed as frames too |
+| pages of a TIFF, pictures of a HEIC | the primary is the picture; each is hashed as a frame, up to `parts` |
+| pictures and films behind the picture (motion photo, MPO, appended) | each is hashed as frames, up to `parts` |
+| what of these was not looked at | counted as `unseen`: `partial` |
+| a camera's raw file | its largest JPEG preview is the picture |
 """
 
 from __future__ import annotations
@@ -21,16 +24,21 @@ import pillow_heif
 from PIL import AvifImagePlugin, Image, ImageFile
 
 from pipeline.errors import DependencyError
+from pipeline.fingerprint.decode import embedded
 from pipeline.fingerprint.decode.frames import count_frames
+from pipeline.fingerprint.decode.further import Further, open_picture
 from pipeline.fingerprint.decode.sniff import TYPES
 from pipeline.fingerprint.decode.task import Refinement, Task
 from pipeline.fingerprint.facts import read_exif
 from pipeline.fingerprint.hashes import picture
-from pipeline.fingerprint.outcome import Fingerprint, Frame, Hashes, Reason, Refusal, State, Variant
+from pipeline.fingerprint.outcome import Fingerprint, Hashes, Reason, Refusal, State, Variant
 
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
-_SEVERAL = ("GIF", "TIFF", "WEBP", "PNG", "AVIF", "HEIF")
-"""Formats whose further frames are looked at."""
+_ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")
+_COLLECTIONS = ("TIFF", "HEIF")
+"""Formats whose further pictures are frames of one scene, and those whose further pictures are others."""
+Found = tuple[picture.PictureHashes, Further, int, Any]
+"""Hashes of the picture, what else is in the file, number of frames, EXIF facts."""
 
 
 def set_up(formats: dict[str, bool]) -> None:
@@ -76,7 +84,9 @@ def hash_still(task: Task) -> Fingerprint:
         state, reason, detail = State.PARTIAL, Reason.TRUNCATED, type(strict).__name__
     if state is State.PARTIAL:  # only here, where the error and with it the first attempt's pixels are gone
         found = _tolerant(task, detail)
-    hashes, frames, number, exif = found
+    hashes, more, number, exif = found
+    if more.unseen and state is State.HASHED:
+        state, reason = State.PARTIAL, Reason.UNSEEN_CONTENT
     return Fingerprint(
         task.digests,
         task.media.name,
@@ -90,7 +100,9 @@ def hash_still(task: Task) -> Fingerprint:
         Hashes(hashes.pdq, hashes.pdq_quality, hashes.phash256, hashes.phash64, hashes.dhash64, hashes.low_information),
         None if exif.empty else exif,
         tuple(Variant(*variant) for variant in hashes.variants),
-        frames,
+        tuple(more.frames),
+        more.skipped,
+        more.unseen,
     )
 
 
@@ -119,29 +131,37 @@ def _refine(task: Task) -> Refinement:
     return Refinement(tuple((one.distance, one.geometry) for one in found))
 
 
-def _hash(task: Task) -> tuple[picture.PictureHashes, tuple[Frame, ...], int, Any]:
+def _hash(task: Task) -> Found:
     with _open(task) as image:
         exif = read_exif(image)
+        first = int(image.tell())
         hashes = picture.hash_picture(image, task.policy, variants=task.variants)
         number = count_frames(task.content, image, task.policy["limits"]["frames"])
-        several = number > 1 and image.format in _SEVERAL
-        frames = _further(task, image, hashes, number) if several else ()
-    return hashes, frames, number, exif
+        more = Further(task, first, hashes)
+        if number > 1 and image.format in _ANIMATED:
+            more.animation(image, number)
+        elif number > 1 and image.format in _COLLECTIONS:
+            more.collection(image, number)
+    more.behind(_bytes(task.content))
+    return hashes, more, number, exif
 
 
-def _tolerant(task: Task, strict: str) -> tuple[picture.PictureHashes, tuple[Frame, ...], int, Any]:
+def _tolerant(task: Task, strict: str) -> Found:
     """Decode what is there of a damaged file. Raises Refusal, with the class of the first error, when that is nothing."""
     ImageFile.LOAD_TRUNCATED_IMAGES = True
     try:
         with _open(task) as image:
             exif = read_exif(image)
-            return picture.hash_picture(image, task.policy, variants=task.variants), (), 1, exif
+            hashes = picture.hash_picture(image, task.policy, variants=task.variants)
     except (Refusal, MemoryError):
         raise
     except Exception as error:
         raise Refusal(Reason.MALFORMED, strict) from error
     finally:
         ImageFile.LOAD_TRUNCATED_IMAGES = False
+    more = Further(task, 0, hashes)
+    more.behind(_bytes(task.content))
+    return hashes, more, 1, exif
 
 
 def _check(task: Task) -> None:
@@ -158,38 +178,13 @@ def _bytes(content: BinaryIO) -> bytes:
 
 def _open(task: Task) -> Image.Image:
     """Open with the one decoder that the content asks for; nothing is decoded yet."""
-    limits = task.policy["limits"]
-    pixels = limits["pixels_scaled" if task.media.family == "jpeg" else "pixels"]
-    Image.MAX_IMAGE_PIXELS = pixels
-    task.content.seek(0)
-    try:
-        image = Image.open(task.content, formats=[task.media.decoder])
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise Refusal(Reason.TOO_MANY_PIXELS) from None
-    width, height = image.size
-    if width * height > pixels or max(width, height) > limits["side"]:
-        raise Refusal(Reason.TOO_MANY_PIXELS)
-    return image
-
-
-def _further(task: Task, image: Image.Image, first: picture.PictureHashes, number: int) -> tuple[Frame, ...]:
-    """First, middle and last frame, as far as they can be decoded within the pixel budget of an animation."""
-    frames = [Frame(0, 0.0, first.pdq, first.pdq_quality)]
-    width, height = image.size
-    if width * height * number > task.policy["video"]["animation_pixels"]:
-        return ()
-    step = float(image.info.get("duration") or 0) / 1000
-    step = step if 0 <= step < 3600 else 0.0
-    for index in sorted({number // 2, number - 1} - {0}):
-        try:
-            image.seek(index)
-            hashes = picture.hash_picture(image, task.policy, variants=False)
-        except MemoryError:
-            raise
-        except Exception:  # noqa: BLE001 - the first frame stands; a damaged later one is not there
-            break
-        frames.append(Frame(index, index * step, hashes.pdq, hashes.pdq_quality))
-    return tuple(frames)
+    content = task.content
+    if task.media.family in ("heif", "avif"):  # their decoders refuse a file with something behind it
+        data = _bytes(content)
+        end = embedded.end_of(data, task.media.family)
+        content = content if end in (None, len(data)) else io.BytesIO(data[:end])
+    content.seek(0)
+    return open_picture(content, task.media, task.policy["limits"])
 
 
 def count_scans(data: bytes) -> int:

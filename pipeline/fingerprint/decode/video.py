@@ -3,140 +3,197 @@
 | video | rule |
 |---|---|
 | container or codec not in the policy | digests only |
+| several tracks | each of the first `tracks`; further ones, and those whose codec is off, are counted as unseen |
 | longer than `frames` x `interval` | sampled evenly at duration / `frames` |
 | more pixels in all than `full_pixels` | only key frames are decoded; scene changes then mean key frames that differ |
-| rotation in the container | applied |
-| damaged, or out of its processor time | the frames so far: `partial` |
+| display matrix in the container | applied: turned and mirrored |
+| a packet that cannot be read or decoded | skipped and counted, and decoding goes on: `partial` |
+| out of its processor time | the frames so far: `partial` |
+| sound and no picture | no video: digests only |
+
+FFmpeg players skip what they cannot decode and show the rest, so whoever damages a few bytes of a video does not hide what
+comes after them.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO
 
 import av
-import numpy as np
-from numpy.typing import NDArray
 
+from pipeline.fingerprint.decode.sampler import Frames, Sampler
 from pipeline.fingerprint.decode.task import Task
 from pipeline.fingerprint.facts import Exif, clean_text, parse_time
-from pipeline.fingerprint.hashes import picture
-from pipeline.fingerprint.outcome import Fingerprint, Frame, Reason, Refusal, State
+from pipeline.fingerprint.outcome import Fingerprint, Reason, Refusal, State
 
-THUMBNAIL = 32
-LEAST_GAP = 0.1
-"""Seconds between two hashed frames at least: a flicker is not a scene."""
+READ_ERRORS = 64
+"""Errors of the container in a row, without one packet between them, after which nothing more is to be had from it."""
 
 
 @dataclass
-class _Sampler:
-    """Decides which frames are hashed, and hashes them."""
+class Tracks:
+    """What the tracks of one container gave. `unseen` tracks were not decoded; `skipped` packets could not be."""
 
-    rules: dict[str, Any]
-    policy: dict[str, Any]
-    interval: float
-    frames: list[Frame] = field(default_factory=list)
-    low: int = 0
-    width: int = 0
-    height: int = 0
-    _next: float = -math.inf
-    _thumbnail: NDArray[np.int16] | None = None
-
-    def see(self, number: int, frame: Any) -> None:
-        """Look at a decoded frame."""
-        last = self.frames[-1].seconds if self.frames else 0.0
-        seconds = max(last, float(frame.time) if frame.time is not None else last)
-        thumbnail = _thumbnail(frame)
-        change = self._thumbnail is not None and (
-            float(np.abs(thumbnail - self._thumbnail).mean()) / 255 >= self.rules["scene_change"]
-        )
-        self._thumbnail = thumbnail
-        due = seconds >= self._next
-        if len(self.frames) >= self.rules["frames"] or not (due or (change and seconds - last >= LEAST_GAP)):
-            return
-        self._next = seconds + self.interval - 1e-6
-        hashed = picture.hash_frame(self._upright(frame), self.policy)
-        self.low += hashed.low_information
-        self.frames.append(Frame(number, seconds, hashed.pdq, hashed.pdq_quality))
-
-    def _upright(self, frame: Any) -> NDArray[np.uint8]:
-        scale = min(1.0, self.rules["side"] / max(frame.width, frame.height))
-        width, height = max(1, round(frame.width * scale)), max(1, round(frame.height * scale))
-        pixels = frame.reformat(width=width, height=height, format="rgb24").to_ndarray()
-        quarter = round(frame.rotation / 90) % 4
-        if not self.width:
-            turned = quarter % 2 == 1
-            self.width, self.height = (frame.height, frame.width) if turned else (frame.width, frame.height)
-        return np.ascontiguousarray(np.rot90(pixels, quarter))
+    frames: Frames
+    reason: Reason = Reason.NONE
+    detail: str = ""
+    skipped: int = 0
+    unseen: int = 0
+    too_large: int = 0
+    off: int = 0
 
 
 def hash_video(task: Task) -> Fingerprint:
     """Fingerprint of a video. Raises Refusal."""
-    av.logging.set_level(av.logging.PANIC)
     rules = task.policy["video"]
+    container = _open(task.content, task.media.decoder)
+    with container:
+        if not container.streams.video:
+            if container.streams.audio:
+                return Fingerprint(task.digests, task.media.name, State.DIGESTS_ONLY, Reason.NOT_MEDIA, "sound")
+            raise Refusal(Reason.NO_FRAMES)
+        found = sample(container, task.policy, rules["frames"], rules["cpu_seconds"])
+        if not found.frames.hashed:
+            return _nothing(task, found)
+        stream = container.streams.video[0]
+        return Fingerprint(
+            task.digests,
+            task.media.name,
+            State.HASHED if found.reason is Reason.NONE else State.PARTIAL,
+            found.reason,
+            found.detail,
+            found.frames.width,
+            found.frames.height,
+            max(1, min(int(stream.frames or found.frames.decoded), 2**31 - 1)),
+            _duration(container, stream),
+            None,
+            _facts(container),
+            (),
+            tuple(found.frames.hashed),
+            skipped_packets=found.skipped,
+            unseen=found.unseen,
+        )
+
+
+def hash_clip(content: BinaryIO, demuxer: str, policy: dict[str, Any], frames: int, seconds: float) -> Tracks:
+    """Frames of a video that lies inside another file. `frames` and processor `seconds` at most. Raises Refusal."""
+    with _open(content, demuxer) as container:
+        return sample(container, policy, frames, seconds)
+
+
+def _open(content: BinaryIO, demuxer: str) -> Any:
+    av.logging.set_level(av.logging.PANIC)
     try:
-        container = av.open(task.content, mode="r", format=task.media.decoder, metadata_errors="ignore")
+        return av.open(content, mode="r", format=demuxer, metadata_errors="ignore")
     except MemoryError:
         raise
     except Exception as error:
         raise Refusal(Reason.MALFORMED, type(error).__name__) from error
-    with container:
-        if not container.streams.video:
-            raise Refusal(Reason.NO_FRAMES)
-        return _hash(task, container, container.streams.video[0], rules)
 
 
-def _hash(task: Task, container: Any, stream: Any, rules: dict[str, Any]) -> Fingerprint:
+def _nothing(task: Task, found: Tracks) -> Fingerprint:
+    """A container without a frame: its codecs are off, its pictures too large, or nothing in it can be decoded."""
+    if found.too_large:
+        raise Refusal(Reason.TOO_MANY_PIXELS)
+    if found.off:
+        return Fingerprint(task.digests, task.media.name, State.DIGESTS_ONLY, Reason.FORMAT_OFF, "codec")
+    raise Refusal(Reason.NO_FRAMES, found.detail)
+
+
+def sample(container: Any, policy: dict[str, Any], most: int, seconds: float) -> Tracks:
+    """Hash frames of the first tracks of an open container, packet by packet, to its end or that of `seconds`."""
+    rules = policy["video"]
+    found = Tracks(Frames(most))
+    streams = container.streams.video
+    samplers: dict[int, Sampler] = {}
+    chosen: list[Any] = []
+    for stream in streams:
+        if len(chosen) < rules["tracks"] and _usable(stream, rules, found):
+            chosen.append(stream)
+        else:
+            found.unseen += 1
+    for stream in chosen:
+        length = _duration(container, stream) or 0.0
+        interval = max(rules["interval"], length * len(chosen) / most)
+        samplers[stream.index] = Sampler(found.frames, rules, policy, interval)
+        codec = stream.codec_context
+        codec.thread_count = 1
+        if length * float(stream.average_rate or 25) * codec.width * codec.height > rules["full_pixels"]:
+            codec.skip_frame = "NONKEY"
+    if chosen:
+        _decode(container, chosen, samplers, found, time.process_time() + seconds)
+    if found.reason is Reason.NONE and found.unseen:
+        found.reason = Reason.UNSEEN_CONTENT
+    return found
+
+
+def _usable(stream: Any, rules: dict[str, Any], found: Tracks) -> bool:
     codec = stream.codec_context
     if codec is None or codec.name not in rules["codecs"]:
-        return Fingerprint(task.digests, task.media.name, State.DIGESTS_ONLY, Reason.FORMAT_OFF, "codec")
+        found.off += 1
+        return False
     if codec.width * codec.height > rules["pixels"]:
-        raise Refusal(Reason.TOO_MANY_PIXELS)
-    codec.thread_count = 1
-    duration = _duration(container, stream)
-    sampler = _Sampler(rules, task.policy, max(rules["interval"], (duration or 0) / rules["frames"]))
-    expected = (duration or 0) * float(stream.average_rate or 25) * codec.width * codec.height
-    if expected > rules["full_pixels"]:
-        codec.skip_frame = "NONKEY"
-    reason, detail, number = _decode(container, stream, sampler, rules)
-    if not sampler.frames:
-        raise Refusal(Reason.NO_FRAMES, detail)
-    return Fingerprint(
-        task.digests,
-        task.media.name,
-        State.HASHED if reason is Reason.NONE else State.PARTIAL,
-        reason,
-        detail,
-        sampler.width,
-        sampler.height,
-        min(int(stream.frames or number), 2**31 - 1),
-        duration,
-        None,
-        _facts(container),
-        (),
-        tuple(sampler.frames),
-    )
+        found.too_large += 1
+        return False
+    return True
 
 
-def _decode(container: Any, stream: Any, sampler: _Sampler, rules: dict[str, Any]) -> tuple[Reason, str, int]:
-    """Show frames to the sampler until the end, the first damage, or the end of the processor time."""
-    end = time.process_time() + rules["cpu_seconds"]
-    number = 0
-    try:
-        for frame in container.decode(stream):
-            if frame.width * frame.height > rules["pixels"]:
-                return Reason.TRUNCATED, "pixels", number
-            sampler.see(number, frame)
-            number += 1
-            if time.process_time() > end:
-                return Reason.VIDEO_BUDGET, "", number
-    except MemoryError:
-        raise
-    except Exception as error:  # noqa: BLE001 - recorded as the outcome of the file
-        return Reason.TRUNCATED, type(error).__name__, number
-    return Reason.NONE, "", number
+def _decode(container: Any, streams: list[Any], samplers: dict[int, Sampler], found: Tracks, end: float) -> None:
+    """Show the frames of every packet to the sampler of its track; what fails is skipped and counted."""
+    pixels = next(iter(samplers.values())).rules["pixels"]
+    for packet in _packets(container, streams, found):
+        try:
+            for frame in packet.decode():
+                if frame.width * frame.height > pixels:
+                    raise Refusal(Reason.TOO_MANY_PIXELS)
+                samplers[packet.stream.index].see(frame)
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 - counted, and shown as the file's outcome
+            _skip(found, error)
+        if time.process_time() > end:
+            found.reason, found.detail = Reason.VIDEO_BUDGET, ""
+            return
+
+
+def _packets(container: Any, streams: list[Any], found: Tracks) -> Iterator[Any]:
+    """The packets of some tracks, and an empty one of each at the end, which makes its decoder give out what it holds back.
+
+    After an error the container is asked on from where it stands.
+    """
+    failed = 0
+    while failed < READ_ERRORS:
+        try:
+            for packet in container.demux(streams):
+                failed = 0
+                yield packet
+            return
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 - counted, and shown as the file's outcome
+            failed += 1
+            _skip(found, error)
+    for stream in streams:
+        yield _Flush(stream)
+
+
+@dataclass
+class _Flush:
+    """The end of a track whose container has broken."""
+
+    stream: Any
+
+    def decode(self) -> list[Any]:
+        return list(self.stream.decode(None))
+
+
+def _skip(found: Tracks, error: Exception) -> None:
+    found.skipped += 1
+    found.reason, found.detail = Reason.TRUNCATED, found.detail or type(error).__name__
 
 
 def _duration(container: Any, stream: Any) -> float | None:
@@ -148,19 +205,6 @@ def _duration(container: Any, stream: Any) -> float | None:
     else:
         return None
     return seconds if math.isfinite(seconds) and 0 <= seconds < 1e6 else None
-
-
-def _thumbnail(frame: Any) -> NDArray[np.int16]:
-    """Luma at a grid of points: enough to notice a cut, without scaling the frame."""
-    if frame.format.name.startswith(("yuv", "gray", "nv12")) and frame.format.components[0].bits == 8:
-        plane = frame.planes[0]
-        luma = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
-    else:
-        luma = frame.reformat(width=4 * THUMBNAIL, height=4 * THUMBNAIL, format="gray").to_ndarray()
-    rows = np.linspace(0, luma.shape[0] - 1, THUMBNAIL).astype(int)
-    columns = np.linspace(0, luma.shape[1] - 1, THUMBNAIL).astype(int)
-    found: NDArray[np.int16] = luma[np.ix_(rows, columns)].astype(np.int16)
-    return found
 
 
 def _facts(container: Any) -> Exif | None:

@@ -13,7 +13,7 @@ Hashes are bytes in the order of their usual hexadecimal form, most significant 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from PIL import Image
 
 from pipeline.fingerprint.hashes import imagehashes, pdq, planes, refine
 from pipeline.fingerprint.hashes import variants as query_variants
+from pipeline.fingerprint.outcome import BARE
 
 Hashed = tuple[bytes, int]
 """A PDQ hash (32 bytes) and its quality (0 to 100)."""
@@ -68,7 +69,12 @@ def hash_picture(image: Image.Image, policy: dict[str, Any], *, variants: bool) 
     Raises whatever Pillow raises on a file that it cannot decode.
     """
     plane = planes.decode(image, policy["canonical"])
-    return _hash_plane(plane, policy, with_variants=variants)
+    hashes = _hash_plane(plane, policy, with_variants=variants)
+    bare = planes.bare(image) if variants else None
+    if bare is None:
+        return hashes
+    code, quality = pdq.hash_grid(pdq.grid(bare))
+    return replace(hashes, variants=(*hashes.variants, (BARE, code, quality)))
 
 
 def _hash_plane(plane: planes.Plane, policy: dict[str, Any], *, with_variants: bool) -> PictureHashes:

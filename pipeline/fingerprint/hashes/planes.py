@@ -8,7 +8,7 @@
 | CMYK, LAB, HSV, YCbCr | converted by Pillow without a profile (LAB: its lightness; YCbCr: its Y) |
 | 16 bit | high byte; 32-bit integers are clipped to 16 bits first; floats are stretched between their extremes |
 | palette, 1 bit | expanded to their colours, black and white |
-| alpha, transparent colour | laid on a fixed grey-level ground (`ground`, 255 = white) |
+| alpha, transparent colour | laid on a fixed grey-level ground (`ground`, 255 = white); `bare` gives the colours without it |
 | animation, pages | the frame that the caller has sought |
 """
 
@@ -66,6 +66,20 @@ def decode(image: Image.Image, canonical: dict[str, Any]) -> Plane:
         width, height = image.size  # Pillow turns TIFFs upright while loading
     luma = _luma(image, canonical["ground"])
     return _upright(luma, orientation(image), width, height, scale)
+
+
+def bare(image: Image.Image) -> Plane | None:
+    """Plane of a loaded picture's colours as if it had no transparency; None where nothing in it is transparent.
+
+    Other makers of PDQ drop the alpha channel, so their hash of such a picture is that of its bare colours.
+    """
+    if not image.has_transparency_data or image.mode in ("LAB", "YCbCr", "I", "F"):
+        return None
+    coloured = image.convert("RGBA")
+    if coloured.getchannel("A").getextrema() == (255, 255):
+        return None
+    luma = np.asarray(Image.merge("RGB", coloured.split()[:3]).convert("L"))
+    return _upright(luma, orientation(image), *coloured.size, 1)
 
 
 def orientation(image: Image.Image) -> int:

@@ -40,7 +40,7 @@ _TICK = struct.Struct("<Q")
 _DIGESTS = struct.Struct("<Q32s16s20s64sB")
 _FAILED = struct.Struct("<B40s")
 _REFINED = struct.Struct(f"<h{GEOMETRY_BYTES}s")
-_RESULT = struct.Struct(f"<BB40siiidB32sh32s8s8sBB32s{TEXT_BYTES}s{TEXT_BYTES}s{TEXT_BYTES}sBHH")
+_RESULT = struct.Struct(f"<BB40siiidB32sh32s8s8sBB32s{TEXT_BYTES}s{TEXT_BYTES}s{TEXT_BYTES}sBHHII")
 _VARIANT = struct.Struct(f"<{NAME_BYTES}s32sB")
 _FRAME = struct.Struct("<id32sB")
 
@@ -125,6 +125,8 @@ def result(job: int, resident_kib: int, found: Fingerprint) -> bytes:
           if exif else (b"", b"", b"", b"", False)),
         len(found.variants),
         len(found.video_frames),
+        min(found.skipped_packets, 0xFFFFFFFF),
+        min(found.unseen, 0xFFFFFFFF),
     )  # fmt: skip
     items = [_VARIANT.pack(_fitting(v.name, NAME_BYTES), v.pdq, v.quality) for v in found.variants]
     items += [_FRAME.pack(f.number, f.seconds, f.pdq, f.quality) for f in found.video_frames]
@@ -199,7 +201,7 @@ def _parse_result(body: bytes) -> Fingerprint:
     if len(body) < _RESULT.size:
         raise RubbishError("short")
     (state, reason, detail, width, height, frames, duration, has_hashes, pdq, quality, phash256, phash64, dhash64, low,
-     has_exif, captured, make, model, software, gps, variants, video) = _RESULT.unpack_from(body)  # fmt: skip
+     has_exif, captured, make, model, software, gps, variants, video, skipped, unseen) = _RESULT.unpack_from(body)  # fmt: skip
     if variants > MAX_VARIANTS or video > MAX_FRAMES:
         raise RubbishError("counts")
     if len(body) != _RESULT.size + variants * _VARIANT.size + video * _FRAME.size:
@@ -240,6 +242,8 @@ def _parse_result(body: bytes) -> Fingerprint:
         exif,
         found_variants,
         found_frames,
+        skipped,
+        unseen,
     )
 
 

@@ -166,6 +166,26 @@ def test_files_by_what_is_known_of_them(settings: Settings) -> None:
     assert found["unhashable"] == 1
 
 
+def test_what_was_not_decoded_is_unexamined_and_a_text_is_neither(settings: Settings) -> None:
+    """Only pictures that were compared can match nothing; a picture or film whose format is off was not looked at."""
+    prints = [
+        fingerprint("chat", "digests_only", reason="not_media", media_type="text/plain"),
+        fingerprint("letter", "digests_only", reason="not_media", media_type="application/pdf"),
+        fingerprint("voice", "digests_only", reason="not_media", media_type="video/mp4"),
+        fingerprint("film", "digests_only", reason="format_off", media_type="video/x-ms-wmv"),
+        fingerprint("picture", "digests_only", reason="format_off", media_type="image/jp2"),
+        fingerprint("drawing", "digests_only", reason="not_media", media_type="image/svg+xml"),
+        fingerprint("withdrawn", "digests_only", reason="known_exact", media_type="image/jpeg"),
+        fingerprint("known", "digests_only", reason="known_exact", media_type="image/jpeg"),
+        fingerprint("more", "partial", reason="unseen_content", media_type="image/jpeg"),
+    ]
+    names = ["chat", "letter", "voice", "film", "picture", "drawing", "withdrawn", "known", "more"]
+    found = counts(settings, [media("R1", n) for n in names], prints, [match("known")])
+    assert found["unexamined"] == 4  # film, picture, drawing, more
+    assert found["unknown"] == 2  # withdrawn, more
+    assert found["known"] == 1
+
+
 def test_a_near_match_is_never_a_category(settings: Settings) -> None:
     found = counts(settings, [media("R1", "f")], [fingerprint("f")], [match("f", 1, "refined")])
     assert not [c for c in found if c.startswith(("category", "in_", "best_", "known", "victim"))]

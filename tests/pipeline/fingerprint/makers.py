@@ -13,7 +13,7 @@ import yaml
 from PIL import Image
 
 from pipeline import policy as policies
-from pipeline.fingerprint.decode.sniff import media_type
+from pipeline.fingerprint.decode.sniff import HEAD, media_type
 from pipeline.fingerprint.decode.task import Task
 from pipeline.fingerprint.outcome import Digests, Fingerprint, Item
 from pipeline.locator import Locator
@@ -65,7 +65,7 @@ def decoded_here(data: bytes, *, content: Any = None, **sections: dict[str, Any]
     before = Image.MAX_IMAGE_PIXELS
     with ours, theirs:
         task = Task(
-            content or io.BytesIO(data), digests, media_type(data[:64]), rules, False, [], content is None, theirs
+            content or io.BytesIO(data), digests, media_type(data[:HEAD]), rules, False, [], content is None, theirs
         )
         try:
             found = media.decode(task)
@@ -74,6 +74,11 @@ def decoded_here(data: bytes, *, content: Any = None, **sections: dict[str, Any]
     if not isinstance(found, Fingerprint):
         raise TypeError(found)
     return found
+
+
+def rules() -> dict[str, Any]:
+    """The fingerprint policy as shipped."""
+    return policies.load(Settings(), "fingerprint").data
 
 
 def items(locators: list[Locator], *, variants: bool = False) -> list[Item]:

@@ -15,6 +15,7 @@ import pytest
 
 from pipeline.fingerprint.decode.digests import Reading
 from pipeline.fingerprint.decode.opening import Opener, refusal
+from pipeline.fingerprint.decode.sniff import HEAD
 from pipeline.fingerprint.outcome import Reason, Refusal
 from pipeline.fingerprint.sandbox.handover import Landing
 from pipeline.locator import Locator
@@ -236,7 +237,7 @@ def test_reading_makes_the_digests_of_the_standard_library() -> None:
     assert one.digests.sha1 == hashlib.sha1(data, usedforsecurity=False).digest()
     assert one.digests.sha256 == hashlib.sha256(data).digest()
     assert one.digests.size == len(data)
-    assert one.head == data[:64]
+    assert one.head == data[:HEAD]
     assert one.content is not None and one.content.read() == data
     short = Reading(io.BytesIO(data), buffer=len(data) - 1, tick=lambda _: None, names=["sha256"])
     assert short.content is None

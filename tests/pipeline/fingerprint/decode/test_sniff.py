@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import struct
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.fingerprint.decode.sniff import BY_NAME, CODES, TYPES, media_type
+
+BITMAP = struct.pack("<2sIIIIii", b"BM", 822, 0, 54, 40, 16, 16)
+ICON = struct.pack("<HHHBBBBHHII", 0, 1, 1, 16, 16, 0, 0, 1, 32, 100, 22)
+TARGA = struct.pack("<BBBHHBHHHHBB", 0, 0, 2, 0, 0, 0, 0, 0, 64, 48, 24, 0).ljust(128, b"\7")
 
 
 @pytest.mark.parametrize(
@@ -15,7 +21,7 @@ from pipeline.fingerprint.decode.sniff import BY_NAME, CODES, TYPES, media_type
         (b"\xff\xd8\xff\xe0", "image/jpeg"),
         (b"\x89PNG\r\n\x1a\n", "image/png"),
         (b"GIF87a", "image/gif"),
-        (b"BM6\x00", "image/bmp"),
+        (BITMAP, "image/bmp"),
         (b"II*\x00", "image/tiff"),
         (b"MM\x00+", "image/tiff"),
         (b"RIFF\0\0\0\0WEBPVP8 ", "image/webp"),
@@ -28,7 +34,8 @@ from pipeline.fingerprint.decode.sniff import BY_NAME, CODES, TYPES, media_type
         (b"\0\0\0\x08wide\0\0\0\0mdat", "video/quicktime"),
         (b"\x1aE\xdf\xa3\x9fB\x86\x81\x01B\x82\x84webm", "video/webm"),
         (b"\x1aE\xdf\xa3\xa3B\x86\x81\x01B\x82\x88matroska", "video/x-matroska"),
-        (b"\0\0\1\0\1\0", "image/x-icon"),
+        (ICON, "image/x-icon"),
+        (b"\0\0\2\0" + ICON[4:], "image/vnd.microsoft.cursor"),
         (b"8BPS\0\1", "image/vnd.adobe.photoshop"),
         (b"\xff\x0a\xfa", "image/jxl"),
         (b"\0\0\0\x0cjP  \r\n\x87\n", "image/jp2"),
@@ -36,6 +43,37 @@ from pipeline.fingerprint.decode.sniff import BY_NAME, CODES, TYPES, media_type
         (b"PK\3\4\x14\0", "application/zip"),
         (b'<?xml version="1.0"?><svg xmlns=', "image/svg+xml"),
         (b"plain words", "text/plain"),
+        (b"The free day was nice and we talked about [synthetic message 12]", "text/plain"),
+        (b"Nothing wide open here, [synthetic message 13]", "text/plain"),
+        (b"BM of the month: [synthetic message 14]", "text/plain"),
+        (b"P1 is the first place, P2 the second", "text/plain"),
+        (b"FLVs are old films", "text/plain"),
+        ("[synthetic message 15]".encode("utf-16"), "text/plain"),
+        (b"\0\0\0\x10free\0\0\0\0\0\0\0\0\0\0\1\0mdat", "video/quicktime"),
+        (b"\0\0\x0c\0moov\0\0\0\x6cmvhd", "video/quicktime"),
+        (b"\0\0\0\1mdat\0\0\0\0\x80\0\0\0", "video/quicktime"),
+        (b"\0\0\1\xbaD\0", "video/mpeg"),
+        (b"\0\0\1\xb3\x14\0", "video/mpeg-es"),
+        ((b"G" + bytes(187)) * 5, "video/mp2t"),
+        ((bytes(4) + b"G" + bytes(187)) * 5, "video/mp2t"),
+        (b"FLV\1\5\0\0\0\x09", "video/x-flv"),
+        (bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c"), "video/x-ms-wmv"),
+        (b"OggS" + bytes(24) + b"\x80theora", "video/ogg"),
+        (b"OggS" + bytes(24) + b"\1vorbis", "audio/unknown"),
+        (b".RMF\0\0\0\x12", "video/x-rm"),
+        (b"\x1f\x07\0\xbf\xf8\x78", "video/x-dv"),
+        (bytes.fromhex("060e2b34020501010d0102010102"), "application/mxf"),
+        (b"\0\0\0\x14ftypmjp2", "video/x-mj2"),
+        (TARGA, "image/x-tga"),
+        (b"\x0a\5\1\x08" + bytes(124), "image/x-pcx"),
+        (b"P6\n# made here\n64 48\n255\n", "image/x-portable-anymap"),
+        (b"DDS \x7c\0\0\0", "image/vnd-ms.dds"),
+        (b"FUJIFILMCCD-RAW 0201", "image/x-raw"),
+        (b"IIU\0\x18\0\0\0", "image/x-raw"),
+        (b"II\x1a\0\0\0HEAPCCDR", "image/x-raw"),
+        (b"\0\0\0\x18ftypcrx \0\0\0\1crx isom", "image/x-raw"),
+        (b"\x01\xda\x01\x01\0\3" + bytes(100), "image/x-sgi"),
+        (b"icns\0\0\1\0", "image/icns"),
         (b"\x00\x01\x02", "application/octet-stream"),
         (b"", "application/octet-stream"),
     ],

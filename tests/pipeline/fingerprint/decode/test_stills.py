@@ -79,7 +79,7 @@ def test_the_worker_says_what_hashing_here_says(
         ("animated.png", 4, [0.0, 1.0, 1.5]),
         ("animated.gif", 4, [0.0, 1.0, 1.5]),
         ("animated.webp", 4, [0.0, 1.0, 1.5]),
-        ("pages.tif", 4, [0.0, 0.0, 0.0]),
+        ("pages.tif", 4, [0.0, 0.0, 0.0, 0.0]),
         ("big.tif", 2, [0.0, 0.0]),
         ("rgb.png", 1, []),
         ("still.gif", 1, []),
@@ -112,7 +112,7 @@ def test_truncated_is_partial(real_pool: Pool, name: str) -> None:
     assert isinstance(one, Fingerprint), one
     assert (one.state, one.reason) == (State.PARTIAL, Reason.TRUNCATED)
     assert one.hashes is not None
-    stub = outcomes(real_pool, {name: whole[:20]})[name]
+    stub = outcomes(real_pool, {name: whole[:40]})[name]
     assert isinstance(stub, Failure)
     assert stub.reason is Reason.MALFORMED
 
@@ -168,7 +168,7 @@ def test_scan_limit(real_pool: Pool) -> None:
         (samples.stills()["rgb.png"], {"png": False}, State.DIGESTS_ONLY, Reason.FORMAT_OFF),
         (samples.stills()["still.gif"], {"png": False}, State.HASHED, Reason.NONE),
         (b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(40), {}, State.DIGESTS_ONLY, Reason.FORMAT_OFF),
-        (b"8BPS" + bytes(40), {}, State.DIGESTS_ONLY, Reason.FORMAT_OFF),
+        (b"8BPS\0\1" + bytes(40), {}, State.DIGESTS_ONLY, Reason.FORMAT_OFF),
         (b"\xff\x0a" + bytes(40), {}, State.DIGESTS_ONLY, Reason.FORMAT_OFF),
         (b"[synthetic message 1]", {}, State.DIGESTS_ONLY, Reason.NOT_MEDIA),
         (bytes(range(200, 256)), {}, State.DIGESTS_ONLY, Reason.NOT_MEDIA),

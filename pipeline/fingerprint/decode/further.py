@@ -1,0 +1,122 @@
+"""Hashing what a picture file holds besides its picture: further frames and pages, pictures and films behind it.
+
+Each becomes a frame of the content, so that it is matched as frames of a video are. What is not looked at is counted.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import Any, BinaryIO
+
+from PIL import Image
+
+from pipeline.fingerprint.decode import embedded, video
+from pipeline.fingerprint.decode.sniff import MediaType
+from pipeline.fingerprint.decode.task import Task
+from pipeline.fingerprint.hashes import picture
+from pipeline.fingerprint.outcome import Frame, Reason, Refusal
+
+CLIP_FRAMES = 60
+"""Frames that are hashed of a film behind a picture: a motion photo's lasts about three seconds."""
+
+
+def open_picture(content: BinaryIO, media: MediaType, limits: dict[str, Any]) -> Image.Image:
+    """Open with the one decoder that the content asks for; nothing is decoded yet. Raises Refusal, and what Pillow raises."""
+    pixels = limits["pixels_scaled" if media.decoder == "JPEG" else "pixels"]
+    Image.MAX_IMAGE_PIXELS = pixels
+    try:
+        image = Image.open(content, formats=[media.decoder])
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise Refusal(Reason.TOO_MANY_PIXELS) from None
+    width, height = image.size
+    if width * height > pixels or max(width, height) > limits["side"]:
+        raise Refusal(Reason.TOO_MANY_PIXELS)
+    return image
+
+
+class Further:
+    """Frames of one picture file. `first` is the place of its picture among its frames; `frames` stays empty where the
+    picture is all there is."""
+
+    def __init__(self, task: Task, first: int, hashes: picture.PictureHashes) -> None:
+        self.policy = task.policy
+        self.media = task.media
+        self.frames: list[Frame] = []
+        self.skipped = 0
+        self.unseen = 0
+        self._most = task.policy["limits"]["parts"]
+        self._first = Frame(first, 0.0, hashes.pdq, hashes.pdq_quality)
+
+    def animation(self, image: Image.Image, number: int) -> None:
+        """First, middle and last frame, as far as they can be decoded within the pixel budget of an animation."""
+        width, height = image.size
+        if width * height * number > self.policy["video"]["animation_pixels"]:
+            return
+        step = float(image.info.get("duration") or 0) / 1000
+        step = step if 0 <= step < 3600 else 0.0
+        self.frames.append(self._first)
+        for index in sorted({number // 2, number - 1} - {self._first.number}):
+            if not self._page(image, index, index * step):
+                break
+
+    def collection(self, image: Image.Image, number: int) -> None:
+        """Every page or picture up to the limit, each once; the picture itself stands in its place among them."""
+        others = [index for index in range(number) if index != self._first.number]
+        width, height = image.size
+        budget = self.policy["video"]["animation_pixels"]
+        self.frames.append(self._first)
+        for index in others[: self._most]:
+            budget -= width * height
+            if budget < 0 or not self._page(image, index, 0.0):
+                continue
+        self.unseen += number - len(self.frames)
+        self.frames.sort(key=lambda frame: frame.number)
+
+    def _page(self, image: Image.Image, index: int, seconds: float) -> bool:
+        """Hash one further frame; False when it cannot be decoded. The picture itself stands all the same."""
+        try:
+            image.seek(index)
+            hashes = picture.hash_picture(image, self.policy, variants=False)
+        except MemoryError:
+            raise
+        except Exception:  # noqa: BLE001 - an animation's later frame is not there; a collection's is counted as unseen
+            return False
+        self.frames.append(Frame(index, seconds, hashes.pdq, hashes.pdq_quality))
+        return True
+
+    def behind(self, data: bytes) -> None:
+        """Pictures and films behind the end of the picture that `data` begins with."""
+        parts = embedded.further(data, self.media.family)
+        for number, part in enumerate(parts):
+            allowed = part.media.family is not None and self.policy["formats"][part.media.family]
+            if number >= self._most or not allowed or not self._part(data[part.start : part.end], part.media):
+                self.unseen += 1
+
+    def _part(self, data: bytes, media: MediaType) -> bool:
+        """Hash one picture or film; False when it is not decoded."""
+        try:
+            found = self._film(data, media) if media.video else self._picture(data, media)
+        except MemoryError:
+            raise
+        except Exception:  # noqa: BLE001 - counted as unseen; the picture that viewers show stands
+            return False
+        self.frames = self.frames or [self._first]
+        number, seconds = self.frames[-1].number + 1, self.frames[-1].seconds
+        for place, frame in enumerate(found):
+            later = max(seconds, frame.seconds)
+            self.frames.append(Frame(number + place, later, frame.pdq, frame.quality))
+        return True
+
+    def _picture(self, data: bytes, media: MediaType) -> list[Frame]:
+        with open_picture(io.BytesIO(data), media, self.policy["limits"]) as image:
+            hashes = picture.hash_picture(image, self.policy, variants=False)
+        return [Frame(0, 0.0, hashes.pdq, hashes.pdq_quality)]
+
+    def _film(self, data: bytes, media: MediaType) -> list[Frame]:
+        seconds = self.policy["limits"]["cpu_seconds"] / 2
+        found = video.hash_clip(io.BytesIO(data), media.decoder, self.policy, CLIP_FRAMES, seconds)
+        self.skipped += found.skipped
+        self.unseen += found.unseen
+        if not found.frames.hashed:
+            raise Refusal(Reason.NO_FRAMES)
+        return found.frames.hashed

@@ -1,0 +1,120 @@
+"""Which decoded frames of a video are hashed, upright as a player shows them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.fingerprint.hashes import picture
+from pipeline.fingerprint.outcome import Frame
+
+THUMBNAIL = 32
+LEAST_GAP = 0.1
+"""Seconds between two hashed frames at least: a flicker is not a scene."""
+_MATRIX_BYTES = 36
+
+
+@dataclass
+class Frames:
+    """Hashed frames of a whole file, of all its tracks: at most `most`, numbered as decoded, times never going back."""
+
+    most: int
+    hashed: list[Frame] = field(default_factory=list)
+    decoded: int = 0
+    width: int = 0
+    height: int = 0
+
+
+@dataclass
+class Sampler:
+    """Decides which frames of one track are hashed, and hashes them into `frames`."""
+
+    frames: Frames
+    rules: dict[str, Any]
+    policy: dict[str, Any]
+    interval: float
+    _last: float = 0.0
+    _next: float = -math.inf
+    _thumbnail: NDArray[np.int16] | None = None
+
+    def see(self, frame: Any) -> None:
+        """Look at a decoded frame."""
+        number = self.frames.decoded
+        self.frames.decoded += 1
+        seconds = max(self._last, float(frame.time) if frame.time is not None else self._last)
+        thumbnail = _thumbnail(frame)
+        change = self._thumbnail is not None and (
+            float(np.abs(thumbnail - self._thumbnail).mean()) / 255 >= self.rules["scene_change"]
+        )
+        self._thumbnail = thumbnail
+        due = seconds >= self._next
+        cut = change and seconds - self._last >= LEAST_GAP
+        if len(self.frames.hashed) >= self.frames.most or not (due or cut):
+            return
+        self._last, self._next = seconds, seconds + self.interval - 1e-6
+        pixels = self._upright(frame)
+        hashed = picture.hash_frame(pixels, self.policy)
+        before = self.frames.hashed[-1].seconds if self.frames.hashed else 0.0
+        self.frames.hashed.append(Frame(number, max(before, seconds), hashed.pdq, hashed.pdq_quality))
+
+    def _upright(self, frame: Any) -> NDArray[np.uint8]:
+        scale = min(1.0, self.rules["side"] / max(frame.width, frame.height))
+        width, height = max(1, round(frame.width * scale)), max(1, round(frame.height * scale))
+        pixels = frame.reformat(width=width, height=height, format="rgb24").to_ndarray()
+        shown = displayed(pixels, display_matrix(frame))
+        if not self.frames.width:
+            turned = shown.shape[:2] != pixels.shape[:2] or (width == height and _turned(display_matrix(frame)))
+            sides = (frame.height, frame.width) if turned else (frame.width, frame.height)
+            self.frames.width, self.frames.height = sides
+        return np.ascontiguousarray(shown)
+
+
+def display_matrix(frame: Any) -> NDArray[np.int32] | None:
+    """Upper left 2 x 2 of the display matrix that the container or the codec gives a frame, or None."""
+    for side in frame.side_data:
+        if side.type.name == "DISPLAYMATRIX":
+            raw = bytes(side)
+            if len(raw) == _MATRIX_BYTES:
+                return np.frombuffer(raw, np.int32).reshape(3, 3)[:2, :2]
+    return None
+
+
+def _turned(matrix: NDArray[np.int32] | None) -> bool:
+    """Whether a matrix exchanges rows and columns, to the nearest quarter turn."""
+    if matrix is None:
+        return False
+    (a, b), (c, d) = np.abs(matrix.astype(np.float64))
+    return bool(b + c > a + d)
+
+
+def displayed(pixels: NDArray[np.uint8], matrix: NDArray[np.int32] | None) -> NDArray[np.uint8]:
+    """Pixels (height, width, 3) as shown under a display matrix: turned and mirrored, to the nearest of the eight ways.
+
+    A point (x, y) is shown at (a x + c y, b x + d y) for the matrix rows (a, b), (c, d) (libavutil/display.h, ISO/IEC 14496-12).
+    """
+    if matrix is None:
+        return pixels
+    (a, b), (c, d) = matrix.tolist()
+    if _turned(matrix):
+        shown = pixels.transpose(1, 0, 2)
+        columns, rows = c < 0, b < 0
+    else:
+        shown, columns, rows = pixels, a < 0, d < 0
+    return shown[:: -1 if rows else 1, :: -1 if columns else 1]
+
+
+def _thumbnail(frame: Any) -> NDArray[np.int16]:
+    """Luma at a grid of points: enough to notice a cut, without scaling the frame."""
+    if frame.format.name.startswith(("yuv", "gray", "nv12")) and frame.format.components[0].bits == 8:
+        plane = frame.planes[0]
+        luma = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
+    else:
+        luma = frame.reformat(width=4 * THUMBNAIL, height=4 * THUMBNAIL, format="gray").to_ndarray()
+    rows = np.linspace(0, luma.shape[0] - 1, THUMBNAIL).astype(int)
+    columns = np.linspace(0, luma.shape[1] - 1, THUMBNAIL).astype(int)
+    found: NDArray[np.int16] = luma[np.ix_(rows, columns)].astype(np.int16)
+    return found

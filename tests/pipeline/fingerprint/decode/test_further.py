@@ -1,0 +1,140 @@
+"""More than one picture or film in one file: each is seen, or counted as unseen."""
+
+from __future__ import annotations
+
+import io
+import struct
+
+import numpy as np
+import pillow_heif
+import pytest
+from PIL import Image
+
+from pipeline.fingerprint.decode import embedded
+from pipeline.fingerprint.hashes import picture
+from pipeline.fingerprint.outcome import BARE, Fingerprint, Reason, State
+from tests.pipeline.fingerprint import samples
+from tests.pipeline.fingerprint.decode.test_video import bits
+from tests.pipeline.fingerprint.makers import decoded_here, rules
+
+
+def jpeg(seed: int, **options: object) -> bytes:
+    return samples.encoded(Image.fromarray(samples.scene(128, 96, seed)), "JPEG", quality=90, **options)
+
+
+def pdq(data: bytes) -> bytes:
+    with Image.open(io.BytesIO(data)) as image:
+        return picture.hash_picture(image, rules(), variants=False).pdq
+
+
+def nearest(one: Fingerprint, data: bytes) -> int:
+    return min((bits(frame.pdq, pdq(data)) for frame in one.video_frames), default=256)
+
+
+def test_one_picture_has_no_frames() -> None:
+    for data in (jpeg(1), samples.stills()["rgb.png"], samples.stills()["photo.heic"]):
+        one = decoded_here(data)
+        assert (one.state, one.video_frames, one.unseen) == (State.HASHED, (), 0)
+
+
+def test_thumbnail_in_the_header_is_no_further_picture() -> None:
+    exif = Image.Exif()
+    exif[0x010E] = jpeg(2).decode("latin-1")[:20000]
+    assert embedded.further(jpeg(1, exif=exif), "jpeg") == []
+
+
+@pytest.mark.parametrize("between", [b"", b"\xff\xd9", b"MotionPhoto_Data", bytes(5000)])
+def test_jpegs_end_to_end(between: bytes) -> None:
+    one = decoded_here(jpeg(1) + between + jpeg(2) + jpeg(3, progressive=True))
+    assert one.state is State.HASHED and one.hashes is not None
+    assert one.hashes.pdq == pdq(jpeg(1))
+    assert [nearest(one, jpeg(seed)) for seed in (1, 2, 3)] == [0, 0, 0]
+    assert [frame.number for frame in one.video_frames] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("head", ["baseline.jpg", "rgb.png", "still.gif", "lossy.webp", "photo.heic", "photo.avif"])
+def test_film_behind_a_picture(head: str) -> None:
+    """A motion photo, and any other picture with a film appended."""
+    film = samples.videos()["clip.mp4"]
+    one = decoded_here(samples.stills()[head] + film)
+    alone = decoded_here(film)
+    assert one.state is State.HASHED
+    for frame in alone.video_frames:
+        assert min(bits(frame.pdq, seen.pdq) for seen in one.video_frames) == 0
+
+
+def test_film_in_samsungs_box() -> None:
+    film = samples.videos()["clip.mp4"]
+    box = struct.pack(">I4s", 8 + len(film), b"mpvd") + film
+    one = decoded_here(samples.stills()["photo.heic"] + box)
+    assert len(one.video_frames) > 3
+
+
+def test_what_is_beyond_the_limit_is_counted() -> None:
+    one = decoded_here(b"".join(jpeg(seed) for seed in range(1, 5)), limits={"parts": 1})
+    assert (one.state, one.reason, one.unseen) == (State.PARTIAL, Reason.UNSEEN_CONTENT, 2)
+    off = decoded_here(jpeg(1) + samples.videos()["clip.mp4"], formats={"mp4": False})
+    assert (off.state, off.reason, off.unseen) == (State.PARTIAL, Reason.UNSEEN_CONTENT, 1)
+
+
+def test_a_broken_film_behind_a_picture_is_counted() -> None:
+    film = samples.videos()["clip.mp4"]
+    one = decoded_here(jpeg(1) + film[:200])
+    assert (one.state, one.unseen) == (State.PARTIAL, 1)
+
+
+@pytest.mark.parametrize("primary", [0, 1, 2])
+def test_each_picture_of_a_heic_once(primary: int) -> None:
+    """The primary is what viewers show, wherever it stands; every other is a frame."""
+    images = [Image.fromarray(samples.scene(128, 96, seed)) for seed in (1, 2, 3)]
+    holder = pillow_heif.from_pillow(images[0])
+    for image in images[1:]:
+        holder.add_from_pillow(image)
+    sink = io.BytesIO()
+    holder.save(sink, quality=90, primary_index=primary)
+    one = decoded_here(sink.getvalue())
+    plain = [picture.hash_frame(np.asarray(image), rules()).pdq for image in images]
+    assert one.hashes is not None and bits(one.hashes.pdq, plain[primary]) <= 20
+    assert [frame.number for frame in one.video_frames] == [0, 1, 2]
+    for frame, wanted in zip(one.video_frames, plain, strict=True):
+        assert bits(frame.pdq, wanted) <= 20
+
+
+def test_every_page_of_a_tiff() -> None:
+    one = decoded_here(samples.stills()["pages.tif"])
+    assert [frame.number for frame in one.video_frames] == [0, 1, 2, 3]
+    few = decoded_here(samples.stills()["pages.tif"], limits={"parts": 2})
+    assert (few.state, few.unseen, len(few.video_frames)) == (State.PARTIAL, 1, 3)
+
+
+def raw(kind: str) -> bytes:
+    """What stands in front of the previews in a camera's raw file, and data behind them."""
+    begins = {
+        "raf": b"FUJIFILMCCD-RAW 0201" + bytes(128),
+        "rw2": b"IIU\0\x18\0\0\0" + bytes(512),
+        "crw": b"II\x1a\0\0\0HEAPCCDR" + bytes(64),
+        "cr3": b"\0\0\0\x18ftypcrx \0\0\0\1crx isom" + struct.pack(">I4s", 4096, b"mdat"),
+    }
+    return begins[kind] + samples.encoded(Image.new("RGB", (32, 24)), "JPEG") + bytes(64) + jpeg(7) + bytes(3000)
+
+
+@pytest.mark.parametrize("kind", ["raf", "rw2", "crw", "cr3"])
+def test_raw_file_by_its_largest_preview(kind: str) -> None:
+    one = decoded_here(raw(kind))
+    assert (one.state, one.media_type) == (State.HASHED, "image/x-raw")
+    assert one.hashes is not None and one.hashes.pdq == pdq(jpeg(7))
+    assert decoded_here(raw(kind), formats={"raw": False}).reason is Reason.FORMAT_OFF
+
+
+def test_bare_colours_under_transparency_are_asked_too() -> None:
+    """Other makers of PDQ drop the alpha channel; what we lay on white is asked by its bare colours as well."""
+    colours = Image.fromarray(samples.scene(128, 96, 3))
+    for alpha in (Image.new("L", colours.size, 128), Image.new("L", colours.size, 0)):
+        shown = colours.copy()
+        shown.putalpha(alpha)
+        with Image.open(io.BytesIO(samples.encoded(shown, "PNG"))) as image:
+            hashes = picture.hash_picture(image, rules(), variants=True)
+        bare = next(code for name, code, _ in hashes.variants if name == BARE)
+        assert bare == picture.hash_frame(np.asarray(colours), rules()).pdq
+    with Image.open(io.BytesIO(samples.stills()["rgb.png"])) as image:
+        assert BARE not in {name for name, *_ in picture.hash_picture(image, rules(), variants=True).variants}
