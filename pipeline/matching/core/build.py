@@ -23,11 +23,11 @@ from pipeline.errors import UsageError
 from pipeline.matching.core import canaries, tables
 from pipeline.matching.core.jit import Compilation
 from pipeline.matching.core.layout import IndexForm, algorithm, as_hashes, as_ids, to_chunks
-from pipeline.matching.core.store import Index, Manifest, Segment, check_machine, open_index
+from pipeline.matching.core.store import MOST_ROWS, Index, Manifest, Segment, check_machine, open_index
 from pipeline.matching.core.tables import File
 
-SEGMENT_ROWS = 2**24
-"""Most rows of a segment, canaries included: rows are numbered in three bytes."""
+SEGMENT_ROWS = MOST_ROWS
+"""Rows with which a segment is full, canaries included."""
 
 STEP = 2**14
 """Hashes taken at a time: what is done to them finds them in the caches."""

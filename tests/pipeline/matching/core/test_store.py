@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +118,65 @@ def test_wrong_version_altered_manifest_and_no_index(tmp_path: Path) -> None:
         core.open_index(tmp_path / "a")
     with pytest.raises(UsageError, match="no index"):
         core.open_index(tmp_path / "nothing")
+
+
+def _re_signed(data: dict[str, Any]) -> str:
+    data.pop("digest", None)
+    return json.dumps({**data, "digest": hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()})
+
+
+def _places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    if path:
+        yield path
+    if isinstance(value, dict | list):
+        for key, member in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _places(member, (*path, key))
+
+
+def test_a_manifest_that_was_signed_again_with_other_members_is_refused(tmp_path: Path) -> None:
+    """Every member in turn taken away, given another type, another number; and members that are unknown."""
+    build(tmp_path / "a", random_hashes(20, 32, 6))
+    path = tmp_path / "a" / "manifest.json"
+    original = json.loads(path.read_text())
+    tried = 0
+    for place in _places({k: v for k, v in original.items() if k != "digest"}):
+        for change in ("gone", None, -1, 10**9, True, "../x", [], {}, "unknown"):
+            data = json.loads(json.dumps(original))
+            holder = data
+            for key in place[:-1]:
+                holder = holder[key]
+            if change == "gone":
+                del holder[place[-1]]
+            elif change == "unknown":
+                if not isinstance(holder, dict):
+                    continue
+                holder["unknown"] = 1
+            else:
+                holder[place[-1]] = change
+            # What is only a label, or a sum, is compared elsewhere: with its release, and before first use.
+            if (
+                isinstance(change, str)
+                and change == "../x"
+                and place[-1] in {"release", "hasher_version", "sha256", "sum"}
+            ):
+                continue
+            path.write_text(_re_signed(data))
+            with pytest.raises(IntegrityError, match=r"index a|format|Index file"):
+                core.open_index(tmp_path / "a")
+            tried += 1
+    assert tried > 200
+
+
+@pytest.mark.parametrize("change", [-1, 1, 16])
+def test_rows_of_a_segment_are_counted_against_its_tables(tmp_path: Path, change: int) -> None:
+    build(tmp_path / "a", random_hashes(20, 32, 6))
+    path = tmp_path / "a" / "manifest.json"
+    data = json.loads(path.read_text())
+    data["segments"][0]["rows"] += change
+    data["rows"] += change
+    path.write_text(_re_signed(data))
+    with pytest.raises(IntegrityError, match=r"sizes of|do not hold"):
+        core.open_index(tmp_path / "a")
 
 
 @pytest.mark.parametrize("table", range(16) if JIT else [5])
