@@ -20,18 +20,19 @@ help:
 	@echo "Installing into .venv, once (about 1 GB)"
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.lock
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/run.lock
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements/run.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	touch $@
 
 .venv/dev.stamp: .venv/run.stamp requirements/dev.lock
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.lock
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements/dev.lock
 	touch $@
 
 demo: .venv/run.stamp
 	@$(BIN)/python -m deploy.demo $(ARGS)
 
 test: .venv/dev.stamp
+	@$(BIN)/python -m compileall -q pipeline hashsets triggers deploy dags tests
 	$(BIN)/python -m pytest $(or $(ARGS),--numprocesses auto --dist loadgroup --no-loadscope-reorder)
 
 check: .venv/dev.stamp

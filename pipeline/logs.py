@@ -1,4 +1,7 @@
-"""Structured logs: run, stage and counts. Never a name, an address, a text or a file name from a referral."""
+"""Structured logs: run, stage and counts. Never a name, an address, a text or a file name from a referral.
+
+structlog is imported with the first logger: a command that logs nothing starts without it.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,20 @@ import logging
 import sys
 from typing import Any
 
-import structlog
-
 from pipeline.settings import Settings
+
+_wanted: list[Settings] = []
+"""The settings of `configure` until the first logger applies them."""
 
 
 def configure(settings: Settings) -> None:
     """Send the product's log lines to standard error, as text or JSON lines, from the configured level on."""
+    _wanted[:] = [settings]
+
+
+def _apply(settings: Settings) -> None:
+    import structlog
+
     renderer: Any = (
         structlog.processors.JSONRenderer()
         if settings.log_format == "json"
@@ -32,4 +42,8 @@ def configure(settings: Settings) -> None:
 
 def get(stage: str) -> Any:
     """A logger bound to a stage's name."""
+    import structlog
+
+    if _wanted:
+        _apply(_wanted.pop())
     return structlog.get_logger().bind(stage=stage)

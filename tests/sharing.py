@@ -25,6 +25,10 @@ TOGETHER = {
 """Files that go to one worker: importing and configuring Airflow takes as long as many of their tests."""
 
 
+FIRST = {"tests/pipeline/night/test_night_killed.py", "tests/deploy/test_services.py", "tests/deploy/test_demo.py"}
+"""The longest files: each runs whole nights."""
+
+
 def arrange(items: list[pytest.Item]) -> None:
     """Give each test its group, and order the groups: those with a slow test first, else as they were collected."""
     groups: dict[str, list[pytest.Item]] = {}
@@ -34,7 +38,7 @@ def arrange(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.xdist_group(group))
         groups.setdefault(group, []).append(item)
     slow = {name for name, members in groups.items() if any(m.get_closest_marker("slow") for m in members)}
-    order = sorted(groups, key=lambda name: name not in slow)
+    order = sorted(groups, key=lambda name: (name not in FIRST, name not in slow))
     items[:] = [item for name in order for item in groups[name]]
 
 

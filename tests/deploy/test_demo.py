@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.settings import ROOT
 
-pytestmark = [pytest.mark.airflow, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.airflow, pytest.mark.slow, pytest.mark.timeout(3600)]
 
 OFFLINE = ["unshare", "-rn"]
 
@@ -26,7 +26,7 @@ def demo(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
         env={**kept, "TRIAGE_HOME": str(home)},
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=1800,
     )
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from pipeline.settings import ROOT
 
-pytestmark = [pytest.mark.airflow, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.airflow, pytest.mark.slow, pytest.mark.timeout(3600)]
 
 
 def free_port() -> int:

@@ -1,8 +1,7 @@
 """How the kernels are compiled: once, cached on disk, without the interpreter's lock, and never in secret.
 
-Numba keeps compiled code in NUMBA_CACHE_DIR when that is set, else beside the source, else (read-only source) in the
-user's cache folder. Where none of them can be written the kernels still work and are compiled in every process.
-Numba looks only at the file of a kernel when it judges whether the cache is out of date; here every module of the
+`pipeline/kernelcache.py` says where compiled code is kept. Where no folder can be written or was filled before, the
+kernels still work and are compiled in every process. Numba looks only at the file of a kernel when it judges whether the cache is out of date; here every module of the
 package counts, because kernels contain code of other modules.
 With NUMBA_DISABLE_JIT=1 the same functions run as plain Python: slow, used by the coverage run of the tests.
 """
@@ -19,6 +18,8 @@ from typing import Any
 import numba
 from numba import config
 from numba.core.caching import NullCache
+
+from pipeline.kernelcache import compiled
 
 JIT = not bool(vars(config)["DISABLE_JIT"])
 """Whether kernels are compiled; False under NUMBA_DISABLE_JIT=1."""
@@ -56,15 +57,9 @@ def _compiled(function: Callable[..., Any], *, counting: bool) -> Any:
     if not JIT:
         return function
     options = _OPTIONS if counting else _BARE
-    try:
-        compiled = numba.njit(cache=True, **options)(function)
-        file = vars(compiled)["_cache"]._cache_file
-        file._source_stamp = (file._source_stamp, source_digest())
-    except RuntimeError:
-        # Numba found no folder that it can write its cache to: see the module's docstring.
-        compiled = numba.njit(**options)(function)
-    KERNELS.append(compiled)
-    return compiled
+    made = compiled(function, source_digest(), **options)
+    KERNELS.append(made)
+    return made
 
 
 def inlined(function: Callable[..., Any]) -> Any:

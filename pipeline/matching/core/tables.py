@@ -116,12 +116,16 @@ def _sort(  # noqa: PLR0917 - compiled functions take their arrays by position
     for group in range(low, high):
         begin = starts[group]
         end = begin + bounds[group + 1] - bounds[group]
-        counts = np.zeros(256, np.uint64)
+        heads = np.zeros(256, np.uint64)
         for k in range(begin, end):
-            counts[carried[k] >> 32 & 255] += _ONE
-        ends = np.cumsum(counts)
-        offsets[256 * group + 1 : 256 * group + 257] = ends + np.uint64(bounds[group])
-        heads = ends - counts + np.uint64(filled)
+            heads[carried[k] >> 32 & 255] += _ONE
+        # Plain loops: array expressions compile ten times as long.
+        before = np.uint64(0)
+        for bucket in range(256):
+            count = heads[bucket]
+            heads[bucket] = before + np.uint64(filled)
+            before += count
+            offsets[256 * group + 1 + bucket] = before + np.uint64(bounds[group])
         for k in range(begin, end):
             value = carried[k]
             bucket = value >> 32 & 255

@@ -25,7 +25,7 @@ from pipeline.lake import Lake
 from pipeline.night.contract import load, reconcile
 from pipeline.settings import ROOT, Settings
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 OWN = pwd.getpwuid(os.getuid()).pw_name
 AS_OF = "2026-11-21T01:00:00+0000"
@@ -37,7 +37,7 @@ def triage(home: Path, *words: str, before: tuple[str, ...] = (), **more: str) -
     environment |= {"TRIAGE_HOME": str(home), "TRIAGE_SHARD_FILES": "20", "TRIAGE_LOG_LEVEL": "ERROR", **more}
     environment["PYTHONDONTWRITEBYTECODE"] = "1"  # a limit on file sizes would cut compiled modules of the checkout too
     command = [*before, sys.executable, "-m", "pipeline", *words]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=1800)
 
 
 def done(home: Path, *words: str, **more: Any) -> str:

@@ -1,0 +1,57 @@
+"""Where compiled kernels are kept between processes: one function for the kernels of every room.
+
+Numba keeps them in NUMBA_CACHE_DIR when that is set, else beside the source, else (read-only source) in the user's cache
+folder. It leaves a folder out that it cannot write to, and compiles anew although all is there. An image that was
+filled when it was built is such a folder: here it is read, and what it lacks is compiled in the process that needs it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba import config
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, UserProvidedCacheLocator
+
+
+class _Filled(UserProvidedCacheLocator):
+    """NUMBA_CACHE_DIR, only to be read."""
+
+    def ensure_cache_path(self) -> None:
+        """It is there, or nothing is found in it."""
+
+
+class _Entries(CompileResultCacheImpl):
+    _locator_classes = [_Filled]  # noqa: RUF012 - as in the class it is of
+
+
+class ReadOnlyCache(FunctionCache):
+    """Loads compiled forms and stores none."""
+
+    _impl_class = _Entries
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Nothing can be written."""
+
+
+def compiled(function: Callable[..., Any], stamp: str = "", **options: Any) -> Any:
+    """Compile on first use, with Numba's `options`; kept where a folder can be written, loaded where one was filled.
+
+    `stamp` says what else than the function's own file a compiled form depends on: one with another stamp is not used.
+    """
+    named: Any = vars(config)["CACHE_DIR"]
+    if named and Path(named).is_dir() and not os.access(named, os.W_OK):
+        made = numba.njit(**options)(function)
+        vars(made)["_cache"] = ReadOnlyCache(function)  # type: ignore[no-untyped-call]
+    else:
+        try:
+            made = numba.njit(cache=True, **options)(function)
+        except RuntimeError:  # no folder can be written, as in a closed sandbox: compiled in each process
+            return numba.njit(**options)(function)
+    if stamp:
+        file = vars(made)["_cache"]._cache_file
+        file._source_stamp = (file._source_stamp, stamp)
+    return made
