@@ -25,6 +25,8 @@ MATRIX: dict[tuple[str, str], str] = {
     ("GET", "/health"): PUBLIC,
     ("GET", "/"): SIGNED_IN,
     # the analyst's day
+    ("GET", "/search"): "case.read",
+    ("POST", "/search"): "case.read",
     ("GET", "/queue"): "queue.list",
     ("POST", "/queue/next"): "case.claim",
     ("GET", "/cases/{number}"): "case.read",

@@ -13,9 +13,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from typing import Any
 
+import numpy as np
 import orjson
 
 from pipeline import files, records
+from pipeline.algorithms import COMPUTED
+from pipeline.console.terms import terms
 from pipeline.lake import Lake, Part
 from pipeline.settings import Settings
 
@@ -39,9 +42,14 @@ CREATE TABLE IF NOT EXISTS rows (kind TEXT, key TEXT, part INTEGER, body BLOB);
 CREATE INDEX IF NOT EXISTS by_key ON rows (kind, key);
 CREATE TABLE IF NOT EXISTS match_ids (match_id TEXT, content TEXT, kind TEXT, grade TEXT, release INTEGER, part INTEGER);
 CREATE INDEX IF NOT EXISTS by_match ON match_ids (match_id);
+CREATE TABLE IF NOT EXISTS terms (term TEXT, referral TEXT, kind TEXT, value TEXT, part INTEGER);
+CREATE INDEX IF NOT EXISTS by_term ON terms (term);
+CREATE TABLE IF NOT EXISTS near (hash BLOB, content TEXT, part INTEGER);
 """
+_KEPT = ("rows", "match_ids", "terms", "near")
+"""Tables whose rows belong to a part of the lake, and go with it."""
 
-_FORMAT = 2
+_FORMAT = 3
 
 
 class Evidence:
@@ -159,6 +167,30 @@ class Evidence:
         query = "SELECT DISTINCT CAST(body AS TEXT) FROM rows WHERE kind = 'content' AND key = ? ORDER BY 1"
         return [row[0] for row in self._connection().execute(query, (sha256,))]
 
+    def found(self, term: str) -> list[tuple[str, str, str]]:
+        """What stands under a term (`terms.py`): referral id, kind of the value, the value as given."""
+        query = "SELECT DISTINCT referral, kind, value FROM terms WHERE term = ? ORDER BY referral, kind, value"
+        return list(self._connection().execute(query, (term,)))
+
+    def contents_with(self, algorithm: str, value: bytes) -> set[str]:
+        """Contents (SHA-256 in hex) that were found to have this hash."""
+        query = "SELECT CAST(body AS TEXT) FROM rows WHERE kind = 'hash' AND key = ?"
+        return {row[0] for row in self._connection().execute(query, (f"{algorithm}:{value.hex()}",))}
+
+    def contents_near(self, pdq: bytes, bits: int) -> list[tuple[str, int]]:
+        """Contents whose PDQ differs from `pdq` (32 bytes) in at most `bits` bits, and in how many; nearest first.
+
+        Every hash is compared, some thousand at a time, so that memory stays small however many files there are.
+        """
+        asked = np.frombuffer(pdq, np.uint64)
+        found: list[tuple[str, int]] = []
+        cursor = self._connection().execute("SELECT hash, content FROM near")
+        while rows := cursor.fetchmany(10_000):
+            held = np.frombuffer(b"".join(row[0] for row in rows), np.uint64).reshape(-1, 4)
+            distances = np.bitwise_count(held ^ asked).sum(axis=1)
+            found += [(rows[place][1], int(distances[place])) for place in np.flatnonzero(distances <= bits)]
+        return sorted(set(found), key=lambda one: (one[1], one[0]))
+
     def _connection(self) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
@@ -180,7 +212,7 @@ def _bring_up(connection: sqlite3.Connection, lake: Lake, published: dict[str, P
     stale = [n for n, (_, digest) in held.items() if n not in published or published[n].sha256 != digest]
     for name in stale:
         connection.execute("BEGIN IMMEDIATE")
-        for kept in ("rows", "match_ids"):
+        for kept in _KEPT:
             connection.execute(f"DELETE FROM {kept} WHERE part = ?", (held[name][0],))  # noqa: S608 (our own names)
         connection.execute("DELETE FROM parts WHERE name = ?", (name,))
         connection.execute("COMMIT")
@@ -197,6 +229,17 @@ def _bring_up(connection: sqlite3.Connection, lake: Lake, published: dict[str, P
         for batch in table.to_batches(max_chunksize=20_000):
             rows = batch.to_pylist()
             connection.executemany("INSERT INTO rows VALUES (?, ?, ?, ?)", _entries(part.table, rows, int(number or 0)))
+            connection.executemany(
+                "INSERT INTO terms VALUES (?, ?, ?, ?, ?)",
+                [
+                    (term, r["referral_id"], kind, value, number)
+                    for r in rows
+                    for term, kind, value in terms(part.table, r)
+                ],
+            )
+            if part.table == "fingerprints":
+                held = [(r["pdq"], r["sha256"].hex(), number) for r in rows if r["pdq"] is not None]
+                connection.executemany("INSERT INTO near VALUES (?, ?, ?)", held)
             if part.table == "matches":
                 connection.executemany(
                     "INSERT INTO match_ids VALUES (?, ?, ?, ?, ?, ?)",
@@ -216,9 +259,7 @@ def _prepare(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA secure_delete = ON")
     if connection.execute("PRAGMA user_version").fetchone()[0] != _FORMAT:
-        connection.executescript(
-            "DROP TABLE IF EXISTS rows; DROP TABLE IF EXISTS match_ids; DROP TABLE IF EXISTS parts;"
-        )
+        connection.executescript("".join(f"DROP TABLE IF EXISTS {name};" for name in (*_KEPT, "parts")))
         connection.execute(f"PRAGMA user_version = {_FORMAT}")
     connection.executescript(_SCHEMA)
 
@@ -236,6 +277,10 @@ def _entries(table: str, rows: list[dict[str, Any]], part: int) -> Iterator[tupl
         yield table, text, part, orjson.dumps(row, default=_hex)
         if table == "referrals" and row["supplements"]:
             yield "supplement", row["supplements"], part, row["referral_id"].encode()
+        elif table == "fingerprints":
+            for name in COMPUTED:
+                if row[name] is not None:
+                    yield "hash", f"{name}:{_hex(row[name])}", part, row["sha256"].hex().encode()
         elif table == "media_files":
             yield "file_id", row["file_id"], part, row["referral_id"].encode()
             for digest in {row["sha256"], row["claimed_sha256"]} - {None}:

@@ -117,6 +117,7 @@ def frame(request: Request) -> dict[str, Any]:
         "marking": "OFFICIAL-SENSITIVE",
         "offer_break": visitor.offer_break if visitor else 0,
         "urgent_waiting": urgent_waiting(request) if visitor and visitor.offer_break else 0,
+        "may_search": bool(actor) and access.may(actor, access.rule("POST", "/search")),
         "can": lambda action: bool(actor) and access.may(actor, action),
     }
 
@@ -186,6 +187,7 @@ def environment() -> jinja2.Environment:
         words=wording.words,
         cell=wording.cell,
         moment=wording.moment,
+        iso=wording.iso,
         clock=wording.clock,
         size=wording.size,
         number=wording.number,

@@ -57,11 +57,18 @@ def words(code: Any) -> str:
 
 
 def moment(value: dt.datetime | str | None) -> str:
-    """A moment as "21 Nov 2026, 14:05" in British time, or a dash."""
+    """A moment as "21 Nov 2026, 14:05" in British time, or a dash; in the hour that comes twice, with BST or GMT."""
     if value is None or value == "":
         return "–"
+    at = (dt.datetime.fromisoformat(value) if isinstance(value, str) else value).astimezone(LONDON)
+    twice = at.replace(fold=0).utcoffset() != at.replace(fold=1).utcoffset()
+    return f"{at:%-d %b %Y, %H:%M}" + (f" {at:%Z}" if twice else "")
+
+
+def iso(value: dt.datetime | str) -> str:
+    """A moment for the `datetime` attribute of a page: ISO 8601 in UTC."""
     at = dt.datetime.fromisoformat(value) if isinstance(value, str) else value
-    return f"{at.astimezone(LONDON):%-d %b %Y, %H:%M}"
+    return at.astimezone(dt.UTC).isoformat(timespec="seconds")
 
 
 def visible(value: Any) -> Any:
