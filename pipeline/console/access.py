@@ -39,6 +39,7 @@ MATRIX: dict[tuple[str, str], str] = {
     ("POST", "/cases/{number}/decide"): "case.decide",
     ("POST", "/cases/{number}/request"): "case.request_information",
     ("POST", "/cases/{number}/answer"): "case.request_information",
+    ("POST", "/cases/{number}/answers"): "case.answer",
     ("POST", "/cases/{number}/transfer"): "case.transfer",
     ("POST", "/cases/{number}/kirat"): "case.kirat",
     ("POST", "/cases/{number}/notify"): "case.notify",

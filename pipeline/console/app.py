@@ -19,7 +19,7 @@ from pipeline.console import identity, pages, provider, security
 from pipeline.console.counters import Counters
 from pipeline.console.evidence import Evidence
 from pipeline.console.figures import Dashboard
-from pipeline.console.routes import ROUTERS
+from pipeline.console.routes import ROUTERS, cases
 from pipeline.console.writers import Writers
 from pipeline.settings import Settings
 from pipeline.store import opening as stores
@@ -36,6 +36,10 @@ STATUS: tuple[tuple[type[errors.TriageError], int, str], ...] = (
     (errors.TriageError, 500, "Something failed"),
 )
 """Error class to HTTP status and heading; the first that fits."""
+
+
+UNTYPED = frozenset({"csrf", "version", "form", "decision", "fact", "value", "notification_id", "request_id"})
+"""Fields of forms that nobody types."""
 
 
 def create_app(settings: Settings, store: stores.Store | None = None) -> Any:
@@ -88,7 +92,20 @@ def _triage_error(request: Request, error: Exception) -> Response:
         status, heading, remedy = 404, "There is no such case", "The queue has the cases you may see."
     elif isinstance(error, identity.NotFoundError):
         status, heading = 404, "There is no such page"
+    if (form := _refused_form(request, error, status)) is not None:
+        return form
     return _message(request, status, heading, error.message, remedy)
+
+
+def _refused_form(request: Request, error: errors.TriageError, status: int) -> Response | None:
+    """A refused form of a case's page, shown again with what was typed; None where the answer is a message."""
+    number, sent = request.path_params.get("number"), getattr(request.state, "sent", None)
+    if number is None or sent is None or status not in {400, 409, 422} or not _wants_page(request):
+        return None
+    try:
+        return cases.refused(request, number, sent, error, status)
+    except errors.TriageError:
+        return None  # the case cannot be read either: the message says why the deed was refused
 
 
 def _no_such_case(request: Request, error: errors.TriageError) -> bool:
@@ -98,15 +115,31 @@ def _no_such_case(request: Request, error: errors.TriageError) -> bool:
 
 
 def _sign_in_first(request: Request, error: errors.TriageError) -> Response:
-    if request.method in security.SAFE_METHODS and _wants_page(request):
+    if not _wants_page(request):
+        return _message(request, 401, "Sign in first", error.message, error.remedy)
+    if request.method not in security.SAFE_METHODS:
+        return _session_ended(request)
+    if _wants_page(request):
         target = identity.safe_target(request.url.path + (f"?{request.url.query}" if request.url.query else ""))
         return RedirectResponse(identity.sign_in_url(target), 303)
     return _message(request, 401, "Sign in first", error.message, error.remedy)
 
 
+def _session_ended(request: Request) -> Response:
+    """A form came after its session had ended: nothing was saved, and what was typed is shown to be taken along."""
+    number = request.path_params.get("number")
+    target = identity.safe_target(f"/cases/{number}") if number else "/queue"
+    typed = [(name, text) for name, text in getattr(request.state, "sent", {}).items() if len(text.strip()) > 1]
+    context = {"typed": [(n, t) for n, t in typed if n not in UNTYPED], "back": identity.sign_in_url(target)}
+    return Response(pages.render(request, "ended.html", context), 401, media_type="text/html; charset=utf-8")
+
+
 def _http_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
+    number = request.path_params.get("number")
+    if error.status_code == 405 and request.method in security.SAFE_METHODS and number is not None:
+        return RedirectResponse(f"/cases/{number}", 303)  # the address of a form, loaded again: back to its page
     headings = {404: "There is no such page", 405: "This cannot be done here", 413: "Too large"}
     text = "Check the address." if error.status_code == 404 else str(error.detail)
     answer = _message(request, error.status_code, headings.get(error.status_code, "This did not work"), text, "")

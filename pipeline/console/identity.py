@@ -57,6 +57,9 @@ async def authorise(request: Request) -> None:
     entry = access.rule(request.method, request.scope["route"].path)
     visitor = await run_in_threadpool(identify, request)
     request.state.visitor = visitor
+    if request.method not in SAFE_METHODS and _is_form(request):
+        # kept for the page that shows a refused form again, so that nothing typed is lost
+        request.state.sent = {k: v for k, v in (await request.form()).items() if isinstance(v, str)}
     if entry is None:
         raise PermissionDeniedError("This address has no rule of access.")
     if not access.may(visitor.actor if visitor else None, entry):
@@ -71,6 +74,12 @@ async def authorise(request: Request) -> None:
             raise PermissionDeniedError(
                 "The form is too old or not ours.", "Go back, reload the page and send it again."
             )
+
+
+def _is_form(request: Request) -> bool:
+    """Whether the request brings the fields of one of our pages; nobody's form is read who had never signed in."""
+    plain = request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
+    return plain and cookie_name(request.app.state.settings) in request.cookies
 
 
 def identify(request: Request) -> Visitor | None:

@@ -111,6 +111,7 @@ def frame(request: Request) -> dict[str, Any]:
     return {
         "user": {"display": actor.name, "roles": sorted(actor.roles)} if actor else None,
         "csrf": visitor.csrf if visitor else "",
+        "sent": {},
         "menu": [{"href": h, "text": t} for h, t in MENU if actor and access.may(actor, access.rule("GET", h))],
         "here": "/" + request.url.path.strip("/").split("/")[0],
         "notice": {"title": "Done" if good else "Nothing to do", "text": text, "good": good} if text else None,

@@ -27,7 +27,9 @@ class Rules:
     def reason(self, kind: str, code: str | None) -> str:
         """The code, if it may be given for this kind. Raises UsageError naming those that may."""
         known = self.data["reasons"][kind]
-        if code is None or code not in known:
+        if not code:
+            raise UsageError("Choose a reason.", f"Reasons: {', '.join(sorted(known))}.")
+        if code not in known:
             raise UsageError(
                 f"{code!r} is not a reason for {kind.replace('_', ' ')}.", f"Reasons: {', '.join(sorted(known))}."
             )
@@ -40,7 +42,7 @@ class Rules:
     def outcome(self, code: str | None) -> str:
         """The outcome code of a closed case. Raises UsageError naming those that exist."""
         if code is None or code not in self.data["outcomes"]:
-            fault = "A case is closed with its outcome." if code is None else f"{code!r} is not an outcome."
+            fault = f"{code!r} is not an outcome." if code else "Choose the outcome with which the case is closed."
             raise UsageError(fault, f"Outcomes: {', '.join(sorted(self.data['outcomes']))}.")
         return code
 

@@ -26,6 +26,8 @@ def higher(left: str, right: str) -> bool:
 
 def order(band: str) -> int:
     """Place of a band, 0 the highest. Raises UsageError for a word that is none."""
+    if not band:
+        raise UsageError("Choose a band.", f"Bands: {', '.join(BANDS)}.")
     if band not in BANDS:
         raise UsageError(f"{band!r} is not a band.", f"Bands: {', '.join(BANDS)}.")
     return BANDS.index(band)

@@ -5,15 +5,26 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import HTMLResponse
 
 from pipeline import policy
 from pipeline.cases.views import case as views
 from pipeline.cases.views import timeline as timelines
+from pipeline.cases.work import answers
 from pipeline.console import casefile, explain, pages, wording
 from pipeline.console.context import actor, evidence, settings, store, writing
 from pipeline.console.identity import NotFoundError
+from pipeline.errors import ConflictError, TriageError
+from pipeline.store.tables import BANDS
 
 router = APIRouter()
+
+ANSWERED_BY = {
+    "own_checks": "The force's own checks: PNC, PND, local systems, children's services",
+    "sender": "The sender of the referral",
+    "provider": "The provider of the service",
+}
+"""Who can answer a question (policy/cases.yaml, answers/asked), in the order of the page."""
 
 AUDIT = ("seq", "at", "user_id", "user_name", "category", "action", "object", "reason", "recipient")
 """What of an audit entry is shown on the case."""
@@ -90,13 +101,52 @@ def _read(request: Request, number: str, reason: str, all_files: bool) -> dict[s
     return casefile.assemble(seen, evidence(request), actor(request).compartments, near, all_files)
 
 
+def refused(request: Request, number: str, sent: dict[str, str], error: TriageError, status: int) -> Response:
+    """The case's page with a form that was refused: what is wrong on top, everything typed still in its place.
+
+    Raises what reading the case raises.
+    """
+    form = sent.get("form", "")
+    data = _read(request, number, "", False)
+    text = f"{error.message} {error.remedy}".strip() if isinstance(error, ConflictError) else error.message
+    context = {**data, **_words(request, data), "printing": False, "sent": sent}
+    context["errors"] = [{"href": f"#{form}-form" if form else None, "text": text}]
+    return HTMLResponse(pages.render(request, "case.html", context), status)
+
+
+def _questions(request: Request, data: dict[str, Any]) -> list[dict[str, Any]]:
+    """Open questions by who can answer them; in a group those first whose answer would change something."""
+    rules = store(request).rules.data["answers"]
+    facts = policy.load(settings(request), "facts").data["facts"]
+    band = data["case"]["band"]
+    groups: dict[str, list[dict[str, Any]]] = {code: [] for code in ANSWERED_BY}
+    for row in data["unknowns"]:
+        question = answers.open_question(row)
+        asked = next((c for c in groups if set(question.facts) & set(rules["asked"][c])), "sender")
+        changes = {question.band_if_yes, question.band_if_no} - {None, band} or question.flags_if_yes
+        groups[asked].append({**row, "facts": [(f, facts[f]) for f in question.facts], "changes": bool(changes)})
+    return [
+        {"code": code, "label": ANSWERED_BY[code], "questions": sorted(rows, key=lambda r: not r["changes"])}
+        for code, rows in groups.items()
+        if rows
+    ]
+
+
 def _words(request: Request, data: dict[str, Any]) -> dict[str, Any]:
     """What only the page needs: form choices, and the words of times."""
     rules = store(request).rules
     now = store(request).clock()
     case = data["case"]
     me = actor(request).user_id
+    questions = _questions(request, data)
     return {
+        "errors": [],
+        "questions": questions,
+        "settled": sum(not q["changes"] for group in questions for q in group["questions"]),
+        "sources": list(rules.data["answers"]["sources"].items()),
+        "today": now.date().isoformat(),
+        "higher": [(b, wording.words(b)) for b in BANDS[: BANDS.index(case["band"])]],
+        "lower": [(b, wording.words(b)) for b in BANDS[BANDS.index(case["band"]) + 1 :]],
         "rules": {kind: list(codes.items()) for kind, codes in rules.data["reasons"].items()},
         "outcomes": [(code, o["label"]) for code, o in rules.data["outcomes"].items()],
         "levels": list(rules.data["kirat"]["levels"].items()),

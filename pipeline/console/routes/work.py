@@ -10,7 +10,8 @@ from fastapi.responses import RedirectResponse
 
 from pipeline.cases import cases
 from pipeline.cases.duties import escalations
-from pipeline.cases.work import bands, claims, decisions, kirat, notifications, requests, transfers
+from pipeline.cases.work import answers, bands, claims, decisions, kirat, notifications, requests, transfers
+from pipeline.cases.work.answers import Given
 from pipeline.console.context import actor, writing
 from pipeline.errors import UsageError
 
@@ -93,6 +94,30 @@ def answer(request: Request, number: str, *, version: Number, request_id: Number
     with writing(request) as session:
         requests.answer(session, actor(request), number, request_id, answer=answer, version=version)
     return back(number, "answered", "#requests")
+
+
+@router.post("/cases/{number}/answers", name="answers")
+def record_answer(
+    request: Request,
+    number: str,
+    *,
+    version: Number,
+    fact: Text = "",
+    value: Text = "",
+    source: Text = "",
+    found_on: Text = "",
+    note: Text = "",
+) -> Response:
+    """Answer an open question; the case is assessed anew at once."""
+    if not source:
+        raise UsageError("Choose where you found it out.")
+    try:
+        day = date.fromisoformat(found_on)
+    except ValueError:
+        raise UsageError("The day on which it was found out is not a date.", "Write it as 2026-11-21.") from None
+    with writing(request) as session:
+        answers.record(session, actor(request), number, Given(fact, value, source, day, note), version=version)
+    return back(number, "answered", "#unknown")
 
 
 @router.post("/cases/{number}/transfer", name="transfer")
