@@ -3,7 +3,9 @@
 new -> allocated -> in_enquiry -> closed
          |  ^          |  ^
          v  |          v  |
-      awaiting_information (the clock runs on)      any open state -> transferred; closed, transferred -> new
+      awaiting_information (the clock runs on)      closed, transferred -> new
+
+any open state -> awaiting_acceptance (offered to another force, still ours) -> transferred, or back to allocated
 """
 
 from __future__ import annotations
@@ -11,8 +13,8 @@ from __future__ import annotations
 from pipeline.errors import ConflictError
 from pipeline.store.tables import Case
 
-STATES = ("new", "allocated", "awaiting_information", "in_enquiry", "transferred", "closed")
-OPEN = frozenset({"new", "allocated", "awaiting_information", "in_enquiry"})
+STATES = ("new", "allocated", "awaiting_information", "in_enquiry", "awaiting_acceptance", "transferred", "closed")
+OPEN = frozenset({"new", "allocated", "awaiting_information", "in_enquiry", "awaiting_acceptance"})
 
 MOVES: dict[str, dict[str, str]] = {
     # move: state before -> state after
@@ -21,6 +23,7 @@ MOVES: dict[str, dict[str, str]] = {
         "allocated": "allocated",
         "in_enquiry": "in_enquiry",
         "awaiting_information": "awaiting_information",
+        "awaiting_acceptance": "awaiting_acceptance",
     },
     "release": {
         "allocated": "new",
@@ -29,7 +32,9 @@ MOVES: dict[str, dict[str, str]] = {
     },
     "start_enquiry": {"allocated": "in_enquiry"},
     "request_information": {"allocated": "awaiting_information", "in_enquiry": "awaiting_information"},
-    "transfer": dict.fromkeys(OPEN, "transferred"),
+    "transfer": dict.fromkeys(OPEN - {"awaiting_acceptance"}, "awaiting_acceptance"),
+    "accept_transfer": {"awaiting_acceptance": "transferred"},
+    "take_back": {"awaiting_acceptance": "allocated"},
     "close": {"allocated": "closed", "in_enquiry": "closed", "awaiting_information": "closed"},
     "reopen": {"closed": "new", "transferred": "new"},
 }

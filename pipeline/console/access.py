@@ -41,6 +41,7 @@ MATRIX: dict[tuple[str, str], str] = {
     ("POST", "/cases/{number}/answer"): "case.request_information",
     ("POST", "/cases/{number}/answers"): "case.answer",
     ("POST", "/cases/{number}/transfer"): "case.transfer",
+    ("POST", "/cases/{number}/transfer/settle"): "case.transfer",
     ("POST", "/cases/{number}/kirat"): "case.kirat",
     ("POST", "/cases/{number}/notify"): "case.notify",
     ("GET", "/outcomes"): "outcomes.own",

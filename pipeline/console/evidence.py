@@ -238,8 +238,8 @@ def _bring_up(connection: sqlite3.Connection, lake: Lake, published: dict[str, P
                 ],
             )
             if part.table == "fingerprints":
-                held = [(r["pdq"], r["sha256"].hex(), number) for r in rows if r["pdq"] is not None]
-                connection.executemany("INSERT INTO near VALUES (?, ?, ?)", held)
+                prints = [(r["pdq"], r["sha256"].hex(), number) for r in rows if r["pdq"] is not None]
+                connection.executemany("INSERT INTO near VALUES (?, ?, ?)", prints)
             if part.table == "matches":
                 connection.executemany(
                     "INSERT INTO match_ids VALUES (?, ?, ?, ?, ?, ?)",

@@ -251,7 +251,7 @@ class InformationRequest(Base):
 
 
 class Transfer(Base):
-    """A case handed to another force."""
+    """A case offered to another force. It stays ours until `settled_at`: `accepted` says whether they took it."""
 
     __tablename__ = "transfers"
 
@@ -263,6 +263,10 @@ class Transfer(Base):
     recipient: Mapped[str]
     reason_code: Mapped[str]
     note: Mapped[str | None] = mapped_column(Text)
+    settled_at: Mapped[datetime | None]
+    settled_by: Mapped[str | None]
+    accepted: Mapped[bool | None]
+    accepted_by: Mapped[str | None]
 
 
 class Kirat(Base):

@@ -12,6 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pipeline.cases import cases, states
+from pipeline.cases.duties import leaving
 from pipeline.cases.views import queue
 from pipeline.errors import UsageError
 from pipeline.people import permissions
@@ -63,6 +64,7 @@ def decide(
     before = (case.state, case.band)
     states.move(case, kind)
     if kind == "close":
+        leaving.check(session, actor, case)
         case.outcome = rules(session).outcome(outcome)
         close(session, case)
     elif kind == "reopen":

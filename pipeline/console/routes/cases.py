@@ -15,6 +15,7 @@ from pipeline.console import casefile, explain, pages, wording
 from pipeline.console.context import actor, evidence, settings, store, writing
 from pipeline.console.identity import NotFoundError
 from pipeline.errors import ConflictError, TriageError
+from pipeline.ingest import forces
 from pipeline.store.tables import BANDS
 
 router = APIRouter()
@@ -139,8 +140,12 @@ def _words(request: Request, data: dict[str, Any]) -> dict[str, Any]:
     case = data["case"]
     me = actor(request).user_id
     questions = _questions(request, data)
+    names = forces.load(settings(request)).names
     return {
         "errors": [],
+        "forces": [(code, name) for code, name in names.items() if code != settings(request).force],
+        "force_names": names,
+        "data_force": case["force_code"] if case["force_code"] != settings(request).force else "",
         "questions": questions,
         "settled": sum(not q["changes"] for group in questions for q in group["questions"]),
         "sources": list(rules.data["answers"]["sources"].items()),

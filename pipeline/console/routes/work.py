@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from pipeline.cases import cases
-from pipeline.cases.duties import escalations
+from pipeline.cases.duties import escalations, leaving
 from pipeline.cases.work import answers, bands, claims, decisions, kirat, notifications, requests, transfers
 from pipeline.cases.work.answers import Given
-from pipeline.console.context import actor, writing
+from pipeline.console import pages
+from pipeline.console.context import actor, settings, store, writing
 from pipeline.errors import UsageError
+from pipeline.ingest import forces
 
 router = APIRouter()
 
@@ -130,13 +132,42 @@ def transfer(
     recipient: Text = "",
     reason: Text = "",
     note: Text = "",
+    checked: Text = "",
 ) -> Response:
-    """Hand the case to another force."""
+    """Offer the case to another force: what is asked is shown once more, then recorded."""
     with writing(request) as session:
+        if not checked and pages.chosen_format(request) == "html":
+            case = cases.for_change(session, actor(request), number, "case.transfer", version)
+            transfers.checked(session, force, recipient)
+            words = store(request).rules.reasons("transfer")
+            store(request).rules.reason("transfer", reason)
+            shown: dict[str, Any] = {"number": case.case_id, "duties": leaving.open_duties(session, actor(request), case)}
+            shown |= {"to": forces.load(settings(request)).names[force], "reason_words": words[reason]}
+            shown["fields"] = {
+                "version": version,
+                "force": force,
+                "recipient": recipient,
+                "reason": reason,
+                "note": note,
+            }
+            return pages.answer(request, "transfer.html", {**shown, "band": case.band})
         transfers.transfer(
             session, actor(request), number, force, recipient=recipient, reason_code=reason, version=version, note=note
         )
-    return back(number, "transferred")
+    return back(number, "offered")
+
+
+@router.post("/cases/{number}/transfer/settle", name="settle_transfer")
+def settle_transfer(
+    request: Request, number: str, *, version: Number, taken: Text = "", accepted_by: Text = "", note: Text = ""
+) -> Response:
+    """Record that the other force took the case, or that it stays here."""
+    with writing(request) as session:
+        if taken == "yes":
+            transfers.accept(session, actor(request), number, accepted_by=accepted_by, version=version)
+        else:
+            transfers.take_back(session, actor(request), number, version=version, note=note)
+    return back(number, "transferred" if taken == "yes" else "taken-back")
 
 
 @router.post("/cases/{number}/kirat", name="kirat")

@@ -174,15 +174,49 @@ def test_the_clock_runs_while_a_case_waits_for_information(held: Store) -> None:
 
 def test_a_transfer_is_a_disclosure_with_its_recipient(held: Store) -> None:
     given = {"recipient": "POLIT desk", "reason_code": "suspect_lives_there"}
-    with pytest.raises(UsageError, match="is this force"):
+    with pytest.raises(UsageError, match="our own force"):
         do(held, transfers.transfer, "42", **given)
     with pytest.raises(UsageError, match="needs the force"):
         do(held, transfers.transfer, "13", **{**given, "recipient": ""})
     with pytest.raises(UsageError, match="no force's code"):
         do(held, transfers.transfer, "nowhere", **given)
+    with pytest.raises(ConflictError, match="not possible"):
+        do(held, transfers.accept, accepted_by="POLIT desk")
+    due = case(held).due_at
     do(held, transfers.transfer, "13", note="By secure mail", **given)
+    assert (case(held).state, case(held).is_open, case(held).holder) == ("awaiting_acceptance", True, "ana")
+    assert case(held).due_at == due and logged(held, "disclosure") == []
+    do(held, transfers.take_back, note="[synthetic]")
+    assert (case(held).state, case(held).holder) == ("allocated", "ana")
+    do(held, transfers.transfer, "13", **given)
+    with pytest.raises(UsageError, match="Who took the case"):
+        do(held, transfers.accept, accepted_by=" ")
+    do(held, transfers.accept, accepted_by="POLIT desk")
     assert (case(held).state, case(held).is_open, case(held).holder) == ("transferred", False, None)
     assert logged(held, "disclosure") == [("case.transferred", "force 13: POLIT desk")]
+
+
+@pytest.mark.parametrize("way", ["close", "transfer"])
+def test_a_case_does_not_leave_while_a_duty_is_open(held: Store, way: str) -> None:
+    with held.session() as session:
+        session.add(
+            Notification(
+                case_id=case_of(1), kind="lado", label="LADO", reason="[synthetic]", raised_at=session.info["store"].clock(),
+            )
+        )
+    leave = {
+        "close": lambda: do(held, decisions.decide, "close", reason_code="enquiry_complete", outcome="no_action"),
+        "transfer": lambda: do(
+            held, transfers.transfer, "13", recipient="POLIT desk", reason_code="suspect_lives_there"
+        ),
+    }[way]
+    with pytest.raises(ConflictError, match="cannot leave yet.*LADO: not notified yet"):
+        leave()
+    with held.reader() as session:
+        number = session.scalars(select(Notification.notification_id)).one()
+    do(held, notifications.settle, number, reason_code="made", recipient="LADO office")
+    leave()
+    assert case(held).state == {"close": "closed", "transfer": "awaiting_acceptance"}[way]
 
 
 def logged(store: Store, category: str) -> list[tuple[str, str | None]]:

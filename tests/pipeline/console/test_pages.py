@@ -212,7 +212,12 @@ def test_raise_transfer_kirat_and_supervision(app: Any, browser_of: Any) -> None
     assert act(sue, "lowering", verdict="perhaps").status_code == 400
     assert act(sue, "lowering", verdict="approve", reason="wrong_person", note="[synthetic]").status_code == 303
     assert sue.get(f"{path}?format=json").json()["case"]["band"] == "low"
-    assert act(ana, "transfer", force="04", recipient="POLIT desk", reason="suspect_lives_there").status_code == 303
+    asked = {"force": "04", "recipient": "POLIT desk", "reason": "suspect_lives_there"}
+    check = act(ana, "transfer", **asked)
+    assert check.status_code == 200 and "Check before you offer" in check.text and "POLIT desk" in check.text
+    assert act(ana, "transfer", checked="yes", **asked).status_code == 303
+    assert sue.get(f"{path}?format=json").json()["case"]["state"] == "awaiting_acceptance"
+    assert act(ana, "transfer/settle", taken="yes", accepted_by="DS Sample").status_code == 303
     assert sue.get(f"{path}?format=json").json()["case"]["state"] == "transferred"
     assert act(sue, "decide", decision="reopen", reason="new_information").status_code == 303
     assert act(sue, "allocate", person="ben", reason="workload").status_code == 303
