@@ -64,8 +64,8 @@ def decide(
     before = (case.state, case.band)
     states.move(case, kind)
     if kind == "close":
-        leaving.check(session, actor, case)
         case.outcome = rules(session).outcome(outcome)
+        leaving.check(session, actor, case)
         close(session, case)
     elif kind == "reopen":
         reopen(session, case, f"Reopened by a person: {rules(session).reasons('reopen')[code]}")

@@ -110,7 +110,7 @@ def refused(request: Request, number: str, sent: dict[str, str], error: TriageEr
     form = sent.get("form", "")
     data = _read(request, number, "", False)
     text = f"{error.message} {error.remedy}".strip() if isinstance(error, ConflictError) else error.message
-    context = {**data, **_words(request, data), "printing": False, "sent": sent}
+    context = {**data, **_words(request, data), "printing": False, "sent": {"form": "", **sent}}
     context["errors"] = [{"href": f"#{form}-form" if form else None, "text": text}]
     return HTMLResponse(pages.render(request, "case.html", context), status)
 

@@ -141,7 +141,10 @@ def transfer(
             transfers.checked(session, force, recipient)
             words = store(request).rules.reasons("transfer")
             store(request).rules.reason("transfer", reason)
-            shown: dict[str, Any] = {"number": case.case_id, "duties": leaving.open_duties(session, actor(request), case)}
+            shown: dict[str, Any] = {
+                "number": case.case_id,
+                "duties": leaving.open_duties(session, actor(request), case),
+            }
             shown |= {"to": forces.load(settings(request)).names[force], "reason_words": words[reason]}
             shown["fields"] = {
                 "version": version,

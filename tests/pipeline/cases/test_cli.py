@@ -93,7 +93,7 @@ def test_a_day_s_work_from_the_claim_to_the_decision(triage: Triage) -> None:
 def test_a_closed_case_is_retained_and_erased_by_a_supervisor(triage: Triage, sqlite_store: Store) -> None:
     case = case_of(2)
     triage("queue", "claim", case)
-    with pytest.raises(UsageError, match="closed with its outcome"):
+    with pytest.raises(UsageError, match="outcome with which the case is closed"):
         triage("queue", "decide", case, "close", "--reason", "enquiry_complete", "--version", "2")
     triage(
         "queue", "decide", case, "close", "--reason", "enquiry_complete", "--outcome", "no_offence", "--version", "2"
