@@ -44,6 +44,7 @@ MATRIX: dict[tuple[str, str], str] = {
     ("POST", "/cases/{number}/transfer/settle"): "case.transfer",
     ("POST", "/cases/{number}/kirat"): "case.kirat",
     ("POST", "/cases/{number}/notify"): "case.notify",
+    ("POST", "/cases/{number}/told"): "case.acknowledge",
     ("GET", "/outcomes"): "outcomes.own",
     ("GET", "/break"): SIGNED_IN,
     ("POST", "/break"): SIGNED_IN,

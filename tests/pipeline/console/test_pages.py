@@ -216,6 +216,7 @@ def test_raise_transfer_kirat_and_supervision(app: Any, browser_of: Any) -> None
     assert act(sue, "lowering", verdict="perhaps").status_code == 400
     assert act(sue, "lowering", verdict="approve", reason="wrong_person", note="[synthetic]").status_code == 303
     assert sue.get(f"{path}?format=json").json()["case"]["band"] == "low"
+    world.settle_duties(store, number)
     asked = {"force": "04", "recipient": "POLIT desk", "reason": "suspect_lives_there"}
     check = act(ana, "transfer", **asked)
     assert check.status_code == 200 and "Check before you offer" in check.text and "POLIT desk" in check.text
@@ -240,6 +241,7 @@ def test_a_closed_case_is_retained_and_then_erased(app: Any, browser_of: Any) ->
     def listed() -> list[str]:
         return [x["case_id"] for x in sue.get("/supervision?format=json").json()["retention"]]
 
+    world.settle_duties(app.app.state.store, number)
     assert act(ana, "decide", decision="close", reason="enquiry_complete", outcome="no_offence") == 303
     version = str(sue.get(f"{path}?format=json").json()["case"]["version"])
     with app.app.state.store.session() as session:
@@ -265,6 +267,7 @@ def test_outcomes_are_ones_own_and_breaks_block_nothing(app: Any, browser_of: An
         "reason": "enquiry_complete",
         "outcome": "no_offence",
     }
+    world.settle_duties(app.app.state.store, number.rsplit("/", 1)[-1])
     assert ana.post(f"{number}/decide", form).status_code == 303
     assert [o["outcome"] for o in ana.get("/outcomes?format=json").json()["outcomes"]] == ["No offence"]
     assert ben.get("/outcomes?format=json").json()["outcomes"] == []
