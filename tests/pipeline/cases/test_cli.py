@@ -17,7 +17,7 @@ from click.testing import CliRunner
 
 from pipeline.cases import cli
 from pipeline.cases.work import kirat
-from pipeline.errors import ConflictError, IntegrityError, PermissionDeniedError, UsageError
+from pipeline.errors import IntegrityError, PermissionDeniedError, UsageError
 from pipeline.people import users
 from pipeline.store.actors import SYSTEM
 from pipeline.store.opening import Store
