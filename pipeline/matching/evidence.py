@@ -10,6 +10,7 @@ import pyarrow as pa
 from hashsets.releases import Release
 from pipeline import __version__, records
 from pipeline.algorithms import version_of
+from pipeline.matching import levels
 from pipeline.night.contract import Night
 
 
@@ -45,6 +46,7 @@ def finished(rows: list[Row], release: Release, night: Night, rules: dict[str, A
         owner = row.get("sha256") or hashlib.sha256(row["file_id"].encode()).digest()
         complete.append(
             {
+                "level": levels.of(row["kind"], row["distance"], None, rules),
                 **{name: value for name, value in row.items() if name != "place"},
                 **{name: about[name] for name in DESCRIBED},
                 "sha256": owner,

@@ -14,17 +14,18 @@ from collections.abc import Collection, Iterable
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from pipeline import policy
 from pipeline.algorithms import DIGESTS
+from pipeline.fingerprint.hashes import pdq
 from pipeline.fingerprint.outcome import BARE, Refined
 from pipeline.fingerprint.sandbox import pool
 from pipeline.lake import Lake, Part
 from pipeline.locator import Locator
+from pipeline.matching import altered, levels
 from pipeline.matching.evidence import Row
 from pipeline.matching.known import Known
-from pipeline.matching.pairs import Pairs, codes, first_of, reduced, spans
+from pipeline.matching.pairs import Pairs, codes, reduced, spans
 from pipeline.night.contract import Night
 from pipeline.settings import Settings
 
@@ -53,9 +54,9 @@ class Matcher:
         rest = _without(prints, hit)
         near = self.plain(rest)
         found = hit | {row["sha256"] for row in near}
-        altered = self.altered(lake, _without(_read(lake, parts, "variants"), found), rest)
+        further = self.altered(lake, _without(_read(lake, parts, "variants"), found), _without(rest, found))
         videos = self.videos(_without(_read(lake, parts, "video_frames"), hit))
-        return rows + near + altered + videos, prints.num_rows
+        return rows + near + further + videos, prints.num_rows
 
     def claims(self, lake: Lake, keys: Collection[str]) -> tuple[list[Row], int]:
         """Rows for every media file of the ingest commits `keys` that is described but not present."""
@@ -98,24 +99,29 @@ class Matcher:
     def altered(self, lake: Lake, variants: pa.Table, prints: pa.Table) -> list[Row]:
         """Matches of variants, and of what refinement makes of variant candidates further away."""
         rules = self.rules["variants"]
-        usable = variants.filter(pc.greater_equal(variants["quality"], rules["quality"]))
-        wide = int(self.rules["algorithms"]["pdq"]["wide_radius"])
-        nearest: dict[tuple[bytes, int], Row] = {}
-        pairs = self._pairs("pdq", usable["pdq"], wide)
-        names = usable["variant"].combine_chunks()
-        order = pc.rank(names, tiebreaker="dense").to_numpy()  # of equally near variants the first by name
-        chosen = first_of(codes(usable["sha256"])[pairs.place], pairs.media, pairs.distance, order[pairs.place])
-        for row in self._rows(pairs.take(chosen), "pdq", usable["sha256"], usable["pdq"], kind="variant", reach=wide):
-            row["variant"], row["quality"] = names[row["place"]].as_py(), usable["quality"][row["place"]].as_py()
+        table = altered.queries(variants, prints, rules["quality"])
+        cap = int(self.rules["algorithms"]["pdq"]["cap"])
+        found = altered.candidates(self.known, table, rules["families"], cap, self.counts)
+        facts = _facts(prints, {row["sha256"] for row in found})
+        for row in found:
             row["threshold"] = int(rules["radius"])
-            nearest[row["sha256"], row["media_key"]] = row
-        facts = _facts(prints, {content for content, _ in nearest})
-        for row in nearest.values():
             row["low_information"] = facts[row["sha256"]][1] and row["variant"] != BARE
-        close = [r for r in nearest.values() if r["distance"] <= rules["radius"]]
-        done = {r["sha256"] for r in close}
-        far = [r for r in nearest.values() if r["sha256"] not in done and not r["low_information"]]
-        return close + self.refined(lake, far)
+        close = [row for row in found if row["distance"] <= rules["radius"]]
+        done = {row["sha256"] for row in close}
+        far = [row for row in found if row["sha256"] not in done and not row["low_information"]]
+        return self._levelled(close + self.refined(lake, far), prints)
+
+    def _levelled(self, rows: list[Row], prints: pa.Table) -> list[Row]:
+        """The rows with their levels; a geometry stays only where it explains the difference."""
+        few = prints.filter(pc.is_in(prints["sha256"], pa.array(sorted({r["sha256"] for r in rows}), pa.binary(32))))
+        plain = dict(zip(few["sha256"].to_pylist(), few["pdq"].to_pylist(), strict=True))
+        for row in rows:
+            whole = plain[row["sha256"]]
+            apart = pdq.distance(whole, bytes.fromhex(row["known_hash"])) if whole is not None else None
+            row["level"] = levels.of(row["kind"], row["distance"], apart, self.rules)
+            if row["level"] != levels.ALTERED:
+                row.pop("geometry", None)
+        return rows
 
     def refined(self, lake: Lake, candidates: list[Row]) -> list[Row]:
         """Let the worker look for the geometry in which a candidate is nearest; keep what comes within the threshold.
@@ -139,8 +145,11 @@ class Matcher:
             row["coarse_distance"] = row["distance"]
             if isinstance(outcome, Refined):
                 self.counts["refined"] += 1
-                if outcome.distance <= rules["radius"]:
-                    change = {"kind": "refined", "distance": outcome.distance, "threshold": int(rules["radius"])}
+                distance = min(
+                    outcome.distance, row["distance"]
+                )  # the variant itself may lie nearer than any frame tried
+                if distance <= rules["radius"]:
+                    change = {"kind": "refined", "distance": distance, "threshold": int(rules["radius"])}
                     kept.append(Row({**row, **change, "geometry": outcome.geometry}))
             else:
                 self.counts["not_refined"] += 1
@@ -182,7 +191,7 @@ class Matcher:
         cap = int(self.rules["algorithms"][algorithm]["cap"])
         if not len(places):
             return Pairs.none()
-        join = self.known.near(algorithm, _matrix(values), radius=reach, cap=cap)
+        join = self.known.near(algorithm, altered.matrix(values), radius=reach, cap=cap)
         self.counts[f"{algorithm}_queries"] += len(places)
         return Pairs.none() if join is None else reduced(join, places)
 
@@ -205,7 +214,7 @@ class Matcher:
             value = values[place].as_py()
             identity = {_identity(kind): owners[place].as_py(), "place": place, "media_key": media, "kind": kind}
             bits = {"algorithm": algorithm, "distance": distance, "threshold": reach, "low_information": False}
-            hashes = {"query_hash": value.hex(), "known_hash": _nearest(value, known[media]).hex()}
+            hashes = {"query_hash": value.hex(), "known_hash": altered.nearest(value, known[media]).hex()}
             rows.append(Row({**identity, **bits, **hashes, "total_hits": total}))
         return rows
 
@@ -253,22 +262,8 @@ def _queries(digests: dict[str, pa.ChunkedArray]) -> pa.Table:
     return pa.concat_tables(pieces)
 
 
-def _matrix(values: pa.ChunkedArray) -> NDArray[np.uint8]:
-    """Fixed-width binary values that are not null, as uint8 (n, width)."""
-    flat = pa.concat_arrays(values.drop_null().chunks)
-    width = values.type.byte_width
-    data = np.frombuffer(flat.buffers()[1], np.uint8)[flat.offset * width : (flat.offset + len(flat)) * width]
-    return data.reshape(len(flat), width)
-
-
 def _facts(prints: pa.Table, contents: set[bytes]) -> dict[bytes, tuple[int | None, bool]]:
     """PDQ quality and low-information flag of some contents."""
     few = prints.filter(pc.is_in(prints["sha256"], pa.array(sorted(contents), pa.binary(32))))
     columns = [few[name].to_pylist() for name in ("sha256", "pdq_quality", "low_information")]
     return {content: (quality, low) for content, quality, low in zip(*columns, strict=True)}
-
-
-def _nearest(query: bytes, candidates: list[bytes]) -> bytes:
-    """The known hash nearest to the query: a media item can have several of one algorithm."""
-    number = int.from_bytes(query)
-    return min(candidates, key=lambda c: ((number ^ int.from_bytes(c)).bit_count(), c))

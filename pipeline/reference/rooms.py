@@ -54,6 +54,9 @@ ROOMS = (
     Room("pipeline.night", "The night as a whole: the list of stages, running one, reconciliation, the report"),
     Room("pipeline.console", "The web pages and the HTTP API"),
     Room("pipeline.sample", "Sample referrals and a sample hash set, with the truth about both"),
+    Room(
+        "pipeline.validation", "Validation of the method: edits, recall, false hits, a report in the order of the Code"
+    ),
     Room("*.cli", "The commands of `triage`, each beside the room that it drives"),
     Room("pipeline.reference", "Pages of documentation written from the product itself"),
     Room("triggers", "Airflow's triggers for the landing folder"),

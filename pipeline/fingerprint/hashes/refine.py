@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.fingerprint.hashes import pdq, sampling, variants
+from pipeline.fingerprint.hashes import families, pdq, sampling, variants
 from pipeline.fingerprint.hashes.kernels import kernel
 from pipeline.fingerprint.hashes.planes import Plane
 from pipeline.fingerprint.hashes.sampling import Floats, Geometry
@@ -111,40 +111,53 @@ def search(plane: Plane, known: bytes, policy: dict[str, Any]) -> tuple[int, str
 
 def search_many(plane: Plane, knowns: list[bytes], policy: dict[str, Any]) -> list[tuple[int, str]]:
     """`search` for several known hashes of one plane, in the order given."""
+    starts = _places(plane, policy["variants"])
+    found = [_search(starts, known, policy["refinement"]) for known in knowns]
+    return [(distance, words(geometry, code, first)) for distance, geometry, code, first in found]
+
+
+Start = tuple[str, Source, Geometry]
+"""What was done to the picture first, the source that is left, frames (n, 5) to start from."""
+
+
+def _places(plane: Plane, policy: dict[str, Any]) -> list[Start]:
+    """Every base that the families of variants know, each with its frames."""
     source = sampling.base(plane)
-    frames = np.concatenate(
-        [
-            np.zeros((1, 5)),
-            np.array([geometry for _, geometry in variants.trimmed(plane, policy["variants"])]).reshape(-1, 5),
-            variants.frames(policy["variants"])[1],
-        ]
-    )
-    found = [_search(source, frames, known, policy["refinement"]) for known in knowns]
-    return [(distance, words(geometry, code)) for distance, geometry, code in found]
+    trimmed = variants.trimmed(plane, policy)
+    (_, _, further), *others = families.bases(plane, source, trimmed, policy)
+    borders = np.array([geometry for _, geometry in trimmed]).reshape(-1, 5)
+    whole = np.concatenate([np.zeros((1, 5)), borders, variants.frames(policy)[1], further])
+    return [(first, (b.samples, b.edges, b.aspect), frames) for first, b, frames in [("", source, whole), *others]]
 
 
-def _search(source: sampling.Base, frames: Geometry, known: bytes, rules: dict[str, Any]) -> tuple[int, Geometry, int]:
+def _search(places: list[Start], known: bytes, rules: dict[str, Any]) -> tuple[int, Geometry, int, str]:
+    """Distance, frame, flip, and what was done first, of the nearest that was found from the best starts of all places."""
     target = np.frombuffer(known, np.uint8)
-    parts = (source.samples, source.edges, source.aspect)
-    scores = _starts(parts, frames, target)
     steps = np.array(rules["steps"], np.float64) * (0.01, 1.0)
     limits = np.array([rules["side_limit"] / 100, rules["angle_limit"], rules["evaluations"]], np.float64)
-    best: tuple[int, Geometry, int] | None = None
-    for flat in np.argsort(scores, axis=None, kind="stable")[: rules["starts"]]:
-        frame, code = divmod(int(flat), 8)
-        distance, geometry = _descend(parts, target, code, frames[frame], (steps, limits))
+    scored = [
+        (float(scores[flat]), place, *divmod(int(flat), 8))
+        for place, (_, source, frames) in enumerate(places)
+        for scores in [_starts(source, frames, target).ravel()]
+        for flat in np.argsort(scores, kind="stable")[: rules["starts"]]
+    ]
+    best: tuple[int, Geometry, int, str] | None = None
+    for _, place, frame, code in sorted(scored)[: rules["starts"]]:
+        first, source, frames = places[place]
+        around = np.maximum(limits, [np.abs(frames[frame][:4]).max() + 0.1, abs(frames[frame][4]) + 2, 0])
+        distance, geometry = _descend(source, target, code, frames[frame], (steps, around))
         if best is None or distance < best[0]:
-            best = (int(distance), geometry, code)
+            best = (int(distance), geometry, code, first)
     if best is None:
         raise ValueError("refinement needs at least one start")
     return best
 
 
-def words(geometry: Geometry, code: int) -> str:
+def words(geometry: Geometry, code: int, first: str = "") -> str:
     """A frame and flip as an investigator reads it, sides as the query shows them.
 
     What the frame adds was cut off the known picture (share of the known picture); what it takes off was added around it (share
-    of the query).
+    of the query). `first` names what was done to the query before: a frame or bar taken off, a part laid flat.
     """
     left, top, right, bottom, degrees = (float(value) for value in geometry)
     size = (1 + left + right, 1 + top + bottom)
@@ -154,7 +167,8 @@ def words(geometry: Geometry, code: int) -> str:
             cut.append(f"{100 * share / size[place % 2]:.0f} % at the {side}")
         elif share <= -0.0075:
             added.append(f"{-100 * share:.0f} % at the {side}")
-    parts = [pdq.FLIPS[code]] if code else []
+    parts = [first] if first else []
+    parts += [pdq.FLIPS[code]] if code else []
     if cut:
         parts.append(f"about {_listed(cut)} cut off")
     if added:

@@ -60,6 +60,48 @@ def base(plane: Plane) -> Base:
     return Base(samples, _edges(samples), plane.width / plane.height, offsets)
 
 
+def part(source: Base, box: tuple[float, float, float, float]) -> Base:
+    """The base of a part of the picture: shares taken off left, top, right, bottom. Its edges are the part's own."""
+    left, top, right, bottom = box
+    samples = _enlarged(source.samples, left, top, right, bottom)
+    wide, high = 1 - left - right, 1 - top - bottom
+    return Base(samples, _edges(samples), source.aspect * wide / high, source.offsets)
+
+
+def projected(source: Base, projection: Geometry) -> Base:
+    """The base of what a projection (8,) shows, see `hash_quads`."""
+    samples = _project(source.samples, projection)
+    return Base(samples, _edges(samples), source.aspect, (0.0, 0.0))
+
+
+def covered(source: Base, disc: Geometry) -> Base:
+    """The base with one disc (3,) guessed from what surrounds it, see `hash_covered`."""
+    return Base(_without_disc(source.samples, disc, source.aspect), source.edges, source.aspect, source.offsets)
+
+
+@kernel
+def _project(samples: Floats, projection: Geometry) -> Floats:
+    out = np.empty((SIDE, SIDE), np.float32)
+    _through(samples, projection, out)
+    return out
+
+
+@kernel
+def _enlarged(samples: Floats, left: float, top: float, right: float, bottom: float) -> Floats:
+    """The samples of a part, brought to 256 x 256 by linear interpolation."""
+    out, row = np.empty((SIDE, SIDE), np.float32), np.empty(SIDE, np.float32)
+    low, part = np.empty(SIDE, np.int32), np.empty(SIDE, np.float32)
+    for j in range(SIDE):
+        low[j], part[j], _ = _place((left + (j + 0.5) / SIDE * (1 - left - right)) * SIDE - 0.5)
+    for i in range(SIDE):
+        above, fy, _ = _place((top + (i + 0.5) / SIDE * (1 - top - bottom)) * SIDE - 0.5)
+        for k in range(SIDE):
+            row[k] = samples[above, k] + fy * (samples[above + 1, k] - samples[above, k])
+        for j in range(SIDE):
+            out[i, j] = row[low[j]] + part[j] * (row[low[j] + 1] - row[low[j]])
+    return out
+
+
 @kernel
 def _bell(spread: float) -> Floats:
     """Half of a Gaussian to three standard deviations, its whole summing to 1: weight 0 is the centre."""
@@ -235,3 +277,85 @@ def hash_flips(
             codes[code] = pdq.pack(pdq.flipped(coefs, code))
             measures[code] = measure
     return codes, measures
+
+
+@kernel
+def hash_quads(base_samples: Floats, matrices: Geometry) -> tuple[NDArray[np.uint8], NDArray[np.int16]]:
+    """PDQ (n, 32) and quality (n,) of the picture through n projections (n, 8), see `perspective.matrix`.
+
+    A projection takes a place in the unit square to one in the picture, both as shares; beyond the picture its edge goes on.
+    """
+    count = matrices.shape[0]
+    codes, measures = np.empty((count, 32), np.uint8), np.empty(count, np.int16)
+    grid = np.empty((64, 64), np.float32)
+    for k in range(count):
+        _through(base_samples, matrices[k], grid)
+        codes[k] = pdq.pack(pdq.coefficients(grid).ravel())
+        measures[k] = pdq.quality(grid)
+    return codes, measures
+
+
+@kernel
+def _through(samples: Floats, projection: Geometry, out: Floats) -> None:
+    """Fill a square grid with what a projection (8,) shows, linear between samples."""
+    side = out.shape[0]
+    a, b, c, d, e, f, g, h = projection
+    for i in range(side):
+        y = (i + 0.5) / side
+        for j in range(side):
+            x = (j + 0.5) / side
+            depth = g * x + h * y + 1
+            low, fx, _ = _place((a * x + b * y + c) / depth * SIDE - 0.5)
+            above, fy, _ = _place((d * x + e * y + f) / depth * SIDE - 0.5)
+            upper = samples[above, low] + fx * (samples[above, low + 1] - samples[above, low])
+            lower = samples[above + 1, low] + fx * (samples[above + 1, low + 1] - samples[above + 1, low])
+            out[i, j] = upper + fy * (lower - upper)
+
+
+RIM = 32
+"""Points around a disc from which its inside is guessed."""
+
+
+@kernel
+def hash_covered(
+    base_samples: Floats, edges: Floats, discs: Geometry, aspect: float
+) -> tuple[NDArray[np.uint8], NDArray[np.int16]]:
+    """PDQ (n, 32) and quality (n,) of the picture with one of n discs (n, 3) guessed from what surrounds it.
+
+    A disc is its centre (shares of the width and height) and its radius (share of the shorter side). Inside it each point is
+    the mean of the points around its rim, weighted by 1 / distance squared.
+    """
+    count = discs.shape[0]
+    codes, measures = np.empty((count, 32), np.uint8), np.empty(count, np.int16)
+    plain = sample(base_samples, edges, np.zeros(5), aspect)
+    for k in range(count):
+        grid = _without_disc(plain, discs[k], aspect)
+        codes[k] = pdq.pack(pdq.coefficients(grid).ravel())
+        measures[k] = pdq.quality(grid)
+    return codes, measures
+
+
+@kernel
+def _without_disc(plain: Floats, disc: Geometry, aspect: float) -> Floats:
+    """A square grid of samples with the inside of a disc guessed from its rim."""
+    side = plain.shape[0]
+    out, rim = plain.copy(), np.empty((RIM, 3), np.float32)
+    x0, y0 = np.float32(disc[0] * side - 0.5), np.float32(disc[1] * side - 0.5)
+    half_x, half_y = np.float32(side * disc[2] / max(aspect, 1.0)), np.float32(side * disc[2] * min(aspect, 1.0))
+    for n in range(RIM):
+        angle = 2 * np.pi * n / RIM
+        x = min(max(x0 + (half_x + 1) * np.cos(angle), 0.0), side - 1.0)
+        y = min(max(y0 + (half_y + 1) * np.sin(angle), 0.0), side - 1.0)
+        rim[n, 0], rim[n, 1], rim[n, 2] = x, y, plain[int(y + 0.5), int(x + 0.5)]
+    for i in range(max(int(y0 - half_y), 0), min(int(y0 + half_y) + 2, side)):
+        for j in range(max(int(x0 - half_x), 0), min(int(x0 + half_x) + 2, side)):
+            across, down = np.float32(j), np.float32(i)
+            if ((across - x0) / half_x) ** 2 + ((down - y0) / half_y) ** 2 > 1:
+                continue
+            total, weights = np.float32(0), np.float32(0)
+            for n in range(RIM):
+                apart = (rim[n, 0] - across) ** 2 + (rim[n, 1] - down) ** 2 + np.float32(0.5)
+                total += rim[n, 2] / apart
+                weights += np.float32(1) / apart
+            out[i, j] = total / weights
+    return out

@@ -14,14 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.fingerprint.hashes import pdq, sampling, trimming
+from pipeline.fingerprint.hashes import families, pdq, sampling, trimming
+from pipeline.fingerprint.hashes.families import SIDES, Frame, Variant
 from pipeline.fingerprint.hashes.planes import Plane
-
-Variant = tuple[str, bytes, int]
-Frame = tuple[str, tuple[float, float, float, float, float]]
-"""Name, and geometry as `sampling.sample` takes it: shares added left, top, right, bottom, and degrees."""
-
-SIDES = ("left", "top", "right", "bottom")
 
 
 def frames(policy: dict[str, Any]) -> tuple[tuple[Frame, ...], sampling.Geometry]:
@@ -91,16 +86,18 @@ def trimmed(plane: Plane, policy: dict[str, Any]) -> list[Frame]:
 def all_variants(plane: Plane, policy: dict[str, Any]) -> tuple[Variant, ...]:
     """Every variant of one picture: (name, PDQ, quality). The plain picture is not among them.
 
-    Flips and turns by 90 degrees of the whole picture and of each trimmed one, then the fixed grid.
+    Flips and turns by 90 degrees of the whole picture and of each trimmed one, then the fixed grid, then the `families`.
     """
     source = sampling.base(plane)
+    found = _flips(source, "", np.zeros(5))
+    borders = trimmed(plane, policy)
+    for name, geometry in borders:
+        found += _flips(source, name, np.array(geometry))
     grid, geometries = frames(policy)
     codes, measures = sampling.hash_frames(source.samples, source.edges, geometries, source.aspect)
-    found = _flips(source, "", np.zeros(5))
-    for name, geometry in trimmed(plane, policy):
-        found += _flips(source, name, np.array(geometry))
     for place, (name, _) in enumerate(grid):
         found.append((name, codes[place].tobytes(), int(measures[place])))
+    found += families.all_families(plane, source, borders, policy)
     return tuple(found)
 
 

@@ -1,4 +1,4 @@
-"""The edits of the recall bench: what people and platforms do to a picture that stays the same picture.
+"""The plain edits of a validation: what people and platforms do to a picture that stays the same picture.
 
 `EDITS` maps a name to (class, function of an RGB picture and a random generator giving the edited picture's file bytes).
 Classes: colour (and compression), flip, border, crop, turn, frame. A crop of 10 % takes 10 % of width and height: centre

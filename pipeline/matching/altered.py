@@ -1,0 +1,153 @@
+"""What is asked about a file that no plain hash found: its variants by family, each at the family's own radius.
+
+Wide radii are what costs (at 10 M known hashes a query at 47 bits costs fourteen times one at 31), so that each family of
+`variants.families` in policy/matching.yaml says how far it is asked, and in which flips. Flips come from the hashes alone
+(`pdq.flipped_codes`), so that nothing more has to be hashed or stored for them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from pipeline.fingerprint.hashes import pdq
+from pipeline.matching.evidence import Row
+from pipeline.matching.known import Known
+from pipeline.matching.pairs import Pairs, codes, first_of, reduced
+
+PICTURE, INVERTED = "picture as it is", "colours inverted"
+"""Names of two queries that need no variant: the plain hash at a wide radius, and the complement of its bits."""
+
+Codes = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Queries at one radius: rows (n,) of the table asked about, hashes uint8 (n, 32), and the flips made from them."""
+
+    radius: int
+    rows: NDArray[np.int64]
+    codes: Codes
+    flips: list[str]
+
+    def name(self, place: int, names: pa.ChunkedArray) -> str:
+        """Name of a query: of its variant, and the flip made from it."""
+        name: str = names[int(self.rows[place])].as_py()
+        return f"{name}, {self.flips[place]}" if self.flips[place] else name
+
+
+def queries(variants: pa.Table, prints: pa.Table, quality: int) -> pa.Table:
+    """Rows (sha256, variant, pdq, quality) to ask: variants of enough detail, and the pictures themselves and inverted."""
+    columns = ["sha256", "variant", "pdq", "quality"]
+    usable = variants.filter(pc.greater_equal(variants["quality"], quality)).select(columns)
+    plain = prints.filter(pc.and_(pc.is_valid(prints["pdq"]), pc.greater_equal(prints["pdq_quality"], quality)))
+    if not plain.num_rows:
+        return usable
+    hashes = matrix(plain["pdq"])
+    pieces = [usable]
+    for name, values in ((PICTURE, hashes), (INVERTED, ~hashes)):
+        rows = {
+            "sha256": plain["sha256"],
+            "variant": pa.array([name], pa.string()).take(pa.array(np.zeros(len(hashes), np.int64))),
+            "pdq": pa.FixedSizeBinaryArray.from_buffers(
+                pa.binary(32), len(values), [None, pa.py_buffer(values.tobytes())]
+            ),
+            "quality": plain["pdq_quality"],
+        }
+        pieces.append(pa.table(rows).cast(usable.schema))
+    return pa.concat_tables(pieces)
+
+
+def asked(table: pa.Table, families: list[dict[str, Any]]) -> list[Asked]:
+    """The queries of `queries`, by radius, widest last. A name that no family begins is a fault of the policy."""
+    if not table.num_rows:
+        return []
+    names = table["variant"].combine_chunks().dictionary_encode()
+    texts = names.dictionary.to_pylist()
+    family = np.array([_family(text, families) for text in texts])[names.indices.to_numpy(zero_copy_only=False)]
+    hashes = matrix(table["pdq"])
+    found: dict[int, list[tuple[NDArray[np.int64], Codes, str]]] = {}
+    for number, rules in enumerate(families):
+        rows = np.flatnonzero(family == number)
+        if not len(rows):
+            continue
+        found.setdefault(int(rules["radius"]), []).append((rows, hashes[rows], ""))
+        for flips in rules.get("flips", []):
+            endings = tuple(flips.get("ending", ()))
+            chosen = rows
+            if endings:
+                fits = np.array([text.endswith(endings) for text in texts])
+                chosen = rows[fits[names.indices.to_numpy(zero_copy_only=False)[rows]]]
+            for flip in flips["names"]:
+                part = (chosen, pdq.flipped_codes(hashes[chosen], flip), flip)
+                found.setdefault(int(flips["radius"]), []).append(part)
+    return [_together(radius, parts) for radius, parts in sorted(found.items())]
+
+
+def _together(radius: int, parts: list[tuple[NDArray[np.int64], Codes, str]]) -> Asked:
+    flips = [flip for rows, _, flip in parts for _ in range(len(rows))]
+    return Asked(radius, np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts]), flips)
+
+
+def _family(name: str, families: list[dict[str, Any]]) -> int:
+    """Place of the first family whose words begin a variant's name; the last family has to fit all that is left."""
+    for place, rules in enumerate(families):
+        if name.startswith(rules["begins"]):
+            return place
+    raise ValueError(f"no family of variants in policy/matching.yaml begins {name!r}")
+
+
+def candidates(
+    known: Known, table: pa.Table, families: list[dict[str, Any]], cap: int, counts: Counter[str]
+) -> list[Row]:
+    """The nearest query of each file and known media item, each family within its own radius, as rows of kind `variant`.
+
+    `table` is that of `queries`; pairs stay in columns until it is known which of them are the nearest.
+    """
+    every = asked(table, families)
+    pieces: list[tuple[int, Pairs]] = []
+    for number, one in enumerate(every):
+        join = known.near("pdq", one.codes, radius=one.radius, cap=cap)
+        counts["pdq_queries"] += len(one.rows)
+        counts[f"pdq_queries_within_{one.radius}"] += len(one.rows)
+        if join is not None:
+            pieces.append((number, reduced(join, np.arange(len(one.rows)))))
+    if not any(len(pairs.place) for _, pairs in pieces):
+        return []
+    owner = codes(table["sha256"])
+    number = np.concatenate([np.full(len(pairs.place), n, np.int64) for n, pairs in pieces])
+    pairs = Pairs(*(np.concatenate(column) for column in zip(*(p.columns() for _, p in pieces), strict=True)))
+    owners = np.concatenate([owner[every[n].rows[p.place]] for n, p in pieces])
+    chosen = first_of(owners, pairs.media, pairs.distance, number, pairs.place)
+    kept = pairs.take(chosen)
+    hashes = known.hashes("pdq", pa.array(np.unique(kept.media), pa.int64()))
+    rows = []
+    for n, place, media, distance, total in zip(
+        number[chosen].tolist(), *(column.tolist() for column in kept.columns()), strict=True
+    ):
+        one = every[n]
+        row, value = int(one.rows[place]), one.codes[place].tobytes()
+        query = {"sha256": table["sha256"][row].as_py(), "variant": one.name(place, table["variant"])}
+        pair = {"media_key": media, "kind": "variant", "algorithm": "pdq", "distance": distance, "total_hits": total}
+        bits = {"query_hash": value.hex(), "known_hash": nearest(value, hashes[media]).hex()}
+        rows.append(Row({**query, **pair, **bits, "quality": table["quality"][row].as_py()}))
+    return rows
+
+
+def matrix(values: pa.ChunkedArray) -> Codes:
+    """Fixed-width binary values that are not null, as uint8 (n, width)."""
+    flat = pa.concat_arrays(values.drop_null().chunks)
+    width = values.type.byte_width
+    data = np.frombuffer(flat.buffers()[1], np.uint8)[flat.offset * width : (flat.offset + len(flat)) * width]
+    return data.reshape(len(flat), width)
+
+
+def nearest(query: bytes, known: list[bytes]) -> bytes:
+    """The known hash nearest to the query: a media item can have several of one algorithm."""
+    return min(known, key=lambda c: (pdq.distance(query, c), c))

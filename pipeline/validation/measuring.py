@@ -1,0 +1,151 @@
+"""One edited file against some known hashes, as a night would judge it, by plain comparison instead of the matching core.
+
+Comparing every query with every known hash is slow, obvious, and needs no index: it is the twin that the core's own joins are held
+against (`exactness`), and what is measured here is the method, not the core.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import imagehash
+import numpy as np
+import pdqhash
+import pyarrow as pa
+from numpy.typing import NDArray
+from PIL import Image
+
+from pipeline import records
+from pipeline.fingerprint.hashes import pdq, picture
+from pipeline.matching import altered, levels
+
+Codes = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Known:
+    """Known pictures as other tools hash them, at full decode: PDQ and pHash 256, uint8 (n, 32) each."""
+
+    pdq: Codes
+    phash: Codes
+
+    def __len__(self) -> int:
+        return len(self.pdq)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """policy/fingerprint.yaml and policy/matching.yaml, read."""
+
+    fingerprint: dict[str, Any]
+    matching: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A match: which known picture (its place), the level, kind, bits, and the variant ("" for the plain picture)."""
+
+    place: int
+    level: str
+    kind: str
+    distance: int
+    variant: str = ""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What came of one file: its matches, the nearest known picture (n,) by any query, queries by radius."""
+
+    found: list[Found]
+    nearest: NDArray[np.int64]
+    queries: dict[int, int]
+
+
+def reference(pictures: Sequence[Image.Image]) -> Known:
+    """Hashes of upright RGB pictures by pdqhash and imagehash."""
+    codes = [np.packbits(pdqhash.compute(np.asarray(p))[0]) for p in pictures]
+    phashes = [np.packbits(imagehash.phash(p, 16).hash) for p in pictures]
+    return Known(np.array(codes, np.uint8).reshape(-1, 32), np.array(phashes, np.uint8).reshape(-1, 32))
+
+
+def bits(codes: Codes, others: Codes) -> NDArray[np.int64]:
+    """Distances (n, m) of two sets of hashes, by plain comparison."""
+    left, right = np.ascontiguousarray(codes).view(np.uint64), np.ascontiguousarray(others).view(np.uint64)
+    return np.bitwise_count(left[:, None, :] ^ right[None, :, :]).sum(axis=2).astype(np.int64)
+
+
+def ask(data: bytes, known: Known, rules: Rules) -> Asked:
+    """Judge one picture file by the policies, as the night would."""
+    with Image.open(io.BytesIO(data)) as image:
+        hashes = picture.hash_picture(image, rules.fingerprint, variants=True)
+    plain, found = _plain(hashes, known, rules)
+    nearest = plain.copy()
+    usable = altered.queries(_table(hashes), _print(hashes), rules.matching["variants"]["quality"])
+    best: dict[int, tuple[int, str]] = {}
+    counts: dict[int, int] = {}
+    for one in altered.asked(usable, rules.matching["variants"]["families"]):
+        apart = bits(one.codes, known.pdq)
+        nearest = np.minimum(nearest, apart.min(axis=0))
+        counts[one.radius] = counts.get(one.radius, 0) + len(one.rows)
+        for place in np.flatnonzero(apart.min(axis=0) <= one.radius):
+            row = int(apart[:, place].argmin())
+            candidate = int(apart[row, place]), one.name(row, usable["variant"])
+            best[int(place)] = min(best.get(int(place), (256, "")), candidate)
+    if not found and not hashes.low_information:
+        found = _altered(data, plain, best, known, rules)
+    return Asked(found, nearest, counts)
+
+
+def _plain(hashes: picture.PictureHashes, known: Known, rules: Rules) -> tuple[NDArray[np.int64], list[Found]]:
+    apart = bits(np.frombuffer(hashes.pdq, np.uint8).reshape(1, 32), known.pdq)[0]
+    phash = bits(np.frombuffer(hashes.phash256, np.uint8).reshape(1, 32), known.phash)[0]
+    limits = rules.matching["algorithms"]
+    near = (apart <= limits["pdq"]["radius"]) | (phash <= limits["phash256"]["radius"])
+    found = [Found(int(k), levels.NEAR, "near", int(min(apart[k], phash[k]))) for k in np.flatnonzero(near)]
+    return apart, found
+
+
+def _altered(
+    data: bytes, plain: NDArray[np.int64], best: dict[int, tuple[int, str]], known: Known, rules: Rules
+) -> list[Found]:
+    """Matches of variants; where there is none, what refinement makes of the nearest candidates."""
+    close = rules.matching["variants"]["radius"]
+    hits = [(place, "variant", *b) for place, b in best.items() if b[0] <= close]
+    if not hits and best:
+        chosen = sorted(best, key=lambda place: (best[place], place))[: rules.matching["refinement"]["candidates"]]
+        with Image.open(io.BytesIO(data)) as image:
+            refined = picture.refine_many(image, [known.pdq[k].tobytes() for k in chosen], rules.fingerprint)
+        least = [min(r.distance, best[k][0]) for k, r in zip(chosen, refined, strict=True)]
+        within = rules.matching["refinement"]["radius"]
+        hits = [(k, "refined", d, best[k][1]) for k, d in zip(chosen, least, strict=True) if d <= within]
+    return [Found(k, levels.of(kind, d, int(plain[k]), rules.matching), kind, d, name) for k, kind, d, name in hits]
+
+
+_CONTENT = bytes(32)
+
+
+def _table(hashes: picture.PictureHashes) -> pa.Table:
+    rows = [
+        {"sha256": _CONTENT, "variant": n, "pdq": c, "quality": q, "algorithm_version": ""}
+        for n, c, q in hashes.variants
+    ]
+    return records.build("variants", rows)
+
+
+def _print(hashes: picture.PictureHashes) -> pa.Table:
+    schema = records.arrow_schema("fingerprints")
+    columns = {"sha256": [_CONTENT], "pdq": [hashes.pdq], "pdq_quality": [hashes.pdq_quality]}
+    return pa.table({name: pa.array(values, schema.field(name).type) for name, values in columns.items()})
+
+
+def distinct(pictures: Sequence[Image.Image], known: Known, within: int) -> list[int]:
+    """Places of pictures that are no flip or near copy of an earlier one: `within` bits in any flip count as the same."""
+    kept: list[int] = []
+    for place in range(len(pictures)):
+        flips = np.concatenate([pdq.flipped_codes(known.pdq[place : place + 1], flip) for flip in pdq.FLIPS])
+        if not kept or bits(flips, known.pdq[kept]).min() >= within:
+            kept.append(place)
+    return kept
