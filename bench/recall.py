@@ -5,7 +5,7 @@
 
 Known set: every distinct photograph of the corpora with PDQ quality 50 or more (hashed with pdqhash and imagehash at full decode, as
 other tools would have), 1,000,000 random hashes with 128 set bits, and 12,914 real PDQ hashes of video frames.
-Queries: each photograph under each edit of bench/edits.py, encoded to a file and hashed as the worker does. A hit on any
+Queries: each photograph under each edit of pipeline/validation/edits.py, encoded to a file and hashed as the worker does. A hit on any
 known hash but the photograph's own is a false hit. "Ours" is what the night's run calls a match with the thresholds of
 policy/matching.yaml; the plain methods are also given the widest radius at which they, too, have no false hit here.
 Writes bench/results/recall.json, docs/recall.svg and the table in docs/recall.md.
@@ -33,11 +33,11 @@ from PIL import Image, ImageOps
 from rich.progress import track
 
 from bench.common import machine, save, versions
-from bench.edits import EDITS
 from bench.recall_report import write_docs
 from pipeline import policy
 from pipeline.fingerprint.hashes import pdq, picture
 from pipeline.settings import Settings
+from pipeline.validation.edits import EDITS
 
 Codes = NDArray[np.uint8]
 RADIUS, WIDE = 31, 47

@@ -234,7 +234,7 @@ def keystone(picture: Picture, random: Random, _: Sequence[Picture] = (), *, per
     """One side shortened at both of its ends by `percent`, black beside it."""
     width, height = picture.size
     dx, dy = width * percent / 100, height * percent / 100
-    corners = [
+    corners: Sequence[tuple[float, float]] = [
         [(dx, 0), (width - dx, 0), (width, height), (0, height)],
         [(0, 0), (width, 0), (width - dx, height), (dx, height)],
         [(0, dy), (width, 0), (width, height), (0, height - dy)],

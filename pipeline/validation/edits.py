@@ -24,7 +24,7 @@ def encoded(picture: Picture, kind: str = "JPEG", **options: object) -> bytes:
     file = io.BytesIO()
     if kind == "JPEG":
         options = {"quality": 88, **options}
-    picture.save(file, kind, **options)  # type: ignore[arg-type]
+    picture.save(file, kind, **options)
     return file.getvalue()
 
 

@@ -74,7 +74,8 @@ def reference(pictures: Sequence[Image.Image]) -> Known:
 def bits(codes: Codes, others: Codes) -> NDArray[np.int64]:
     """Distances (n, m) of two sets of hashes, by plain comparison."""
     left, right = np.ascontiguousarray(codes).view(np.uint64), np.ascontiguousarray(others).view(np.uint64)
-    return np.bitwise_count(left[:, None, :] ^ right[None, :, :]).sum(axis=2).astype(np.int64)
+    apart: NDArray[np.int64] = np.bitwise_count(left[:, None, :] ^ right[None, :, :]).sum(axis=2).astype(np.int64)
+    return apart
 
 
 def ask(data: bytes, known: Known, rules: Rules) -> Asked:

@@ -85,7 +85,7 @@ def _line(places: NDArray[np.int64], values: NDArray[np.int64]) -> tuple[float, 
     return slope, offset
 
 
-def _fit(x: NDArray[np.float64], y: NDArray[np.int64]) -> tuple[float, float]:
+def _fit(x: NDArray[Any], y: NDArray[np.int64]) -> tuple[float, float]:
     centre, spread = x.mean(), x.var()
     slope = float(((x - centre) * (y - y.mean())).mean() / spread) if spread > 0 else 0.0
     return slope, float(y.mean() - slope * centre)

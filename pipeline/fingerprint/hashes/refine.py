@@ -162,7 +162,7 @@ def words(geometry: Geometry, code: int, first: str = "") -> str:
     left, top, right, bottom, degrees = (float(value) for value in geometry)
     size = (1 + left + right, 1 + top + bottom)
     cut, added = [], []
-    for place, (side, share) in enumerate(zip(variants.SIDES, (left, top, right, bottom), strict=True)):
+    for place, (side, share) in enumerate(zip(families.SIDES, (left, top, right, bottom), strict=True)):
         if share >= 0.0075:
             cut.append(f"{100 * share / size[place % 2]:.0f} % at the {side}")
         elif share <= -0.0075:

@@ -1,0 +1,112 @@
+"""Copies inside other pictures, covered, or seen at an angle come back to the original's hash."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageOps
+
+from pipeline.fingerprint.hashes import (
+    families,
+    panels,
+    pdq,
+    perspective,
+    picture,
+    planes,
+    sampling,
+    trimming,
+    variants,
+)
+from tests.pipeline.fingerprint.pictures import RULES, reopened, scene
+
+
+def nearest(edited: Image.Image, original: Image.Image) -> tuple[int, str]:
+    known = picture.hash_picture(reopened(original), RULES, variants=False).pdq
+    found = picture.hash_picture(reopened(edited), RULES, variants=True)
+    return min((pdq.distance(code, known), name) for name, code, _ in found.variants)
+
+
+def other() -> Image.Image:
+    return ImageOps.mirror(ImageOps.invert(scene(480, 640)).resize((640, 480)))
+
+
+def pasted(size: tuple[int, int], *at: tuple[Image.Image, tuple[int, int]]) -> Image.Image:
+    canvas = Image.new("RGB", size, (18, 18, 18))
+    for image, place in at:
+        canvas.paste(image, place)
+    return canvas
+
+
+COMPOSED = {
+    "stacked": lambda: pasted((640, 960), (other(), (0, 0)), (scene(), (0, 480))),
+    "side by side with a gutter": lambda: pasted((1296, 480), (scene(), (0, 0)), (other(), (656, 0))),
+    "two by two": lambda: pasted(
+        (1280, 960), (other(), (0, 0)), (scene(), (640, 0)), (other(), (0, 480)), (other(), (640, 480))
+    ),
+    "inset": lambda: pasted((1280, 960), (other().resize((1280, 960)), (0, 0)), (scene(), (620, 460))),
+    "phone": lambda: pasted((1080, 2340), (scene().resize((1080, 810)), (0, 765))),
+}
+
+
+@pytest.mark.parametrize("name", list(COMPOSED))
+def test_a_picture_within_another_is_found(name: str) -> None:
+    distance, variant = nearest(COMPOSED[name](), scene())
+    assert distance <= 31, variant
+
+
+def test_a_narrowed_side_is_laid_flat() -> None:
+    original = scene()
+    to_pixels, to_shares = np.diag([640.0, 480.0, 1.0]), np.diag([1 / 640, 1 / 480, 1.0])
+    narrow = np.append(perspective.matrix(perspective.narrowed("top", 0.08)), 1).reshape(3, 3)
+    back = to_pixels @ np.linalg.inv(narrow) @ to_shares
+    values = tuple((back / back[2, 2]).ravel()[:8])
+    warped = original.transform(original.size, Image.Transform.PERSPECTIVE, values, Image.Resampling.BICUBIC)
+    distance, name = nearest(warped, original)
+    assert distance <= 31 and ("flattened" in name or "narrowed" in name)
+
+
+def test_a_disc_laid_over_is_guessed_from_its_rim() -> None:
+    covered = scene()
+    ImageDraw.Draw(covered).ellipse((240, 160, 400, 320), fill=(255, 204, 50))
+    distance, _ = nearest(covered, scene())
+    plain = picture.hash_picture(reopened(covered), RULES, variants=False).pdq
+    assert distance < pdq.distance(plain, picture.hash_picture(reopened(scene()), RULES, variants=False).pdq)
+
+
+@pytest.mark.parametrize("flip", pdq.FLIPS)
+def test_flips_from_the_hash_alone_follow_those_of_the_picture(flip: str) -> None:
+    plane = planes.decode(reopened(scene()), RULES["canonical"])
+    coefs = pdq.coefficients(pdq.grid(plane))
+    plain = np.frombuffer(pdq.pack(coefs.ravel()).tobytes(), np.uint8).reshape(1, 32)
+    wanted = pdq.pack(pdq.flipped(coefs, pdq.FLIPS.index(flip))).tobytes()
+    apart = pdq.distance(pdq.flipped_codes(plain, flip)[0].tobytes(), wanted)
+    assert apart <= (0 if flip in ("plain", "transposed") else 16)
+    assert pdq.flipped_codes(np.empty((0, 32), np.uint8), flip).shape == (0, 32)
+
+
+def test_a_plain_picture_has_no_panels_and_names_are_distinct() -> None:
+    plane = planes.decode(reopened(Image.new("RGB", (640, 480), (90, 90, 90))), RULES["canonical"])
+    assert panels.boxes(trimming.small(plane), RULES["variants"]["panels"], []) == []
+    names = [name for name, _, _ in variants.all_variants(plane, RULES["variants"])]
+    assert len(names) == len(set(names)) and max(len(name) for name in names) <= 80
+
+
+def test_projection_and_parts_are_those_of_plain_geometry() -> None:
+    plane = planes.decode(reopened(scene()), RULES["canonical"])
+    source = sampling.base(plane)
+    box = (0.1, 0.2, 0.3, 0.25)
+    quad = ((0.1, 0.2), (0.7, 0.2), (0.7, 0.75), (0.1, 0.75))
+    by_part = families.hashed(sampling.part(source, box), [("part", (0.0, 0.0, 0.0, 0.0, 0.0))])[0][1]
+    frame = families.hashed(source, [("frame", (-0.1, -0.2, -0.3, -0.25, 0.0))])[0][1]
+    codes, _ = sampling.hash_quads(source.samples, np.array([perspective.matrix(quad)]))
+    assert pdq.distance(codes[0].tobytes(), frame) <= 2 and pdq.distance(by_part, frame) <= 12
+
+
+def test_corners_of_a_bright_quadrilateral() -> None:
+    canvas = Image.new("L", (400, 300), 20)
+    ImageDraw.Draw(canvas).polygon([(60, 40), (340, 60), (360, 250), (50, 270)], fill=220)
+    found = perspective.quads(np.asarray(canvas), RULES["variants"]["corners"])
+    assert found
+    expected = ((0.15, 0.133), (0.85, 0.2), (0.9, 0.833), (0.125, 0.9))
+    apart = max(abs(a - b) for p, q in zip(found[0][1], expected, strict=True) for a, b in zip(p, q, strict=True))
+    assert apart < 0.02
