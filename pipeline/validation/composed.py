@@ -234,12 +234,13 @@ def keystone(picture: Picture, random: Random, _: Sequence[Picture] = (), *, per
     """One side shortened at both of its ends by `percent`, black beside it."""
     width, height = picture.size
     dx, dy = width * percent / 100, height * percent / 100
-    corners: Sequence[tuple[float, float]] = [
+    shapes: list[list[tuple[float, float]]] = [
         [(dx, 0), (width - dx, 0), (width, height), (0, height)],
         [(0, 0), (width, 0), (width - dx, height), (dx, height)],
         [(0, dy), (width, 0), (width, height), (0, height - dy)],
         [(0, 0), (width, dy), (width, height - dy), (0, height)],
-    ][int(random.integers(4))]
+    ]
+    corners = shapes[int(random.integers(4))]
     return encoded(warped(picture, corners, Image.new("RGB", picture.size)))
 
 

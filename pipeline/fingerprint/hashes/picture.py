@@ -119,7 +119,9 @@ def prepare(policy: dict[str, Any]) -> None:
     A worker calls this before its sandbox closes, since the kernel cache may need writing; the parent calls it once
     before it starts workers, so that they only load.
     """
-    ramp = np.add.outer(np.arange(96, dtype=np.uint8), np.arange(80, dtype=np.uint8)).astype(np.uint8)
-    plane = planes.from_array(ramp)
+    ramp = np.add.outer(np.arange(192, dtype=np.uint8), np.arange(160, dtype=np.uint8)).astype(np.uint8)
+    framed = np.zeros((320, 280), np.uint8)  # a picture within another, so that the families have something to find
+    framed[70:262, 60:220] = ramp // 2 + 90
+    plane = planes.from_array(framed)
     hashes = _hash_plane(plane, policy, with_variants=True)
     refine.search(plane, hashes.pdq, policy)

@@ -110,3 +110,12 @@ def test_corners_of_a_bright_quadrilateral() -> None:
     expected = ((0.15, 0.133), (0.85, 0.2), (0.9, 0.833), (0.125, 0.9))
     apart = max(abs(a - b) for p, q in zip(found[0][1], expected, strict=True) for a, b in zip(p, q, strict=True))
     assert apart < 0.02
+
+
+def test_preparing_compiles_what_every_family_uses() -> None:
+    picture.prepare(RULES)
+    prepared = (
+        panels._profile, panels._stand_out, panels._longest, panels._search, sampling._enlarged, sampling._edges,
+        sampling.hash_quads, sampling.hash_covered, sampling._project, sampling._without_disc,
+    )  # fmt: skip
+    assert all(kernel.signatures for kernel in prepared)  # type: ignore[attr-defined]
