@@ -112,12 +112,12 @@ def candidates(
     """
     every = asked(table, families)
     pieces: list[tuple[int, Pairs]] = []
-    for number, one in enumerate(every):
+    for place, one in enumerate(every):
         join = known.near("pdq", one.codes, radius=one.radius, cap=cap)
         counts["pdq_queries"] += len(one.rows)
         counts[f"pdq_queries_within_{one.radius}"] += len(one.rows)
         if join is not None:
-            pieces.append((number, reduced(join, np.arange(len(one.rows)))))
+            pieces.append((place, reduced(join, np.arange(len(one.rows)))))
     if not any(len(pairs.place) for _, pairs in pieces):
         return []
     owner = codes(table["sha256"])
