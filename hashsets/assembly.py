@@ -124,7 +124,7 @@ def _declare(con: duckdb.DuckDBPyConnection, plan: Plan) -> None:
             con.execute(
                 """UPDATE opinion SET category = coalesce((
                        SELECT c.category FROM category_map c WHERE c.source_id = opinion.source_id
-                       AND c.country = opinion.country AND c.raw_category = opinion.raw_category), 'UNMAPPED')
+                       AND c.country = opinion.country AND upper(c.raw_category) = upper(opinion.raw_category)), 'UNMAPPED')
                    WHERE source_id = ? AND valid_to IS NULL""",
                 [s.source_id],
             )

@@ -60,7 +60,7 @@ class Refusals:
 
 
 def one_hash(algorithm: StoredHash, value: Any) -> bytes | None:
-    """The bytes of a hash written in hex (or, for PhotoDNA, base64). None for no value.
+    """The bytes of a hash written in hex (or, for PhotoDNA and perceptual hashes, base64). None for no value.
 
     Raises ValueRefusedError: not_text, wrong_length, bad_hex, bad_base64, empty_file, all_zero.
     """
@@ -71,7 +71,7 @@ def one_hash(algorithm: StoredHash, value: Any) -> bytes | None:
     text = value.strip()
     if not text:
         return None
-    if algorithm.opaque and len(text) != 2 * algorithm.width:
+    if (algorithm.opaque or algorithm.indexed) and len(text) != 2 * algorithm.width:
         decoded = _base64(algorithm, text)
     elif len(text) != 2 * algorithm.width:
         raise ValueRefusedError("wrong_length")
@@ -149,11 +149,15 @@ def one_text(value: Any) -> str | None:
 
 
 def one_category(value: Any) -> str | None:
-    """A category as text without surrounding space; 3, 3.0 and "3" are the same."""
+    """A category as text without surrounding space; 3, 3.0, "3" and "3.0" are the same."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     text = one_text(value)
-    return (text.strip() or None) if text is not None else None
+    bare = text.strip() if text is not None else ""
+    whole, point, zeros = bare.partition(".")
+    if point and whole.isascii() and whole.isdigit() and zeros and not zeros.strip("0"):
+        return whole
+    return bare or None
 
 
 def one_list(value: Any) -> list[str] | None:

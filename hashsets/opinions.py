@@ -276,7 +276,7 @@ def _assert_opinions(con: duckdb.DuckDBPyConnection, delivery: Delivery) -> dict
                    NULL::INTEGER AS valid_to, NULL::VARCHAR AS ended
             FROM folded f JOIN verdict v USING (position)
             LEFT JOIN category_map c
-              ON c.source_id = $source AND c.country = $country AND c.raw_category = f.raw_category
+              ON c.source_id = $source AND c.country = $country AND upper(c.raw_category) = upper(f.raw_category)
             WHERE v.state <> 'duplicate' ORDER BY f.media_key""",
         {
             "source": source.source_id,

@@ -121,6 +121,8 @@ def load_map(settings: Settings, name: str) -> CategoryMap:
         raise SettingsError(f"Category map {name!r} is not a plain name.")
     loaded = policy.load(settings, f"category-maps/{name}", "category-map")
     entries = loaded.data["categories"]
+    if len({raw.upper() for raw in entries}) != len(entries):
+        raise SettingsError(f"Category map {name} has two categories that differ only in upper and lower case.")
     return CategoryMap(
         name,
         loaded.version,

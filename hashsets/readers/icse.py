@@ -1,6 +1,6 @@
 """INTERPOL ICSE hash set: semicolon-separated, sixteen named columns (domain facts, section 2.1).
 
-ZZ40 and Lace are hashes of others that are kept, not compared. The raw category is the Baseline column, Yes or No.
+Lines are split at the semicolon: quotes are plain characters. ZZ40 and Lace are hashes of others that are kept, not compared. The raw category is the Baseline column, Yes or No.
 """
 
 from __future__ import annotations
@@ -39,14 +39,20 @@ class IcseReader:
 
     def read(self, source: Source, detection: Detection) -> Iterator[Batch]:
         with source.open() as file:
-            rows = delimited.rows(source, file, delimiter=";")
+            encoding = source.columns.get("encoding")
+            rows = delimited.rows_split(source, file, ";", None if encoding is None else str(encoding))
             _, header = next(rows)
             names = [h.strip() for h in header]
+            while names and not names[-1]:
+                names.pop()
             if len(set(map(str.lower, names))) != len(names):
                 raise damaged(source, "line 1", "two columns have the same name")
             position: list[int] = []
             records: list[dict[str, Any]] = []
-            for line, fields in rows:
+            for line, given in rows:
+                fields = given
+                while len(fields) > len(names) and not fields[-1].strip():
+                    fields = fields[:-1]  # real exports have an empty field at the end of every line
                 if len(fields) != len(names):
                     raise damaged(source, f"line {line}", f"{len(fields)} fields under {len(names)} columns")
                 position.append(line)

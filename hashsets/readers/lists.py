@@ -26,7 +26,7 @@ class ListReader:
         mapping = source.columns.get("columns")
         if not mapping:
             return None
-        encoding = source.columns.get("encoding", "utf-8")
+        encoding = self._encoding(head, source)
         if encoding != "utf-16" and (b"\0" in head or head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in {b"{", b"[", b"<"}):
             return None
         if head[:4] in {b"PK\x03\x04", b"\x1f\x8b\x08\x00"}:
@@ -34,9 +34,14 @@ class ListReader:
         if self._header(source):
             names = {f.strip().lower() for f in delimited.first_row(head, self._delimiter(source))}
             wanted = {str(c).lower() for c in mapping.values() if isinstance(c, str)}
-            if encoding == "utf-8" and not wanted <= names:
+            if encoding in {"utf-8", "utf-16"} and not wanted <= names:
                 return None
         return Detection(self.name, "1")
+
+    @staticmethod
+    def _encoding(head: bytes, source: Source) -> str:
+        """As declared; undeclared it is UTF-8, or UTF-16 where the file begins with its mark."""
+        return str(source.columns.get("encoding") or ("utf-16" if head.startswith(delimited.UTF16) else "utf-8"))
 
     @staticmethod
     def _delimiter(source: Source) -> str:
@@ -49,10 +54,9 @@ class ListReader:
         return named if declared is None else bool(declared)
 
     def read(self, source: Source, detection: Detection) -> Iterator[Batch]:
+        encoding = self._encoding(source.head(), source)
         with source.open() as file:
-            rows = delimited.rows(
-                source, file, delimiter=self._delimiter(source), encoding=str(source.columns.get("encoding", "utf-8"))
-            )
+            rows = delimited.rows(source, file, delimiter=self._delimiter(source), encoding=encoding)
             names: list[str] = []
             if self._header(source):
                 names = [n.strip() for n in next(rows, (0, []))[1]]

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import io
+import shutil
 import sqlite3
+import tempfile
 import zipfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import orjson
@@ -22,6 +25,10 @@ from pipeline.errors import InputError
 _TEXT = {"SHA-1": "sha1", "MD5": "md5", "SHA-256": "sha256", "FileSize": "size"}
 _SQLITE = {"sha256": "sha256", "sha1": "sha1", "md5": "md5", "file_size": "size"}
 _ZIP = b"PK\x03\x04"
+_SQLITE_MAGIC = b"SQLite format 3\0"
+_TEXT_FILE, _DATABASES = "nsrlfile.txt", ".db"
+_SPARE = 1 << 30
+"""Bytes that are left free where an archive is unpacked."""
 MAX_RATIO = 200
 """Largest expansion of a zip member; NSRL's own is about six."""
 
@@ -78,22 +85,22 @@ def _record(named: dict[str, Any], columns: dict[str, str]) -> dict[str, Any]:
     return record
 
 
-def _member(archive: zipfile.ZipFile) -> zipfile.ZipInfo | None:
-    """The NSRLFile.txt of an archive, or None. Raises ValueError for a name that leads out of it."""
+def _member(archive: zipfile.ZipFile, ending: str = _TEXT_FILE) -> zipfile.ZipInfo | None:
+    """The NSRLFile.txt of an archive, or its database, or None. Raises ValueError for a name that leads out of it."""
     found = None
     for info in archive.infolist():
         name = info.filename
         if name.startswith(("/", "\\")) or ".." in name.replace("\\", "/").split("/") or ":" in name or "\0" in name:
             raise ValueError(name)
-        if name.replace("\\", "/").rsplit("/", 1)[-1].lower() == "nsrlfile.txt":
+        if name.replace("\\", "/").rsplit("/", 1)[-1].lower().endswith(ending):
             found = info
     return found
 
 
-def _unzipped(source: Source, stack: contextlib.ExitStack, file: BinaryIO) -> BinaryIO:
+def _unzipped(source: Source, stack: contextlib.ExitStack, file: BinaryIO, ending: str = _TEXT_FILE) -> BinaryIO:
     try:
         archive = stack.enter_context(zipfile.ZipFile(file))
-        info = _member(archive)
+        info = _member(archive, ending)
         if info is None or info.file_size > MAX_RATIO * max(1, info.compress_size):
             raise damaged(source, "the archive", "a member expands implausibly")
         return cast("BinaryIO", stack.enter_context(_Member(archive.open(info), source)))
@@ -117,26 +124,42 @@ class _Member(io.RawIOBase):
 
 
 class NsrlSqliteReader:
-    """RDS v3: the FILE table, or the FILE view of the full edition."""
+    """RDS v3: the FILE table, or the FILE view of the full edition; also in the zip that NIST ships."""
 
     name = "nsrl_sqlite"
     stable_ids = False
 
     def detect(self, head: bytes, source: Source) -> Detection | None:
-        if not head.startswith(b"SQLite format 3\0"):
+        if head.startswith(_ZIP):
+            try:
+                with zipfile.ZipFile(source.path) as archive:
+                    return Detection(self.name, "3", entity="zip") if _member(archive, _DATABASES) else None
+            except (zipfile.BadZipFile, OSError, ValueError):
+                return None
+        if not head.startswith(_SQLITE_MAGIC):
             return None
         try:
-            with contextlib.closing(_open(source)) as con:
+            with contextlib.closing(_open(source.path)) as con:
                 columns = _columns(con)
         except sqlite3.Error as error:
             raise InputError(f"{source.path.name} is an SQLite file that cannot be read: {error}.") from None
         return Detection(self.name, "3") if {"sha1", "md5"} & set(columns) else None
 
     def read(self, source: Source, detection: Detection) -> Iterator[Batch]:
+        with contextlib.ExitStack() as stack:
+            path = source.path
+            if detection.entity == "zip":
+                path = _unpacked(source, stack)
+            yield from self._rows(source, path)
+
+    def _rows(self, source: Source, path: Path) -> Iterator[Batch]:
         read = 0
         try:
-            with contextlib.closing(_open(source)) as con:
+            with contextlib.closing(_open(path)) as con:
                 columns = _columns(con)
+                if not {"sha1", "md5"} & set(columns):
+                    raise damaged(source, "the database", "it has no table or view FILE with digests")
+                source.notes["released"] = _released(con)
                 named = ", ".join(f'"{c}"' for c in columns)
                 cursor = con.execute(f"SELECT {named} FROM FILE")  # noqa: S608 - names come from _columns, quoted
                 size = source.path.stat().st_size
@@ -150,8 +173,34 @@ class NsrlSqliteReader:
             raise damaged(source, f"row {read + 1}", str(error)) from None
 
 
-def _open(source: Source) -> sqlite3.Connection:
-    con = sqlite3.connect(f"{source.path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)
+def _unpacked(source: Source, stack: contextlib.ExitStack) -> Path:
+    """The database of an archive in a temporary folder: SQLite needs a file. Raises InputError when there is no room."""
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nsrl-")))
+    path = folder / "database"
+    with source.open() as file, path.open("wb") as target:
+        member = _unzipped(source, stack, file, _DATABASES)
+        room = shutil.disk_usage(folder).free
+        while chunk := member.read(1 << 20):
+            room -= len(chunk)
+            if room < _SPARE:
+                raise InputError(
+                    f"{source.path.name} does not fit into the folder for temporary files when it is unpacked.",
+                    "Unpack it yourself and import the .db, or set TMPDIR to a folder with more room.",
+                )
+            target.write(chunk)
+            source.done = file.tell()
+    return path
+
+
+def _released(con: sqlite3.Connection) -> str:
+    """Date of the release, from the table VERSION; empty when it says nothing."""
+    if not any(row[1] == "release_date" for row in con.execute("PRAGMA table_info(VERSION)")):
+        return ""
+    return max((str(row[0] or "") for row in con.execute("SELECT release_date FROM VERSION")), default="")
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    con = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)
     con.text_factory = lambda raw: raw.decode("utf-8", "backslashreplace")
     con.execute("PRAGMA trusted_schema = OFF")
     con.execute("PRAGMA cell_size_check = ON")
@@ -165,7 +214,13 @@ def _authorise(action: int, first: str | None, second: str | None, *_: Any) -> i
     allowed = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ}
     if action in allowed or (action == sqlite3.SQLITE_PRAGMA and first == "table_info"):
         return sqlite3.SQLITE_OK
+    if action == sqlite3.SQLITE_FUNCTION and (second or "").lower() in _FUNCTIONS:
+        return sqlite3.SQLITE_OK
     return sqlite3.SQLITE_DENY
+
+
+_FUNCTIONS = frozenset({"upper", "lower", "coalesce", "ifnull", "nullif", "trim", "substr", "cast"})
+"""What the published views use; none of them reads or writes anything."""
 
 
 _USED = (*_SQLITE, "crc32", "file_name", "package_id")

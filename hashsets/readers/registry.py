@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashsets.readers import delimited
 from hashsets.readers.base import Batch, Detection, Reader, Source
 from hashsets.readers.exported import ExportedReader
 from hashsets.readers.icse import IcseReader
@@ -43,6 +44,16 @@ def detect(source: Source, declared: str | None = None) -> Detection:
         found = reader.detect(head, source)
         if found is not None:
             return found
+    if head.startswith(delimited.UTF16):
+        raise InputError(
+            f"{source.path.name} is UTF-16 text, which only lists with a declared column mapping may be.",
+            "Save it as UTF-8, as JSON and XML are exchanged.",
+        )
+    if head.lstrip().upper().startswith((b"BEGIN TRANSACTION", b"INSERT INTO", b"DELETE FROM", b"UPDATE ", b"PRAGMA ")):
+        raise InputError(
+            f"{source.path.name} holds SQL statements, as the deltas of NSRL do; they are not run here.",
+            "Apply them to the last full database (`sqlite3 RDS.db < delta.sql`) and import that.",
+        )
     raise InputError(
         f"{source.path.name} is not {'of the declared format ' + declared if declared else 'a known hash-set format'}: "
         f"it begins with {head[:48]!r}.",

@@ -26,7 +26,6 @@ CONTEXT = {
     "uco-observable": "https://ontology.unifiedcyberontology.org/uco/observable/",
     "uco-tool": "https://ontology.unifiedcyberontology.org/uco/tool/",
     "uco-types": "https://ontology.unifiedcyberontology.org/uco/types/",
-    "uco-vocabulary": "https://ontology.unifiedcyberontology.org/uco/vocabulary/",
     "xsd": "http://www.w3.org/2001/XMLSchema#",
 }
 
@@ -60,7 +59,6 @@ def render(case: CaseExport) -> bytes:
         "uco-core:name": "Matched against known-hash releases",
         "uco-action:instrument": {"@id": tool["@id"]},
         "uco-action:object": [{"@id": f["@id"]} for f in files],
-        "uco-action:endTime": _time(case.at.isoformat()),
     }
     investigation = {
         "@id": _node("investigation", case.number),
@@ -97,7 +95,7 @@ def _file(file: ExportFile) -> dict[str, Any]:
             {
                 "@id": _node("hash", f"{row['file_id']} {name}"),
                 "@type": "uco-types:Hash",
-                "uco-types:hashMethod": {"@type": "uco-vocabulary:HashNameVocab", "@value": _METHODS[name]},
+                "uco-types:hashMethod": _METHODS[name],
                 "uco-types:hashValue": {"@type": "xsd:hexBinary", "@value": value.hex().upper()},
             }
             for name, value in digests_of(file).items()

@@ -7,7 +7,6 @@ object with several MediaFiles, as readers expect.
 
 from __future__ import annotations
 
-import base64
 import uuid
 from typing import Any
 
@@ -66,9 +65,7 @@ def _media(number: int, members: list[ExportFile]) -> dict[str, Any]:
         (name, (file.fingerprint or {}).get(column)) for name, column in (("PDQ", "pdq"), ("PHASH256", "phash256"))
     ]
     alternative = [
-        {"MD5": found.get("MD5", ""), "HashName": name, "HashValue": base64.b64encode(value).decode()}
-        for name, value in hashes
-        if value
+        {"MD5": found.get("MD5", ""), "HashName": name, "HashValue": value.hex()} for name, value in hashes if value
     ]
     if alternative:
         found["AlternativeHashes"] = alternative

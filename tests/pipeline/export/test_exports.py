@@ -7,6 +7,8 @@ import io
 import json
 import os
 import pwd
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +20,7 @@ import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
 
+from hashsets import releases
 from pipeline import records
 from pipeline.cli import triage
 from pipeline.errors import IntegrityError
@@ -91,7 +94,7 @@ def a_case() -> CaseExport:
         "sha256": SHA,
         "media_type": "image/jpeg",
         "pdq": b"p" * 32,
-        "phash256": None,
+        "phash256": b"h" * 32,
     }
     identifier = {
         "identifier_id": "I-1",
@@ -131,13 +134,35 @@ def test_case_uco_names_every_node_once_and_refers_only_to_nodes_that_are_there(
     assert {o["@id"] for o in investigation["uco-core:object"]} <= set(nodes)
     file = next(n for n in data["uco-core:object"] if n["@type"] == "uco-observable:File")
     hashes = {
-        h["uco-types:hashMethod"]["@value"]: h["uco-types:hashValue"]["@value"]
+        h["uco-types:hashMethod"]: h["uco-types:hashValue"]["@value"]
         for h in file["uco-core:hasFacet"][1]["uco-observable:hash"]
     }
     assert hashes["SHA256"] == SHA.hex().upper()
     prefixes = {word.partition(":")[0] for n in data["uco-core:object"] for word in n if not word.startswith("@")}
     assert prefixes <= set(data["@context"])
     assert caseuco.render(a_case()) == caseuco.render(a_case())
+
+
+def test_the_official_validator_takes_a_case_uco_export(tmp_path: Path) -> None:
+    path = tmp_path / "case.json"
+    path.write_bytes(caseuco.render(a_case()))
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("case_validate")), str(path)], capture_output=True, text=True, check=False
+    )
+    assert "Conforms: True" in done.stdout, done.stdout[-2000:] + done.stderr[-2000:]
+
+
+def test_vics_comes_back_through_import_and_release_with_every_hash(
+    run: Callable[..., Any], filled: Settings, tmp_path: Path
+) -> None:
+    path = tmp_path / "case.json"
+    path.write_bytes(vics.render(a_case()))
+    done = run("hashset", "import", "--source", "force", str(path), "--format", "json")
+    [record] = json.loads(done.stdout)
+    assert (record["read"], record["rejected"], record["values_dropped"]) == (1, 0, {})
+    counts = releases.current(filled).manifest["counts"]
+    for algorithm in ("md5", "sha1", "sha256", "pdq", "phash256"):
+        assert counts[f"hash_{algorithm}"] == 1, algorithm
 
 
 def test_the_commands_list_query_and_export_and_are_logged(
