@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.assess import answers, database
 from pipeline.assess.counters import file_counters, match_counters, sample, words_of
@@ -108,21 +109,25 @@ class Bulk:
     assessed: frozenset[str] = frozenset()
     """Cases that have an assessment: one of them that belongs to another case now, because the report that it
     extends has named its own, is listed in that case's `joined`."""
+    among: frozenset[str] | None = None
+    """Referrals of whole cases: only these cases are made, from their rows alone. None: every case."""
+    root: Mapping[str, str] = field(default_factory=dict)
+    """With `among`: the first referral of each chain (`touched.Chains`), for the cases on the other side of links."""
 
     def cases(self, only: str | None = None) -> Iterator[CaseFile]:
         """Every case, or only the one of that id, ordered by their ids."""
         referrals = self._referrals()
         of = group({r["referral_id"]: r["supplements"] for r in referrals})
-        everyone = _members(of)
+        everyone = _members(of | self._others(of))
         if only is not None:
             of = {referral: case for referral, case in of.items() if case == only}
             referrals = [r for r in referrals if r["referral_id"] in of]
         tables = {
             "everyone": everyone,
             "members": _members(of),
-            "media": self._read("media_files"),
-            "prints": self._read("fingerprints"),
-            "found": flood.counted(self.lake, self._read("matches")),
+            "media": (media := self._read("media_files")),
+            "prints": self._of_contents("fingerprints", media),
+            "found": flood.counted(self.lake, self._of_contents("matches", media)),
             "stated": self._read("facts"),
             "persons": self._read("subjects"),
             "linked": self.links.select(["link_id", "left", "right", "strength"]),
@@ -160,7 +165,25 @@ class Bulk:
             yield made
 
     def _read(self, table: str) -> pa.Table:
-        return self.lake.read(table, _COLUMNS[table])
+        if self.among is None or table == "packages":
+            return self.lake.read(table, _COLUMNS[table])
+        return self.lake.read(table, _COLUMNS[table], where=("referral_id", pa.array(sorted(self.among), pa.string())))
+
+    def _of_contents(self, table: str, media: pa.Table) -> pa.Table:
+        """Rows of the contents of some media files; a content that was not sent goes by the SHA-256 of its file's id."""
+        if self.among is None:
+            return self.lake.read(table, _COLUMNS[table])
+        unsent = media.filter(pc.is_null(media["sha256"]))["file_id"].to_pylist()
+        named = [hashlib.sha256(name.encode()).digest() for name in unsent]
+        contents = {*media["sha256"].drop_null().to_pylist(), *named}
+        return self.lake.read(table, _COLUMNS[table], where=("sha256", pa.array(sorted(contents), pa.binary(32))))
+
+    def _others(self, of: Mapping[str, str]) -> dict[str, str]:
+        """The cases of referrals on the other side of links, when not every case is made."""
+        if self.among is None:
+            return {}
+        sides = {x for side in ("left", "right") for x in self.links[side].to_pylist() if not x.startswith("list:")}
+        return {r: case_id(self.root.get(r, r)) for r in sides - of.keys()}
 
     def _places(self, of: Mapping[str, str]) -> dict[str, set[Place]]:
         """Places of the people of each case; the same place of two referrals counts once, for its first subject."""

@@ -157,7 +157,7 @@ def explain_command(settings: Settings, /, *, case_id: str, model: str, reason: 
     if found is None:
         raise UsageError(f"Case {case_id} has no referral in the lake.", "Run `triage assess run`, or check the id.")
     assessed = loaded.assess(found)
-    stored = latest(settings, lake, case_id).get(case_id)
+    stored = latest(settings, lake, {case_id}).get(case_id)
     click.echo(explain.head(settings, loaded, found, assessed, stored, whole=not hidden), err=True)
     return explain.rows(assessed)
 

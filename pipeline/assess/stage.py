@@ -8,14 +8,15 @@ still missing.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cache, partial
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline import logs
-from pipeline.assess import database, shadow
-from pipeline.assess.case_file import Bulk
+from pipeline.assess import database, shadow, touched
+from pipeline.assess.case_file import Bulk, case_id
 from pipeline.assess.inputs import FORCE_NOT_SET, CaseFile
 from pipeline.assess.linking import link
 from pipeline.assess.model import BANDS, Model
@@ -38,29 +39,37 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
     report = StageReport(STAGE, night.run_id, shard)
     linked = link(settings, night, lake)
     report.counts |= linked.counts
-    before = latest(settings, lake)
-    bulk = Bulk(settings, model, lake, linked.current, linked.hits, frozenset(before))
     watcher = shadow.Watcher.for_night(settings, model)
+    work = touched.find(settings, model, lake)
+    chains = touched.Chains.read(lake)
+    if watcher is not None or work.referrals is None:  # another model, or other rules, concern every case
+        before = latest(settings, lake)
+        bulk = Bulk(settings, model, lake, linked.current, linked.hits, frozenset(before))
+    else:
+        among = frozenset(chains.members(work.referrals))
+        before = latest(settings, lake, {case_id(r) for r in among} | {chains.case(r) for r in among})
+        links = _concerning(linked.current, among)
+        bulk = Bulk(settings, model, lake, links, linked.hits, frozenset(before), among, chains.root)
     names = {} if settings.force == FORCE_NOT_SET else forces.load(settings).names
-    writer, bands = Writer(lake, night, model, names), dict.fromkeys(("very_high", "high", "medium", "low"), 0)
-    counts = {"new": 0, "raised": 0, "lowered": 0, "changed": 0, "unchanged": 0, "for_transfer": 0}
+    writer = Writer(lake, night, model, names)
+    counts = {"new": 0, "raised": 0, "lowered": 0, "changed": 0, "unchanged": 0, "looked_at": 0, "for_transfer": 0}
     for case in _without_collector(bulk.cases()):
-        report.read += 1
+        counts["looked_at"] += 1
         transfer = transfer_to(case, settings)
         counts["for_transfer"] += transfer is not None
         inputs, previous = Inputs.of(case, model, transfer), before.get(case.case_id)
         if watcher is not None:
             watcher.see(case)
         if previous is not None and previous.inputs_sha256 == inputs.digest:
-            counts["unchanged"] += 1
-            bands[previous.band] += 1
             continue
         assessed = model.assess(case)
-        bands[assessed.band] += 1
         counts[_kind(previous, assessed.band)] += 1
         writer.add(case, assessed, inputs, transfer, previous)
     report.outputs += writer.close()
-    report.kept = report.read
+    touched.done(lake, night, work, [*report.outputs, *linked.outputs])
+    bands = standing(settings, lake, chains)
+    report.read = report.kept = sum(bands.values())
+    counts["unchanged"] = report.read - writer.rows
     report.counts |= counts | {f"band_{b}": n for b, n in bands.items()} | {"model": model.label}
     report.outputs += linked.outputs
     if settings.force == FORCE_NOT_SET:
@@ -80,27 +89,44 @@ def _without_collector(cases: Iterator[CaseFile]) -> Iterator[CaseFile]:
         yield from cases
 
 
-def latest(settings: Settings, lake: Lake, only: str | None = None) -> dict[str, Previous]:
-    """The current assessment of every case that has one, or of one case: its highest version. The texts of all are
-    read when those of one are first asked for."""
-    paths = lake.paths("assessments", STAGE)
-    if not paths:
-        return {}
+def _concerning(links: pa.Table, among: frozenset[str]) -> pa.Table:
+    """The links with a referral of some on one of their sides."""
+    own = pa.array(sorted(among), pa.string())
+    return links.filter(pc.or_(pc.is_in(links["left"], value_set=own), pc.is_in(links["right"], value_set=own)))
 
-    def read(statement: str) -> pa.Table:
-        with database.connection(settings, {}) as con:
-            return database.query(con, database.sql(statement), [paths, only])
+
+def standing(settings: Settings, lake: Lake, chains: touched.Chains) -> dict[str, int]:
+    """How many cases stand in each band by their latest assessment, without those that have joined another case."""
+    bands = dict.fromkeys(("very_high", "high", "medium", "low"), 0)
+    joined = {case_id(r) for r, root in chains.root.items() if r != root} - {case_id(r) for r in chains.root.values()}
+    tables = {"assessments": lake.read("assessments", ["case_id", "version", "band"])}
+    with database.connection(
+        settings, tables | {"joined": pa.table({"case_id": pa.array(sorted(joined), pa.string())})}
+    ) as con:
+        found = database.query(con, database.sql("standing"))
+    return bands | dict(zip(found["band"].to_pylist(), found["n"].to_pylist(), strict=True))
+
+
+def latest(settings: Settings, lake: Lake, only: Collection[str] | None = None) -> dict[str, Previous]:
+    """The current assessment of every case that has one, or of some cases: its highest version. The texts of all are
+    read when those of one are first asked for."""
+    where = None if only is None else ("case_id", pa.array(sorted(only), pa.string()))
+
+    def read(statement: str, columns: list[str]) -> pa.Table:
+        rows = lake.read("assessments", ["case_id", "version", *columns], where=where)
+        with database.connection(settings, {"assessments": rows}) as con:
+            return database.query(con, database.sql(statement))
 
     @cache
     def places() -> tuple[pa.Table, dict[str, int]]:
-        rows = read("latest_texts")
+        rows = read("latest_texts", ["reasons", "flags"])
         return rows, {case: at for at, case in enumerate(rows["case_id"].to_pylist())}
 
     def texts(case: str) -> tuple[str, str]:
         rows, place = places()
         return rows["reasons"][place[case]].as_py(), rows["flags"][place[case]].as_py()
 
-    rows = read("latest_assessments")
+    rows = read("latest_assessments", ["band", "score", "inputs_sha256"])
     columns = [rows[c].to_pylist() for c in ("case_id", "version", "band", "score", "inputs_sha256")]
     return {
         case: Previous(version, band, score, digest, partial(texts, case))

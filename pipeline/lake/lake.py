@@ -15,7 +15,7 @@ from pipeline import files, records
 from pipeline.errors import TriageError, UsageError
 from pipeline.lake.delta import Log
 from pipeline.lake.ledger import SETTLE, Entry, Ledger, State, TakenError
-from pipeline.lake.parts import Part, Parts
+from pipeline.lake.parts import Part, Parts, Where
 from pipeline.lake.places import Place, refuse
 from pipeline.lake.settling import Settler, again
 from pipeline.settings import Settings
@@ -172,33 +172,42 @@ class Lake:
         stage: str | None = None,
         parts: Iterable[Part] | None = None,
         commits: Iterable[Commit] | None = None,
+        where: Where | None = None,
     ) -> pa.Table:
         """All published rows of a table (or of the given parts or commits), in the order of their parts.
 
+        `where` is a column and the values wanted: where a file has none of them, none of its other columns is read.
         Columns that older parts lack read as null. Parts that were merged away since are read from the merged ones.
         """
         schema = records.arrow_schema(table)
         if commits is not None:
             parts = [p for c in commits for p in c.parts if p.table == table]
         if parts is None and stage is None:
-            return self._parts.read(self._current(self._ledger.state(), table), schema, columns)
+            return self._parts.read(self._current(self._ledger.state(), table), schema, columns, where=where)
         if parts is None:
             heads = self._ledger.heads()
             numbers = heads["seq"].filter(pc.equal(heads["stage"], stage)).combine_chunks()
-            return self._parts.read(self.parts(table, stage), schema, columns, numbers)
-        return self._of_parts(table, list(parts), schema, columns)
+            return self._parts.read(self.parts(table, stage), schema, columns, numbers, where)
+        return self._of_parts(table, list(parts), schema, columns, where)
 
-    def _of_parts(self, table: str, chosen: list[Part], schema: pa.Schema, columns: Sequence[str] | None) -> pa.Table:
+    def _of_parts(
+        self,
+        table: str,
+        chosen: list[Part],
+        schema: pa.Schema,
+        columns: Sequence[str] | None,
+        where: Where | None,
+    ) -> pa.Table:
         """Rows of parts, those that were merged away from the merged parts."""
         state = self._ledger.state()
         settled = state.versions.get(table, (0, 0))[1]
         there = {p.path for p in self._current(state, table)} if any(0 < p.seq <= settled for p in chosen) else set()
         gone = [p.seq for p in chosen if 0 < p.seq <= settled and p.path not in there]
-        rows = self._parts.read([p for p in chosen if p.seq not in set(gone)], schema, columns)
+        rows = self._parts.read([p for p in chosen if p.seq not in set(gone)], schema, columns, where=where)
         if not gone:
             return rows
         merged = [p for p in self._current(state, table) if p.merged and _spans(p, gone)]
-        past = self._parts.read(merged, schema, columns, pa.array(gone, pa.int64()))
+        past = self._parts.read(merged, schema, columns, pa.array(gone, pa.int64()), where)
         return pa.concat_tables([rows, past]) if rows.num_rows else past
 
     def verified(self, part: Part) -> Part:

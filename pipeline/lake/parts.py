@@ -18,6 +18,8 @@ from pipeline.lake.places import Place, digest_of
 
 SEQ = "lake_seq"
 """Column of a merged part: the number of the commit that published the row. Parts of one commit do not have it."""
+Where = tuple[str, pa.Array]
+"""A column and the values of it that are wanted."""
 MERGED = "merged-"
 """What the name of a merged part begins with, before its first and last commit."""
 GROUP = 50_000
@@ -99,22 +101,46 @@ class Parts:
         return Part(table, self.place.local(name), rows, digest_of(name), seq, file)
 
     def read(
-        self, chosen: Iterable[Part], schema: pa.Schema, columns: Sequence[str] | None, commits: pa.Array | None = None
+        self,
+        chosen: Iterable[Part],
+        schema: pa.Schema,
+        columns: Sequence[str] | None,
+        commits: pa.Array | None = None,
+        where: Where | None = None,
     ) -> pa.Table:
-        """Rows of some parts in the order given; of merged parts only those of `commits`, when that is given."""
+        """Rows of some parts in the order given; of merged parts only those of `commits`, and of all parts only those that
+        `where` names, when these are given."""
         wanted = schema if columns is None else pa.schema([schema.field(c) for c in columns])
-        pieces = [self._piece(self.verified(p), wanted, commits) for p in chosen]
+        pieces = [self._piece(self.verified(p), wanted, commits, where) for p in chosen]
         return pa.concat_tables(pieces) if pieces else wanted.empty_table()
 
-    def _piece(self, part: Part, schema: pa.Schema, commits: pa.Array | None) -> pa.Table:
+    def _piece(self, part: Part, schema: pa.Schema, commits: pa.Array | None, where: Where | None) -> pa.Table:
         file = pq.ParquetFile(part.path, page_checksum_verification=True)
+        if not part.merged:
+            commits = None
         there = set(file.schema_arrow.names)
         names = [n for n in schema.names if n in there]
-        if not part.merged or commits is None:
+        if commits is None and where is None:
             return conform(file.read(columns=names), schema)
-        groups = [g for g in range(file.num_row_groups) if _holds(file.metadata.row_group(g), commits)]
-        table = file.read_row_groups(groups, columns=[*names, SEQ])
-        return conform(table.filter(pc.is_in(table[SEQ], value_set=commits)), schema)
+        keys = [*([SEQ] if commits is not None else []), *([where[0]] if where is not None else [])]
+        found = [schema.empty_table()]
+        for group in range(file.num_row_groups) if there.issuperset(keys) else ():
+            if commits is not None and not _holds(file.metadata.row_group(group), commits):
+                continue
+            mask = _mask(file.read_row_group(group, columns=keys), commits, where)
+            if pc.any(mask).as_py():  # most groups hold nothing of what is asked: only their keys were read
+                found.append(conform(file.read_row_group(group, columns=[*keys, *names]).filter(mask), schema))
+        return pa.concat_tables(found[1:] or [conform(found[0], schema)])
+
+
+def _mask(rows: pa.Table, commits: pa.Array | None, where: Where | None) -> pa.ChunkedArray:
+    """Which rows are of the commits, and have one of the values."""
+    masks = []
+    if commits is not None:
+        masks.append(pc.is_in(rows[SEQ], value_set=commits))
+    if where is not None:
+        masks.append(pc.is_in(rows[where[0]], value_set=where[1].cast(rows[where[0]].type)))
+    return masks[0] if len(masks) == 1 else pc.and_(*masks)
 
 
 def _holds(group: pq.RowGroupMetaData, commits: pa.Array) -> bool:

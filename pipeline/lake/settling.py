@@ -23,9 +23,11 @@ from pipeline.lake.parts import GROUP, MERGED, SEQ, Part, Parts
 ATTEMPTS = 60
 """Times that a writer looks again before it gives up; it waits up to a second between two."""
 FEW = 4
-"""Small files of a table that are left as they are."""
+"""Files of one size that are left as they are."""
 BYTES = 256 * 2**20
-"""Size from which a merged file is left as it is."""
+"""Size from which a file is left as it is."""
+SIZES = (8 * 2**20, 64 * 2**20, BYTES)
+"""Files are merged with others of their own size, so that a row is written anew three times at most, not every week."""
 
 
 def schema_of(table: str) -> pa.Schema:
@@ -108,13 +110,13 @@ class Settler:
     def _merge(self, table: str) -> int:
         log = self.log(table)
         version, files = log.version(), log.files()
-        small = [f for f in files if f.size < BYTES]
-        if len(small) <= FEW:
+        small = [f for chosen in _alike(files) for f in chosen]
+        if not small:
             return 0
         numbers = self._numbers(table)
         added: list[DataFile] = []
         gone: list[DataFile] = []
-        for batch in _batches(small, numbers):
+        for batch in [b for chosen in _alike(files) for b in _batches(chosen, numbers)]:
             data = pa.concat_tables([self._numbered(table, f, numbers) for f in batch]).sort_by(SEQ)
             first, last = data[SEQ][0].as_py(), data[SEQ][-1].as_py()
             name, size = self.parts.write(table, f"{MERGED}{first}-{last}", data, group=GROUP)
@@ -156,6 +158,12 @@ class Settler:
 def _settled(state: State) -> int:
     """The last number that is in the logs of all tables: the one before the first pending commit."""
     return min((e.seq for e in state.pending if e.parts), default=state.last + 1) - 1
+
+
+def _alike(files: list[DataFile]) -> list[list[DataFile]]:
+    """Files that are merged: those of each size, where there are more than a few."""
+    groups = [[f for f in files if least <= f.size < most] for least, most in zip((0, *SIZES), SIZES, strict=False)]
+    return [group for group in groups if len(group) > FEW]
 
 
 def _batches(small: list[DataFile], numbers: dict[str, int]) -> list[list[DataFile]]:

@@ -198,3 +198,18 @@ def test_sweep_removes_what_no_commit_names_and_nothing_else(tmp_path: Path) -> 
     assert lake.sweep() == 2
     assert own.exists() and not orphan.exists()
     assert lake.read("variants").num_rows == 3
+
+
+def test_rows_are_found_by_their_key_in_every_kind_of_part(tmp_path: Path) -> None:
+    import pyarrow as pa
+
+    lake = Lake(tmp_path)
+    for n in range(8):
+        lake.commit("f", f"k{n}", {"variants": variants(3, 3 * n)}, run_id="n")
+    wanted = ("sha256", pa.array([bytes([i]) * 32 for i in (2, 10, 23, 99)], pa.binary(32)))
+    for _ in range(2):  # as published, then merged
+        assert sorted(lake.read("variants", ["quality"], where=wanted)["quality"].to_pylist()) == [2, 10, 23]
+        chosen = lake.named("f", ["k0", "k3"])
+        assert sorted(lake.read("variants", commits=chosen, where=wanted)["quality"].to_pylist()) == [2, 10]
+        assert lake.read("variants", where=("sha256", pa.array([], pa.binary(32)))).num_rows == 0
+        lake.merge("n")

@@ -1,0 +1,228 @@
+"""What one more night costs after 0, 30, 365 and 1,000 nights: CPU seconds and peak memory of every stage.
+
+Past nights are one real night's rows with changed identities, published by the lake's own writer with a ledger row, files and
+settling for every night, and merged once a week; then one assess and one publish bring the case store up to them. The night
+that is measured is a real one, in a process of its own a stage. Bar: every stage after 1,000 nights at most 1.3 times what it
+costs after 30, the sum under 1.2 times. `--referrals 40 --files 3` for a smaller night; `--nights 0,30` for a quick look.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from rich.console import Console
+from rich.table import Table
+
+from bench import common
+from bench.nightly import env, triage
+from deploy.embedded import ROOT
+from pipeline import records
+from pipeline.lake import Lake
+
+STAGES = ("ingest", "fingerprint", "match", "flood", "assess", "publish", "reporting", "reconcile")
+NAMED = ("referral_id", "package_id", "file_id", "identifier_id", "subject_id", "fact_id", "narrative_id", "match_id",
+         "supplements", "container", "report_sha256", "source_reference")  # fmt: skip
+"""Text columns that name something: they get the night's number, so that no night repeats another."""
+CONTENTS = ("sha256", "md5", "sha1", "claimed_sha256", "claimed_md5", "claimed_sha1")
+COPIED = ("ingest", "fingerprint", "match")
+"""Stages whose commits make up a past night."""
+
+ONE_STAGE = """
+import json, resource, sys
+from pipeline.night import contract as nights
+from pipeline.night import stages as nightly
+from pipeline.settings import Settings
+settings = Settings.load()
+run, which = nights.load(settings, sys.argv[1]), nightly.find(sys.argv[2])
+shards = nightly.plan_shards(settings, which, run) if which.sharded else [None]
+for shard in shards:
+    nightly.run_stage(settings, which, run, shard)
+own, ended = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+print("RESULT" + json.dumps({"cpu_seconds": own.ru_utime + own.ru_stime + ended.ru_utime + ended.ru_stime,
+    "peak_mib": max(own.ru_maxrss, ended.ru_maxrss) // 1024}))
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--referrals", type=int, default=200)
+    parser.add_argument("--files", type=int, default=5, help="media files of a referral")
+    parser.add_argument("--nights", default="0,30,365,1000")
+    parser.add_argument("--save", action="store_true", help="write bench/results/growth.json")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="triage-growth-") as folder:
+        result = measure(Path(folder), options.referrals, options.files, [int(n) for n in options.nights.split(",")])
+    show(result)
+    if options.save:
+        common.save("growth", result)
+
+
+def measure(folder: Path, referrals: int, files: int, wanted: list[int]) -> dict[str, Any]:
+    home = folder / "home"
+    sample(home, referrals, files, 1)
+    for stage in ("hashset_import", "hashset_release"):
+        triage(home, "night", "stage", stage, "--run-id", "setup")
+    triage(home, "night", "run", "--run-id", "past-0", "--as-of", "2026-01-01T01:00:00+0000")
+    template = [c for c in Lake(home / "lake").commits(run_id="past-0") if c.stage in COPIED]
+    rows = {
+        (c.stage, c.key): {p.table: Lake(home / "lake").read(p.table, parts=[p]) for p in c.parts} for c in template
+    }
+    result: dict[str, Any] = {
+        "machine": common.machine(),
+        "versions": common.versions("deltalake", "duckdb", "pyarrow"),
+        "night": {"referrals": referrals, "media_files": referrals * files},
+        "after": {},
+    }
+    done = 0
+    for nights in sorted(wanted):
+        began = time.process_time()
+        for night in range(done + 1, nights + 1):
+            publish(home, template, rows, night)
+        done = max(done, nights)
+        if nights:
+            for stage in ("assess", "publish"):
+                triage(home, "night", "stage", stage, "--run-id", "past-0")
+        result["after"][str(nights)] = one_more(folder, home, referrals, files) | {
+            "growing_cpu_seconds": round(time.process_time() - began, 1),
+            "commits": len(Lake(home / "lake").commits()),
+            "files": len(Lake(home / "lake").everything()),
+            "lake_mib": sum(p.stat().st_size for p in (home / "lake").rglob("*") if p.is_file()) // 2**20,
+        }
+        print(nights, json.dumps(result["after"][str(nights)]), file=sys.stderr, flush=True)
+    return result | {"ratios": ratios(result["after"])}
+
+
+def sample(home: Path, referrals: int, files: int, seed: int) -> None:
+    """Landing with sample referrals; the known-hash set of a seed other than the first is left out."""
+    words = ["sample", "--seed", str(seed), "--referrals", str(referrals), "--files", str(files), "--day", "2026-11-20"]
+    triage(home, *words, "--known", "100", "--unknown", "1000000")
+
+
+def publish(home: Path, template: list[Any], rows: dict[Any, dict[str, pa.Table]], night: int) -> None:
+    """One past night: the template's rows with other identities, a commit for each of its commits, settled; merged weekly."""
+    lake, run = Lake(home / "lake"), f"past-{night}"
+    for commit in template:
+        tables = {name: changed(name, table, night) for name, table in rows[commit.stage, commit.key].items()}
+        key = commit.key.replace("content-", f"content-{night}-").replace("claimed-", f"claimed-{night}-")
+        key = key if commit.stage == "match" else f"{night}-{key}"
+        meta = commit.meta | ({"unit": key} if commit.stage == "match" else {})
+        lake.commit(commit.stage, key, tables, run_id=run, meta=meta)
+    lake.settle(run)
+    if night % 7 == 0:
+        lake.merge(run)
+
+
+def changed(name: str, table: pa.Table, night: int) -> pa.Table:
+    """The rows under other names: ids with the night's number, contents with other bytes, identifiers with other values."""
+    for column in table.column_names:
+        at = table.column_names.index(column)
+        field, values = table.schema.field(at), table[column]
+        if (
+            column in NAMED
+            or (name == "identifiers" and column == "value")
+            or (name == "subjects" and column == "name")
+        ):
+            values = pc.binary_join_element_wise(values.cast(pa.string()), pa.scalar(f"-{night}"), "")
+        elif column in CONTENTS:
+            claimed = name == "matches" and column == "sha256"
+            values = pa.chunked_array([contents(values, night, table["file_id"] if claimed else None, field.type)])
+        elif column == "run_id":
+            values = pa.chunked_array([pa.array([f"past-{night}"] * table.num_rows)])
+        else:
+            continue
+        table = table.set_column(at, field, values.cast(field.type))
+    return table.cast(records.arrow_schema(name))
+
+
+def contents(values: pa.ChunkedArray, night: int, files: pa.ChunkedArray | None, kind: pa.DataType) -> pa.Array:
+    """Digests with the night's number worked in; that of a claimed match is made from its file's id, as the stage does."""
+    mark = np.frombuffer(night.to_bytes(8, "little"), np.uint8)
+    found: list[bytes | None] = []
+    for value, file in zip(values.to_pylist(), files.to_pylist() if files else [None] * len(values), strict=True):
+        if file is not None:
+            found.append(hashlib.sha256(f"{file}".encode()).digest())
+        else:
+            found.append(None if value is None else bytes(np.frombuffer(value[:8], np.uint8) ^ mark) + value[8:])
+    return pa.array(found, kind)
+
+
+def one_more(folder: Path, home: Path, referrals: int, files: int) -> dict[str, Any]:
+    """The measured night on a copy of the home: CPU seconds and peak memory of each stage, and of what people wait for."""
+    copy = folder / "measured"
+    shutil.copytree(home, copy, symlinks=True)
+    shutil.rmtree(copy / "landing")
+    sample(copy, referrals, files, 99)
+    environment = env(copy) | {"TRIAGE_THREADS": "1"}
+    begin = "from pipeline.night import stages; stages.begin('measured', '2026-11-21T01:00:00+00:00')"
+    subprocess.run([sys.executable, "-c", begin], env=environment, cwd=ROOT, check=True)
+    stages = {stage: timed(environment, ["-c", ONE_STAGE, "measured", stage]) for stage in STAGES}
+    started = time.perf_counter()
+    seconds = os.times()
+    subprocess.run(
+        [sys.executable, "-m", "pipeline", "status"], env=environment, cwd=ROOT, check=True, capture_output=True
+    )
+    ended = os.times()
+    status = ended.children_user + ended.children_system - seconds.children_user - seconds.children_system
+    shutil.rmtree(copy)
+    total = sum(row["cpu_seconds"] for row in stages.values())
+    return {
+        "stages": stages,
+        "sum_cpu_seconds": round(total, 2),
+        "status_cpu_seconds": round(status, 2),
+        "status_seconds": round(time.perf_counter() - started, 2),
+    }
+
+
+def timed(environment: dict[str, str], words: list[str]) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, *words], env=environment, cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise SystemExit(done.stderr[-3000:])
+    found = json.loads(next(x for x in done.stdout.splitlines() if x.startswith("RESULT"))[6:])
+    return {"cpu_seconds": round(found["cpu_seconds"], 2), "peak_mib": found["peak_mib"]}
+
+
+def ratios(after: dict[str, Any]) -> dict[str, Any]:
+    """Cost after the most nights divided by that after 30, for every stage and the sum, and whether the bars are met."""
+    most = max(after, key=int)
+    if "30" not in after or most == "30":
+        return {}
+    first, last = after["30"], after[most]
+    each = {
+        stage: round(last["stages"][stage]["cpu_seconds"] / first["stages"][stage]["cpu_seconds"], 2)
+        for stage in STAGES
+    }
+    total = round(last["sum_cpu_seconds"] / first["sum_cpu_seconds"], 2)
+    met = most == "1000" and all(ratio <= 1.3 for ratio in each.values()) and total < 1.2
+    return {"nights": int(most), "stages": each, "sum": total, "bars_met": met}
+
+
+def show(result: dict[str, Any]) -> None:
+    table = Table(title="CPU seconds (peak MiB) of one more night after so many")
+    table.add_column("stage")
+    for nights in result["after"]:
+        table.add_column(nights, justify="right")
+    for stage in STAGES:
+        rows = [result["after"][n]["stages"][stage] for n in result["after"]]
+        table.add_row(stage, *(f"{r['cpu_seconds']:.1f} ({r['peak_mib']})" for r in rows))
+    table.add_row("sum", *(f"{row['sum_cpu_seconds']:.1f}" for row in result["after"].values()))
+    Console().print(table)
+    Console().print(result["ratios"])
+
+
+if __name__ == "__main__":
+    main()
