@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -69,7 +70,7 @@ def find(settings: Settings, model: Model, lake: Lake) -> Work:
     """The work since the last night that assessed all that it had to, by the same rules."""
     rules, last = _rules(settings, model), lake.last()
     newest = lake.newest(STAGE)
-    before = newest[0].meta if newest else {"rules": "", "through": 0, "own": []}
+    before: dict[str, Any] = newest[0].meta if newest else {"rules": "", "through": 0, "own": []}
     fresh = [c for c in lake.commits(after=int(before["through"])) if f"{c.stage}/{c.key}" not in before["own"]]
     fresh = [c for c in fresh if c.stage not in (STAGE, "assess") and c.parts]
     if before["rules"] != rules or any(p.table in OF_ALL for c in fresh for p in c.parts):
