@@ -86,7 +86,7 @@ def assemble(plan: Plan, folder: Path) -> dict[str, Any]:
         "software": {"referral-triage": __version__, "duckdb": duckdb.__version__},
     }
     _verify(settings, database, counts)
-    manifest.write(folder, content)
+    manifest.write(folder, content, indexing.written(folder))
     return content
 
 

@@ -21,6 +21,7 @@ from hashsets.releases import Release
 from hashsets.tables import scalar
 from pipeline.errors import ReconciliationError
 from pipeline.matching import core
+from pipeline.matching.core.store import Array
 
 BATCH = 1 << 18
 MAX_SEGMENTS = 12
@@ -84,6 +85,15 @@ def build(
                 "The release was not built.",
             )
     return rows
+
+
+def written(folder: Path) -> dict[str, Array]:
+    """Every array of the indexes of a release, with the SHA-256 made when it was written, by its path in the release."""
+    return {
+        f"index/{index.name}/{place}": array
+        for index in sorted((folder / "index").glob("*"))
+        for place, array in core.open_index(index).manifest.listed()
+    }
 
 
 def _segments(folder: Path) -> int:

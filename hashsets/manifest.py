@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline import files
 from pipeline.errors import IntegrityError
+
+if TYPE_CHECKING:
+    from pipeline.matching.core.store import Array
 
 NAME = "manifest.json"
 FORMAT = 1
@@ -23,14 +27,20 @@ _REMEDY = "Restore the release from a backup, or publish another one."
 _checked: dict[Path, tuple[tuple[int, ...], str]] = {}
 
 
-def write(folder: Path, content: dict[str, Any]) -> str:
-    """Write the manifest over all files now in `folder`; returns its SHA-256 (hex). Every file is fsynced first."""
+def write(folder: Path, content: dict[str, Any], written: Mapping[str, Array] | None = None) -> str:
+    """Write the manifest over all files now in `folder`; returns its SHA-256 (hex). Every file is fsynced first.
+
+    `written`: arrays of the indexes, by their path in `folder`. They were hashed while they were written, byte for byte
+    what went to the file, and are not read again. Raises IntegrityError where one has another size.
+    """
     listed = {}
     for path in _files(folder):
-        with path.open("rb") as file:
-            files_digest = hashlib.file_digest(file, "sha256").hexdigest()
-            _sync(path)
-        listed[path.relative_to(folder).as_posix()] = {"size": path.stat().st_size, "sha256": files_digest}
+        name, size = path.relative_to(folder).as_posix(), path.stat().st_size
+        array = (written or {}).get(name)
+        if array is not None and array.bytes != size:
+            raise IntegrityError(f"{name} has {size} bytes instead of {array.bytes}.", "Build the release again.")
+        listed[name] = {"size": size, "sha256": files.sha256(path) if array is None else array.sha256}
+        _sync(path)
     for sub in [p for p in folder.rglob("*") if p.is_dir()]:
         files.sync_folder(sub)
     files.write_json(folder / NAME, {"format": FORMAT, "files": listed, **content})

@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -157,6 +158,12 @@ class Manifest:
                 f"The manifest of index {folder.name} says what cannot be: {type(error).__name__}: {error}.", REBUILD
             ) from error
         return manifest
+
+    def listed(self) -> Iterator[tuple[str, Array]]:
+        """Every array with its path below the folder of the index."""
+        for segment in self.segments:
+            for name, array in segment.arrays.items():
+                yield segment.tombstones if name == "dead" else f"{segment.name}/{name}", array
 
     def check(self) -> None:
         """Raises ValueError, TypeError or UsageError where members contradict each other or are of another type."""
@@ -345,12 +352,10 @@ class Index:
     def verify(self) -> int:
         """Read every file and compare its SHA-256; returns the bytes read. Raises IntegrityError for an altered one."""
         read = 0
-        for mapped in self.segments:
-            for name, array in mapped.segment.arrays.items():
-                place = mapped.segment.tombstones if name == "dead" else f"{mapped.segment.name}/{name}"
-                if files.sha256(self.folder / place) != array.sha256:
-                    raise IntegrityError(f"Index file {place} was altered: its SHA-256 differs.", REBUILD)
-                read += array.bytes
+        for place, array in self.manifest.listed():
+            if files.sha256(self.folder / place) != array.sha256:
+                raise IntegrityError(f"Index file {place} was altered: its SHA-256 differs.", REBUILD)
+            read += array.bytes
         return read
 
 
