@@ -16,6 +16,22 @@ from typing import Any
 RESULTS = Path(__file__).parent / "results"
 
 
+VECTORS = ("avx", "sse4", "ssse3", "popcnt", "asimd")
+"""Beginnings of the names of processor features that decide how fast bits are counted."""
+
+
+def compiled_for() -> dict[str, Any]:
+    """What LLVM was told to compile the kernels of this process for, and the family of kernels that follows from it."""
+    from pipeline.matching.core import processor
+
+    _, name, features = processor.target()
+    return {
+        "family": processor.family(),
+        "llvm_processor": name,
+        "llvm_features": sorted(f for f in features if f.startswith(VECTORS)),
+    }
+
+
 def machine() -> dict[str, Any]:
     """Processor model, cores, memory and Python: what a figure must be read with. No host name, no path."""
     model = next(
@@ -26,8 +42,17 @@ def machine() -> dict[str, Any]:
         ),
         platform.processor(),
     )
+    flags = next(
+        (
+            line.split(":", 1)[1].split()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("flags")
+        ),
+        [],
+    )
     return {
         "processor": model,
+        "vector_extensions": sorted(f for f in flags if f.startswith(VECTORS)),
         "cores": len(os.sched_getaffinity(0)),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "python": platform.python_version(),
