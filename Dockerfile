@@ -17,7 +17,8 @@ COPY dags dags
 COPY schemas schemas
 COPY policy policy
 RUN /opt/venv/bin/uv pip install --no-cache --python /opt/venv/bin/python --no-deps --no-build-isolation -e . \
- && /opt/venv/bin/pip uninstall --yes uv pip
+ && /opt/venv/bin/pip uninstall --yes uv pip \
+ && /opt/venv/bin/python -m compileall -q pipeline hashsets triggers tasks deploy dags
 
 FROM python:3.11-slim-bookworm
 # bubblewrap: the strongest layer of the media worker's isolation; tini: reaps the workers' children.
