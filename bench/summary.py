@@ -125,6 +125,13 @@ FIGURES: dict[str, list[Figure]] = {
         Figure("10,000 files, 100,000 known hashes, by the command line", lambda r: r["command_line_seconds"], "seconds"),
         Figure("Airflow's own share of the night", lambda r: r["airflow"]["own_share_of_dag"], "of the DAG"),
     ],
+    "start": [
+        Figure("`triage --help`", lambda r: r["help_cpu_seconds"], "CPU seconds", None, 0.2),
+        Figure("`triage lookup` of a digest", lambda r: r["lookup_digest_cpu_seconds"], "CPU seconds", None, 0.6),
+        Figure("`triage lookup` of a perceptual hash", lambda r: r["lookup_perceptual_cpu_seconds"], "CPU seconds"),
+        Figure("matching and building kernels, compiled anew", lambda r: r["kernels_cpu_seconds"]["matching_compiled"], "CPU seconds", None, 8),
+        Figure("the same from a filled folder that is read-only", lambda r: r["kernels_cpu_seconds"]["matching_filled_read_only"], "CPU seconds"),
+    ],
     "crashes": [
         Figure("faults at system calls of a stage, each followed by a second run", lambda r: r["points"], ""),
         Figure("nights ended by SIGKILL and run again", lambda r: r["kills"], ""),
