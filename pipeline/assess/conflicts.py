@@ -25,12 +25,12 @@ def hits(settings: Settings, lake: Lake, links: pa.Table) -> list[ListHit]:
     Links weaker than `implies_from` imply none. Raises SettingsError for a policy file that cannot be used.
     """
     rules = policy.load(settings, "lists").data
+    found = _between_forces(rules["forces_in_conflict"], lake, links)
     strengths = STRENGTHS[STRENGTHS.index(rules["implies_from"]) :]
     chosen = links.filter(pc.is_in(links["strength"], value_set=pa.array(strengths)))
     if not rules["sources_in_conflict"] or not chosen.num_rows:
-        return []
+        return found
     referrals = lake.read("referrals", ["referral_id", "source", "compartment"])
-    found: list[ListHit] = []
     for rule in rules["sources_in_conflict"]:
         found += _between(rule, chosen, referrals)
     return found
@@ -49,6 +49,31 @@ def _between(rule: dict[str, Any], links: pa.Table, referrals: pa.Table) -> list
         if here == there:
             continue
         note = f"Referrals of {' and '.join(sorted((here, there)))} share it. {row['explanation']}"
+        sides = ((row["left"], restricted_here, restricted_there), (row["right"], restricted_there, restricted_here))
+        for referral, own, other in sides:
+            if other is None or own is not None:
+                found.append(ListHit(referral, None, rule["implies"], row["link_id"], note))
+    return found
+
+
+def _between_forces(rule: dict[str, Any], lake: Lake, links: pa.Table) -> list[ListHit]:
+    """Referrals of two forces that share an account or a person: somebody else may be about to act on the same suspect."""
+    strengths = STRENGTHS[STRENGTHS.index(rule["strength"]) :]
+    strong = pc.is_in(links["strength"], value_set=pa.array(strengths))
+    chosen = links.filter(pc.and_(strong, pc.is_in(links["kind"], value_set=pa.array(rule["kinds"], pa.string()))))
+    if not chosen.num_rows:
+        return []
+    referrals = lake.read("referrals", ["referral_id", "force_code", "compartment"])
+    columns = (referrals[name].to_pylist() for name in ("referral_id", "force_code", "compartment"))
+    of = {referral: (force, compartment) for referral, force, compartment in zip(*columns, strict=True) if force}
+    found = []
+    for row in chosen.select(["link_id", "left", "right", "explanation"]).to_pylist():
+        if row["left"] not in of or row["right"] not in of:
+            continue
+        (here, restricted_here), (there, restricted_there) = of[row["left"]], of[row["right"]]
+        if here == there:
+            continue
+        note = f"Referrals of forces {' and '.join(sorted((here, there)))} share it. {row['explanation']}"
         sides = ((row["left"], restricted_here, restricted_there), (row["right"], restricted_there, restricted_here))
         for referral, own, other in sides:
             if other is None or own is not None:

@@ -19,7 +19,7 @@ from pipeline.lake.parts import SEQ
 
 TABLES: dict[str, tuple[str, ...]] = {
     "identifiers": (
-        "identifier_id", "referral_id", "subject_id", "kind", "service", "value", "port", "seen_at", "time_ambiguous",
+        "identifier_id", "referral_id", "subject_id", "kind", "service", "value", "original", "port", "seen_at", "time_ambiguous",
         "possible_proxy",
     ),
     "subjects": ("subject_id", "referral_id", "role", "name", "date_of_birth"),

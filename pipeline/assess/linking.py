@@ -19,10 +19,11 @@ import pyarrow.compute as pc
 
 from pipeline import jsontext, policy, records
 from pipeline.algorithms import DIGESTS
-from pipeline.assess import conflicts, database, keys, lists, naming
+from pipeline.assess import conflicts, database, keys, lists, naming, similar
 from pipeline.assess.case_file import ListHit, group
 from pipeline.assess.strength import Rules, Sighting, Verdict, strongest
 from pipeline.collector import no_cycle_search
+from pipeline.ingest import forces
 from pipeline.lake import Lake
 from pipeline.night.contract import Night
 from pipeline.settings import Settings
@@ -58,6 +59,7 @@ def _link(settings: Settings, night: Night, lake: Lake) -> Linked:
     with database.connection(settings, {}) as con:
         fresh = keys.views(con, lake, done)
         naming.register(con, rules.data)
+        similar.register(con, forces.counties(settings))
         found = find(con, rules.data, _members(con), first=not done) if fresh else Found()
         listed = lists.match(settings, night, con, rules.data)
     rows = [_row(f, night) for f in (*found.links, *listed.links)]
@@ -142,6 +144,16 @@ def find(con: Any, rules: Mapping[str, Any], members: Mapping[str, str], *, firs
     return Found(_judge(Rules(dict(rules)), shared, sightings), pairs)
 
 
+_SAID_BETTER = {
+    "person_first_and_last": ("person",),
+    "person_short_name": ("person", "person_first_and_last"),
+    "person_surname": ("person", "person_first_and_last", "person_short_name"),
+    "address_street": ("address",),
+    "mailbox": ("email",),
+    "other_case": ("user_id", "url"),
+}
+"""Kinds that only repeat, less surely, what a value of another kind says."""
+
 _MEMBERS = pa.schema([("referral_id", pa.string()), ("case_id", pa.string())])
 
 
@@ -175,7 +187,11 @@ def _distinct(
     when both only bear it, since each sender counts for itself."""
     listed = list(values)
     kinds = {kind for kind, _, _ in listed}
-    on_service = {value.rpartition("\x1f")[2] for kind, value, _ in listed if kind in ("username", "user_id")}
+    on_service = {
+        value.rpartition("\x1f")[2].casefold()
+        for kind, value, _ in listed
+        if kind in ("username", "user_id", "other_case")
+    }
     hashes: dict[Any, tuple[int, str]] = {}
     for kind, value, _ in listed:
         if kind == "file_hash":
@@ -190,6 +206,7 @@ def _distinct(
         if not (kind == "username_elsewhere" and value in on_service)
         and not (kind == "file_hash" and value not in best)
         and not (kind == "known_media" and "file_hash" in kinds)
+        and kinds.isdisjoint(_SAID_BETTER.get(kind, ()))
         and not (
             kind == "supplement" and value.startswith("report:") and (extends or _only_borne(value, a, b, sightings))
         )

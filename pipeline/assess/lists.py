@@ -23,11 +23,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import policy
-from pipeline.assess import database, keys
+from pipeline.assess import database, keys, similar
 from pipeline.assess.case_file import ListHit
 from pipeline.assess.naming import Services, nobody
 from pipeline.assess.strength import STRENGTHS, strongest
-from pipeline.ingest import values
+from pipeline.ingest import forces, values
 from pipeline.night.contract import Night
 from pipeline.settings import Settings
 
@@ -134,6 +134,7 @@ def read(
     or name nobody (policy/linking.yaml) are counted and the rest of the entry is used.
     """
     services, nothing = Services(linking["services"]), nobody(linking)
+    exact = frozenset(linking["exact_case"]["services"])
     counts = {"rows": 0, "used": 0, "without_entry": 0, "repeated_entry": 0, "without_values": 0, "bad_values": 0}
     rows: list[tuple[str, str, str, str]] = []
     seen: set[str] = set()
@@ -146,7 +147,7 @@ def read(
             continue
         seen.add(entry)
         found = []
-        for kind, value, second in _values(cells, region, services):
+        for kind, value, second in _values(cells, region, services, exact):
             if value and value.rpartition("\x1f")[2].casefold() not in nothing:
                 found.append((entry, kind, value, second))
             else:
@@ -156,13 +157,15 @@ def read(
     return rows, counts
 
 
-def _values(cells: Mapping[str, Any], region: str, services: Services) -> Iterator[tuple[str, str, str]]:
+def _values(
+    cells: Mapping[str, Any], region: str, services: Services, exact: frozenset[str]
+) -> Iterator[tuple[str, str, str]]:
     """(kind, value, second value) of each cell; an empty value is one that could not be read."""
     readers: dict[str, tuple[str, Callable[[str], str]]] = {
         "emails": ("email", values.email),
         "phones": ("phone", lambda text: values.phone(text, region)),
         "usernames": ("username", lambda text: _on_service(text, services)),
-        "user_ids": ("user_id", lambda text: _on_service(text, services)),
+        "user_ids": ("user_id", lambda text: _on_service(text, services, exact)),
         "devices": ("device", values.device),
         "vehicles": ("vehicle", values.registration),
     }
@@ -177,15 +180,19 @@ def _values(cells: Mapping[str, Any], region: str, services: Services) -> Iterat
                     yield kind, reader(text.strip()), ""
                 except values.UnusableError:
                     yield kind, "", ""
+    for text in (cells.get("user_ids") or "").split(";"):
+        if services.name(text.partition(":")[0]) in exact and text.partition(":")[2].strip():
+            yield "other_case", _on_service(text, services), ""
     if (cells.get("address") or "").strip():
         yield "address", cells["address"].strip(), ""
 
 
-def _on_service(text: str, services: Services) -> str:
+def _on_service(text: str, services: Services, exact: frozenset[str] = frozenset()) -> str:
     service, colon, name = text.partition(":")
     if not colon or not service.strip():
         raise values.UnusableError("a username is written service:name")
-    return f"{services.name(service)}\x1f{values.handle(name)}"
+    known = services.name(service)
+    return f"{known}\x1f{values.visible(name).strip() if known in exact else values.handle(name)}"
 
 
 def match(settings: Settings, night: Night, con: Any, linking: Mapping[str, Any]) -> Listed:
@@ -204,6 +211,7 @@ def match(settings: Settings, night: Night, con: Any, linking: Mapping[str, Any]
     columns = list(zip(*entries, strict=True))
     con.register("entries", pa.table(dict(zip(("list", "entry", "kind", "raw", "second"), columns, strict=True))))
     con.register("not_persons", pa.table({"role": pa.array(rules["not_the_suspect"], pa.string())}))
+    similar.register(con, forces.counties(settings), entries=True)
     found = database.query(con, database.sql("list_match", keys=_keys()))
     together: dict[tuple[str, str, str], list[tuple[str, str, str]]] = {}
     for referral, name, entry, kind, source, row in zip(*[c.to_pylist() for c in found.columns], strict=True):
@@ -224,7 +232,9 @@ def _keys() -> str:
 def _link(
     referral: str, file: ListFile, entry: str, agreed: list[tuple[str, str, str]], rules: Mapping[str, Any]
 ) -> dict[str, Any]:
-    kinds = sorted({kind for kind, _, _ in agreed})
+    there = {kind for kind, _, _ in agreed}
+    kinds = sorted(kind for kind in there if there.isdisjoint(_SAID_BETTER.get(kind, ())))
+    agreed = [row for row in agreed if row[0] in kinds]
     label = rules["lists"][file.name]["label"]
     same = " and ".join(_WORDS[k] for k in kinds)
     return {
@@ -247,8 +257,24 @@ def _link(
     }
 
 
+_SAID_BETTER = {
+    "person_first_and_last": ("person",),
+    "person_short_name": ("person", "person_first_and_last"),
+    "person_surname": ("person", "person_first_and_last", "person_short_name"),
+    "address_street": ("address",),
+    "mailbox": ("email",),
+    "other_case": ("user_id",),
+}
+"""Kinds of agreement that only repeat, less surely, what another says."""
+
 _WORDS = {
     "person": "name and date of birth",
+    "person_first_and_last": "first name, surname and date of birth",
+    "person_short_name": "surname and date of birth, with a short form of the first name",
+    "person_surname": "surname and date of birth",
+    "address_street": "house, street and town",
+    "mailbox": "mailbox",
+    "other_case": "user id but for upper and lower case",
     "email": "e-mail address",
     "phone": "telephone number",
     "username": "username on the same service",

@@ -50,6 +50,12 @@ def nobody(rules: Mapping[str, Any]) -> set[str]:
     return (values | bare | words | set(_DIGESTS_OF_NOTHING)) - {""}
 
 
+def host(url: str) -> str:
+    """The host of a web address in lower case, without www. and m.; of `https://www.youtube.com/x` youtube.com."""
+    bare = re.sub(r"^[a-z]+://", "", url.casefold())
+    return re.sub(r"^(www|m)\.", "", re.split(r"[/?#:]", bare, maxsplit=1)[0])
+
+
 def register(con: Any, rules: Mapping[str, Any]) -> None:
     """The tables `services` (written, name) and `nobody` (value) for the keys; `con` has the views of `keys.views`."""
     services = Services(rules["services"])
@@ -58,4 +64,10 @@ def register(con: Any, rules: Mapping[str, Any]) -> None:
     con.register(
         "services", pa.table({"written": pa.array(written, pa.string()), "name": pa.array(named, pa.string())})
     )
+    exact = rules["exact_case"]
+    con.register("exact_services", pa.table({"name": pa.array(exact["services"], pa.string())}))
+    urls = database.query(con, database.sql("urls_written"))["value"].to_pylist()
+    hosts = set(exact["hosts"])
+    chosen = [url for url in urls if host(url) in hosts]
+    con.register("exact_urls", pa.table({"written": pa.array(chosen, pa.string())}))
     con.register("nobody", pa.table({"value": pa.array(sorted(nobody(rules)), pa.string())}))

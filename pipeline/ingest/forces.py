@@ -77,6 +77,12 @@ def load(settings: Settings) -> Forces:
     return _parsed(*(_read(settings.policy / f"{name}.csv") for name in ("forces", "postcodes", "local-authorities")))
 
 
+def counties(settings: Settings) -> frozenset[str]:
+    """Names of the counties above districts: they stand in addresses and are no towns."""
+    areas = load(settings).authorities.values()
+    return frozenset(a.services for a in areas if a.services and a.services != a.name)
+
+
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()

@@ -91,6 +91,14 @@ stated(
 )
 stated(
     "urgency",
+    "other_force_interest",
+    "Another force has the same account or person",
+    "Does another force hold a referral on the same account or person?",
+    "Another force holds a referral on the same account or person, as stated or by a strong link. Both have to speak to each "
+    "other before either acts.",
+)
+stated(
+    "urgency",
     "covert_conflict",
     "May conflict with a covert operation",
     "May a covert operation be touched?",

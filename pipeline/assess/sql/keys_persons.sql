@@ -1,4 +1,20 @@
-SELECT 'person' AS kind, person_value(name, date_of_birth) AS value, referral_id, 'subjects' AS source,
-    subject_id AS row_id, subject_id, role, NULL::INTEGER AS port, NULL::TIMESTAMPTZ AS seen_at, false AS ambiguous, NULL::VARCHAR AS proxy
-FROM {subjects} WHERE name IS NOT NULL AND date_of_birth IS NOT NULL
-    AND person_value(name, date_of_birth) IS NOT NULL
+SELECT * FROM (
+WITH named AS (
+    SELECT *, surname(name) AS last, forename(name) AS first FROM {subjects}
+    WHERE name IS NOT NULL AND date_of_birth IS NOT NULL AND person_value(name, date_of_birth) IS NOT NULL
+        AND folded(name) NOT IN (SELECT value FROM nobody)
+), forms AS (
+    SELECT 'person' AS kind, person_value(name, date_of_birth) AS value, referral_id, subject_id, role FROM named
+    UNION ALL
+    SELECT 'person_first_and_last', first || ' ' || last || '|' || date_of_birth, referral_id, subject_id, role FROM named
+    WHERE length(first) > 1 AND length(last) > 1
+    UNION ALL
+    SELECT 'person_short_name', f.value || ' ' || last || '|' || date_of_birth, referral_id, subject_id, role
+    FROM named JOIN first_names f ON f.written = first WHERE length(f.value) > 1 AND length(last) > 1
+    UNION ALL
+    SELECT 'person_surname', last || '|' || date_of_birth, referral_id, subject_id, role FROM named WHERE length(last) > 1
+)
+SELECT DISTINCT kind, value, referral_id, 'subjects' AS source, subject_id AS row_id, subject_id, role,
+    NULL::INTEGER AS port, NULL::TIMESTAMPTZ AS seen_at, false AS ambiguous, NULL::VARCHAR AS proxy
+FROM forms
+)

@@ -4,10 +4,23 @@ CREATE OR REPLACE MACRO folded(text) AS
     array_to_string(list_sort(regexp_extract_all(strip_accents(lower(text)), '[\p{L}\p{N}]+')), ' ');
 CREATE OR REPLACE MACRO person_value(name, born) AS
     CASE WHEN regexp_full_match(born, '\d{4}-\d{2}-\d{2}') AND folded(name) <> '' THEN folded(name) || '|' || born END;
+-- Words of a name without titles; the surname stands last, or before a comma.
+CREATE OR REPLACE MACRO name_words(text) AS list_filter(
+    regexp_extract_all(strip_accents(lower(text)), '[\p{L}\p{N}]+'),
+    lambda w: w NOT IN ('mr', 'mrs', 'ms', 'miss', 'dr', 'prof', 'rev', 'sir'));
+CREATE OR REPLACE MACRO surname(name) AS
+    CASE WHEN contains(name, ',') THEN name_words(split_part(name, ',', 1))[-1] ELSE name_words(name)[-1] END;
+CREATE OR REPLACE MACRO forename(name) AS CASE
+    WHEN contains(name, ',') THEN name_words(split_part(name, ',', 2))[1]
+    WHEN len(name_words(name)) >= 2 THEN name_words(name)[1] END;
+-- E-mail addresses of which several can reach one mailbox.
+CREATE OR REPLACE MACRO several_spellings(email) AS regexp_matches(email, '\+|@(gmail|googlemail)\.com$|@.*xn--|[^\x00-\x7f]');
 CREATE OR REPLACE MACRO postcode(text) AS
     regexp_replace(regexp_extract(upper(text), '\b[A-Z]{1,2}[0-9][A-Z0-9]? {0,3}[0-9][A-Z]{2}\b'), ' ', '', 'g');
-CREATE OR REPLACE MACRO address_rest(text) AS
-    regexp_replace(upper(text), '\b[A-Z]{1,2}[0-9][A-Z0-9]? {0,3}[0-9][A-Z]{2}\b', '');
+-- "2/14 High Street" is flat 2 of number 14.
+CREATE OR REPLACE MACRO address_rest(text) AS regexp_replace(
+    regexp_replace(upper(text), '\b[A-Z]{1,2}[0-9][A-Z0-9]? {0,3}[0-9][A-Z]{2}\b', ''),
+    '^\W*([0-9]{1,4}[A-Z]?) ?/ ?([0-9]{1,4}[A-Z]?)\b', 'FLAT \1, \2');
 CREATE OR REPLACE MACRO address_flat(rest) AS
     regexp_extract(rest, '\b(FLAT|APARTMENT|APT|UNIT|ROOM)\W{1,3}([0-9]{1,4}[A-Z]?|[A-Z])\b', 2);
 CREATE OR REPLACE MACRO address_house(rest) AS
@@ -23,9 +36,13 @@ CREATE OR REPLACE MACRO address_value(text) AS
 CREATE OR REPLACE MACRO on_service(service, value) AS service || chr(31) || value;
 -- A web address without scheme, www., m. and the slash at its end.
 CREATE OR REPLACE MACRO url_value(text) AS rtrim(regexp_replace(text, '^(https?://)?(www\.|m\.)?', ''), '/');
+-- The same with its host in lower case and everything behind it as written, for hosts that tell upper and lower case apart.
+CREATE OR REPLACE MACRO bare_url(text) AS rtrim(regexp_replace(trim(text), '^(https?://)?(www\.|m\.)?', '', 'i'), '/');
+CREATE OR REPLACE MACRO url_exact(text) AS
+    lower(regexp_extract(bare_url(text), '^[^/?#]*')) || regexp_replace(bare_url(text), '^[^/?#]*', '');
 -- The part of a key that names somebody: of a person the name, of an account what stands behind the service.
 CREATE OR REPLACE MACRO named(kind, value) AS
-    CASE kind WHEN 'person' THEN split_part(value, '|', 1) ELSE split_part(value, chr(31), -1) END;
+    CASE WHEN kind LIKE 'person%' THEN split_part(value, '|', 1) ELSE split_part(value, chr(31), -1) END;
 -- What somebody types who has no number: nothing but zeros, behind the country code of a telephone number.
 CREATE OR REPLACE MACRO only_zeros(kind, value) AS CASE kind
     WHEN 'phone' THEN length(rtrim(value, '0')) <= 4

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import itertools
 import random
+import shutil
 from datetime import timedelta
 from typing import Any
 
@@ -326,7 +327,7 @@ def test_a_changed_policy_judges_everything_anew_and_withdraws_what_no_longer_ho
     commit(settings, "one", referrals=[referral("R1"), referral("R2")], identifiers=rows)
     assert {(x["kind"], x["strength"]) for x in linked(settings)} == {("ip", "medium"), ("email", "strong")}
     other = settings.home / "policy"
-    other.mkdir()
+    shutil.copytree(settings.policy, other)
     for name in ("linking", "lists"):
         data = yaml.safe_load((settings.policy / f"{name}.yaml").read_text())
         if name == "linking":

@@ -1,0 +1,105 @@
+"""Keys by which two spellings of one person, address or mailbox are found, each a weaker lead than the value itself.
+
+Short forms of first names come from the package `nicknames` (English names, offline). No well-kept library parses British
+addresses offline without a model of gigabytes, so house, street and town are taken from the commas that people write.
+Nothing is merged: a lead says what is alike, and a person decides.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from functools import cache, lru_cache
+from typing import Any
+
+import pyarrow as pa
+from nicknames import NickNamer
+
+from pipeline.assess import database
+from pipeline.ingest import values
+
+_STREETS = {
+    "st": "street", "str": "street", "rd": "road", "ave": "avenue", "av": "avenue", "ln": "lane", "dr": "drive",
+    "cl": "close", "ct": "court", "cres": "crescent", "pl": "place", "sq": "square", "gdns": "gardens", "gdn": "garden",
+    "terr": "terrace", "ter": "terrace", "gr": "grove", "pk": "park", "wy": "way", "hl": "hill",
+}  # fmt: skip
+"""Short forms of the last word of a street."""
+_HOUSE = re.compile(
+    r"(?:(?:flat|apartment|apt|unit|room)\W{0,3}\w{1,4}\W+)?(?:\d{1,4}[a-z]?\s*/\s*)?(\d{1,4}[a-z]?)\s+(.+)"
+)
+_NOT_A_TOWN = frozenset(
+    {"uk", "united kingdom", "england", "scotland", "wales", "northern ireland", "great britain", "gb"}
+)
+
+
+def mailbox(email: str) -> str:
+    """The mailbox that an address reaches: without a tag behind a plus; at Google without dots, whichever of its two
+    names the service has (googlemail.com was its British name); the domain in the ASCII form of IDNA."""
+    local, _, domain = email.rpartition("@")
+    local = local.partition("+")[0] or local
+    try:
+        domain = domain.encode("idna").decode("ascii")
+    except UnicodeError:
+        domain = domain.casefold()
+    if domain in {"gmail.com", "googlemail.com"}:
+        return f"{local.replace('.', '')}@gmail.com"
+    return f"{local}@{domain}"
+
+
+@lru_cache(maxsize=65536)
+def forenames(written: str) -> frozenset[str]:
+    """A first name in lower case with the names that it is short for: jon gives jon, john, jonathan and their spellings."""
+    return frozenset({written, *_names().canonicals_of(written)})
+
+
+@cache
+def _names() -> NickNamer:
+    return NickNamer()
+
+
+def streets(address: str, counties: frozenset[str] = frozenset()) -> list[str]:
+    """House, street and town of an address that is written with commas, as `14|high street|chelmsford`: one key for every
+    part that can be the town. `counties` are no towns. Empty without a house number or a town."""
+    folded = "".join(c for c in unicodedata.normalize("NFKD", address.casefold()) if not unicodedata.combining(c))
+    parts = [" ".join(re.sub(r"[^\w/ ]", " ", part).split()) for part in folded.split(",")]
+    for place, part in enumerate(parts):
+        house = _HOUSE.fullmatch(part)
+        if house is None:
+            continue
+        *words, last = house[2].split()
+        street = " ".join([*words, _STREETS.get(last, last)])
+        rest = [p for p in parts[place + 1 :] if p and not any(c.isdigit() for c in p)]
+        towns = [p for p in rest if p not in _NOT_A_TOWN and p not in counties]
+        return [f"{house[1]}|{street}|{town}" for town in towns]
+    return []
+
+
+def register(con: Any, counties: Iterable[str], *, entries: bool = False) -> None:
+    """The tables `first_names`, `street_keys` and `special_mailboxes` (written, value) for the keys of `con`; with
+    `entries`, of the entries of lists too."""
+    known = frozenset(name.casefold() for name in counties)
+    which = "similar_written_lists" if entries else "similar_written"
+    written = database.query(con, database.sql(which))
+    columns: dict[str, list[tuple[str, str]]] = {"forename": [], "address": [], "email": []}
+    for kind, text in zip(written["kind"].to_pylist(), written["value"].to_pylist(), strict=True):
+        columns[kind] += [(text, value) for value in _values(kind, text, known)]
+    for table, kind in (("first_names", "forename"), ("street_keys", "address"), ("special_mailboxes", "email")):
+        rows = columns[kind]
+        data = {
+            "written": pa.array([r[0] for r in rows], pa.string()),
+            "value": pa.array([r[1] for r in rows], pa.string()),
+        }
+        con.register(table, pa.table(data))
+
+
+def _values(kind: str, text: str, counties: frozenset[str]) -> Iterator[str]:
+    if kind == "forename":
+        yield from sorted(forenames(text))
+    elif kind == "address":
+        yield from streets(text, counties)
+    else:
+        try:
+            yield mailbox(values.email(text))
+        except values.UnusableError:
+            return
