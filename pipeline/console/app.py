@@ -20,6 +20,7 @@ from pipeline.console.counters import Counters
 from pipeline.console.evidence import Evidence
 from pipeline.console.figures import Dashboard
 from pipeline.console.routes import ROUTERS, cases
+from pipeline.console.standing import Nights
 from pipeline.console.writers import Writers
 from pipeline.settings import Settings
 from pipeline.store import opening as stores
@@ -58,6 +59,7 @@ def create_app(settings: Settings, store: stores.Store | None = None) -> Any:
     app.state.store = store or stores.open_store(settings)
     app.state.writers = Writers(app.state.store, settings.home / "console")
     app.state.counters = Counters()
+    app.state.nights = Nights(settings)
     app.state.evidence = Evidence(settings)
     app.state.dashboard = Dashboard(settings)
     app.state.provider = provider.Provider.of(settings, app.state.store.rules.data["oidc"])

@@ -38,6 +38,9 @@ MENU = (
     ("/runs", "Runs"),
 )
 
+WORKED = frozenset({"/queue", "/cases", "/supervision", "/dashboard", "/runs", "/search"})
+"""First parts of the addresses of pages that people work from: they say how old the queue is, and when a night failed."""
+
 NOTICES = {
     "claimed": (True, "The case is yours."),
     "released": (True, "The case is back in the queue."),
@@ -109,13 +112,15 @@ def frame(request: Request) -> dict[str, Any]:
     """What every page has: who is signed in, the menu by role, the form token, the notice named in the URL."""
     visitor = getattr(request.state, "visitor", None)
     actor = visitor.actor if visitor else None
+    here = "/" + request.url.path.strip("/").split("/")[0]
     good, text = NOTICES.get(request.query_params.get("done", ""), (False, ""))
     return {
         "user": {"display": actor.name, "roles": sorted(actor.roles)} if actor else None,
         "csrf": visitor.csrf if visitor else "",
         "sent": {},
+        "nights": request.app.state.nights.standing() if actor and here in WORKED else None,
         "menu": [{"href": h, "text": t} for h, t in MENU if actor and access.may(actor, access.rule("GET", h))],
-        "here": "/" + request.url.path.strip("/").split("/")[0],
+        "here": here,
         "notice": {"title": "Done" if good else "Nothing to do", "text": text, "good": good} if text else None,
         "marking": "OFFICIAL-SENSITIVE",
         "offer_break": visitor.offer_break if visitor else 0,

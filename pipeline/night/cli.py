@@ -17,9 +17,9 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from pipeline.errors import UsageError
 from pipeline.lake import Lake
 from pipeline.night import contract as nights
+from pipeline.night import failures, turns
 from pipeline.night import report as runreport
 from pipeline.night import stages as nightly
-from pipeline.night import turns
 from pipeline.output import Rows, output_options
 from pipeline.settings import Settings
 from pipeline.store.opening import open_store
@@ -178,6 +178,7 @@ def status(settings: Settings) -> Rows:
 
     \b
     reconciled            everything that came in is accounted for
+    FAILED                stopped at the stage and for the reason that it names
     unfinished            not at its last stage: it is running, or it stopped there and can be run again
     DOES NOT RECONCILE    do not work the queue from it
 
@@ -203,22 +204,41 @@ def _status(settings: Settings, name: str, referrals: int, floods: int) -> dict[
     done = json.loads(report.read_text()) if report.is_file() else None
     stages = nightly.reports(settings, name)
     rows = runreport.stage_rows(stages)
+    failed = failures.of_run(settings, name)
+    tracebacks = len(list((folder / "failures").glob("*.txt")))
     return {
         "run": name,
         "clock": nights.load(settings, name).as_of,
-        "state": "unfinished" if done is None else "reconciled" if done["reconciles"] else "DOES NOT RECONCILE",
+        "state": _state(done, failed),
         "last_stage": stages[-1].stage if stages else "none",
         "last_stage_at": _changed(folder / "stages.jsonl"),
         "referrals": referrals,
         "quarantined": (done or {}).get("packages_quarantined", 0),
         "seconds": round(sum(row["seconds"] for row in rows.values()), 1),
-        "needs": "; ".join(_needs(done, rows, floods, failures=len(list((folder / "failures").glob("*.txt"))))),
+        "needs": "; ".join(_needs(done, rows, floods, tracebacks=tracebacks, failed=failed)),
     }
 
 
-def _needs(done: dict[str, Any] | None, rows: dict[str, Any], floods: int, failures: int) -> Iterator[str]:
-    """What waits for a person, in words."""
+def _state(done: dict[str, Any] | None, failed: failures.Failure | None) -> str:
+    if failed is not None:
+        return "FAILED"
     if done is None:
+        return "unfinished"
+    return "reconciled" if done["reconciles"] else "DOES NOT RECONCILE"
+
+
+def _needs(
+    done: dict[str, Any] | None,
+    rows: dict[str, Any],
+    floods: int,
+    *,
+    tracebacks: int,
+    failed: failures.Failure | None,
+) -> Iterator[str]:
+    """What waits for a person, in words."""
+    if failed is not None:
+        yield f"failed at {failed.stage}: {failed.message} {failed.advice}"
+    elif done is None:
         yield "run it again if it is not running"
     elif not done["reconciles"]:
         yield "do not work the queue: see the report"
@@ -232,8 +252,8 @@ def _needs(done: dict[str, Any] | None, rows: dict[str, Any], floods: int, failu
     yield from _lists(rows.get("assess", {"counts": {}})["counts"])
     if floods:
         yield f"{floods} known pictures set aside (`triage night floods`)"
-    if failures:
-        yield f"{failures} tracebacks in the run's failures/"
+    if tracebacks:
+        yield f"{tracebacks} tracebacks in the run's failures/"
 
 
 def _lists(counts: dict[str, Any]) -> Iterator[str]:

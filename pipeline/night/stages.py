@@ -22,6 +22,7 @@ from pipeline import cputime, files, logs, policy
 from pipeline.errors import DependencyError, ReconciliationError, TriageError, UsageError
 from pipeline.lake import Lake
 from pipeline.night import contract as nights
+from pipeline.night import failures
 from pipeline.night.contract import Night, StageReport
 from pipeline.settings import Settings
 
@@ -133,6 +134,7 @@ def guarded(settings: Settings, run_id: str, what: str, work: Callable[[], Resul
         expected = error.__class__(error.message, error.remedy)
     except Exception as error:  # noqa: BLE001 - kept whole in a file, told without values
         expected = TriageError(*_unexpected(settings, run_id, what, error))
+    failures.note(settings, run_id, what, expected)
     raise expected
 
 
@@ -194,7 +196,9 @@ def run_stage(settings: Settings, which: Stage, run: Night, shard: str | None = 
     report.cpu_seconds = round(cputime.since(cpu), 3)
     record(settings, report)
     log.info("stage done", read=report.read, kept=report.kept, rejected=report.rejected, seconds=report.seconds)
-    if not report.balanced:
+    if report.balanced:
+        failures.settled(settings, run.run_id, which.name)
+    else:
         raise ReconciliationError(
             f"Stage {which.name} read {report.read} rows and accounts for {report.kept + sum(report.rejected.values())}.",
             "Do not work the queue from this run; report it with the run's stages.jsonl.",
@@ -205,9 +209,19 @@ def run_stage(settings: Settings, which: Stage, run: Night, shard: str | None = 
 def run_night(settings: Settings, run: Night) -> Iterator[StageReport]:
     """Run every stage in order, yielding each report as it comes."""
     for which in STAGES:
-        shards = plan_shards(settings, which, run) if which.sharded else [None]
-        for shard in shards:
-            yield run_stage(settings, which, run, shard)
+        try:
+            shards = plan_shards(settings, which, run) if which.sharded else [None]
+            for shard in shards:
+                yield run_stage(settings, which, run, shard)
+        except TriageError as error:
+            failures.note(settings, run.run_id, which.name, error)
+            raise
+        except Exception as error:
+            failures.note(
+                settings, run.run_id, which.name, TriageError(*_unexpected(settings, run.run_id, which.name, error))
+            )
+            raise
+        failures.settled(settings, run.run_id, which.name)
 
 
 def record(settings: Settings, report: StageReport) -> None:

@@ -13,6 +13,7 @@ from pipeline.console import figures, pages, wording
 from pipeline.console.context import settings, store
 from pipeline.console.identity import NotFoundError
 from pipeline.night import contract as night
+from pipeline.night import failures
 from pipeline.night import stages as nightly
 
 router = APIRouter()
@@ -32,7 +33,7 @@ def dashboard(request: Request) -> Response:
         "dashboard.html",
         data,
         shown=shown,
-        headline=_headline(data["reports"], store(request).clock()),
+        headline=_headline(data["reports"], store(request).clock(), failed=_failed(request)),
         formats=pages.formats(request, csv=False),
     )
 
@@ -78,6 +79,8 @@ def run(request: Request, run_id: str) -> Response:
     stages = [s.as_dict() for s in nightly.reports(settings(request), run_id)]
     data = {**_run(request, run_id), "stages": stages, "checks": summary.get("checks", []) if summary else [],
             "quarantine_reasons": summary.get("quarantine_reasons", {}) if summary else {}}  # fmt: skip
+    failed = failures.of_run(settings(request), run_id)
+    data["failure"] = vars(failed) if failed else None
     return pages.answer(request, "run.html", data, rows=stages, name=f"run-{run_id}", formats=pages.formats(request))
 
 
@@ -99,9 +102,11 @@ def _run(request: Request, run_id: str) -> dict[str, Any]:
     started = night.load(settings(request), run_id)
     summary = _report(request, run_id)
     stages = nightly.reports(settings(request), run_id)
+    failed = failures.of_run(settings(request), run_id)
     return {
         "run_id": run_id,
         "as_of": started.as_of,
+        "failed": f"{failed.stage}: {failed.message}" if failed else None,
         "finished": summary is not None,
         "reconciles": summary["reconciles"] if summary else None,
         "checks_that_differ": sum(not c["holds"] for c in summary["checks"]) if summary else None,
@@ -125,7 +130,13 @@ def _shown(found: figures.Report, rows: list[dict[str, Any]]) -> dict[str, Any]:
             "names": names, "numeric": numeric, "rows": rows}  # fmt: skip
 
 
-def _headline(rows: dict[str, list[dict[str, Any]]], now: datetime) -> list[dict[str, str]]:
+def _failed(request: Request) -> bool:
+    """Whether the newest run stopped, or does not reconcile."""
+    found = request.app.state.nights.standing()
+    return found.failure is not None or found.differs is not None
+
+
+def _headline(rows: dict[str, list[dict[str, Any]]], now: datetime, *, failed: bool) -> list[dict[str, str]]:
     """The figures that a chief officer asks for first."""
     if not rows:
         return []
@@ -141,7 +152,7 @@ def _headline(rows: dict[str, list[dict[str, Any]]], now: datetime) -> list[dict
         {"value": f"{waiting:,}", "text": "packages in quarantine"},
         {"value": wording.duration(now - run) if run else "–", "text": "since the last run"},
         {
-            "value": "yes" if checks and checks[0]["differ"] == 0 else "no" if checks else "–",
+            "value": "no" if failed or (checks and checks[0]["differ"]) else "yes" if checks else "–",
             "text": "last run reconciles",
         },
     ]

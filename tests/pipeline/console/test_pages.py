@@ -9,6 +9,7 @@ import os
 import pwd
 import re
 import shlex
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -18,7 +19,11 @@ from click.testing import CliRunner
 from pipeline.cli import triage
 from pipeline.console import explain, figures
 from pipeline.console.evidence import Evidence
+from pipeline.console.standing import Nights
+from pipeline.errors import IntegrityError
 from pipeline.export import reporting
+from pipeline.night import contract as nights
+from pipeline.night import failures
 from pipeline.people import users
 from pipeline.store.opening import open_store
 from pipeline.store.people_tables import AuditEntry
@@ -410,3 +415,18 @@ def test_runs_tell_whether_they_reconcile(readers: dict[str, Client]) -> None:
 
 def test_a_queue_page_is_small(readers: dict[str, Client]) -> None:
     assert len(readers["sue"].get("/queue").content) <= 60_000
+
+
+def test_a_failed_night_is_seen_where_people_work(app: Any, browser_of: Any) -> None:
+    sue, settings = browser_of("sue"), app.app.state.settings
+    number = sue.get("/queue?format=json").json()["cases"][0]["case_id"]
+    assert "Queue as of" in sue.get("/queue").text and "failed at" not in sue.get("/queue").text
+    run = nights.start(settings, "later", datetime.now(UTC) + timedelta(days=1))
+    failures.note(settings, run.run_id, "match", IntegrityError("A file of release 1 is damaged.", "Restore it."))
+    app.app.state.nights = Nights(settings)
+    for page in ("/queue", f"/cases/{number}", "/supervision", "/dashboard", "/runs"):
+        text = sue.get(page).text
+        assert "The run later failed at match" in text and "The queue is as of" in text, page
+    assert "triage index verify" in sue.get("/runs/later").text
+    row = next(r for r in sue.get("/runs?format=json").json()["runs"] if r["run_id"] == "later")
+    assert row["failed"] == "match: A file of release 1 is damaged."
