@@ -41,7 +41,8 @@ COPIED = ("ingest", "fingerprint", "match")
 """Stages whose commits make up a past night."""
 
 ONE_STAGE = """
-import json, resource, sys
+import json, re, resource, sys
+from pathlib import Path
 from pipeline.night import contract as nights
 from pipeline.night import stages as nightly
 from pipeline.settings import Settings
@@ -52,7 +53,7 @@ for shard in shards:
     nightly.run_stage(settings, which, run, shard)
 own, ended = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
 print("RESULT" + json.dumps({"cpu_seconds": own.ru_utime + own.ru_stime + ended.ru_utime + ended.ru_stime,
-    "peak_mib": max(own.ru_maxrss, ended.ru_maxrss) // 1024}))
+    "peak_mib": int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) // 1024}))
 """
 
 

@@ -44,12 +44,13 @@ CREATE TABLE IF NOT EXISTS match_ids (match_id TEXT, content TEXT, kind TEXT, gr
 CREATE INDEX IF NOT EXISTS by_match ON match_ids (match_id);
 CREATE TABLE IF NOT EXISTS terms (term TEXT, referral TEXT, kind TEXT, value TEXT, part INTEGER);
 CREATE INDEX IF NOT EXISTS by_term ON terms (term);
+CREATE TABLE IF NOT EXISTS taken (through INTEGER);
 CREATE TABLE IF NOT EXISTS near (hash BLOB, content TEXT, part INTEGER);
 """
 _KEPT = ("rows", "match_ids", "terms", "near")
 """Tables whose rows belong to a part of the lake, and go with it."""
 
-_FORMAT = 3
+_FORMAT = 4
 
 
 class Evidence:
@@ -60,19 +61,29 @@ class Evidence:
         self.path = settings.home / "console" / "evidence.sqlite"
         self._local = threading.local()
         self._writing = threading.Lock()
-        self._known: frozenset[str] | None = None
+        self._seen = -1
 
     def refresh(self) -> int:
-        """Take in what the lake has published since; returns the number of parts added or removed."""
-        published = {_name(part): part for commit in self.lake.commits() for part in commit.parts if part.table in KEYS}
-        names = frozenset(published)
-        if names == self._known:
+        """Take in what the lake has published since; returns the number of parts added or removed.
+
+        Only commits after the last one taken in are looked at, whoever took it in and however long ago. A lake that
+        ends before that (it was restored from a backup) is compared part by part.
+        """
+        last = self.lake.last()
+        if last == self._seen:
             return 0
         files.make_folder(self.path.parent)
         with self._writing, closing(sqlite3.connect(self.path, timeout=60, isolation_level=None)) as connection:
             self.path.chmod(0o600)
-            changed = _bring_up(connection, self.lake, published)
-        self._known = names
+            _prepare(connection)
+            row = connection.execute("SELECT max(through) FROM taken").fetchone()
+            through = int(row[0] or 0) if row[0] is not None and row[0] <= last else 0
+            commits = self.lake.commits(after=through)
+            published = {_name(part): part for commit in commits for part in commit.parts if part.table in KEYS}
+            changed = _bring_up(connection, self.lake, published, whole=through == 0)
+            connection.execute("DELETE FROM taken")
+            connection.execute("INSERT INTO taken VALUES (?)", (last,))
+        self._seen = last
         return changed
 
     def rows(self, kind: str, keys: Iterable[str]) -> list[dict[str, Any]]:
@@ -204,12 +215,13 @@ class Evidence:
         return connection
 
 
-def _bring_up(connection: sqlite3.Connection, lake: Lake, published: dict[str, Part]) -> int:
-    _prepare(connection)
+def _bring_up(connection: sqlite3.Connection, lake: Lake, published: dict[str, Part], *, whole: bool) -> int:
+    """Add the published parts that are not held; those held and not published go, when `whole` says that these are all."""
     held = {
         name: (number, digest) for number, name, digest in connection.execute("SELECT part, name, sha256 FROM parts")
     }
     stale = [n for n, (_, digest) in held.items() if n not in published or published[n].sha256 != digest]
+    stale = stale if whole else [n for n in stale if n in published]
     for name in stale:
         connection.execute("BEGIN IMMEDIATE")
         for kept in _KEPT:
@@ -259,7 +271,7 @@ def _prepare(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA secure_delete = ON")
     if connection.execute("PRAGMA user_version").fetchone()[0] != _FORMAT:
-        connection.executescript("".join(f"DROP TABLE IF EXISTS {name};" for name in (*_KEPT, "parts")))
+        connection.executescript("".join(f"DROP TABLE IF EXISTS {name};" for name in (*_KEPT, "parts", "taken")))
         connection.execute(f"PRAGMA user_version = {_FORMAT}")
     connection.executescript(_SCHEMA)
 
