@@ -1,6 +1,7 @@
 """What hostile files cost the good ones: photographs alone, among hostile files, and among files that kill the worker.
 
     TRIAGE_CORPORA=... python -m bench.hostile
+    python -m bench.hostile --packages          reports and archives: bench/hostile_packages.py
 
 Every run uses two isolated workers with all layers that the machine has. The bar: with hostile files mixed in, files a
 second stay within 20 % of the photographs alone; every photograph keeps its fingerprint. CPU seconds are those of the
@@ -19,7 +20,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from bench import common
+from bench import common, hostile_packages
 from pipeline.fingerprint.outcome import Failure, Fingerprint, Item
 from pipeline.fingerprint.sandbox.pool import Pool
 from pipeline.locator import Locator
@@ -31,6 +32,9 @@ TEXTS = (".json", ".txt", ".xml", ".md", ".rs", ".toml", ".sh", ".icc")
 
 
 def main() -> None:
+    if "--packages" in sys.argv[1:]:
+        hostile_packages.main([word for word in sys.argv[1:] if word != "--packages"])
+        return
     folder = os.environ.get("TRIAGE_CORPORA")
     if not folder:
         sys.exit("TRIAGE_CORPORA is not set: the photographs and hostile files are not here.")

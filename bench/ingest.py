@@ -34,6 +34,7 @@ from unittest import mock
 from xml.etree import ElementTree
 
 from bench import assess, common
+from pipeline import cputime
 from pipeline.assess import linking
 from pipeline.fingerprint.outcome import Digests
 from pipeline.ingest import stage
@@ -112,7 +113,7 @@ def write(home: Path, packages: int, files: int) -> None:
 
 
 def measure(home: Path, name: str, peer: float) -> dict[str, Any]:
-    """All figures of one run into a home of its own; times are CPU seconds of this process."""
+    """All figures of one run into a home of its own; times are CPU seconds of this process and of those that read packages."""
     # one thread: what is measured is the work of one core
     settings, night = Settings(home=home / name, landing=home / "landing", threads=1), NIGHT
     hashing = 0.0
@@ -170,9 +171,10 @@ TABLES = {
 
 
 def timed(work: Any) -> float:
-    start = common.cpu_seconds(children=False)
+    """CPU seconds of some work, in this process and in those that read packages."""
+    start = cputime.spent()
     work()
-    return common.cpu_seconds(children=False) - start
+    return cputime.since(start)
 
 
 def answers(landing: Path, locators: Iterable[Locator]) -> Answers:

@@ -101,6 +101,12 @@ FIGURES: dict[str, list[Figure]] = {
         Figure("throughput among hostile files, share of the good ones alone", lambda r: r["ratio_files_per_cpu_second"], "", 0.8),
         Figure("good files harmed", lambda r: r["photographs_harmed"], "", None, 0),
     ],
+    "hostile_packages": [
+        Figure("throughput among 2,000 mutated packages and 50 bombs, share of 500 good ones alone", lambda r: r["ratio"], "", 0.8),
+        Figure("good packages harmed", lambda r: r["good_packages_harmed"], "", None, 0),
+        Figure("largest process", lambda r: max(r["peak_mib"], r["reader_peak_mib"]), "MiB", None, 1024),
+        Figure("processes that a package ended", lambda r: r["processes_ended"], ""),
+    ],
     "ingest": [
         Figure("referral packages validated, linked, written", lambda r: r["packages_per_core_second"], "a core-second", 400),
         Figure("peak memory", lambda r: r["peak_memory_mib"], "MiB"),

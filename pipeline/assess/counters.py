@@ -70,7 +70,7 @@ def file_counters(marks: Mapping[str, Sequence[str]]) -> dict[str, str]:
     """Counter name to its condition over one content of one case, joined with its fingerprint and matches.
 
     A file is unknown when its pictures were compared and match nothing, unexamined when it is a picture or video that
-    was not decoded, or not whole; a text or document is neither.
+    was not decoded, or not whole; a text or document is neither. A file that only supplements the report is not unsent.
     """
     unmatched = "known IS NULL AND leads IS NULL AND benign IS NULL"
     sent = "state = 'present'"
@@ -82,7 +82,7 @@ def file_counters(marks: Mapping[str, Sequence[str]]) -> dict[str, str]:
         "unexamined": f"known IS NULL AND (state = 'unreadable' OR ({sent} AND"
         f" (coalesce(hashing, '') NOT IN ('hashed', 'digests_only') OR ({undecoded} AND why <> 'known_exact'))))",
         "unhashable": f"state = 'unreadable' OR ({sent} AND hashing = 'rejected')",
-        "unsent": f"state IN ('missing', 'hash_only') AND {unmatched}",
+        "unsent": f"state IN ('missing', 'hash_only') AND {unmatched} AND NOT {_words('mark_words', ['supplemental'])}",
         "younger_child": "younger",
         "viewed": "viewed",
         "public": "public",

@@ -42,6 +42,7 @@ _DAMAGE = (
     RuntimeError,
     ValueError,
     OverflowError,
+    LookupError,
     struct.error,
 )
 """What the standard library raises on damaged archives; everything else is our own error."""

@@ -93,6 +93,11 @@ def expected(package: Package) -> tuple[Expected, list[str]]:
         reasons += _plain(package, name, content, wanted)
     if not announced:
         reasons.append("no checksum list and no .ready marker says that it is complete")
+    damaged = [name for name, (_, digest) in wanted.items() if "\0" in name or "\0" in digest]
+    if damaged:
+        reasons.append("a checksum list holds null characters")
+    for name in damaged:
+        del wanted[name]
     missing = wanted.keys() - package.by_name.keys() - {CONTAINER}
     if missing:
         missing = _in_other_forms(package, wanted, missing)

@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import phonenumbers
 
 from pipeline.algorithms import EMPTY_FILE, STATED
+from pipeline.ingest import timeforms
 
 YES, NO, UNKNOWN = "yes", "no", "unknown"
 
@@ -80,7 +81,8 @@ _ZULU = frozenset({"Z", "z", "UTC", "GMT", "Etc/UTC"})
 def moment(text: str, zone: str = "") -> Moment:  # noqa: PLR0911 - one return a way of failing
     """Read a time. `zone` is a time zone stated elsewhere in the report, used when the text itself has none.
 
-    ISO 8601 with any number of decimals, `+01:00Z` (seen in real exports), .NET `/Date(ms)/`, and day/month/year.
+    ISO 8601 with any number of decimals, also basic, `+01:00Z` (seen in real exports), `[Europe/London]`, RFC 2822, .NET
+    `/Date(ms)/`, and day/month/year.
     The value is None when no zone is known, when day and month could be exchanged, or when the clock went back at
     that time in the stated zone: such times are flagged and never guessed.
     """
@@ -103,6 +105,8 @@ def moment(text: str, zone: str = "") -> Moment:  # noqa: PLR0911 - one return a
             return Moment(None, text, zone, True, "this is a date without a time of day")
         parts = _NUMBERS.fullmatch(plain)
     if parts is None:
+        parts = _NUMBERS.fullmatch(timeforms.plain(text))
+    if parts is None:
         return Moment(None, text, zone, True, "this cannot be read as a time")
     try:
         naive = datetime.fromisoformat(parts[1])
@@ -110,7 +114,7 @@ def moment(text: str, zone: str = "") -> Moment:  # noqa: PLR0911 - one return a
             naive += timedelta(microseconds=int(f"{parts[2][1:7]:0<6}"))
     except (ValueError, OverflowError):
         return Moment(None, text, zone, True, "this is not a possible date and time")
-    written = parts[3].strip() or zone.strip()
+    written = timeforms.zone(parts[3].strip()) or zone.strip()
     if not written:
         return Moment(None, text, "", True, NO_ZONE)
     if swapped:

@@ -71,6 +71,8 @@ class Reading:
     deaths: dict[str, int] = field(default_factory=dict)
     reached: Reached | None = None
     """Layers of isolation that held in every process."""
+    resident_kib: int = 0
+    """The most memory that one of them had resident."""
     _server: ForkServer | None = None
     _child: Child | None = None
     _source: str = ""
@@ -294,6 +296,7 @@ class Reading:
             self._losses += 1
             return None
         cputime.count_worker(ending.cpu_seconds)
+        self.resident_kib = max(self.resident_kib, ending.resident_kib)
         return ending.code
 
 

@@ -251,12 +251,27 @@ def _file(fields: Fields, draft: Draft, policy: dict[str, Any]) -> None:
             known = name or _BY_LENGTH.get(len(text.strip()) if isinstance(text, str) else 0, "md5")
             column, value = CLAIMED[known], fields.digest(key, known)
             row[column] = row.get(column) or value
-    row["annotations"] = _annotations(fields) if "ncmecTags" in fields.data or "fileAnnotations" in fields.data else []
+    row["annotations"] = _annotations(fields) if fields.data.keys() & _ANNOTATED else []
     moment = _uploaded(fields)
     if moment:
         row |= moment.columns("uploaded_at")
     read_captures(fields, draft, None)
     add_file(draft, row, policy)
+
+
+_ANNOTATED = {"ncmecTags", "fileAnnotations", "fileRelevance"}
+
+
+def relevance(fields: Fields) -> list[str]:
+    """The annotation of a file that only supplements what is reported; such a file need not come with the report."""
+    given = fields.data.get("fileRelevance")
+    if isinstance(given, str) and given.strip().lower().startswith(SUPPLEMENTAL):
+        del fields.data["fileRelevance"]
+        return [SUPPLEMENTAL]
+    return []
+
+
+SUPPLEMENTAL = "supplemental"
 
 
 def _annotations(fields: Fields) -> list[str]:
@@ -267,7 +282,7 @@ def _annotations(fields: Fields) -> list[str]:
         for tag in group.each("tags")
         if (text := tag.text("value"))
     ]
-    return sorted({*tags, *_flags(fields.child("fileAnnotations"))})
+    return sorted({*tags, *_flags(fields.child("fileAnnotations")), *relevance(fields)})
 
 
 def _flags(fields: Fields) -> list[str]:

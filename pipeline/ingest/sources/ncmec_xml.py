@@ -13,7 +13,7 @@ from pipeline.ingest import values
 from pipeline.ingest.draft import Draft
 from pipeline.ingest.fields import Fields
 from pipeline.ingest.sources.common import add_file, classification, narrative, other_name, places
-from pipeline.ingest.sources.ncmec_json import read_detail, read_incident
+from pipeline.ingest.sources.ncmec_json import read_detail, read_incident, relevance
 from pipeline.ingest.sources.reader import Reader
 
 
@@ -150,7 +150,7 @@ def _file(fields: Fields, draft: Draft, policy: dict[str, Any]) -> None:
             item.text("@hashType")
             row[f"claimed_{name}"] = item.digest("value", name)
     marks = fields.child("fileAnnotations")
-    row["annotations"] = [key for key in sorted(marks.data) if _set(marks, key)]
+    row["annotations"] = [key for key in sorted(marks.data) if _set(marks, key)] + relevance(fields)
     moment = fields.moment("uploadedToEspTimestamp")
     if moment:
         row |= moment.columns("uploaded_at")

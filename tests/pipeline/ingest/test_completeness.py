@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -82,6 +84,49 @@ def test_a_bag_whose_payload_is_not_as_large_as_it_says(tmp_path: Path) -> None:
     assert reasons(tmp_path) == []
     (tmp_path / "other" / "p" / "bag-info.txt").write_text(f"Payload-Oxum: {size + 1}.3\n")
     assert reasons(tmp_path) == ["its payload is not as many bytes and files as its bag-info.txt states (Payload-Oxum)"]
+
+
+def test_a_bag_with_a_tag_file_in_a_folder_of_its_own(tmp_path: Path) -> None:
+    wrap(tmp_path / "other" / "p", "bag", CONTENT)
+    folder = tmp_path / "other" / "p"
+    note = b"synthetic note"
+    (folder / "metadata").mkdir()
+    (folder / "metadata" / "note.txt").write_bytes(note)
+    lines = [f"{hashlib.sha256(note).hexdigest()}  metadata/note.txt"]
+    for name in ("bagit.txt", "manifest-sha256.txt"):
+        if (folder / name).is_file():
+            lines.append(f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}")
+    (folder / "tagmanifest-sha256.txt").write_text("\n".join(lines) + "\n")
+    CONTENT["metadata/note.txt"] = note
+    try:
+        assert reasons(tmp_path) == []
+        assert "metadata/note.txt" in {member.name for member in inspected(tmp_path).payload}
+    finally:
+        del CONTENT["metadata/note.txt"]
+
+
+def test_a_bag_whose_names_lie_decomposed_on_disk(tmp_path: Path) -> None:
+    wrap(tmp_path / "other" / "p", "bag", CONTENT)
+    folder = tmp_path / "other" / "p"
+    composed = unicodedata.normalize("NFC", "média/é.jpg")
+    manifest = folder / "manifest-sha256.txt"
+    manifest.write_text(manifest.read_text() + f"{hashlib.sha256(b'synthetic a').hexdigest()}  data/{composed}\n")
+    (folder / "tagmanifest-sha256.txt").unlink(missing_ok=True)
+    path = folder / "data" / unicodedata.normalize("NFD", composed)
+    path.parent.mkdir()
+    path.write_bytes(b"synthetic a")
+    info = folder / "bag-info.txt"
+    if info.is_file():
+        info.write_text("".join(line for line in info.read_text().splitlines(True) if "Oxum" not in line))
+    name = unicodedata.normalize("NFD", composed)
+    CONTENT[name] = b"synthetic a"
+    try:
+        assert reasons(tmp_path) == []
+        path.write_bytes(b"synthetic b")
+        CONTENT[name] = b"synthetic b"
+        assert reasons(tmp_path) == ["1 of 4 files do not have their listed checksum"]
+    finally:
+        del CONTENT[name]
 
 
 def test_a_bag_that_has_something_to_fetch(tmp_path: Path) -> None:

@@ -6,8 +6,6 @@ import io
 import json
 import os
 import resource
-import struct
-import tarfile
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,92 +13,22 @@ from pathlib import Path
 
 import pytest
 
+from bench.bombs import BOMBS, MIB, json_of_files, key_twice
 from pipeline.settings import Settings
 from tests.factory import form, ingest, land, picture, table
-
-MIB = 1 << 20
 
 
 def good(settings: Settings, name: str, report: bytes) -> None:
     land(settings, {"report.json": report}, name)
 
 
-def key_twice(folder: Path) -> None:
-    keys = "".join(f',"k{n}":1' for n in range(20_000))
-    (folder / "bomb.json").write_text(f'{{"form":"referral/1","reference":"Q","reference":"Q2"{keys}}}')
-
-
-def zip_of_spaces(folder: Path) -> None:
-    with zipfile.ZipFile(folder / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in ("00.json", "01.json"):
-            archive.writestr(name, b" " * (31 * MIB))
-
-
-def csv_of_newlines(folder: Path) -> None:
-    (folder / "bomb.csv").write_bytes(b"\n" * (32 * MIB - 1))
-
-
-def json_of_lists(folder: Path) -> None:
-    (folder / "bomb.json").write_bytes(b"[" + b"[]," * (10 * MIB) + b"[]]")
-
-
-def json_of_files(folder: Path) -> None:
-    (folder / "bomb.json").write_bytes(b'{"form":"referral/1","files":[' + b"{}," * (4 * 10**6) + b"{}]}")
-
-
-def xml_of_elements(folder: Path) -> None:
-    (folder / "bomb.xml").write_bytes(b"<report>" + b"<a/>" * (7 * 10**6) + b"</report>")
-
-
-def tar_with_a_large_header(folder: Path) -> None:
-    with tarfile.open(folder / "bomb.tar", "w") as archive:
-        archive.addfile(tarfile.TarInfo("report.json"))
-    info = tarfile.TarInfo("pax")
-    info.type, info.size = tarfile.XHDTYPE, 3 << 30
-    with (folder / "bomb.tar").open("wb") as file:
-        file.write(info.tobuf(tarfile.USTAR_FORMAT))
-        file.truncate(8 * MIB)  # a hole
-
-
-def zip_with_a_false_count(folder: Path) -> None:
-    entry = struct.pack("<IHHHHHHIIIHHHHHII", 0x02014B50, 20, 20, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0) + b"a"
-    count = 1_200_000
-    with (folder / "bomb.zip").open("wb") as file:
-        file.write(b"PK\x03\x04".ljust(30, b"\0") + b"a" + entry * count)
-        file.write(struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, 1, 1, len(entry) * count, 31, 0))
-
-
-def empty_zip(folder: Path) -> None:
-    zipfile.ZipFile(folder / "bomb.zip", "w").close()
-
-
-def many_reports(folder: Path) -> None:
-    with zipfile.ZipFile(folder / "bomb.zip", "w", zipfile.ZIP_STORED) as archive:
-        for n in range(4):
-            archive.writestr(f"{n}.json", b"[1," * (4 * MIB) + b"1" + b"]" * (4 * MIB))
-
-
-BOMBS: dict[Callable[[Path], None], str] = {
-    key_twice: "",
-    zip_of_spaces: "grows too much",
-    csv_of_newlines: "first line of the CSV",
-    json_of_lists: "more than 4000000 values",
-    json_of_files: "more than 4000000 values",
-    xml_of_elements: "more than 4000000 values",
-    tar_with_a_large_header: "absurdly large",
-    zip_with_a_false_count: "longer than the number of members",
-    empty_zip: "holds no files",
-    many_reports: "",
-}
-
-
 @pytest.mark.parametrize("bomb", BOMBS, ids=lambda bomb: bomb.__name__)
 def test_a_bomb_is_returned_and_what_lies_beside_it_is_taken_in(
-    settings: Settings, bomb: Callable[[Path], None]
+    settings: Settings, bomb: Callable[[Path, str], None]
 ) -> None:
     good(settings, "a-good", form(reference="G-1"))
     folder = settings.landing_dir / "other"
-    bomb(folder)
+    bomb(folder, "bomb")
     [path] = [p for p in folder.iterdir() if p.name.startswith("bomb")]
     path.with_name(f"{path.name}.ready").touch()
     good(settings, "z-good", form(reference="G-2"))
@@ -129,7 +57,7 @@ def test_a_process_that_comes_to_its_limits_is_replaced(settings: Settings, tmp_
     (policy / "ingest.yaml").write_text(text.replace("cpu_seconds: 60", "cpu_seconds: 1"))
     small = replace(settings, policy=policy)
     good(small, "a-good", form(reference="G-1"))
-    json_of_files(small.landing_dir / "other")
+    json_of_files(small.landing_dir / "other", "bomb")
     (small.landing_dir / "other" / "bomb.json.ready").touch()
     good(small, "z-good", form(reference="G-2"))
     report = ingest(small)
@@ -151,6 +79,27 @@ def test_a_pipe_is_never_waited_for(settings: Settings, name: str) -> None:
     else:
         assert row["state"] == "quarantined"
         assert any("pipe" in reason or "links or devices" in reason for reason in row["reasons"])
+
+
+def test_a_zip_with_a_member_without_a_name_and_a_list_with_nulls_are_returned(settings: Settings) -> None:
+    folder = settings.landing_dir / "other"
+    folder.mkdir(parents=True)
+    with zipfile.ZipFile(folder / "nameless.zip", "w") as archive:
+        archive.writestr("report.json", form(reference="N-1"))
+        archive.writestr("aa", b"x")
+    content = (folder / "nameless.zip").read_bytes()
+    at = content.rindex(b"PK\x01\x02")
+    short = content[: at + 28] + b"\0\0" + content[at + 30 :]  # the length of the name of the last entry
+    (folder / "nameless.zip").write_bytes(short)
+    (folder / "nameless.zip.ready").touch()
+    land(settings, {"report.json": form(reference="N-2"), "package.sha256": b"0" * 64 + b"  a\0b\n"}, "nulls")
+    for path in [folder, *folder.rglob("*")]:
+        os.utime(path, (0, 0))
+    report = ingest(settings)
+    rows = {row["container"]: row for row in table(settings, "packages")}
+    assert rows["other/nulls"]["state"] == rows["other/nameless.zip"]["state"] == "quarantined"
+    assert any("null characters" in reason for reason in rows["other/nulls"]["reasons"])
+    assert report.counts["readers_ended"] == 0
 
 
 NAMES = ["Thumbs.db", "desktop.ini", "media/.DS_Store", "media/__MACOSX/p.png", "media/__MACOSX/._p.png"]

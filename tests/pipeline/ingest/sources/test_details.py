@@ -339,3 +339,14 @@ def test_coordinates_as_numbers() -> None:
     made = draft(form("nca-direct-report", report={"exif": [{"latitude": 54.25, "longitude": "-1.5"}]}))
     assert made.referral["extension"]["drb"]["exif"] == [{"latitude": "54.25", "longitude": "-1.5"}]
     assert made.defects == []
+
+
+def test_a_file_that_only_supplements_the_report_is_marked() -> None:
+    supplemental, reported = ({**FILE, "fileRelevance": word} for word in ("Supplemental Reported", "Reported"))
+    made = draft(police_json(uploadedFiles=[supplemental, {**reported, "filename": "b.jpg"}]))
+    assert [f["annotations"] for f in made.files] == [["supplemental"], []]
+    xml = (
+        b"<report><reportId>1</reportId><fileDetails><originalFileName>a.txt</originalFileName>"
+        b"<fileRelevance>Supplemental Reported</fileRelevance></fileDetails></report>"
+    )
+    assert [f["annotations"] for f in draft(xml, "report.xml").files] == [["supplemental"]]
