@@ -5,16 +5,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
-from pipeline import output
+from pipeline import files, output
 from pipeline.export import asking
 from pipeline.output import Rows, output_options
 from pipeline.people.person import as_option
 from pipeline.settings import Settings
+from pipeline.store.tables import BANDS
 
 reason_option = click.option(
     "--reason", default="", help="Why you ask; kept in the audit log. Demanded by default (policy/cases.yaml)."
@@ -281,6 +283,75 @@ def _table(format_: str) -> click.Command:
 
 export.add_command(_table("csv"))
 export.add_command(_table("parquet"))
+
+
+@export.command("markers")
+@click.option(
+    "--band", type=click.Choice(BANDS), default="high", show_default=True, help="This band and those above it."
+)
+@click.option(
+    "--output", "target", type=click.Path(dir_okay=False, path_type=Path), required=True, help="File to write."
+)
+@recipient_option
+@reason_option
+@as_option
+@click.pass_obj
+def markers_(settings: Settings, *, band: str, target: Path, recipient: str, reason: str, name: str | None) -> None:
+    """Addresses of open cases from a band up as CSV, for markers in a command-and-control system.
+
+    Columns: address, postcode, whose (suspect or child), case_id, band, marker, as_of.
+    """
+    import pyarrow as pa
+
+    from pipeline.export import markers
+    from pipeline.lake import Lake
+
+    with asking.ask(settings, name, "export.data", "export", reason) as question:
+        rows = markers.rows(question.session, question.actor, Lake.of(settings), band)
+        question.log("disclosure", "exported.markers", f"band:{band}", {"rows": len(rows)}, recipient=recipient)
+    table = pa.table({column: pa.array([row[column] for row in rows], pa.string()) for column in markers.COLUMNS})
+    output.emit(table, "csv", target)
+    click.echo(f"triage: {len(rows):,} addresses written to {target}.", err=True)
+
+
+@export.command("childrens-services")
+@click.argument("number")
+@click.option("--authority", required=True, help="The authority whose children's services are told.")
+@click.option("--threshold", type=click.Choice(["s17", "s47"]), required=True, help="Section of the Children Act 1989.")
+@click.option("--concern", required=True, help="Why they are told, in words.")
+@click.option("--strategy-asked", type=click.DateTime(["%Y-%m-%d"]), help="Day a strategy meeting was asked for.")
+@click.option("--strategy-held", type=click.DateTime(["%Y-%m-%d"]), help="Day it was held.")
+@click.option(
+    "--output", "target", type=click.Path(dir_okay=False, path_type=Path), required=True, help="File to write."
+)
+@reason_option
+@as_option
+@click.pass_obj
+def childrens_services(
+    settings: Settings,
+    *,
+    number: str,
+    authority: str,
+    threshold: str,
+    concern: str,
+    strategy_asked: datetime | None,
+    strategy_held: datetime | None,
+    target: Path,
+    reason: str,
+    name: str | None,
+) -> None:
+    """The referral of a case to children's services as a filled form in plain text."""
+    from pipeline.export import childrens
+    from pipeline.lake import Lake
+
+    asked, held = (day.date() if day else None for day in (strategy_asked, strategy_held))
+    stated = childrens.Referral(authority, threshold, concern, asked, held)
+    with asking.ask(settings, name, "case.notify", "export", reason) as question:
+        text = childrens.fill(
+            question.session, question.actor, Lake.of(settings), number, stated, reason=question.reason
+        )
+    files.write_bytes(target, text.encode())
+    click.echo(f"triage: the form of case {number} written to {target}.", err=True)
 
 
 @export.command("reporting")
