@@ -1,0 +1,26 @@
+"""What `triage` loads before it works."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from pipeline.settings import ROOT
+
+
+def test_arrays_are_made_without_importing_pandas() -> None:
+    made = (
+        "import sys; from pipeline import cli; sys.meta_path.insert(0, cli.WithoutPandas()); import pyarrow as pa;"
+        "print(pa.table({'a': pa.array([1])}).to_pylist(), 'pandas' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", made], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[{'a': 1}] False"
+
+
+def test_help_loads_neither_logs_nor_a_database() -> None:
+    shown = (
+        "import sys; from pipeline import cli; cli.triage.main(['--help'], standalone_mode=False);"
+        "print(sorted({'structlog', 'duckdb', 'sqlalchemy', 'pyarrow', 'numba'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", shown], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip().endswith("[]")
