@@ -21,6 +21,7 @@ from pipeline.export.hashes import WIDTHS, HashText
 from pipeline.fingerprint.outcome import Failure, Item
 from pipeline.fingerprint.sandbox.pool import Pool
 from pipeline.locator import Locator
+from pipeline.matching.evidence import DESCRIBED
 from pipeline.matching.known import WholeRelease, grouped
 from pipeline.settings import Settings
 
@@ -28,16 +29,6 @@ NEAR = ("pdq", "phash256")
 OPAQUE = ("photodna", "phash64", "dhash64")
 """Looked up by equality only: 64 bits are too few for a near match alone, PhotoDNA is never computed here."""
 
-DESCRIBED = (
-    "grade",
-    "category",
-    "sources",
-    "victim_identified",
-    "offender_identified",
-    "distributed",
-    "series",
-    "tags",
-)
 COLUMNS = (
     "line", "input", "result", "algorithm", "distance", "threshold", "media_key", *DESCRIBED, "known_hash", "release",
 )  # fmt: skip

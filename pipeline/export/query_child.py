@@ -21,6 +21,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.dataset as ds
 
+from hashsets.tables import LOCKED
 from pipeline import records
 from pipeline.export.moments import plain, plain_schema
 
@@ -71,13 +72,7 @@ def locked(header: dict[str, Any], tables: dict[str, bytes]) -> duckdb.DuckDBPyC
     connection = duckdb.connect(
         ":memory:",
         config={
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-            "allow_community_extensions": False,
-            "allow_unsigned_extensions": False,
-            "allow_persistent_secrets": False,
-            "python_enable_replacements": False,
-            "max_temp_directory_size": "0KB",
+            **{name: value for name, value in LOCKED.items() if name != "enable_external_access"},  # shut below
             "memory_limit": f"{header['memory_mb']}MiB",
             "threads": 1,
         },

@@ -17,36 +17,17 @@ from pipeline.cases.views import queue
 from pipeline.errors import ConflictError
 from pipeline.people import permissions
 from pipeline.store import recording as audit
+from pipeline.store import tables
 from pipeline.store.actors import Actor
 from pipeline.store.context import now, rules
 from pipeline.store.duty_tables import Flag
 from pipeline.store.group_tables import Apart, GroupMember
 from pipeline.store.rules import add_months
-from pipeline.store.tables import (
-    Answer,
-    Assessment,
-    Base,
-    Case,
-    CaseReferral,
-    Change,
-    Decision,
-    InformationRequest,
-    Kirat,
-    Link,
-    Lowering,
-    Note,
-    Notification,
-    Retention,
-    Review,
-    SecondLook,
-    Seen,
-    Tombstone,
-    Transfer,
-)
+from pipeline.store.tables import Base, Case, CaseReferral, Link, Retention, Tombstone
 
 OF_A_CASE: tuple[type[Base], ...] = (
-    Answer, Apart, Assessment, CaseReferral, Change, Decision, Flag, GroupMember, InformationRequest, Kirat, Lowering, Note, Notification,
-    Retention, Review, SecondLook, Seen, Transfer,
+    tables.Answer, Apart, tables.Assessment, tables.CaseReferral, tables.Change, tables.Decision, Flag, GroupMember, tables.InformationRequest, tables.Kirat, tables.Lowering, tables.Note, tables.Notification,
+    tables.Retention, tables.Review, tables.SecondLook, tables.Seen, tables.Transfer,
 )  # fmt: skip
 """Tables with a `case_id` whose rows go with the case; a test compares this list with all tables."""
 

@@ -11,25 +11,6 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-__all__ = [
-    "any_within",
-    "any_within4",
-    "copy8",
-    "distance4",
-    "distance16",
-    "lanes_admitted4",
-    "lanes_admitted16",
-    "lanes_beyond",
-    "lanes_near4",
-    "lanes_near16",
-    "lowest",
-    "ones",
-    "prefetch",
-    "verdict4",
-    "verdict16",
-    "within",
-]
-
 _I1, _I8, _I16, _I32, _I64 = (ir.IntType(n) for n in (1, 8, 16, 32, 64))
 _WORDS = ir.VectorType(_I32, 16)
 _LANES = ir.VectorType(_I16, 32)

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from pipeline.cases import states  # fmt: skip
-from pipeline.cases.views import case as view  # fmt: skip
-from pipeline.cases.views import supervision  # fmt: skip
+from pipeline.cases import states
+from pipeline.cases.views import case as view
+from pipeline.cases.views import supervision
 from pipeline.cases.work import (
     bands,  # fmt: skip
     claims,  # fmt: skip
@@ -21,10 +21,10 @@ from pipeline.cases.work import (
     requests,  # fmt: skip
     retention,  # fmt: skip
     second_looks,  # fmt: skip
-    transfers,  # fmt: skip
+    transfers,
 )
 from pipeline.errors import ConflictError, PermissionDeniedError, UsageError
-from pipeline.store import tables  # fmt: skip
+from pipeline.store import tables
 from pipeline.store.opening import Store
 from pipeline.store.people_tables import AuditEntry
 from pipeline.store.tables import Base, Case, Decision, Lowering, Note, Notification, Review, Tombstone
