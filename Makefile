@@ -16,7 +16,7 @@ help:
 	@echo "make serve   the console and Airflow on this machine, until Ctrl-C (TRIAGE_HOME=var/demo: on the demo's night)"
 
 .venv/run.stamp: requirements/bootstrap.lock requirements/run.lock
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) and "Python 3.11, 3.12 or 3.13 is needed; PYTHON=... names it")'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Python 3.11 is needed; PYTHON=... names it")'
 	@echo "Installing into .venv, once (about 1 GB)"
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.lock

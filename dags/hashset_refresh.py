@@ -27,6 +27,7 @@ from pipeline.night.orchestration import RUN_LIMIT, SINGLE_WRITER
 from pipeline.settings import Settings
 from tasks.queue import RUN_PARAMS, begin, nothing_new, take_turn
 from tasks.retrying import EVERY_TASK
+from tasks.telling import run_failed
 from triggers.landing import LandingTrigger, look
 
 LANDING = Settings.load().landing_dir.resolve() / "hashsets"
@@ -47,6 +48,7 @@ KNOWN_HASHES = Asset("known_hashes", uri="triage://known_hashes")
     max_active_runs=1,
     dagrun_timeout=RUN_LIMIT,
     default_args=EVERY_TASK,
+    on_failure_callback=run_failed,
     doc_md=__doc__,
     tags=["triage"],
     params=RUN_PARAMS,

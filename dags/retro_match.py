@@ -28,6 +28,7 @@ from pipeline.night import stages as nightly
 from pipeline.night.orchestration import LONG_STAGE, RUN_LIMIT, SINGLE_WRITER
 from tasks.queue import RUN_PARAMS, begin, queue_after, take_turn
 from tasks.retrying import EVERY_TASK
+from tasks.telling import run_failed
 
 KNOWN_HASHES = Asset("known_hashes", uri="triage://known_hashes")
 
@@ -39,6 +40,7 @@ KNOWN_HASHES = Asset("known_hashes", uri="triage://known_hashes")
     max_active_runs=1,
     dagrun_timeout=RUN_LIMIT,
     default_args=EVERY_TASK,
+    on_failure_callback=run_failed,
     doc_md=__doc__,
     tags=["triage"],
     params=RUN_PARAMS,

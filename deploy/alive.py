@@ -46,9 +46,9 @@ def worker() -> bool:
     return bool(application.control.ping(destination=[f"celery@{socket.gethostname()}"], timeout=5))
 
 
-def file(path: str) -> bool:
-    """Whether the file was touched within the last day and a half: what a service does that works once a day."""
-    return time.time() - Path(path).stat().st_mtime < 36 * 3600
+def file(path: str, minutes: str) -> bool:
+    """Whether the file was touched within the last so many minutes, as a service does that works in rounds."""
+    return time.time() - Path(path).stat().st_mtime < 60 * float(minutes)
 
 
 def secret(name: str) -> str:

@@ -54,7 +54,13 @@ def main(folder: Path = FOLDER) -> list[str]:
     put("airflow_broker_url", f"redis://:{broker}@redis:6379/0")
     put("cases_db_url", f"postgresql+psycopg://cases:{cases}@postgres/cases")
     put("airflow_fernet_key", Fernet.generate_key().decode())
-    for name in ("airflow_jwt_secret", "airflow_secret_key", "airflow_admin_password", "console_secret"):
+    for name in (
+        "airflow_jwt_secret",
+        "airflow_secret_key",
+        "airflow_admin_password",
+        "console_secret",
+        "metrics_token",
+    ):
         put(name, secrets.token_urlsafe(48))
     if not (folder / "tls_key").exists() or not (folder / "tls_certificate").exists():
         certificate, key = self_signed()

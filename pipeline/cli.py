@@ -17,6 +17,8 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     # name: (module, attribute, one line of help), loaded when first used: `triage --help` must not import DuckDB
     "night": ("pipeline.night.cli", "night", "Run the whole night, or show how it went."),
     "status": ("pipeline.night.cli", "status", "What ran when, what it counted, what needs the operator."),
+    "watch": ("pipeline.watch.cli", "watch", "Look after the product: alarms, and who is told."),
+    "alarms": ("pipeline.watch.cli", "alarms_command", "Alarms, open and over."),
     "settings": ("pipeline.night.cli", "settings_command", "Every setting with its value and meaning."),
     "sample": (
         "pipeline.sample.cli",

@@ -82,6 +82,20 @@ class Settings:
         "File to which signed anchors of the audit log are appended; best on another machine or write-once storage. "
         "Default: HOME/audit-anchors.jsonl.",
     )
+    alarm_smtp: str = _setting("", "Mail server for alarms as host:port. Default: none; with it, `alarm_to`.")
+    alarm_smtp_tls: bool = _setting(
+        True, "Whether the mail server is spoken to by STARTTLS, with its certificate checked."
+    )
+    alarm_from: str = _setting("triage@localhost", "Sender of alarms by e-mail.")
+    alarm_to: str = _setting("", "Recipients of alarms by e-mail, separated by commas.")
+    alarm_password_file: Path | None = _setting(
+        None, "File with `user:password` for the mail server. Default: not signed in."
+    )
+    alarm_webhook: str = _setting("", "Address to which alarms are posted as JSON. Default: none.")
+    alarm_token_file: Path | None = _setting(None, "File with a Bearer token for that address.")
+    metrics_token_file: Path | None = _setting(
+        None, "File with the Bearer token with which GET /metrics of the console is read. Default: it is switched off."
+    )
     shard_files: int = _setting(1000, "Media files in one fingerprint or match shard, the unit that Airflow maps over.")
 
     @classmethod

@@ -10,6 +10,8 @@ from typing import Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
+from pipeline import logs
+from pipeline.errors import DependencyError
 from pipeline.night import marks
 from pipeline.settings import Settings
 
@@ -33,7 +35,7 @@ class LandingTrigger(BaseEventTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         # what was imported last is no change: a restart of the triggerer starts nothing
-        reported = await asyncio.to_thread(marks.get, Settings.load(), self.mark) if self.mark else ""
+        reported = await self._imported() if self.mark else ""
         previous = ""
         while True:
             digest, count = await asyncio.to_thread(look, Path(self.folder))
@@ -42,6 +44,15 @@ class LandingTrigger(BaseEventTrigger):
                 yield TriggerEvent({"files": count, "digest": digest})
             previous = digest
             await asyncio.sleep(self.seconds)
+
+    async def _imported(self) -> str:
+        """The mark; a case store that is away is asked again, since a trigger that ends in an error watches nothing."""
+        while True:
+            try:
+                return await asyncio.to_thread(marks.get, Settings.load(), self.mark)
+            except DependencyError as error:
+                logs.get("landing").warning("the case store does not answer", reason=error.message)
+                await asyncio.sleep(self.seconds)
 
 
 def look(folder: Path) -> tuple[str, int]:

@@ -23,6 +23,8 @@ MATRIX: dict[tuple[str, str], str] = {
     ("POST", "/sign-out"): SIGNED_IN,
     ("GET", "/static/{name}"): PUBLIC,
     ("GET", "/health"): PUBLIC,
+    ("GET", "/ready"): PUBLIC,
+    ("GET", "/metrics"): PUBLIC,  # by its own token, see the route
     ("GET", "/"): SIGNED_IN,
     # the analyst's day
     ("GET", "/search"): "case.read",

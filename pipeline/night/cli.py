@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ import click
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from pipeline.errors import UsageError
+from pipeline.errors import ConflictError, TriageError, UsageError
 from pipeline.lake import Lake
 from pipeline.night import contract as nights
 from pipeline.night import failures, turns
@@ -23,6 +24,7 @@ from pipeline.night import stages as nightly
 from pipeline.output import Rows, output_options
 from pipeline.settings import Settings
 from pipeline.store.opening import open_store
+from pipeline.watch import watching
 
 
 @click.group()
@@ -78,13 +80,29 @@ def run_command(settings: Settings, run_id: str | None, as_of: datetime | None, 
     shown = Progress(
         SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console, transient=True
     )
-    with turns.held_by_command(settings, run.run_id), shown as progress:
+    with telling(settings, run.run_id), turns.held_by_command(settings, run.run_id), shown as progress:
         titles = {s.name: s.title for s in nightly.STAGES}
         task = progress.add_task("Starting", total=None)
         for report in nightly.run_night(settings, run):
             progress.update(task, description=f"{titles[report.stage]}: {report.kept} of {report.read}")
     summary = json.loads((nights.run_dir(settings, run.run_id) / "report.json").read_text())
     Console().print(runreport.checks_table(summary))
+
+
+@contextmanager
+def telling(settings: Settings, run: str) -> Iterator[None]:
+    """Raise an alarm when the run ends in an error; somebody else's turn is none."""
+    try:
+        yield
+    except ConflictError:
+        raise
+    except TriageError:
+        store = open_store(settings)
+        try:
+            watching.run_failed(store, run, "triage night run", [])
+        finally:
+            store.close()
+        raise
 
 
 @night.command("stage")

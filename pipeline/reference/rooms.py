@@ -52,6 +52,7 @@ ROOMS = (
     Room("pipeline.cases", "Cases, their states, people's work on them, the queue, and the publish stage"),
     Room("pipeline.export", "What leaves: look-ups, read-only SQL, reporting tables, VICS and CASE/UCO"),
     Room("pipeline.night", "The night as a whole: the list of stages, running one, reconciliation, the report"),
+    Room("pipeline.watch", "Measures of the running product, alarms, and the ways by which people are told"),
     Room("pipeline.console", "The web pages and the HTTP API"),
     Room("pipeline.sample", "Sample referrals and a sample hash set, with the truth about both"),
     Room(

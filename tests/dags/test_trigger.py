@@ -38,6 +38,40 @@ def test_it_reports_a_settled_change_once(tmp_path: Path, airflow_home: Path) ->
     assert all("json" not in str(e) for e in events)
 
 
+def test_a_restart_starts_nothing_for_what_was_imported(
+    tmp_path: Path, airflow_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipeline.night import marks
+    from pipeline.settings import Settings
+    from triggers.landing import LandingTrigger, look
+
+    monkeypatch.setenv("TRIAGE_HOME", str(tmp_path / "home"))
+    (tmp_path / "hashsets").mkdir()
+    (tmp_path / "hashsets" / "a.json").write_text("{}")
+    marks.put(Settings.load(), marks.HASHSET_LANDING, look(tmp_path / "hashsets")[0])
+
+    async def watch() -> list[object]:
+        events: list[object] = []
+
+        async def collect() -> None:
+            trigger = LandingTrigger(str(tmp_path / "hashsets"), seconds=0.05, mark=marks.HASHSET_LANDING)
+            async for event in trigger.run():
+                events.append(event.payload)
+
+        task = asyncio.create_task(collect())
+        await asyncio.sleep(2)
+        assert events == []
+        (tmp_path / "hashsets" / "b.json").write_text("{}")
+        for _ in range(200):
+            await asyncio.sleep(0.05)
+            if events:
+                break
+        task.cancel()
+        return events
+
+    assert len(asyncio.run(watch())) == 1
+
+
 def test_it_can_be_made_again_from_its_serialised_form(airflow_home: Path) -> None:
     from triggers.landing import LandingTrigger
 

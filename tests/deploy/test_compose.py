@@ -72,10 +72,11 @@ def test_what_reads_a_secret_is_of_the_group_that_may() -> None:
             assert str(secrets.READERS) in groups, name
 
 
-def test_only_the_proxy_has_a_way_in_and_nothing_has_one_out() -> None:
+def test_only_the_proxy_has_a_way_in_and_only_the_watch_one_out() -> None:
     ways = {n for n, how in COMPOSE["networks"].items() if not (how or {}).get("internal")}
-    assert ways == {"front"}
+    assert ways == {"front", "out"}
     assert {n for n, s in SERVICES.items() if "front" in s.get("networks", [])} == {"proxy"}
+    assert {n for n, s in SERVICES.items() if "out" in s.get("networks", [])} == {"watch"}
     assert [n for n, s in SERVICES.items() if "ports" in s] == ["proxy"]
 
 
@@ -84,7 +85,14 @@ def test_the_proxy_cannot_reach_a_database_and_a_secret_is_where_it_is_used() ->
     assert {n for n, s in SERVICES.items() if "postgres_password" in s.get("secrets", [])} == {"postgres"}
     assert {n for n, s in SERVICES.items() if "tls_key" in s.get("secrets", [])} == {"proxy"}
     reads_cases = {n for n, s in SERVICES.items() if "cases_db_url" in s.get("secrets", [])}
-    assert reads_cases == {"airflow-init", "airflow-worker", "console", "airflow-dag-processor"}
+    assert reads_cases == {
+        "airflow-init",
+        "airflow-worker",
+        "console",
+        "airflow-dag-processor",
+        "airflow-triggerer",  # the mark of what was imported last
+        "watch",
+    }
     assert "broker" not in str([SERVICES[n]["secrets"] for n in ("airflow-api-server", "airflow-triggerer", "console")])
 
 
