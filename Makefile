@@ -11,7 +11,7 @@ help:
 	@echo "make demo    a night on sample referrals, and the queue that comes out; again: the same night changes nothing"
 	@echo "             (TRIAGE_CORPORA=FOLDER: on photographs from there; ARGS=--anew: from the start; ARGS=--help)"
 	@echo "make test    all tests, a worker a core (ARGS='tests/dags -x': those, in one process)"
-	@echo "make check   ruff and mypy"
+	@echo "make check   ruff, mypy, and whether the bill of materials is current (make bill makes it)"
 	@echo "make bench   every benchmark (hours; NAME=matching: one)"
 	@echo "make serve   the console and Airflow on this machine, until Ctrl-C (TRIAGE_HOME=var/demo: on the demo's night)"
 
@@ -39,6 +39,7 @@ check: .venv/dev.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m deploy.bill --check
 
 bench: .venv/dev.stamp
 	for f in $(if $(NAME),bench/$(NAME).py,$$(grep -l '^def main' bench/*.py)); do $(BIN)/python -m bench.$$(basename $$f .py) || exit 1; done
@@ -46,7 +47,10 @@ bench: .venv/dev.stamp
 serve: .venv/run.stamp
 	$(BIN)/python -m deploy.serve
 
-.PHONY: lock
+.PHONY: lock bill
+bill: .venv/dev.stamp
+	$(BIN)/python -m deploy.bill
+
 lock: .venv/run.stamp
 	$(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml -o requirements/run.lock
 	$(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml --extra deploy -o requirements/deploy.lock
