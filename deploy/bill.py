@@ -64,7 +64,9 @@ def parts() -> list[Part]:
         except metadata.PackageNotFoundError:
             raise SystemExit(f"{name} is in the lock and not installed: `make .venv/dev.stamp`.") from None
         if installed.version != version:
-            raise SystemExit(f"{name} {version} is in the lock, {installed.version} is installed: `make .venv/dev.stamp`.")
+            raise SystemExit(
+                f"{name} {version} is in the lock, {installed.version} is installed: `make .venv/dev.stamp`."
+            )
         found.append(Part(name, version, hashes, licence(installed.metadata)))  # type: ignore[arg-type]
     return found
 
@@ -93,7 +95,11 @@ def bill(found: list[Part]) -> dict[str, Any]:
 
 def page(found: list[Part]) -> str:
     """The licences for people."""
-    lines = ["# Licences of third parties", "", "What the deployed image contains, by licence; made by `make bill` from requirements/deploy.lock."]
+    lines = [
+        "# Licences of third parties",
+        "",
+        "What the deployed image contains, by licence; made by `make bill` from requirements/deploy.lock.",
+    ]
     for name in sorted({part.licence for part in found}):
         lines += ["", f"## {name}", ""]
         lines += [f"- {part.name} {part.version}" for part in found if part.licence == name]
