@@ -18,8 +18,10 @@ import pendulum
 from airflow.sdk import dag, get_current_context, task
 
 from pipeline.lake import upkeep
-from pipeline.night.orchestration import EVERY_STAGE
+from pipeline.night.orchestration import RUN_LIMIT
 from pipeline.settings import Settings
+from tasks.retrying import EVERY_TASK
+from tasks.telling import run_failed
 
 
 @dag(
@@ -27,7 +29,9 @@ from pipeline.settings import Settings
     start_date=pendulum.datetime(2026, 1, 1, tz="Europe/London"),
     catchup=False,
     max_active_runs=1,
-    default_args=EVERY_STAGE,
+    dagrun_timeout=RUN_LIMIT,
+    default_args=EVERY_TASK,
+    on_failure_callback=run_failed,
     doc_md=__doc__,
     tags=["triage"],
 )
