@@ -101,6 +101,10 @@ FIGURES: dict[str, list[Figure]] = {
         Figure("throughput among hostile files, share of the good ones alone", lambda r: r["ratio_files_per_cpu_second"], "", 0.8),
         Figure("good files harmed", lambda r: r["photographs_harmed"], "", None, 0),
     ],
+    "vics_pdq": [
+        Figure("VICS with PDQ in AlternativeHashes, read and judged", lambda r: r["pdq_rows_per_core_second"], "rows a core-second"),
+        Figure("the same rows with digests only", lambda r: r["digests_rows_per_core_second"], "rows a core-second"),
+    ],
     "hostile_packages": [
         Figure("throughput among 2,000 mutated packages and 50 bombs, share of 500 good ones alone", lambda r: r["ratio"], "", 0.8),
         Figure("good packages harmed", lambda r: r["good_packages_harmed"], "", None, 0),

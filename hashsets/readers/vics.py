@@ -120,6 +120,8 @@ def _batch(source: Source, found: Pass, chosen: Any, case: int) -> Batch:
     columns: dict[str, list[Any]] = {column: [r.get(name) for r in records] for name, column in COLUMNS.items()}
     extras: list[str | None] = [None] * len(records)
     for i, record in enumerate(records):
+        if _one_alternative(columns, i, record, len(records)):
+            continue
         rest = record.keys() - _KNOWN
         if not rest:
             continue
@@ -136,6 +138,26 @@ def _batch(source: Source, found: Pass, chosen: Any, case: int) -> Batch:
 
 def _with_case(extra: str | None, case: int) -> str:
     return orjson.dumps({**(orjson.loads(extra) if extra else {}), "@case": case}).decode()
+
+
+def _one_alternative(columns: dict[str, list[Any]], row: int, record: dict[str, Any], rows: int) -> bool:
+    """The usual case, quickly: one alternative hash that we hold, nothing else in its object, and every other member has a
+    column. False when it is not that; nothing was done then."""
+    listed = record.get("AlternativeHashes")
+    if not isinstance(listed, list) or len(listed) != 1 or not isinstance(listed[0], dict):
+        return False
+    (item,) = listed
+    column = ALTERNATIVE.get(str(item.get("HashName", "")).lower())
+    value = item.get("HashValue")
+    if column is None or value is None or len(record) != 1 + len(record.keys() & _KNOWN):
+        return False
+    values = columns.get(column)
+    if values is None:
+        values = columns[column] = [None] * rows
+    if values[row] is not None and values[row] != value:
+        return False
+    values[row] = value
+    return True
 
 
 def _alternative(columns: dict[str, list[Any]], row: int, extra: dict[str, Any], rows: int) -> None:
@@ -165,7 +187,12 @@ def _alternative(columns: dict[str, list[Any]], row: int, extra: dict[str, Any],
 def _refuse_repeated_members(source: Source, records: list[Any], numbers: list[int], written: list[int]) -> None:
     """A repeated member ({"Category": 1, "Category": 5}) would be read as its last value by any JSON library."""
     for record, number, members in zip(records, numbers, written, strict=True):
-        if len(record) != members and _members(record) != members:
+        if len(record) == members:
+            continue
+        listed = record.get("AlternativeHashes")
+        if isinstance(listed, list) and len(record) + sum(len(i) for i in listed if isinstance(i, dict)) == members:
+            continue  # as many as were written already, without looking into everything
+        if _members(record) != members:
             raise damaged(source, f"record {number}", "a member is named twice in one object")
 
 

@@ -12,8 +12,9 @@ import pytest
 
 from hashsets import clean, releases
 from hashsets.algorithms import BY_NAME
-from hashsets.readers import registry
+from hashsets.readers import registry, vics
 from hashsets.readers.base import Source
+from hashsets.rows import Cleaned, clean_batch
 from pipeline.errors import InputError
 from pipeline.settings import Settings
 from tests.hashsets import samples
@@ -164,3 +165,46 @@ def test_base64_in_alternative_hashes_enters_a_release(tmp_path: Path, settings:
     path.write_text(json.dumps({**samples.context("2.0", "US"), "value": both}))
     record = samples.take(settings, path, "project_vic")
     assert record.defects == {}
+
+
+def test_one_alternative_hash_is_read_quickly_as_by_the_general_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    value = digest("pdq", 1)
+    shapes: list[Any] = [
+        [{"HashName": "PDQ", "HashValue": value}],
+        [{"HashName": "pdq", "HashValue": value, "MD5": digest("md5", 1)}],
+        [{"HashName": "SHA1", "HashValue": digest("sha1", 9)}],
+        [{"HashName": "Other", "HashValue": "x"}],
+        [{"HashName": "PDQ", "HashValue": None}],
+        [{"HashName": "PDQ", "HashValue": value}, {"HashName": "PHASH256", "HashValue": value}],
+        [],
+        ["text"],
+        {"HashName": "PDQ"},
+    ]
+    items = [media(n, AlternativeHashes=shape) for n, shape in enumerate(shapes)]
+    items += [media(n, AlternativeHashes=shapes[0], Unknown="kept") for n in (20, 21)]
+    path = samples.vics(tmp_path / "a.json", items)
+
+    def read() -> list[dict[str, Any]]:
+        source = Source(path)
+        detection = registry.detect(source)
+        found = []
+        for batch in registry.READERS[detection.reader].read(source, detection):
+            cleaned = batch if isinstance(batch, Cleaned) else clean_batch(batch)
+            found += cleaned.table.to_pylist()
+        return found
+
+    quick = read()
+    assert sum(row["pdq_0"] is not None for row in quick) >= 4
+    monkeypatch.setattr(vics, "_one_alternative", lambda *_: False)
+    assert read() == quick
+
+
+def test_a_member_named_twice_beside_an_alternative_hash_is_damage(tmp_path: Path) -> None:
+    item = '{"MD5":"%s","Category":1,"Category":2,"AlternativeHashes":[{"HashName":"PDQ","HashValue":"%s"}]}'
+    root = json.dumps(samples.context("2.0", "US"))[:-1]
+    path = tmp_path / "a.json"
+    path.write_text(f'{root},"value":[{item % (digest("md5", 1), digest("pdq", 1))}]}}')
+    with pytest.raises(InputError, match="named twice"):
+        rows(path)
