@@ -8,8 +8,11 @@ run takes 12 GB of disk in a temporary folder and about a quarter of an hour.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -21,8 +24,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from bench import common, matching_peers, matching_plot
+from bench import common, matching_limits, matching_peers, matching_plot
 from pipeline.matching import core
+from pipeline.matching.core import processor
 from pipeline.matching.core.jit import compiled_signatures
 from pipeline.matching.core.plan import plan
 
@@ -166,6 +170,9 @@ def every_peer(bench: Bench, name: str, rows: int, queries: Hashes) -> Any:
     result["peers"] = {
         "faiss_flat": result["faiss_flat"]["best"],
         "faiss_multihash": matching_peers.multihash(known, queries[:300], 31)["best"],
+        "faiss_multihash_tuned": matching_peers.multihash(known, queries[:1000], 31, *matching_peers.TUNED)["best"],
+        "faiss_binary_hash": matching_peers.binary_hash(known, queries[:50], 31)["best"],
+        "usearch_exact": matching_peers.usearch_exact(known, queries[:50])["best"],
         "duckdb_brute": matching_peers.duckdb_brute(known, queries[:50], 31)["best"],
         "duckdb_pigeonhole": matching_peers.duckdb_pigeonhole(known, queries[:200], 31)["best"],
     }
@@ -179,6 +186,14 @@ def ten_million(bench: Bench, rows: int, queries: Hashes, result: dict[str, Any]
     known = everything(uniform(rows, 32, 1))
     result["uniform"] = against_flat(bench, index, known, queries, 31, 64)
     result["wide"] = against_flat(bench, index, known, queries[: max(1, len(queries) // 5)], 47, 64)
+    # Once a run: it takes 8 GB, and looks up scalars, which no family of vector instructions makes faster.
+    if "FAISS_OPT_LEVEL" in os.environ:
+        return
+    tuned = matching_peers.multihash(known, queries[:1000], 31, *matching_peers.TUNED, rounds=2)
+    result["uniform"]["faiss_multihash_tuned"] = tuned["best"]
+    result["uniform"]["times_best_peer"] = result["uniform"]["rate"] / max(
+        tuned["best"], result["uniform"]["faiss_flat"]["best"]
+    )
     del known
     spent: dict[str, dict[str, list[float]]] = {"1": {}, "2": {}}
     for _ in range(bench.rounds):  # in turn, so that what else the machine does falls on both
@@ -201,7 +216,9 @@ def fifty_million(bench: Bench, rows: int, queries: int, result: dict[str, Any])
 def run(arguments: argparse.Namespace) -> dict[str, Any]:
     result: dict[str, Any] = {
         "machine": common.machine(),
-        "versions": common.versions("numba", "numpy", "faiss-cpu", "duckdb", "pyarrow"),
+        "compiled_for": common.compiled_for(),
+        "limits": matching_limits.measure(),
+        "versions": common.versions("numba", "numpy", "faiss-cpu", "usearch", "duckdb", "pyarrow"),
     }
     small, large, huge = (1_000_000, 10_000_000, 50_000_000) if not arguments.quick else (100_000, 1_000_000, 0)
     asked = 100_000 if not arguments.quick else 20_000
@@ -212,7 +229,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         result["builds"] = bench.builds
         queries = everything(uniform(asked, 32, 2))
         result["small"] = every_peer(bench, "small", small, queries)
-        result["tenth"] = every_peer(bench, "tenth", small // 10, queries)
+        if arguments.family is None:
+            result["tenth"] = every_peer(bench, "tenth", small // 10, queries)
         ten_million(bench, large, queries, result)
         shutil.rmtree(bench.folder / "uniform")
         if real is not None:
@@ -221,13 +239,30 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             near = perturbed(real[chosen], 8, 9)
             result["clustered"] = against_flat(bench, index, everything(clustered(large, 3, real)), near, 31, 64)
             shutil.rmtree(bench.folder / "clustered")
-        narrow = everything(uniform(asked, 8, 2))
-        index = bench.index("narrow", uniform(large, 8, 1), "phash64", large)
-        result["narrow"] = against_flat(bench, index, everything(uniform(large, 8, 1)), narrow, 8, 64)
-        shutil.rmtree(bench.folder / "narrow")
+        if arguments.family is None:
+            narrow = everything(uniform(asked, 8, 2))
+            index = bench.index("narrow", uniform(large, 8, 1), "phash64", large)
+            result["narrow"] = against_flat(bench, index, everything(uniform(large, 8, 1)), narrow, 8, 64)
+            shutil.rmtree(bench.folder / "narrow")
         if huge and not arguments.no_huge:
             fifty_million(bench, huge, 1_000_000, result)
+    for name in ("small", "uniform", "wide", "clustered"):
+        if name in result:
+            result[name]["words_a_second"] = result[name]["candidates_per_query"] * result[name]["rate"]
     return result
+
+
+def other_family(family: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    """The same in a process whose kernels, and faiss, are compiled for another family of this processor."""
+    with tempfile.TemporaryDirectory() as place:
+        target = Path(place) / "result.json"
+        words = ["--family", family, "--into", str(target), "--rounds", str(arguments.rounds), "--no-huge"]
+        words += ["--quick"] if arguments.quick else []
+        words += ["--folder", arguments.folder] if arguments.folder else []
+        changed = {**processor.environment(family), "FAISS_OPT_LEVEL": family}
+        subprocess.run([sys.executable, "-m", "bench.matching", *words], env={**os.environ, **changed}, check=True)
+        found: dict[str, Any] = json.loads(target.read_text())
+    return found
 
 
 def table(result: dict[str, Any]) -> Table:
@@ -276,8 +311,15 @@ def main() -> None:
     parser.add_argument("--no-huge", action="store_true", help="leave out 1 M x 50 M")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--folder", default=None, help="where temporary indexes are written")
+    parser.add_argument("--family", default=None, help=argparse.SUPPRESS)
+    parser.add_argument("--into", default=None, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     result = run(arguments)
+    if arguments.into:
+        Path(arguments.into).write_text(json.dumps(result))
+        return
+    if result["compiled_for"]["family"] == "avx512":
+        result["avx2"] = other_family("avx2", arguments)
     if not arguments.quick:
         common.save("matching", result)
     with tempfile.TemporaryDirectory() as place:

@@ -17,6 +17,9 @@ TARGET = Path(__file__).parent.parent / "docs" / "matching.svg"
 PEERS = {
     "faiss_flat": "faiss IndexBinaryFlat",
     "faiss_multihash": "faiss MultiHash(256, 16, 16)",
+    "faiss_multihash_tuned": "faiss MultiHash(256, 11, 23), 2 flips",
+    "faiss_binary_hash": "faiss IndexBinaryHash, exact",
+    "usearch_exact": "usearch, exact, one nearest",
     "duckdb_pigeonhole": "DuckDB, equi-join on chunks",
     "duckdb_brute": "DuckDB, brute force",
 }
@@ -40,7 +43,7 @@ def draw(result: dict[str, Any], target: Path = TARGET) -> None:
     """Write the plot, by default docs/matching.svg."""
     mpl.rcParams["svg.hashsalt"] = "matching"  # the same figures give the same file
     figure, axes = plt.subplots(figsize=(7.5, 4.5))
-    for (name, points), marker in zip(lines(result).items(), "os^Dv", strict=True):
+    for (name, points), marker in zip(lines(result).items(), "os^Dv<>P", strict=True):
         if points:
             axes.loglog(*zip(*points, strict=True), marker=marker, label=name)
     axes.set_xlabel("known hashes (256 bits, uniform)")

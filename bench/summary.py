@@ -59,16 +59,23 @@ COLOUR = ("JPEG", "half", "quarter", "double", "aspect", "blur", "noise", "gamma
 
 FIGURES: dict[str, list[Figure]] = {
     "matching": [
-        Figure("100 k x 10 M uniform, r = 31, against faiss flat", lambda r: r["uniform"]["times_faiss_flat"], "x", 1200),
+        Figure("AVX-512: 100 k x 10 M uniform, r = 31, against faiss flat", lambda r: r["uniform"]["times_faiss_flat"], "x", 2500),
         Figure("the same", lambda r: r["uniform"]["rate"], "queries a core-second"),
-        Figure("100 k x 10 M clustered, cap 100, against faiss flat", lambda r: r["clustered"]["times_faiss_flat"], "x", 400),
-        Figure("100 k x 1 M against the best of four peers", lambda r: r["small"]["times_best_peer"], "x", 300),
+        Figure("the same, against the best exact peer", lambda r: r["uniform"]["times_best_peer"], "x"),
+        Figure("AVX-512: 100 k x 1 M against the best exact peer", lambda r: r["small"]["times_best_peer"], "x", 300),
+        Figure("AVX-512: 100 k x 10 M clustered, cap 100, against faiss flat", lambda r: r["clustered"]["times_faiss_flat"], "x", 1000),
+        Figure("AVX-512: 20 k x 10 M, r = 47, against faiss flat", lambda r: r["wide"]["times_faiss_flat"], "x", 200),
+        Figure("AVX2: 100 k x 10 M uniform, r = 31, against faiss flat", lambda r: r["avx2"]["uniform"]["times_faiss_flat"], "x", 2500),
+        Figure("the same", lambda r: r["avx2"]["uniform"]["rate"], "queries a core-second"),
+        Figure("AVX2: 100 k x 1 M against the best exact peer", lambda r: r["avx2"]["small"]["times_best_peer"], "x", 300),
+        Figure("AVX2: 100 k x 10 M clustered, cap 100, against faiss flat", lambda r: r["avx2"]["clustered"]["times_faiss_flat"], "x", 600),
+        Figure("AVX2: 20 k x 10 M, r = 47, against faiss flat", lambda r: r["avx2"]["wide"]["times_faiss_flat"], "x", 200),
         Figure("1 M x 50 M, share of the rate at 10 M", lambda r: r["huge"]["share_of_ten_million"], "", 0.2),
-        Figure("20 k x 10 M, r = 47, against faiss flat", lambda r: r["wide"]["times_faiss_flat"], "x", 80),
         Figure("64 bits, r = 8, 100 k x 10 M against faiss flat", lambda r: r["narrow"]["times_faiss_flat"], "x", 500),
         Figure("two threads against one", lambda r: r["two_threads"]["times_one"]["path_cpu_seconds"], "x", 1.8),
-        Figure("index at 10 M", lambda r: r["builds"]["uniform"]["bytes_per_hash"], "bytes a hash", None, 168),
-        Figure("slowest build", lambda r: min(b["hashes_per_core_second"] for b in r["builds"].values() if b["rows"] >= 1_000_000), "hashes a core-second", 1e6),
+        Figure("index at 10 M", lambda r: r["builds"]["uniform"]["bytes_per_hash"], "bytes a hash", None, 130),
+        Figure("slowest build, AVX-512", lambda r: min(b["hashes_per_core_second"] for b in r["builds"].values() if b["rows"] >= 1_000_000), "hashes a core-second", 3e6),
+        Figure("slowest build, AVX2", lambda r: min(b["hashes_per_core_second"] for b in r["avx2"]["builds"].values() if b["rows"] >= 1_000_000), "hashes a core-second", 2.2e6),
     ],
     "hashsets": [
         Figure("VICS 2.0 import against an ijson loop, digests", lambda r: r["import"]["digests_only"]["ratio"], "x", 8),
@@ -132,8 +139,10 @@ FIGURES: dict[str, list[Figure]] = {
         Figure("queue page", lambda r: r["queue_page_bytes"] / 1000, "kB", None, 60),
     ],
     "nightly": [
-        Figure("10,000 files, 100,000 known hashes, by the command line", lambda r: r["command_line_seconds"], "seconds"),
-        Figure("Airflow's own share of the night", lambda r: r["airflow"]["own_share_of_dag"], "of the DAG"),
+        Figure("1,000 files, 1 M known hashes, all stages", lambda r: r["cpu_ms_a_content"]["all stages"], "ms of CPU a content", None, 30),
+        Figure("of these the fingerprint stage", lambda r: r["cpu_ms_a_content"]["fingerprint"], "ms"),
+        Figure("and the match stage", lambda r: r["cpu_ms_a_content"]["match"], "ms"),
+        Figure("Airflow's own share of the night", lambda r: r["airflow"]["own_share_of_dag"], "of the DAG's elapsed time", None, 0.05),
     ],
     "start": [
         Figure("`triage --help`", lambda r: r["help_cpu_seconds"], "CPU seconds", None, 0.2),

@@ -1,0 +1,67 @@
+"""How many 32-bit words a core compares in a second when nothing else is done: the limit of the matching core.
+
+Words lie in the first-level cache, 4,096 of them; queries follow each other, none of which is near. `popcount` is XOR,
+popcount and minimum as LLVM makes them for the processor; `look_up`, in the AVX2 family, the nibble filter on planes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+
+from pipeline.matching.core import nibbles, vectors
+from pipeline.matching.core.driver import _aligned
+
+WORDS = 4096
+VECTORS, BLOCKS = WORDS // 16, WORDS // 32
+QUERIES = 4096
+
+
+def rate(work: Callable[[int], int]) -> float:
+    """Words compared in a CPU second: the best of five rounds of a tenth of a second or more."""
+    work(1)
+    best, repeats = 0.0, 4
+    for _ in range(5):
+        start = time.process_time()
+        work(repeats)
+        best = max(best, repeats * QUERIES * WORDS / (time.process_time() - start))
+    return best
+
+
+def measure() -> dict[str, float]:
+    """Words a core-second of each way of comparing that this family has."""
+    any_within4, any_near, split = vectors.any_within4, nibbles.any_near, nibbles.split
+    rng = np.random.default_rng(1)
+    words, asked = _aligned(WORDS), _aligned(QUERIES + 16)
+    words[:] = rng.integers(0, 2**31, WORDS, dtype=np.uint32)
+    asked[:] = ~words[0]
+    nothing = np.uint32(0)
+
+    @numba.njit(nogil=True)
+    def popcounts(repeats: Any, words: Any, asked: Any) -> Any:
+        found = 0
+        for _ in range(repeats):
+            for q in range(0, QUERIES, 4):
+                found += any_within4(words, 0, VECTORS, asked, q, nothing)
+        return found
+
+    result = {"popcount_words_a_second": rate(lambda n: popcounts(n, words, asked))}
+    if nibbles.USED:
+        planes, table = _aligned(BLOCKS * nibbles.BLOCK // 4).view(np.uint8), nibbles.look_up()
+
+        @numba.njit(nogil=True)
+        def look_ups(repeats: Any, planes: Any, table: Any, words: Any, asked: Any) -> Any:
+            found = 0
+            for block in range(BLOCKS):
+                split(words, 2 * block, 2 * block + 1, planes, block)
+            for _ in range(repeats):
+                for q in range(QUERIES):
+                    found += any_near(planes, BLOCKS, asked[q], nothing, table)
+            return found
+
+        result["look_up_words_a_second"] = rate(lambda n: look_ups(n, planes, table, words, asked))
+    return result
