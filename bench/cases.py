@@ -32,6 +32,7 @@ from bench import common
 from pipeline.cases.publishing.stage import publish
 from pipeline.cases.views import case as view
 from pipeline.cases.views import queue
+from pipeline.cases.views.ordering import ORDERS
 from pipeline.cases.views.queue import QueueFilters
 from pipeline.cases.work import claims
 from pipeline.settings import Settings
@@ -73,7 +74,19 @@ PAGES: dict[str, QueueFilters] = {
     "nothing found, all filters": replace(ALL_FILTERS, provider=("Nobody", "No one")),
     "new for me": QueueFilters(new_for_me=True),
     "not yet due": QueueFilters(urgency=("not_yet_due",)),
+    "nothing found: source": QueueFilters(source=("NONE",)),
+    "nothing found: state": QueueFilters(state=("awaiting_information",)),
+    "nothing found: force": QueueFilters(force="99"),
+    "nothing found: team": QueueFilters(team="nowhere"),
+    "nothing found: held by me": QueueFilters(holder="me"),
+    "nothing found: reopened": QueueFilters(reopened=True),
+    "nothing found: lowering waits": QueueFilters(lowering_pending=True),
+    "nothing found: second look": QueueFilters(second_look=True),
+    "nothing found: opened since": QueueFilters(opened_since=NOW + timedelta(days=1)),
+    "nothing found: number": QueueFilters(query="C-ZZZZ"),
+    "nothing found: flag waits, text only, low": QueueFilters(unacknowledged=True, text_only=True, source=("NONE",)),
 }
+"""Filters by name; each is measured in both orders."""
 
 
 def main() -> None:
@@ -165,10 +178,11 @@ def measure(settings: Settings, cases: int, changed: int, server: Server | None 
 
     print(f"-- {store.dialect}", flush=True)
     result: dict[str, Any] = {"pages, CPU ms": {}}
-    for name, filters in PAGES.items():
-        figures = timed(lambda s, f=filters: queue.page(s, ANALYST, f))
-        result["pages, CPU ms"][name] = figures
-        print(f"{name:32} {figures['median']:8.2f} ms   {figures}", flush=True)
+    for order in ORDERS:
+        for name, filters in PAGES.items():
+            figures = timed(lambda s, f=filters, o=order: queue.page(s, ANALYST, f, order=o))
+            result["pages, CPU ms"][f"{name} (by {order})"] = figures
+            print(f"{name:44} by {order:6} {figures['median']:8.2f} ms   {figures}", flush=True)
     result["counts, CPU ms"] = timed(lambda s: queue.counts(s, ANALYST, QueueFilters()))
     result["peer: one sorting query, CPU ms"] = timed(obvious)
     result["case page, CPU ms"] = timed_writes(lambda s: view.read(s, ANALYST, samples.case_of(5)))
@@ -243,11 +257,9 @@ def look(store: Store) -> None:
 
 def obvious(session: Any) -> list[Any]:
     """The peer: whole rows, sorted by an expression."""
-    late = sa.case(
-        (Case.due_at < NOW - timedelta(hours=48), 0), (Case.due_at < NOW, 1), (Case.due_at < NOW + timedelta(hours=24), 2),
-        else_=3,
-    )  # fmt: skip
-    query = sa.select(Case).where(Case.is_open.is_(True), Case.compartment.is_(None)).order_by(late, *queue.ORDER)
+    late = sa.case((Case.due_at < NOW, 0), else_=1)
+    keys = (Case.band_order, Case.unacknowledged.desc(), late, Case.score_order, Case.due_at, Case.case_id)
+    query = sa.select(Case).where(Case.is_open.is_(True), Case.compartment.is_(None)).order_by(*keys)
     found: list[Any] = session.scalars(query.limit(26)).all()
     return found
 

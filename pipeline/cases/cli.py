@@ -7,11 +7,13 @@ from typing import Any
 import click
 
 from pipeline.audit.cli import audit
+from pipeline.cases.duties import escalations
 from pipeline.cases.duties.cli import flags, notices_, told
 from pipeline.cases.states import STATES
 from pipeline.cases.views import case as view
-from pipeline.cases.views import described
+from pipeline.cases.views import described, supervision
 from pipeline.cases.views import queue as listing
+from pipeline.cases.views.ordering import ORDERS
 from pipeline.cases.views.queue import LARGEST_PAGE, URGENCIES, QueueFilters
 from pipeline.cases.work import bands, claims, decisions, notes, retention
 from pipeline.errors import UsageError
@@ -26,7 +28,7 @@ __all__ = ["audit", "queue", "users"]
 _BAND_KINDS = ("raise_band", "propose_lowering", "approve_lowering", "refuse_lowering")
 _RETENTION_KINDS = ("retain", "erase")
 _SHOWN = (
-    "case_id", "urgency", "band", "score", "top_reasons", "source", "state", "holder", "due_at", "new_for_me",
+    "case_id", "band", "standing", "urgency", "score", "top_reasons", "source", "state", "holder", "due_at", "new_for_me",
     "flagged", "version",
 )  # fmt: skip
 
@@ -62,21 +64,51 @@ queue.add_command(notices_)
 @click.option("--team", help="Team it is allocated to.")
 @click.option("--force", help="Code of the force it belongs to.")
 @click.option("--flagged/--not-flagged", default=None, help="With an immediate-escalation flag.")
+@click.option("--to-tell/--told", "unacknowledged", default=None, help="With a flag that nobody has acknowledged.")
 @click.option("--new/--seen", "new_for_me", default=None, help="Changed since you last looked.")
 @click.option("--unknown-files/--no-unknown-files", default=None, help="With files that no set knows.")
 @click.option("--lowering", "lowering_pending", is_flag=True, default=None, help="With a lowering that waits.")
 @click.option("--second-look", is_flag=True, default=None, help="That ask for a second look.")
+@click.option("--order", type=click.Choice(ORDERS), default=ORDERS[0], show_default=True, help="Order of the list.")
 @click.option("--limit", type=click.IntRange(1, LARGEST_PAGE), default=25, show_default=True, help="Cases shown.")
 @as_option
 @output_options
 @click.pass_obj
-def list_(settings: Settings, /, *, name: str | None, limit: int, **chosen: Any) -> Rows:
-    """List cases, most urgent group first, then by band and score."""
+def list_(settings: Settings, /, *, name: str | None, limit: int, order: str, **chosen: Any) -> Rows:
+    """List cases by risk: band, then flags that wait to be told, then past the target, then score; or by target.
+
+    What is to be brought to a senior officer now is said first, on standard error, whatever its band.
+    """
     filters = QueueFilters(**{k: v for k, v in chosen.items() if v not in ((), None)})
     with signed_in(settings, name) as (store, actor), store.listing() as session:
-        page = listing.page(session, actor, filters, size=limit)
+        page = listing.page(session, actor, filters, order=order, size=limit)
         rows = [row.as_dict() for row in page.rows]
+        for line in escalations.strip(escalations.open_flags(session, actor)):
+            click.echo(f"{line.text} (triage queue flags)", err=True)
     return [{key: row[key] for key in _SHOWN} for row in rows]
+
+
+@queue.command("past-target")
+@as_option
+@output_options
+@click.pass_obj
+def past_target_(settings: Settings, /, *, name: str | None) -> Rows:
+    """List open cases past their target, by band, in each the oldest first; the figures are on standard error."""
+    with signed_in(settings, name) as (store, actor), store.reader() as session:
+        for figure in supervision.past_target(session, actor):
+            oldest = f", the oldest since {figure['oldest_target']:%Y-%m-%d %H:%M} UTC" if figure["cases"] else ""
+            click.echo(f"{figure['band']}: {figure['cases']} past the target{oldest}", err=True)
+        return [
+            {
+                "case_id": c.case_id,
+                "band": c.band,
+                "due_at": c.due_at,
+                "score": c.score,
+                "state": c.state,
+                "holder": c.holder,
+            }
+            for c in supervision.overdue(session, actor)
+        ]
 
 
 @queue.command("retention")

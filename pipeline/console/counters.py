@@ -22,11 +22,11 @@ LARGE = 2_000
 
 @dataclass(frozen=True)
 class Counted:
-    """Cases by urgency group and in all, when they were counted, and which cells hold any (None: counted earlier)."""
+    """Cases by band, by urgency group and in all, when they were counted, and whether at an earlier request."""
 
     counts: dict[str, int]
     at: datetime
-    filled: frozenset[tuple[int, int]] | None
+    earlier: bool
 
 
 class Counters:
@@ -44,10 +44,9 @@ class Counters:
         held = self._held.get(key)
         if held is not None and oldest <= held.at <= moment:
             return held
-        tallied = queue.tally(session, actor, filters)
-        found = Counted(queue.by_urgency(tallied, filters), moment, frozenset(tallied))
+        found = Counted(queue.counts(session, actor, filters), moment, False)
         kept = {k: v for k, v in self._held.copy().items() if v.at >= oldest}
         if found.counts["total"] >= LARGE:
-            kept[key] = Counted(found.counts, moment, None)
+            kept[key] = Counted(found.counts, moment, True)
         self._held = kept
         return found

@@ -1,8 +1,8 @@
-"""The queue: open cases grouped by urgency, inside a group by risk. Pages by key, so that page 100 costs what page 1 does.
+"""The queue: open cases by risk (`ordering.py`), filtered, in pages by key, so that page 100 costs what page 1 does.
 
-Urgency is the time to the target, taken at the moment of asking (never stored, so never stale); groups are ranges of
-`due_at`. A page is filled cell by cell (a group and a band) in order, each a range of the covering index
-`ix_cases_queue`, and stops when it is full: the first page seldom looks further than the most urgent cell.
+Urgency is the time to the target, taken at the moment of asking (never stored, so never stale): a mark and a filter, not
+the order. A page is one statement over the covering index `ix_cases_queue`, which has the bands in order: the database
+sorts one band after the other and stops when the page is full.
 """
 
 from __future__ import annotations
@@ -10,16 +10,18 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, exists, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select
+from sqlalchemy import case as case_
 from sqlalchemy.orm import Session
 
 from pipeline.cases.cases import expired
 from pipeline.cases.states import OPEN, STATES
+from pipeline.cases.views import ordering
+from pipeline.cases.views.ordering import ORDERS
 from pipeline.errors import UsageError
 from pipeline.people import permissions
 from pipeline.store import recording as audit
@@ -28,8 +30,6 @@ from pipeline.store.context import now, rules
 from pipeline.store.tables import BANDS, Case, Seen
 
 URGENCIES = ("critically_overdue", "overdue", "due_soon", "not_yet_due")
-ORDER = (Case.score_order, Case.due_at, Case.case_id)
-"""Order inside a cell."""
 LARGEST_PAGE = 500
 
 
@@ -52,6 +52,7 @@ class QueueFilters:
     team: str | None = None
     holder: str | None = None
     flagged: bool | None = None
+    unacknowledged: bool | None = None
     text_only: bool | None = None
     unknown_files: bool | None = None
     exact_matches: bool | None = None
@@ -70,10 +71,12 @@ class QueueFilters:
 
 @dataclass(frozen=True)
 class QueueRow:
-    """One line of the queue. `new_for_me`: changed since this person last looked, or never looked at."""
+    """One line of the queue. `standing` says why it stands where it stands; `unacknowledged`: a flag waits to be brought
+    to somebody; `new_for_me`: changed since this person last looked, or never looked at."""
 
     case_id: str
     urgency: str
+    standing: str
     band: str
     model_band: str
     score: float
@@ -92,6 +95,7 @@ class QueueRow:
     opened_at: datetime
     oldest_at: datetime | None
     flagged: bool
+    unacknowledged: bool
     text_only: bool
     unknown_files: int
     matched_exact: int
@@ -110,11 +114,12 @@ class QueueRow:
 
 @dataclass(frozen=True)
 class QueuePage:
-    """One page: its rows in order, and the `after` of the next page (None at the end)."""
+    """One page: its rows in order, and the `after` of the next page (None at the end). `order` is the order's name."""
 
     rows: tuple[QueueRow, ...]
     next_after: str | None
     as_of: datetime
+    order: str
 
 
 def page(
@@ -122,78 +127,51 @@ def page(
     actor: Actor,
     filters: QueueFilters | None = None,
     *,
+    order: str = ORDERS[0],
     after: str | None = None,
     size: int = 25,
-    filled: Container[tuple[int, int]] | None = None,
 ) -> QueuePage:
-    """Up to `size` cases that the actor may see, most urgent group first, inside it by band, score and target.
+    """Up to `size` cases that the actor may see, in the order of that name (`ordering.ORDERS`).
 
-    `after` is the `next_after` of the page before; `filled` the cells that hold a case (a `tally` of this very
-    transaction), so that empty ones are not asked for. Logged only where the policy has listings logged (`Store.listing`).
-    Raises UsageError for a filter value, size or `after` that cannot be.
+    `after` is the `next_after` of the page before: pages of one walk follow the order of the first page's moment.
+    Logged only where the policy has listings logged (`Store.listing`).
+    Raises UsageError for a filter value, order, size or `after` that cannot be.
     """
     permissions.require(actor, "queue.list")
     chosen = filters or QueueFilters()
     if not 1 <= size <= LARGEST_PAGE:
         raise UsageError(f"A page has 1 to {LARGEST_PAGE} cases, not {size}.")
-    keys, more = _keys(session, actor, chosen, _decode(after), size=size, filled=filled)
-    rows = _rows(session, actor, keys)
+    moment, place = _decode(after, order) or (now(session), None)
+    ordered = ordering.order(session, order, moment)
+    keys = _keys(session, actor, chosen, ordered, place, rows=size + 1)
+    rows = _rows(session, actor, ordered, [key[-1] for key in keys[:size]])
     if rules(session).data["consultation"]["log_listings"]:
         shown = {"filters": sorted(chosen.active()), "cases": [r.case_id for r in rows]}
         audit.record(session, actor, "consultation", "queue.listed", detail=shown)
-    return QueuePage(tuple(rows), _encode(keys[-1]) if more else None, now(session))
+    more = _encode(ordered, keys[size - 1]) if len(keys) > size else None
+    return QueuePage(tuple(rows), more, moment, order)
 
 
 def counts(session: Session, actor: Actor, filters: QueueFilters | None = None) -> dict[str, int]:
-    """How many cases each urgency group holds under the filters, and `total`."""
-    return by_urgency(tally(session, actor, filters), filters)
-
-
-def tally(session: Session, actor: Actor, filters: QueueFilters | None = None) -> dict[tuple[int, int], int]:
-    """How many cases each cell (number of the urgency group, place of the band) holds; empty cells are left out."""
+    """How many cases each band and each urgency group holds under the filters, and `total`."""
     permissions.require(actor, "queue.list")
     chosen = filters or QueueFilters()
-    conditions = [*_conditions(session, actor, chosen), _bands(chosen)]
-    found = {}
-    for group, (name, low, high) in enumerate(_ranges(session)):
-        if chosen.urgency is None or name in chosen.urgency:
-            query = select(Case.band_order, func.count()).where(*conditions, *_bounds(low, high))
-            for band, number in session.execute(query.group_by(Case.band_order)):
-                found[group, band] = number
+    _, *edges = [low for _, low, _ in _ranges(session)]
+    group = case_(*((Case.due_at < edge, place) for place, edge in enumerate(edges)), else_=len(edges))
+    query = select(Case.band_order, group.label("urgency"), func.count())
+    query = query.where(*conditions(session, actor, chosen)).group_by(Case.band_order, "urgency")
+    asked = chosen.urgency or URGENCIES
+    found = dict.fromkeys([*(chosen.band or BANDS), *(u for u in URGENCIES if u in asked), "total"], 0)
+    for band, place, number in session.execute(query):
+        found[BANDS[band]] += number
+        found[URGENCIES[place]] += number
+        found["total"] += number
     return found
-
-
-def by_urgency(tallied: Mapping[tuple[int, int], int], filters: QueueFilters | None = None) -> dict[str, int]:
-    """A `tally` summed up by urgency group, and `total`."""
-    asked = (filters.urgency if filters else None) or URGENCIES
-    found = {name: 0 for name in URGENCIES if name in asked}
-    for (group, _), number in tallied.items():
-        found[URGENCIES[group]] += number
-    return {**found, "total": sum(found.values())}
 
 
 def urgency(session: Session, due_at: datetime) -> str:
     """The urgency group of a target, now."""
     return next(name for name, _, high in _ranges(session) if high is None or due_at < high)
-
-
-def cells(
-    session: Session, actor: Actor, filters: QueueFilters
-) -> Iterator[tuple[int, int, list[ColumnElement[bool]]]]:
-    """Number of the urgency group, place of the band, and the conditions of each cell, in the queue's order."""
-    conditions = _conditions(session, actor, filters)
-    for group, place, low, high in _chosen(session, filters):
-        yield group, place, [*conditions, *_bounds(low, high), Case.band_order == place]
-
-
-def _chosen(session: Session, filters: QueueFilters) -> Iterator[tuple[int, int, datetime | None, datetime | None]]:
-    """Group, band and range of targets of each cell that the filters leave."""
-    for group, (name, low, high) in enumerate(_ranges(session)):
-        if filters.urgency is not None and name not in filters.urgency:
-            continue
-        for place, band in enumerate(BANDS):
-            if filters.band is None or band in filters.band:
-                yield group, place, low, high
 
 
 def free(moment: datetime) -> ColumnElement[bool]:
@@ -223,63 +201,66 @@ def _ranges(session: Session) -> list[tuple[str, datetime | None, datetime | Non
     return list(zip(URGENCIES, (None, *edges), (*edges, None), strict=True))
 
 
+def _merged(session: Session, chosen: tuple[str, ...]) -> list[tuple[datetime | None, datetime | None]]:
+    """The ranges of targets of these urgency groups, neighbours joined to one."""
+    found: list[tuple[datetime | None, datetime | None]] = []
+    for name, low, high in _ranges(session):
+        if name not in chosen:
+            continue
+        if found and low is not None and found[-1][1] == low:
+            found[-1] = (found[-1][0], high)
+        else:
+            found.append((low, high))
+    return found
+
+
 def _bounds(low: datetime | None, high: datetime | None) -> list[ColumnElement[bool]]:
     bounds = [Case.due_at >= low] if low is not None else []
     return bounds + ([Case.due_at < high] if high is not None else [])
-
-
-def _bands(filters: QueueFilters) -> ColumnElement[bool]:
-    return Case.band_order.in_([BANDS.index(band) for band in filters.band or BANDS])
 
 
 def _keys(
     session: Session,
     actor: Actor,
     filters: QueueFilters,
-    after: tuple[Any, ...] | None,
+    ordered: ordering.Order,
+    place: list[Any] | None,
     *,
-    size: int,
-    filled: Container[tuple[int, int]] | None,
-) -> tuple[list[tuple[Any, ...]], bool]:
-    """Keys (group, band, score, due, case) of one page, and whether more follow.
-
-    One statement for all cells, with the cell's bounds as parameters: making a statement costs more than running it.
-    """
-    cell = (Case.due_at >= bindparam("low"), Case.due_at < bindparam("high"), Case.band_order == bindparam("band"))
-    query = select(*ORDER).where(*_conditions(session, actor, filters), *cell).order_by(*ORDER).limit(bindparam("rows"))
+    rows: int,
+) -> list[tuple[Any, ...]]:
+    """Places of up to `rows` cases behind `place`, in order."""
+    query = select(*ordered.keys).where(*conditions(session, actor, filters)).order_by(*ordered.keys)
+    if place is not None:
+        query = query.where(ordered.after(place))
+        if ordered.name == "risk" and ordered.parts[0] is None:
+            query = query.where(Case.band_order >= place[0])  # said apart, so that the index begins there
     connection = session.connection()  # plain columns: the session's own way to the rows costs more than the rows
     found: list[tuple[Any, ...]] = []
-    for group, band, low, high in _chosen(session, filters):
-        if (after is not None and (group, band) < after[:2]) or (filled is not None and (group, band) not in filled):
+    for number, part in enumerate(ordered.parts):
+        if part is not None and place is not None and number < place[0]:
             continue
-        here = query
-        if after is not None and (group, band) == after[:2]:
-            here = query.where(tuple_(*ORDER) > tuple_(*after[2:]))
-        given = {"low": low or _EARLIEST, "high": high or _LATEST, "band": band, "rows": size + 1 - len(found)}
-        found += [(group, band, *row) for row in connection.execute(here, given)]
-        if len(found) > size:
-            return found[:size], True
-    return found, False
+        here = query if part is None else query.where(part)
+        found += [tuple(row) for row in connection.execute(here.limit(rows - len(found)))]
+        if len(found) >= rows:
+            break
+    return found
 
 
-_EARLIEST, _LATEST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
-
-
-def _rows(session: Session, actor: Actor, keys: list[tuple[Any, ...]]) -> list[QueueRow]:
-    numbers = [key[-1] for key in keys]
+def _rows(session: Session, actor: Actor, ordered: ordering.Order, numbers: list[str]) -> list[QueueRow]:
     if not numbers:
         return []
     seen = and_(Seen.case_id == Case.case_id, Seen.user_id == actor.user_id)
     query = select(Case, Seen.change_id).outerjoin(Seen, seen).where(Case.case_id.in_(numbers))
     by_id = {found.case_id: (found, change) for found, change in session.execute(query)}
-    moment = now(session)
+    moment, ranges = now(session), _ranges(session)
     names = [f.name for f in fields(QueueRow)]
     rows = []
-    for group, *_, case_id in keys:
+    for case_id in numbers:
         found, change = by_id[case_id]
         values: dict[str, Any] = {name: getattr(found, name, None) for name in names}
         values.update(
-            urgency=URGENCIES[group],
+            urgency=next(name for name, _, high in ranges if high is None or found.due_at < high),
+            standing=ordering.standing(session, found, ordered.name, moment),
             top_reasons=tuple(found.top_reasons),
             claim_lapsed=expired(found, moment),
             new_for_me=change is None or change < found.change_id,
@@ -288,9 +269,14 @@ def _rows(session: Session, actor: Actor, keys: list[tuple[Any, ...]]) -> list[Q
     return rows
 
 
-def _conditions(session: Session, actor: Actor, f: QueueFilters) -> list[ColumnElement[bool]]:
+def conditions(session: Session, actor: Actor, f: QueueFilters) -> list[ColumnElement[bool]]:
+    """What the filters and the actor's compartments leave."""
     _check(f)
     found: list[ColumnElement[bool]] = [_open_or_closed(f), visible(actor)]
+    if f.urgency is not None and not set(URGENCIES) <= set(f.urgency):
+        found.append(or_(*(and_(*_bounds(low, high)) for low, high in _merged(session, f.urgency))))
+    if f.band is not None:
+        found.append(Case.band_order.in_([BANDS.index(band) for band in f.band]))
     for column, chosen in ((Case.state, f.state), (Case.source, f.source), (Case.provider, f.provider)):
         if chosen is not None:
             found.append(column == chosen[0] if len(chosen) == 1 else column.in_(chosen))
@@ -306,6 +292,7 @@ def _conditions(session: Session, actor: Actor, f: QueueFilters) -> list[ColumnE
         found.append(free(now(session)) if wanted == "nobody" else Case.holder == wanted)
     for flag, condition in (
         (f.flagged, Case.flagged.is_(True)),
+        (f.unacknowledged, Case.unacknowledged.is_(True)),
         (f.text_only, Case.text_only.is_(True)),
         (f.unknown_files, Case.unknown_files > 0),
         (f.exact_matches, Case.matched_exact > 0),
@@ -347,19 +334,32 @@ def _check(f: QueueFilters) -> None:
             raise UsageError(f"{', '.join(map(repr, wrong))} is no {name}.", f"Known: {', '.join(known)}.")
 
 
-def _encode(key: tuple[Any, ...]) -> str:
-    group, band, score, due, case_id = key
-    return base64.urlsafe_b64encode(json.dumps([group, band, score, due.isoformat(), case_id]).encode()).decode()
+def _encode(ordered: ordering.Order, key: tuple[Any, ...]) -> str:
+    place = [value.isoformat() if isinstance(value, datetime) else value for value in key]
+    return base64.urlsafe_b64encode(json.dumps([ordered.name, ordered.moment.isoformat(), place]).encode()).decode()
 
 
-def _decode(after: str | None) -> tuple[Any, ...] | None:
+def _decode(after: str | None, order: str) -> tuple[datetime, list[Any]] | None:
+    """The moment and the place of an `after`."""
     if not after:
         return None
     try:
-        group, band, score, due, case_id = json.loads(base64.urlsafe_b64decode(after))
-        moment = datetime.fromisoformat(due)
-        if moment.tzinfo is None:
-            raise ValueError("no time zone")
-        return int(group), int(band), float(score), moment, str(case_id)
+        name, at, place = json.loads(base64.urlsafe_b64decode(after))
+        if name != order or len(place) not in _LENGTHS[order]:
+            raise ValueError("a place of another order")
+        due = 0 if order == "target" else len(place) - 2
+        found = [_moment(v) if n == due else float(v) for n, v in enumerate(place[:-1])]
+        return _moment(at), [*found, str(place[-1])]
     except (ValueError, TypeError, RecursionError, binascii.Error) as error:
         raise UsageError("This page of the queue cannot be found.", "Start at the first page.") from error
+
+
+_LENGTHS = {"risk": (6, 7), "target": (4,)}
+"""How many values a place has; one more by risk where the policy lifts cases."""
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("no time zone")
+    return moment

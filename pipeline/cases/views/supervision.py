@@ -6,18 +6,18 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from pipeline.cases import cases
-from pipeline.cases.views import queue
+from pipeline.cases.views import ordering, queue
 from pipeline.errors import ConflictError, UsageError
 from pipeline.people import permissions
 from pipeline.store import recording as audit
 from pipeline.store.actors import Actor
 from pipeline.store.context import now, rules
 from pipeline.store.rules import Rules, add_months
-from pipeline.store.tables import Case, Lowering, Notification, Review, SecondLook
+from pipeline.store.tables import BANDS, Case, Lowering, Notification, Review, SecondLook
 
 _Row = TypeVar("_Row", Review, SecondLook, Lowering, Notification)
 
@@ -33,7 +33,7 @@ def schedule(policy: Rules, case_id: str, opened_at: datetime) -> list[dict[str,
 def reviews_due(
     session: Session, actor: Actor, *, within_days: int = 14, rank: str | None = None
 ) -> list[tuple[Review, Case]]:
-    """Reviews of open cases that are overdue or due within `within_days`, the oldest first."""
+    """Reviews of open cases that are overdue or due within `within_days`, in the order of the queue."""
     conditions = [Review.done_at.is_(None), Review.due_at <= now(session) + timedelta(days=within_days)]
     if rank is not None:
         conditions.append(Review.rank == rank)
@@ -41,28 +41,47 @@ def reviews_due(
 
 
 def overdue(session: Session, actor: Actor) -> Sequence[Case]:
-    """Open cases past their target, longest overdue first."""
+    """Open cases past their target, by band, in each the longest overdue first: so that nothing starves unseen."""
     permissions.require(actor, "supervision.list")
     query = (
         select(Case)
         .where(Case.is_open.is_(True), Case.due_at < now(session), queue.visible(actor))
-        .order_by(Case.due_at, Case.case_id)
+        .order_by(Case.band_order, Case.due_at, Case.case_id)
     )
     return session.scalars(query).all()
 
 
+def past_target(session: Session, actor: Actor) -> list[dict[str, Any]]:
+    """The figure beside that list: how many open cases of each band are past their target, and the oldest target."""
+    permissions.require(actor, "supervision.list")
+    query = (
+        select(Case.band_order, func.count(), func.min(Case.due_at))
+        .where(Case.is_open.is_(True), Case.due_at < now(session), queue.visible(actor))
+        .group_by(Case.band_order)
+    )
+    found = {order: (number, oldest) for order, number, oldest in session.execute(query)}
+    return [
+        {
+            "band": band,
+            "cases": found[at][0] if at in found else 0,
+            "oldest_target": found[at][1] if at in found else None,
+        }
+        for at, band in enumerate(BANDS)
+    ]
+
+
 def second_looks(session: Session, actor: Actor) -> list[tuple[SecondLook, Case]]:
-    """Second looks that wait, the oldest first."""
+    """Second looks that wait, in the order of the queue."""
     return _with_cases(session, actor, SecondLook, SecondLook.opened_at, SecondLook.done_at.is_(None))
 
 
 def lowerings(session: Session, actor: Actor) -> list[tuple[Lowering, Case]]:
-    """Lowerings that wait for approval, the oldest first."""
+    """Lowerings that wait for approval, in the order of the queue."""
     return _with_cases(session, actor, Lowering, Lowering.proposed_at, Lowering.status == "pending")
 
 
 def notifications(session: Session, actor: Actor) -> list[tuple[Notification, Case]]:
-    """Notifications of open cases that nobody has made yet, the oldest first."""
+    """Notifications of open cases that nobody has made yet, in the order of the queue."""
     return _with_cases(session, actor, Notification, Notification.listed_at, Notification.made_at.is_(None))
 
 
@@ -108,6 +127,6 @@ def _with_cases(
         select(table, Case)
         .join(Case, Case.case_id == table.case_id)
         .where(Case.is_open.is_(True), queue.visible(actor), *conditions)
-        .order_by(order, Case.case_id)
+        .order_by(*ordering.order(session, "risk", now(session)).keys, order)
     )
     return [(row, case) for row, case in session.execute(query)]

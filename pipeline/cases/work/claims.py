@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from pipeline.cases import groups, states
 from pipeline.cases.cases import changed, check_version, expired, find, for_change, holds
-from pipeline.cases.views import queue
+from pipeline.cases.views import ordering, queue
 from pipeline.errors import ConflictError, UsageError
 from pipeline.people import permissions, users
 from pipeline.store import recording as audit
@@ -36,21 +36,24 @@ def claim(session: Session, actor: Actor, case_id: str, *, version: int | None =
 
 
 def claim_next(session: Session, actor: Actor, filters: queue.QueueFilters | None = None) -> Case | None:
-    """Take the case that stands first in the queue and is free: the most urgent group first, then the highest risk.
+    """Take the case that stands first in the queue and is free: by risk, as the queue's own order has it.
 
     Cases of other teams are left to them. None when there is no free case.
     """
     permissions.require(actor, "case.claim")
-    for *_, conditions in queue.cells(session, actor, filters or queue.QueueFilters()):
-        query = (
-            select(Case)
-            .where(*conditions, queue.free(now(session)), queue.of_team(actor))
-            .order_by(*queue.ORDER)
-            .limit(1)
-            .with_for_update(skip_locked=True)
-            .execution_options(populate_existing=True)
-        )
-        case = session.scalar(query)
+    moment = now(session)
+    ordered = ordering.order(session, "risk", moment)
+    query = (
+        select(Case)
+        .where(*queue.conditions(session, actor, filters or queue.QueueFilters()))
+        .where(queue.free(moment), queue.of_team(actor))
+        .order_by(*ordered.keys)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+        .execution_options(populate_existing=True)
+    )
+    for part in ordered.parts:
+        case = session.scalar(query if part is None else query.where(part))
         if case is not None:
             _take_together(session, actor, case, actor)
             return case

@@ -1,4 +1,4 @@
-"""The queue: groups by urgency, filters in the URL, and "give me the next case"."""
+"""The queue: by risk or by target, filters in the URL, what waits to be told, and "give me the next case"."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
+from pipeline.cases.duties import escalations
+from pipeline.cases.duties.escalations import OpenFlag
 from pipeline.cases.states import STATES
 from pipeline.cases.views import queue as queues
 from pipeline.cases.views.queue import QueueFilters, QueuePage, QueueRow
@@ -21,12 +23,16 @@ router = APIRouter()
 
 PAGE = 40
 """Cases on one page: with all words of a row below 60 kB."""
+STRIP = 6
+"""Flags that the strip names; the rest are counted."""
 LARGEST_LIST = 10_000
 """Rows of a queue asked for as CSV or JSON without a page."""
 
 SOURCES = ("NCA_NCMEC", "NCA_DRB", "UCOL", "OCAG", "OTHER")
+ORDERS = {"risk": "by risk", "target": "by target"}
 ATTENTION = {
     "flagged": "Escalation flag",
+    "unacknowledged": "Flag nobody has acknowledged",
     "new_for_me": "New since I last looked",
     "unknown_files": "Has unknown files",
     "exact_matches": "Has known files",
@@ -55,9 +61,10 @@ def show(
     team: str = "",
     attention: str = "",
     text: str = "",
+    order: str = "risk",
     after: str = "",
 ) -> Response:
-    """Open cases, most urgent group first, inside it by risk."""
+    """Open cases by risk (band, unacknowledged flags, past the target, score, target), or by target alone."""
     filters = QueueFilters(
         band=tuple(band) if band else None,
         urgency=tuple(urgency) if urgency else None,
@@ -75,15 +82,18 @@ def show(
     whole = pages.chosen_format(request) == "csv"
     with writing(request) if _logged(request) else store(request).reader() as session:
         counted = request.app.state.counters.count(session, actor(request), filters)
-        page = queues.page(session, actor(request), filters, after=after or None, size=PAGE, filled=counted.filled)
+        page = queues.page(session, actor(request), filters, order=order, after=after or None, size=PAGE)
+        waiting = escalations.open_flags(session, actor(request))
         rows = list(page.rows)
         if whole:
             rows = _rest(session, request, filters, page)
     data: dict[str, Any] = {
         "as_of": page.as_of,
         "total": counted.counts["total"],
+        "order": page.order,
         "counts": counted.counts,
         "counted_at": counted.at,
+        "to_be_told": _strip(waiting),
         "filters": filters.active(),
         "cases": [row.as_dict() for row in rows],
         "next": pages.with_value(request, "after", page.next_after) if page.next_after else None,
@@ -94,8 +104,9 @@ def show(
         data,
         rows=data["cases"],
         name="queue",
-        counted_earlier=counted.filled is None,
-        kept={"provider": provider, "force": force, "team": team},  # filters that come by a link only
+        counted_earlier=counted.earlier,
+        **_above(request, page.order, waiting),
+        kept={"provider": provider, "force": force, "team": team, "order": order},  # filters that come by a link only
         groups=_groups(rows, counted.counts, page),
         chosen=_chosen(request),
         options=_options(),
@@ -117,6 +128,21 @@ def take_next(request: Request) -> Response:
     return RedirectResponse(f"/cases/{number}?done=claimed" if number else "/queue?done=none-free", 303)
 
 
+def _strip(waiting: Sequence[OpenFlag]) -> list[dict[str, Any]]:
+    """What is to be brought to whom now, one line for each recipient."""
+    return [{"text": line.text, "cases": line.cases, "late": line.late} for line in escalations.strip(waiting)]
+
+
+def _above(request: Request, order: str, waiting: Sequence[OpenFlag]) -> dict[str, Any]:
+    """What the page shows above the list: the first waiting flags, and which order is on."""
+    return {
+        "waiting": waiting[:STRIP],
+        "waiting_more": max(0, len(waiting) - STRIP),
+        "orders": [(name, text, pages.with_value(request, "order", name)) for name, text in ORDERS.items()],
+        "order_text": ORDERS[order],
+    }
+
+
 def _logged(request: Request) -> bool:
     """Listings are written to the audit log only where the policy says so; all others need no write."""
     return bool(store(request).rules.data["consultation"]["log_listings"])
@@ -125,20 +151,25 @@ def _logged(request: Request) -> bool:
 def _rest(session: Any, request: Request, filters: QueueFilters, first: QueuePage) -> list[QueueRow]:
     rows, page = list(first.rows), first
     while page.next_after and len(rows) < LARGEST_LIST:
-        page = queues.page(session, actor(request), filters, after=page.next_after, size=queues.LARGEST_PAGE)
+        page = queues.page(
+            session, actor(request), filters, order=page.order, after=page.next_after, size=queues.LARGEST_PAGE
+        )
         rows += page.rows
     return rows[:LARGEST_LIST]
 
 
 def _groups(rows: Sequence[QueueRow], counts: dict[str, int], page: QueuePage) -> list[dict[str, Any]]:
-    """Rows by urgency, each as the few words of a line."""
+    """Rows by band, or all together by target, each as the few words of a line."""
     found: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
-        found.setdefault(row.urgency, []).append(
+        found.setdefault(row.band if page.order == "risk" else "total", []).append(
             {
                 "number": row.case_id,
                 "band": row.band,
                 "flags": row.flagged,
+                "to_tell": row.unacknowledged,
+                "urgency": row.urgency,
+                "standing": row.standing,
                 "reasons": row.top_reasons[:2],
                 "new": row.new_for_me,
                 "source": row.source,
@@ -151,7 +182,12 @@ def _groups(rows: Sequence[QueueRow], counts: dict[str, int], page: QueuePage) -
             }
         )
     return [
-        {"code": code, "text": wording.words(code), "count": counts.get(code, len(lines)), "rows": lines}
+        {
+            "code": code,
+            "text": wording.words(code) if code != "total" else "By target",
+            "count": counts.get(code, len(lines)),
+            "rows": lines,
+        }
         for code, lines in found.items()
     ]
 

@@ -48,6 +48,7 @@ def show(request: Request) -> Response:
                 {**_case(c), "notification": row.label, "why": row.reason, "since": row.listed_at}
                 for row, c in supervision.notifications(session, who)
             ],
+            "past_target": supervision.past_target(session, who),
             "overdue": [{**_case(c), "due": c.due_at, "holder": c.holder} for c in supervision.overdue(session, who)],
             "retention": [
                 {**_case(c), "outcome": c.outcome, "closed_at": c.closed_at, "due": c.retention_review_at}

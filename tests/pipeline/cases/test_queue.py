@@ -11,15 +11,16 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 
 from pipeline.cases.views import case as view
-from pipeline.cases.views import queue
+from pipeline.cases.views import queue, supervision
+from pipeline.cases.views.ordering import ORDERS
 from pipeline.cases.views.queue import QueueFilters
 from pipeline.cases.work import claims
 from pipeline.errors import PermissionDeniedError, UsageError
 from pipeline.store.opening import Store
 from pipeline.store.people_tables import AuditEntry
 from pipeline.store.tables import BANDS, Case
-from tests.pipeline.cases.conftest import ADMINISTRATOR, ANALYST, OTHER, UCOL, Clock
-from tests.pipeline.cases.samples import START, assessment, case_of, publish_rows, referral_row
+from tests.pipeline.cases.conftest import ADMINISTRATOR, ANALYST, OTHER, SUPERVISOR, UCOL, Clock
+from tests.pipeline.cases.samples import HOURS, START, assessment, case_of, publish_rows, referral_row
 
 CASES = 40
 
@@ -48,7 +49,7 @@ def fill(store: Store) -> None:
             claims.claim(session, OTHER if n == 1 else ANALYST, case_of(n))
 
 
-def naive(cases: list[Case], now: Any, filters: QueueFilters, cleared: bool) -> list[str]:
+def naive(cases: list[Case], now: Any, filters: QueueFilters, *, cleared: bool, order: str = "risk") -> list[str]:
     """Sort everything, then keep what fits."""
 
     def group(case: Case) -> int:
@@ -59,6 +60,7 @@ def naive(cases: list[Case], now: Any, filters: QueueFilters, cleared: bool) -> 
         flags = {
             "flagged": case.flagged, "text_only": case.text_only, "unknown_files": case.unknown_files > 0,
             "exact_matches": case.matched_exact > 0, "near_matches": case.matched_near > 0,
+            "unacknowledged": case.unacknowledged,
         }  # fmt: skip
         return (
             (cleared or case.compartment is None)
@@ -75,15 +77,20 @@ def naive(cases: list[Case], now: Any, filters: QueueFilters, cleared: bool) -> 
             and all(getattr(filters, k) in (None, v) for k, v in flags.items())
         )
 
-    ranked = sorted(cases, key=lambda c: (group(c), BANDS.index(c.band), -c.score, c.due_at, c.case_id))
-    return [c.case_id for c in ranked if fits(c)]
+    def place(case: Case) -> tuple[Any, ...]:
+        band = BANDS.index(case.band)
+        if order == "target":
+            return (case.due_at, band, -case.score, case.case_id)
+        return (band, not case.unacknowledged, case.due_at >= now, -case.score, case.due_at, case.case_id)
+
+    return [c.case_id for c in sorted(cases, key=place) if fits(c)]
 
 
-def walk(store: Store, actor: Any, filters: QueueFilters, size: int) -> list[str]:
+def walk(store: Store, actor: Any, filters: QueueFilters, size: int, order: str = "risk") -> list[str]:
     found, after = [], None
     with store.reader() as session:
         while True:
-            page = queue.page(session, actor, filters, after=after, size=size)
+            page = queue.page(session, actor, filters, order=order, after=after, size=size)
             found += [row.case_id for row in page.rows]
             after = page.next_after
             if after is None:
@@ -109,12 +116,14 @@ some = st.one_of(st.none(), st.booleans())
         unknown_files=some,
         exact_matches=some,
         near_matches=some,
+        unacknowledged=some,
     ),
     size=st.integers(3, 30),
     cleared=st.booleans(),
+    order=st.sampled_from(ORDERS),
 )
 def test_pages_are_those_of_the_obvious_twin(
-    store: Store, clock: Clock, filters: QueueFilters, size: int, cleared: bool
+    store: Store, clock: Clock, *, filters: QueueFilters, size: int, cleared: bool, order: str
 ) -> None:
     with store.reader() as session:
         cases = list(session.scalars(select(Case)))
@@ -125,10 +134,96 @@ def test_pages_are_those_of_the_obvious_twin(
     actor = UCOL if cleared else ANALYST
     if filters.holder == "me" and cleared:
         return
-    expected = naive(cases, clock.at, filters, cleared)
-    assert walk(store, actor, filters, size) == expected
+    expected = naive(cases, clock.at, filters, cleared=cleared, order=order)
+    assert walk(store, actor, filters, size, order) == expected
     with store.reader() as session:
-        assert queue.counts(session, actor, filters)["total"] == len(expected)
+        counted = queue.counts(session, actor, filters)
+    assert counted["total"] == len(expected)
+    assert (
+        sum(counted.get(band, 0) for band in BANDS) == sum(counted.get(u, 0) for u in queue.URGENCIES) == len(expected)
+    )
+
+
+def late(number: int, band: str, days: float, score: float, *, flag: bool = False) -> dict[str, Any]:
+    """A case whose target lies `days` back (negative: ahead)."""
+    flags = [{"rule": "death", "label": "F", "reason": "w", "evidence": []}] if flag else []
+    row = assessment(number, band, score=score, flags=flags)
+    return row | {
+        "due_at": START - timedelta(days=days),
+        "clock_start": START - timedelta(days=days, hours=HOURS[band]),
+    }
+
+
+def listed(store: Store, order: str = "risk") -> list[int]:
+    numbers = {case_of(n): n for n in range(20)}
+    with store.reader() as session:
+        return [numbers[r.case_id] for r in queue.page(session, ANALYST, order=order).rows]
+
+
+def test_risk_comes_first_and_lateness_is_only_a_mark(store: Store, clock: Clock) -> None:
+    """An overdue low case does not stand above live offending; a flag, lateness, the score and the target decide inside
+    a band, in this order."""
+    clock.at = START
+    rows = [
+        late(1, "low", 300, 20), late(2, "very_high", -1, 80), late(3, "high", 0.1, 46), late(4, "high", -5, 70),
+        late(5, "high", -6, 45, flag=True), late(6, "very_high", 3, 75), late(7, "high", -4, 70), late(8, "low", -9, 2, flag=True),
+    ]  # fmt: skip
+    publish_rows(store, assessments=rows)
+    assert listed(store) == [6, 2, 5, 3, 7, 4, 8, 1]
+    assert listed(store, "target") == [1, 6, 3, 2, 7, 4, 5, 8]
+    with store.reader() as session:
+        rows_ = {r.case_id: r for r in queue.page(session, ANALYST).rows}
+        assert rows_[case_of(1)].urgency == "critically_overdue"
+        assert rows_[case_of(1)].standing == "low, past its target by 300 days, score 20"
+        assert rows_[case_of(5)].standing == "high, to be brought to somebody now, target in 6 days, score 45"
+    with store.session() as session:
+        taken = [claims.claim_next(session, ANALYST) for _ in rows]
+        assert [c.case_id for c in taken if c] == [case_of(n) for n in (6, 2, 5, 3, 7, 4, 8, 1)]
+
+
+def test_the_policy_can_lift_a_case_one_band_after_so_many_times_its_target(store: Store, clock: Clock) -> None:
+    clock.at = START
+    rows = [
+        late(1, "low", 61, 20), late(2, "medium", -3, 26), late(3, "medium", 1, 25), late(4, "low", 59, 21),
+        late(5, "high", 1, 50), late(6, "medium", 29, 30), late(7, "high", -1, 51), late(8, "high", 30, 48),
+    ]  # fmt: skip
+    publish_rows(store, assessments=rows)
+    plain = [5, 8, 7, 6, 3, 2, 4, 1]
+    assert listed(store) == plain
+    store.rules.data["queue"]["lift_after_targets"] = 3
+    try:
+        # 8 stands in the place of very high, 6 in that of high behind its own late ones, 1 in that of medium
+        assert listed(store) == [8, 5, 6, 7, 3, 1, 2, 4]
+        assert walk(store, ANALYST, QueueFilters(), 2) == [case_of(n) for n in (8, 5, 6, 7, 3, 1, 2, 4)]
+        with store.session() as session:
+            first = claims.claim_next(session, ANALYST)
+            assert first is not None and first.case_id == case_of(8)
+            standing = {r.case_id: r.standing for r in queue.page(session, ANALYST).rows}
+        assert standing[case_of(1)].startswith("low, lifted to medium's place, past its target by 61 days")
+    finally:
+        store.rules.data["queue"]["lift_after_targets"] = None
+
+
+def test_pages_of_one_walk_follow_the_moment_of_the_first(store: Store, clock: Clock) -> None:
+    clock.at = START
+    publish_rows(store, assessments=[late(1, "high", -0.01, 60), late(2, "high", -0.02, 50), late(3, "high", -9, 70)])
+    with store.reader() as session:
+        first = queue.page(session, ANALYST, size=1)
+    clock.at = START + timedelta(days=1)
+    with store.reader() as session:
+        rest = queue.page(session, ANALYST, after=first.next_after, size=9)
+    assert [r.case_id for r in (*first.rows, *rest.rows)] == [case_of(3), case_of(1), case_of(2)]
+
+
+def test_what_is_past_its_target_is_listed_and_counted_by_band_oldest_first(store: Store, clock: Clock) -> None:
+    clock.at = START
+    rows = [late(1, "low", 9, 1), late(2, "low", 90, 2), late(3, "high", 1, 50), late(4, "medium", -1, 30)]
+    publish_rows(store, assessments=rows)
+    with store.reader() as session:
+        assert [c.case_id for c in supervision.overdue(session, SUPERVISOR)] == [case_of(3), case_of(2), case_of(1)]
+        figures = {f["band"]: (f["cases"], f["oldest_target"]) for f in supervision.past_target(session, SUPERVISOR)}
+    assert figures["low"] == (2, START - timedelta(days=90)) and figures["high"][0] == 1
+    assert figures["medium"] == figures["very_high"] == (0, None)
 
 
 def test_new_for_me_means_changed_since_i_looked(store: Store) -> None:

@@ -39,7 +39,7 @@ def test_a_small_count_is_taken_anew_each_time(store: Any) -> None:
     with store.reader() as session:
         assert first.counts == counts(session, ANA, FILTERS)
     assert first.counts["total"] > 0
-    assert first.filled
+    assert not first.earlier
     hold_all(store)
     assert count(store, held).counts["total"] == 0
 
@@ -52,7 +52,7 @@ def test_a_large_count_is_held_for_its_time_and_no_longer(store: Any, monkeypatc
     hold_all(store)
     monkeypatch.setattr(store, "clock", lambda: moment + timedelta(seconds=counters.FRESH_SECONDS))
     again = count(store, held)
-    assert (again.counts, again.at, again.filled) == (first.counts, moment, None)
+    assert (again.counts, again.at, again.earlier) == (first.counts, moment, True)
     monkeypatch.setattr(store, "clock", lambda: moment + timedelta(seconds=counters.FRESH_SECONDS, microseconds=1))
     assert count(store, held).counts["total"] == 0
 

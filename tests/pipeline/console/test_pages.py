@@ -31,7 +31,6 @@ from pipeline.store.tables import Case, CaseReferral
 from tests.pipeline.console import world
 from tests.pipeline.console.client import Client, version_of
 
-URGENCY = ("critically_overdue", "overdue", "due_soon", "not_yet_due")
 BANDS = ("very_high", "high", "medium", "low")
 
 
@@ -41,17 +40,40 @@ def audit_actions(app: Any, **where: Any) -> list[str]:
         return list(session.scalars(query))
 
 
-def test_the_queue_is_grouped_by_urgency_and_ordered_by_risk(readers: dict[str, Client]) -> None:
-    cases = readers["sue"].get("/queue?format=json").json()["cases"]
-    order = [(URGENCY.index(c["urgency"]), BANDS.index(c["band"]), -c["score"]) for c in cases]
+def test_the_queue_is_by_risk_and_by_target_on_demand_in_every_form(readers: dict[str, Client]) -> None:
+    data = readers["sue"].get("/queue?format=json").json()
+    cases = data["cases"]
+    order = [
+        (BANDS.index(c["band"]), not c["unacknowledged"], c["due_at"] >= data["as_of"], -c["score"], c["due_at"])
+        for c in cases
+    ]
     assert order == sorted(order)
-    assert len(cases) > 10
+    assert len(cases) > 10 and data["order"] == "risk"
+    targets = [c["due_at"] for c in readers["sue"].get("/queue?order=target&format=json").json()["cases"]]
+    assert targets == sorted(targets)
+    rows = csv.DictReader(io.StringIO(readers["sue"].get("/queue?order=target&format=csv").text))
+    assert [r["case_id"] for r in rows] == [
+        c["case_id"] for c in readers["sue"].get("/queue?order=target&format=json").json()["cases"]
+    ]
+
+
+def test_the_page_says_which_order_is_on_why_a_row_is_where_it_is_and_what_is_to_be_told(
+    readers: dict[str, Client],
+) -> None:
+    client = readers["sue"]
+    data, page = client.get("/queue?format=json").json(), client.get("/queue").text
+    assert "<strong>by risk</strong>" in page and 'order=target">by target</a>' in page
+    assert f"Here because: {data['cases'][0]['standing']}" in page
+    assert data["to_be_told"] and all(line["text"] in page for line in data["to_be_told"])
+    assert "<strong>by target</strong>" in client.get("/queue?order=target").text
+    assert client.get("/queue?order=age").status_code == 400
 
 
 def test_the_same_address_gives_page_json_and_csv_with_the_same_cases(readers: dict[str, Client]) -> None:
     client = readers["sue"]
     path = "/queue?band=high&band=low"
-    page = re.findall(r'href="/cases/(C-[0-9A-Z]+)"', client.get(path).text)
+    below_the_strip = client.get(path).text.partition('class="app-columns"')[2]
+    page = re.findall(r'href="/cases/(C-[0-9A-Z]+)"', below_the_strip)
     listed = [c["case_id"] for c in client.get(path, headers={"accept": "application/json"}).json()["cases"]]
     rows = [r["case_id"] for r in csv.DictReader(io.StringIO(client.get(f"{path}&format=csv").text))]
     assert page == listed == rows

@@ -1,0 +1,120 @@
+"""The order of the queue, in one place: every list of open cases, the next case and every page follow it.
+
+By risk: the band in force; inside the band cases with an escalation flag that nobody has acknowledged, then cases past
+their target before cases that are not; then the higher score, the earlier target, the case number. Lateness is a mark,
+never a wall: no low case, however late, stands above a high one. `queue/lift_after_targets` of policy/cases.yaml can
+lift a case one band's place after so many times its target (off unless the policy says so).
+
+By target: the earliest target first, whatever the band. Both take the moment of asking, so nothing about them is stale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, case, literal, or_, tuple_
+from sqlalchemy.orm import Session
+
+from pipeline.errors import UsageError
+from pipeline.store.context import rules
+from pipeline.store.tables import BANDS, Case
+
+ORDERS = ("risk", "target")
+"""The orders by name; the first is the default."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """One order at one moment. `keys` are what it sorts by, each ascending; a row's values of them are its place.
+
+    `parts` are conditions that cut all open cases into runs that follow each other in the order: one statement each.
+    """
+
+    name: str
+    moment: datetime
+    keys: tuple[ColumnElement[Any], ...]
+    parts: tuple[ColumnElement[bool] | None, ...]
+
+    def after(self, place: Sequence[Any]) -> ColumnElement[bool]:
+        """Cases behind this place."""
+        given = [literal(value, key.type) for value, key in zip(place, self.keys, strict=True)]
+        return tuple_(*self.keys) > tuple_(*given)
+
+
+def order(session: Session, name: str, moment: datetime) -> Order:
+    """The named order as it stands at `moment`. Raises UsageError for a name that is none."""
+    if name not in ORDERS:
+        raise UsageError(f"{name!r} is no order of the queue.", f"Orders: {', '.join(ORDERS)}.")
+    if name == "target":
+        return Order(
+            name,
+            moment,
+            (Case.due_at.expression, *(c.expression for c in (Case.band_order, Case.score_order, Case.case_id))),
+            (None,),
+        )
+    cutoffs = lift_cutoffs(session, moment)
+    if not cutoffs:
+        return Order(name, moment, risk_keys(moment), (None,))
+    lifted = or_(*(and_(Case.band == band, Case.due_at <= at) for band, at in cutoffs.items()))
+    place = Case.band_order - case((lifted, 1), else_=0)
+    keys = (place, *risk_keys(moment)[1:3], case((lifted, 1), else_=0), *risk_keys(moment)[3:])
+    return Order(name, moment, keys, tuple(_place(at, cutoffs) for at in range(len(BANDS))))
+
+
+def risk_keys(moment: datetime) -> tuple[ColumnElement[Any], ...]:
+    """What the order by risk sorts by, without lifting."""
+    return (
+        Case.band_order.expression,
+        case((Case.unacknowledged.is_(True), 0), else_=1),
+        case((Case.due_at < moment, 0), else_=1),
+        Case.score_order.expression,
+        Case.due_at.expression,
+        Case.case_id.expression,
+    )
+
+
+def lift_cutoffs(session: Session, moment: datetime) -> dict[str, datetime]:
+    """Band to the target from which back a case of it is lifted one place; empty where the policy lifts none.
+
+    A case is lifted once N times its band's target have passed since its clock started.
+    """
+    policy = rules(session).data
+    times = policy["queue"]["lift_after_targets"]
+    if times is None:
+        return {}
+    hours = policy["raised_by_person_hours"]
+    return {band: moment - timedelta(hours=(times - 1) * hours[band]) for band in BANDS[1:]}
+
+
+def _place(at: int, cutoffs: dict[str, datetime]) -> ColumnElement[bool]:
+    """Cases that stand in the place of one band: its own that are not lifted, and the next band's that are."""
+    own, below = BANDS[at], BANDS[at + 1] if at + 1 < len(BANDS) else None
+    stays = Case.due_at > cutoffs[own] if own in cutoffs else None
+    here = and_(Case.band_order == at, stays) if stays is not None else Case.band_order == at
+    return here if below is None else or_(here, and_(Case.band_order == at + 1, Case.due_at <= cutoffs[below]))
+
+
+def standing(session: Session, found: Case, name: str, moment: datetime) -> str:
+    """Why a case stands where it stands, in words."""
+    overdue = found.due_at < moment
+    late = f"{'past its target by' if overdue else 'target in'} {_span(abs(moment - found.due_at))}"
+    if name == "target":
+        return late
+    words = [found.band.replace("_", " ")]
+    cutoff = lift_cutoffs(session, moment).get(found.band)
+    if cutoff is not None and found.due_at <= cutoff:
+        words[0] += f", lifted to {BANDS[found.band_order - 1].replace('_', ' ')}'s place"
+    if found.unacknowledged:
+        words.append("to be brought to somebody now")
+    return ", ".join([*words, late, f"score {found.score:g}"])
+
+
+def _span(span: timedelta) -> str:
+    hours = int(span.total_seconds() // 3600)
+    if hours < 1:
+        return "less than an hour"
+    number, unit = (hours, "hour") if hours < 48 else (hours // 24, "day")
+    return f"{number} {unit}{'' if number == 1 else 's'}"
