@@ -8,6 +8,7 @@ no referral of their own. Persons are never merged; an overlap is a link.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,8 +17,8 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.assess import answers, database
-from pipeline.assess.counters import file_counters, match_counters, sample, words_of
+from pipeline.assess import answers, database, people
+from pipeline.assess.counters import file_counters, match_counters, sample, viral_condition, words_of
 from pipeline.assess.features import FEATURES
 from pipeline.assess.inputs import FORCE_NOT_SET, NO, YES, Answer, CaseFile, Place, Row
 from pipeline.assess.model import Model
@@ -127,14 +128,17 @@ class Bulk:
             "members": _members(of),
             "media": (media := self._read("media_files")),
             "prints": self._of_contents("fingerprints", media),
-            "found": flood.counted(self.lake, self._of_contents("matches", media)),
+            "found": flood.counted(self.lake, matches := self._of_contents("matches", media)),
+            "aside": flood.aside(self.lake, matches),
             "stated": self._read("facts"),
             "persons": self._read("subjects"),
+            **self._people(referrals),
             "linked": self.links.select(["link_id", "left", "right", "strength"]),
         }
         with database.connection(self.settings, tables) as con:
             counts = _by_case(self._files(con))
             facts = _facts(self._facts(con))
+            seen = people.found(con, self.model.data["reading"]["young_victim_below"], SAMPLE)
             links = _links(database.query(con, database.sql("case_links", sample=SAMPLE)))
         quarantined: dict[str, set[str]] = {}
         for referral, packages in held_back(self._read("packages")).items():
@@ -150,8 +154,9 @@ class Bulk:
             together.setdefault(of[row["referral_id"]], []).append(row)
         places = self._places(of)
         for case in sorted(together):
-            made = _case(case, together[case])
+            made = _case(case, together[case], self.model)
             made.facts = facts.get(case, {})
+            people.add(made, seen.get(case, ()))
             _add_hits(made, hits.get(case, ()))
             made.counts, made.samples = counts.get(case, ({}, {}))
             made.links, made.link_rows = links.get(case, ({}, {}))
@@ -209,6 +214,20 @@ class Bulk:
         rows: list[dict[str, Any]] = self._read("referrals").to_pylist()
         return list({r["referral_id"]: r for r in sorted(rows, key=_arrival, reverse=True)}.values())[::-1]
 
+    def _people(self, referrals: list[dict[str, Any]]) -> dict[str, pa.Table]:
+        received = pa.table(
+            {
+                "referral_id": pa.array([r["referral_id"] for r in referrals], pa.string()),
+                "force_received_at": pa.array(
+                    [r["force_received_at"] for r in referrals], pa.timestamp("us", tz="UTC")
+                ),
+            }
+        )
+        homes = self._read("identifiers")
+        homes = homes.filter(pc.equal(homes["kind"], "address"))
+        occupations = people.occupations(self.model.data["reading"]["occupations"])
+        return {"received": received, "homes_stated": homes, "occupations": occupations}
+
     def _files(self, con: Any) -> pa.Table:
         marks = self.model.data["reading"]["marks"]
         by_match, by_file = match_counters(marks), file_counters(marks)
@@ -220,7 +239,8 @@ class Bulk:
         columns += [sample(n, "file_id", f" FILTER ({c})", SAMPLE) for n, c in by_file.items()]
         words = words_of("flatten(list(annotations))")
         chosen = ", ".join(c for c in columns if c is not None)
-        return database.query(con, database.sql("case_files", words=words, columns=chosen))
+        parts = {"words": words, "columns": chosen, "viral": viral_condition(marks)}
+        return database.query(con, database.sql("case_files", **parts))
 
     def _facts(self, con: Any) -> pa.Table:
         personal = sorted({n for f in FEATURES.values() if f.personal for n in f.facts})
@@ -256,8 +276,11 @@ _COLUMNS: dict[str, list[str]] = {
         "match_id", "sha256", "file_id", "media_key", "kind", "low_information", "release", "grade", "category",
         "victim_identified", "distributed", "tags",
     ],
-    "facts": ["fact_id", "referral_id", "subject_id", "name", "value"],
-    "subjects": ["subject_id", "role", "referral_id", "places"],
+    "facts": ["fact_id", "referral_id", "subject_id", "file_id", "name", "value"],
+    "subjects": [
+        "subject_id", "role", "referral_id", "places", "occupation", "date_of_birth", "approximate_age",
+    ],
+    "identifiers": ["referral_id", "subject_id", "kind", "value"],
     "packages": HELD_BACK,
 }  # fmt: skip
 
@@ -266,7 +289,7 @@ def _arrival(row: Mapping[str, Any]) -> tuple[Any, str]:
     return row["force_received_at"], row["referral_id"]
 
 
-def _case(case: str, rows: list[dict[str, Any]]) -> CaseFile:
+def _case(case: str, rows: list[dict[str, Any]], model: Model) -> CaseFile:
     """A case file with what its referrals' headers say. The referral that the case was opened for is the root of the
     chain if it is here, else the first that arrived; times are the earliest known, so a supplement restarts no clock."""
     rows = sorted(rows, key=_arrival)
@@ -281,12 +304,33 @@ def _case(case: str, rows: list[dict[str, Any]]) -> CaseFile:
         provider=_first(ordered, "provider"),
         force_code=_first(ordered, "force_code"),
         compartment=_first(ordered, "compartment"),
-        priority=_first(ordered, "priority"),
+        priority=_most_urgent([r["priority"] for r in ordered if r["priority"]], model),
         escalation_text=any(r["escalation_text"] for r in rows),
+        urgent_words=_named(model.data["reading"]["urgent_words"], [r["escalation_text"] for r in rows]),
         times={t: min(known) for t in TIMES if (known := [r[t] for r in rows if r[t] is not None])},
         narratives=sum(r["narrative_count"] for r in rows),
         completeness=max(r["completeness"] for r in rows),
     )
+
+
+_LEVELS = ("imminent", "raised", "not_said", "ordinary")
+"""What a priority mark says, the most urgent first; a mark that the policy does not list comes behind all."""
+
+
+def _most_urgent(marks: list[str], model: Model) -> str | None:
+    """The most urgent of the senders' marks; the first of equals."""
+
+    def place(mark: str) -> int:
+        level = model.reading.level(mark)
+        return _LEVELS.index(level) if level is not None else len(_LEVELS)
+
+    return min(marks, key=place, default=None)
+
+
+def _named(words: Iterable[str], texts: Iterable[str | None]) -> tuple[str, ...]:
+    """The words that one of the texts has, as whole words without regard to case."""
+    given = [text.lower() for text in texts if text]
+    return tuple(w for w in words if any(re.search(rf"\b{re.escape(w)}\b", text) for text in given)) if given else ()
 
 
 def _first(rows: Iterable[Mapping[str, Any]], column: str) -> Any:

@@ -52,10 +52,11 @@ def match_counters(marks: Mapping[str, Sequence[str]]) -> dict[str, str]:
         "known": _KNOWN,
         "leads": f"NOT {_EXACT} AND {_POSITIVE} AND NOT low_information",
         "benign": f"{_EXACT} AND (grade = 'BENIGN' OR (grade <> 'WITHDRAWN' AND {_NOT_ABUSE}))",
-        "victim_unknown": f"{_KNOWN} AND victim_identified <> 'yes' AND victim_identified <> 'no'",
+        "victim_unknown": f"{_KNOWN} AND victim_identified = 'unknown'",
         **_graded("grade", "true"),
-        **_graded("victim_not_identified", "victim_identified = 'no'"),
-        **_graded("not_distributed", "distributed = 'no'"),
+        # "disputed": one source says no, another yes; a second opinion takes nothing away
+        **_graded("victim_not_identified", "victim_identified IN ('no', 'disputed')"),
+        **_graded("not_distributed", "distributed IN ('no', 'disputed')"),
         **_graded("category_a", _CATEGORIES["A"]),
         **_graded("category_b", _CATEGORIES["B"]),
         **_graded("category_c", _CATEGORIES["C"]),
@@ -72,12 +73,12 @@ def file_counters(marks: Mapping[str, Sequence[str]]) -> dict[str, str]:
     A file is unknown when its pictures were compared and match nothing, unexamined when it is a picture or video that
     was not decoded, or not whole; a text or document is neither. A file that only supplements the report is not unsent.
     """
-    unmatched = "known IS NULL AND leads IS NULL AND benign IS NULL"
+    unmatched = "known IS NULL AND leads IS NULL AND benign IS NULL AND NOT aside"
     sent = "state = 'present'"
     hashed = "(hashing IN ('hashed', 'partial') OR (hashing = 'digests_only' AND why = 'known_exact'))"
     undecoded = "hashing = 'digests_only' AND (why = 'format_off' OR media_type LIKE 'image/%')"
     counters = {
-        "unknown": f"{sent} AND {hashed} AND {unmatched}",
+        "unknown": f"{sent} AND {hashed} AND {unmatched} AND NOT viral_everywhere",
         "first_generation": f"{sent} AND {hashed} AND {unmatched} AND camera",
         "unexamined": f"known IS NULL AND (state = 'unreadable' OR ({sent} AND"
         f" (coalesce(hashing, '') NOT IN ('hashed', 'digests_only') OR ({undecoded} AND why <> 'known_exact'))))",
@@ -93,8 +94,16 @@ def file_counters(marks: Mapping[str, Sequence[str]]) -> dict[str, str]:
         "only_leads": "known IS NULL AND leads IS NOT NULL",
         "only_benign": "known IS NULL AND leads IS NULL AND benign IS NOT NULL",
     }
-    counters |= {f"marked_{mark}": _words("mark_words", words) for mark, words in marks.items()}
+    for mark, words in marks.items():
+        # What a sender says of a file that is known already says nothing new about the suspect.
+        unknown_only = "known IS NULL AND " if mark in {"self_generated", "live_streaming"} else ""
+        counters[f"marked_{mark}"] = unknown_only + _words("mark_words", words)
     return counters
+
+
+def viral_condition(marks: Mapping[str, Sequence[str]]) -> str:
+    """SQL: whether every naming of a content is marked as viral by its sender."""
+    return f"bool_and({_words(words_of('annotations'), marks['viral'])})"
 
 
 def words_of(column: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, NamedTuple, Self
@@ -55,6 +56,17 @@ class Reading(NamedTuple):
     saturation: int
     grade_shares: dict[str, float]
     links: int
+    first: float
+    priorities: dict[str, str]
+
+    def level(self, priority: str | None) -> str | None:
+        """What a sender's priority mark says (imminent, raised, ordinary, not_said); None for none or one that the
+        policy does not list. "1", "Priority 1" and "1 - imminent" are one mark."""
+        if priority is None:
+            return None
+        words = re.findall(r"[a-z0-9]+", priority.lower())
+        words = words[1:] if words[:1] in (["priority"], ["level"]) else words
+        return self.priorities.get(" ".join(words)) or (self.priorities.get(words[0]) if words else None)
 
 
 @dataclass(slots=True)
@@ -64,6 +76,7 @@ class CaseFile:
     `facts` holds only what is stated, yes or no; a name that is absent is unknown. `counts` holds counters of files
     that are not zero, `samples` the ids of up to three rows behind each counter (media_files or matches).
     `quarantined` lists packages that bring more of the case and could not be read.
+    `priority` is the most urgent mark of its referrals; `urgent_words` those of the policy's words that the senders use.
     `links` counts other cases by strength of the strongest link, `link_rows` lists link ids by strength.
     `answers` is what people found out (pipeline/assess/answers.py), laid over `facts` already; `overlaid` keeps what the
     referrals state about the same facts.
@@ -79,6 +92,7 @@ class CaseFile:
     compartment: str | None = None
     priority: str | None = None
     escalation_text: bool = False
+    urgent_words: tuple[str, ...] = ()
     times: dict[str, datetime] = field(default_factory=dict)
     narratives: int = 0
     completeness: float = 0.0
@@ -106,7 +120,7 @@ class CaseFile:
     def from_content(cls, text: str) -> Self:
         """The case file whose `content` was written as JSON. Raises ValueError, TypeError or KeyError for other text."""
         values = dict(zip(_FIELDS, orjson.loads(text), strict=True))
-        for name in ("referrals", "sources", "lists", "quarantined", "joined"):
+        for name in ("referrals", "sources", "urgent_words", "lists", "quarantined", "joined"):
             values[name] = tuple(values[name])
         values["places"] = tuple(Place(*place) for place in values["places"])
         values["times"] = {n: datetime.fromisoformat(at) for n, at in values["times"].items()}

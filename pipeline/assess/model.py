@@ -84,7 +84,13 @@ class Model:
         self.data = data
         self.label = f"{self.name} {self.version}"
         reading = data["reading"]
-        self.reading = Reading(reading["saturation"], dict(reading["grade_shares"]), reading["links"])
+        self.reading = Reading(
+            reading["saturation"],
+            dict(reading["grade_shares"]),
+            reading["links"],
+            reading["first"],
+            dict(reading["priorities"]),
+        )
         self.not_the_suspect = frozenset(reading["not_the_suspect"])
         bands = sorted(data["bands"], key=lambda b: BANDS.index(b["band"]))
         self.least = [float(b["least"]) for b in bands]

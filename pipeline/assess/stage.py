@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import logs
-from pipeline.assess import database, shadow, touched
+from pipeline.assess import database, shadow, touched, unmapped
 from pipeline.assess.case_file import Bulk, case_id
 from pipeline.assess.inputs import FORCE_NOT_SET, CaseFile
 from pipeline.assess.linking import link
@@ -72,6 +72,7 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
     counts["unchanged"] = report.read - writer.rows
     report.counts |= counts | {f"band_{b}": n for b, n in bands.items()} | {"model": model.label}
     report.outputs += linked.outputs
+    report.counts |= unmapped.found(settings, model, lake)
     if settings.force == FORCE_NOT_SET:
         report.counts["transfer"] = "not checked: TRIAGE_FORCE is not set"
     if watcher is not None:

@@ -28,7 +28,8 @@ def load(settings: Settings) -> Rules:
     """Read and cross-check the policy. Raises SettingsError."""
     data = policy.load(settings, "ingest").data
     names = frozenset(policy.load(settings, "facts").data["facts"])
-    used = {n for listed in data["incident_types"].values() for n in listed} | set(data["annotations"].values())
+    tables = (data["incident_types"], data["offers"], data["relationships"])
+    used = {n for table in tables for listed in table.values() for n in listed} | set(data["annotations"].values())
     if used - names:
         raise SettingsError(f"Policy file ingest.yaml uses facts that facts.yaml has not: {sorted(used - names)}.")
     known = forces.load(settings)

@@ -87,6 +87,14 @@ def counted(lake: Lake, matches: pa.Table) -> pa.Table:
     return matches.filter(pc.invert(pc.and_(near, pc.is_in(matches["media_key"], aside))))
 
 
+def aside(lake: Lake, matches: pa.Table) -> pa.Table:
+    """The contents (column sha256, each once) whose near matches are left out: neither new nor known until a person decides."""
+    listed = pa.array(sorted(flooded_media(lake)), pa.int64())
+    near = pc.invert(pc.is_in(matches["kind"], pa.array(SURE)))
+    left_out = matches.filter(pc.and_(near, pc.is_in(matches["media_key"], listed)))
+    return left_out.select(["sha256"]).group_by("sha256").aggregate([])
+
+
 def latest(lake: Lake, media: pa.Array | None = None) -> pa.Table:
     """Of each finding (content or described file, known media item, algorithm, kind) the row of the latest release;
     `media`: only of these known media items."""

@@ -267,7 +267,12 @@ def _needs(
         yield f"{ingest['counts']['packages_waited_too_long']} packages came incomplete and stayed so"
     if ingest["counts"].get("landing_entries_of_no_source"):
         yield f"{ingest['counts']['landing_entries_of_no_source']} entries of landing/ are in no source's folder"
-    yield from _lists(rows.get("assess", {"counts": {}})["counts"])
+    assess = rows.get("assess", {"counts": {}})["counts"]
+    yield from _lists(assess)
+    if assess.get("incident_types_not_mapped"):
+        yield f"incident types that policy/ingest.yaml does not map: {assess['incident_types_not_mapped']}"
+    if assess.get("priorities_not_mapped"):
+        yield f"priority marks that the risk model does not map: {assess['priorities_not_mapped']}"
     if floods:
         yield f"{floods} known pictures set aside (`triage night floods`)"
     if tracebacks:

@@ -60,7 +60,19 @@ EXTRA = (
 )
 """Stages of the other DAGs."""
 
-POLICIES = ("facts", "matching", "fingerprint", "ingest", "risk-model", "linking", "lists", "hashsets", "cases", "lake")
+POLICIES = (
+    "facts",
+    "promises",
+    "matching",
+    "fingerprint",
+    "ingest",
+    "risk-model",
+    "linking",
+    "lists",
+    "hashsets",
+    "cases",
+    "lake",
+)
 """Policy files that are validated before any work starts."""
 
 LEFT_BEHIND = timedelta(days=2)

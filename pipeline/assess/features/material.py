@@ -1,5 +1,7 @@
 """Families new_material, known_material, severity and circulation: what the files and their matches say.
 
+What comes from known files (their number, rarity, unidentified victims) is one family with one small limit.
+
 Only an exact match speaks for a file: a near match is a lead, never a category. New material weighs most, because a
 child who has not been found may be behind it; the number of known files says little about contact abuse (neither
 counts nor categories are among the published factors).
@@ -28,27 +30,13 @@ def first_generation_files(case: CaseFile, _: Reading) -> Answer:
     return found if found.value == YES or not case.counts.get("unexamined") else NOT_KNOWN
 
 
-@feature("new_material", "Known victim not identified", "Has the child in the known images been identified?")
-def victim_not_identified(case: CaseFile, reading: Reading) -> Answer:
-    """An exact match to known media whose victim nobody has identified yet. The suspect may lead to the child.
-    Counts by the grade of the opinion."""
-    graded = _by_grade(case, "victim_not_identified", "victim not identified", reading)
-    return graded if graded.value == YES or not case.counts.get("victim_unknown") else NOT_KNOWN
-
-
 @feature("new_material", "Possibly new material", "Are there files that no source knows?", graded=True)
 def unknown_files(case: CaseFile, reading: Reading) -> Answer:
-    """Pictures and videos in the package that were compared and match nothing known, exactly or nearly: possibly new
-    material. One new image matters more than a thousand viral copies. Texts and documents do not count."""
+    """Pictures and videos in the package that were compared and match nothing known, exactly or nearly, and that not every
+    sender marks as viral: possibly new material. One new image matters more than a thousand viral copies. Texts and
+    documents do not count. A file whose near matches the flood guard has set aside is neither new nor known."""
     found = counted(case, "unknown", _FILES, "matches nothing known", reading)
     return found if found.value == YES or not case.counts.get("unexamined") else NOT_KNOWN
-
-
-@feature("new_material", "Rarely seen known material", "Has the known material been distributed?")
-def rarely_seen_files(case: CaseFile, reading: Reading) -> Answer:
-    """An exact match to known media that its sources mark as not distributed: few people can have had it. Counts by
-    the grade of the opinion."""
-    return _by_grade(case, "not_distributed", "marked as not distributed", reading)
 
 
 @feature(
@@ -58,8 +46,8 @@ def rarely_seen_files(case: CaseFile, reading: Reading) -> Answer:
     facts=["self_generated"],
 )
 def self_generated_files(case: CaseFile, _: Reading) -> Answer:
-    """A file may have been made by a child itself, as the sender marks it or a known-hash source tags it: often a
-    child under pressure now."""
+    """A file that no source knows may have been made by a child itself, as the sender marks it: often a child under
+    pressure now. Of known files it is part of what is known."""
     return _marked(case, "self_generated", "marked as possibly self-generated")
 
 
@@ -77,6 +65,27 @@ def unsent_files(case: CaseFile, reading: Reading) -> Answer:
 
 
 # -- known material ------------------------------------------------------------------------------------------------------
+
+
+@feature("known_material", "Known victim not identified", "Has the child in the known images been identified?")
+def victim_not_identified(case: CaseFile, reading: Reading) -> Answer:
+    """An exact match to known media whose victim nobody has identified yet. The suspect may lead to the child.
+    Counts by the grade of the opinion."""
+    graded = _by_grade(case, "victim_not_identified", "victim not identified", reading)
+    return graded if graded.value == YES or not case.counts.get("victim_unknown") else NOT_KNOWN
+
+
+@feature("known_material", "Rarely seen known material", "Has the known material been distributed?")
+def rarely_seen_files(case: CaseFile, reading: Reading) -> Answer:
+    """An exact match to known media that its sources mark as not distributed: few people can have had it. Counts by
+    the grade of the opinion."""
+    return _by_grade(case, "not_distributed", "marked as not distributed", reading)
+
+
+@feature("known_material", "Known material tagged as self-generated", "Did a child make the known file itself?")
+def known_self_generated(case: CaseFile, _: Reading) -> Answer:
+    """An exact match to known media that a source tags as made by a child itself."""
+    return present(case, "tagged_self_generated", _MATCHES, "tagged as self-generated")
 
 
 @feature("known_material", "Known material", "Are there files that are known?", graded=True)
@@ -196,9 +205,9 @@ def _by_grade(case: CaseFile, counter: str, note: str, reading: Reading) -> Answ
 
 
 _MARKS = {
-    mark: ((f"marked_{mark}", _FILES), (f"tagged_{mark}", _MATCHES))
-    for mark in ("self_generated", "viral", "infant", "generative_ai")
+    mark: ((f"marked_{mark}", _FILES), (f"tagged_{mark}", _MATCHES)) for mark in ("viral", "infant", "generative_ai")
 }
+_MARKS["self_generated"] = (("marked_self_generated", _FILES),)
 _GRADED = {
     counter: tuple((f"{counter}_{grade}", grade) for grade in GRADES)
     for counter in (

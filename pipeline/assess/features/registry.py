@@ -81,12 +81,12 @@ def any_of(case: CaseFile, names: Iterable[str]) -> Answer:
 
 
 def counted(case: CaseFile, counter: str, table: str, note: str, reading: Reading) -> Answer:
-    """Yes when the counter is not zero. The first file counts a quarter, growing with the logarithm of the number
+    """Yes when the counter is not zero. The first file counts `first`, growing with the logarithm of the number
     and complete at `saturation`, so that ten thousand files weigh no more than fifty."""
     number = case.counts.get(counter, 0)
     if not number:
         return NOT_SO
-    share = min(1.0, 0.25 + 0.75 * math.log(number) / math.log(reading.saturation))
+    share = min(1.0, reading.first + (1 - reading.first) * math.log(number) / math.log(reading.saturation))
     return Answer(YES, round(share, 4), sampled(case, counter, table, note), number)
 
 

@@ -1,4 +1,4 @@
-"""Families previous, access, behaviour and other: what is stated, or listed by the force, about the suspect.
+"""Families previous, access, now, behaviour and other: what is stated, or listed by the force, about the suspect.
 
 The families and their order are those of the published study of 374 files from 11 forces (Long, Alison and others,
 Psychology, Public Policy and Law 2016, 22(1): convictions and allegations, access to children, current behaviour,
@@ -18,6 +18,12 @@ _PREVIOUS = {
         "Is there a conviction for a contact sexual offence against a child?",
         "Convicted of a contact sexual offence against a child. The first question of the published research on who "
         "among image offenders also abuses by contact.",
+    ),
+    "previous_contact_allegation": (
+        "Alleged contact offence",
+        "Is there an allegation of a contact sexual offence against a child, whatever its outcome?",
+        "Alleged to have committed a contact sexual offence against a child. The published research puts allegations "
+        "beside convictions in its first question, whatever became of them.",
     ),
     "convicted_sex_offender": (
         "Convicted sex offender",
@@ -68,6 +74,11 @@ _ACCESS = {
         "Has the suspect access to the child victim?",
         "The suspect has access to the child who is the victim.",
     ),
+    "victim_at_address": (
+        "The child victim lives at the suspect's address",
+        "Does the child victim live with the suspect?",
+        "The child victim's address is the suspect's, as stated or by the addresses of both in the report.",
+    ),
     "lives_with_children": (
         "Lives with children",
         "Do children live with the suspect?",
@@ -117,9 +128,9 @@ _ACCESS = {
 for _name, _texts in _ACCESS.items():
     stated("access", _name, *_texts, personal=True)
 
-# -- current behaviour -----------------------------------------------------------------------------------------------
+# -- abuse now -------------------------------------------------------------------------------------------------------
 
-_BEHAVIOUR = {
+_NOW = {
     "child_at_immediate_risk": (
         "Child at immediate risk",
         "Is a child at immediate risk?",
@@ -128,7 +139,29 @@ _BEHAVIOUR = {
     "live_offending": (
         "Abuse happening now",
         "Is abuse happening now?",
-        "Abuse is stated to be happening now.",
+        "Abuse is stated to be happening now. Nothing else outranks it.",
+    ),
+}
+for _name, _texts in _NOW.items():
+    stated("now", _name, *_texts)
+
+# -- current behaviour -----------------------------------------------------------------------------------------------
+
+_BEHAVIOUR = {
+    "contact_abuse": (
+        "Contact abuse stated",
+        "Has the suspect abused a child by contact?",
+        "Contact sexual abuse of a child by the suspect is stated, now or in the past.",
+    ),
+    "child_trafficking": (
+        "Child trafficking",
+        "Is a child trafficked for sexual purposes?",
+        "Trafficking of a child for sexual purposes is stated.",
+    ),
+    "abuse_abroad": (
+        "Travel to abuse children",
+        "Does the suspect travel to abuse children?",
+        "Travel to abuse children is stated.",
     ),
     "contact_offer": (
         "Offer or arrangement to meet a child",
@@ -159,6 +192,23 @@ _BEHAVIOUR = {
         "Sexual communication with a child",
         "Has the suspect communicated sexually with a child?",
         "Sexual communication with a child is stated.",
+    ),
+}
+_BEHAVIOUR |= {
+    "offer_call": (
+        "Offer of a call",
+        "Has the suspect offered a child a call, or asked for one?",
+        "A call with a child was offered or asked for. It is not an offer to meet.",
+    ),
+    "offer_pictures": (
+        "Offer of pictures",
+        "Has the suspect offered a child pictures, or asked for them?",
+        "Pictures were offered to a child, or asked for.",
+    ),
+    "offer_money": (
+        "Offer of money or gifts",
+        "Has the suspect offered money or gifts?",
+        "Money or gifts were offered for access to a child or for material.",
     ),
 }
 for _name, _texts in _BEHAVIOUR.items():
@@ -202,6 +252,17 @@ _OTHER = {
         "Substance misuse recorded",
         "Is substance misuse recorded?",
         "Substance misuse is recorded for the suspect.",
+    ),
+    "young_victim": (
+        "Young child victim",
+        "Is the child victim under 13?",
+        "The child victim is young, as stated or by the age or date of birth in the report.",
+    ),
+    "suspect_is_child": (
+        "Child as suspect",
+        "Is the suspect under 18?",
+        "The suspect is a child, as stated or by the age or date of birth in the report. It adds nothing to the score: it "
+        "changes how the case is worked.",
     ),
     "access_to_firearms": (
         "Access to firearms",

@@ -1,13 +1,41 @@
-"""Family urgency: what presses for time, and what connects this case with others."""
+"""Families sender and urgency: what the sender says of urgency, what presses for time, what connects this case with others."""
 
 from __future__ import annotations
 
 from pipeline.assess.features.registry import any_of, either, feature, stated
-from pipeline.assess.inputs import NOT_SO, YES, Answer, CaseFile, Reading, Row
+from pipeline.assess.inputs import NOT_KNOWN, NOT_SO, YES, Answer, CaseFile, Reading, Row
+
+
+@feature("sender", "Sender's priority: imminent danger", "Does the sender's priority name an imminent danger?")
+def priority_imminent(case: CaseFile, reading: Reading) -> Answer:
+    """The sender's own priority mark names an imminent danger to a child (NCMEC's priority 1)."""
+    return _priority(case, reading, "imminent")
+
+
+@feature("sender", "Sender's priority: raised", "Does the sender's priority stand above the ordinary?")
+def priority_raised(case: CaseFile, reading: Reading) -> Answer:
+    """The sender's own priority mark stands above the ordinary, without naming an imminent danger."""
+    return _priority(case, reading, "raised")
+
+
+@feature("sender", "Sender's words name a danger now", "Do the sender's words name a danger to a child now?")
+def urgent_words(case: CaseFile, _: Reading) -> Answer:
+    """The sender's words for urgency name a danger to a child now, by the words that the policy lists."""
+    if not case.urgent_words:
+        return NOT_KNOWN
+    note = f"the sender's words for urgency: {', '.join(case.urgent_words)}"
+    return Answer(YES, 1.0, (Row("referrals", case.referral_id, note),), 1)
+
+
+def _priority(case: CaseFile, reading: Reading, level: str) -> Answer:
+    said = reading.level(case.priority)
+    if said == level:
+        return Answer(YES, 1.0, (Row("referrals", case.referral_id, "the sender's priority"),), 1)
+    return NOT_KNOWN if said is None or said == "not_said" else NOT_SO
 
 
 @feature(
-    "urgency",
+    "sender",
     "Sender asked for priority",
     "Has the sender asked for priority?",
     facts=["provider_escalated"],

@@ -5,7 +5,7 @@ WITH contents AS (
         bool_or(viewed_by_provider = 'yes') AS viewed,
         bool_or(publicly_available = 'yes') AS public, bool_or(publicly_available = 'unknown') AS public_unknown,
         coalesce(bool_or(industry_classification IN ('A1', 'A2')), false) AS younger,
-        {words} AS mark_words
+        {words} AS mark_words, {viral} AS viral_everywhere
     FROM (SELECT *, CASE WHEN sha256 IS NULL THEN sha256(file_id) END AS sha256_text FROM media) JOIN members USING (referral_id)
     GROUP BY ALL
 ), hashed AS (
@@ -14,8 +14,8 @@ WITH contents AS (
     FROM prints QUALIFY row_number() OVER (PARTITION BY sha256 ORDER BY algorithm_version DESC, run_id DESC) = 1
 ), joined AS (
     SELECT c.*, CASE WHEN sent THEN 'present' ELSE other_state END AS state, h.hashing,
-        coalesce(h.camera, false) AS camera, h.why, h.media_type, m.* EXCLUDE (sha256, claimed_file)
-    FROM contents c LEFT JOIN hashed h ON h.sha256 = c.content LEFT JOIN matched m ON m.sha256 = c.content
+        coalesce(h.camera, false) AS camera, h.why, h.media_type, m.* EXCLUDE (sha256, claimed_file), a.sha256 IS NOT NULL AS aside
+    FROM contents c LEFT JOIN aside a ON a.sha256 = c.content LEFT JOIN hashed h ON h.sha256 = c.content LEFT JOIN matched m ON m.sha256 = c.content
 )
 SELECT case_id, count(*)::INTEGER AS n_files, sum(namings)::INTEGER AS n_namings,
     count(*) FILTER (state = 'present')::INTEGER AS n_present, {columns}

@@ -7,6 +7,7 @@ schemas/referrals/ncmec_json.json). Keys go missing or null at random, a BOM may
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from pipeline.ingest import values
@@ -39,6 +40,18 @@ def read(fields: Fields, draft: Draft, policy: dict[str, Any]) -> None:
     report = fields.child("reportedInformation") if fields.has("reportedInformation") else fields
     _report(report, draft, policy)
     _geolookups(fields.child("automatedInformation"), draft)
+
+
+def stated_by(table: dict[str, list[str]], words: str | None) -> list[str] | None:
+    """The facts that a policy table gives for some words, compared without case and outer space; None where it has none."""
+    wanted = " ".join((words or "").split()).casefold()
+    return next((facts for name, facts in table.items() if name.casefold() == wanted), None)
+
+
+def of_relationship(table: dict[str, list[str]], relation: str | None) -> list[str]:
+    """The facts that a relationship states by its words, each once: "step-father" is "stepfather" too."""
+    words = set(re.findall(r"[a-z]+", (relation or "").lower().replace("-", "")))
+    return sorted({fact for word, facts in table.items() if word in words for fact in facts})
 
 
 def _ncmec(fields: Fields, draft: Draft) -> None:
@@ -88,7 +101,7 @@ def read_incident(fields: Fields, draft: Draft, policy: dict[str, Any]) -> None:
     referral = draft.referral
     kind = fields.text("incidentType")
     referral["report_type"] = kind
-    for name in policy["incident_types"].get(kind or "", []):
+    for name in stated_by(policy["incident_types"], kind) or ():
         draft.fact(name, values.YES, fields.at("incidentType"))
     draft.time("incident_at", fields.moment("incidentDateTime"))
     referral["platform"] = fields.text("platform")
@@ -166,7 +179,11 @@ def _person(fields: Fields, draft: Draft, policy: dict[str, Any], role: str) -> 
             verified = item.tri("verified")
             draft.identifier(kind, item.text("value"), item.at("value"), subject=position, verified=verified)
     read_captures(fields, draft, position)
+    related = fields.at("relationshipToChildVictim")
     relation = fields.text("relationshipToChildVictim")
+    if role == "suspect":
+        for name in of_relationship(policy["relationships"], relation):
+            draft.fact(name, values.YES, related, subject=position)
     for key, name in _PERSON_FACTS.items():
         fields.fact(key, name, position, relation if name == "access_to_child_victim" else None)
     for prior in fields.each("priorCTReports", "priorCTReports"):

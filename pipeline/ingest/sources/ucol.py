@@ -13,6 +13,7 @@ from pipeline.ingest.draft import Draft
 from pipeline.ingest.fields import Fields
 from pipeline.ingest.sources import covert
 from pipeline.ingest.sources.common import read_form
+from pipeline.ingest.sources.ncmec_json import stated_by
 from pipeline.ingest.sources.reader import Reader, form
 
 COMPARTMENT = covert.COMPARTMENT
@@ -34,7 +35,7 @@ def read(fields: Fields, draft: Draft, policy: dict[str, Any]) -> None:
     block = fields.child("ucol")
     for key, name in _OWN_FACTS.items():
         block.fact(key, name)
-    offers = [_offer(offer, draft, zone) for offer in block.each("offers_of_contact")]
+    offers = [_offer(offer, draft, policy, zone) for offer in block.each("offers_of_contact")]
     extension = {
         "network": block.text("network"),
         "conversation_started": _original(block, "conversation_started", zone),
@@ -50,12 +51,14 @@ def _original(fields: Fields, key: str, zone: str) -> dict[str, Any] | None:
     return moment.stated() if moment else None
 
 
-def _offer(fields: Fields, draft: Draft, zone: str) -> dict[str, Any]:
-    """An offer to meet: a fact, with where and when in the extension."""
+def _offer(fields: Fields, draft: Draft, policy: dict[str, Any], zone: str) -> dict[str, Any]:
+    """An offer: the facts that its kind states (an offer to meet where the kind is not one of the policy's), with where and
+    when in the extension."""
     when = _original(fields, "when", zone)
     kind = fields.text("kind")
     row = {"kind": kind, "place": fields.text("place"), "when": when}
-    draft.fact("contact_offer", values.YES, fields.path, detail=kind)
+    for name in stated_by(policy["offers"], kind) or ["contact_offer"]:
+        draft.fact(name, values.YES, fields.path, detail=kind)
     return {k: v for k, v in row.items() if v is not None}
 
 

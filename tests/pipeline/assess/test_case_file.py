@@ -231,8 +231,11 @@ def test_a_file_named_in_a_report_and_its_supplement_is_one_file(settings: Setti
 @pytest.mark.parametrize("word", ["possible_self_production", "possibleSelfProduction", "SELF-GENERATED"])
 def test_marks_are_read_however_they_are_spelt(settings: Settings, word: str) -> None:
     tagged = match("f", tags=[word])
-    found = counts(settings, [media("R1", "f", annotations=["x", word])], [fingerprint("f")], [tagged])
-    assert found["marked_self_generated"] == found["tagged_self_generated"] == 1
+    files = [media("R1", "f", annotations=["x", word]), media("R1", "g", annotations=[word])]
+    found = counts(settings, files, [fingerprint("f"), fingerprint("g")], [tagged])
+    assert found["marked_self_generated"] == found["tagged_self_generated"] == 1, (
+        "of a known file only its source's tag"
+    )
 
 
 def test_every_counter_of_a_large_random_lake_agrees_with_a_slow_twin(settings: Settings) -> None:

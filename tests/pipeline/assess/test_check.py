@@ -15,7 +15,7 @@ from tests.pipeline.assess.test_model import MODEL, edited
 
 def test_the_shipped_model_keeps_every_promise() -> None:
     promises = check(Settings(), MODEL)
-    assert len(promises) == 9
+    assert len(promises) > 20
     assert [p.promise for p in promises if not p.kept] == []
 
 
@@ -30,13 +30,20 @@ def limit(data: dict[str, Any], family: str, value: float) -> None:
 EDITS = {
     "higher score": lambda d: d["bands"][0].update(least=30),
     "every fact": lambda d: d["reading"].update(not_weighed=[]),
-    "no volume": lambda d: limit(d, "known_material", 40),
-    "known images": lambda d: limit(d, "severity", 20),
-    "one possibly new": lambda d: weight(d, "unknown_files", 2),
+    "one file that nobody has seen": lambda d: limit(d, "known_material", 20),
+    "access to a child": lambda d: limit(d, "severity", 40),
+    "registered sex offender": lambda d: weight(d, "profession_police", 10),
+    "abuse happening now": lambda d: limit(d, "now", 200),
+    "every other mark": lambda d: d["floors"].remove({"feature": "priority_imminent", "band": "high"}),
+    "any other record": lambda d: d["floors"].remove({"feature": "previous_contact_allegation", "band": "high"}),
+    "offer of a call": lambda d: weight(d, "offer_call", 60),
+    "stay below medium": lambda d: limit(d, "severity", 20),
+    "no step lowers": lambda d: d["reading"]["grade_shares"].update(DISPUTED=0.25),
     "no unknown counts": lambda d: weight(d, "unsent_files", 4, 0.4),
-    "nothing is known": lambda d: weight(d, "live_offending", 75, 0.4),
-    "child at risk now": lambda d: d["floors"].pop(0),
     "no feature weighs": lambda d: weight(d, "known_files", 90),
+    "who is told": lambda d: (
+        d["escalation"].pop([r["id"] for r in d["escalation"]].index("police")) and d["notifications"].pop(0)
+    ),
 }
 
 

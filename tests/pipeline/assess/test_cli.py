@@ -95,7 +95,7 @@ def test_check_lists_promises_and_fails_when_one_is_broken(settings: Settings) -
 
 def test_features_are_shown_with_weight_and_explanation(settings: Settings) -> None:
     listed = {r["feature"]: r for r in rows(settings, "model", "features")}
-    assert listed["live_offending"]["weight"] == 75
+    assert listed["live_offending"]["weight"] == 400
     assert listed["live_offending"]["explanation"] == "Abuse is stated to be happening now."
 
 

@@ -14,7 +14,7 @@ from pipeline.errors import TriageError
 from pipeline.settings import ROOT
 from tests.pipeline.assess.builders import case, said
 
-READING = Reading(50, {"TRUSTED": 1.0, "INDICATIVE": 0.75, "DISPUTED": 0.5}, 3)
+READING = Reading(50, {"TRUSTED": 1.0, "INDICATIVE": 0.75, "DISPUTED": 1.0}, 3, 0.7, {"1": "imminent", "3": "ordinary"})
 
 
 def ask(name: str, some: CaseFile) -> Answer:
@@ -69,13 +69,14 @@ def test_while_files_could_not_be_examined_new_material_is_unknown_not_absent(na
 
 def test_number_of_files_soon_stops_counting() -> None:
     shares = [ask("known_files", case(counts={"known": n})).share for n in (1, 5, 50, 100_000)]
-    assert shares[0] == 0.25 and shares[2:] == [1.0, 1.0] and 0.25 < shares[1] < 1
+    assert shares[0] == 0.7 and shares[2:] == [1.0, 1.0] and 0.7 < shares[1] < 1
 
 
 def test_an_opinion_counts_by_its_grade() -> None:
     disputed = ask("category_a", case(counts={"category_a_DISPUTED": 9}))
     both = ask("category_a", case(counts={"category_a_DISPUTED": 9, "category_a_INDICATIVE": 1}))
-    assert (disputed.share, both.share, both.total) == (0.5, 0.75, 10)
+    assert (disputed.share, both.share, both.total) == (1.0, 1.0, 10)
+    assert ask("category_a", case(counts={"category_a_INDICATIVE": 1})).share == 0.75
 
 
 def test_identification_of_victims_stays_open_while_sources_do_not_say() -> None:

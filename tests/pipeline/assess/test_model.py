@@ -219,7 +219,7 @@ def edited(settings: Settings, **changes: object) -> Settings:
     """Settings whose risk model has these top-level blocks replaced."""
     policy = settings.home / "policy"
     policy.mkdir(parents=True, exist_ok=True)
-    for name in ("facts", "risk-model"):
+    for name in ("facts", "promises", "risk-model"):
         (policy / f"{name}.yaml").write_bytes((Settings().policy / f"{name}.yaml").read_bytes())
     data = yaml.safe_load((policy / "risk-model.yaml").read_text()) | changes
     (policy / "risk-model.yaml").write_text(yaml.safe_dump(data, sort_keys=False))
@@ -254,7 +254,7 @@ def test_a_negative_weight_is_refused(settings: Settings) -> None:
 def test_a_graded_answer_counts_for_its_share() -> None:
     few, many = MODEL.assess(case(counts={"unknown": 1})), MODEL.assess(case(counts={"unknown": 5000}))
     adds = [next(r["contribution"] for r in a.reasons if r["feature"] == "unknown_files") for a in (few, many)]
-    assert adds == [4.5, 18.0]
+    assert adds == [14.0, 20.0]
 
 
 def test_an_answer_of_no_gives_no_reason() -> None:
