@@ -55,7 +55,7 @@ def test_one_case_a_referral_with_everything_that_a_person_needs(settings: Setti
     assert reasons["unknown_files"]["evidence"][0]["id"] == "m-R1-g"
     assert sum(r["contribution"] for r in row["reasons"]) == pytest.approx(row["score"])
     assert {f["rule"] for f in row["flags"]} == {"teacher", "live_contact"}
-    assert [n["kind"] for n in row["notifications"]] == ["lado"]
+    assert [n["kind"] for n in row["notifications"]] == ["lado", "childrens_services", "victim_identification"]
     assert {u["feature"] for u in row["unknowns"]} > {"access_to_children", "previous_contact_conviction"}
     assert row["due_at"] > row["clock_start"] == T0
     summary = row["summary"]
@@ -103,16 +103,15 @@ def test_only_what_changed_has_a_new_version_which_says_what_changed(settings: S
 
 def test_a_lower_band_is_stated_and_left_to_a_person(settings: Settings) -> None:
     commit(settings, "a", referrals=[referral("R1")], media_files=[media("R1", "f")], fingerprints=[fingerprint("f")])
-    commit(settings, "m", "match", matches=[match("f", victim_identified="no")])
     commit(settings, "b", facts=[fact("R1", "distribution")])
     assessed(settings)
-    commit(settings, "n", "match", matches=[match("f", victim_identified="no", release=2, grade="WITHDRAWN")])
+    commit(settings, "n", "match", matches=[match("f", category="C")])
     report = assessed(settings, 2)
     [first, second] = stored(settings)[case_id("R1")]
-    assert (first["band"], second["band"], second["previous_band"]) == ("high", "low", "high")
+    assert (first["band"], second["band"], second["previous_band"]) == ("medium", "low", "medium")
     assert report.counts["lowered"] == 1
     assert second["changes"]["direction"] == "lowered"
-    assert "Known victim not identified" in second["changes"]["reasons_gone"]
+    assert "Possibly new material" in second["changes"]["reasons_gone"]
 
 
 def test_a_link_changes_the_earlier_case_too(settings: Settings) -> None:
@@ -170,10 +169,10 @@ def test_a_case_whose_report_names_an_earlier_one_is_joined_to_it(settings: Sett
 def test_a_new_model_assesses_everything_anew(settings: Settings) -> None:
     commit(settings, "a", referrals=[referral("R1"), referral("R2")], facts=[fact("R1", "grooming")])
     assessed(settings)
-    changed = with_model(settings, lambda d: d.update(version="2"))
+    changed = with_model(settings, lambda d: d.update(version="3"))
     report = assessed(changed, 2)
     assert report.counts["changed"] == 2
-    assert [v["model"] for v in stored(settings)[case_id("R1")]] == ["polit-triage 1", "polit-triage 2"]
+    assert [v["model"] for v in stored(settings)[case_id("R1")]] == ["polit-triage 2", "polit-triage 3"]
 
 
 def with_model(settings: Settings, edit: Any) -> Settings:
