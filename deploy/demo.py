@@ -55,7 +55,7 @@ def main() -> int:
         first_night(home, arguments)
         (home / MARK).write_text(made)
     before = everything(home)
-    conf = {"run_id": RUN, "as_of": f"{day(home)}T23:00:00+00:00"}
+    conf = {"run_id": RUN, "as_of": f"{day(home)}T02:00:00+00:00"}
     with step("DAG hashset_refresh once more"):
         dag("hashset_refresh", conf)
     with step("DAG nightly_triage once more, the same night"):
@@ -71,7 +71,7 @@ def first_night(home: Path, arguments: argparse.Namespace) -> None:
         prepare()
     with step("accounts: you at the command line, and `demo` for the console"):
         accounts(home)
-    conf = {"run_id": RUN, "as_of": f"{day(home)}T23:00:00+00:00"}
+    conf = {"run_id": RUN, "as_of": f"{day(home)}T02:00:00+00:00"}
     with step("DAG hashset_refresh: the hash set becomes release 1"):
         dag("hashset_refresh", conf)
     with step("DAG nightly_triage: ingest, fingerprint, match, assess, publish, reconcile"):

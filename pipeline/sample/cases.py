@@ -107,14 +107,25 @@ def person(rng: random.Random, number: int) -> Person:
     return Person(number, rng.choice(SERVICES), ip, rng.randrange(1024, 65536))
 
 
+def age(rng: random.Random) -> timedelta:
+    """How long before the night a case came: half within a day, most of the rest within two weeks, a few are a backlog."""
+    days, minutes = rng.random(), rng.randrange(1440)
+    return timedelta(
+        days=0 if days < 0.5 else 1 + int(days * 14) if days < 0.9 else 20 + int(days * 25), minutes=minutes
+    )
+
+
 def case(
     rng: random.Random, gallery: Gallery, number: int, day: datetime, *, people: list[Person], files: int | None
 ) -> Case:
-    """One invented case that happened up to 60 days before `day`. `files` fixes how many files it has."""
-    occurred = day - timedelta(days=rng.randrange(5, 60), minutes=rng.randrange(1440))
+    """One invented case that came to the force before `day`, most within the last days, and happened some days before
+    that. `files` fixes how many files it has."""
+    came = day - age(rng)
+    gaps = [timedelta(hours=rng.uniform(1, 26)) for _ in range(4)]
+    occurred = came - sum(gaps, timedelta())
     steps = [occurred]
-    for _ in range(4):
-        steps.append(steps[-1] + timedelta(hours=rng.uniform(1, 26)))
+    for gap in gaps:
+        steps.append(steps[-1] + gap)
     again = people and rng.random() < 0.15
     suspect = rng.choice(people[-20:]) if again else person(rng, gallery.seed * 100_000 + len(people) + 1)
     if suspect not in people:

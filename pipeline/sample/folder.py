@@ -20,6 +20,7 @@ from typing import Any
 
 from pipeline import files as published
 from pipeline.sample import hashset as sample_hashset
+from pipeline.sample import lists
 from pipeline.sample.cases import Case, Person, case
 from pipeline.sample.forms import FORMS
 from pipeline.sample.media import Gallery
@@ -48,6 +49,7 @@ class Sample:
     rng: random.Random
     files: int | None
     people: list[Person] = field(default_factory=list)
+    homes: dict[int, str] = field(default_factory=dict)
     truth: list[dict[str, Any]] = field(default_factory=list)
     written: int = 0
 
@@ -78,11 +80,14 @@ def write(
     for number in range(1, referrals + 1):
         name = names[number - 1] if number <= len(names) else sample.rng.choices(names, list(WEIGHTS.values()))[0]
         made = case(sample.rng, sample.gallery, number, day, people=sample.people, files=files)
+        sample.homes[made.suspect.number] = made.postcode
         _referral(sample, made, name)
         step()
     _broken(sample, now or datetime.now(UTC))
+    listed: dict[str, int] = {}
     if not tiny:
         sample_hashset.write(landing / "hashsets" / "demo" / "demo.json", sample.gallery, day)
+        listed = lists.write(landing / "lists", sample.people, sample.homes, day)
     counts: dict[str, int] = {}
     for package in sample.truth:
         counts[package["state"]] = counts.get(package["state"], 0) + 1
@@ -92,6 +97,7 @@ def write(
         "note": "Synthetic sample data. No person, account or message in it is real.",
         "seed": seed,
         "day": day.date().isoformat(),
+        "lists": listed,
         "packages": sample.truth,
         "counts": counts,
     }

@@ -5,14 +5,20 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import random
 from collections import Counter
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pdqhash
 import pytest
 from PIL import Image
 
+from pipeline.assess import lists
 from pipeline.sample import cases as sample_cases
+from pipeline.sample.cases import case
+from pipeline.sample.folder import write
 from pipeline.sample.forms import FORMS
 from pipeline.sample.media import EDITS, Gallery, generated, saved
 from pipeline.sample.packages import WRAPPINGS
@@ -135,3 +141,25 @@ def test_texts_are_neutral_and_numbered(settings: Settings) -> None:
     texts = {row["text"] for row in factory.table(settings, "narratives") if row["kind"] != "note"}
     assert texts
     assert all(text.startswith("[synthetic ") for text in texts)
+
+
+def test_times_are_relative_to_the_day_and_make_a_believable_queue(tmp_path: Path) -> None:
+    """Half of the cases came within the last day, a few are a backlog, and nothing lies in the future."""
+    day = datetime(2026, 11, 28, tzinfo=UTC)
+    rng = random.Random(3)
+    made = [case(rng, Gallery(3, 4, True, 4), n, day, people=[], files=0) for n in range(300)]
+    ages = [day - c.steps[-1] for c in made]
+    assert all(timedelta(0) <= a < timedelta(days=46) for a in ages)
+    assert 0.4 < sum(a < timedelta(days=1) for a in ages) / 300 < 0.6
+    assert 0.02 < sum(a > timedelta(days=20) for a in ages) / 300 < 0.2
+    assert all(a <= b for c in made for a, b in pairwise(c.steps))
+
+
+def test_the_force_s_lists_name_some_suspects_and_are_usable(tmp_path: Path) -> None:
+    day = datetime(2026, 11, 28, tzinfo=UTC)
+    landing, truth = tmp_path / "landing", tmp_path / "ground_truth.json"
+    write(landing, truth, seed=3, referrals=20, day=day, known=4, unknown=8, files=1)
+    named = json.loads(truth.read_text())["lists"]
+    settings = Settings(home=tmp_path, landing=landing)
+    assert set(named) == set(lists.in_force(settings)) and len(named) == 4
+    assert [f.problem for f in lists.files(settings)] == [""] * 4

@@ -1,0 +1,58 @@
+"""The force's lists for a sample: some of its invented suspects, and entries that fit nobody.
+
+One registered sex offender by account, one person in a position of trust by e-mail, one current investigation by
+telephone, one protection address by house and postcode. Everything is invented.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from pipeline import files
+from pipeline.assess.lists import COLUMNS
+from pipeline.sample.cases import Person
+
+OWNER = "Sample owner"
+STRANGERS = 3
+"""Entries of each list that fit nobody in the sample."""
+
+
+def write(folder: Path, people: Sequence[Person], homes: Mapping[int, str], day: datetime) -> dict[str, int]:
+    """Write the four lists, dated `day`, each CSV file before the JSON file that releases it; returns list to the number of
+    the person that it names (lists for which the sample has nobody are left out). `homes`: person number to postcode."""
+    named: dict[str, int] = {}
+    chosen = [p for p in people if p.number in homes][1::3]
+    for name, person in zip(_ENTRIES, chosen, strict=False):
+        rows = [_ENTRIES[name](person, homes[person.number]), *(_stranger(name, n) for n in range(STRANGERS))]
+        text = io.StringIO()
+        writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({"entry": f"S-{n}"} | row for n, row in enumerate(rows, 1))
+        content, stem = text.getvalue().encode(), f"{name}-{day:%Y-%m-%d}"
+        files.write_bytes(folder / f"{stem}.csv", content)
+        about = {
+            "list": name,
+            "dated": f"{day:%Y-%m-%d}",
+            "owner": OWNER,
+            "sha256": hashlib.sha256(content).hexdigest(),
+        }
+        files.write_json(folder / f"{stem}.json", about)
+        named[name] = person.number
+    return named
+
+
+_ENTRIES = {
+    "registered_sex_offenders": lambda p, _: {"name": p.name, "usernames": f"{p.service}:{p.username}"},
+    "child_protection_addresses": lambda p, home: {"address": f"{p.number} Sample Street, Sampletown, {home}"},
+    "positions_of_trust": lambda p, _: {"name": p.name, "emails": p.email},
+    "current_investigations": lambda p, _: {"name": p.name, "phones": p.phone},
+}
+
+
+def _stranger(name: str, number: int) -> dict[str, str]:
+    return {"name": f"Sample Stranger {number}", "emails": f"stranger-{name}-{number}@example.net"}
