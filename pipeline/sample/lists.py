@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def write(folder: Path, people: Sequence[Person], homes: Mapping[int, str], day:
     return named
 
 
-_ENTRIES = {
+_ENTRIES: dict[str, Callable[[Person, str], dict[str, str]]] = {
     "registered_sex_offenders": lambda p, _: {"name": p.name, "usernames": f"{p.service}:{p.username}"},
     "child_protection_addresses": lambda p, home: {"address": f"{p.number} Sample Street, Sampletown, {home}"},
     "positions_of_trust": lambda p, _: {"name": p.name, "emails": p.email},

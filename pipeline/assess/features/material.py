@@ -204,7 +204,7 @@ def _by_grade(case: CaseFile, counter: str, note: str, reading: Reading) -> Answ
     return Answer(YES, best, tuple(rows), total) if total else NOT_SO
 
 
-_MARKS = {
+_MARKS: dict[str, tuple[tuple[str, str], ...]] = {
     mark: ((f"marked_{mark}", _FILES), (f"tagged_{mark}", _MATCHES)) for mark in ("viral", "infant", "generative_ai")
 }
 _MARKS["self_generated"] = (("marked_self_generated", _FILES),)

@@ -139,7 +139,7 @@ _NOW = {
     "live_offending": (
         "Abuse happening now",
         "Is abuse happening now?",
-        "Abuse is stated to be happening now. Nothing else outranks it.",
+        "Abuse is stated to be happening now.",
     ),
 }
 for _name, _texts in _NOW.items():

@@ -75,4 +75,4 @@ def test_the_nights_run_writes_the_comparison_beside_unchanged_assessments(setti
     written = json.loads(Path(changed.runs_dir / "night-1" / "shadow.json").read_text())
     assert written["shadow"]["model"] == "candidate 9" and written["cases"] == 2
     assert [m["case_id"] for m in written["moves"]] == [case_id("R1")]
-    assert report.counts["model"] == "polit-triage 1"
+    assert report.counts["model"] == "polit-triage 2"
