@@ -104,6 +104,8 @@ def standing(session: Session, found: Case, name: str, moment: datetime) -> str:
     if name == "target":
         return late
     words = [found.band.replace("_", " ")]
+    if BANDS[found.band_order] != found.band:
+        words[0] += f", with its group in {BANDS[found.band_order].replace('_', ' ')}'s place"
     cutoff = lift_cutoffs(session, moment).get(found.band)
     if cutoff is not None and found.due_at <= cutoff:
         words[0] += f", lifted to {BANDS[found.band_order - 1].replace('_', ' ')}'s place"

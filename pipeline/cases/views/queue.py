@@ -71,11 +71,13 @@ class QueueFilters:
 
 @dataclass(frozen=True)
 class QueueRow:
-    """One line of the queue. `standing` says why it stands where it stands; `unacknowledged`: a flag waits to be brought
+    """One line of the queue. `place` is the band in whose place the case stands: its own, or the worst of its group.
+    `standing` says why it stands where it stands; `unacknowledged`: a flag waits to be brought
     to somebody; `new_for_me`: changed since this person last looked, or never looked at."""
 
     case_id: str
     urgency: str
+    place: str
     standing: str
     band: str
     model_band: str
@@ -153,7 +155,7 @@ def page(
 
 
 def counts(session: Session, actor: Actor, filters: QueueFilters | None = None) -> dict[str, int]:
-    """How many cases each band and each urgency group holds under the filters, and `total`."""
+    """How many cases stand in the place of each band, how many each urgency group holds, and `total`, under the filters."""
     permissions.require(actor, "queue.list")
     chosen = filters or QueueFilters()
     _, *edges = [low for _, low, _ in _ranges(session)]
@@ -161,7 +163,7 @@ def counts(session: Session, actor: Actor, filters: QueueFilters | None = None) 
     query = select(Case.band_order, group.label("urgency"), func.count())
     query = query.where(*conditions(session, actor, chosen)).group_by(Case.band_order, "urgency")
     asked = chosen.urgency or URGENCIES
-    found = dict.fromkeys([*(chosen.band or BANDS), *(u for u in URGENCIES if u in asked), "total"], 0)
+    found = dict.fromkeys([*BANDS, *(u for u in URGENCIES if u in asked), "total"], 0)
     for band, place, number in session.execute(query):
         found[BANDS[band]] += number
         found[URGENCIES[place]] += number
@@ -260,6 +262,7 @@ def _rows(session: Session, actor: Actor, ordered: ordering.Order, numbers: list
         values: dict[str, Any] = {name: getattr(found, name, None) for name in names}
         values.update(
             urgency=next(name for name, _, high in ranges if high is None or found.due_at < high),
+            place=BANDS[found.band_order],
             standing=ordering.standing(session, found, ordered.name, moment),
             top_reasons=tuple(found.top_reasons),
             claim_lapsed=expired(found, moment),
@@ -276,7 +279,9 @@ def conditions(session: Session, actor: Actor, f: QueueFilters) -> list[ColumnEl
     if f.urgency is not None and not set(URGENCIES) <= set(f.urgency):
         found.append(or_(*(and_(*_bounds(low, high)) for low, high in _merged(session, f.urgency))))
     if f.band is not None:
-        found.append(Case.band_order.in_([BANDS.index(band) for band in f.band]))
+        found.append(Case.band.in_(f.band))
+        # a case of a group stands in the place of the group's worst band, never below its own
+        found.append(Case.band_order <= max(BANDS.index(band) for band in f.band))
     for column, chosen in ((Case.state, f.state), (Case.source, f.source), (Case.provider, f.provider)):
         if chosen is not None:
             found.append(column == chosen[0] if len(chosen) == 1 else column.in_(chosen))

@@ -162,7 +162,7 @@ def _groups(rows: Sequence[QueueRow], counts: dict[str, int], page: QueuePage) -
     """Rows by band, or all together by target, each as the few words of a line."""
     found: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
-        found.setdefault(row.band if page.order == "risk" else "total", []).append(
+        found.setdefault(row.place if page.order == "risk" else "total", []).append(
             {
                 "number": row.case_id,
                 "band": row.band,

@@ -69,4 +69,8 @@ def test_a_held_count_is_for_those_who_see_the_same_cases(store: Any, monkeypatc
     assert seen > 0
     assert count(store, held, SUE, mine).counts["total"] == 0
     everybody = QueueFilters()
-    assert count(store, held, SUE, everybody).counts["total"] == count(store, held, ANA, everybody).counts["total"] + 1
+    with store.reader() as session:
+        restricted = session.scalar(sa.select(sa.func.count()).where(Case.compartment.is_not(None), Case.is_open)) or 0
+    assert restricted and count(store, held, SUE, everybody).counts["total"] == (
+        count(store, held, ANA, everybody).counts["total"] + restricted
+    )

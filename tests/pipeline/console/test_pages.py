@@ -43,10 +43,7 @@ def audit_actions(app: Any, **where: Any) -> list[str]:
 def test_the_queue_is_by_risk_and_by_target_on_demand_in_every_form(readers: dict[str, Client]) -> None:
     data = readers["sue"].get("/queue?format=json").json()
     cases = data["cases"]
-    order = [
-        (BANDS.index(c["band"]), not c["unacknowledged"], c["due_at"] >= data["as_of"], -c["score"], c["due_at"])
-        for c in cases
-    ]
+    order = [(BANDS.index(c["place"]), not c["unacknowledged"], c["due_at"] >= data["as_of"]) for c in cases]
     assert order == sorted(order)
     assert len(cases) > 10 and data["order"] == "risk"
     targets = [c["due_at"] for c in readers["sue"].get("/queue?order=target&format=json").json()["cases"]]
