@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 
 from pipeline import policy
+from pipeline.cases import groups
 from pipeline.cases.views import case as views
 from pipeline.cases.views import timeline as timelines
 from pipeline.cases.work import answers
@@ -98,8 +99,14 @@ def _read(request: Request, number: str, reason: str, all_files: bool) -> dict[s
     near = policy.load(settings(request), "matching").data["algorithms"]["pdq"]["radius"]
     with writing(request) as session:
         seen = views.read(session, actor(request), number, reason)
+        group = groups.of_case(session, actor(request), number)
+        together = [
+            {"case_id": c.case_id, "band": c.band, "state": c.state, "holder": c.holder, "version": c.version}
+            for c in (group.cases if group else ())
+        ]
     # the lake's rows are read after the transaction, which others wait for
-    return casefile.assemble(seen, evidence(request), actor(request).compartments, near, all_files)
+    assembled = casefile.assemble(seen, evidence(request), actor(request).compartments, near, all_files)
+    return {**assembled, "together": together}
 
 
 def refused(request: Request, number: str, sent: dict[str, str], error: TriageError, status: int) -> Response:

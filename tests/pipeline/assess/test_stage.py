@@ -179,7 +179,7 @@ def with_model(settings: Settings, edit: Any) -> Settings:
     """Settings with a copy of the policy folder whose risk model is edited."""
     folder = settings.home / "policy"
     folder.mkdir(parents=True)
-    for path in settings.policy.glob("*.yaml"):
+    for path in settings.policy.glob("*.*"):
         (folder / path.name).write_bytes(path.read_bytes())
     data = yaml.safe_load((folder / "risk-model.yaml").read_text())
     edit(data)

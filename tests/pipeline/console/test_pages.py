@@ -449,3 +449,15 @@ def test_a_failed_night_is_seen_where_people_work(app: Any, browser_of: Any) -> 
     assert "triage index verify" in sue.get("/runs/later").text
     row = next(r for r in sue.get("/runs?format=json").json()["runs"] if r["run_id"] == "later")
     assert row["failed"] == "match: A file of release 1 is damaged."
+
+
+def test_a_case_of_a_group_names_the_other_cases_of_the_investigation(readers: dict[str, Client]) -> None:
+    client = readers["sue"]
+    numbers = [row["case_id"] for row in client.get("/queue?format=json").json()["cases"]]
+    together = {n: client.get(f"/cases/{n}?format=json").json()["together"] for n in numbers}
+    joined = {n: [c["case_id"] for c in cases] for n, cases in together.items() if cases}
+    assert joined, "the sample night has one account in several reports"
+    number, others = next(iter(joined.items()))
+    page = client.get(f"/cases/{number}").text
+    assert f"One investigation of {len(others)} cases" in page and f"{number} (this one)" in page
+    assert all(f'href="/cases/{other}"' in page for other in others if other != number)
