@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "returned": ("pipeline.ingest.cli", "returned", "Packages returned for information, with the clock of each."),
     "fingerprint": ("pipeline.fingerprint.cli", "fingerprint", "Digests and perceptual hashes of media files."),
     "hashset": ("hashsets.cli", "hashset", "Known-hash sets: import, releases, differences, conflicts, export."),
+    "validate": ("pipeline.validation.cli", "validate", "Validate the method on pictures of the force's own."),
     "index": ("pipeline.matching.cli", "index", "Build, inspect, verify and compact matching indexes."),
     "match": ("pipeline.matching.cli", "match", "Match a file of hashes against a release."),
     "assess": ("pipeline.assess.cli", "assess", "Link referrals and assess cases."),

@@ -273,7 +273,7 @@ _COLUMNS: dict[str, list[str]] = {
     ],
     "fingerprints": ["sha256", "state", "reason", "media_type", "exif", "algorithm_version", "run_id"],
     "matches": [
-        "match_id", "sha256", "file_id", "media_key", "kind", "low_information", "release", "grade", "category",
+        "match_id", "sha256", "file_id", "media_key", "kind", "level", "low_information", "release", "grade", "category",
         "victim_identified", "distributed", "tags",
     ],
     "facts": ["fact_id", "referral_id", "subject_id", "file_id", "name", "value"],

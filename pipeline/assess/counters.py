@@ -25,7 +25,7 @@ _CATEGORIES = {
 }
 
 
-LISTED = frozenset({"known", "leads", "unknown", "first_generation", "unexamined", "unsent"})
+LISTED = frozenset({"known", "leads", "weak", "unknown", "first_generation", "unexamined", "unsent"})
 """Counters of which a few rows are kept as evidence; of the other features' counters one row is kept."""
 
 NO_EVIDENCE = frozenset({"benign", "victim_unknown", "unhashable", "public_unknown", "only_leads", "only_benign"})
@@ -50,7 +50,8 @@ def match_counters(marks: Mapping[str, Sequence[str]]) -> dict[str, str]:
     fulfils the condition. Benign lists and withdrawn opinions make nothing known, and never hide a positive opinion."""
     counters = {
         "known": _KNOWN,
-        "leads": f"NOT {_EXACT} AND {_POSITIVE} AND NOT low_information",
+        "leads": f"NOT {_EXACT} AND {_POSITIVE} AND NOT low_information AND coalesce(level, '') <> 'similar'",
+        "weak": f"NOT {_EXACT} AND {_POSITIVE} AND NOT low_information AND level = 'similar'",
         "benign": f"{_EXACT} AND (grade = 'BENIGN' OR (grade <> 'WITHDRAWN' AND {_NOT_ABUSE}))",
         "victim_unknown": f"{_KNOWN} AND victim_identified = 'unknown'",
         **_graded("grade", "true"),

@@ -12,6 +12,7 @@ from typing import Any
 from pipeline.cases.views.case import CaseView
 from pipeline.console import similar, stated
 from pipeline.console.evidence import Evidence
+from pipeline.matching import levels
 
 STEPS = (
     ("incident_at", "Incident"),
@@ -184,9 +185,16 @@ def _files(evidence: Evidence, keys: list[str], near: int) -> list[dict[str, Any
 
 
 def _strength(match: dict[str, Any]) -> tuple[Any, ...]:
-    """Order of matches: newest release, surest kind, smallest distance."""
-    kinds = ("exact", "claimed", "refined", "near", "variant", "video", "unrefined")
-    return (kinds.index(match["kind"]), match["distance"], -match["release"], match["match_id"])
+    """Order of matches: the strongest level first and similar scenes last, then the surest kind, then the smallest distance."""
+    kinds = ("exact", "claimed", "near", "variant", "video", "refined", "unrefined")
+    level = match.get("level") or ("similar" if match["kind"] == "unrefined" else "near")
+    return (
+        levels.LEVELS.index(level) if match["distance"] else 0,
+        kinds.index(match["kind"]),
+        match["distance"],
+        -match["release"],
+        match["match_id"],
+    )
 
 
 def _moment(text: str | None) -> datetime | None:

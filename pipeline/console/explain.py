@@ -22,11 +22,20 @@ KINDS = {
 }
 
 
+LEVELS = {
+    "exact": "Exact: the same bytes.",
+    "near": "Near: the pictures as they are lie within the publishers' radius.",
+    "altered": "Same picture altered: undoing the alteration explains the difference. A lead, to be confirmed by a person.",
+    "similar": "Similar scene, to be checked: it may be the known picture, another of its series, or a template that both share. A weak lead.",
+}
+
+
 def explain(settings: Settings, match: dict[str, Any]) -> dict[str, Any]:
     """The match with words, the known media's history by release, and the replay command."""
     return {
         "match": match,
         "meaning": KINDS[match["kind"]],
+        "level": LEVELS.get(match.get("level") or "", "Not graded: from before matches had levels."),
         "history": history(settings, match["media_key"]),
         "replay": replay(match),
     }

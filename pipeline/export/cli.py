@@ -49,7 +49,8 @@ def lookup(
     """Look hashes or files up in the known-hash store.
 
     A HASH is MD5, SHA-1, SHA-256, PDQ, pHash or PhotoDNA, in hex or base64; `pdq:` before it names the kind. A FILE is
-    hashed on this machine by the isolated worker and not stored. A list (.csv, .txt, or - for standard input) has one
+    hashed on this machine by the isolated worker and not stored; where its plain hashes find nothing, it is asked in the
+    same families of variants as in a night (results altered and similar). A list (.csv, .txt, or - for standard input) has one
     hash a line or columns named md5, sha1, sha256, pdq, phash. One row a hit; lines that are no hashes come last, with
     the reason. Near is a lead, never a category.
 
@@ -63,8 +64,8 @@ def lookup(
 
     with asking.ask(settings, name, "lookup.hash", "lookup", reason) as question:
         opened = releases.current(settings) if release is None else releases.open_release(settings, release)
-        hashes, rejects, notes = _read(settings, asked)
-        rows = looking.look_up(settings, opened, hashes, radius)
+        hashes, rejects, notes, altered = _read(settings, asked, opened)
+        rows = looking.look_up(settings, opened, hashes, radius) + altered
         hits = sum(row["result"] != "not known" for row in rows)
         question.log(
             "consultation", "hash.looked_up", f"release:{opened.number}",
@@ -75,14 +76,17 @@ def lookup(
     return [*rows, *looking.not_read([asdict(r) for r in rejects])]
 
 
-def _read(settings: Settings, asked: Sequence[str]) -> tuple[list[Any], list[Any], list[str]]:
-    """Arguments to hashes, rejects and notes. Raises UsageError, InputError."""
+def _read(
+    settings: Settings, asked: Sequence[str], release: Any
+) -> tuple[list[Any], list[Any], list[str], list[dict[str, Any]]]:
+    """Arguments to hashes, rejects, notes, and answers that the variants of files give. Raises UsageError, InputError."""
     from pipeline.export import hashes as texts
     from pipeline.export import lookup as looking
 
     hashes: list[Any] = []
     rejects: list[Any] = []
     notes: list[str] = []
+    altered: list[dict[str, Any]] = []
     for word in asked:
         path = Path(word)
         if word == "-" or (path.suffix.lower() in {".csv", ".txt", ".tsv"} and path.is_file()):
@@ -91,12 +95,13 @@ def _read(settings: Settings, asked: Sequence[str]) -> tuple[list[Any], list[Any
             hashes += good
             rejects += bad
         elif path.is_file():
-            hashed = looking.hash_file(settings, path)
+            hashed = looking.hash_file(settings, path, release)
+            altered += looking.altered_rows(release, path.name, hashed.altered)
             hashes += hashed.hashes
             notes += [f"{path.name}: {hashed.note}"] if hashed.note else []
         else:
             hashes.append(texts.parse_hash(word))
-    return hashes, rejects, notes
+    return hashes, rejects, notes, altered
 
 
 @click.command()

@@ -5,6 +5,7 @@ The same function answers the command line, the web page and the HTTP API. Whoev
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +19,12 @@ from pipeline import policy
 from pipeline.algorithms import DIGESTS
 from pipeline.errors import InputError, UsageError
 from pipeline.export.hashes import WIDTHS, HashText
-from pipeline.fingerprint.outcome import Failure, Item
+from pipeline.fingerprint.hashes import pdq
+from pipeline.fingerprint.outcome import Failure, Item, Refined
 from pipeline.fingerprint.sandbox.pool import Pool
 from pipeline.locator import Locator
-from pipeline.matching.evidence import DESCRIBED
+from pipeline.matching import altered, levels
+from pipeline.matching.evidence import DESCRIBED, Row
 from pipeline.matching.known import WholeRelease, grouped
 from pipeline.settings import Settings
 
@@ -47,6 +50,8 @@ class Hashed:
 
     hashes: list[HashText]
     note: str
+    altered: tuple[dict[str, Any], ...] = ()
+    """What the families of query variants and refinement found, as a night would: columns of an answer."""
 
 
 def look_up(
@@ -78,8 +83,10 @@ def look_up(
     return rows
 
 
-def hash_file(settings: Settings, path: Path) -> Hashed:
+def hash_file(settings: Settings, path: Path, release: Release | None = None) -> Hashed:
     """Hash a local file in the isolated worker: digests, and perceptual hashes where it is a picture. Nothing is kept.
+
+    With a `release` the same families of variants are asked as in a night, where its plain hashes find nothing.
 
     Raises UsageError when there is no such file, InputError when even its digests cannot be read.
     """
@@ -89,7 +96,8 @@ def hash_file(settings: Settings, path: Path) -> Hashed:
         )
     locator = Locator(path.name)
     with Pool(settings, root=path.parent, readable=[path], workers=1) as pool:
-        _, outcome = next(pool.fingerprints([Item(locator, variants=False)]))
+        _, outcome = next(pool.fingerprints([Item(locator, variants=release is not None)]))
+        found = _asked_altered(settings, release, pool, locator, outcome) if release is not None else []
     digests = outcome.digests
     if digests is None:
         raise InputError(f"The file cannot be read: {outcome.reason}.")
@@ -101,7 +109,49 @@ def hash_file(settings: Settings, path: Path) -> Hashed:
         values |= {"pdq": outcome.hashes.pdq, "phash256": outcome.hashes.phash256}
         if outcome.hashes.low_information:
             note = "The picture has too little detail for a near match to mean anything."
-    return Hashed([HashText(1, path.name, (name,), value) for name, value in values.items()], note)
+    return Hashed([HashText(1, path.name, (name,), value) for name, value in values.items()], note, tuple(found))
+
+
+def _asked_altered(
+    settings: Settings, release: Release, pool: Pool, locator: Locator, outcome: Any
+) -> list[dict[str, Any]]:
+    """Matches of a picture's variants, refined in the worker as in a night; nothing where its plain hashes match."""
+    if isinstance(outcome, Failure) or outcome.hashes is None or outcome.hashes.low_information:
+        return []
+    rules, known = policy.load(settings, "matching").data, WholeRelease(release, settings)
+    plain = {"pdq": outcome.hashes.pdq, "phash256": outcome.hashes.phash256}
+    texts = [HashText(1, "", (name,), value) for name, value in plain.items()]
+    if any(_near(known, release, name, texts, rules["algorithms"][name]) for name in NEAR):
+        return []
+    table = altered.queries(*altered.tables_of(outcome), rules["variants"]["quality"])
+    cap = int(rules["algorithms"]["pdq"]["cap"])
+    found = altered.candidates(known, table, rules["variants"]["families"], cap, Counter())
+    rows = [row for row in found if row["distance"] <= rules["variants"]["radius"]]
+    if not rows:
+        nearest = sorted(found, key=lambda r: (r["distance"], r["media_key"]))[: rules["refinement"]["candidates"]]
+        items = [(locator, outcome.digests.sha256, bytes.fromhex(row["known_hash"])) for row in nearest]
+        for row, refined in zip(nearest, pool.refinements(items), strict=True):
+            distance = min(refined.distance if isinstance(refined, Refined) else 256, row["distance"])
+            if distance <= rules["refinement"]["radius"]:
+                rows.append(Row({**row, "kind": "refined", "distance": distance}))
+    for row in rows:
+        apart = pdq.distance(outcome.hashes.pdq, bytes.fromhex(row["known_hash"]))
+        row["result"] = levels.of(row["kind"], row["distance"], apart, rules)
+        row["threshold"] = rules["refinement" if row["kind"] == "refined" else "variants"]["radius"]
+    return [{"algorithm": "pdq", **{n: row[n] for n in _ALTERED}} for row in rows]
+
+
+_ALTERED = ("result", "distance", "threshold", "media_key", "known_hash")
+
+
+def altered_rows(release: Release, name: str, hits: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The hits of `Hashed.altered` as answers, the strongest level first; similar scenes last."""
+    keys = pa.array(sorted({hit["media_key"] for hit in hits}), pa.int64())
+    about = {row["media_key"]: row for row in release.describe(keys).to_pylist()} if hits else {}
+    ordered = sorted(hits, key=lambda h: (levels.LEVELS.index(h["result"]), h["distance"], h["media_key"]))
+    base = {"line": 1, "input": name, "release": release.number}
+    rows = [{**base, **hit, **{n: about[hit["media_key"]].get(n) for n in DESCRIBED}} for hit in ordered]
+    return [{column: row.get(column) for column in COLUMNS} for row in rows]
 
 
 def _exact(known: WholeRelease, hashes: Sequence[HashText]) -> list[dict[str, Any]]:

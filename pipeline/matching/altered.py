@@ -16,7 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from pipeline import records
 from pipeline.fingerprint.hashes import pdq
+from pipeline.fingerprint.outcome import Fingerprint
 from pipeline.matching.evidence import Row
 from pipeline.matching.known import Known
 from pipeline.matching.pairs import Pairs, codes, first_of, reduced
@@ -62,6 +64,20 @@ def queries(variants: pa.Table, prints: pa.Table, quality: int) -> pa.Table:
         }
         pieces.append(pa.table(rows).cast(usable.schema))
     return pa.concat_tables(pieces)
+
+
+def tables_of(found: Fingerprint) -> tuple[pa.Table, pa.Table]:
+    """Variants and print of one fingerprinted picture, as `queries` takes them."""
+    content = found.digests.sha256
+    variants = [
+        {"sha256": content, "variant": v.name, "pdq": v.pdq, "quality": v.quality, "algorithm_version": ""}
+        for v in found.variants
+    ]
+    schema = records.arrow_schema("fingerprints")
+    columns: dict[str, Any] = {"sha256": content}
+    columns |= {"pdq": found.hashes.pdq, "pdq_quality": found.hashes.pdq_quality} if found.hashes else {}
+    plain = {name: pa.array([columns.get(name)], schema.field(name).type) for name in ("sha256", "pdq", "pdq_quality")}
+    return records.build("variants", variants), pa.table(plain)
 
 
 def asked(table: pa.Table, families: list[dict[str, Any]]) -> list[Asked]:

@@ -18,7 +18,7 @@ from typing import Any
 EXACT, NEAR, ALTERED, SIMILAR = LEVELS = ("exact", "near", "altered", "similar")
 """In the order of every list: the strongest first, what is only to be checked last."""
 
-_FIXED = {"exact": EXACT, "claimed": EXACT, "near": NEAR, "unrefined": SIMILAR}
+_FIXED = {"exact": EXACT, "claimed": EXACT, "near": NEAR, "video": NEAR, "unrefined": SIMILAR}
 
 
 def of(kind: str, distance: int, plain: int | None, rules: dict[str, Any]) -> str:

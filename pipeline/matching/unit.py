@@ -54,8 +54,11 @@ class Matcher:
         rest = _without(prints, hit)
         near = self.plain(rest)
         found = hit | {row["sha256"] for row in near}
+        frames = _without(_read(lake, parts, "video_frames"), hit)
+        videos = self.videos(frames)
+        videos += self.flipped_videos(_without(frames, {row["sha256"] for row in videos}))
+        found |= {row["sha256"] for row in videos}
         further = self.altered(lake, _without(_read(lake, parts, "variants"), found), _without(rest, found))
-        videos = self.videos(_without(_read(lake, parts, "video_frames"), hit))
         return rows + near + further + videos, prints.num_rows
 
     def claims(self, lake: Lake, keys: Collection[str]) -> tuple[list[Row], int]:
@@ -108,7 +111,10 @@ class Matcher:
             row["low_information"] = facts[row["sha256"]][1] and row["variant"] != BARE
         close = [row for row in found if row["distance"] <= rules["radius"]]
         done = {row["sha256"] for row in close}
-        far = [row for row in found if row["sha256"] not in done and not row["low_information"]]
+        stills = set(
+            prints.filter(pc.is_valid(prints["pdq"]))["sha256"].to_pylist()
+        )  # frames of a video are not refined
+        far = [r for r in found if r["sha256"] in stills - done and not r["low_information"]]
         return self._levelled(close + self.refined(lake, far), prints)
 
     def _levelled(self, rows: list[Row], prints: pa.Table) -> list[Row]:
@@ -117,7 +123,11 @@ class Matcher:
         plain = dict(zip(few["sha256"].to_pylist(), few["pdq"].to_pylist(), strict=True))
         for row in rows:
             whole = plain[row["sha256"]]
-            apart = pdq.distance(whole, bytes.fromhex(row["known_hash"])) if whole is not None else None
+            apart = (
+                int(self.rules["algorithms"]["pdq"]["radius"]) + 1
+            )  # at least: plain frames of a video were asked before
+            if whole is not None:
+                apart = pdq.distance(whole, bytes.fromhex(row["known_hash"]))
             row["level"] = levels.of(row["kind"], row["distance"], apart, self.rules)
             if row["level"] != levels.ALTERED:
                 row.pop("geometry", None)
@@ -179,6 +189,24 @@ class Matcher:
             row["frames_matched"], row["frame_share"] = int(count[at]), round(float(share[at]), 6)
             row["first_seconds"], row["last_seconds"] = float(least[at]), float(most[at])
         return found
+
+    def flipped_videos(self, frames: pa.Table) -> list[Row]:
+        """Videos of which no frame is near as it is, with all frames mirrored, turned by 90 degrees or both (from the hashes alone)."""
+        if not frames.num_rows:
+            return []
+        best: dict[tuple[bytes, int], Row] = {}
+        for flip in pdq.FLIPS[1:]:
+            flat = pdq.flipped_codes(altered.matrix(frames["pdq"]), flip)
+            column = pa.FixedSizeBinaryArray.from_buffers(
+                pa.binary(32), len(flat), [None, pa.py_buffer(flat.tobytes())]
+            )
+            for row in self.videos(frames.set_column(frames.schema.get_field_index("pdq"), "pdq", column)):
+                place = (row["sha256"], row["media_key"])
+                explained = row["frames_matched"] > 1 or row["distance"] <= self.rules["levels"]["altered"]["gain"]
+                row["variant"], row["level"] = flip, levels.ALTERED if explained else levels.SIMILAR
+                if place not in best or row["frames_matched"] > best[place]["frames_matched"]:
+                    best[place] = row
+        return list(best.values())
 
     def _near(self, algorithm: str, owners: pa.ChunkedArray, values: pa.ChunkedArray, *, kind: str) -> list[Row]:
         """Pairs within the radius, one for each query and media item (the nearest); `place` is the query's position."""

@@ -23,7 +23,7 @@ DARK, LIGHT = ((18, 18, 18), (235, 235, 235)), ((250, 250, 250), (20, 20, 20))
 WORDS = ["synthetic", "sample", "caption", "words", "that", "say", "nothing", "and", "stand", "for", "any", "text"]
 
 
-def _font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size=max(round(size), 8))
 
 
@@ -46,10 +46,10 @@ def phone_screen(picture: Picture, random: Random, _: Sequence[Picture] = ()) ->
     shown = ImageOps.contain(picture, (1080, 1900), Image.Resampling.LANCZOS)
     screen.paste(shown, ((1080 - shown.width) // 2, (2340 - shown.height) // 2))
     draw = ImageDraw.Draw(screen)
-    draw.text((60, 30), "10:42", ink, font=_font(40))
+    draw.text((60, 30), "10:42", ink, font=font(40))
     draw.rectangle((960, 34, 1020, 66), outline=ink, width=4)
     if random.integers(2):
-        draw.text((60, 130), _text(random, 3), ink, font=_font(48))
+        draw.text((60, 130), _text(random, 3), ink, font=font(48))
     for place in range(4):
         centre = 135 + 270 * place
         draw.ellipse((centre - 34, 2190, centre + 34, 2258), outline=ink, width=6)
@@ -65,16 +65,16 @@ def social_screen(picture: Picture, random: Random, _: Sequence[Picture] = (), *
     top = int(random.integers(230, 420))
     screen.paste(shown, ((1080 - shown.width) // 2, top))
     draw = ImageDraw.Draw(screen)
-    draw.text((60, 30), "18:07", ink, font=_font(40))
+    draw.text((60, 30), "18:07", ink, font=font(40))
     draw.rectangle((960, 34, 1020, 66), outline=ink, width=4)
     draw.ellipse((36, top - 120, 128, top - 28), fill=tuple(int(v) for v in random.integers(40, 220, 3)))
-    draw.text((156, top - 104), _text(random, 2), ink, font=_font(38))
+    draw.text((156, top - 104), _text(random, 2), ink, font=font(38))
     below = top + shown.height
     for place in range(3):
         draw.ellipse((40 + 110 * place, below + 30, 104 + 110 * place, below + 94), outline=ink, width=6)
     line = below + 130
     while line < 2180:
-        draw.text((40, line), _text(random, int(random.integers(2, 7))), ink, font=_font(38))
+        draw.text((40, line), _text(random, int(random.integers(2, 7))), ink, font=font(38))
         line += int(random.integers(56, 90))
     draw.line((0, 2200, 1080, 2200), fill=(128, 128, 128), width=2)
     for place in range(5):
@@ -112,7 +112,7 @@ def _write(canvas: Picture, random: Random, ink: tuple[int, int, int], at: int, 
     draw = ImageDraw.Draw(canvas)
     for line in range(lines):
         place = (canvas.width // 2, at + round(bar * (line + 0.5) / lines))
-        draw.text(place, _text(random, 4), ink, font=_font(0.55 * bar / lines), anchor="mm")
+        draw.text(place, _text(random, 4), ink, font=font(0.55 * bar / lines), anchor="mm")
 
 
 def story(picture: Picture, random: Random, others: Sequence[Picture], *, fill: str) -> bytes:

@@ -27,10 +27,11 @@ Codes = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Known:
-    """Known pictures as other tools hash them, at full decode: PDQ and pHash 256, uint8 (n, 32) each."""
+    """Known pictures as other tools hash them, at full decode: PDQ and pHash 256, uint8 (n, 32) each, and PDQ quality (n,)."""
 
     pdq: Codes
     phash: Codes
+    quality: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.pdq)
@@ -66,9 +67,11 @@ class Asked:
 
 def reference(pictures: Sequence[Image.Image]) -> Known:
     """Hashes of upright RGB pictures by pdqhash and imagehash."""
-    codes = [np.packbits(pdqhash.compute(np.asarray(p))[0]) for p in pictures]
+    hashed = [pdqhash.compute(np.asarray(p)) for p in pictures]
+    codes = [np.packbits(code) for code, _ in hashed]
     phashes = [np.packbits(imagehash.phash(p, 16).hash) for p in pictures]
-    return Known(np.array(codes, np.uint8).reshape(-1, 32), np.array(phashes, np.uint8).reshape(-1, 32))
+    quality = np.array([measure for _, measure in hashed], np.int64)
+    return Known(np.array(codes, np.uint8).reshape(-1, 32), np.array(phashes, np.uint8).reshape(-1, 32), quality)
 
 
 def bits(codes: Codes, others: Codes) -> NDArray[np.int64]:
@@ -84,7 +87,7 @@ def ask(data: bytes, known: Known, rules: Rules) -> Asked:
         hashes = picture.hash_picture(image, rules.fingerprint, variants=True)
     plain, found = _plain(hashes, known, rules)
     nearest = plain.copy()
-    usable = altered.queries(_table(hashes), _print(hashes), rules.matching["variants"]["quality"])
+    usable = altered.queries(table(hashes.variants), _print(hashes), rules.matching["variants"]["quality"])
     best: dict[int, tuple[int, str]] = {}
     counts: dict[int, int] = {}
     for one in altered.asked(usable, rules.matching["variants"]["families"]):
@@ -128,11 +131,9 @@ def _altered(
 _CONTENT = bytes(32)
 
 
-def _table(hashes: picture.PictureHashes) -> pa.Table:
-    rows = [
-        {"sha256": _CONTENT, "variant": n, "pdq": c, "quality": q, "algorithm_version": ""}
-        for n, c, q in hashes.variants
-    ]
+def table(variants: Sequence[tuple[str, bytes, int]]) -> pa.Table:
+    """Variants (name, PDQ, quality) of one file as rows of the lake's table."""
+    rows = [{"sha256": _CONTENT, "variant": n, "pdq": c, "quality": q, "algorithm_version": ""} for n, c, q in variants]
     return records.build("variants", rows)
 
 

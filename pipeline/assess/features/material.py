@@ -100,6 +100,13 @@ def near_matches(case: CaseFile, reading: Reading) -> Answer:
     return counted(case, "leads", _MATCHES, "near match: a lead, not a category", reading)
 
 
+@feature("known_material", "Similar scenes to check", "Is a similar scene a known picture or its series?", graded=True)
+def similar_scenes(case: CaseFile, reading: Reading) -> Answer:
+    """Files that only resemble known material from afar: the picture altered, another of its series, or a shared template.
+    A weak lead, which makes no file known and counts least of all matches."""
+    return counted(case, "weak", _MATCHES, "similar scene, to be checked", reading)
+
+
 @feature("known_material", "Marked as viral", "Is the material viral?", facts=["viral"])
 def viral_files(case: CaseFile, _: Reading) -> Answer:
     """The sender marks a file as viral or as a meme. Shown because such reports look alike; it never lowers a

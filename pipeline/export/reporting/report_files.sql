@@ -7,7 +7,7 @@ WITH keyed AS (
 ),
 ranked AS (
     SELECT coalesce(file_id, sha256::VARCHAR) AS owner, release, kind, grade,
-        row_number() OVER (PARTITION BY coalesce(file_id, sha256::VARCHAR) ORDER BY release DESC, list_position(['exact', 'claimed', 'refined', 'near', 'variant', 'video', 'unrefined'], kind), distance, match_id) AS place,
+        row_number() OVER (PARTITION BY coalesce(file_id, sha256::VARCHAR) ORDER BY release DESC, coalesce(level, '') = 'similar', list_position(['exact', 'claimed', 'near', 'variant', 'video', 'refined', 'unrefined'], kind), distance, match_id) AS place,
         bool_or(distance = 0) OVER (PARTITION BY coalesce(file_id, sha256::VARCHAR)) AS known
     FROM matches
 )

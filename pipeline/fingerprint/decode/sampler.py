@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.fingerprint.hashes import picture
-from pipeline.fingerprint.outcome import Frame
+from pipeline.fingerprint.hashes import pdq, picture
+from pipeline.fingerprint.outcome import Frame, Variant
 
 THUMBNAIL = 32
 LEAST_GAP = 0.1
@@ -24,6 +24,8 @@ class Frames:
 
     most: int
     hashed: list[Frame] = field(default_factory=list)
+    variants: list[Variant] = field(default_factory=list)
+    key: list[bytes] = field(default_factory=list)
     decoded: int = 0
     width: int = 0
     height: int = 0
@@ -60,6 +62,19 @@ class Sampler:
         hashed = picture.hash_frame(pixels, self.policy)
         before = self.frames.hashed[-1].seconds if self.frames.hashed else 0.0
         self.frames.hashed.append(Frame(number, max(before, seconds), hashed.pdq, hashed.pdq_quality))
+        self._look_closer(pixels, hashed, seconds)
+
+    def _look_closer(self, pixels: NDArray[np.uint8], hashed: picture.FrameHashes, seconds: float) -> None:
+        """Families of stills for the first `key_frames` frames that show something new; near-duplicates are asked once."""
+        rules, key = self.rules["key_frames"], self.frames.key
+        apart = (pdq.distance(hashed.pdq, other) > rules["apart"] for other in key)
+        if hashed.low_information or len(key) >= rules["most"] or not all(apart):
+            return
+        key.append(hashed.pdq)
+        for name, code, quality in picture.frame_variants(pixels, self.policy):
+            flipped = any(name.endswith(flip) for flip in pdq.FLIPS)
+            if name.startswith(tuple(rules["families"])) and not flipped:
+                self.frames.variants.append(Variant(f"{name}, at {seconds:.1f} s", code, quality))
 
     def _upright(self, frame: Any) -> NDArray[np.uint8]:
         scale = min(1.0, self.rules["side"] / max(frame.width, frame.height))

@@ -30,6 +30,9 @@ from pipeline.fingerprint.decode.task import Task
 from pipeline.fingerprint.facts import Exif, clean_text, parse_time
 from pipeline.fingerprint.outcome import Fingerprint, Reason, Refusal, State
 
+MOST_VARIANTS = 512
+"""Variants of key frames that an answer of the worker has room for."""
+
 READ_ERRORS = 64
 """Errors of the container in a row, without one packet between them, after which nothing more is to be had from it."""
 
@@ -72,7 +75,7 @@ def hash_video(task: Task) -> Fingerprint:
             _duration(container, stream),
             None,
             _facts(container),
-            (),
+            tuple({v.name: v for v in found.frames.variants}.values())[:MOST_VARIANTS],
             tuple(found.frames.hashed),
             skipped_packets=found.skipped,
             unseen=found.unseen,

@@ -102,6 +102,11 @@ def hash_frame(array: NDArray[np.uint8], policy: dict[str, Any]) -> FrameHashes:
     return FrameHashes(code, quality, low, plane.width, plane.height)
 
 
+def frame_variants(array: NDArray[np.uint8], policy: dict[str, Any]) -> tuple[tuple[str, bytes, int], ...]:
+    """Query variants (name, PDQ, quality) of a video frame, given as for `hash_frame`."""
+    return query_variants.all_variants(planes.from_array(array), policy["variants"])
+
+
 def refine_picture(image: Image.Image, known_pdq: bytes, policy: dict[str, Any]) -> Refinement:
     """Search the picture's geometry for the smallest PDQ distance to one known hash (32 bytes)."""
     return refine_many(image, [known_pdq], policy)[0]

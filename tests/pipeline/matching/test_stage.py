@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 
+import numpy as np
 import pytest
 
 from pipeline import records
 from pipeline.errors import UsageError
+from pipeline.fingerprint.hashes import pdq
 from pipeline.lake import Lake
 from pipeline.matching import flood, retro, stage
 from pipeline.night import contract as night
@@ -265,3 +267,13 @@ class TestFlood:
         )
         assert flood.run(settings, start(settings)).rejected == {}
         assert Lake(settings.lake_dir).read("floods").num_rows == 0
+
+
+def test_a_mirrored_video_is_found_by_its_frames_alone(settings: Settings, release: list) -> None:
+    rows = [release[5].pdq, release[6].pdq]
+    mirrored = pdq.flipped_codes(np.frombuffer(b"".join(rows), np.uint8).reshape(2, 32), "mirrored")
+    frames = [frame(1, n, code.tobytes()) for n, code in enumerate(mirrored)]
+    unit = fingerprinted(settings, "a", [fingerprint(1, pdq=None, phash256=None)], frames=frames)
+    found = matched(settings, unit)
+    assert {(r["kind"], r["variant"], r["distance"]) for r in found} == {("video", "mirrored", 0)} and len(found) == 2
+    assert {(r["level"], r["frames_matched"]) for r in found} == {("altered", 1)}
