@@ -4,6 +4,7 @@ TriageError                 1  something failed that is not the user's doing
 ├── UsageError              2  the command, a path or a value given to it is wrong
 │   └── SettingsError       2  an environment variable or a policy file is wrong
 ├── DependencyError         3  a database, a library or a kernel feature is missing
+│   └── BusyError           3  it is there and has no room at this moment: try again in a few seconds
 ├── IntegrityError          4  stored data is not what was written: refuse to use it
 │   └── CanaryError         4  the matching core missed or invented a canary
 ├── ReconciliationError     5  what went in is not what came out
@@ -36,6 +37,10 @@ class SettingsError(UsageError):
 
 
 class DependencyError(TriageError):
+    exit_code = 3
+
+
+class BusyError(DependencyError):
     exit_code = 3
 
 

@@ -18,6 +18,10 @@ ROOT = Path(__file__).resolve().parent.parent
 """The folder that holds pipeline/, schemas/ and policy/."""
 
 
+PRIVATE = 0o077
+"""File mode bits that nothing of ours has: the lake, quarantine and reports hold personal data."""
+
+
 def _setting(default: Any, doc: str, choices: tuple[str, ...] = ()) -> Any:
     return field(default=default, metadata={"doc": doc, "choices": choices})
 
@@ -100,10 +104,12 @@ class Settings:
 
     @classmethod
     def load(cls, env: Mapping[str, str] | None = None) -> Settings:
-        """Read TRIAGE_* from `env` (default: the process environment).
+        """Read TRIAGE_* from `env` (default: the process environment). Every command, task and server begins with this, so here
+        the process is told that what it writes is for its own user only, whatever the machine's default.
 
         Raises SettingsError for a value that cannot be read and for a TRIAGE_ name that is no setting.
         """
+        os.umask(PRIVATE)
         env = os.environ if env is None else env
         known = {f"TRIAGE_{f.name.upper()}": f for f in fields(cls)}
         unknown = sorted(k for k in env if k.startswith("TRIAGE_") and k not in known and k not in FOREIGN)

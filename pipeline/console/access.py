@@ -84,6 +84,18 @@ def rule(method: str, path: str) -> str | None:
     return MATRIX.get(("GET" if method == "HEAD" else method, path))
 
 
+_ASKING = frozenset({("POST", "/api/lookup"), ("POST", "/look-up")})
+"""Routes that only ask although they take a body."""
+
+
+def token_may(scope: str, method: str, path: str) -> bool:
+    """Whether an API token of this scope may call a route at all. None may act on the account: a token that was stolen
+    makes no other, and ends with the password."""
+    if path.startswith(("/account", "/sign-")):
+        return False
+    return scope == "work" or method in ("GET", "HEAD", "OPTIONS") or (method, path) in _ASKING
+
+
 def may(actor: Actor | None, entry: str | None) -> bool:
     """Whether the person (None: nobody signed in) may pass this entry (None: a route that has none)."""
     if entry is None:

@@ -33,11 +33,15 @@ STATUS: tuple[tuple[type[errors.TriageError], int, str], ...] = (
     (errors.SettingsError, 500, "A setting is wrong"),
     (errors.UsageError, 400, "This does not work like that"),
     (errors.IntegrityError, 503, "Stored data is damaged"),
+    (errors.BusyError, 503, "Too busy at this moment"),
     (errors.DependencyError, 503, "Something is missing"),
     (errors.TriageError, 500, "Something failed"),
 )
 """Error class to HTTP status and heading; the first that fits."""
 
+
+RETRY_SECONDS = 5
+"""When a client is told to try again after an answer of 503."""
 
 UNTYPED = frozenset({"csrf", "version", "form", "decision", "fact", "value", "notification_id", "request_id"})
 """Fields of forms that nobody types."""
@@ -170,12 +174,15 @@ def _route_path(request: Request) -> str:
 
 
 def _message(request: Request, status: int, heading: str, text: str, remedy: str) -> Response:
+    headers = {"Retry-After": str(RETRY_SECONDS)} if status == 503 else {}
     if not _wants_page(request):
-        return JSONResponse({"error": heading, "message": text, "remedy": remedy}, status)
+        return JSONResponse({"error": heading, "message": text, "remedy": remedy}, status, headers)
     context = {"heading": heading, "text": text, "remedy": remedy, "back": "/queue", "back_text": "Go to the queue"}
     if getattr(request.state, "visitor", None) is None:
         context.update(back="/sign-in", back_text="Sign in")
-    return Response(pages.render(request, "message.html", context), status, media_type="text/html; charset=utf-8")
+    return Response(
+        pages.render(request, "message.html", context), status, headers, media_type="text/html; charset=utf-8"
+    )
 
 
 def _wants_page(request: Request) -> bool:

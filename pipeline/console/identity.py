@@ -17,6 +17,7 @@ from pipeline.console.security import SAFE_METHODS
 from pipeline.errors import PermissionDeniedError, UsageError
 from pipeline.people import sessions
 from pipeline.settings import Settings
+from pipeline.store import recording as audit
 from pipeline.store.actors import Actor
 from pipeline.store.opening import Store
 
@@ -38,7 +39,7 @@ class NotFoundError(UsageError):
 class Visitor:
     """The signed-in person of one request. `csrf` is the session's form token; `via` is cookie or token.
 
-    `offer_break` is the number of minutes worked when a break is due, else 0.
+    `offer_break` is the number of minutes worked when a break is due, else 0; `scope` is a token's.
     """
 
     actor: Actor
@@ -47,6 +48,7 @@ class Visitor:
     token: str
     offer_break: int = 0
     data: dict[str, Any] = field(default_factory=dict)
+    scope: str = ""
 
 
 async def authorise(request: Request) -> None:
@@ -68,6 +70,14 @@ async def authorise(request: Request) -> None:
         raise PermissionDeniedError(
             "Your account may not do this.", "If your work needs it, ask your administrator for the role."
         )
+    if visitor is not None and visitor.via == "token":
+        path = request.scope["route"].path
+        if not access.token_may(visitor.scope, request.method, path):
+            raise PermissionDeniedError(
+                "An API token may not do this.", "Sign in with a browser, or make a token with the scope for it."
+            )
+    if visitor is not None and entry != access.PUBLIC and _as_csv(request):
+        await run_in_threadpool(_log_export, request, visitor.actor)
     if request.method not in SAFE_METHODS and visitor is not None and visitor.via == "cookie":
         sent = (await request.form()).get("csrf")
         if not isinstance(sent, str) or not hmac.compare_digest(sent.encode(), visitor.csrf.encode()):
@@ -82,6 +92,21 @@ def _is_form(request: Request) -> bool:
     return plain and cookie_name(request.app.state.settings) in request.cookies
 
 
+def _as_csv(request: Request) -> bool:
+    """Whether the answer is asked for as a file to take along."""
+    return (request.query_params.get("format") or request.headers.get("accept", "")).endswith("csv")
+
+
+def _log_export(request: Request, actor: Actor) -> None:
+    """Log that a list leaves as a file, before it is made, as the export commands do."""
+    about = request.scope["route"].path
+    with request.app.state.writers.session() as session:
+        audit.record(
+            session, actor, "disclosure", "exported.web", case_id=request.path_params.get("number"), object_=about,
+            recipient=actor.user_id, detail={"query": request.url.query[:500]},
+        )  # fmt: skip
+
+
 def identify(request: Request) -> Visitor | None:
     """The person of the request's API token or session cookie; None when there is neither or it has ended."""
     store: Store = request.app.state.store
@@ -91,8 +116,8 @@ def identify(request: Request) -> Visitor | None:
         if scheme.lower() != "bearer":
             return None
         with store.reader() as session:
-            actor = sessions.token_actor(session, secret.strip())
-        return Visitor(actor, "", "token", "") if actor else None
+            bearer = sessions.bearer(session, secret.strip())
+        return Visitor(bearer.actor, "", "token", "", scope=bearer.scope) if bearer else None
     token = request.cookies.get(cookie_name(request.app.state.settings))
     if not token:
         return None
@@ -146,6 +171,11 @@ def check_form_token(request: Request, sent: str) -> None:
     held = request.cookies.get(_form_cookie(request), "")
     if not held or not hmac.compare_digest(held.encode(), sent.encode()):
         raise PermissionDeniedError("The sign-in form is too old.", "Load it again; your browser must accept cookies.")
+
+
+def address(request: Request) -> str:
+    """Where the request comes from, as far as the server knows (behind a proxy: what the trusted proxy says)."""
+    return request.client.host if request.client else "unknown"
 
 
 def cookie_name(settings: Settings) -> str:

@@ -1,14 +1,17 @@
-"""Who asks on the command line, whether they may, and the audit entry: written before the answer is shown.
+"""Who asks on the command line, whether they may, and the audit entry: committed before anything is looked at or written.
+
+An entry is a transaction of its own, so that whatever happens to the question afterwards it is in the log, and no question holds
+the case store's write lock while it works.
 
 with ask(settings, name, "lookup.hash", "lookup", reason) as question:
-    rows = ...
     question.log("consultation", "hash.looked_up", ...)
+    rows = ...
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +26,8 @@ from pipeline.people.person import signed_in
 from pipeline.settings import Settings
 from pipeline.store import recording as audit
 from pipeline.store.actors import Actor
+from pipeline.store.opening import Store
+from pipeline.store.refusals import HiddenCaseError, RefusalError
 
 LIST_LIMIT = 1_000_000
 """Hashes of one list."""
@@ -30,11 +35,12 @@ LIST_LIMIT = 1_000_000
 
 @dataclass
 class Question:
-    """One question of one person, inside the transaction that logs it."""
+    """One question of one person. `session` only reads."""
 
     session: Session
     actor: Actor
     reason: str | None
+    store: Store
 
     def log(
         self,
@@ -46,11 +52,21 @@ class Question:
         case_id: str | None = None,
         recipient: str | None = None,
     ) -> None:
-        """The audit entry; it commits when the question ends without an error."""
-        audit.record(
-            self.session, self.actor, category, action, object_=about, reason=self.reason, detail=detail,
-            case_id=case_id, recipient=recipient,
-        )  # fmt: skip
+        """The audit entry, committed when this returns."""
+        with self.store.session() as session:
+            audit.record(
+                session, self.actor, category, action, object_=about, reason=self.reason, detail=detail,
+                case_id=case_id, recipient=recipient,
+            )  # fmt: skip
+
+    def log_texts(self, cases: Iterable[str], about: str) -> None:
+        """One entry for each case whose texts the answer may rest on, as when they are opened on its page."""
+        with self.store.session() as session:
+            for case_id in sorted(set(cases)):
+                audit.record(
+                    session, self.actor, "consultation", "text.opened",
+                    case_id=case_id, object_=about, reason=self.reason,
+                )  # fmt: skip
 
     def hidden_referrals(self) -> list[str]:
         """Referrals that the person may not know of, sorted: those of cases, and those that wait to be published."""
@@ -65,9 +81,18 @@ def ask(settings: Settings, name: str | None, action: str, where: str, reason: s
 
     Raises PermissionDeniedError for an unknown account or a missing role, UsageError when a reason is demanded.
     """
-    with signed_in(settings, name) as (opened, actor), opened.session() as session:
-        permissions.require(actor, action)
-        yield Question(session, actor, opened.rules.consultation_reason(where, reason))
+    with signed_in(settings, name) as (opened, actor):
+        try:
+            permissions.require(actor, action)
+            why = opened.rules.consultation_reason(where, reason)
+            with opened.reader() as session:
+                yield Question(session, actor, why, opened)
+        except (RefusalError, HiddenCaseError) as refused:
+            with opened.session() as session:
+                audit.record(
+                    session, refused.actor, "consultation", "refused", case_id=refused.case_id, object_=refused.action
+                )
+            raise
 
 
 def digest(text: str) -> str:

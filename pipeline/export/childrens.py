@@ -110,7 +110,7 @@ def _lines(
     yield ""
     yield "WHAT IS KNOWN"
     for reason in seen.reasons:
-        if reason.get("value") == "yes" and reason.get("label") != views.WITHHELD:
+        if reason.get("value") == "yes":
             yield f"- {reason['label']}: {reason.get('explanation', '')}"
     yield ""
     yield "WHAT IS NOT KNOWN"

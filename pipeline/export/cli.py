@@ -168,8 +168,10 @@ def query(
 ) -> Rows:
     """Run one read-only SELECT over lake tables, the known-hash release and views of the case store.
 
-    It runs in a process of its own that is limited, locked and without files or network. Without an argument the
-    tables, views and named statements are listed. @NAME runs a named statement; those of the dashboard are among them.
+    It runs in a process of its own that is limited, locked and without files or network, and it is logged before it runs.
+    Narratives and original report values are there for who may open the texts of cases; asking for them is logged as opening
+    those texts. Of an error that could hold a stored value only the kind is told. Without an argument the tables, views and named
+    statements are listed. @NAME runs a named statement; those of the dashboard are among them.
 
     \b
     triage query @open_cases
@@ -184,9 +186,11 @@ def query(
     with asking.ask(
         settings, name, "query.sql", "export", reason or (f"named query {sql}" if sql.startswith("@") else "")
     ) as question:
-        answer = running.run(settings, question, text, queries.Limits(rows, memory, seconds))
-        detail = {"statement": sql if sql.startswith("@") else asking.digest(text), "rows": answer.table.num_rows}
-        question.log("consultation", "query.run", "sql", detail)
+        statement = sql if sql.startswith("@") else asking.digest(text)
+        question.log("consultation", "query.run", "sql", {"statement": statement})
+        source = running.source(settings, question, text)
+        answer = queries.run(text, source, queries.Limits(rows, memory, seconds))
+        question.log("consultation", "query.answered", "sql", {"statement": statement, "rows": answer.table.num_rows})
     if answer.truncated:
         click.echo(f"triage: only the first {rows:,} rows; raise --rows for more.", err=True)
     return answer.table
@@ -274,10 +278,12 @@ def _table(format_: str) -> click.Command:
     @as_option
     @click.pass_obj
     def command(settings: Settings, *, table: str, target: Path, recipient: str, reason: str, name: str | None) -> None:
-        from pipeline.export import listing
+        from pipeline.export import listing, running
 
         with asking.ask(settings, name, "export.data", "export", reason) as question:
             rows = listing.table(settings, table, question.hidden_referrals(), question.actor.compartments)
+            if table in running.TEXTS:
+                running.open_texts(question, table, rows)
             question.log("disclosure", f"exported.{format_}", table, {"rows": rows.num_rows}, recipient=recipient)
         output.emit(rows, format_, target)
         click.echo(f"triage: {rows.num_rows:,} rows of {table} written to {target}.", err=True)

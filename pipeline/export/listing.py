@@ -66,7 +66,7 @@ def _redacted(rows: pa.Table, links: pa.Table, hidden: Sequence[str]) -> pa.Tabl
     for row in found:
         for name in ("reasons", "flags", "notifications"):
             items = orjson.loads(row[name] or b"[]")
-            row[name] = jsontext.canonical_json([views.redacted(item, names) for item in items])
+            row[name] = jsontext.canonical_json(views.shown(items, names))
         counts = orjson.loads(row["summary"] or b"{}")
         kept = {k: v for k, v in counts.items() if not k.startswith("links") and k != "top_reasons"}
         row["summary"], row["changes"] = jsontext.canonical_json(kept), jsontext.canonical_json({})

@@ -100,7 +100,7 @@ def run(sql: str, source: Source, limits: Limits) -> Answer:
             f"The statement was stopped at its limit ({limits.seconds:g} s, {limits.memory_mb} MiB).",
             "Narrow it, or raise --seconds or --memory.",
         )
-    raise DependencyError(f"The query process ended with code {code}. {message[0]}".strip())
+    raise DependencyError(f"The query process ended with code {code}.", "Try again; tell the operator if it stays.")
 
 
 def _child(data: bytes, seconds: float) -> tuple[int, bytes, bytes]:

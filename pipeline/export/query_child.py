@@ -59,16 +59,39 @@ def main() -> int:
     except (MemoryError, pa.ArrowMemoryError, duckdb.OutOfMemoryException):
         return 9
     except duckdb.Error as error:
-        # DuckDB names the place in the statement; its further lines only draw a caret
-        sys.stderr.write(f"{str(error).splitlines()[0]}\n")
+        sys.stderr.write(f"{told(header, tables, error)}\n")
+        return 2
+    except Exception as error:  # noqa: BLE001 - a message of Arrow's could hold a stored value too
+        sys.stderr.write(f"{_kind(error)}\n")
         return 2
     sys.stdout.buffer.write(out)
     sys.stdout.buffer.flush()
     return 0
 
 
-def locked(header: dict[str, Any], tables: dict[str, bytes]) -> duckdb.DuckDBPyConnection:
-    """A connection with every view in place and external access, settings and extensions shut for good."""
+def told(header: dict[str, Any], tables: dict[str, bytes], error: Exception) -> str:
+    """What may be told of an error: DuckDB's own words if the statement fails on empty tables in the same way, where they can
+    hold no stored value, and its kind otherwise. `error(text)` and a cast that fails would print rows past the log."""
+    try:
+        answer(locked(header, tables, empty=True), header["sql"], 1)
+    except duckdb.Error as same:
+        if type(same) is type(error):
+            return str(same).splitlines()[0]
+    except Exception:  # noqa: BLE001 - no better words are to be had
+        return _kind(error)
+    return _kind(error)
+
+
+def _kind(error: Exception) -> str:
+    return (
+        f"{type(error).__name__}: a value that the statement met could not be worked with. What it was is not shown, as it may"
+        " be personal; use TRY_CAST, or look at the rows by a statement that is logged as such."
+    )
+
+
+def locked(header: dict[str, Any], tables: dict[str, bytes], *, empty: bool = False) -> duckdb.DuckDBPyConnection:
+    """A connection with every view in place and external access, settings and extensions shut for good; `empty` has the same
+    views without their rows."""
     connection = duckdb.connect(
         ":memory:",
         config={
@@ -80,9 +103,11 @@ def locked(header: dict[str, Any], tables: dict[str, bytes]) -> duckdb.DuckDBPyC
     if header["release"]:
         connection.execute(f"ATTACH '{header['release'].replace(chr(39), chr(39) * 2)}' AS release (READ_ONLY)")
     for name, paths in header["parts"].items():
-        connection.register(name, ds.dataset(paths, format="parquet", schema=plain_schema(records.arrow_schema(name))))
+        schema = plain_schema(records.arrow_schema(name))
+        connection.register(name, schema.empty_table() if empty else ds.dataset(paths, format="parquet", schema=schema))
     for name, stream in tables.items():
-        connection.register(name, plain(pa.ipc.open_stream(stream).read_all()))
+        table = plain(pa.ipc.open_stream(stream).read_all())
+        connection.register(name, table.slice(0, 0) if empty else table)
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
     return connection

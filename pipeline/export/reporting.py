@@ -3,13 +3,18 @@
     HOME/reporting/<table>.parquet, <table>.csv, data-dictionary.csv, manifest.json
 
 Each table is one SQL file in `pipeline/export/reporting/` over lake, run and case tables, and one schema in
-`schemas/reporting/` that says what every column means. No names of people, no free text, and cases of a restricted
-compartment are counted without their number.
+`schemas/reporting/` that says what every column means. No names of people, no free text. Cases of a restricted compartment,
+their referrals and links to them are not in it at all, since a count that differs tells as much as a row; a second set with them is
+for those who have every compartment:
+
+    HOME/reporting-restricted/...
 """
 
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -23,11 +28,14 @@ import pyarrow.parquet as pq
 from sqlalchemy.orm import Session
 
 from pipeline import files, output, records
+from pipeline.cases.views import case as views
 from pipeline.errors import IntegrityError, TriageError
-from pipeline.export import sources
+from pipeline.export import listing, sources
 from pipeline.export.moments import plain, plain_schema
+from pipeline.lake import Lake
+from pipeline.people import permissions
 from pipeline.settings import ROOT, Settings
-from pipeline.store.actors import SYSTEM
+from pipeline.store.actors import SYSTEM, Actor
 
 SQL = ROOT / "pipeline" / "export" / "reporting"
 SCHEMAS = ROOT / "schemas" / "reporting"
@@ -87,8 +95,15 @@ def dictionary() -> list[dict[str, Any]]:
     ]
 
 
-def build(settings: Settings, session: Session, as_of: datetime, run_id: str, hours: dict[str, int]) -> Reporting:
-    """Compute every reporting table as of a moment. `hours`: critically_overdue_hours and due_soon_hours of the policy.
+OPEN = Actor("reporting", "Reporting", SYSTEM.roles, frozenset())
+"""As whom the tables are built that everybody may read: somebody without any compartment."""
+
+
+def build(
+    settings: Settings, session: Session, as_of: datetime, run_id: str, hours: dict[str, int], *, reader: Actor = OPEN
+) -> Reporting:
+    """Compute every reporting table as of a moment, as `reader` may see them. `hours`: critically_overdue_hours and
+    due_soon_hours of the policy.
 
     Raises TriageError when a statement does not give the columns of its schema.
     """
@@ -101,16 +116,16 @@ def build(settings: Settings, session: Session, as_of: datetime, run_id: str, ho
         },
     )
     try:
-        _register(connection, settings, session)
+        _register(connection, settings, session, reader)
         values = {"as_of": as_of.astimezone(UTC).replace(tzinfo=None), **hours}
         return Reporting(as_of, run_id, {name: _table(connection, name, values) for name in tables()})
     finally:
         connection.close()
 
 
-def write(settings: Settings, reporting: Reporting) -> list[str]:
+def write(settings: Settings, reporting: Reporting, *, restricted: bool = False) -> list[str]:
     """Write the tables as Parquet and CSV, the dictionary, and the manifest last; returns the names written."""
-    folder = reporting_dir(settings)
+    folder = reporting_dir(settings, restricted=restricted)
     listed = {}
     for name, table in reporting.tables.items():
         sink = pa.BufferOutputStream()
@@ -128,12 +143,13 @@ def write(settings: Settings, reporting: Reporting) -> list[str]:
     return sorted(listed)
 
 
-def load(settings: Settings) -> Reporting | None:
-    """The reporting tables as last written, or None when there are none yet.
+def load(settings: Settings, compartments: Collection[str] = ()) -> Reporting | None:
+    """The reporting tables as last written, or None when there are none yet; with restricted cases for somebody who has
+    every compartment.
 
     Raises IntegrityError when a file is not what the manifest says.
     """
-    folder = reporting_dir(settings)
+    folder = reporting_dir(settings, restricted=set(permissions.COMPARTMENTS) <= set(compartments))
     try:
         manifest = json.loads((folder / "manifest.json").read_text())
     except FileNotFoundError:
@@ -149,18 +165,24 @@ def load(settings: Settings) -> Reporting | None:
     return Reporting(datetime.fromisoformat(manifest["as_of"]), manifest["run_id"], loaded)
 
 
-def reporting_dir(settings: Settings) -> Path:
-    """Folder that Power BI is pointed at."""
-    return settings.home / "reporting"
+def reporting_dir(settings: Settings, *, restricted: bool = False) -> Path:
+    """Folder that Power BI is pointed at; the restricted one only for those who have every compartment."""
+    return settings.home / ("reporting-restricted" if restricted else "reporting")
 
 
-def _register(connection: duckdb.DuckDBPyConnection, settings: Settings, session: Session) -> None:
+def _register(connection: duckdb.DuckDBPyConnection, settings: Settings, session: Session, reader: Actor) -> None:
     parts = sources.lake_parts(settings)
+    lake = Lake.of(settings)
+    hidden = sorted(views.hidden_referrals(session, reader).union(sources.hidden_referrals(lake, reader)))
+    statements = " ".join((SQL / f"{name}.sql").read_text() for name in tables())
+    for name in [n for n in parts if hidden and re.search(rf"\b{n}\b", statements)]:
+        connection.register(name, plain(listing.readable(lake, name, hidden, reader.compartments)))
+        del parts[name]
     for name, paths in parts.items():
         connection.register(name, ds.dataset(paths, format="parquet", schema=plain_schema(records.arrow_schema(name))))
     for name, table in sources.empty_lake_tables(parts).items():
         connection.register(name, plain(table))
-    for name, table in sources.case_tables(session, SYSTEM).items():
+    for name, table in sources.case_tables(session, reader).items():
         connection.register(f"store_{name}", plain(table))
     stages, checks = _runs(settings)
     connection.register("run_stages", plain(stages))

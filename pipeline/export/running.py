@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
+
+import pyarrow as pa
+from sqlalchemy import select
 
 from hashsets import releases
 from pipeline import records
@@ -10,10 +14,12 @@ from pipeline.export import query as queries
 from pipeline.export import sources
 from pipeline.export.asking import Question
 from pipeline.export.listing import readable
-from pipeline.export.query import Answer, Limits, Source
+from pipeline.export.query import Source
 from pipeline.export.reporting import describe, load, tables
 from pipeline.lake import Lake
+from pipeline.people import permissions
 from pipeline.settings import Settings
+from pipeline.store.tables import CaseReferral
 
 HIDDEN_BY = {*sources.HIDING, "sha256", "file_id"}
 """Columns by which rows are left out, or filled with less, when there are referrals to hide."""
@@ -21,32 +27,49 @@ RESTRICTED = {"compartment", "locator"}
 """Columns that are restricted row by row, whatever else there is to hide."""
 
 
-def run(settings: Settings, question: Question, sql: str, limits: Limits) -> Answer:
-    """Run a statement for a person. Raises as `query.run`."""
-    return queries.run(sql, source(settings, question), limits)
+TEXTS = ("narratives", "originals")
+"""Lake tables that hold what people wrote, as it came in: they are read as the texts of cases are."""
 
 
-def source(settings: Settings, question: Question) -> Source:
+def source(settings: Settings, question: Question, sql: str) -> Source:
     """Lake tables, release and case views as this person may see them, and the reporting tables when there are any.
 
-    Lake tables with rows to hide are handed over as filtered copies, all others as their verified files.
+    Lake tables with rows to hide are handed over as filtered copies, all others as their verified files. Tables with texts
+    are handed over only to a statement that names them. Raises PermissionDeniedError for who may not open texts.
     """
+    texts = [name for name in TEXTS if re.search(rf"\b{name}\b", sql, re.IGNORECASE)]
+    for _ in texts:
+        permissions.require(question.actor, "case.read_text")
     lake = Lake.of(settings)
     hidden = question.hidden_referrals()
     parts = sources.lake_parts(settings)
     copies = sources.empty_lake_tables(parts)
     for name in list(parts):
         columns = set(records.arrow_schema(name).names)
-        if (hidden and HIDDEN_BY & columns) or RESTRICTED & columns:
+        if name in texts or (hidden and HIDDEN_BY & columns) or RESTRICTED & columns:
             copies[name] = readable(lake, name, hidden, question.actor.compartments)
             del parts[name]
     copies |= sources.case_tables(question.session, question.actor)
-    reporting = load(settings)
+    for name in texts:
+        open_texts(question, name, copies[name])
+    for name in set(TEXTS) - set(texts):
+        copies.pop(name, None)
+        parts.pop(name, None)
+    reporting = load(settings, question.actor.compartments)
     if reporting is not None:
         copies |= reporting.tables
     pointer = releases.pointer(settings)
     database = releases.current(settings).folder / releases.DATABASE if pointer else None
     return Source(parts, copies, database)
+
+
+def open_texts(question: Question, table: str, rows: pa.Table) -> None:
+    """Log that somebody is about to read these rows of a table of texts. Raises PermissionDeniedError for who may not."""
+    permissions.require(question.actor, "case.read_text")
+    referrals = set(rows["referral_id"].to_pylist())
+    held = question.session.execute(select(CaseReferral.referral_id, CaseReferral.case_id))
+    cases = {row.referral_id: row.case_id for row in held}
+    question.log_texts({cases[r] for r in referrals if r in cases}, table)
 
 
 def catalogue(settings: Settings) -> list[dict[str, Any]]:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from pipeline.export import reporting
 from pipeline.night import contract as nights
 from pipeline.night.contract import Night, StageReport
+from pipeline.people import permissions
 from pipeline.settings import Settings
 from pipeline.store import opening as store
+from pipeline.store.actors import Actor
 
 
 def run(settings: Settings, night: Night, shard: str | None = None) -> StageReport:
     """Write every reporting table as of the run's clock. `read` and `kept` count the tables."""
     started, cpu = time.monotonic(), time.process_time()
-    built = build(settings, night.as_of, night.run_id)
-    reporting.write(settings, built)
+    built = both(settings, night.as_of, night.run_id)
     return StageReport(
         "reporting",
         night.run_id,
@@ -36,20 +38,31 @@ def write(settings: Settings, run_id: str | None) -> list[dict[str, Any]]:
     else:
         night = nights.load(settings, run_id)
         moment, name = night.as_of, night.run_id
-    built = build(settings, moment, name)
-    reporting.write(settings, built)
+    built = both(settings, moment, name)
     return [
         {"table": table, "rows": rows.num_rows, "meaning": reporting.describe(table)["description"]}
         for table, rows in built.tables.items()
     ]
 
 
-def build(settings: Settings, as_of: datetime, run_id: str) -> reporting.Reporting:
-    """The reporting tables over the lake and the case store as they are."""
+RESTRICTED = replace(reporting.OPEN, compartments=frozenset(permissions.COMPARTMENTS))
+"""As whom the second set is built."""
+
+
+def both(settings: Settings, as_of: datetime, run_id: str) -> reporting.Reporting:
+    """Write the set that everybody may read and that with restricted cases; returns the first."""
+    reporting.write(settings, build(settings, as_of, run_id, RESTRICTED), restricted=True)
+    built = build(settings, as_of, run_id)
+    reporting.write(settings, built)
+    return built
+
+
+def build(settings: Settings, as_of: datetime, run_id: str, reader: Actor = reporting.OPEN) -> reporting.Reporting:
+    """The reporting tables over the lake and the case store as they are, as `reader` may see them."""
     opened = store.open_store(settings)
     try:
         urgency = opened.rules.data["urgency"]
         with opened.reader() as session:
-            return reporting.build(settings, session, as_of, run_id, urgency)
+            return reporting.build(settings, session, as_of, run_id, urgency, reader=reader)
     finally:
         opened.close()

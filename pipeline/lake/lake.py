@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from pipeline import files, records
 from pipeline.errors import TriageError, UsageError
+from pipeline.lake import erasing
 from pipeline.lake.delta import Log
 from pipeline.lake.ledger import SETTLE, Entry, Ledger, State, TakenError
 from pipeline.lake.parts import Part, Parts, Where
@@ -123,6 +124,10 @@ class Lake:
     def vacuum(self, older_than: timedelta) -> int:
         """Remove files that were merged away longer ago than that; returns how many. Older snapshots go with them."""
         return self._settler.vacuum(older_than)
+
+    def erase(self, referrals: Collection[str], run_id: str) -> dict[str, int]:
+        """Empty the personal values of these referrals for good, in every table and snapshot; files rewritten by table."""
+        return erasing.erase(self._settler, referrals, run_id)
 
     # -- reading -------------------------------------------------------------------------------------------------
 

@@ -103,7 +103,7 @@ class Settler:
             if merged:
                 counts[table] = merged
         if counts:
-            again(lambda: self._name(run_id, set(counts)))
+            again(lambda: self.name(run_id, set(counts)))
             self.ledger.merge()
         return counts
 
@@ -113,11 +113,11 @@ class Settler:
         small = [f for chosen in _alike(files) for f in chosen]
         if not small:
             return 0
-        numbers = self._numbers(table)
+        numbers = self.numbers(table)
         added: list[DataFile] = []
         gone: list[DataFile] = []
         for batch in [b for chosen in _alike(files) for b in _batches(chosen, numbers)]:
-            data = pa.concat_tables([self._numbered(table, f, numbers) for f in batch]).sort_by(SEQ)
+            data = pa.concat_tables([self.numbered(table, f, numbers) for f in batch]).sort_by(SEQ)
             first, last = data[SEQ][0].as_py(), data[SEQ][-1].as_py()
             name, size = self.parts.write(table, f"{MERGED}{first}-{last}", data, group=GROUP)
             added.append(DataFile(name.partition("/")[2], data.num_rows, size))
@@ -125,12 +125,13 @@ class Settler:
         log.put(schema_of(table), added, gone, after=version, transactions={"merge": version + 1}, change=False)
         return len(gone)
 
-    def _numbers(self, table: str) -> dict[str, int]:
+    def numbers(self, table: str) -> dict[str, int]:
         """Part names of a table to the numbers of their commits."""
         entries = self.ledger.entries(self.ledger.heads()["seq"].combine_chunks())
         return {name.partition("/")[2]: e.seq for e in entries for t, name, _ in e.parts if t == table}
 
-    def _numbered(self, table: str, file: DataFile, numbers: dict[str, int]) -> pa.Table:
+    def numbered(self, table: str, file: DataFile, numbers: dict[str, int]) -> pa.Table:
+        """Rows of a file with the number of the commit that each came by."""
         part = self.parts.named(f"{table}/{file.name}", file.rows, numbers.get(file.name, 0))
         rows = self.parts.read([part], schema_of(table), None)
         if not part.seq:
@@ -138,7 +139,7 @@ class Settler:
         number = pa.nulls(rows.num_rows, pa.int64()).fill_null(part.seq)
         return rows.set_column(rows.column_names.index(SEQ), pa.field(SEQ, pa.int64()), number)
 
-    def _name(self, run_id: str, tables: set[str]) -> None:
+    def name(self, run_id: str, tables: set[str]) -> None:
         """Publish the versions of merged tables."""
         state = self.ledger.state()
         versions = dict(state.versions)

@@ -331,3 +331,22 @@ def _shown(value: Any, name: str) -> str:
     if name == "cases_url" and "@" in str(value):
         return str(value).split("://", 1)[0] + "://(set)"
     return "" if value is None else str(value)
+
+
+@night.command("erase")
+@click.pass_obj
+def erase_command(settings: Settings) -> None:
+    """Empty what the lake and the reports still hold of erased cases: names, addresses, texts, file names, originals.
+
+    Nobody reads them from the moment of the erasure; this removes them from the disk, from every snapshot too. The rows stay, without
+    their values, so that counts of past nights stay true. The weekly DAG `lake_maintenance` does the same. Packages in
+    the landing folder, exports that were handed out, and backups are the force's own to erase.
+
+    \b
+    triage night erase
+    """
+    from pipeline.night import erasing
+
+    counts = erasing.erase(settings, f"erasure-{datetime.now(UTC):%Y-%m-%d-%H%M%S}")
+    told = ", ".join(f"{table} {number}" for table, number in sorted(counts.items()))
+    click.echo(f"Files written anew: {told}." if counts else "Nothing is left to erase.")

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
 
-from pipeline.errors import IntegrityError, UsageError
+from pipeline.errors import BusyError, IntegrityError, UsageError
 from pipeline.store.rules import Rules
 
+AT_ONCE = 2
+"""Password hashes that a process makes at the same time: each takes 64 MiB and a processor for a while."""
+OF_ONE_ADDRESS = 1
+"""Of these from one address, so that one that tries many passwords leaves room for others."""
+PATIENCE_SECONDS = 5.0
+_FREE = threading.BoundedSemaphore(AT_ONCE)
+_BUSY: Counter[str] = Counter()
+_LOCK = threading.Condition()
 LONGEST = 1024
 """Characters of a password; longer ones are refused before they cost anything."""
 
@@ -20,6 +32,28 @@ def hash_password(policy: Rules, password: str) -> str:
     if not least <= len(password) <= LONGEST:
         raise UsageError(f"A password has {least} to {LONGEST} characters.", "Three random words make a good one.")
     return _hasher(policy).hash(password)
+
+
+@contextmanager
+def one_of_few(address: str) -> Iterator[None]:
+    """Wait for one's turn to make a hash. Raises BusyError when it does not come within PATIENCE_SECONDS."""
+    with _LOCK:
+        if not _LOCK.wait_for(lambda: _BUSY[address] < OF_ONE_ADDRESS, PATIENCE_SECONDS):
+            raise BusyError("Too many people are signing in.", "Try again in a few seconds.")
+        _BUSY[address] += 1
+    try:
+        if not _FREE.acquire(timeout=PATIENCE_SECONDS):
+            raise BusyError("Too many people are signing in.", "Try again in a few seconds.")
+        try:
+            yield
+        finally:
+            _FREE.release()
+    finally:
+        with _LOCK:
+            _BUSY[address] -= 1
+            if not _BUSY[address]:
+                del _BUSY[address]
+            _LOCK.notify_all()
 
 
 def verify(policy: Rules, stored: str | None, password: str) -> bool:

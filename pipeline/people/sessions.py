@@ -96,12 +96,26 @@ def end(session: Session, token: str) -> None:
     session.execute(delete(WebSession).where(or_(WebSession.token_sha256 == _digest(token), gone)))
 
 
-def create_token(session: Session, actor: Actor, name: str, days: int) -> tuple[ApiToken, str]:
+SCOPES = ("read", "work")
+"""What a token may be used for: `read` asks and looks up, `work` changes cases too. None makes or ends tokens."""
+
+
+@dataclass(frozen=True)
+class Bearer:
+    """Whom a token acts for, and within what."""
+
+    actor: Actor
+    scope: str
+
+
+def create_token(session: Session, actor: Actor, name: str, days: int, scope: str = SCOPES[0]) -> tuple[ApiToken, str]:
     """A new API token of the actor and its secret, which is not shown again.
 
-    Raises UsageError for a life longer than the policy allows.
+    Raises UsageError for a life longer than the policy allows, or a scope that there is not.
     """
     permissions.require(actor, "tokens.own")
+    if scope not in SCOPES:
+        raise UsageError(f"There is no scope {scope!r}.", f"Known: {', '.join(SCOPES)}.")
     most = rules(session).data["tokens"]["max_days"]
     if not 1 <= days <= most:
         raise UsageError(f"A token lives 1 to {most} days.")
@@ -114,19 +128,32 @@ def create_token(session: Session, actor: Actor, name: str, days: int) -> tuple[
         name=name.strip() or "token",
         created_at=moment,
         expires_at=moment + timedelta(days=days),
+        scope=scope,
     )
     session.add(row)
-    audit.record(session, actor, "alteration", "token.created", object_=f"token:{row.token_id}")
+    detail = {"scope": scope, "days": days}
+    audit.record(session, actor, "alteration", "token.created", object_=f"token:{row.token_id}", detail=detail)
     return row, secret
 
 
-def token_actor(session: Session, secret: str) -> Actor | None:
-    """Whom a token acts for, with present roles; None when unknown, expired, revoked or the account is disabled."""
+def bearer(session: Session, secret: str) -> Bearer | None:
+    """Whom a token acts for, with present roles; None when unknown, expired, revoked or the account is disabled.
+
+    The identity provider tells the roles of its accounts at sign-in only: their tokens rest when that is longer ago than
+    the policy's `recheck_days`, until the person signs in again.
+    """
     row = session.scalar(select(ApiToken).where(ApiToken.token_sha256 == _digest(secret)))
-    if row is None or row.revoked_at is not None or now(session) >= row.expires_at:
+    moment = now(session)
+    if row is None or row.revoked_at is not None or moment >= row.expires_at:
         return None
     user = session.get(User, row.user_id)
-    return None if user is None or user.disabled else actor_of(user)
+    if user is None or user.disabled:
+        return None
+    if user.origin == "oidc":
+        recheck = timedelta(days=rules(session).data["tokens"]["recheck_days"])
+        if user.last_sign_in_at is None or moment >= user.last_sign_in_at + recheck:
+            return None
+    return Bearer(actor_of(user), row.scope)
 
 
 def tokens(session: Session, actor: Actor) -> Sequence[ApiToken]:

@@ -15,48 +15,82 @@ from pipeline.store import recording as audit
 from pipeline.store.actors import SYSTEM, Actor
 from pipeline.store.context import now, rules
 from pipeline.store.opening import Store
-from pipeline.store.people_tables import ApiToken, Team, User, WebSession
+from pipeline.store.people_tables import ApiToken, SignInDelay, Team, User, WebSession
 
 WRONG = "The name or the password is wrong, or the account is locked for a while."
 """One answer for every reason: it does not tell which accounts exist."""
 
 
-def sign_in(store: Store, user_id: str, password: str) -> Actor:
-    """The person, if the password is right. Counts wrong ones and locks the account as the policy says.
+def sign_in(store: Store, user_id: str, password: str, address: str = "") -> Actor:
+    """The person, if the password is right. Wrong ones are counted for the account and the `address` that they come from
+    (empty: the command line), and that address waits as the policy says: nobody is locked out from elsewhere.
 
-    Takes the store, not a session: a wrong password is written and logged although an error follows.
-    Raises PermissionDeniedError with the same words for every reason.
+    The slow password hash is made before the transaction begins, by a few at a time (`passwords.one_of_few`). Takes the store,
+    not a session: a wrong password is written and logged although an error follows.
+    Raises PermissionDeniedError with the same words for every reason, BusyError when too many sign in at once.
     """
+    with store.reader() as session:
+        found = session.get(User, user_id)
+        stored = found.password_hash if found else None
+        waiting = found is not None and _waiting(session, found, address)
+    with passwords.one_of_few(address):
+        right = passwords.verify(store.rules, stored, password)
+        stale = right and stored is not None and passwords.needs_rehash(store.rules, stored)
+        fresh = passwords.hash_password(store.rules, password) if stale else stored
     with store.session() as session:
         user = session.scalar(select(User).where(User.user_id == user_id).with_for_update())
-        right = passwords.verify(store.rules, user.password_hash if user else None, password)
         if user is not None:
-            moment = now(session)
-            locked = user.locked_until is not None and user.locked_until > moment
-            if right and not locked and not user.disabled:
-                return _signed_in(session, user, password)
-            if not locked:
-                _count_wrong(session, user)
+            waiting = _waiting(session, user, address)
+            if right and not waiting and not user.disabled and user.password_hash == stored:
+                user.password_hash = fresh
+                return _signed_in(session, user, address)
+            if not waiting:
+                _count_wrong(session, user, address)
             audit.record(session, SYSTEM, "alteration", "sign_in.refused", object_=f"user:{user.user_id}")
     raise PermissionDeniedError(WRONG, "Try again later, or ask an administrator.")
 
 
-def _signed_in(session: Session, user: User, password: str) -> Actor:
-    user.failed_attempts, user.locked_until, user.last_sign_in_at = 0, None, now(session)
-    if user.password_hash and passwords.needs_rehash(rules(session), user.password_hash):
-        user.password_hash = passwords.hash_password(rules(session), password)
+def _waiting(session: Session, user: User, address: str) -> bool:
+    """Whether this address has to wait before it may try the account again."""
+    until = user.locked_until
+    if address:
+        delay = session.get(SignInDelay, (user.user_id, address))
+        until = delay.until if delay else None
+    return until is not None and until > now(session)
+
+
+def _signed_in(session: Session, user: User, address: str) -> Actor:
+    user.last_sign_in_at = now(session)
+    if address:
+        session.execute(delete(SignInDelay).where(SignInDelay.user_id == user.user_id, SignInDelay.address == address))
+    else:
+        user.failed_attempts, user.locked_until = 0, None
     actor = actor_of(user)
     audit.record(session, actor, "alteration", "sign_in", object_=f"user:{user.user_id}")
     return actor
 
 
-def _count_wrong(session: Session, user: User) -> None:
+def _count_wrong(session: Session, user: User, address: str) -> None:
     policy = rules(session).data["lockout"]
-    user.failed_attempts += 1
-    if user.failed_attempts >= policy["attempts"]:
-        user.failed_attempts = 0
-        user.locked_until = now(session) + timedelta(minutes=policy["minutes"])
-        audit.record(session, SYSTEM, "alteration", "account.locked", object_=f"user:{user.user_id}")
+    until = now(session) + timedelta(minutes=policy["minutes"])
+    if address:
+        delay = session.get(SignInDelay, (user.user_id, address))
+        if delay is None:
+            session.execute(delete(SignInDelay).where(SignInDelay.until < now(session)))
+            delay = SignInDelay(user_id=user.user_id, address=address, failed=0)
+            session.add(delay)
+        delay.failed += 1
+        if delay.failed < policy["attempts"]:
+            return
+        delay.failed, delay.until = 0, until
+    else:
+        user.failed_attempts += 1
+        if user.failed_attempts < policy["attempts"]:
+            return
+        user.failed_attempts, user.locked_until = 0, until
+    audit.record(
+        session, SYSTEM, "alteration", "account.locked", object_=f"user:{user.user_id}", detail={"from": address}
+    )
 
 
 def actor_of(user: User) -> Actor:
@@ -155,7 +189,7 @@ def change(
     disabled: bool | None = None,
     unlock: bool = False,
 ) -> User:
-    """Change an account; what is None stays, an empty `team_id` leaves the team. Open sessions end at once.
+    """Change an account; what is None stays, an empty `team_id` leaves the team. Open sessions and API tokens end at once.
 
     Raises UsageError for values that cannot be, ConflictError when it changed since `version` or it is the last
     enabled administrator.
@@ -176,23 +210,24 @@ def change(
         user.disabled = disabled
     if unlock:
         user.failed_attempts, user.locked_until = 0, None
+        session.execute(delete(SignInDelay).where(SignInDelay.user_id == user_id))
     user.version += 1
     session.flush()
     _keep_an_administrator(session)
-    end_sessions(session, user_id)
+    end_access(session, user_id)
     detail = {"roles": user.roles, "compartments": user.compartments, "team": user.team_id, "disabled": user.disabled}
     audit.record(session, actor, "alteration", "user.changed", object_=f"user:{user_id}", detail=detail)
     return user
 
 
 def set_password(session: Session, actor: Actor, user_id: str, password: str) -> None:
-    """Set a password: one's own, or anybody's as administrator. Open sessions of the account end."""
+    """Set a password: one's own, or anybody's as administrator. Open sessions and API tokens of the account end."""
     permissions.require(actor, "password.own" if actor.user_id == user_id else "users.manage")
     user = _for_change(session, user_id)
     user.password_hash = passwords.hash_password(rules(session), password)
     user.failed_attempts, user.locked_until = 0, None
     user.version += 1
-    end_sessions(session, user_id)
+    end_access(session, user_id)
     audit.record(session, actor, "alteration", "user.password", object_=f"user:{user_id}")
 
 
@@ -207,6 +242,12 @@ def add_team(session: Session, actor: Actor, team_id: str, name: str) -> Team:
     session.add(team)
     audit.record(session, actor, "alteration", "team.added", object_=f"team:{team_id}")
     return team
+
+
+def end_access(session: Session, user_id: str) -> None:
+    """End all that was given out to an account: what it may do has changed, or who holds it."""
+    end_sessions(session, user_id)
+    end_tokens(session, user_id)
 
 
 def end_sessions(session: Session, user_id: str) -> None:

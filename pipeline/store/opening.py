@@ -19,14 +19,14 @@ from sqlalchemy import event, exc
 from sqlalchemy.orm import Session
 
 from pipeline import files
-from pipeline.errors import ConflictError, DependencyError, SettingsError, UsageError
+from pipeline.errors import BusyError, ConflictError, DependencyError, SettingsError, UsageError
 from pipeline.settings import Settings
 from pipeline.store import recording as audit
 from pipeline.store.refusals import HiddenCaseError, RefusalError
 from pipeline.store.rules import Rules
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0009"
+HEAD = "0011"
 """The newest migration: a store at this version opens without loading Alembic."""
 BUSY_MILLISECONDS = 30_000
 _ADVISORY_LOCK = 0x7472_6961  # any fixed number: the one lock under which PostgreSQL stores are migrated
@@ -90,6 +90,10 @@ class Store:
         except exc.OperationalError as error:
             raise DependencyError(
                 f"The case store did not answer: {_first_line(error)}.", "Nothing was changed; try again."
+            ) from error
+        except exc.TimeoutError as error:  # every connection of the pool is in use
+            raise BusyError(
+                "Too many are using the case store at this moment.", "Nothing was changed; try again in a few seconds."
             ) from error
         finally:
             session.close()
@@ -200,7 +204,15 @@ def _creation_lock(engine: sa.Engine) -> Iterator[None]:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not path.exists():
             path.touch(mode=0o600)
+        _make_private(path)
         yield
+
+
+def _make_private(path: Path) -> None:
+    """Take from others the right to read a store that a backup was restored to, or an older version made."""
+    for held in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
+        if held.exists() and held.stat().st_mode & 0o077:
+            held.chmod(0o600)
 
 
 def _revision(engine: sa.Engine) -> str | None:

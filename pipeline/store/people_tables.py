@@ -39,6 +39,22 @@ class User(Base):
     created_at: Mapped[datetime]
     last_sign_in_at: Mapped[datetime | None]
     version: Mapped[int]
+    issuer: Mapped[str | None]
+    """Who vouches for the person, and the name under which: what an account of the identity provider is known by."""
+    subject: Mapped[str | None]
+
+    __table_args__ = (Index("ix_users_subject", "issuer", "subject", unique=True),)
+
+
+class SignInDelay(Base):
+    """Wrong passwords for an account from one address, and until when that address waits."""
+
+    __tablename__ = "sign_in_delays"
+
+    user_id: Mapped[str] = mapped_column(primary_key=True)
+    address: Mapped[str] = mapped_column(primary_key=True)
+    failed: Mapped[int]
+    until: Mapped[datetime | None]
 
 
 class WebSession(Base):
@@ -56,7 +72,7 @@ class WebSession(Base):
 
 
 class ApiToken(Base):
-    """A token of the HTTP API; it acts with its owner's present roles. Only its SHA-256 is stored."""
+    """A token of the HTTP API; it acts with its owner's present roles, within its `scope`. Only its SHA-256 is stored."""
 
     __tablename__ = "api_tokens"
 
@@ -67,6 +83,7 @@ class ApiToken(Base):
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     revoked_at: Mapped[datetime | None]
+    scope: Mapped[str]
 
 
 class AuditEntry(Base):

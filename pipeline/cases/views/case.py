@@ -40,9 +40,6 @@ from pipeline.store.tables import (
     Transfer,
 )
 
-WITHHELD = "Other information held by the force"
-"""Shown in place of a reason that rests on a case in a compartment the reader has not."""
-
 _SIDE_TABLES: tuple[tuple[Any, Any], ...] = (
     (Note, Note.note_id),
     (Decision, Decision.decision_id),
@@ -143,10 +140,10 @@ def read(session: Session, actor: Actor, case_id: str, reason: str | None = None
         urgency=queue.urgency(session, case.due_at),
         claim_lapsed=expired(case, moment),
         assessment=newest,
-        reasons=[redacted(r, hidden) for r in newest.reasons],
+        reasons=shown(newest.reasons, hidden),
         unknowns=newest.unknowns,
-        flags=[redacted(r, hidden) for r in newest.flags],
-        summary=_summary(newest.summary, links, [redacted(r, hidden) for r in newest.reasons], bool(hidden)),
+        flags=shown(newest.flags, hidden),
+        summary=_summary(newest.summary, links, shown(newest.reasons, hidden), bool(hidden)),
         versions=versions,
         changes=[change for change in history if change.change_id > last_seen],
         history=history,
@@ -179,18 +176,23 @@ def open_text(session: Session, actor: Actor, case_id: str, text_id: str, reason
 
 
 def hidden_referrals(session: Session, actor: Actor) -> set[str]:
-    """Referrals that the actor may not know of; whoever reads the lake for a person leaves their rows out.
+    """Referrals that the actor may not know of, and those that were erased; whoever reads the lake for a person leaves
+    their rows out.
 
     Covers what was published; a referral that is in the lake only is judged by its own `compartment` column.
     """
+    erased = erased_referrals(session)
     if set(permissions.COMPARTMENTS) <= actor.compartments:
-        return set()
+        return erased
     there = select(Case.case_id).where(_hidden(actor))
     cases = select(CaseReferral.referral_id).where(CaseReferral.case_id.in_(there))
-    erased = select(Tombstone.referrals).where(
-        Tombstone.compartment.is_not(None), Tombstone.compartment.not_in(sorted(actor.compartments))
-    )
-    return set(session.scalars(cases)).union(*session.scalars(erased))
+    return set(session.scalars(cases)) | erased
+
+
+def erased_referrals(session: Session) -> set[str]:
+    """Referrals of erased cases: nobody reads them from the moment of the erasure, and their values leave the lake
+    (`triage night erase`, and the weekly upkeep)."""
+    return set().union(*session.scalars(select(Tombstone.referrals)))
 
 
 def _hidden(actor: Actor) -> ColumnElement[bool]:
@@ -278,19 +280,25 @@ def _mark_seen(session: Session, actor: Actor, case: Case) -> int:
     return before
 
 
-def redacted(reason: dict[str, Any], hidden: set[str]) -> dict[str, Any]:
-    """A reason without evidence that the reader may not know of, nor how much of it there is. What rests on it alone
-    loses its words, not its weight."""
+def shown(reasons: Iterable[dict[str, Any]], hidden: set[str]) -> list[dict[str, Any]]:
+    """Reasons as a reader may see them: what rests on hidden evidence alone is not there, not even as a gap with a name,
+    since that something is held about a person is what the compartment hides."""
+    found = (_redacted(reason, hidden) for reason in reasons)
+    return [reason for reason in found if reason is not None]
+
+
+def _redacted(reason: dict[str, Any], hidden: set[str]) -> dict[str, Any] | None:
+    """A reason without evidence that the reader may not know of, nor how much of it there is; None without any left."""
     evidence = reason.get("evidence") or []
     kept = [row for row in evidence if not _names(row, hidden)]
     if len(kept) == len(evidence):
         return reason
-    shown = {**reason, "evidence": kept}
-    if "evidence_total" in shown:
-        shown["evidence_total"] = len(kept)
     if not kept:
-        shown |= {key: WITHHELD for key in ("label", "explanation", "reason", "feature", "rule") if key in reason}
-    return shown
+        return None
+    left = {**reason, "evidence": kept}
+    if "evidence_total" in left:
+        left["evidence_total"] = len(kept)
+    return left
 
 
 def _names(row: dict[str, Any], hidden: set[str]) -> bool:
@@ -315,5 +323,5 @@ def _summary(
         "links": len(best),
         "links_strong": by_strength.get("strong", 0),
         "links_by_strength": by_strength,
-        "top_reasons": [r["label"] for r in reasons if r.get("label") != WITHHELD][:3],
+        "top_reasons": [r["label"] for r in reasons][:3],
     }

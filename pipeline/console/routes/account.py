@@ -23,10 +23,10 @@ def show(request: Request) -> Response:
 
 
 @router.post("/account/tokens", name="token")
-def create(request: Request, name: Text = "", days: Number = 30) -> Response:
+def create(request: Request, name: Text = "", days: Number = 30, scope: Text = "read") -> Response:
     """Make a token; its secret is shown on this answer only."""
     with writing(request) as session:
-        _, secret = sessions.create_token(session, actor(request), name[:80], days)
+        _, secret = sessions.create_token(session, actor(request), name[:80], days, scope)
     return _page(request, secret)
 
 
@@ -47,7 +47,7 @@ def _page(request: Request, secret: str | None) -> Response:
         with writing(request) as session:
             tokens = [
                 {"token_id": t.token_id, "name": t.name, "created_at": t.created_at, "expires_at": t.expires_at,
-                 "revoked_at": t.revoked_at}
+                 "revoked_at": t.revoked_at, "scope": t.scope}
                 for t in sessions.tokens(session, who)
             ]  # fmt: skip
     data = {

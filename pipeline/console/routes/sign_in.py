@@ -45,7 +45,7 @@ def sign_in(
     identity.check_form_token(request, csrf)
     target = identity.safe_target(next)
     try:
-        actor = users.sign_in(store(request), name.strip().lower(), password)
+        actor = users.sign_in(store(request), name.strip().lower(), password, identity.address(request))
     except PermissionDeniedError as error:
         return _page(request, target, name, [{"text": error.message, "href": "#f-name"}], 403)
     response = RedirectResponse(target if target != "/queue" else "/", 303)

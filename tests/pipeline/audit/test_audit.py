@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +21,10 @@ from pipeline.cases.views import case as view
 from pipeline.cases.views import timeline as timelines
 from pipeline.cases.work import notes
 from pipeline.errors import IntegrityError, PermissionDeniedError, TriageError, UsageError
+from pipeline.settings import Settings
 from pipeline.store import recording as audit
 from pipeline.store.actors import SYSTEM
-from pipeline.store.opening import Store
+from pipeline.store.opening import Store, open_store
 from pipeline.store.people_tables import AuditEntry, AuditHead
 from pipeline.store.tables import Note
 from tests.pipeline.cases.conftest import ANALYST, AUDITOR, Clock
@@ -304,3 +308,26 @@ def test_the_hash_depends_on_every_byte(detail: dict[str, str], reason: str) -> 
     row: dict[str, Any] = dict.fromkeys(audit.FIELDS, "x") | {"detail": json.dumps(detail), "reason": reason}
     assert audit.entry_hash(row) != audit.entry_hash({**row, "reason": reason + " "})
     assert audit.entry_hash(row) == audit.entry_hash(dict(reversed(row.items())))
+
+
+def test_the_documented_backup_restores_without_a_false_alarm(sqlite_store: Store, tmp_path: Path) -> None:
+    """The case store by SQLite's own backup, the anchor file and `secret`: the log verifies. Without `secret` it does not."""
+    settings = sqlite_store.settings
+    fill(sqlite_store)
+    anchors.write(sqlite_store)
+    home = tmp_path / "restored"
+    home.mkdir()
+    with (
+        closing(sqlite3.connect(settings.home / "cases.sqlite")) as there,
+        closing(sqlite3.connect(home / "cases.sqlite")) as here,
+    ):
+        there.backup(here)
+    shutil.copy(anchors.path(settings), home / "audit-anchors.jsonl")
+    shutil.copy(settings.home / "secret", home / "secret")
+    restored = open_store(Settings(home=home))
+    assert audit_log.verify(restored, SYSTEM).anchors == 1
+    assert (home / "cases.sqlite").stat().st_mode & 0o077 == 0
+    (home / "secret").unlink()
+    with pytest.raises(IntegrityError):
+        audit_log.verify(restored, SYSTEM)
+    restored.close()

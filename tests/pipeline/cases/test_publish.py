@@ -322,7 +322,7 @@ def test_a_restricted_case_shows_nowhere_to_others(store: Store) -> None:
     with store.session() as session:
         seen = view.read(session, ANALYST, case_of(1))
         assert (seen.links, seen.summary["links"]) == ([], 0)
-        assert [r["label"] for r in seen.reasons] == [view.WITHHELD, "Reason own"]
+        assert [r["label"] for r in seen.reasons] == ["Reason own"]
         assert seen.reasons[0]["evidence"] == []
         assert "email" not in repr(seen.reasons)
         open_ = view.read(session, UCOL, case_of(1))

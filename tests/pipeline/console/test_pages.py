@@ -324,6 +324,33 @@ def test_a_look_up_answers_logs_and_rejects_line_by_line(app: Any, browser_of: A
     assert match["grade"] in page.text
 
 
+def test_a_list_that_leaves_as_a_file_is_logged(app: Any, browser_of: Any) -> None:
+    """As the export commands are, before it is made; reading the page is no export."""
+    dan = browser_of("dan")
+    before = audit_actions(app, user_id="dan").count("exported.web")
+    assert dan.get("/queue").status_code == 200
+    assert audit_actions(app, user_id="dan").count("exported.web") == before
+    for path in ("/queue?format=csv", "/matches?format=csv", "/dashboard?format=csv"):
+        dan.get(path)
+    assert audit_actions(app, user_id="dan").count("exported.web") == before + 3
+
+
+def test_a_store_that_is_too_busy_is_told_with_a_time_to_come_back(
+    app: Any, browser_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipeline.errors import BusyError
+    from pipeline.store.opening import Store
+
+    dan = browser_of("dan")
+
+    def busy(*_: object) -> None:
+        raise BusyError("Too many are using the case store at this moment.")
+
+    monkeypatch.setattr(Store, "_open", busy)
+    answer = dan.get("/queue?format=json")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+
+
 def test_the_answer_of_a_look_up_is_csv_and_json_too_and_leaves_no_line_out(browser_of: Any) -> None:
     dan = browser_of("dan")
     match = next(m for m in dan.get("/matches?format=json").json()["matches"] if m["known_hash"])

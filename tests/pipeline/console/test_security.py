@@ -248,6 +248,9 @@ def test_a_revoked_or_made_up_token_is_nobody(app: Any, browser_of: Any) -> None
     json = {"accept": "application/json"}
     assert stranger.get("/matches", headers={**json, "authorization": f"Bearer {secret}"}).status_code == 200
     assert stranger.get("/supervision", headers={**json, "authorization": f"Bearer {secret}"}).status_code == 403
+    bearer = {**json, "authorization": f"Bearer {secret}"}
+    assert stranger.request("POST", "/account/tokens", headers=bearer).status_code == 403, "no token makes another"
+    assert stranger.request("POST", "/break", headers=bearer).status_code == 403, "this one asks only"
     assert stranger.get("/matches", headers={**json, "authorization": f"Basic {secret}"}).status_code == 401
     token_id = client.get("/account?format=json").json()["tokens"][0]["token_id"]
     assert client.post(f"/account/tokens/{token_id}/revoke").status_code == 303

@@ -7,12 +7,15 @@ import json
 from typing import Any
 
 from pipeline import records
+from pipeline.export import reporting, stage
 from pipeline.export.asking import Question
 from pipeline.export.listing import readable, table, without
 from pipeline.lake import Lake
+from pipeline.night import erasing
 from pipeline.settings import Settings
 from pipeline.store.actors import Actor
 from pipeline.store.opening import open_store
+from pipeline.store.tables import Tombstone
 from tests import factory
 from tests.pipeline.cases import samples
 
@@ -100,5 +103,53 @@ def test_a_restricted_referral_is_hidden_before_its_case_is_published(settings: 
     with store.reader() as session:
         for compartments, hidden in ((set(), [row["referral_id"]]), ({"ucol"}, [])):
             actor = Actor("dan", "Dan", frozenset({"dmi"}), frozenset(compartments))
-            assert Question(session, actor, None).hidden_referrals() == hidden
+            assert Question(session, actor, None, store).hidden_referrals() == hidden
     store.close()
+
+
+def test_restricted_cases_are_not_in_the_reporting_tables_of_others(settings: Settings) -> None:
+    """Not as a row, a count or a link; a second set has them, for people with the compartment."""
+    store = open_store(settings)
+    samples.publish_rows(
+        store,
+        referrals=[samples.referral_row(1), samples.referral_row(2, source="UCOL", compartment="ucol")],
+        assessments=[samples.assessment(1), samples.assessment(2, "very_high")],
+        links=[samples.link(1, 2)],
+    )
+    store.close()
+    stage.write(settings, None)
+    shown, whole = reporting.load(settings), reporting.load(settings, {"ucol"})
+    assert shown is not None and whole is not None
+    assert shown.tables["report_cases"]["case_id"].to_pylist() == [samples.case_of(1)]
+    assert (shown.tables["report_cases"].num_rows, whole.tables["report_cases"].num_rows) == (1, 2)
+    assert (shown.tables["report_links"].num_rows, whole.tables["report_links"].num_rows) == (0, 1)
+    assert "very_high" not in (reporting.reporting_dir(settings) / "report_cases.csv").read_text()
+
+
+def test_what_was_erased_is_read_by_nobody_any_more(settings: Settings) -> None:
+    """From the moment of the erasure by no statement; after `triage night erase` it is on no disk."""
+    store = open_store(settings)
+    samples.publish_rows(store, referrals=[samples.referral_row(1)], assessments=[samples.assessment(1)])
+    told = {"subject_id": "S-1", "referral_id": samples.referral(1), "role": "suspect", "name": "Synthetic Person"}
+    lake = Lake(settings.lake_dir)
+    lake.commit("ingest", "people", {"subjects": records.build("subjects", [told])}, run_id="night-0")
+    with store.session() as session:
+        session.add(
+            Tombstone(
+                case_id=samples.case_of(1),
+                referrals=[samples.referral(1)],
+                compartment=None,
+                erased_at=samples.START,
+                erased_by="sue",
+                reason_code="review",
+            )
+        )
+    with store.reader() as session:
+        actor = Actor("dan", "Dan", frozenset({"dmi"}), frozenset({"ucol"}))
+        hidden = Question(session, actor, None, store).hidden_referrals()
+    store.close()
+    assert hidden == [samples.referral(1)]
+    assert readable(lake, "subjects", hidden, ["ucol"]).num_rows == 0
+    assert erasing.erase(settings, "e")["subjects"] == 1
+    assert "Synthetic Person" not in str(Lake(settings.lake_dir).read("subjects").to_pylist())
+    assert erasing.erase(settings, "e2") == {}

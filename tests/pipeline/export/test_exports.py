@@ -197,12 +197,87 @@ def test_the_commands_list_query_and_export_and_are_logged(
         "matches.listed",
         "matches.listed",
         "query.run",
+        "query.answered",
+        "query.run",
         "exported.csv",
         "exported.vics",
         "exported.case-uco",
     ]
     assert all(e.recipient == "Unit" for e in entries if e.category == "disclosure")
     assert not any("SELECT" in e.detail for e in entries)
+
+
+def entries_of(settings: Settings, user: str = ME) -> list[AuditEntry]:
+    store = open_store(settings)
+    with store.reader() as session:
+        query = sa.select(AuditEntry).where(AuditEntry.user_id == user).order_by(AuditEntry.seq)
+        found = list(session.scalars(query).all())
+    store.close()
+    return found
+
+
+def with_texts(settings: Settings) -> None:
+    """A narrative and an original value of the case's referral."""
+    referral = samples.referral(1)
+    told = {
+        "narrative_id": "N-1", "referral_id": referral, "kind": "narrative", "position": 0, "text": "[synthetic message 21]",
+        "time_ambiguous": False,
+    }  # fmt: skip
+    rows = {"narratives": records.build("narratives", [told])}
+    Lake(settings.lake_dir).commit("ingest", "texts", rows, run_id="night-0")
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT error(string_agg(text, ' | ')) FROM narratives",
+        "SELECT CAST(text AS INT) FROM narratives",
+        'SELECT count(*) FROM "Narratives"',
+    ],
+)
+def test_who_may_not_open_texts_cannot_ask_for_them(run: Callable[..., Any], filled: Settings, sql: str) -> None:
+    """No way round the log: neither rows nor an error message that holds them, and the attempt is logged."""
+    with_texts(filled)
+    done = run("query", sql, "--reason", "test")
+    assert done.exception is not None
+    assert "synthetic message" not in f"{done.exception} {done.output}"
+    assert [e.action for e in entries_of(filled)] == ["query.run", "refused"]
+
+
+def test_texts_that_a_statement_reads_are_logged_as_opened(run: Callable[..., Any], filled: Settings) -> None:
+    with_texts(filled)
+    store = open_store(filled)
+    with store.session() as session:
+        users.change(session, ADMIN, ME, version=1, roles=["dmi", "analyst"])
+    store.close()
+    done = run("query", "SELECT CAST(text AS INT) FROM narratives", "--reason", "test")
+    assert done.exception is not None and "ConversionException" in str(done.exception)
+    assert "synthetic message" not in f"{done.exception} {done.output}", "only the kind of an error is told"
+    answer = run("query", "SELECT text FROM narratives", "--reason", "test", "--format", "json")
+    assert json.loads(answer.output) == [{"text": "[synthetic message 21]"}]
+    found = [(e.action, e.case_id) for e in entries_of(filled)]
+    number = samples.case_of(1)
+    opened = [("query.run", None), ("text.opened", number)]
+    assert found == [*opened, *opened, ("query.answered", None)]
+
+
+def test_a_statement_that_fails_or_is_stopped_was_logged(run: Callable[..., Any], filled: Settings) -> None:
+    run("query", "SELECT length(repeat('x', 2000000000))", "--reason", "test", "--memory", "128", "--seconds", "1")
+    run("query", "SELECT nope FROM cases", "--reason", "test")
+    assert [e.action for e in entries_of(filled)] == ["query.run", "query.run"]
+
+
+def test_a_question_leaves_the_case_store_to_others(filled: Settings) -> None:
+    """While a statement runs, somebody else writes at once: no lock is held."""
+    from pipeline.export import asking
+
+    store = open_store(filled)
+    with asking.ask(filled, None, "query.sql", "export", "test") as question:
+        question.log("consultation", "query.run", "sql", {})
+        with store.session() as session:
+            renamed = users.change(session, ADMIN, "first", version=1, name="Renamed")
+    store.close()
+    assert renamed.name == "Renamed"
 
 
 def test_a_reason_is_demanded_and_an_account(run: Callable[..., Any], filled: Settings, tmp_path: Path) -> None:

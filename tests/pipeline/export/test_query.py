@@ -172,6 +172,30 @@ def test_a_refusal_reaches_the_user_with_its_reason(source: Source) -> None:
         query.run("SELECT * FROM nope", source, SMALL)
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT error(string_agg(case_id, ' | ')) FROM cases",
+        "SELECT CAST(case_id AS INT) FROM cases",
+        "SELECT strptime(case_id, '%Y') FROM cases",
+        "SELECT json_extract('{' || case_id, '$.a')::INT FROM cases",
+        "SELECT CAST(problem AS DATE) FROM defects",
+    ],
+)
+def test_an_error_tells_no_stored_value(source: Source, sql: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        query.run(sql, source, SMALL)
+    assert "C-1" not in str(caught.value) and "bad" not in str(caught.value)
+    assert "Exception" in str(caught.value) or "Error" in str(caught.value), "its kind is told"
+
+
+def test_an_error_of_the_statement_itself_keeps_its_words(source: Source) -> None:
+    with pytest.raises(UsageError, match="grade"):
+        query.run("SELECT grade FROM cases", source, SMALL)
+    with pytest.raises(UsageError, match="syntax error"):
+        query.run("SELEC case_id FROM cases", source, SMALL)
+
+
 def test_every_named_statement_says_what_it_answers() -> None:
     for name, path in query.names().items():
         assert path.read_text().startswith("-- "), name

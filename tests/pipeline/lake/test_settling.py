@@ -139,7 +139,7 @@ def test_killed_between_merging_and_its_record_nothing_is_seen_twice(
     def dies(*_: object) -> object:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Settler, "_name", dies)
+    monkeypatch.setattr(Settler, "name", dies)
     with pytest.raises(KeyboardInterrupt):
         lake.merge("n")
     monkeypatch.undo()

@@ -37,7 +37,7 @@ def triage(home: Path, *words: str, before: tuple[str, ...] = (), **more: str) -
     environment |= {"TRIAGE_HOME": str(home), "TRIAGE_SHARD_FILES": "20", "TRIAGE_LOG_LEVEL": "ERROR", **more}
     environment["PYTHONDONTWRITEBYTECODE"] = "1"  # a limit on file sizes would cut compiled modules of the checkout too
     command = [*before, sys.executable, "-m", "pipeline", *words]
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=1800)
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=1800, umask=0o022)
 
 
 def done(home: Path, *words: str, **more: Any) -> str:
@@ -98,6 +98,20 @@ def same(home: Path, homes: tuple[Path, Path]) -> None:
     assert tables(home) == tables(homes[1])
     assert queue(home) == queue(homes[1])
     assert done(home, "audit", "verify")
+
+
+class TestPrivate:
+    def test_nothing_that_a_night_writes_is_for_others(self, homes: tuple[Path, Path]) -> None:
+        """Under a machine's usual umask too: lake, quarantine, reports, runs, case store, releases."""
+        done(homes[1], "export", "reporting")
+        written = [p for p in homes[1].rglob("*") if p.name != "password"]
+        assert len(written) > 50
+        assert not [str(p) for p in written if p.lstat().st_mode & 0o077 and not p.is_symlink()]
+
+    def test_a_restored_store_is_made_private(self, finished: Path) -> None:
+        (finished / "cases.sqlite").chmod(0o644)
+        done(finished, "queue", "list")
+        assert (finished / "cases.sqlite").stat().st_mode & 0o077 == 0
 
 
 class TestReport:

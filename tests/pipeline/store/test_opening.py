@@ -13,7 +13,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.orm import Session
 
-from pipeline.errors import ConflictError, DependencyError, SettingsError, UsageError
+from pipeline.errors import BusyError, ConflictError, DependencyError, SettingsError, UsageError
 from pipeline.settings import Settings
 from pipeline.store.opening import HEAD, MIGRATIONS, Store, open_store
 from pipeline.store.tables import Base, Note
@@ -96,3 +96,18 @@ def test_text_that_a_database_cannot_hold_is_a_usage_error(store: Store) -> None
 def test_a_moment_without_a_zone_is_refused(store: Store) -> None:
     with pytest.raises(sa.exc.StatementError, match="time zone"), store.session() as session:
         session.add(Note(case_id="C", at=START.replace(tzinfo=None), by="x", text="y"))
+
+
+def test_a_pool_without_a_free_connection_says_so(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not as a fault of the program: whoever asks is told to come back."""
+    from sqlalchemy import exc
+
+    store = open_store(settings)
+
+    def exhausted(*_: object, **__: object) -> None:
+        raise exc.TimeoutError("QueuePool limit reached")
+
+    with pytest.raises(BusyError, match="Too many"), store.session() as session:
+        monkeypatch.setattr(session, "connection", exhausted)
+        session.connection()
+    store.close()
