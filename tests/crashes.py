@@ -241,8 +241,18 @@ class Nights:
         releases = self.folder / "start" / "releases"
         (target / "releases").symlink_to(releases)
 
+    def asked(self, work: Callable[[], dict[str, str]]) -> dict[str, str]:
+        """What `work` returns, in a child: a process that has opened a Delta table can fork no child that opens one."""
+        answer = self.folder / "answer.json"
+        plain(lambda: answer.write_text(json.dumps(work())), self.said)
+        found: dict[str, str] = json.loads(answer.read_text())
+        return found
+
     def outcome(self, home: Path) -> dict[str, str]:
         """SHA-256 of every published part, and of the rows of every table of the case store."""
+        return self.asked(lambda: self._outcome(home))
+
+    def _outcome(self, home: Path) -> dict[str, str]:
         parts = {p.name: p.sha256 for c in Lake(home / "lake").commits() for p in c.parts}
         database = home / "cases.sqlite"
         if database.exists():
@@ -252,6 +262,9 @@ class Nights:
     def contents(self, home: Path) -> dict[str, str]:
         """SHA-256 of the rows of every table of the lake, in whatever parts and without which of two equal packages was
         the first, and of the case store."""
+        return self.asked(lambda: self._contents(home))
+
+    def _contents(self, home: Path) -> dict[str, str]:
         lake = Lake(home / "lake")
         names = {part.table for commit in lake.commits() for part in commit.parts}
         found = {}

@@ -22,7 +22,8 @@ import pytest
 from pipeline import records
 from pipeline.errors import IntegrityError, ReconciliationError
 from pipeline.lake import Lake
-from pipeline.night.contract import load, reconcile
+from pipeline.night import reconcile
+from pipeline.night.contract import load
 from pipeline.settings import ROOT, Settings
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
