@@ -127,7 +127,7 @@ FIGURES: dict[str, list[Figure]] = {
         Figure("100,000 cases re-assessed", lambda r: r["assess"]["everything-re-assessed"]["cpu_seconds"], "core-seconds", None, 60),
     ],
     "cases": [
-        Figure("first queue page of 100,000 cases, all filters, SQLite", lambda r: r["sqlite"]["pages, CPU ms"]["all filters"]["median"], "ms of CPU", None, 20),
+        Figure("first queue page of 100,000 cases, all filters, SQLite", lambda r: next(p["median"] for n, p in r["sqlite"]["pages, CPU ms"].items() if n.startswith("all filters")), "ms of CPU", None, 20),
         Figure("slowest of the filters tried, SQLite", lambda r: max(p["median"] for p in r["sqlite"]["pages, CPU ms"].values()), "ms of CPU", None, 20),
         Figure("the same, PostgreSQL, client and server", lambda r: max(p["median"] for p in r["postgresql, client and server"]["pages, CPU ms"].values()), "ms of CPU", None, 20),
         Figure("publish of 5,000 changed cases, SQLite", lambda r: r["sqlite"]["publish of changed, core-seconds"], "core-seconds", None, 10),
