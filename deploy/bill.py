@@ -46,12 +46,12 @@ def locked(text: str) -> list[tuple[str, str, tuple[str, ...]]]:
 
 def licence(about: Message) -> str:
     """The licence in one line: the SPDX expression, else the classifiers, else the first line of the licence field."""
-    if about["License-Expression"]:
-        return str(about["License-Expression"])
+    if about.get("License-Expression"):
+        return str(about.get("License-Expression"))
     named = [c.removeprefix(CLASSIFIER) for c in about.get_all("Classifier") or [] if c.startswith(CLASSIFIER)]
     if named:
         return " / ".join(sorted(named))
-    first = str(about["License"] or "").strip().splitlines()
+    first = str(about.get("License") or "").strip().splitlines()
     return first[0][:80] if first else "not stated"
 
 
