@@ -22,7 +22,7 @@ from typing import Any
 from tests.deploy.engine import bundle, composition, images
 from tests.deploy.engine.network import Network
 
-PATIENCE = 300.0
+PATIENCE = 600.0
 """Seconds that a service may take to come up before the test gives up and shows its log."""
 
 DURATION = {"s": 1.0, "m": 60.0}
