@@ -31,7 +31,7 @@ from pipeline import cputime
 from pipeline.fingerprint.outcome import Digests
 from pipeline.ingest import stage
 from pipeline.ingest.context import Answers
-from pipeline.ingest.reading.supervisor import Reading
+from pipeline.ingest.reading.supervisor import PackageReading
 from pipeline.lake import Lake
 from pipeline.locator import Locator
 from pipeline.settings import Settings
@@ -72,7 +72,7 @@ def measured(landing: Path, home: Path) -> dict[str, Any]:
     """Take everything in; figures, and what became of every package."""
     settings = Settings(home=home, landing=landing, threads=1)
     hashing, largest = 0.0, 0
-    closed = Reading.__exit__
+    closed = PackageReading.__exit__
 
     def answers(_settings: Settings, locators: Iterable[Locator], _sha512: object) -> Answers:
         nonlocal hashing
@@ -81,12 +81,12 @@ def measured(landing: Path, home: Path) -> dict[str, Any]:
         hashing += common.cpu_seconds(children=False) - start
         return found
 
-    def closing(reading: Reading, *exception: object) -> None:
+    def closing(reading: PackageReading, *exception: object) -> None:
         nonlocal largest
         closed(reading, *exception)
         largest = max(largest, reading.resident_kib // 1024)
 
-    with mock.patch("pipeline.ingest.media.answers", answers), mock.patch.object(Reading, "__exit__", closing):
+    with mock.patch("pipeline.ingest.media.answers", answers), mock.patch.object(PackageReading, "__exit__", closing):
         start = cputime.spent()
         report = stage.run(settings, goods.NIGHT)
         seconds = cputime.since(start) - hashing

@@ -26,7 +26,7 @@ STATES = ("kept", "duplicate", "updated", "withdrawn")
 
 
 @dataclass(frozen=True)
-class Plan:
+class ReleasePlan:
     """What release `number` is made of: the one before, and `inputs` (keys of imports, then the policy's digest)."""
 
     settings: Settings
@@ -37,7 +37,7 @@ class Plan:
     inputs: tuple[str, ...]
 
 
-def assemble(plan: Plan, folder: Path) -> dict[str, Any]:
+def assemble(plan: ReleasePlan, folder: Path) -> dict[str, Any]:
     """Build and verify the planned release in `folder`; returns the content of its manifest, which is written last.
 
     Nobody else knows the folder, and a failed build is thrown away: no transaction is needed. Raises ReconciliationError when rows do not add up, IntegrityError when an import is damaged.
@@ -90,7 +90,7 @@ def assemble(plan: Plan, folder: Path) -> dict[str, Any]:
     return content
 
 
-def _declare(con: duckdb.DuckDBPyConnection, plan: Plan) -> None:
+def _declare(con: duckdb.DuckDBPyConnection, plan: ReleasePlan) -> None:
     """Write the sources and category maps in force; where they differ from before, opinions are mapped anew."""
     policy = plan.policy
     before = {
@@ -138,7 +138,7 @@ def _declare(con: duckdb.DuckDBPyConnection, plan: Plan) -> None:
     )
 
 
-def _take_in(con: duckdb.DuckDBPyConnection, plan: Plan, record: importer.Import) -> dict[str, Any]:
+def _take_in(con: duckdb.DuckDBPyConnection, plan: ReleasePlan, record: importer.Import) -> dict[str, Any]:
     """Apply one staged import; returns its counts. `in = kept + duplicate + updated + withdrawn + rejected`."""
     policy, number = plan.policy, plan.number
     source = policy.source(record.source_id)

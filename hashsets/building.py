@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from hashsets import importer, manifest, paging, publishing, releases, sources
-from hashsets.assembly import Plan, assemble
+from hashsets.assembly import ReleasePlan, assemble
 from hashsets.locking import locked
 from pipeline import files
 from pipeline.errors import IntegrityError
@@ -75,7 +75,7 @@ def build_release(settings: Settings, night: Night) -> StageReport:
         temporary = settings.releases_dir / f"{files.TEMPORARY}{os.getpid()}-build"
         temporary.mkdir()
         try:
-            content = assemble(Plan(settings, night, policy, previous, number, tuple(inputs)), temporary)
+            content = assemble(ReleasePlan(settings, night, policy, previous, number, tuple(inputs)), temporary)
             temporary.rename(folder)
             files.sync_folder(settings.releases_dir)
         except BaseException:

@@ -37,6 +37,10 @@ _TYPES: dict[str, pa.DataType] = {
 }
 
 
+Row = dict[str, Any]
+"""A row of a table under construction: columns by name."""
+
+
 def tables() -> list[str]:
     """Names of all record types, sorted."""
     return sorted(p.stem for p in FOLDER.glob("*.json"))

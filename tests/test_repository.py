@@ -84,6 +84,15 @@ def test_the_picture_of_the_rooms_is_current() -> None:
     assert rooms.PAGE.read_text() == rooms.page(), "run: python -m pipeline.reference.rooms"
 
 
+def test_a_class_name_has_one_meaning() -> None:
+    named: dict[str, list[str]] = {}
+    for path, tree in product():
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef):
+                named.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
+    assert {name: places for name, places in named.items() if len(places) > 1} == {}
+
+
 def test_dags_are_thin() -> None:
     allowed = {
         "__future__",

@@ -62,7 +62,7 @@ class Source:
             return file.read(HEAD)
 
 
-class Reader(Protocol):
+class HashSetReader(Protocol):
     """One hash-set format."""
 
     name: str

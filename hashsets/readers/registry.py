@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hashsets.readers import delimited
-from hashsets.readers.base import Batch, Detection, Reader, Source
+from hashsets.readers.base import Batch, Detection, HashSetReader, Source
 from hashsets.readers.exported import ExportedReader
 from hashsets.readers.icse import IcseReader
 from hashsets.readers.lists import ListReader
@@ -13,7 +13,7 @@ from hashsets.readers.threatexchange import ThreatExchangeReader
 from hashsets.readers.vics import VicsReader
 from pipeline.errors import InputError
 
-READERS: dict[str, Reader] = {
+READERS: dict[str, HashSetReader] = {
     r.name: r
     for r in (
         VicsReader(),
@@ -28,7 +28,7 @@ READERS: dict[str, Reader] = {
 }
 """Every reader by name, in the order in which detection asks them."""
 
-__all__ = ["READERS", "Batch", "Detection", "Reader", "Source", "detect"]
+__all__ = ["READERS", "Batch", "Detection", "HashSetReader", "Source", "detect"]
 
 
 def detect(source: Source, declared: str | None = None) -> Detection:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pipeline.assess.inputs import NO, UNKNOWN, YES, Answer, CaseFile, Row
+from pipeline.assess.inputs import NO, UNKNOWN, YES, Answer, CaseFile, EvidenceRow
 from pipeline.errors import IntegrityError
 from pipeline.lake import Lake
 
@@ -29,7 +29,9 @@ def held(rows: Iterable[Mapping[str, Any]]) -> dict[str, Answer]:
 
 
 def _answer(row: Mapping[str, Any]) -> Answer:
-    evidence = (Row(TABLE, str(row["answer_id"]), f"answered {row['value']}: {row['source']}, {row['found_on']}"),)
+    evidence = (
+        EvidenceRow(TABLE, str(row["answer_id"]), f"answered {row['value']}: {row['source']}, {row['found_on']}"),
+    )
     return Answer(YES, 1.0, evidence, 1) if row["value"] == YES else Answer(NO, 0.0, evidence, 0)
 
 

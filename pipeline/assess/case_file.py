@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from pipeline.assess import answers, database, people
 from pipeline.assess.counters import file_counters, match_counters, sample, viral_condition, words_of
 from pipeline.assess.features import FEATURES
-from pipeline.assess.inputs import FORCE_NOT_SET, NO, YES, Answer, CaseFile, Place, Row
+from pipeline.assess.inputs import FORCE_NOT_SET, NO, YES, Answer, CaseFile, EvidenceRow, Place
 from pipeline.assess.model import Model
 from pipeline.errors import IntegrityError
 from pipeline.ingest.quarantine import HELD_BACK, held_back
@@ -361,7 +361,7 @@ def _facts(table: pa.Table) -> dict[str, dict[str, Answer]]:
     result: dict[str, dict[str, Answer]] = {}
     columns = (table[c].to_pylist() for c in ("case_id", "name", "yes", "total", "yes_rows", "no_rows"))
     for case, name, yes, total, yes_rows, no_rows in zip(*columns, strict=True):
-        rows = tuple([Row("facts", row) for row in (yes_rows if yes else no_rows)])
+        rows = tuple([EvidenceRow("facts", row) for row in (yes_rows if yes else no_rows)])
         result.setdefault(case, {})[name] = Answer(YES, 1.0, rows, total) if yes else Answer(NO, 0.0, rows, 0)
     return result
 
@@ -384,7 +384,7 @@ def _add_hits(case: CaseFile, hits: Iterable[ListHit]) -> None:
         if hit.fact is None:
             continue
         before = case.facts.get(hit.fact)
-        row = Row("links", hit.link_id, hit.note)
+        row = EvidenceRow("links", hit.link_id, hit.note)
         if before is not None and before.value == YES:
             case.facts[hit.fact] = Answer(YES, 1.0, (*before.rows, row), (before.total or len(before.rows)) + 1)
         else:

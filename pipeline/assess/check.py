@@ -15,7 +15,7 @@ from typing import Any
 
 from pipeline import policy
 from pipeline.assess.features import FEATURES
-from pipeline.assess.inputs import NOT_SO, YES, Answer, CaseFile, Row
+from pipeline.assess.inputs import NOT_SO, YES, Answer, CaseFile, EvidenceRow
 from pipeline.assess.model import BANDS, Model
 from pipeline.errors import SettingsError
 from pipeline.settings import Settings
@@ -74,7 +74,7 @@ class Maker:
         if odd := sorted((yes | set(given.get("but", ()))) - self.facts):
             raise SettingsError(f"promises.yaml: {', '.join(odd)} are no facts of facts.yaml.")
         answers = dict.fromkeys(sorted(self.facts - yes), NOT_SO) if given.get("others") == "no" else {}
-        answers |= {name: Answer(YES, 1.0, (Row("facts", name),), 1) for name in sorted(yes)}
+        answers |= {name: Answer(YES, 1.0, (EvidenceRow("facts", name),), 1) for name in sorted(yes)}
         return CaseFile(
             "C-0000000000",
             "R",

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.assess.inputs import Answer, Row
+from pipeline.assess.inputs import Answer, EvidenceRow
 
 EVIDENCE = 5
 """Evidence rows listed with one flag."""
@@ -41,14 +41,14 @@ class Rule:
         """Every feature that the rule reads."""
         return self.any + self.all
 
-    def result(self, key: str, rows: Sequence[Row]) -> dict[str, Any]:
+    def result(self, key: str, rows: Sequence[EvidenceRow]) -> dict[str, Any]:
         """The rule as it is stored with an assessment."""
         evidence = [{"table": r.table, "id": r.id, "note": r.note} for r in rows[:EVIDENCE]]
         result = {key: self.id, "label": self.label, "reason": self.reason, "evidence": evidence}
         return result | {"places": self.places} if self.places else result
 
 
-def fired(rules: Sequence[Rule], said: Mapping[str, Answer]) -> list[tuple[Rule, list[Row]]]:
+def fired(rules: Sequence[Rule], said: Mapping[str, Answer]) -> list[tuple[Rule, list[EvidenceRow]]]:
     """The rules that fire, in their order, each with the evidence. `said` holds the features whose answer is yes."""
     results = []
     for rule in rules:

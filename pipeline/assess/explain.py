@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.assess.inputs import YES, CaseFile
-from pipeline.assess.model import Assessment, Model
+from pipeline.assess.model import Assessed, Model
 from pipeline.assess.rows import Previous, inputs_digest, transfer_to
 from pipeline.settings import Settings
 
 
-def rows(assessed: Assessment) -> list[dict[str, Any]]:
+def rows(assessed: Assessed) -> list[dict[str, Any]]:
     """Everything that counts, is unknown, or raises a flag, as flat rows: what, name, label, adds, text, evidence."""
     result = [
         {
@@ -50,7 +50,7 @@ def if_known(unknown: dict[str, Any]) -> str:
 
 
 def head(
-    settings: Settings, model: Model, case: CaseFile, assessed: Assessment, stored: Previous | None, *, whole: bool
+    settings: Settings, model: Model, case: CaseFile, assessed: Assessed, stored: Previous | None, *, whole: bool
 ) -> str:
     """Band, score and target in words, and whether the stored assessment still holds. `whole` says that no links
     were left out, without which the two cannot be compared."""

@@ -15,7 +15,7 @@ FORCE_NOT_SET = "00"
 """The value of TRIAGE_FORCE that names no force: no case is then marked for transfer."""
 
 
-class Row(NamedTuple):
+class EvidenceRow(NamedTuple):
     """One evidence row: the lake table, the row's id there, and a note in words that name nobody."""
 
     table: str
@@ -29,7 +29,7 @@ class Answer(NamedTuple):
 
     value: str
     share: float = 1.0
-    rows: tuple[Row, ...] = ()
+    rows: tuple[EvidenceRow, ...] = ()
     total: int = 0
 
 
@@ -136,4 +136,4 @@ _FIELDS = [f.name for f in fields(CaseFile)]
 
 def _answer(given: list[Any]) -> Answer:
     value, share, rows, total = given
-    return Answer(value, share, tuple(Row(*row) for row in rows), total)
+    return Answer(value, share, tuple(EvidenceRow(*row) for row in rows), total)

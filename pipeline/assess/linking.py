@@ -21,7 +21,7 @@ from pipeline import jsontext, policy, records
 from pipeline.algorithms import DIGESTS
 from pipeline.assess import conflicts, database, keys, lists, naming, similar
 from pipeline.assess.case_file import ListHit, group
-from pipeline.assess.strength import Rules, Sighting, Verdict, strongest
+from pipeline.assess.strength import LinkRules, Sighting, Verdict, strongest
 from pipeline.collector import no_cycle_search
 from pipeline.ingest import forces
 from pipeline.lake import Lake
@@ -141,7 +141,7 @@ def find(con: Any, rules: Mapping[str, Any], members: Mapping[str, str], *, firs
     for row in zip(*[c.to_pylist() for c in database.query(con, database.sql("link_sightings")).columns], strict=True):
         sightings.setdefault(row[:3], []).append(Sighting(*row[3:]))
     pairs = set(zip(shared["a"].to_pylist(), shared["b"].to_pylist(), strict=True))
-    return Found(_judge(Rules(dict(rules)), shared, sightings), pairs)
+    return Found(_judge(LinkRules(dict(rules)), shared, sightings), pairs)
 
 
 _SAID_BETTER = {
@@ -158,7 +158,7 @@ _MEMBERS = pa.schema([("referral_id", pa.string()), ("case_id", pa.string())])
 
 
 def _judge(
-    rules: Rules, shared: pa.Table, sightings: Mapping[tuple[str, str, str], list[Sighting]]
+    rules: LinkRules, shared: pa.Table, sightings: Mapping[tuple[str, str, str], list[Sighting]]
 ) -> list[dict[str, Any]]:
     """Judge every shared value and fold the values of one pair and kind into one link."""
     pairs: dict[tuple[str, str], list[tuple[str, str, int]]] = {}

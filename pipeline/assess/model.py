@@ -28,7 +28,7 @@ EVIDENCE = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ModelEntry:
     """One feature as this model weighs it. `floor` is a rank of BANDS, 0 when the feature has none."""
 
     feature: Feature
@@ -51,15 +51,15 @@ class Weighed(NamedTuple):
     """The answers to all features and what they add up to before anything is explained. `said` holds every yes with
     what it would add without limits, `unknown` every feature whose answer is not known."""
 
-    said: list[tuple[Entry, Answer, float]]
-    unknown: list[Entry]
+    said: list[tuple[ModelEntry, Answer, float]]
+    unknown: list[ModelEntry]
     sums: list[float]
     score: float
     floor: int
 
 
 @dataclass(frozen=True, slots=True)
-class Assessment:
+class Assessed:
     """One case assessed: the contents of the columns of the same names in schemas/records/assessments.json."""
 
     band: str
@@ -105,14 +105,14 @@ class Model:
         self.entries = self._entries()
         self._stated = {e.feature.name: e for e in self.entries if e.feature.plain}
         self._asked = [(e.feature.function, e) for e in self.entries if not e.feature.plain]
-        self._unanswered: dict[frozenset[str], tuple[list[Entry], list[float]]] = {}
+        self._unanswered: dict[frozenset[str], tuple[list[ModelEntry], list[float]]] = {}
 
     @classmethod
     def load(cls, settings: Settings, name: str = "risk-model") -> Model:
         """Read policy/<name>.yaml. Raises SettingsError naming every name in it that is not declared."""
         return cls(policy.load(settings, name, "risk-model"))
 
-    def _entries(self) -> list[Entry]:
+    def _entries(self) -> list[ModelEntry]:
         weights, families = self.data["features"], set(self.families)
         rules = [*self.escalation, *self.notifications]
         used = {n for rule in rules for n in rule.names} | {f["feature"] for f in self.data["floors"]}
@@ -127,7 +127,7 @@ class Model:
         for floor in self.data["floors"]:
             floors[floor["feature"]] = max(floors.get(floor["feature"], 0), BANDS.index(floor["band"]))
         return [
-            Entry(
+            ModelEntry(
                 feature=f,
                 place=place,
                 weight=float(weights[n]["weight"]),
@@ -178,7 +178,7 @@ class Model:
                 said.append((entry, answer, raw))
         return Weighed(said, unknown, sums, self._total(sums), floor)
 
-    def _open(self, facts: Mapping[str, Answer]) -> tuple[list[Entry], list[float]]:
+    def _open(self, facts: Mapping[str, Answer]) -> tuple[list[ModelEntry], list[float]]:
         """Features of one fact that nobody has stated, and what they count by family. Cases are asked the same few sets
         of questions, so the sets are kept."""
         found = self._unanswered.get(answered := frozenset(facts))
@@ -200,7 +200,7 @@ class Model:
         weighed = self.weigh(case)
         return max(self.band_rank(weighed.score), weighed.floor), weighed.score
 
-    def assess(self, case: CaseFile) -> Assessment:
+    def assess(self, case: CaseFile) -> Assessed:
         """Everything about the case that a person needs. Raises SettingsError when none of the clock's times is known."""
         weighed = self.weigh(case)
         rank = max(self.band_rank(weighed.score), weighed.floor)
@@ -212,7 +212,7 @@ class Model:
                 "Add force_received_at, which every referral has, to clock/start of the risk model.",
             )
         unknowns, worst = self._unknowns(weighed, rank)
-        return Assessment(
+        return Assessed(
             band=BANDS[rank],
             score=weighed.score,
             reasons=self._reasons(weighed),
@@ -277,7 +277,7 @@ class Model:
         found.sort()
         return [row for _, _, _, row in found], max(floor, self.band_rank(self._total(worst)))
 
-    def _rank_if_no(self, entry: Entry, weighed: Weighed) -> int:
+    def _rank_if_no(self, entry: ModelEntry, weighed: Weighed) -> int:
         sums = weighed.sums.copy()
         sums[entry.family] -= entry.unknown
         return max(weighed.floor, self.band_rank(self._total(sums)))

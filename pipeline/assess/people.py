@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.assess import database
-from pipeline.assess.inputs import YES, Answer, CaseFile, Row
+from pipeline.assess.inputs import YES, Answer, CaseFile, EvidenceRow
 
 NOTES = {
     "suspect_is_child": "the suspect's age or date of birth",
@@ -44,7 +44,7 @@ def found(con: Any, young: int, sample: int) -> dict[str, list[tuple[str, list[s
 def add(case: CaseFile, said: Iterable[tuple[str, list[str], int]]) -> None:
     """Put what the persons say beside what is stated: a yes of either is a yes, with the rows of both."""
     for name, subjects, total in said:
-        rows = tuple(Row("subjects", s, NOTES.get(name, OCCUPATION)) for s in subjects)
+        rows = tuple(EvidenceRow("subjects", s, NOTES.get(name, OCCUPATION)) for s in subjects)
         before = case.facts.get(name)
         if before is not None and before.value == YES:
             case.facts[name] = Answer(YES, 1.0, (*before.rows, *rows), (before.total or len(before.rows)) + total)

@@ -14,7 +14,7 @@ from pipeline import __version__, records
 from pipeline.assess import authorities
 from pipeline.assess.counters import GRADES
 from pipeline.assess.inputs import FORCE_NOT_SET, YES, CaseFile
-from pipeline.assess.model import BANDS, Assessment, Model
+from pipeline.assess.model import BANDS, Assessed, Model
 from pipeline.lake import Lake
 from pipeline.night.contract import Night
 from pipeline.settings import Settings
@@ -58,7 +58,7 @@ def transfer_to(case: CaseFile, settings: Settings) -> str | None:
     return case.force_code
 
 
-def summary(case: CaseFile, assessed: Assessment, transfer: str | None) -> dict[str, Any]:
+def summary(case: CaseFile, assessed: Assessed, transfer: str | None) -> dict[str, Any]:
     """What the queue shows of a case without opening it."""
     counts = case.counts
     exact, leads = counts.get("known", 0), counts.get("leads", 0)
@@ -99,7 +99,7 @@ def summary(case: CaseFile, assessed: Assessment, transfer: str | None) -> dict[
 
 
 def notifications(
-    assessed: Assessment, case: CaseFile, transfer: str | None, forces: Mapping[str, str]
+    assessed: Assessed, case: CaseFile, transfer: str | None, forces: Mapping[str, str]
 ) -> list[dict[str, Any]]:
     """The notifications due; a case of another force adds the transfer to it. `forces` are names by code."""
     due = authorities.addressed(assessed.notifications, case, forces)
@@ -112,7 +112,7 @@ def notifications(
     return [*due, moved | {"force_code": transfer}]
 
 
-def changes(previous: Previous, assessed: Assessment, reasons: str, flags: str) -> dict[str, Any]:
+def changes(previous: Previous, assessed: Assessed, reasons: str, flags: str) -> dict[str, Any]:
     """What differs from the stored version, in labels that can be shown. `reasons` and `flags` are those of `assessed`
     as they are stored: a text that has not changed, as most, is not read again."""
     reasons_before, flags_before = previous.texts()
@@ -160,7 +160,7 @@ class Inputs:
 
 def row_of(
     case: CaseFile,
-    assessed: Assessment,
+    assessed: Assessed,
     inputs: Inputs,
     transfer: str | None,
     previous: Previous | None,
@@ -220,7 +220,7 @@ class Writer:
         self._columns: dict[str, list[Any]] = {n: [] for n in self._schema.names}
 
     def add(
-        self, case: CaseFile, assessed: Assessment, inputs: Inputs, transfer: str | None, previous: Previous | None
+        self, case: CaseFile, assessed: Assessed, inputs: Inputs, transfer: str | None, previous: Previous | None
     ) -> None:
         """One more row; `previous` is the version before, if there is one."""
         row = row_of(case, assessed, inputs, transfer, previous, model=self.model, night=self.night, forces=self.forces)

@@ -13,7 +13,7 @@ from pipeline.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ShadowSeen:
     """One case under both models: rank of its band in BANDS, score, and contribution of every feature that is yes."""
 
     case_id: str
@@ -29,7 +29,7 @@ class Watcher:
     def __init__(self, live: Model, other: Model) -> None:
         self.live = live
         self.other = other
-        self._seen: list[Seen] = []
+        self._seen: list[ShadowSeen] = []
 
     @classmethod
     def for_night(cls, settings: Settings, live: Model) -> Watcher | None:
@@ -42,7 +42,7 @@ class Watcher:
         live, other = self.live.weigh(case), self.other.weigh(case)
         a = (max(self.live.band_rank(live.score), live.floor), live.score)
         b = (max(self.other.band_rank(other.score), other.floor), other.score)
-        self._seen.append(Seen(case.case_id, case.compartment, a, b, tuple(_why(live, other)) if a != b else ()))
+        self._seen.append(ShadowSeen(case.case_id, case.compartment, a, b, tuple(_why(live, other)) if a != b else ()))
 
     def report(self, limit: int = 50, compartments: frozenset[str] = frozenset()) -> dict[str, Any]:
         """How many move between bands, how far ranks move, and the `limit` cases that move most, each with the
@@ -79,11 +79,11 @@ class Watcher:
         return "shadow.json"
 
 
-def _live(seen: Seen) -> tuple[int, float]:
+def _live(seen: ShadowSeen) -> tuple[int, float]:
     return seen.live
 
 
-def _other(seen: Seen) -> tuple[int, float]:
+def _other(seen: ShadowSeen) -> tuple[int, float]:
     return seen.other
 
 
@@ -110,7 +110,7 @@ def _raw(weighed: Weighed) -> dict[tuple[str, str], float]:
     return said | {(e.feature.name, f"Not known: {e.feature.label}"): e.unknown for e in weighed.unknown if e.unknown}
 
 
-def _row(seen: Seen, place: int, shadow_place: int) -> dict[str, Any]:
+def _row(seen: ShadowSeen, place: int, shadow_place: int) -> dict[str, Any]:
     return {
         "case_id": seen.case_id,
         "band_live": BANDS[seen.live[0]],

@@ -54,7 +54,7 @@ class Verdict(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Rules:
+class LinkRules:
     """policy/linking.yaml, read."""
 
     data: dict[str, Any]

@@ -24,7 +24,7 @@ BANDS = ("very_high", "high", "medium", "low")
 
 
 @dataclass(frozen=True)
-class Report:
+class Figure:
     """One figure of the dashboard: its SQL file, its title, its group and how it is drawn (None: a table only)."""
 
     name: str
@@ -34,21 +34,21 @@ class Report:
 
 
 REPORTS = (
-    Report("open_cases", "Open cases by band and source", "Cases", "bands"),
-    Report("age_profile", "Open cases against their target", "Cases", "targets"),
-    Report("weekly", "Cases opened and closed each week", "Cases", "weeks"),
-    Report("stage_times", "Median time per stage, from the incident to the first action", "Cases", "stages"),
-    Report("reviews_due", "Supervisor reviews due", "Cases"),
-    Report("force_links", "Links found between forces", "Links"),
-    Report("all_links", "All links by kind and strength", "Links", "links"),
-    Report("match_rates", "Files known, near or unknown, by source", "Matching", "rates"),
-    Report("release_matches", "Files matched, by source and known-hash release", "Matching"),
-    Report("packages", "Packages by source and state", "Intake", "packages"),
-    Report("quarantine", "Packages returned for information and not put right, by reason", "Intake"),
-    Report("returned", "Requests for information by reason", "Intake"),
-    Report("freshness", "Freshness", "Intake"),
-    Report("throughput", "Throughput of the last runs", "Runs"),
-    Report("reconciliation", "Reconciliation and canaries of the last runs", "Runs"),
+    Figure("open_cases", "Open cases by band and source", "Cases", "bands"),
+    Figure("age_profile", "Open cases against their target", "Cases", "targets"),
+    Figure("weekly", "Cases opened and closed each week", "Cases", "weeks"),
+    Figure("stage_times", "Median time per stage, from the incident to the first action", "Cases", "stages"),
+    Figure("reviews_due", "Supervisor reviews due", "Cases"),
+    Figure("force_links", "Links found between forces", "Links"),
+    Figure("all_links", "All links by kind and strength", "Links", "links"),
+    Figure("match_rates", "Files known, near or unknown, by source", "Matching", "rates"),
+    Figure("release_matches", "Files matched, by source and known-hash release", "Matching"),
+    Figure("packages", "Packages by source and state", "Intake", "packages"),
+    Figure("quarantine", "Packages returned for information and not put right, by reason", "Intake"),
+    Figure("returned", "Requests for information by reason", "Intake"),
+    Figure("freshness", "Freshness", "Intake"),
+    Figure("throughput", "Throughput of the last runs", "Runs"),
+    Figure("reconciliation", "Reconciliation and canaries of the last runs", "Runs"),
 )
 BY_NAME = {report.name: report for report in REPORTS}
 
@@ -103,7 +103,7 @@ def sql(name: str) -> str:
     return (FOLDER / f"{name}.sql").read_text()
 
 
-def draw(report: Report, rows: list[dict[str, Any]]) -> tuple[Markup | None, list[tuple[str, int]]]:
+def draw(report: Figure, rows: list[dict[str, Any]]) -> tuple[Markup | None, list[tuple[str, int]]]:
     """The chart of a report and its legend (name, tone); None where a table says it better or there is nothing."""
     if report.chart is None or not rows:
         return None, []

@@ -34,7 +34,7 @@ LIST_LIMIT = 1_000_000
 
 
 @dataclass
-class Question:
+class Enquiry:
     """One question of one person. `session` only reads."""
 
     session: Session
@@ -76,7 +76,7 @@ class Question:
 
 
 @contextmanager
-def ask(settings: Settings, name: str | None, action: str, where: str, reason: str) -> Iterator[Question]:
+def ask(settings: Settings, name: str | None, action: str, where: str, reason: str) -> Iterator[Enquiry]:
     """Open a question. `action` of the permission table, `where` of the policy's reasons (case, text, lookup, export).
 
     Raises PermissionDeniedError for an unknown account or a missing role, UsageError when a reason is demanded.
@@ -86,7 +86,7 @@ def ask(settings: Settings, name: str | None, action: str, where: str, reason: s
             permissions.require(actor, action)
             why = opened.rules.consultation_reason(where, reason)
             with opened.reader() as session:
-                yield Question(session, actor, why, opened)
+                yield Enquiry(session, actor, why, opened)
         except (RefusalError, HiddenCaseError) as refused:
             with opened.session() as session:
                 audit.record(

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.cases import cases as case_reading
-from pipeline.export.asking import Question
+from pipeline.export.asking import Enquiry
 from pipeline.export.listing import cases_of, without
 from pipeline.ingest import forces
 from pipeline.lake import Lake
@@ -40,7 +40,7 @@ class CaseExport:
     files: list[ExportFile] = field(default_factory=list)
 
 
-def of_case(settings: Settings, question: Question, number: str) -> CaseExport:
+def of_case(settings: Settings, question: Enquiry, number: str) -> CaseExport:
     """Everything that an export of the case holds. Raises UsageError where it does not exist for this person."""
     case = case_reading.find(question.session, question.actor, number, "case.read")
     lake = Lake.of(settings)

@@ -54,7 +54,7 @@ class HashText:
 
 
 @dataclass(frozen=True)
-class Reject:
+class RejectedLine:
     """One line that is no hash, and why."""
 
     line: int
@@ -83,20 +83,20 @@ def parse_hash(text: str, line: int = 1, algorithm: str | None = None) -> HashTe
     return HashText(line, original, BY_WIDTH[len(value)], value)
 
 
-def parse_list(text: str, limit: int) -> tuple[list[HashText], list[Reject]]:
+def parse_list(text: str, limit: int) -> tuple[list[HashText], list[RejectedLine]]:
     """Lines or CSV to hashes and rejects; lines + rejects = non-empty lines (cells, for a CSV of several hash columns).
 
     Raises InputError when there are more than `limit` values, before any of them is looked up.
     """
     hashes: list[HashText] = []
-    rejects: list[Reject] = []
+    rejects: list[RejectedLine] = []
     for line, cell, algorithm in _cells(text.lstrip("\ufeff")):
         if len(hashes) + len(rejects) >= limit:
             raise InputError(f"The list has more than {limit:,} hashes.", "Split it, or use `triage match` for files.")
         try:
             hashes.append(parse_hash(cell, line, algorithm))
         except InputError as error:
-            rejects.append(Reject(line, cell.strip()[:80], error.message))
+            rejects.append(RejectedLine(line, cell.strip()[:80], error.message))
     return hashes, rejects
 
 

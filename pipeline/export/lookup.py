@@ -24,7 +24,7 @@ from pipeline.fingerprint.outcome import Failure, Item, Refined
 from pipeline.fingerprint.sandbox.pool import Pool
 from pipeline.locator import Locator
 from pipeline.matching import altered, levels
-from pipeline.matching.evidence import DESCRIBED, Row
+from pipeline.matching.evidence import DESCRIBED, MatchRow
 from pipeline.matching.known import WholeRelease, grouped
 from pipeline.settings import Settings
 
@@ -133,7 +133,7 @@ def _asked_altered(
         for row, refined in zip(nearest, pool.refinements(items), strict=True):
             distance = min(refined.distance if isinstance(refined, Refined) else 256, row["distance"])
             if distance <= rules["refinement"]["radius"]:
-                rows.append(Row({**row, "kind": "refined", "distance": distance}))
+                rows.append(MatchRow({**row, "kind": "refined", "distance": distance}))
     for row in rows:
         apart = pdq.distance(outcome.hashes.pdq, bytes.fromhex(row["known_hash"]))
         row["result"] = levels.of(row["kind"], row["distance"], apart, rules)

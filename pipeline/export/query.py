@@ -37,7 +37,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Source:
+class ViewSource:
     """What a statement can read.
 
     `parts` maps a view's name to Parquet files (verified by the caller), `tables` to Arrow tables, and `release` is
@@ -50,7 +50,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Answer:
+class QueryResult:
     """Rows of a statement; `truncated` when there were more than the limit."""
 
     table: pa.Table
@@ -75,7 +75,7 @@ def describe(path: Path) -> str:
     return path.read_text().splitlines()[0].lstrip("- ").strip()
 
 
-def run(sql: str, source: Source, limits: Limits) -> Answer:
+def run(sql: str, source: ViewSource, limits: Limits) -> QueryResult:
     """Run one SELECT. Raises UsageError for a statement that is refused or wrong, TriageError at a limit."""
     request = {
         "sql": sql,
@@ -91,7 +91,7 @@ def run(sql: str, source: Source, limits: Limits) -> Answer:
     code, out, err = _child(_frames(frames), limits.seconds)
     if code == 0:
         truncated, table = out[:1] == b"1", pa.ipc.open_stream(out[1:]).read_all()
-        return Answer(table, truncated)
+        return QueryResult(table, truncated)
     message = err.decode(errors="replace").strip().splitlines()[-1:] or [""]
     if code == 2:
         raise UsageError(message[0] or "The statement is refused.")

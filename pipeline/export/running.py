@@ -12,9 +12,9 @@ from hashsets import releases
 from pipeline import records
 from pipeline.export import query as queries
 from pipeline.export import sources
-from pipeline.export.asking import Question
+from pipeline.export.asking import Enquiry
 from pipeline.export.listing import readable
-from pipeline.export.query import Source
+from pipeline.export.query import ViewSource
 from pipeline.export.reporting import describe, load, tables
 from pipeline.lake import Lake
 from pipeline.people import permissions
@@ -31,7 +31,7 @@ TEXTS = ("narratives", "originals")
 """Lake tables that hold what people wrote, as it came in: they are read as the texts of cases are."""
 
 
-def source(settings: Settings, question: Question, sql: str) -> Source:
+def source(settings: Settings, question: Enquiry, sql: str) -> ViewSource:
     """Lake tables, release and case views as this person may see them, and the reporting tables when there are any.
 
     Lake tables with rows to hide are handed over as filtered copies, all others as their verified files. Tables with texts
@@ -60,10 +60,10 @@ def source(settings: Settings, question: Question, sql: str) -> Source:
         copies |= reporting.tables
     pointer = releases.pointer(settings)
     database = releases.current(settings).folder / releases.DATABASE if pointer else None
-    return Source(parts, copies, database)
+    return ViewSource(parts, copies, database)
 
 
-def open_texts(question: Question, table: str, rows: pa.Table) -> None:
+def open_texts(question: Enquiry, table: str, rows: pa.Table) -> None:
     """Log that somebody is about to read these rows of a table of texts. Raises PermissionDeniedError for who may not."""
     permissions.require(question.actor, "case.read_text")
     referrals = set(rows["referral_id"].to_pylist())

@@ -8,8 +8,8 @@ from typing import Any
 
 from pipeline.algorithms import COMPUTED, algorithm_version
 from pipeline.fingerprint.outcome import Digests, Failure, Fingerprint, Reason, State
+from pipeline.records import Row
 
-Row = dict[str, Any]
 BYTES = frozenset(COMPUTED)
 """Columns of a row that hold bytes."""
 

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from pipeline.fingerprint.outcome import Digests, Failure
 from pipeline.ingest.package import Member, Package
-from pipeline.ingest.rules import Rules
+from pipeline.ingest.rules import IngestRules
 
 
 def stable_id(*parts: object) -> str:
@@ -46,7 +46,7 @@ class Context:
     package_id: str
     referral_id: str
     supplements: str | None
-    rules: Rules
+    rules: IngestRules
     run_id: str
     as_of: datetime
     clock_from: datetime | None = None

@@ -36,7 +36,7 @@ BESIDE = (".ready", ".sha256")
 
 
 @dataclass
-class Entry:
+class LandingEntry:
     """One entry of a source folder. `beside` are the marker and list files found next to it: ending in lower case, path."""
 
     source: str
@@ -51,7 +51,7 @@ class Entry:
         return f"{self.source}/{os.fsencode(self.name).decode('utf-8', 'backslashreplace')}"
 
 
-def entries(landing: Path, policy: dict[str, Any]) -> tuple[list[Entry], int]:
+def entries(landing: Path, policy: dict[str, Any]) -> tuple[list[LandingEntry], int]:
     """All packages below `landing`, ordered by container, and how many entries of it are no source.
 
     A marker without its package is left out: the package is not there yet, or was removed after it was taken in.
@@ -60,7 +60,7 @@ def entries(landing: Path, policy: dict[str, Any]) -> tuple[list[Entry], int]:
     """
     if not landing.is_dir():
         return [], 0
-    found: list[Entry] = []
+    found: list[LandingEntry] = []
     strange = 0
     try:
         for folder in sorted(os.scandir(landing), key=lambda e: e.name):
@@ -77,8 +77,8 @@ def entries(landing: Path, policy: dict[str, Any]) -> tuple[list[Entry], int]:
     return found, strange
 
 
-def _in_source(source: str, folder: str, policy: dict[str, Any]) -> list[Entry]:
-    listed: dict[str, Entry] = {}
+def _in_source(source: str, folder: str, policy: dict[str, Any]) -> list[LandingEntry]:
+    listed: dict[str, LandingEntry] = {}
     markers: list[os.DirEntry[str]] = []
     for entry in os.scandir(folder):
         if _is_noise(entry, policy):
@@ -86,7 +86,7 @@ def _in_source(source: str, folder: str, policy: dict[str, Any]) -> list[Entry]:
         if entry.name.lower().endswith(BESIDE) and not entry.is_dir(follow_symlinks=False):
             markers.append(entry)
         else:
-            listed[entry.name] = Entry(source, entry.name, _kind(entry), entry.path)
+            listed[entry.name] = LandingEntry(source, entry.name, _kind(entry), entry.path)
     for marker in sorted(markers, key=lambda entry: entry.name):
         base, ending = marker.name.rsplit(".", 1)
         if base in listed:
@@ -130,7 +130,7 @@ class _Survey:
     overfull: bool = False
 
 
-def stat_key(entry: Entry, most: int) -> str:
+def stat_key(entry: LandingEntry, most: int) -> str:
     """A digest of names, sizes, times and inodes of everything in the entry, up to `most` files and folders.
 
     Equal keys mean: not touched since. Vanished files are left out, the next run sees them.
@@ -138,7 +138,7 @@ def stat_key(entry: Entry, most: int) -> str:
     return _survey(entry, most).key
 
 
-def returned_key(entry: Entry, key: str) -> str:
+def returned_key(entry: LandingEntry, key: str) -> str:
     """The `stat_key` of an entry that was returned, with what lies beside it: a marker or a list that comes there later
     can make it whole. Of one that was taken in that does not count, since its marker may be removed again."""
     facts = [key]
@@ -151,7 +151,7 @@ def returned_key(entry: Entry, key: str) -> str:
     return " ".join([*facts, "returned"])
 
 
-def _survey(entry: Entry, most: int) -> _Survey:
+def _survey(entry: LandingEntry, most: int) -> _Survey:
     """Look at everything in the entry once, but not at more than `most` files and folders. Never raises."""
     facts: list[str] = []
     made = _Survey()
@@ -214,7 +214,7 @@ class Text:
     path: str
 
 
-def prepare(entry: Entry, policy: dict[str, Any]) -> tuple[Package, list[Text]]:
+def prepare(entry: LandingEntry, policy: dict[str, Any]) -> tuple[Package, list[Text]]:
     """List a package as far as that needs no reading: nothing is opened but what has the name of something that desktops
     leave behind. Returns it with what has to be read. Never raises: faults and waits say what is wrong."""
     package = Package(entry.source, entry.container, entry.kind)
@@ -294,7 +294,7 @@ def fill(package: Package, texts: list[Text], descriptors: list[int], policy: di
             member.size = len(content)
 
 
-def inspect(entry: Entry, policy: dict[str, Any]) -> Package:
+def inspect(entry: LandingEntry, policy: dict[str, Any]) -> Package:
     """List a package and read its small files in this process; ingest has a limited process do the reading
     (`pipeline.ingest.reading`)."""
     package, texts = prepare(entry, policy)

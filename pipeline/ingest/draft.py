@@ -8,9 +8,8 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from pipeline.ingest import values
-from pipeline.ingest.values import Moment, UnusableError, UnusablePortError
-
-Row = dict[str, Any]
+from pipeline.ingest.values import UnusableError, UnusablePortError, WrittenMoment
+from pipeline.records import Row
 
 
 class Port(NamedTuple):
@@ -64,7 +63,7 @@ class Draft:
         text = None if original is None or hidden else _shown(self.hide(str(original)), self.original_characters)
         self.defects.append({"field": self.hide(path) or "/", "problem": problem, "original": text})
 
-    def time(self, name: str, moment: Moment | None) -> None:
+    def time(self, name: str, moment: WrittenMoment | None) -> None:
         """Set a stage time of the referral and keep its original text."""
         if moment is not None and name not in self.times:
             self.referral[name] = moment.value
@@ -97,7 +96,7 @@ class Draft:
         path: str,
         *,
         subject: int | None = None,
-        seen: Moment | None = None,
+        seen: WrittenMoment | None = None,
         port: Port | None = None,
         **columns: Any,
     ) -> None:
@@ -164,7 +163,7 @@ KIND_WORDS = {
 }
 
 
-def _with(original: str | None, port: Port | None, seen: Moment | None) -> str:
+def _with(original: str | None, port: Port | None, seen: WrittenMoment | None) -> str:
     """The original text of an identifier that cannot be used, with that of its port and its time."""
     parts = [original or "", f"port {port.original}" if port else "", f"at {seen.original}" if seen else ""]
     if seen and seen.zone and not seen.original.endswith(seen.zone):

@@ -12,7 +12,7 @@ from typing import Any
 
 from pipeline.ingest import values
 from pipeline.ingest.draft import Draft, Port
-from pipeline.ingest.values import Moment, UnusableError
+from pipeline.ingest.values import UnusableError, WrittenMoment
 
 
 class Fields:
@@ -91,7 +91,7 @@ class Fields:
             self.draft.defect(self.at(key), f"Not usable: {error}.", value)
             return values.UNKNOWN
 
-    def moment(self, key: str, zone: str = "") -> Moment | None:
+    def moment(self, key: str, zone: str = "") -> WrittenMoment | None:
         """A time, or None when the key is absent. Ambiguous and unreadable times are noted as defects."""
         text = self.text(key)
         if text is None:

@@ -68,7 +68,7 @@ def plain_name(container: str) -> str:
 
 
 @dataclass(frozen=True)
-class Decision:
+class Identified:
     """`state` as in the packages record, the referral the package belongs to, and the one that it extends."""
 
     state: str
@@ -182,9 +182,9 @@ class Held:
         return self.media[root]
 
     @cached_property
-    def personas(self) -> personas.Known:
+    def personas(self) -> personas.KnownPersonas:
         """Names that covert sources use."""
-        return personas.Known(self.lake)
+        return personas.KnownPersonas(self.lake)
 
     @cached_property
     def _files(self) -> pa.Table:
@@ -198,11 +198,11 @@ def _family(source: str) -> str:
     return "family:" + _FAMILY.get(source, source)
 
 
-def decide(arrival: Arrival, held: Held) -> Decision:
+def decide(arrival: Arrival, held: Held) -> Identified:
     """The state of one package; `held` learns it."""
     known = held.packages.get(arrival.package_id)
     if known is not None:
-        return Decision("duplicate", known)
+        return Identified("duplicate", known)
     own = stable_id("referral", arrival.source, arrival.reference or arrival.report_sha256)
     who = arrival.sender
     root = held.root(arrival.source, arrival.reference, who) if arrival.reference else held.roots.get(own)
@@ -211,11 +211,11 @@ def decide(arrival: Arrival, held: Held) -> Decision:
     if root is not None:
         if (root, arrival.report_sha256) in held.reports and arrival.media <= held.media_of(root):
             held.packages[arrival.package_id] = root
-            return Decision("duplicate", root)
-        decision = Decision("supplement", stable_id("referral", own, arrival.package_id), root)
+            return Identified("duplicate", root)
+        decision = Identified("supplement", stable_id("referral", own, arrival.package_id), root)
     else:
         prior = [r for p in sorted(set(arrival.prior)) if (r := held.root(_family(arrival.source), p, who))]
-        decision = Decision("supplement", own, prior[0]) if prior else Decision("accepted", own)
+        decision = Identified("supplement", own, prior[0]) if prior else Identified("accepted", own)
     first = decision.supplements or decision.referral_id
     media = held.media_of(first) if decision.supplements else set()
     held.packages[arrival.package_id] = decision.referral_id

@@ -13,16 +13,16 @@ import pyarrow as pa
 from pipeline.collector import no_cycle_search
 from pipeline.ingest import completeness, discovery, identity, media, media_rows, report, rows, seen
 from pipeline.ingest.context import Answers, Context
-from pipeline.ingest.discovery import Entry
-from pipeline.ingest.draft import Row
+from pipeline.ingest.discovery import LandingEntry
 from pipeline.ingest.identity import Arrival, Held, Returned
 from pipeline.ingest.package import Member, Package
-from pipeline.ingest.reading.supervisor import Reading
-from pipeline.ingest.report import Report
-from pipeline.ingest.rules import Rules
+from pipeline.ingest.reading.supervisor import PackageReading
+from pipeline.ingest.report import FoundReport
+from pipeline.ingest.rules import IngestRules
 from pipeline.ingest.tables import Tables
 from pipeline.locator import Locator
 from pipeline.night.contract import Night
+from pipeline.records import Row
 from pipeline.settings import Settings
 
 
@@ -30,15 +30,15 @@ from pipeline.settings import Settings
 class Candidate:
     """A package on its way: what its lists promise, why it is not complete, its identity and its report."""
 
-    entry: Entry
+    entry: LandingEntry
     package: Package
     wanted: completeness.Expected = field(default_factory=dict)
     waits: list[str] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
     package_id: str = ""
-    read: tuple[Report | None, list[str]] = (None, [])
+    read: tuple[FoundReport | None, list[str]] = (None, [])
     """What `report.find` said."""
-    report: Report | None = None
+    report: FoundReport | None = None
     overdue: bool = False
     late: bool = False
     seen_at: datetime = datetime(9999, 1, 1, tzinfo=UTC)
@@ -46,7 +46,7 @@ class Candidate:
 
 
 @dataclass
-class Batch:
+class PackageBatch:
     """What came of a batch: tables to publish, packages that wait (with `waits`, the reasons), and what to remember of
     each container."""
 
@@ -57,14 +57,14 @@ class Batch:
     seen: dict[str, tuple[str, str]]
 
 
-def take(reading: Reading, night: Night, held: Held, entries: deque[Entry]) -> Batch:
+def take(reading: PackageReading, night: Night, held: Held, entries: deque[LandingEntry]) -> PackageBatch:
     """Work through the next batch: `entries` from the left, as many as the policy puts into one. Nothing is written. `held`
     learns what was decided."""
     with no_cycle_search():
         return _take(reading.settings, night, reading.rules, held, _looked_at(reading, night, entries))
 
 
-def _looked_at(reading: Reading, night: Night, entries: deque[Entry]) -> list[Candidate]:
+def _looked_at(reading: PackageReading, night: Night, entries: deque[LandingEntry]) -> list[Candidate]:
     rules = reading.rules
     found: list[Candidate] = []
     room = rules.data["batch_bytes"]
@@ -75,7 +75,7 @@ def _looked_at(reading: Reading, night: Night, entries: deque[Entry]) -> list[Ca
     return found
 
 
-def _take(settings: Settings, night: Night, rules: Rules, held: Held, found: list[Candidate]) -> Batch:
+def _take(settings: Settings, night: Night, rules: IngestRules, held: Held, found: list[Candidate]) -> PackageBatch:
     moments = seen.moments(settings, night, [candidate.entry.container for candidate in found])
     for candidate in found:
         candidate.seen_at = moments[candidate.entry.container]
@@ -94,7 +94,7 @@ def _take(settings: Settings, night: Night, rules: Rules, held: Held, found: lis
     readable = {c.package.container: (c, _arrival(c)) for c in taken if c.report is not None}
     del found, taken  # what was read of a package goes when its rows are made
     _readable(night, rules, held, readable, tables)
-    return Batch(tables.finish(), arrivals, tables.counts, waiting, looked_at)
+    return PackageBatch(tables.finish(), arrivals, tables.counts, waiting, looked_at)
 
 
 def _key(candidate: Candidate) -> str:
@@ -103,7 +103,7 @@ def _key(candidate: Candidate) -> str:
     return key if candidate.report else discovery.returned_key(candidate.entry, key)
 
 
-def look(reading: Reading, entry: Entry, as_of: datetime) -> tuple[Candidate, int]:
+def look(reading: PackageReading, entry: LandingEntry, as_of: datetime) -> tuple[Candidate, int]:
     """List the package, have it read, see whether its names and sizes are complete. Also how many bytes were read."""
     policy = reading.rules.data
     package, texts = discovery.prepare(entry, policy)
@@ -147,7 +147,7 @@ def with_sha512(found: list[Candidate]) -> set[Locator]:
     }
 
 
-def _conclude(candidate: Candidate, answers: Answers, as_of: datetime, rules: Rules) -> None:
+def _conclude(candidate: Candidate, answers: Answers, as_of: datetime, rules: IngestRules) -> None:
     """Checksums, changes while reading, overdue waiting, the content's identity, and the report."""
     package = candidate.package
     if not candidate.waits and not candidate.reasons:
@@ -198,7 +198,7 @@ def _content(member: Member) -> str:
 
 
 def _readable(
-    night: Night, rules: Rules, held: Held, arrivals: dict[str, tuple[Candidate, Arrival]], tables: Tables
+    night: Night, rules: IngestRules, held: Held, arrivals: dict[str, tuple[Candidate, Arrival]], tables: Tables
 ) -> None:
     """Decide and make rows, reports before those that name them as earlier; empties `arrivals`. Counts also how many
     identifiers the reports give, how many of them could not be used (each is a defect), and how many a covert source's

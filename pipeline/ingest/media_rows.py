@@ -9,9 +9,10 @@ from pipeline.algorithms import DIGESTS, STATED
 from pipeline.fingerprint.outcome import Digests
 from pipeline.ingest import values
 from pipeline.ingest.context import Context
-from pipeline.ingest.draft import Draft, Row
+from pipeline.ingest.draft import Draft
 from pipeline.ingest.package import Member, Package
-from pipeline.ingest.report import Report
+from pipeline.ingest.report import FoundReport
+from pipeline.records import Row
 
 
 def payload(package: Package, report: Member | None) -> list[Member]:
@@ -19,7 +20,7 @@ def payload(package: Package, report: Member | None) -> list[Member]:
     return [member for member in package.payload if member is not report]
 
 
-def compose(report: Report, context: Context) -> list[Row]:
+def compose(report: FoundReport, context: Context) -> list[Row]:
     """One row a file that the report names, then one a file that it does not name."""
     members = payload(context.package, report.member)
     finder = _Finder(members)

@@ -20,7 +20,7 @@ from pipeline.lake import Lake
 _NOTE = "personas: "
 
 
-class Known:
+class KnownPersonas:
     """What the lake holds and what this run has learnt."""
 
     def __init__(self, lake: Lake | None) -> None:

@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.ingest import values
-from pipeline.ingest.draft import Row
 from pipeline.ingest.forces import Forces
+from pipeline.records import Row
 
 HERE = frozenset(
     {"", "GB", "GBR", "UK", "UNITED KINGDOM", "GREAT BRITAIN", "ENGLAND", "SCOTLAND", "WALES", "NORTHERN IRELAND"}

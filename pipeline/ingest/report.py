@@ -17,7 +17,7 @@ UNKNOWN_FORM = "a possible report has none of the known forms (its `form` is mis
 
 
 @dataclass
-class Report:
+class FoundReport:
     """A report that was read: where it lay, by which reader, and the draft with everything in it."""
 
     member: Member
@@ -38,14 +38,14 @@ def candidates(package: Package) -> list[Member]:
     return sorted(found, key=lambda m: (m.name.count("/"), m.name))
 
 
-def find(package: Package, policy: dict[str, Any]) -> tuple[Report | None, list[str]]:
+def find(package: Package, policy: dict[str, Any]) -> tuple[FoundReport | None, list[str]]:
     """The package's report, or every reason why there is none.
 
     When the same report is there in two formats (JSON and XML of one reference), the reader that comes first in the
     registry wins; two different reports in one package are refused.
     """
     reasons: list[str] = []
-    reports: list[Report] = []
+    reports: list[FoundReport] = []
     caps = policy["caps"]
     listed = candidates(package)
     if not listed:
@@ -78,7 +78,7 @@ def find(package: Package, policy: dict[str, Any]) -> tuple[Report | None, list[
     return best, []
 
 
-def read(member: Member, content: bytes, policy: dict[str, Any]) -> Report | None:
+def read(member: Member, content: bytes, policy: dict[str, Any]) -> FoundReport | None:
     """Read one file as a report; None when no reader recognises it. Raises InputError when it cannot be parsed."""
     caps = policy["caps"]
     notes: list[tuple[str, str]] = []
@@ -109,7 +109,7 @@ def read(member: Member, content: bytes, policy: dict[str, Any]) -> Report | Non
     rows = len(draft.subjects) + len(draft.identifiers) + len(draft.narratives) + len(draft.files)
     if rows > caps["rows"]:
         raise InputError(f"The report describes more than {caps['rows']} things.", "Send it in several reports.")
-    return Report(member, reader, draft, member.sha256())
+    return FoundReport(member, reader, draft, member.sha256())
 
 
 def _check_references(draft: Draft, most: int) -> None:

@@ -7,10 +7,11 @@ from itertools import pairwise
 
 from pipeline.ingest import media_rows, places, values
 from pipeline.ingest.context import Context, numbered_ids
-from pipeline.ingest.draft import Draft, Row
-from pipeline.ingest.report import Report
-from pipeline.ingest.rules import Rules
+from pipeline.ingest.draft import Draft
+from pipeline.ingest.report import FoundReport
+from pipeline.ingest.rules import IngestRules
 from pipeline.ingest.sources.ucol import COMPARTMENT
+from pipeline.records import Row
 
 STAGES = (
     "incident_at",
@@ -23,7 +24,7 @@ STAGES = (
 """Stage times in the order in which they happen."""
 
 
-def compose(report: Report, context: Context) -> dict[str, list[Row]]:
+def compose(report: FoundReport, context: Context) -> dict[str, list[Row]]:
     """All rows of one referral, by record table."""
     draft, referral_id = report.draft, context.referral_id
     media = media_rows.compose(report, context)
@@ -65,7 +66,7 @@ def compose(report: Report, context: Context) -> dict[str, list[Row]]:
     }
 
 
-def _original(report: Report, context: Context) -> Row:
+def _original(report: FoundReport, context: Context) -> Row:
     draft = report.draft
     covert = draft.covert is not None or (
         bool(draft.restricted) and any(n.get("compartment") for n in draft.narratives)
@@ -80,7 +81,7 @@ def _original(report: Report, context: Context) -> Row:
     }
 
 
-def _referral(report: Report, context: Context, media: list[Row]) -> Row:
+def _referral(report: FoundReport, context: Context, media: list[Row]) -> Row:
     draft, rules = report.draft, context.rules
     _check_times(draft, context)
     row: Row = dict(draft.referral)
@@ -135,7 +136,7 @@ def _check_times(draft: Draft, context: Context) -> None:
             draft.defect(f"/{later}", f"The time lies before {earlier}.", draft.times[later]["original"])
 
 
-def _force(draft: Draft, rules: Rules) -> tuple[list[str], str | None, str | None]:
+def _force(draft: Draft, rules: IngestRules) -> tuple[list[str], str | None, str | None]:
     """Candidates, the force, and what that rests on. The sender's statement counts before postcodes; postcodes are
     those of suspects, else of anybody, and decide only when one force remains."""
     if draft.force_stated:

@@ -16,7 +16,7 @@ NO_FORCE = "00"
 
 
 @dataclass(frozen=True)
-class Rules:
+class IngestRules:
     """`data` is policy/ingest.yaml with the set of fact names added as `facts`; `force` is ours, None when not set."""
 
     data: dict[str, Any]
@@ -24,7 +24,7 @@ class Rules:
     force: str | None
 
 
-def load(settings: Settings) -> Rules:
+def load(settings: Settings) -> IngestRules:
     """Read and cross-check the policy. Raises SettingsError."""
     data = policy.load(settings, "ingest").data
     names = frozenset(policy.load(settings, "facts").data["facts"])
@@ -35,4 +35,4 @@ def load(settings: Settings) -> Rules:
     known = forces.load(settings)
     if settings.force not in {NO_FORCE, *known.names}:
         raise SettingsError(f"TRIAGE_FORCE={settings.force!r} is no code of policy/forces.csv.")
-    return Rules({**data, "facts": names}, known, None if settings.force == NO_FORCE else settings.force)
+    return IngestRules({**data, "facts": names}, known, None if settings.force == NO_FORCE else settings.force)

@@ -12,11 +12,11 @@ from collections import Counter, deque
 
 from pipeline import files, logs
 from pipeline.ingest import discovery, intake, quarantine, rules, seen
-from pipeline.ingest.discovery import Entry
+from pipeline.ingest.discovery import LandingEntry
 from pipeline.ingest.identity import Held
 from pipeline.ingest.intake import Candidate
-from pipeline.ingest.reading.supervisor import Reading
-from pipeline.ingest.rules import Rules
+from pipeline.ingest.reading.supervisor import PackageReading
+from pipeline.ingest.rules import IngestRules
 from pipeline.lake import Lake
 from pipeline.night.contract import Night, StageReport
 from pipeline.settings import Settings
@@ -36,7 +36,7 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
     new = len(fresh)
     remembered = {e.container: known[e.container] for e in entries if e.container in known}
     waiting = 0
-    with Reading(settings, rule) as reading:
+    with PackageReading(settings, rule) as reading:
         while fresh:
             batch = intake.take(reading, night, held, fresh)
             if batch.arrivals:
@@ -79,13 +79,13 @@ def waiting(settings: Settings, night: Night) -> list[Candidate]:
     entries, _ = discovery.entries(settings.landing_dir, rule.data)
     fresh = deque(entry for entry in entries if not _unchanged(entry, known, held, rule))
     found: list[Candidate] = []
-    with Reading(settings, rule) as reading:
+    with PackageReading(settings, rule) as reading:
         while fresh:
             found += intake.take(reading, night, held, fresh).waiting
     return found
 
 
-def _unchanged(entry: Entry, known: seen.Seen, held: Held, rule: Rules) -> bool:
+def _unchanged(entry: LandingEntry, known: seen.Seen, held: Held, rule: IngestRules) -> bool:
     """Whether this container was taken in or returned before (it is in the tables) and was not touched since."""
     if entry.container not in known:
         return False

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import pyarrow as pa
 
 from pipeline import records
-from pipeline.ingest.draft import Row
+from pipeline.records import Row
 
 NAMES = (
     "packages",

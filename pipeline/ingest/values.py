@@ -41,7 +41,7 @@ class UnusablePortError(UnusableError):
 
 
 @dataclass(frozen=True)
-class Moment:
+class WrittenMoment:
     """A time: `value` in UTC or None, the `original` text, the `zone` as written, whether it is `ambiguous`, and the
     `problem` in words (empty when there is none)."""
 
@@ -78,7 +78,7 @@ _ZULU = frozenset({"Z", "z", "UTC", "GMT", "Etc/UTC"})
 
 
 @lru_cache(maxsize=8192)
-def moment(text: str, zone: str = "") -> Moment:  # noqa: PLR0911 - one return a way of failing
+def moment(text: str, zone: str = "") -> WrittenMoment:  # noqa: PLR0911 - one return a way of failing
     """Read a time. `zone` is a time zone stated elsewhere in the report, used when the text itself has none.
 
     ISO 8601 with any number of decimals, also basic, `+01:00Z` (seen in real exports), `[Europe/London]`, RFC 2822, .NET
@@ -99,56 +99,56 @@ def moment(text: str, zone: str = "") -> Moment:  # noqa: PLR0911 - one return a
             day, month = int(slashed[1]), int(slashed[2])
             swapped = day != month and day <= 12 and month <= 12
             if month > 12 >= day:
-                return Moment(None, text, zone, True, "the time seems to give the month before the day")
+                return WrittenMoment(None, text, zone, True, "the time seems to give the month before the day")
             plain = f"{slashed[3]}-{month:02d}-{day:02d}{slashed[4]}"
         if re.fullmatch(r"\d{4}-\d{2}-\d{2}", plain):
-            return Moment(None, text, zone, True, "this is a date without a time of day")
+            return WrittenMoment(None, text, zone, True, "this is a date without a time of day")
         parts = _NUMBERS.fullmatch(plain)
     if parts is None:
         parts = _NUMBERS.fullmatch(timeforms.plain(text))
     if parts is None:
-        return Moment(None, text, zone, True, "this cannot be read as a time")
+        return WrittenMoment(None, text, zone, True, "this cannot be read as a time")
     try:
         naive = datetime.fromisoformat(parts[1])
         if parts[2]:
             naive += timedelta(microseconds=int(f"{parts[2][1:7]:0<6}"))
     except (ValueError, OverflowError):
-        return Moment(None, text, zone, True, "this is not a possible date and time")
+        return WrittenMoment(None, text, zone, True, "this is not a possible date and time")
     written = timeforms.zone(parts[3].strip()) or zone.strip()
     if not written:
-        return Moment(None, text, "", True, NO_ZONE)
+        return WrittenMoment(None, text, "", True, NO_ZONE)
     if swapped:
-        return Moment(None, text, written, True, "day and month could be exchanged")
+        return WrittenMoment(None, text, written, True, "day and month could be exchanged")
     return _in_zone(naive, text, written)
 
 
-def _dotnet(text: str, milliseconds: int) -> Moment:
+def _dotnet(text: str, milliseconds: int) -> WrittenMoment:
     try:
         return _checked(datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=milliseconds), text, "UTC")
     except OverflowError:
-        return Moment(None, text, "UTC", True, "this is not a possible date and time")
+        return WrittenMoment(None, text, "UTC", True, "this is not a possible date and time")
 
 
-def _in_zone(naive: datetime, text: str, written: str) -> Moment:
+def _in_zone(naive: datetime, text: str, written: str) -> WrittenMoment:
     try:
         zone = _zone(written)
     except UnusableError as error:
-        return Moment(None, text, written, True, str(error))
+        return WrittenMoment(None, text, written, True, str(error))
     if zone is UTC:
         return _checked(naive.replace(tzinfo=UTC), text, written)
     first, second = naive.replace(tzinfo=zone, fold=0), naive.replace(tzinfo=zone, fold=1)
     try:
         if first.utcoffset() != second.utcoffset():
-            return Moment(None, text, written, True, "the clock was changed at that time in that zone")
+            return WrittenMoment(None, text, written, True, "the clock was changed at that time in that zone")
         return _checked(first.astimezone(UTC), text, written)
     except (OverflowError, ValueError):
-        return Moment(None, text, written, True, "this is not a possible date and time")
+        return WrittenMoment(None, text, written, True, "this is not a possible date and time")
 
 
-def _checked(value: datetime, text: str, written: str) -> Moment:
+def _checked(value: datetime, text: str, written: str) -> WrittenMoment:
     if not 1980 <= value.year <= 2100:
-        return Moment(None, text, written, True, "the year cannot be right")
-    return Moment(value, text, written)
+        return WrittenMoment(None, text, written, True, "the year cannot be right")
+    return WrittenMoment(value, text, written)
 
 
 @lru_cache(maxsize=256)

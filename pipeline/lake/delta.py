@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.errors import DependencyError, IntegrityError
-from pipeline.lake.places import Place
+from pipeline.lake.places import LakePlace
 
 CHECKPOINT = 50
 """Versions between two checkpoints of a log: opening reads the last checkpoint and what follows it."""
@@ -24,7 +24,7 @@ KEEP_LOG = "interval 3650 days"
 """How long Delta keeps the log of past versions; the files that they name go by the retention of policy."""
 
 
-class ConflictError(Exception):
+class CommitConflictError(Exception):
     """Another writer was first: look again."""
 
 
@@ -42,7 +42,7 @@ class DataFile:
 class Log:
     """The log of one Delta table below a place, at its newest or at a given version."""
 
-    def __init__(self, place: Place, folder: str, version: int | None = None) -> None:
+    def __init__(self, place: LakePlace, folder: str, version: int | None = None) -> None:
         self.place, self.folder, self._pinned = place, folder, version
         self._table: Any = None
         self._files: tuple[int, list[DataFile]] | None = None
@@ -143,7 +143,7 @@ class Log:
         now = int(time.time() * 1000)
         table = self._table
         if table is None or int(table.version()) != after:
-            raise ConflictError(f"{self.folder} is not at version {after}")
+            raise CommitConflictError(f"{self.folder} is not at version {after}")
         actions: list[Any] = [RemoveAction(f.name, change, now, f.size, {}) for f in removed]
         actions += [AddAction(f.name, f.size, {}, now, change, _stats(f)) for f in added]
         try:
@@ -159,7 +159,7 @@ class Log:
                 ),
             )
         except CommitFailedError as error:
-            raise ConflictError(str(error)) from error
+            raise CommitConflictError(str(error)) from error
         table.update_incremental()
         self.place.sync_log(self.folder, after + 1)
         return int(table.version())

@@ -15,9 +15,9 @@ from pipeline import files, records
 from pipeline.errors import TriageError, UsageError
 from pipeline.lake import erasing
 from pipeline.lake.delta import Log
-from pipeline.lake.ledger import SETTLE, Entry, Ledger, State, TakenError
+from pipeline.lake.ledger import SETTLE, Ledger, LedgerEntry, LedgerState, TakenError
 from pipeline.lake.parts import Part, Parts, Where
-from pipeline.lake.places import Place, refuse
+from pipeline.lake.places import LakePlace, refuse
 from pipeline.lake.settling import Settler, again
 from pipeline.settings import Settings
 
@@ -42,7 +42,7 @@ class Lake:
     def __init__(
         self, root: Path | str, *, cache: Path | None = None, as_of: int | None = None, migrating: bool = False
     ) -> None:
-        self.place = Place(root, cache)
+        self.place = LakePlace(root, cache)
         self.root = self.place.root
         self.as_of = as_of
         self._parts = Parts(self.place)
@@ -104,7 +104,7 @@ class Lake:
                 listed.append((name, self._parts.write(name, f"{stage}-{key}", table)[0], table.num_rows))
 
         try:
-            entry: Entry = again(lambda: self._ledger.append(stage, key, run_id, dict(meta or {}), listed))
+            entry: LedgerEntry = again(lambda: self._ledger.append(stage, key, run_id, dict(meta or {}), listed))
         except TakenError:  # another writer was first with the same work
             return self.named(stage, [key])[0]
         return self._commit(entry)
@@ -263,7 +263,7 @@ class Lake:
         named = {name for e in entries for _, name, _ in e.parts}
         return named | {f"{table}/{name}" for table in tables for name in Log(self.place, table).merged_away()}
 
-    def _current(self, state: State, table: str) -> list[Part]:
+    def _current(self, state: LedgerState, table: str) -> list[Part]:
         """Parts of a table in a snapshot: what its log names at the settled version, and what was published since."""
         version, through = state.versions.get(table, (-1, 0))
         if version >= 0 and (table, version) not in self._active:
@@ -282,7 +282,7 @@ class Lake:
     def _listed(self, numbers: pa.Array) -> list[Commit]:
         return sorted(map(self._commit, self._ledger.entries(numbers)), key=lambda c: (c.stage, c.key))
 
-    def _commit(self, entry: Entry) -> Commit:
+    def _commit(self, entry: LedgerEntry) -> Commit:
         parts = tuple(self._parts.named(name, rows, entry.seq) for _, name, rows in entry.parts)
         return Commit(entry.stage, entry.key, entry.run_id, parts, entry.meta, entry.seq)
 

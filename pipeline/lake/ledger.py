@@ -21,8 +21,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.errors import IntegrityError
-from pipeline.lake.delta import ConflictError, DataFile, Log
-from pipeline.lake.places import Place
+from pipeline.lake.delta import CommitConflictError, DataFile, Log
+from pipeline.lake.places import LakePlace
 
 FOLDER = "commits"
 SETTLE = "_settle"
@@ -47,7 +47,7 @@ class TakenError(Exception):
 
 
 @dataclass(frozen=True)
-class Entry:
+class LedgerEntry:
     """One row of the ledger. `parts` are (table, file name below the lake, rows)."""
 
     seq: int
@@ -60,25 +60,25 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class State:
+class LedgerState:
     """What a snapshot consists of: the tables at the versions of the last settling (version, last number in it), and the
     commits since, whose files no table's log names yet."""
 
     versions: dict[str, tuple[int, int]] = field(default_factory=dict)
-    pending: tuple[Entry, ...] = ()
+    pending: tuple[LedgerEntry, ...] = ()
     last: int = 0
 
 
 class Ledger:
     """The rows up to `upto` (default: all, looked at anew on every call)."""
 
-    def __init__(self, place: Place, fetch: Callable[[str], Any], upto: int | None = None) -> None:
+    def __init__(self, place: LakePlace, fetch: Callable[[str], Any], upto: int | None = None) -> None:
         self.place, self.upto = place, upto
         self.log = Log(place, FOLDER)
         self._fetch = fetch
         self._heads: dict[str, pa.Table] = {}
         self._bodies: dict[str, pa.Table] = {}
-        self._state: tuple[int, State] | None = None
+        self._state: tuple[int, LedgerState] | None = None
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -99,10 +99,10 @@ class Ledger:
         table = pa.concat_tables(found)
         return table if self.upto is None else table.filter(pc.less_equal(table["seq"], self.upto))
 
-    def entries(self, wanted: pa.Array | Iterable[int]) -> list[Entry]:
+    def entries(self, wanted: pa.Array | Iterable[int]) -> list[LedgerEntry]:
         """Rows by their numbers, ordered by them."""
         chosen = wanted if isinstance(wanted, pa.Array) else pa.array(sorted(wanted), pa.int64())
-        found: list[Entry] = []
+        found: list[LedgerEntry] = []
         if not len(chosen):
             return found
         least, most = pc.min(chosen).as_py(), pc.max(chosen).as_py()
@@ -115,7 +115,7 @@ class Ledger:
                 found += [_entry(row) for row in rows.to_pylist()]
         return sorted(found, key=lambda e: e.seq)
 
-    def state(self) -> State:
+    def state(self) -> LedgerState:
         """The snapshot at the last row."""
         last = self.last()
         if self._state is not None and self._state[0] == last:
@@ -135,7 +135,7 @@ class Ledger:
                 break
         numbers = self.heads_after(through)
         after = [e for e in self.entries(numbers) if e.stage != SETTLE]
-        state = State(versions, tuple(after), last)
+        state = LedgerState(versions, tuple(after), last)
         self._state = (last, state)
         return state
 
@@ -173,13 +173,15 @@ class Ledger:
 
     # -- writing -------------------------------------------------------------------------------------------------
 
-    def append(self, stage: str, key: str, run_id: str, meta: Any, parts: Iterable[tuple[str, str, int]]) -> Entry:
+    def append(
+        self, stage: str, key: str, run_id: str, meta: Any, parts: Iterable[tuple[str, str, int]]
+    ) -> LedgerEntry:
         """Publish a row. Raises ConflictError when another was published since this ledger was last looked at, TakenError
         when the work is published already."""
         [entry] = self.extend([(stage, key, run_id, meta, list(parts))])
         return entry
 
-    def extend(self, rows: list[tuple[str, str, str, Any, list[tuple[str, str, int]]]]) -> list[Entry]:
+    def extend(self, rows: list[tuple[str, str, str, Any, list[tuple[str, str, int]]]]) -> list[LedgerEntry]:
         """Publish several rows at once (stage, key, run, meta, parts of each). Raises as `append`."""
         self.log.create(SCHEMA)
         version, last, now = self.log.version(), self.last(), datetime.now(UTC)
@@ -216,7 +218,7 @@ class Ledger:
         file = self._write(table)
         try:
             self.log.put(SCHEMA, [file], small, after=version, transactions={"ledger": version + 1}, change=False)
-        except ConflictError:
+        except CommitConflictError:
             return (
                 0  # the file stays: another writer may have published the same one, and a sweep takes what is left over
             )
@@ -229,10 +231,12 @@ class Ledger:
         self._state = None
 
 
-def _entry(row: dict[str, Any]) -> Entry:
+def _entry(row: dict[str, Any]) -> LedgerEntry:
     try:
         parts = tuple((table, name, int(rows)) for table, name, rows in json.loads(row["parts"]))
-        return Entry(row["seq"], row["at"], row["stage"], row["key"], row["run_id"], json.loads(row["meta"]), parts)
+        return LedgerEntry(
+            row["seq"], row["at"], row["stage"], row["key"], row["run_id"], json.loads(row["meta"]), parts
+        )
     except (ValueError, KeyError, TypeError) as error:
         raise IntegrityError(
             f"Commit {row.get('seq')} in the lake's ledger is damaged.", "Restore it from a backup."

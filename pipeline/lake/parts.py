@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from pipeline import files
 from pipeline.errors import IntegrityError
-from pipeline.lake.places import Place, digest_of
+from pipeline.lake.places import LakePlace, digest_of
 
 SEQ = "lake_seq"
 """Column of a merged part: the number of the commit that published the row. Parts of one commit do not have it."""
@@ -52,7 +52,7 @@ class Part:
 class Parts:
     """Reads and writes the parts of one lake."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: LakePlace) -> None:
         self.place = place
         self._verified: dict[Path, tuple[int, int, int]] = {}
 

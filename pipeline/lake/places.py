@@ -61,14 +61,14 @@ def root_of(text: str | Path) -> Path | str:
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundFile:
     """A file that lies in a lake: its name below the root, and the time since it was changed."""
 
     name: str
     age: timedelta
 
 
-class Place:
+class LakePlace:
     """Files below one root. Names are relative, with slashes: `matches/match-a.<sha256>.parquet`."""
 
     def __init__(self, root: Path | str, cache: Path | None = None) -> None:
@@ -123,12 +123,12 @@ class Place:
         if self._store[0].get_file_info(path).type != fs.FileType.NotFound:
             self._store[0].delete_file(path)
 
-    def listing(self) -> Iterator[Found]:
+    def listing(self) -> Iterator[FoundFile]:
         """Data files and temporary files below the root, without the logs of the tables."""
         if isinstance(self.root, Path):
             for path in self.root.glob("*/*"):
                 if path.name.startswith(files.TEMPORARY) or path.suffix == ".parquet":
-                    yield Found(path.relative_to(self.root).as_posix(), _age(path))
+                    yield FoundFile(path.relative_to(self.root).as_posix(), _age(path))
             return
         from pyarrow import fs
 
@@ -136,7 +136,7 @@ class Place:
         for info in self._store[0].get_file_info(fs.FileSelector(base, allow_not_found=True, recursive=True)):
             name = info.path.removeprefix(f"{base}/")
             if info.type == fs.FileType.File and name.endswith(".parquet") and "_delta_log" not in name:
-                yield Found(name, timedelta(seconds=max(0.0, time.time() - info.mtime_ns / 1e9)))
+                yield FoundFile(name, timedelta(seconds=max(0.0, time.time() - info.mtime_ns / 1e9)))
 
     def sync_log(self, folder: str, version: int) -> None:
         """Make a version of a table's log durable; an object store's are when they are written."""
@@ -161,7 +161,7 @@ class Place:
         return store, base
 
 
-def refuse(place: Place) -> None:
+def refuse(place: LakePlace) -> None:
     """Raise UsageError when the lake at a place is of the format before."""
     if isinstance(place.root, Path) and stages_before(place.root):
         raise UsageError(

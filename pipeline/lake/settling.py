@@ -16,8 +16,8 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline import records
-from pipeline.lake.delta import ConflictError, DataFile, Log, wait
-from pipeline.lake.ledger import FOLDER, SETTLE, Ledger, State
+from pipeline.lake.delta import CommitConflictError, DataFile, Log, wait
+from pipeline.lake.ledger import FOLDER, SETTLE, Ledger, LedgerState
 from pipeline.lake.parts import GROUP, MERGED, SEQ, Part, Parts
 
 ATTEMPTS = 60
@@ -40,7 +40,7 @@ def again(what: Callable[[], Any]) -> Any:
     for attempt in range(ATTEMPTS):
         try:
             return what()
-        except ConflictError:
+        except CommitConflictError:
             wait(attempt)
     return what()
 
@@ -156,7 +156,7 @@ class Settler:
         return removed
 
 
-def _settled(state: State) -> int:
+def _settled(state: LedgerState) -> int:
     """The last number that is in the logs of all tables: the one before the first pending commit."""
     return min((e.seq for e in state.pending if e.parts), default=state.last + 1) - 1
 

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from pipeline import records
 from pipeline.fingerprint.hashes import pdq
 from pipeline.fingerprint.outcome import Fingerprint
-from pipeline.matching.evidence import Row
-from pipeline.matching.known import Known
+from pipeline.matching.evidence import MatchRow
+from pipeline.matching.known import KnownSide
 from pipeline.matching.pairs import Pairs, codes, first_of, reduced
 
 PICTURE, INVERTED = "picture as it is", "colours inverted"
@@ -30,7 +30,7 @@ Codes = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Asked:
+class AskedFamilies:
     """Queries at one radius: rows (n,) of the table asked about, hashes uint8 (n, 32), and the flips made from them."""
 
     radius: int
@@ -80,7 +80,7 @@ def tables_of(found: Fingerprint) -> tuple[pa.Table, pa.Table]:
     return records.build("variants", variants), pa.table(plain)
 
 
-def asked(table: pa.Table, families: list[dict[str, Any]]) -> list[Asked]:
+def asked(table: pa.Table, families: list[dict[str, Any]]) -> list[AskedFamilies]:
     """The queries of `queries`, by radius, widest last. A name that no family begins is a fault of the policy."""
     if not table.num_rows:
         return []
@@ -106,9 +106,9 @@ def asked(table: pa.Table, families: list[dict[str, Any]]) -> list[Asked]:
     return [_together(radius, parts) for radius, parts in sorted(found.items())]
 
 
-def _together(radius: int, parts: list[tuple[NDArray[np.int64], Codes, str]]) -> Asked:
+def _together(radius: int, parts: list[tuple[NDArray[np.int64], Codes, str]]) -> AskedFamilies:
     flips = [flip for rows, _, flip in parts for _ in range(len(rows))]
-    return Asked(radius, np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts]), flips)
+    return AskedFamilies(radius, np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts]), flips)
 
 
 def _family(name: str, families: list[dict[str, Any]]) -> int:
@@ -120,8 +120,8 @@ def _family(name: str, families: list[dict[str, Any]]) -> int:
 
 
 def candidates(
-    known: Known, table: pa.Table, families: list[dict[str, Any]], cap: int, counts: Counter[str]
-) -> list[Row]:
+    known: KnownSide, table: pa.Table, families: list[dict[str, Any]], cap: int, counts: Counter[str]
+) -> list[MatchRow]:
     """The nearest query of each file and known media item, each family within its own radius, as rows of kind `variant`.
 
     `table` is that of `queries`; pairs stay in columns until it is known which of them are the nearest.
@@ -152,7 +152,7 @@ def candidates(
         query = {"sha256": table["sha256"][row].as_py(), "variant": one.name(place, table["variant"])}
         pair = {"media_key": media, "kind": "variant", "algorithm": "pdq", "distance": distance, "total_hits": total}
         bits = {"query_hash": value.hex(), "known_hash": nearest(value, hashes[media]).hex()}
-        rows.append(Row({**query, **pair, **bits, "quality": table["quality"][row].as_py()}))
+        rows.append(MatchRow({**query, **pair, **bits, "quality": table["quality"][row].as_py()}))
     return rows
 
 

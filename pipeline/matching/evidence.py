@@ -14,7 +14,7 @@ from pipeline.matching import levels
 from pipeline.night.contract import Night
 
 
-class Row(dict[str, Any]):
+class MatchRow(dict[str, Any]):
     """A match under construction: columns of the record type `matches` by name."""
 
 
@@ -31,7 +31,7 @@ DESCRIBED = (
 """Columns that come from the release's description of the media item."""
 
 
-def finished(rows: list[Row], release: Release, night: Night, rules: dict[str, Any]) -> pa.Table:
+def finished(rows: list[MatchRow], release: Release, night: Night, rules: dict[str, Any]) -> pa.Table:
     """Match rows of the record's schema, in a fixed order, with the release's evidence.
 
     Near pairs that the rules of their hash sets do not admit (set disabled, or a narrower radius) are left out.
@@ -63,7 +63,7 @@ def finished(rows: list[Row], release: Release, night: Night, rules: dict[str, A
     return records.build("matches", complete)
 
 
-def identity(owner: bytes, row: Row, release: int) -> str:
+def identity(owner: bytes, row: MatchRow, release: int) -> str:
     """Stable identifier of a match: the same finding in the same release has the same one."""
     text = "\0".join(
         [owner.hex(), str(row.get("file_id")), str(row["media_key"]), row["algorithm"], row["kind"], str(release)]
@@ -71,7 +71,7 @@ def identity(owner: bytes, row: Row, release: int) -> str:
     return "M-" + hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
-def admitted(row: Row, sources: list[str], rules: dict[str, Any]) -> bool:
+def admitted(row: MatchRow, sources: list[str], rules: dict[str, Any]) -> bool:
     """Whether at least one set that holds the media item admits a near pair at this distance; exact pairs always."""
     if row["threshold"] == 0 or not rules["sets"]:
         return True

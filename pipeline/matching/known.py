@@ -19,7 +19,7 @@ from pipeline.matching import core
 from pipeline.settings import Settings
 
 
-class Known(Protocol):
+class KnownSide(Protocol):
     """Known hashes that queries can be put to."""
 
     def exact(self, queries: pa.Table) -> pa.Table:

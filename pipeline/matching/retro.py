@@ -20,7 +20,7 @@ from hashsets.releases import Release
 from pipeline import files, policy
 from pipeline.lake import Lake, Part
 from pipeline.matching import flood, stage
-from pipeline.matching.evidence import Row, finished
+from pipeline.matching.evidence import MatchRow, finished
 from pipeline.matching.known import ChangedMedia
 from pipeline.matching.unit import Matcher
 from pipeline.night.contract import Night, StageReport, run_dir
@@ -57,7 +57,7 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
             behind.setdefault(covered, []).append(unit)
     counts: Counter[str] = Counter()
     for covered, units in sorted(behind.items()):
-        with Change(settings, night, lake, release, covered) as change:
+        with ReleaseChange(settings, night, lake, release, covered) as change:
             for batch in batches(lake, sorted(units)):
                 counts += change.bring_up(batch)
                 report.read += len(batch)
@@ -97,7 +97,7 @@ def unit_parts(lake: Lake, unit: str) -> list[Part]:
     return [p for c in lake.named("fingerprint" if content else "ingest", [key]) for p in c.parts]
 
 
-class Change:
+class ReleaseChange:
     """What happened between release `since` and `release`, to be applied to the units that are covered up to `since`.
 
     A context manager: the index of the new media is built once, in a scratch folder that goes at the end.
@@ -116,7 +116,7 @@ class Change:
         known = ChangedMedia(release, settings, self.added, Path(self._folder.name))
         self.matcher = Matcher(settings, known, night)
 
-    def __enter__(self) -> Change:
+    def __enter__(self) -> ReleaseChange:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -135,11 +135,11 @@ class Change:
         self.lake.commit("retro", key, {"matches": table}, run_id=self.night.run_id, meta=meta)
         return Counter({"new_matches": len(rows), "restated_matches": len(again)})
 
-    def _new(self, contents: list[str], claims: list[str]) -> list[Row]:
+    def _new(self, contents: list[str], claims: list[str]) -> list[MatchRow]:
         """Matches of the units with media items that the release added."""
         return self.matcher.contents(self.lake, contents)[0] + self.matcher.claims(self.lake, claims)[0]
 
-    def _restated(self, matches: pa.Table, contents: list[str], claims: list[str]) -> list[Row]:
+    def _restated(self, matches: pa.Table, contents: list[str], claims: list[str]) -> list[MatchRow]:
         """The units' matches with media items whose opinions changed, to be described again."""
         if not matches.num_rows:
             return []
@@ -150,7 +150,7 @@ class Change:
         mine = pc.or_(claimed, found)
         rows = matches.filter(mine).to_pylist()
         return [
-            Row({name: value for name, value in row.items() if name not in CARRIED and value is not None})
+            MatchRow({name: value for name, value in row.items() if name not in CARRIED and value is not None})
             for row in rows
         ]
 

@@ -14,7 +14,7 @@ from hashsets import releases
 from pipeline import policy
 from pipeline.errors import UsageError
 from pipeline.lake import Lake
-from pipeline.matching.evidence import Row, finished
+from pipeline.matching.evidence import MatchRow, finished
 from pipeline.matching.known import WholeRelease
 from pipeline.matching.unit import Matcher
 from pipeline.night.contract import Night, StageReport
@@ -93,6 +93,6 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
     )
 
 
-def _counts(rows: list[Row], counts: Counter[str]) -> dict[str, Any]:
+def _counts(rows: list[MatchRow], counts: Counter[str]) -> dict[str, Any]:
     kinds = Counter(row["kind"] for row in rows)
     return {**{f"{kind}_matches": count for kind, count in sorted(kinds.items())}, **dict(sorted(counts.items()))}

@@ -23,8 +23,8 @@ from pipeline.fingerprint.sandbox import pool
 from pipeline.lake import Lake, Part
 from pipeline.locator import Locator
 from pipeline.matching import altered, levels
-from pipeline.matching.evidence import Row
-from pipeline.matching.known import Known
+from pipeline.matching.evidence import MatchRow
+from pipeline.matching.known import KnownSide
 from pipeline.matching.pairs import Pairs, codes, reduced, spans
 from pipeline.night.contract import Night
 from pipeline.settings import Settings
@@ -38,14 +38,14 @@ PLAIN = ("pdq", "phash256")
 class Matcher:
     """Matches units against a known side (a whole release, or what a release changed). `counts` gathers figures."""
 
-    def __init__(self, settings: Settings, known: Known, night: Night) -> None:
+    def __init__(self, settings: Settings, known: KnownSide, night: Night) -> None:
         self.settings = settings
         self.known = known
         self.night = night
         self.rules = policy.load(settings, "matching").data
         self.counts: Counter[str] = Counter()
 
-    def contents(self, lake: Lake, keys: Collection[str]) -> tuple[list[Row], int]:
+    def contents(self, lake: Lake, keys: Collection[str]) -> tuple[list[MatchRow], int]:
         """Rows for every fingerprint of the commits `keys`, and how many fingerprints there were."""
         parts = _parts(lake, "fingerprint", keys)
         prints = _read(lake, parts, "fingerprints")
@@ -61,7 +61,7 @@ class Matcher:
         further = self.altered(lake, _without(_read(lake, parts, "variants"), found), _without(rest, found))
         return rows + near + further + videos, prints.num_rows
 
-    def claims(self, lake: Lake, keys: Collection[str]) -> tuple[list[Row], int]:
+    def claims(self, lake: Lake, keys: Collection[str]) -> tuple[list[MatchRow], int]:
         """Rows for every media file of the ingest commits `keys` that is described but not present."""
         media = _read(lake, _parts(lake, "ingest", keys), "media_files")
         media = media.filter(pc.not_equal(media["state"], "present"))
@@ -70,7 +70,7 @@ class Matcher:
         rest = media.filter(pc.invert(pc.is_in(media["file_id"], hit)))
         return rows + self._near("pdq", rest["file_id"], rest["claimed_pdq"], kind="claimed"), media.num_rows
 
-    def exact(self, ids: pa.ChunkedArray, digests: dict[str, pa.ChunkedArray], kind: str = "exact") -> list[Row]:
+    def exact(self, ids: pa.ChunkedArray, digests: dict[str, pa.ChunkedArray], kind: str = "exact") -> list[MatchRow]:
         """One row a known media item that has one of the digests; the strongest digest that agrees is named."""
         identity = _identity(kind)
         best: dict[tuple[int, int], str] = {}
@@ -84,10 +84,10 @@ class Matcher:
             value = digests[algorithm][i].as_py().hex()
             pair = {"media_key": media, "kind": kind, "algorithm": algorithm, "distance": 0, "threshold": 0}
             rest = {"query_hash": value, "known_hash": value, "low_information": False, "total_hits": total[i]}
-            rows.append(Row({identity: ids[i].as_py(), **pair, **rest}))
+            rows.append(MatchRow({identity: ids[i].as_py(), **pair, **rest}))
         return rows
 
-    def plain(self, prints: pa.Table) -> list[Row]:
+    def plain(self, prints: pa.Table) -> list[MatchRow]:
         """Near matches of the pictures as they are."""
         rows = [
             row
@@ -99,7 +99,7 @@ class Matcher:
             row["quality"], row["low_information"] = facts[row["sha256"]]
         return rows
 
-    def altered(self, lake: Lake, variants: pa.Table, prints: pa.Table) -> list[Row]:
+    def altered(self, lake: Lake, variants: pa.Table, prints: pa.Table) -> list[MatchRow]:
         """Matches of variants, and of what refinement makes of variant candidates further away."""
         rules = self.rules["variants"]
         table = altered.queries(variants, prints, rules["quality"])
@@ -117,7 +117,7 @@ class Matcher:
         far = [r for r in found if r["sha256"] in stills - done and not r["low_information"]]
         return self._levelled(close + self.refined(lake, far), prints)
 
-    def _levelled(self, rows: list[Row], prints: pa.Table) -> list[Row]:
+    def _levelled(self, rows: list[MatchRow], prints: pa.Table) -> list[MatchRow]:
         """The rows with their levels; a geometry stays only where it explains the difference."""
         few = prints.filter(pc.is_in(prints["sha256"], pa.array(sorted({r["sha256"] for r in rows}), pa.binary(32))))
         plain = dict(zip(few["sha256"].to_pylist(), few["pdq"].to_pylist(), strict=True))
@@ -133,13 +133,13 @@ class Matcher:
                 row.pop("geometry", None)
         return rows
 
-    def refined(self, lake: Lake, candidates: list[Row]) -> list[Row]:
+    def refined(self, lake: Lake, candidates: list[MatchRow]) -> list[MatchRow]:
         """Let the worker look for the geometry in which a candidate is nearest; keep what comes within the threshold.
 
         A candidate whose media is no longer in place stays as an `unrefined` lead.
         """
         rules = self.rules["refinement"]
-        by_content: dict[bytes, list[Row]] = {}
+        by_content: dict[bytes, list[MatchRow]] = {}
         for row in sorted(candidates, key=lambda r: (r["sha256"], r["distance"], r["media_key"])):
             by_content.setdefault(row["sha256"], []).append(row)
         chosen = [row for rows in by_content.values() for row in rows[: rules["candidates"]]]
@@ -149,7 +149,7 @@ class Matcher:
             (places[r["sha256"]], r["sha256"], bytes.fromhex(r["known_hash"])) for r in chosen if r["sha256"] in places
         ]
         outcomes = iter(pool.refine(self.settings, items))
-        kept: list[Row] = []
+        kept: list[MatchRow] = []
         for row in chosen:
             outcome = next(outcomes) if row["sha256"] in places else None
             row["coarse_distance"] = row["distance"]
@@ -160,15 +160,17 @@ class Matcher:
                 )  # the variant itself may lie nearer than any frame tried
                 if distance <= rules["radius"]:
                     change = {"kind": "refined", "distance": distance, "threshold": int(rules["radius"])}
-                    kept.append(Row({**row, **change, "geometry": outcome.geometry}))
+                    kept.append(MatchRow({**row, **change, "geometry": outcome.geometry}))
             else:
                 self.counts["not_refined"] += 1
                 kept.append(
-                    Row({**row, "kind": "unrefined", "threshold": int(self.rules["algorithms"]["pdq"]["wide_radius"])})
+                    MatchRow(
+                        {**row, "kind": "unrefined", "threshold": int(self.rules["algorithms"]["pdq"]["wide_radius"])}
+                    )
                 )
         return kept
 
-    def videos(self, frames: pa.Table) -> list[Row]:
+    def videos(self, frames: pa.Table) -> list[MatchRow]:
         """One row a known media item that enough frames of a video are near to."""
         rules = self.rules["video"]
         total = Counter(frames["sha256"].to_pylist())
@@ -190,11 +192,11 @@ class Matcher:
             row["first_seconds"], row["last_seconds"] = float(least[at]), float(most[at])
         return found
 
-    def flipped_videos(self, frames: pa.Table) -> list[Row]:
+    def flipped_videos(self, frames: pa.Table) -> list[MatchRow]:
         """Videos of which no frame is near as it is, with all frames mirrored, turned by 90 degrees or both (from the hashes alone)."""
         if not frames.num_rows:
             return []
-        best: dict[tuple[bytes, int], Row] = {}
+        best: dict[tuple[bytes, int], MatchRow] = {}
         for flip in pdq.FLIPS[1:]:
             flat = pdq.flipped_codes(altered.matrix(frames["pdq"]), flip)
             column = pa.FixedSizeBinaryArray.from_buffers(
@@ -208,7 +210,7 @@ class Matcher:
                     best[place] = row
         return list(best.values())
 
-    def _near(self, algorithm: str, owners: pa.ChunkedArray, values: pa.ChunkedArray, *, kind: str) -> list[Row]:
+    def _near(self, algorithm: str, owners: pa.ChunkedArray, values: pa.ChunkedArray, *, kind: str) -> list[MatchRow]:
         """Pairs within the radius, one for each query and media item (the nearest); `place` is the query's position."""
         reach = int(self.rules["algorithms"][algorithm]["radius"])
         return self._rows(self._pairs(algorithm, values, reach), algorithm, owners, values, kind=kind, reach=reach)
@@ -232,7 +234,7 @@ class Matcher:
         *,
         kind: str,
         reach: int,
-    ) -> list[Row]:
+    ) -> list[MatchRow]:
         """Match rows of chosen pairs: only what goes on is ever made into rows."""
         if not len(pairs.place):
             return []
@@ -243,7 +245,7 @@ class Matcher:
             identity = {_identity(kind): owners[place].as_py(), "place": place, "media_key": media, "kind": kind}
             bits = {"algorithm": algorithm, "distance": distance, "threshold": reach, "low_information": False}
             hashes = {"query_hash": value.hex(), "known_hash": altered.nearest(value, known[media]).hex()}
-            rows.append(Row({**identity, **bits, **hashes, "total_hits": total}))
+            rows.append(MatchRow({**identity, **bits, **hashes, "total_hits": total}))
         return rows
 
     def _places(self, lake: Lake, contents: set[bytes]) -> dict[bytes, Locator]:

@@ -237,7 +237,7 @@ def _status(settings: Settings, name: str, referrals: int, floods: int) -> dict[
     }
 
 
-def _state(done: dict[str, Any] | None, failed: failures.Failure | None) -> str:
+def _state(done: dict[str, Any] | None, failed: failures.RunFailure | None) -> str:
     if failed is not None:
         return "FAILED"
     if done is None:
@@ -251,7 +251,7 @@ def _needs(
     floods: int,
     *,
     tracebacks: int,
-    failed: failures.Failure | None,
+    failed: failures.RunFailure | None,
 ) -> Iterator[str]:
     """What waits for a person, in words."""
     if failed is not None:

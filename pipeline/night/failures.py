@@ -48,7 +48,7 @@ ADVICE: tuple[tuple[type[TriageError], str], ...] = (
 
 
 @dataclass(frozen=True)
-class Failure:
+class RunFailure:
     """The error at which a run stopped. `stage` is its name in `pipeline/night/stages.py`; `kind` the error's class."""
 
     run_id: str
@@ -66,7 +66,7 @@ class Standing:
     `failure` the error of the newest run if it stopped, `differs` the name of the newest run if it does not reconcile."""
 
     as_of: datetime | None
-    failure: Failure | None
+    failure: RunFailure | None
     differs: str | None
 
 
@@ -77,7 +77,7 @@ def note(settings: Settings, run_id: str, stage: str, error: TriageError) -> Non
         return
     advice = next(text for kind, text in ADVICE if isinstance(error, kind))
     at = datetime.now(UTC).isoformat(timespec="seconds")
-    failure = Failure(run_id, stage, type(error).__name__, error.message, error.remedy, advice, at)
+    failure = RunFailure(run_id, stage, type(error).__name__, error.message, error.remedy, advice, at)
     files.write_json(folder / NAME, asdict(failure))
 
 
@@ -88,11 +88,11 @@ def settled(settings: Settings, run_id: str, stage: str) -> None:
         (nights.run_dir(settings, run_id) / NAME).unlink(missing_ok=True)
 
 
-def of_run(settings: Settings, run_id: str) -> Failure | None:
+def of_run(settings: Settings, run_id: str) -> RunFailure | None:
     """The error at which a run stands, or None. Raises IntegrityError for a file that cannot be read."""
     path = nights.run_dir(settings, run_id) / NAME
     try:
-        return Failure(**json.loads(path.read_text()))
+        return RunFailure(**json.loads(path.read_text()))
     except FileNotFoundError:
         return None
     except (ValueError, TypeError) as error:

@@ -21,10 +21,10 @@ from pipeline.store import recording as audit
 from pipeline.store.actors import SYSTEM, Actor
 from pipeline.store.context import now, rules
 from pipeline.store.people_tables import User
-from pipeline.store.rules import Rules
+from pipeline.store.rules import CaseRules
 
 
-def identity(policy: Rules, claims: Mapping[str, Any]) -> Actor:
+def identity(policy: CaseRules, claims: Mapping[str, Any]) -> Actor:
     """The person that verified claims describe. Raises PermissionDeniedError without an account name or any role."""
     mapping = policy.data["oidc"]
     user_id = str(claims.get(mapping["user_claim"]) or "").strip().lower()

@@ -12,7 +12,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
 
 from pipeline.errors import BusyError, IntegrityError, UsageError
-from pipeline.store.rules import Rules
+from pipeline.store.rules import CaseRules
 
 AT_ONCE = 2
 """Password hashes that a process makes at the same time: each takes 64 MiB and a processor for a while."""
@@ -26,7 +26,7 @@ LONGEST = 1024
 """Characters of a password; longer ones are refused before they cost anything."""
 
 
-def hash_password(policy: Rules, password: str) -> str:
+def hash_password(policy: CaseRules, password: str) -> str:
     """Argon2id hash. Raises UsageError for a password shorter than the policy demands or longer than LONGEST."""
     least = policy.data["passwords"]["min_length"]
     if not least <= len(password) <= LONGEST:
@@ -56,7 +56,7 @@ def one_of_few(address: str) -> Iterator[None]:
             _LOCK.notify_all()
 
 
-def verify(policy: Rules, stored: str | None, password: str) -> bool:
+def verify(policy: CaseRules, stored: str | None, password: str) -> bool:
     """Whether the password is right. An account without one, or none at all (`stored` None), takes as long and is wrong.
 
     Raises IntegrityError when the stored hash is not one.
@@ -73,12 +73,12 @@ def verify(policy: Rules, stored: str | None, password: str) -> bool:
     return stored is not None
 
 
-def needs_rehash(policy: Rules, stored: str) -> bool:
+def needs_rehash(policy: CaseRules, stored: str) -> bool:
     """Whether the hash was made with another cost than the policy's present one."""
     return _hasher(policy).check_needs_rehash(stored)
 
 
-def _hasher(policy: Rules) -> PasswordHasher:
+def _hasher(policy: CaseRules) -> PasswordHasher:
     cost = policy.data["passwords"]
     return _cached(cost["time_cost"], cost["memory_kib"], cost["parallelism"])
 

@@ -66,7 +66,7 @@ class SampleFile:
 
 
 @dataclass
-class Case:
+class SampleCase:
     """Everything that a form can say."""
 
     number: int
@@ -117,7 +117,7 @@ def age(rng: random.Random) -> timedelta:
 
 def case(
     rng: random.Random, gallery: Gallery, number: int, day: datetime, *, people: list[Person], files: int | None
-) -> Case:
+) -> SampleCase:
     """One invented case that came to the force before `day`, most within the last days, and happened some days before
     that. `files` fixes how many files it has."""
     came = day - age(rng)
@@ -130,7 +130,7 @@ def case(
     suspect = rng.choice(people[-20:]) if again else person(rng, gallery.seed * 100_000 + len(people) + 1)
     if suspect not in people:
         people.append(suspect)
-    made = Case(
+    made = SampleCase(
         number,
         f"{gallery.seed * 10_000_000 + number}",
         suspect,

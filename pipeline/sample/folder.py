@@ -21,7 +21,7 @@ from typing import Any
 from pipeline import files as published
 from pipeline.sample import hashset as sample_hashset
 from pipeline.sample import lists
-from pipeline.sample.cases import Case, Person, case
+from pipeline.sample.cases import Person, SampleCase, case
 from pipeline.sample.forms import FORMS
 from pipeline.sample.media import Gallery
 from pipeline.sample.packages import WRAPPINGS, wrap
@@ -105,7 +105,7 @@ def write(
     return counts
 
 
-def _referral(sample: Sample, made: Case, name: str) -> None:
+def _referral(sample: Sample, made: SampleCase, name: str) -> None:
     """One referral, and sometimes the same package again or a supplement to it."""
     rng = sample.rng
     made.flawed = made.filled == 1.0 and rng.random() < 0.2
@@ -134,12 +134,12 @@ def _referral(sample: Sample, made: Case, name: str) -> None:
         )
 
 
-def _media(made: Case) -> dict[str, bytes]:
+def _media(made: SampleCase) -> dict[str, bytes]:
     return {f"media/{f.name}": f.picture.content for f in made.files if f.sent}
 
 
 def _write(
-    sample: Sample, container: str, wrapping: str, content: dict[str, bytes], *, made: Case, name: str, state: str
+    sample: Sample, container: str, wrapping: str, content: dict[str, bytes], *, made: SampleCase, name: str, state: str
 ) -> None:
     suffix = wrap(sample.landing / container, wrapping, content)
     sample.written += 1

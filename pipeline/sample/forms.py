@@ -11,21 +11,21 @@ from datetime import datetime
 from typing import Any
 from xml.etree import ElementTree
 
-from pipeline.sample.cases import Case, SampleFile
+from pipeline.sample.cases import SampleCase, SampleFile
 
 Tree = dict[str, Any]
 
 
-def _address(case: Case) -> str:
+def _address(case: SampleCase) -> str:
     return "999.0.0.1" if case.flawed else case.suspect.ip
 
 
-def _when(case: Case) -> str:
+def _when(case: SampleCase) -> str:
     """When the address was seen; in a flawed report without zone, and with day and month that could be exchanged."""
     return "03/04/2026 10:00" if case.flawed else _z(case.occurred)
 
 
-def _phone(case: Case) -> str:
+def _phone(case: SampleCase) -> str:
     return "555 0100" if case.flawed else case.suspect.phone
 
 
@@ -37,7 +37,7 @@ def _json(tree: Tree, *, bom: bool = False) -> bytes:
     return (b"\xef\xbb\xbf" if bom else b"") + json.dumps(tree, indent=1, ensure_ascii=False).encode()
 
 
-def _some(rng: random.Random, case: Case, tree: Tree, keep: tuple[str, ...] = ()) -> Tree:
+def _some(rng: random.Random, case: SampleCase, tree: Tree, keep: tuple[str, ...] = ()) -> Tree:
     """Drop optional keys at random, or set them to null, as often as the case is poorly filled."""
     result: Tree = {}
     for key, value in tree.items():
@@ -51,7 +51,7 @@ def _some(rng: random.Random, case: Case, tree: Tree, keep: tuple[str, ...] = ()
 # -- our own forms ---------------------------------------------------------------------------------------------------
 
 
-def _common(rng: random.Random, case: Case, form: str) -> Tree:
+def _common(rng: random.Random, case: SampleCase, form: str) -> Tree:
     person = case.suspect
     suspect = _some(
         rng,
@@ -114,11 +114,11 @@ def _form_file(file: SampleFile) -> Tree:
     }
 
 
-def _chat(case: Case) -> list[Tree]:
+def _chat(case: SampleCase) -> list[Tree]:
     return [{"sent_at": _z(when), "participant": who, "text": text} for when, who, text in case.chat]
 
 
-def nca_direct(rng: random.Random, case: Case) -> bytes:
+def nca_direct(rng: random.Random, case: SampleCase) -> bytes:
     """NCA direct report."""
     tree = _common(rng, case, "nca-direct-report/1")
     tree["provider"] = "Sample Provider Ltd"
@@ -138,7 +138,7 @@ def nca_direct(rng: random.Random, case: Case) -> bytes:
     return _json(tree)
 
 
-def ucol(rng: random.Random, case: Case) -> bytes:
+def ucol(rng: random.Random, case: SampleCase) -> bytes:
     """UCOL referral, chat-led, with covert source details in half of them."""
     tree = _common(rng, case, "ucol-referral/1")
     tree["chat"] = _chat(case)
@@ -161,7 +161,7 @@ def ucol(rng: random.Random, case: Case) -> bytes:
     return _json(tree)
 
 
-def ocag(rng: random.Random, case: Case) -> bytes:
+def ocag(rng: random.Random, case: SampleCase) -> bytes:
     """OCAG referral."""
     tree = _common(rng, case, "ocag-referral/1")
     tree["chat"] = _chat(case)
@@ -179,14 +179,14 @@ def ocag(rng: random.Random, case: Case) -> bytes:
     return _json(tree)
 
 
-def generic_json(rng: random.Random, case: Case) -> bytes:
+def generic_json(rng: random.Random, case: SampleCase) -> bytes:
     """Generic form as JSON."""
     tree = _common(rng, case, "referral/1")
     tree["taken"] = {"by": "Sample Officer", "organisation": "Sample Force", "how": "telephone"}
     return _json(tree)
 
 
-def generic_csv(rng: random.Random, case: Case) -> bytes:
+def generic_csv(rng: random.Random, case: SampleCase) -> bytes:
     """Generic form as `field,value` rows."""
     sink = io.StringIO()
     writer = csv.writer(sink)
@@ -208,7 +208,7 @@ def _flat(value: Any, path: str = "") -> list[tuple[str, str]]:
 # -- NCMEC -----------------------------------------------------------------------------------------------------------
 
 
-def ncmec_json(rng: random.Random, case: Case) -> bytes:
+def ncmec_json(rng: random.Random, case: SampleCase) -> bytes:
     """The police JSON: nested or flat, keys missing or null at random, sometimes with a BOM."""
     person = case.suspect
     reported = _some(
@@ -263,7 +263,7 @@ def ncmec_json(rng: random.Random, case: Case) -> bytes:
     return _json(tree, bom=rng.random() < 0.2)
 
 
-def _capture(case: Case) -> Tree:
+def _capture(case: SampleCase) -> Tree:
     return {
         "captureType": "IP Address",
         "value": _address(case),
@@ -274,7 +274,7 @@ def _capture(case: Case) -> Tree:
     }
 
 
-def _ncmec_file(rng: random.Random, case: Case, file: SampleFile) -> Tree:
+def _ncmec_file(rng: random.Random, case: SampleCase, file: SampleFile) -> Tree:
     return _some(
         rng,
         case,
@@ -291,7 +291,7 @@ def _ncmec_file(rng: random.Random, case: Case, file: SampleFile) -> Tree:
     )
 
 
-def ncmec_xml(rng: random.Random, case: Case) -> bytes:
+def ncmec_xml(rng: random.Random, case: SampleCase) -> bytes:
     """The provider's XML."""
     person = case.suspect
     root = ElementTree.Element("report", {"id": case.reference})
@@ -339,7 +339,7 @@ def _tree(parent: ElementTree.Element, content: Tree) -> None:
                 element.text = str(value)
 
 
-FORMS: dict[str, tuple[str, str, Callable[[random.Random, Case], bytes]]] = {
+FORMS: dict[str, tuple[str, str, Callable[[random.Random, SampleCase], bytes]]] = {
     "ncmec-json": ("nca", "report.json", ncmec_json),
     "ncmec-xml": ("nca", "report.xml", ncmec_xml),
     "nca-direct": ("nca", "report.json", nca_direct),

@@ -8,7 +8,7 @@ from typing import Protocol
 from sqlalchemy.orm import Session
 
 from pipeline.settings import Settings
-from pipeline.store.rules import Rules
+from pipeline.store.rules import CaseRules
 
 
 class Carried(Protocol):
@@ -18,7 +18,7 @@ class Carried(Protocol):
     def settings(self) -> Settings: ...
 
     @property
-    def rules(self) -> Rules: ...
+    def rules(self) -> CaseRules: ...
 
     def clock(self) -> datetime: ...
 
@@ -32,7 +32,7 @@ def store(session: Session) -> Carried:
     return found
 
 
-def rules(session: Session) -> Rules:
+def rules(session: Session) -> CaseRules:
     """policy/cases.yaml as the store loaded it."""
     return store(session).rules
 

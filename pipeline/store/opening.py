@@ -23,7 +23,7 @@ from pipeline.errors import BusyError, ConflictError, DependencyError, SettingsE
 from pipeline.settings import Settings
 from pipeline.store import recording as audit
 from pipeline.store.refusals import HiddenCaseError, RefusalError
-from pipeline.store.rules import Rules
+from pipeline.store.rules import CaseRules
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 HEAD = "0011"
@@ -39,7 +39,7 @@ class Store:
         self.settings = settings
         self.engine = engine
         self.clock = clock
-        self.rules = Rules.load(settings)
+        self.rules = CaseRules.load(settings)
         self._reading = engine.execution_options(triage_begin="DEFERRED")
 
     @contextmanager

@@ -35,7 +35,7 @@ FIELDS = (
 
 
 @dataclass(frozen=True)
-class Entry:
+class PendingEntry:
     """An entry that waits for its transaction to end."""
 
     actor: Actor
@@ -71,12 +71,14 @@ def record(
         raise TriageError(f"{category!r} is not a category of the audit log.", f"Known: {', '.join(CATEGORIES)}.")
     if category == "disclosure" and not recipient:
         raise TriageError("A disclosure needs a recipient.")
-    pending(session).append(Entry(actor, category, action, case_id, object_, reason, recipient, dict(detail or {})))
+    pending(session).append(
+        PendingEntry(actor, category, action, case_id, object_, reason, recipient, dict(detail or {}))
+    )
 
 
-def pending(session: Session) -> list[Entry]:
+def pending(session: Session) -> list[PendingEntry]:
     """Entries that wait for the end of this session's transaction."""
-    entries: list[Entry] = session.info.setdefault("audit", [])
+    entries: list[PendingEntry] = session.info.setdefault("audit", [])
     return entries
 
 

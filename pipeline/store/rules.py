@@ -12,14 +12,14 @@ from pipeline.settings import Settings
 
 
 @dataclass(frozen=True)
-class Rules:
+class CaseRules:
     """The rules of work on cases. `data` is the validated policy file."""
 
     version: str
     data: dict[str, Any]
 
     @classmethod
-    def load(cls, settings: Settings) -> Rules:
+    def load(cls, settings: Settings) -> CaseRules:
         """Raises SettingsError when policy/cases.yaml breaks its schema."""
         loaded = policy.load(settings, "cases")
         return cls(loaded.version, loaded.data)

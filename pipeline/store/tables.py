@@ -287,7 +287,7 @@ class Kirat(Base):
     entered_by: Mapped[str]
 
 
-class Answer(Base):
+class RecordedAnswer(Base):
     """What a person found out about one fact of a case: yes, no, or unknown (which takes an earlier answer back).
     `source` is a code of answers/sources in policy/cases.yaml; `request_id` the request whose answer brought it."""
 

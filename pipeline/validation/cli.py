@@ -74,7 +74,7 @@ def run(settings: Settings, folder: Path, series: Path | None, every: int, only:
     from pipeline.validation import run as runs
 
     loaded = {name: policy.load(settings, name) for name in ("fingerprint", "matching")}
-    rules = measuring.Rules(loaded["fingerprint"].data, loaded["matching"].data)
+    rules = measuring.ValidationRules(loaded["fingerprint"].data, loaded["matching"].data)
     columns = TextColumn("{task.description:40}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task("reading", total=None)

@@ -26,7 +26,7 @@ Codes = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownSet:
     """Known pictures as other tools hash them, at full decode: PDQ and pHash 256, uint8 (n, 32) each, and PDQ quality (n,)."""
 
     pdq: Codes
@@ -38,7 +38,7 @@ class Known:
 
 
 @dataclass(frozen=True)
-class Rules:
+class ValidationRules:
     """policy/fingerprint.yaml and policy/matching.yaml, read."""
 
     fingerprint: dict[str, Any]
@@ -46,7 +46,7 @@ class Rules:
 
 
 @dataclass(frozen=True)
-class Found:
+class Finding:
     """A match: which known picture (its place), the level, kind, bits, and the variant ("" for the plain picture)."""
 
     place: int
@@ -57,21 +57,21 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Asked:
+class AskedCopies:
     """What came of one file: its matches, the nearest known picture (n,) by any query, queries by radius."""
 
-    found: list[Found]
+    found: list[Finding]
     nearest: NDArray[np.int64]
     queries: dict[int, int]
 
 
-def reference(pictures: Sequence[Image.Image]) -> Known:
+def reference(pictures: Sequence[Image.Image]) -> KnownSet:
     """Hashes of upright RGB pictures by pdqhash and imagehash."""
     hashed = [pdqhash.compute(np.asarray(p)) for p in pictures]
     codes = [np.packbits(code) for code, _ in hashed]
     phashes = [np.packbits(imagehash.phash(p, 16).hash) for p in pictures]
     quality = np.array([measure for _, measure in hashed], np.int64)
-    return Known(np.array(codes, np.uint8).reshape(-1, 32), np.array(phashes, np.uint8).reshape(-1, 32), quality)
+    return KnownSet(np.array(codes, np.uint8).reshape(-1, 32), np.array(phashes, np.uint8).reshape(-1, 32), quality)
 
 
 def bits(codes: Codes, others: Codes) -> NDArray[np.int64]:
@@ -81,7 +81,7 @@ def bits(codes: Codes, others: Codes) -> NDArray[np.int64]:
     return apart
 
 
-def ask(data: bytes, known: Known, rules: Rules) -> Asked:
+def ask(data: bytes, known: KnownSet, rules: ValidationRules) -> AskedCopies:
     """Judge one picture file by the policies, as the night would."""
     with Image.open(io.BytesIO(data)) as image:
         hashes = picture.hash_picture(image, rules.fingerprint, variants=True)
@@ -100,21 +100,23 @@ def ask(data: bytes, known: Known, rules: Rules) -> Asked:
             best[int(place)] = min(best.get(int(place), (256, "")), candidate)
     if not found and not hashes.low_information:
         found = _altered(data, plain, best, known, rules)
-    return Asked(found, nearest, counts)
+    return AskedCopies(found, nearest, counts)
 
 
-def _plain(hashes: picture.PictureHashes, known: Known, rules: Rules) -> tuple[NDArray[np.int64], list[Found]]:
+def _plain(
+    hashes: picture.PictureHashes, known: KnownSet, rules: ValidationRules
+) -> tuple[NDArray[np.int64], list[Finding]]:
     apart = bits(np.frombuffer(hashes.pdq, np.uint8).reshape(1, 32), known.pdq)[0]
     phash = bits(np.frombuffer(hashes.phash256, np.uint8).reshape(1, 32), known.phash)[0]
     limits = rules.matching["algorithms"]
     near = (apart <= limits["pdq"]["radius"]) | (phash <= limits["phash256"]["radius"])
-    found = [Found(int(k), levels.NEAR, "near", int(min(apart[k], phash[k]))) for k in np.flatnonzero(near)]
+    found = [Finding(int(k), levels.NEAR, "near", int(min(apart[k], phash[k]))) for k in np.flatnonzero(near)]
     return apart, found
 
 
 def _altered(
-    data: bytes, plain: NDArray[np.int64], best: dict[int, tuple[int, str]], known: Known, rules: Rules
-) -> list[Found]:
+    data: bytes, plain: NDArray[np.int64], best: dict[int, tuple[int, str]], known: KnownSet, rules: ValidationRules
+) -> list[Finding]:
     """Matches of variants; where there is none, what refinement makes of the nearest candidates."""
     close = rules.matching["variants"]["radius"]
     hits = [(place, "variant", *b) for place, b in best.items() if b[0] <= close]
@@ -125,7 +127,7 @@ def _altered(
         least = [min(r.distance, best[k][0]) for k, r in zip(chosen, refined, strict=True)]
         within = rules.matching["refinement"]["radius"]
         hits = [(k, "refined", d, best[k][1]) for k, d in zip(chosen, least, strict=True) if d <= within]
-    return [Found(k, levels.of(kind, d, int(plain[k]), rules.matching), kind, d, name) for k, kind, d, name in hits]
+    return [Finding(k, levels.of(kind, d, int(plain[k]), rules.matching), kind, d, name) for k, kind, d, name in hits]
 
 
 _CONTENT = bytes(32)
@@ -143,7 +145,7 @@ def _print(hashes: picture.PictureHashes) -> pa.Table:
     return pa.table({name: pa.array(values, schema.field(name).type) for name, values in columns.items()})
 
 
-def distinct(pictures: Sequence[Image.Image], known: Known, within: int) -> list[int]:
+def distinct(pictures: Sequence[Image.Image], known: KnownSet, within: int) -> list[int]:
     """Places of pictures that are no flip or near copy of an earlier one: `within` bits in any flip count as the same."""
     kept: list[int] = []
     for place in range(len(pictures)):

@@ -84,7 +84,9 @@ def edited(name: str, picture: Image.Image, place: int, others: Sequence[Image.I
     return composed.EDITS[name][1](picture, random, others)
 
 
-def measure(data: Data, rules: measuring.Rules, every: int, chosen: Sequence[str], step: Step) -> dict[str, Any]:
+def measure(
+    data: Data, rules: measuring.ValidationRules, every: int, chosen: Sequence[str], step: Step
+) -> dict[str, Any]:
     """All figures of a run. Every `every`-th picture is asked about, under each edit; all are known."""
     known = measuring.reference(data.pictures)
     places = range(0, len(data.pictures), every)
@@ -138,7 +140,9 @@ def _companions(pictures: Sequence[Image.Image], place: int) -> _Others:
     return others
 
 
-def hard_negatives(rules: measuring.Rules, series: dict[str, list[Image.Image]], step: Step) -> dict[str, Any]:
+def hard_negatives(
+    rules: measuring.ValidationRules, series: dict[str, list[Image.Image]], step: Step
+) -> dict[str, Any]:
     """False hits by class: different pictures of one template, and pictures of one series against each other."""
     classes = {
         **{f"template: {n}": p for n, p in templates.all_templates().items()},
@@ -160,7 +164,7 @@ def hard_negatives(rules: measuring.Rules, series: dict[str, list[Image.Image]],
     return found
 
 
-def exactness(known: measuring.Known) -> dict[str, Any]:
+def exactness(known: measuring.KnownSet) -> dict[str, Any]:
     """The matching core (canaries included) against plain comparison, over all pairs of the known hashes, at 47 bits and 128."""
     ids = np.arange(len(known), dtype=np.int64)
     found = {}
@@ -181,7 +185,7 @@ def exactness(known: measuring.Known) -> dict[str, Any]:
     return found
 
 
-def moving(paths: Sequence[Path], rules: measuring.Rules, step: Step) -> dict[str, Any]:
+def moving(paths: Sequence[Path], rules: measuring.ValidationRules, step: Step) -> dict[str, Any]:
     """Recall of edited videos: each asked under each edit against the frames of all."""
     known = [videos.known_frames(path, rules) for path in paths]
     usable = [place for place, frames in enumerate(known) if len(frames)]

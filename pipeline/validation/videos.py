@@ -81,7 +81,7 @@ def edited(path: Path, name: str, place: int) -> bytes:
     return file.getvalue()
 
 
-def known_frames(path: Path, rules: measuring.Rules) -> measuring.Codes:
+def known_frames(path: Path, rules: measuring.ValidationRules) -> measuring.Codes:
     """PDQ of the frames that the fingerprint stage hashes, of enough quality: uint8 (n, 32)."""
     pictures = frames(path)[::RATE]
     if not pictures:
@@ -91,7 +91,7 @@ def known_frames(path: Path, rules: measuring.Rules) -> measuring.Codes:
     return kept
 
 
-def matched(data: bytes, known: list[measuring.Codes], rules: measuring.Rules) -> set[int]:
+def matched(data: bytes, known: list[measuring.Codes], rules: measuring.ValidationRules) -> set[int]:
     """Places of the known videos that a video matches."""
     try:
         found = video.hash_clip(io.BytesIO(data), "mov,mp4,m4a,3gp,3g2,mj2", rules.fingerprint, 60, 30.0).frames

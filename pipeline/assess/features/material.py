@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from pipeline.assess.counters import GRADES
 from pipeline.assess.features.registry import counted, either, feature, present, sampled, stated
-from pipeline.assess.inputs import NOT_KNOWN, NOT_SO, YES, Answer, CaseFile, Reading, Row
+from pipeline.assess.inputs import NOT_KNOWN, NOT_SO, YES, Answer, CaseFile, EvidenceRow, Reading
 
 _FILES, _MATCHES = "media_files", "matches"
 
@@ -203,7 +203,7 @@ def _marked(case: CaseFile, name: str, note: str) -> Answer:
 def _by_grade(case: CaseFile, counter: str, note: str, reading: Reading) -> Answer:
     """Yes with the share of the best grade among the exact matches counted under `<counter>_<grade>`."""
     counts, best, total = case.counts, 0.0, 0
-    rows: list[Row] = []
+    rows: list[EvidenceRow] = []
     for name, grade in _GRADED[counter]:
         if name in counts:
             best, total = max(best, reading.grade_shares[grade]), total + counts[name]

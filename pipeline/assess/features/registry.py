@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from pipeline.assess.inputs import NO, NOT_KNOWN, NOT_SO, YES, Answer, CaseFile, Reading, Row
+from pipeline.assess.inputs import NO, NOT_KNOWN, NOT_SO, YES, Answer, CaseFile, EvidenceRow, Reading
 from pipeline.errors import TriageError
 
 Function = Callable[[CaseFile, Reading], Answer]
@@ -96,9 +96,9 @@ def present(case: CaseFile, counter: str, table: str, note: str) -> Answer:
     return Answer(YES, 1.0, sampled(case, counter, table, note), number) if number else NOT_SO
 
 
-def sampled(case: CaseFile, counter: str, table: str, note: str) -> tuple[Row, ...]:
+def sampled(case: CaseFile, counter: str, table: str, note: str) -> tuple[EvidenceRow, ...]:
     """The sample of rows kept for a counter, as evidence."""
-    return tuple([Row(table, row, note) for row in case.samples.get(counter, ())])
+    return tuple([EvidenceRow(table, row, note) for row in case.samples.get(counter, ())])
 
 
 def either(first: Answer, second: Answer) -> Answer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pipeline.assess.features.registry import any_of, either, feature, stated
-from pipeline.assess.inputs import NOT_KNOWN, NOT_SO, YES, Answer, CaseFile, Reading, Row
+from pipeline.assess.inputs import NOT_KNOWN, NOT_SO, YES, Answer, CaseFile, EvidenceRow, Reading
 
 
 @feature("sender", "Sender's priority: imminent danger", "Does the sender's priority name an imminent danger?")
@@ -24,13 +24,13 @@ def urgent_words(case: CaseFile, _: Reading) -> Answer:
     if not case.urgent_words:
         return NOT_KNOWN
     note = f"the sender's words for urgency: {', '.join(case.urgent_words)}"
-    return Answer(YES, 1.0, (Row("referrals", case.referral_id, note),), 1)
+    return Answer(YES, 1.0, (EvidenceRow("referrals", case.referral_id, note),), 1)
 
 
 def _priority(case: CaseFile, reading: Reading, level: str) -> Answer:
     said = reading.level(case.priority)
     if said == level:
-        return Answer(YES, 1.0, (Row("referrals", case.referral_id, "the sender's priority"),), 1)
+        return Answer(YES, 1.0, (EvidenceRow("referrals", case.referral_id, "the sender's priority"),), 1)
     return NOT_KNOWN if said is None or said == "not_said" else NOT_SO
 
 
@@ -44,7 +44,7 @@ def provider_escalated(case: CaseFile, _: Reading) -> Answer:
     """The provider or the sending agency asked for high priority, as a mark or in its own words."""
     written = NOT_SO
     if case.escalation_text:
-        written = Answer(YES, 1.0, (Row("referrals", case.referral_id, "the sender's words for urgency"),), 1)
+        written = Answer(YES, 1.0, (EvidenceRow("referrals", case.referral_id, "the sender's words for urgency"),), 1)
     return either(case.fact("provider_escalated"), written)
 
 
@@ -77,7 +77,9 @@ def linked_cases(case: CaseFile, reading: Reading) -> Answer:
     number = case.links.get("strong", 0)
     if not number:
         return NOT_SO
-    rows = tuple([Row("links", link, "strong link to another case") for link in case.link_rows.get("strong", ())])
+    rows = tuple(
+        [EvidenceRow("links", link, "strong link to another case") for link in case.link_rows.get("strong", ())]
+    )
     return Answer(YES, round(min(1.0, number / reading.links), 4), rows, number)
 
 

@@ -21,7 +21,7 @@ from pipeline.cases.publishing.intake import NewAssessment
 from pipeline.ingest import forces
 from pipeline.night.contract import Night
 from pipeline.store.context import store
-from pipeline.store.tables import Answer, Assessment
+from pipeline.store.tables import Assessment, RecordedAnswer
 
 CHUNK = 500
 """Ids in one IN list."""
@@ -31,12 +31,14 @@ def rows(session: Session, cases: Sequence[str]) -> dict[str, list[dict[str, Any
     """Every answer given for these cases, by case, as `answers.held` reads them."""
     found: dict[str, list[dict[str, Any]]] = {}
     for start in range(0, len(cases), CHUNK):
-        for row in session.scalars(select(Answer).where(Answer.case_id.in_(cases[start : start + CHUNK]))):
+        for row in session.scalars(
+            select(RecordedAnswer).where(RecordedAnswer.case_id.in_(cases[start : start + CHUNK]))
+        ):
             found.setdefault(row.case_id, []).append(as_row(row))
     return found
 
 
-def as_row(row: Answer) -> dict[str, Any]:
+def as_row(row: RecordedAnswer) -> dict[str, Any]:
     """An answer as schemas/records/answers.json has it, without the run."""
     return {
         "answer_id": row.answer_id,

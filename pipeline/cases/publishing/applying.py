@@ -14,7 +14,7 @@ from typing import Any
 from pipeline.cases import states
 from pipeline.cases.publishing.intake import NewAssessment
 from pipeline.cases.work import bands
-from pipeline.store.rules import Rules
+from pipeline.store.rules import CaseRules
 from pipeline.store.tables import Assessment, Case
 
 NIGHT = "system"
@@ -77,7 +77,7 @@ def apply(
     case: Case,
     previous: Assessment | None,
     new: NewAssessment,
-    policy: Rules,
+    policy: CaseRules,
     *,
     hidden: Collection[str],
     releases: Collection[str],
@@ -125,7 +125,7 @@ def _decided_by_model(case: Case, new: NewAssessment, effect: Effect) -> None:
     case.due_at = new.row["due_at"]
 
 
-def _decided_by_person(case: Case, new: NewAssessment, policy: Rules, effect: Effect, rose: bool) -> None:
+def _decided_by_person(case: Case, new: NewAssessment, policy: CaseRules, effect: Effect, rose: bool) -> None:
     band, level = new.row["band"], case.person_model_band or case.band
     if bands.higher(band, case.band) and bands.higher(band, level):
         case.person_band = case.person_model_band = None
@@ -142,7 +142,7 @@ def _decided_by_person(case: Case, new: NewAssessment, policy: Rules, effect: Ef
 
 
 def _closed(
-    case: Case, new: NewAssessment, policy: Rules, effect: Effect, *, told: list[str], secret: Collection[str]
+    case: Case, new: NewAssessment, policy: CaseRules, effect: Effect, *, told: list[str], secret: Collection[str]
 ) -> None:
     """Whether a case that is out of the queue comes back, and why. `told`: what a new release changed for it."""
     band, ended = new.row["band"], case.closed_band or case.band

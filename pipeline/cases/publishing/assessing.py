@@ -16,7 +16,7 @@ from pipeline.lake import Lake
 from pipeline.night.contract import Night, StageReport
 from pipeline.settings import Settings
 from pipeline.store.opening import open_store
-from pipeline.store.tables import Answer
+from pipeline.store.tables import RecordedAnswer
 
 
 def run(settings: Settings, night: Night, shard: str | None = None) -> StageReport:
@@ -37,7 +37,10 @@ def take_over(settings: Settings, night: Night) -> int:
     store = open_store(settings)
     try:
         with store.reader() as session:
-            found = [answered.as_row(row) for row in session.scalars(select(Answer).order_by(Answer.answer_id))]
+            found = [
+                answered.as_row(row)
+                for row in session.scalars(select(RecordedAnswer).order_by(RecordedAnswer.answer_id))
+            ]
     finally:
         store.close()
     new = [row | {"run_id": night.run_id} for row in found if row["answer_id"] not in known]

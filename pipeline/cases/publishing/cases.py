@@ -27,7 +27,7 @@ from pipeline.lake import Lake
 from pipeline.store import recording as audit
 from pipeline.store.actors import SYSTEM
 from pipeline.store.context import store
-from pipeline.store.rules import Rules
+from pipeline.store.rules import CaseRules
 from pipeline.store.tables import (
     Assessment,
     Case,
@@ -46,7 +46,7 @@ CHUNK = 500
 class Publisher:
     """One publish: loads what it needs, applies each assessment in order, collects rows, writes them at the end."""
 
-    def __init__(self, session: Session, policy: Rules, intake: Intake, as_of: datetime, run_id: str) -> None:
+    def __init__(self, session: Session, policy: CaseRules, intake: Intake, as_of: datetime, run_id: str) -> None:
         self.session, self.policy, self.intake, self.as_of, self.run_id = session, policy, intake, as_of, run_id
         self.counts: Counter[str] = Counter()
         self.lines: list[dict[str, Any]] = []

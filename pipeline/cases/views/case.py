@@ -20,7 +20,6 @@ from pipeline.store.actors import Actor
 from pipeline.store.context import now, rules
 from pipeline.store.duty_tables import Flag
 from pipeline.store.tables import (
-    Answer,
     Assessment,
     Case,
     CaseReferral,
@@ -32,6 +31,7 @@ from pipeline.store.tables import (
     Lowering,
     Note,
     Notification,
+    RecordedAnswer,
     Retention,
     Review,
     SecondLook,
@@ -46,7 +46,7 @@ _SIDE_TABLES: tuple[tuple[Any, Any], ...] = (
     (InformationRequest, InformationRequest.request_id),
     (Transfer, Transfer.transfer_id),
     (Kirat, Kirat.kirat_id),
-    (Answer, Answer.answer_id),
+    (RecordedAnswer, RecordedAnswer.answer_id),
     (Review, Review.due_at),
     (SecondLook, SecondLook.second_look_id),
     (Notification, Notification.notification_id),
@@ -108,7 +108,7 @@ class CaseView:
     requests: Sequence[InformationRequest]
     transfers: Sequence[Transfer]
     kirat: Sequence[Kirat]
-    answers: Sequence[Answer]
+    answers: Sequence[RecordedAnswer]
     reviews: Sequence[Review]
     second_looks: Sequence[SecondLook]
     notifications: Sequence[Notification]
@@ -154,7 +154,7 @@ def read(session: Session, actor: Actor, case_id: str, reason: str | None = None
         requests=side[InformationRequest.__tablename__],
         transfers=side[Transfer.__tablename__],
         kirat=side[Kirat.__tablename__],
-        answers=side[Answer.__tablename__],
+        answers=side[RecordedAnswer.__tablename__],
         reviews=side[Review.__tablename__],
         second_looks=side[SecondLook.__tablename__],
         notifications=side[Notification.__tablename__],

@@ -16,13 +16,13 @@ from pipeline.people import permissions
 from pipeline.store import recording as audit
 from pipeline.store.actors import Actor
 from pipeline.store.context import now, rules
-from pipeline.store.rules import Rules, add_months
+from pipeline.store.rules import CaseRules, add_months
 from pipeline.store.tables import BANDS, Case, Lowering, Notification, Review, SecondLook
 
 _Row = TypeVar("_Row", Review, SecondLook, Lowering, Notification)
 
 
-def schedule(policy: Rules, case_id: str, opened_at: datetime) -> list[dict[str, Any]]:
+def schedule(policy: CaseRules, case_id: str, opened_at: datetime) -> list[dict[str, Any]]:
     """Rows of the reviews of a new case: one a rank, at 3, 5 and 6 months unless the policy says otherwise."""
     return [
         {"case_id": case_id, "rank": review["rank"], "due_at": add_months(opened_at, review["months"])}

@@ -24,7 +24,7 @@ from pipeline.errors import UsageError
 from pipeline.store import recording as audit
 from pipeline.store.actors import Actor
 from pipeline.store.context import now, rules, store
-from pipeline.store.tables import Answer, Assessment, Case
+from pipeline.store.tables import Assessment, Case, RecordedAnswer
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def open_question(row: dict[str, Any]) -> Question:
     )
 
 
-def record(session: Session, actor: Actor, case_id: str, given: Given, *, version: int) -> Answer:
+def record(session: Session, actor: Actor, case_id: str, given: Given, *, version: int) -> RecordedAnswer:
     """Record one answer and assess the case anew.
 
     Raises UsageError for a fact, value, source or day that cannot be, ConflictError as every change.
@@ -86,7 +86,7 @@ def record(session: Session, actor: Actor, case_id: str, given: Given, *, versio
 
 def record_all(
     session: Session, actor: Actor, case: Case, given: Sequence[Given], *, request_id: int | None = None
-) -> list[Answer]:
+) -> list[RecordedAnswer]:
     """Record answers to a case that is locked for change, and assess it anew once. `request_id`: the request for
     information that brought them."""
     rows = [_row(session, actor, case, one, request_id) for one in given]
@@ -110,10 +110,12 @@ def record_all(
     return rows
 
 
-def history(session: Session, actor: Actor, case_id: str) -> Sequence[Answer]:
+def history(session: Session, actor: Actor, case_id: str) -> Sequence[RecordedAnswer]:
     """Every answer given for a case, oldest first."""
     cases.find(session, actor, case_id, "case.read")
-    return session.scalars(select(Answer).where(Answer.case_id == case_id).order_by(Answer.answer_id)).all()
+    return session.scalars(
+        select(RecordedAnswer).where(RecordedAnswer.case_id == case_id).order_by(RecordedAnswer.answer_id)
+    ).all()
 
 
 def known_facts(session: Session) -> dict[str, str]:
@@ -122,7 +124,7 @@ def known_facts(session: Session) -> dict[str, str]:
     return facts
 
 
-def _row(session: Session, actor: Actor, case: Case, given: Given, request_id: int | None) -> Answer:
+def _row(session: Session, actor: Actor, case: Case, given: Given, request_id: int | None) -> RecordedAnswer:
     sources = rules(session).data["answers"]["sources"]
     if given.source not in sources:
         raise UsageError(f"{given.source!r} is not a source of answers.", f"Sources: {', '.join(sorted(sources))}.")
@@ -130,7 +132,7 @@ def _row(session: Session, actor: Actor, case: Case, given: Given, request_id: i
         raise UsageError(f"{given.value!r} is not an answer.", f"Answers: {', '.join(VALUES)}.")
     if given.found_on > now(session).date():
         raise UsageError("The day on which it was found out lies in the future.")
-    return Answer(
+    return RecordedAnswer(
         case_id=case.case_id,
         fact=fact_named(session, given.fact),
         value=given.value,

@@ -16,7 +16,7 @@ from pipeline.errors import UsageError
 from pipeline.store import recording as audit
 from pipeline.store.actors import Actor
 from pipeline.store.context import now, rules
-from pipeline.store.rules import Rules
+from pipeline.store.rules import CaseRules
 from pipeline.store.tables import Case, Kirat
 
 
@@ -64,7 +64,7 @@ def enter(
     return row
 
 
-def contradiction(policy: Rules, case: Case) -> str | None:
+def contradiction(policy: CaseRules, case: Case) -> str | None:
     """How the entered level and the band in force contradict each other, in words; None if they do not."""
     if case.kirat_level is None:
         return None

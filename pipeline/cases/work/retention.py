@@ -26,7 +26,7 @@ from pipeline.store.rules import add_months
 from pipeline.store.tables import Base, Case, CaseReferral, Link, Retention, Tombstone
 
 OF_A_CASE: tuple[type[Base], ...] = (
-    tables.Answer, Apart, tables.Assessment, tables.CaseReferral, tables.Change, tables.Decision, Flag, GroupMember, tables.InformationRequest, tables.Kirat, tables.Lowering, tables.Note, tables.Notification,
+    tables.RecordedAnswer, Apart, tables.Assessment, tables.CaseReferral, tables.Change, tables.Decision, Flag, GroupMember, tables.InformationRequest, tables.Kirat, tables.Lowering, tables.Note, tables.Notification,
     tables.Retention, tables.Review, tables.SecondLook, tables.Seen, tables.Transfer,
 )  # fmt: skip
 """Tables with a `case_id` whose rows go with the case; a test compares this list with all tables."""

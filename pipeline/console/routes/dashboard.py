@@ -117,7 +117,7 @@ def _run(request: Request, run_id: str) -> dict[str, Any]:
     }
 
 
-def _shown(found: figures.Report, rows: list[dict[str, Any]]) -> dict[str, Any]:
+def _shown(found: figures.Figure, rows: list[dict[str, Any]]) -> dict[str, Any]:
     """A report as the page needs it: chart, legend, columns, which of them are numbers."""
     chart, legend = figures.draw(found, rows)
     names = list(rows[0]) if rows else []

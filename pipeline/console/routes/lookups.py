@@ -28,7 +28,7 @@ MATCHES = 200
 """Matches on one page, and in JSON; CSV has LIMIT."""
 
 
-class Asked(BaseModel):
+class LookupBody(BaseModel):
     """A look-up through the API."""
 
     hashes: list[Annotated[str, Field(max_length=400)]] = Field(
@@ -66,7 +66,7 @@ def ask(
 
 
 @router.post("/api/lookup", name="api_lookup")
-def api(request: Request, asked: Asked) -> Response:
+def api(request: Request, asked: LookupBody) -> Response:
     """Look hashes up by token: rows as `triage lookup` gives them, and rejects with their reasons."""
     data = _answer(request, "\n".join(h.replace("\n", " ") for h in asked.hashes), asked.reason)
     return JSONResponse(pages.plain(data))

@@ -15,7 +15,7 @@ NAMES = ("sha256", "md5", "sha1")
 """The digests that every content has."""
 
 
-class Reading:
+class FileReading:
     """One read of `file` to its end: `digests`, the first bytes as `head`, and `content` if it fitted in `buffer` bytes.
 
     `tick(bytes_read)` is called after every chunk; it may raise to stop. `names` are the digests to make; the others are

@@ -32,7 +32,7 @@ _BEGINNINGS = (
 
 
 @dataclass(frozen=True)
-class Part:
+class EmbeddedPart:
     """A picture or film inside a file: its first byte, the byte behind its last, and its type by content."""
 
     start: int
@@ -40,7 +40,7 @@ class Part:
     media: MediaType
 
 
-def further(data: bytes, family: str | None) -> list[Part]:
+def further(data: bytes, family: str | None) -> list[EmbeddedPart]:
     """Pictures and films behind the end of the picture that `data` begins with, in their order; empty where its end is unknown."""
     body = _scan_of(data) if family == "jpeg" else 16  # a JPEG's own thumbnail lies in its header
     if _beginning(data, body) is None:
@@ -63,19 +63,19 @@ def _scan_of(data: bytes) -> int:
     return at
 
 
-def previews(data: bytes) -> list[Part]:
+def previews(data: bytes) -> list[EmbeddedPart]:
     """JPEGs inside a camera's raw file, largest first: the largest is what the camera shows of it."""
-    found: list[Part] = []
+    found: list[EmbeddedPart] = []
     at = data.find(JPEG)
     while at >= 0 and len(found) < MOST:
         end = at + _jpeg(data[at:])
         if end - at >= LEAST_BYTES:
-            found.append(Part(at, end, media_type(data[at : at + HEAD])))
+            found.append(EmbeddedPart(at, end, media_type(data[at : at + HEAD])))
         at = data.find(JPEG, max(end, at + 3))
     return sorted(found, key=lambda part: part.start - part.end)
 
 
-def _parts(data: bytes, at: int) -> Iterator[Part]:
+def _parts(data: bytes, at: int) -> Iterator[EmbeddedPart]:
     found = 0
     while found < MOST:
         start = _beginning(data, at)
@@ -88,7 +88,7 @@ def _parts(data: bytes, at: int) -> Iterator[Part]:
             at = start + 4
             continue
         found += 1
-        yield Part(start, stop, media)
+        yield EmbeddedPart(start, stop, media)
         at = stop
 
 

@@ -34,7 +34,7 @@ SIDES = ("left", "top", "right", "bottom")
 
 
 def all_families(
-    plane: Plane, source: sampling.Base, trimmed: Sequence[Frame], policy: dict[str, Any]
+    plane: Plane, source: sampling.SampledBase, trimmed: Sequence[Frame], policy: dict[str, Any]
 ) -> list[Variant]:
     """Every variant (name, PDQ, quality) of these families, and of the fixed grid's none.
 
@@ -56,7 +56,7 @@ def all_families(
     return found + _at_an_angle(luma, source, policy) + _uncovered_discs(source, policy["discs"])
 
 
-def hashed(source: sampling.Base, frames: Sequence[Frame]) -> list[Variant]:
+def hashed(source: sampling.SampledBase, frames: Sequence[Frame]) -> list[Variant]:
     """The variants that some frames of one base make."""
     if not frames:
         return []
@@ -159,7 +159,7 @@ def _quads(luma: Any, policy: dict[str, Any]) -> list[tuple[str, perspective.Qua
     return found
 
 
-def _at_an_angle(luma: Any, source: sampling.Base, policy: dict[str, Any]) -> list[Variant]:
+def _at_an_angle(luma: Any, source: sampling.SampledBase, policy: dict[str, Any]) -> list[Variant]:
     quads = _quads(luma, policy)
     if not quads:
         return []
@@ -176,7 +176,7 @@ def _discs(policy: dict[str, Any]) -> list[tuple[str, tuple[float, float, float]
     ]
 
 
-def _uncovered_discs(source: sampling.Base, policy: dict[str, Any]) -> list[Variant]:
+def _uncovered_discs(source: sampling.SampledBase, policy: dict[str, Any]) -> list[Variant]:
     discs = _discs(policy)
     if not discs:
         return []
@@ -186,8 +186,8 @@ def _uncovered_discs(source: sampling.Base, policy: dict[str, Any]) -> list[Vari
 
 
 def bases(
-    plane: Plane, source: sampling.Base, trimmed: Sequence[Frame], policy: dict[str, Any]
-) -> list[tuple[str, sampling.Base, sampling.Geometry]]:
+    plane: Plane, source: sampling.SampledBase, trimmed: Sequence[Frame], policy: dict[str, Any]
+) -> list[tuple[str, sampling.SampledBase, sampling.Geometry]]:
     """Where a refinement may start: what was done to the picture first (nothing: ""), its base, frames (n, 5) in it."""
     luma = trimming.small(plane)
     borders: list[Box] = [(-g[0], -g[1], -g[2], -g[3]) for _, g in trimmed]

@@ -55,7 +55,7 @@ class FrameHashes:
 
 
 @dataclass(frozen=True)
-class Refinement:
+class RefinedCandidate:
     """Smallest PDQ distance (bits) to a known hash that the search found, and the geometry in words."""
 
     distance: int
@@ -107,15 +107,15 @@ def frame_variants(array: NDArray[np.uint8], policy: dict[str, Any]) -> tuple[tu
     return query_variants.all_variants(planes.from_array(array), policy["variants"])
 
 
-def refine_picture(image: Image.Image, known_pdq: bytes, policy: dict[str, Any]) -> Refinement:
+def refine_picture(image: Image.Image, known_pdq: bytes, policy: dict[str, Any]) -> RefinedCandidate:
     """Search the picture's geometry for the smallest PDQ distance to one known hash (32 bytes)."""
     return refine_many(image, [known_pdq], policy)[0]
 
 
-def refine_many(image: Image.Image, known_pdqs: Sequence[bytes], policy: dict[str, Any]) -> list[Refinement]:
+def refine_many(image: Image.Image, known_pdqs: Sequence[bytes], policy: dict[str, Any]) -> list[RefinedCandidate]:
     """`refine_picture` for several known hashes, decoding once; results in the order given."""
     plane = planes.decode(image, policy["canonical"])
-    return [Refinement(*found) for found in refine.search_many(plane, list(known_pdqs), policy)]
+    return [RefinedCandidate(*found) for found in refine.search_many(plane, list(known_pdqs), policy)]
 
 
 def prepare(policy: dict[str, Any]) -> None:

@@ -34,7 +34,7 @@ Geometry = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Base:
+class SampledBase:
     """What frames are sampled from: float32 plane (256, 256), its smoothed edges (4, 6, 256), width / height.
 
     Edges are left, top, right, bottom; each at six degrees of smoothing. `offsets` are those of
@@ -53,30 +53,30 @@ class Base:
         return moved
 
 
-def base(plane: Plane) -> Base:
+def base(plane: Plane) -> SampledBase:
     """Smooth a plane as PDQ does, sample it 256 x 256, and prepare its edges."""
     samples = pdq.grid(plane, SIDE)
     offsets = pdq.sampling_offset(plane.width), pdq.sampling_offset(plane.height)
-    return Base(samples, _edges(samples), plane.width / plane.height, offsets)
+    return SampledBase(samples, _edges(samples), plane.width / plane.height, offsets)
 
 
-def part(source: Base, box: tuple[float, float, float, float]) -> Base:
+def part(source: SampledBase, box: tuple[float, float, float, float]) -> SampledBase:
     """The base of a part of the picture: shares taken off left, top, right, bottom. Its edges are the part's own."""
     left, top, right, bottom = box
     samples = _enlarged(source.samples, left, top, right, bottom)
     wide, high = 1 - left - right, 1 - top - bottom
-    return Base(samples, _edges(samples), source.aspect * wide / high, source.offsets)
+    return SampledBase(samples, _edges(samples), source.aspect * wide / high, source.offsets)
 
 
-def projected(source: Base, projection: Geometry) -> Base:
+def projected(source: SampledBase, projection: Geometry) -> SampledBase:
     """The base of what a projection (8,) shows, see `hash_quads`."""
     samples = _project(source.samples, projection)
-    return Base(samples, _edges(samples), source.aspect, (0.0, 0.0))
+    return SampledBase(samples, _edges(samples), source.aspect, (0.0, 0.0))
 
 
-def covered(source: Base, disc: Geometry) -> Base:
+def covered(source: SampledBase, disc: Geometry) -> SampledBase:
     """The base with one disc (3,) guessed from what surrounds it, see `hash_covered`."""
-    return Base(_without_disc(source.samples, disc, source.aspect), source.edges, source.aspect, source.offsets)
+    return SampledBase(_without_disc(source.samples, disc, source.aspect), source.edges, source.aspect, source.offsets)
 
 
 @kernel

@@ -101,7 +101,7 @@ def all_variants(plane: Plane, policy: dict[str, Any]) -> tuple[Variant, ...]:
     return tuple(found)
 
 
-def _flips(source: sampling.Base, frame: str, geometry: sampling.Geometry) -> list[Variant]:
+def _flips(source: sampling.SampledBase, frame: str, geometry: sampling.Geometry) -> list[Variant]:
     """The eight flips and turns of one frame: a flip of a picture only exchanges and negates its coefficients."""
     places = np.stack([source.mirrored(geometry, bool(k & 1), bool(k & 2)) for k in range(4)])
     codes, measures = sampling.hash_flips(source.samples, source.edges, places, source.aspect)

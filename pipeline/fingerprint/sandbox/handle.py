@@ -111,7 +111,7 @@ class Handle:
             self.fail(Reason.RUBBISH, str(error))
             return True
 
-    def _accept(self, answer: wire.Answer) -> bool:
+    def _accept(self, answer: wire.Reply) -> bool:
         expected = self._expected
         if answer.job != self._job or expected is None:
             raise wire.RubbishError("job")

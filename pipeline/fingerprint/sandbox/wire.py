@@ -65,7 +65,7 @@ class RubbishError(ValueError):
 
 
 @dataclass(frozen=True)
-class Answer:
+class Reply:
     """A checked answer. `body` is two ints for HELLO (layers, Landlock ABI), one for TICK (bytes read), (Digests, media type) for DIGESTS,
     a Fingerprint without its digests for RESULT, a list of (distance, geometry) for REFINED, a Failure for FAILED."""
 
@@ -144,7 +144,7 @@ def _word(text: str) -> bytes:
     return re.sub(r"[^A-Za-z0-9_.]", "", text)[:40].encode()
 
 
-def parse(data: bytes) -> Answer:
+def parse(data: bytes) -> Reply:
     """Check an answer. Raises RubbishError for anything but a valid record."""
     if len(data) < _HEADER.size:
         raise RubbishError("short")
@@ -153,9 +153,9 @@ def parse(data: bytes) -> Answer:
         raise RubbishError("header")
     kind, body = Kind(code), data[_HEADER.size :]
     if kind is Kind.RESULT:
-        return Answer(kind, job, resident, _parse_result(body))
+        return Reply(kind, job, resident, _parse_result(body))
     try:
-        return Answer(kind, job, resident, _SIMPLE[kind](body))
+        return Reply(kind, job, resident, _SIMPLE[kind](body))
     except (struct.error, UnicodeDecodeError, IndexError) as error:
         raise RubbishError(kind.name) from error
 

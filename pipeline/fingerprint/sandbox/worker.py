@@ -15,7 +15,7 @@ import resource
 import socket
 from typing import Any, BinaryIO
 
-from pipeline.fingerprint.decode.digests import Reading
+from pipeline.fingerprint.decode.digests import FileReading
 from pipeline.fingerprint.decode.opening import Opener, refusal
 from pipeline.fingerprint.decode.sniff import media_type
 from pipeline.fingerprint.decode.task import Decoder, Refinement, Task
@@ -102,7 +102,7 @@ class Worker:
             return wire.refined(job, _resident_kib(), done.found)
         return wire.result(job, _resident_kib(), done)
 
-    def _read(self, job: int, request: dict[str, Any], file: BinaryIO, in_archive: bool) -> Reading:
+    def _read(self, job: int, request: dict[str, Any], file: BinaryIO, in_archive: bool) -> FileReading:
         step = self.limits["heartbeat_mb"] * MIB
         largest = self.limits["file_gb"] * GIB
         if not in_archive and os.fstat(file.fileno()).st_size > largest:
@@ -120,7 +120,7 @@ class Worker:
 
         buffer = 0 if request["kind"] == "digest" else self.limits["buffer_mb"] * MIB
         try:
-            return Reading(file, buffer=buffer, tick=tick, names=request["digests"])
+            return FileReading(file, buffer=buffer, tick=tick, names=request["digests"])
         except Exception as error:
             raise refusal(error, in_archive) from error
 

@@ -28,8 +28,8 @@ from pipeline.ingest.draft import KIND_WORDS, Draft
 from pipeline.ingest.package import Member, Package
 from pipeline.ingest.reading import wire
 from pipeline.ingest.reading.worker import NO_MEMORY, judge
-from pipeline.ingest.report import Report
-from pipeline.ingest.rules import Rules
+from pipeline.ingest.report import FoundReport
+from pipeline.ingest.rules import IngestRules
 from pipeline.ingest.sources.common import ROLES
 from pipeline.locator import Locator
 from pipeline.settings import Settings
@@ -49,7 +49,7 @@ class Contents:
 
     wanted: completeness.Expected = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
-    report: Report | None = None
+    report: FoundReport | None = None
     reasons: list[str] = field(default_factory=list)
     size: int = 0
 
@@ -63,11 +63,11 @@ class _EndedError(Exception):
 
 
 @dataclass
-class Reading:
+class PackageReading:
     """Limited processes for one run of ingest, one at a time. A context manager. `deaths` counts them by reason."""
 
     settings: Settings
-    rules: Rules
+    rules: IngestRules
     deaths: dict[str, int] = field(default_factory=dict)
     reached: Reached | None = None
     """Layers of isolation that held in every process."""
@@ -79,7 +79,7 @@ class Reading:
     _asked: int = 0
     _losses: int = 0
 
-    def __enter__(self) -> Reading:
+    def __enter__(self) -> PackageReading:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -138,13 +138,13 @@ class Reading:
             if said is None:
                 raise self._died()
             if len(said[0]) != 2:
-                raise wire.RubbishError("length")
+                raise wire.ReadingRubbishError("length")
             answer, content = said[0]
             return self._contents(package, wire.decode(answer), content, len(answer))
         except TimeoutError:
             self._end()
             raise _EndedError("reading it takes too long") from None
-        except wire.RubbishError:
+        except wire.ReadingRubbishError:
             self._end()
             raise _EndedError("what it holds made the process that reads packages answer wrongly") from None
         except OSError:
@@ -167,15 +167,15 @@ class Reading:
             asked = package.by_name
             for listed in answer.members:
                 if listed.name not in asked or listed.read is None:
-                    raise wire.RubbishError("members")
+                    raise wire.ReadingRubbishError("members")
                 asked[listed.name].read, asked[listed.name].size = _digests(listed.read), listed.size
         else:
             alone = package.kind == "report"
             if len(answer.members) > self.rules.data["caps"]["members"]:
-                raise wire.RubbishError("members")
+                raise wire.ReadingRubbishError("members")
             for listed in answer.members:
                 if alone != (listed.stored is None):
-                    raise wire.RubbishError("members")
+                    raise wire.ReadingRubbishError("members")
                 member = Member(listed.name, listed.size, Locator(package.container, listed.stored))
                 member.read = _digests(listed.read) if listed.read else None
                 package.members.append(member)
@@ -185,13 +185,13 @@ class Reading:
         report = self._report(package, answer.report, content) if answer.report is not None else None
         return Contents(dict(answer.wanted), answer.missing, report, answer.reasons, size + len(content))
 
-    def _report(self, package: Package, told: Any, content: bytes) -> Report:
+    def _report(self, package: Package, told: Any, content: bytes) -> FoundReport:
         reader = next((r for r in sources.READERS if r.name == told.reader), None)
         member = package.members[told.member] if told.member < len(package.members) else None
         if reader is None or member is None or member.read is None:
-            raise wire.RubbishError("report")
+            raise wire.ReadingRubbishError("report")
         if hashlib.sha256(content).digest() != member.read.sha256:
-            raise wire.RubbishError("content")
+            raise wire.ReadingRubbishError("content")
         draft = Draft(self.rules.data["phone_region"], self.rules.data["caps"]["original_characters"])
         for name in wire.SAME:
             setattr(draft, name, getattr(told, name))
@@ -201,7 +201,7 @@ class Reading:
             found = masking.covert(draft.personas)
             draft.covert = found.within if found else None
         member.content = content
-        return Report(member, reader, draft, member.sha256())
+        return FoundReport(member, reader, draft, member.sha256())
 
     def _check(self, draft: Draft) -> None:
         """What the types alone do not say: places that are there, words of closed lists. Raises RubbishError."""
@@ -220,7 +220,7 @@ class Reading:
             and all(mark in draft.times for mark, value in draft.referral.items() if mark.endswith("_at") and value)
         )
         if not sound:
-            raise wire.RubbishError("report")
+            raise wire.ReadingRubbishError("report")
 
     # -- processes ---------------------------------------------------------------------------------------------------
 
@@ -231,7 +231,7 @@ class Reading:
         while self._child is None:
             try:
                 self._child = self._fork()
-            except (ServerLostError, OSError, wire.RubbishError, msgspec.DecodeError) as error:
+            except (ServerLostError, OSError, wire.ReadingRubbishError, msgspec.DecodeError) as error:
                 self._losses += 1
                 self._server = None
                 if self._losses > LOSSES:

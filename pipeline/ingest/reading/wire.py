@@ -61,7 +61,7 @@ class Read(Struct):
     sha512: Annotated[bytes, Meta(max_length=64)] = b""
 
 
-class Listed(Struct):
+class ListedMembers(Struct):
     """A member: name in the package, stated size, name in the archive (None: a plain file), digests if it was read."""
 
     name: str
@@ -147,7 +147,7 @@ def answer_type() -> Any:
         [
             ("faults", list[str]),
             ("waits", list[str]),
-            ("members", list[Listed]),
+            ("members", list[ListedMembers]),
             ("left_out", Count),
             ("wanted", dict[str, tuple[str, str]]),
             ("missing", list[str]),
@@ -166,18 +166,18 @@ ASKED = msgspec.json.Decoder(Ask)
 encode = msgspec.json.encode
 
 
-class RubbishError(Exception):
+class ReadingRubbishError(Exception):
     """The answer is not one; the text says in which place."""
 
 
 def decode(data: bytes) -> Any:
     """An answer. Raises RubbishError for anything that is none."""
     if b"\\u0000" in data:  # no table of ours takes it; the reader never lets one through
-        raise RubbishError("null")
+        raise ReadingRubbishError("null")
     try:
         return _decoder().decode(data)
     except (msgspec.DecodeError, RecursionError, OverflowError) as error:
-        raise RubbishError(str(error).rpartition("`$")[2].strip("`.")) from None
+        raise ReadingRubbishError(str(error).rpartition("`$")[2].strip("`.")) from None
 
 
 def send(channel: socket.socket, parts: Sequence[bytes], descriptors: Sequence[int] = ()) -> None:
@@ -205,7 +205,7 @@ def receive(channel: socket.socket, most: int, deadline: float | None = None) ->
     lengths = _lengths(first)
     whole = _LENGTH.size * (1 + len(lengths)) + sum(lengths)
     if whole > most or len(first) > whole:
-        raise RubbishError("length")
+        raise ReadingRubbishError("length")
     pieces, have = [first], len(first)
     while have < whole:
         _wait(channel, deadline)
@@ -225,10 +225,10 @@ def receive(channel: socket.socket, most: int, deadline: float | None = None) ->
 def _lengths(first: bytes) -> list[int]:
     """The lengths at the head of a frame. Raises RubbishError."""
     if len(first) < _LENGTH.size:
-        raise RubbishError("length")
+        raise ReadingRubbishError("length")
     (count,) = _LENGTH.unpack_from(first)
     if not 1 <= count <= 2 or len(first) < _LENGTH.size * (1 + count):
-        raise RubbishError("length")
+        raise ReadingRubbishError("length")
     return [_LENGTH.unpack_from(first, _LENGTH.size * (1 + n))[0] for n in range(count)]
 
 

@@ -18,7 +18,7 @@ from pipeline.ingest import completeness, discovery, report, sources
 from pipeline.ingest.discovery import Text
 from pipeline.ingest.package import Member, Package, plain_locator
 from pipeline.ingest.reading import wire
-from pipeline.ingest.report import Report
+from pipeline.ingest.report import FoundReport
 
 MOST_ASKED = 1 << 26
 NO_MEMORY = 71
@@ -80,7 +80,7 @@ def answered(ask: wire.Ask, descriptors: list[int], policy: dict[str, Any]) -> t
 
 def judge(
     package: Package, policy: dict[str, Any], *, overdue: bool
-) -> tuple[completeness.Expected, list[str], Report | None, list[str]]:
+) -> tuple[completeness.Expected, list[str], FoundReport | None, list[str]]:
     """What the lists of a package promise, why it is not complete yet, its report, and why there is none. The report of one
     that still waits is read only when it is overdue."""
     wanted, missing = completeness.expected(package)
@@ -93,7 +93,7 @@ def judge(
     return wanted, missing, None, ["it holds no files"] if empty else []
 
 
-def _listed(member: Member, wanted: completeness.Expected) -> wire.Listed:
+def _listed(member: Member, wanted: completeness.Expected) -> wire.ListedMembers:
     read = None
     if member.read is not None:
         known = member.read
@@ -101,10 +101,10 @@ def _listed(member: Member, wanted: completeness.Expected) -> wire.Listed:
         if wanted.get(member.name, ("",))[0] == "sha512" and member.content is not None:
             long = completeness.sha512(member.content)
         read = wire.Read(known.sha256, known.md5, known.sha1, known.size, long)
-    return wire.Listed(member.name, member.size, member.locator.member, read)
+    return wire.ListedMembers(member.name, member.size, member.locator.member, read)
 
 
-def _told(found: Report, package: Package) -> dict[str, Any]:
+def _told(found: FoundReport, package: Package) -> dict[str, Any]:
     draft = found.draft
     told = {name: getattr(draft, name) for name in wire.SAME}
     told |= {"member": package.members.index(found.member), "reader": found.reader.name}

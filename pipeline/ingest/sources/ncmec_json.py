@@ -310,7 +310,7 @@ def _flags(fields: Fields) -> list[str]:
 _UPLOADED = frozenset({"uploaded", "upload time", "upload date", "uploadedtoesptimestamp", "upload_time", "uploadedat"})
 
 
-def _uploaded(fields: Fields) -> values.Moment | None:
+def _uploaded(fields: Fields) -> values.WrittenMoment | None:
     """Upload time: every provider hides it elsewhere; name and value pairs with a known name are read."""
     moment = fields.moment("uploadedToEspTimestamp")
     if "espMetadata" not in fields.data:

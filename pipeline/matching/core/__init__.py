@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipeline.matching.core.build import build_index, compact_index, extend_index, warm_build
-    from pipeline.matching.core.joining import Join, Report, check_canaries, join
+    from pipeline.matching.core.joining import Join, JoinReport, check_canaries, join
     from pipeline.matching.core.pairwise import join_arrays
     from pipeline.matching.core.store import Index, Manifest, open_index
 
@@ -30,7 +30,7 @@ _HOMES = {
     "Manifest": "store",
     "join": "joining",
     "Join": "joining",
-    "Report": "joining",
+    "JoinReport": "joining",
     "check_canaries": "joining",
     "join_arrays": "pairwise",
 }
@@ -38,8 +38,8 @@ _HOMES = {
 __all__ = [
     "Index",
     "Join",
+    "JoinReport",
     "Manifest",
-    "Report",
     "build_index",
     "check_canaries",
     "compact_index",

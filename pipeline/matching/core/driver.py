@@ -46,7 +46,7 @@ PIECES = 4
 
 
 @dataclass
-class Counters:
+class JoinCounters:
     """Work done, over all workers; `plans` are the kinds of plan used.
 
     `busiest` is the CPU time of the busiest worker of each parallel step, when there are several, in seconds.
@@ -92,7 +92,7 @@ def _room(pairs: int) -> Pairs:
     return np.empty(pairs, np.uint32), np.empty(pairs, np.int64), np.empty(pairs, np.uint16)
 
 
-class Worker:
+class JoinThread:
     """The buffers of one thread: pending pairs, results, totals of each query and counters."""
 
     def __init__(self, queries: Queries, room: int, radius: int) -> None:
@@ -180,7 +180,7 @@ def _stored(segment: MappedSegment, table: int) -> tuple[Any, ...]:
     return segment.rows[table], segment.hashes, segment.dead, segment.ids, segment.segment.rows
 
 
-Task = Callable[[Worker], None]
+Task = Callable[[JoinThread], None]
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ def run(  # noqa: PLR0917 - one pass, called in one place
     queries: Queries,
     plan: Plan,
     threads: int,
-    counters: Counters,
+    counters: JoinCounters,
     progress: Callable[[int, int], None] | None,
 ) -> Collected:
     """Compare all queries with all segments. `progress(done, total)` is called from the calling thread or a worker."""
@@ -215,7 +215,7 @@ def run(  # noqa: PLR0917 - one pass, called in one place
         else:
             room = max(room, *(segment.largest(i) for i in plan.tables))
             tasks += _bucket_tasks(segment, queries, groups, plan)
-    workers = [Worker(queries, room, plan.radius) for _ in range(threads)]
+    workers = [JoinThread(queries, room, plan.radius) for _ in range(threads)]
     counters.busiest += _each(tasks, workers, progress)
     for worker in workers:
         counters.visits += int(worker.counts[kernels.VISITS])
@@ -225,13 +225,13 @@ def run(  # noqa: PLR0917 - one pass, called in one place
     return Collected(pairs, np.sum([w.totals for w in workers], axis=0))
 
 
-def _selected(workers: list[Worker], queries: Queries, counters: Counters) -> Pairs:
+def _selected(workers: list[JoinThread], queries: Queries, counters: JoinCounters) -> Pairs:
     """The nearest pairs of all workers, each query range on one thread."""
     found = [part for worker in workers for part in worker.found if len(part[0])]
     bounds = [queries.count * k // len(workers) for k in range(len(workers) + 1)]
     done: dict[int, Pairs] = {}
 
-    def select(k: int, _: Worker) -> None:
+    def select(k: int, _: JoinThread) -> None:
         done[k] = nearest(found, bounds[k], bounds[k + 1], queries.cap, queries.real)
 
     counters.busiest += _each([partial(select, k) for k in range(len(workers))], workers, None)
@@ -266,12 +266,12 @@ def _bucket_tasks(segment: MappedSegment, queries: Queries, groups: dict[int, Gr
             yield partial(_visit, segment, table, piece, groups[table], plan)
 
 
-def _scan(segment: MappedSegment, start: int, stop: int, plan: Plan, worker: Worker) -> None:
+def _scan(segment: MappedSegment, start: int, stop: int, plan: Plan, worker: JoinThread) -> None:
     worker.scan(segment, start, stop, plan)
 
 
 def _visit(  # noqa: PLR0917 - a task: all but the worker is bound when it is made
-    segment: MappedSegment, table: int, buckets: NDArray[np.int64], groups: Groups, plan: Plan, worker: Worker
+    segment: MappedSegment, table: int, buckets: NDArray[np.int64], groups: Groups, plan: Plan, worker: JoinThread
 ) -> None:
     worker.buckets(segment, table, buckets, groups, plan)
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import CanaryError, UsageError
 from pipeline.matching.core import canaries
-from pipeline.matching.core.driver import NO_CAP, Counters, Queries, run
+from pipeline.matching.core.driver import NO_CAP, JoinCounters, Queries, run
 from pipeline.matching.core.layout import as_hashes, as_ids, to_chunks
 from pipeline.matching.core.plan import plan
 from pipeline.matching.core.selection import Pairs
@@ -24,7 +24,7 @@ QUERY_BATCH = 2**20
 
 
 @dataclass
-class Report:
+class JoinReport:
     """How a join was done. Counts only.
 
     `plan` is "buckets" or "scan" (chosen per segment; "mixed" when both), `candidates` words compared, `survivors`
@@ -60,13 +60,13 @@ class Report:
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
 
-    def __add__(self, other: Report) -> Report:
+    def __add__(self, other: JoinReport) -> JoinReport:
         """The report of two joins with one index, one after the other."""
         sums = {name: getattr(self, name) + getattr(other, name) for name in _SUMMED}
         return replace(self, plan=self.plan if self.plan == other.plan else "mixed", **sums)
 
 
-_SUMMED = ("queries", *(f.name for f in fields(Report) if f.default == 0))
+_SUMMED = ("queries", *(f.name for f in fields(JoinReport) if f.default == 0))
 """Fields of a report that add up over joins: all counts and seconds."""
 
 
@@ -81,7 +81,7 @@ class Join:
 
     table: pa.Table
     totals: pa.Table
-    report: Report
+    report: JoinReport
 
 
 def join(
@@ -107,7 +107,7 @@ def join(
     values = as_hashes(hashes, form.width)
     keys = as_ids(ids, len(values))
     limit = _checked(radius, cap, threads, form.bits)
-    report = Report(
+    report = JoinReport(
         form.name, index.manifest.release, radius, 0 if cap is None else cap, threads, index.rows, len(values)
     )
     report.compile_seconds = warm(form.chunks)
@@ -160,7 +160,7 @@ def _part(progress: Any, step: int, steps: int) -> Any:
 
 
 def _batch(  # noqa: PLR0917 - one pass, called in one place
-    index: Index, chunks: NDArray[np.uint16], radius: int, cap: int, threads: int, report: Report, progress: Any
+    index: Index, chunks: NDArray[np.uint16], radius: int, cap: int, threads: int, report: JoinReport, progress: Any
 ) -> tuple[Pairs, NDArray[np.int64]]:
     """One pass of queries, canaries included, over all segments; checks the canaries and takes them out."""
     real = len(chunks)
@@ -171,7 +171,7 @@ def _batch(  # noqa: PLR0917 - one pass, called in one place
     # Twice, because the kernel compares the second half in tiles, which few other buckets of an index may come to.
     asked += asked
     queries = Queries(np.ascontiguousarray(np.concatenate([chunks, *asked])), real, cap)
-    counters = Counters()
+    counters = JoinCounters()
     collected = run(index, queries, plan(radius, index.form.chunks), threads, counters, progress)
     report.visits += counters.visits
     report.candidates += counters.candidates

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.matching.core.build import build_index
 from pipeline.matching.core.driver import NO_CAP
-from pipeline.matching.core.joining import Join, Report, as_table, join
+from pipeline.matching.core.joining import Join, JoinReport, as_table, join
 from pipeline.matching.core.layout import algorithm as form_of
 from pipeline.matching.core.layout import as_hashes, as_ids
 from pipeline.matching.core.selection import Pairs, nearest
@@ -80,7 +80,7 @@ class _Stream:
         self.totals = np.zeros(index.rows, np.int64)
         self.pairs: Pairs = (np.empty(0, np.uint32), np.empty(0, np.int64), np.empty(0, np.uint16))
         nothing = np.empty((0, index.form.width), np.uint8)
-        self.report: Report = join(index, nothing, [], radius=radius, threads=threads).report
+        self.report: JoinReport = join(index, nothing, [], radius=radius, threads=threads).report
 
     def add(self, ids: NDArray[np.int64], hashes: NDArray[np.uint8]) -> None:
         """Take in some known hashes. Those that are near to very many queries are asked again, a few at a time."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.matching.core import kernels
-from pipeline.matching.core.driver import Groups, Queries, Worker
+from pipeline.matching.core.driver import Groups, JoinThread, Queries
 from pipeline.matching.core.jit import Compilation
 from pipeline.matching.core.layout import to_chunks
 from pipeline.matching.core.plan import plan
@@ -49,7 +49,7 @@ def _exercise(m: int) -> None:
     tiny: Any = _Tiny(m)
     chunks = to_chunks(np.zeros((1, 2 * m), np.uint8))
     queries = Queries(chunks, 1, 1)
-    worker = Worker(queries, 64, 0)
+    worker = JoinThread(queries, 64, 0)
     groups = Groups(np.zeros(65537, np.int32), np.zeros(17, np.uint32), np.zeros(17, np.uint32))
     kernels.group_queries(chunks, 0, groups.offsets, groups.words, groups.index)
     the_plan = plan(0, m)

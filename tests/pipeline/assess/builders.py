@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pipeline import records
-from pipeline.assess.inputs import YES, Answer, CaseFile, Row
+from pipeline.assess.inputs import YES, Answer, CaseFile, EvidenceRow
 from pipeline.lake import Lake
 from pipeline.night import contract as night
 from pipeline.night.contract import Night
@@ -131,4 +131,4 @@ def case(**more: Any) -> CaseFile:
 
 def said(*names: str) -> dict[str, Answer]:
     """Facts that are yes."""
-    return {name: Answer(YES, 1.0, (Row("facts", f"f-{name}"),), 1) for name in names}
+    return {name: Answer(YES, 1.0, (EvidenceRow("facts", f"f-{name}"),), 1) for name in names}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipeline.assess.escalation import Rule, fired
-from pipeline.assess.inputs import YES, Answer, Row
+from pipeline.assess.inputs import YES, Answer, EvidenceRow
 from pipeline.assess.model import Model
 from pipeline.settings import Settings
 from tests.pipeline.assess.builders import case, said
@@ -71,7 +71,7 @@ def test_a_flag_does_not_need_a_score() -> None:
 
 def test_a_rule_with_all_needs_every_one_and_one_of_any() -> None:
     rule = Rule("r", "Label", "Reason of the rule.", ("a", "b"), ("c",))
-    answers = {n: Answer(YES, 1.0, (Row("facts", n),), 1) for n in "abc"}
+    answers = {n: Answer(YES, 1.0, (EvidenceRow("facts", n),), 1) for n in "abc"}
     assert fired([rule], {"a": answers["a"]}) == []
     assert fired([rule], {"c": answers["c"]}) == []
     [(found, rows)] = fired([rule], {"b": answers["b"], "c": answers["c"]})

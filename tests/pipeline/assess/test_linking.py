@@ -16,7 +16,7 @@ import yaml
 
 from pipeline import policy
 from pipeline.assess.linking import current, latest, link, link_id
-from pipeline.assess.strength import Rules, Sighting
+from pipeline.assess.strength import LinkRules, Sighting
 from pipeline.lake import Lake
 from pipeline.settings import Settings
 from tests.pipeline.assess.builders import (
@@ -68,7 +68,7 @@ def random_rows(seed: int, referrals: int = 14) -> Rows:
 
 def naive(settings: Settings, rows: Rows) -> set[tuple[Any, ...]]:
     """Every pair of referrals, every value, by plain loops (identifiers and SHA-256 of files only)."""
-    rules = Rules(policy.load(settings, "linking").data)
+    rules = LinkRules(policy.load(settings, "linking").data)
     held: dict[str, dict[tuple[str, str], list[Sighting]]] = {r["referral_id"]: {} for r in rows["referrals"]}
     for r in sorted(rows["identifiers"], key=lambda r: r["identifier_id"]):
         keys = [(r["kind"], r["value"])]

@@ -14,7 +14,7 @@ from pipeline import policy
 from pipeline.assess.counters import GRADES
 from pipeline.assess.features import FEATURES
 from pipeline.assess.inputs import NO, NOT_SO, UNKNOWN, YES, Answer, CaseFile
-from pipeline.assess.model import BANDS, Assessment, Model
+from pipeline.assess.model import BANDS, Assessed, Model
 from pipeline.assess.rows import encode, inputs_digest
 from pipeline.errors import SettingsError
 from pipeline.settings import Settings
@@ -46,7 +46,7 @@ def cases(draw: st.DrawFn) -> CaseFile:
     return case(facts=answers, counts=counts, links=links, escalation_text=draw(st.booleans()))
 
 
-def rank(assessed: Assessment) -> int:
+def rank(assessed: Assessed) -> int:
     return BANDS.index(assessed.band)
 
 
@@ -105,7 +105,7 @@ def test_a_no_shows_where_it_leads_only_where_the_unknown_was_what_made_the_band
     assert certain.band == "very_high" and {u["band_if_no"] for u in certain.unknowns} == {"very_high"}, "a floor stays"
 
 
-def _in_order(assessed: Assessment) -> None:
+def _in_order(assessed: Assessed) -> None:
     order = [BANDS.index(u["band_if_yes"]) for u in assessed.unknowns]
     assert order == sorted(order, reverse=True)
 

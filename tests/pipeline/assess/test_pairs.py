@@ -7,7 +7,7 @@ import pytest
 from pipeline.assess.case_file import Bulk
 from pipeline.assess.inputs import CaseFile
 from pipeline.assess.linking import current
-from pipeline.assess.model import BANDS, Assessment, Model
+from pipeline.assess.model import BANDS, Assessed, Model
 from pipeline.lake import Lake
 from pipeline.settings import Settings
 from tests.pipeline.assess.builders import commit, fact, fingerprint, identifier, match, media, referral, subject
@@ -20,7 +20,7 @@ def cases(settings: Settings) -> dict[str, CaseFile]:
     return {c.referral_id: c for c in Bulk(settings, MODEL, lake, current(lake)).cases()}
 
 
-def assessed(settings: Settings, referral_id: str) -> Assessment:
+def assessed(settings: Settings, referral_id: str) -> Assessed:
     return MODEL.assess(cases(settings)[referral_id])
 
 

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import policy
-from pipeline.assess.strength import Rules, Sighting, closest, strongest
+from pipeline.assess.strength import LinkRules, Sighting, closest, strongest
 from pipeline.settings import Settings
 from tests.pipeline.assess.builders import T0
 
-RULES = Rules(policy.load(Settings(), "linking").data)
+RULES = LinkRules(policy.load(Settings(), "linking").data)
 
 
 def seen(minutes: int | None, port: int | None = None, row: str = "i", **more: object) -> Sighting:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline import records
 from pipeline.export import reporting, stage
-from pipeline.export.asking import Question
+from pipeline.export.asking import Enquiry
 from pipeline.export.listing import readable, table, without
 from pipeline.lake import Lake
 from pipeline.night import erasing
@@ -103,7 +103,7 @@ def test_a_restricted_referral_is_hidden_before_its_case_is_published(settings: 
     with store.reader() as session:
         for compartments, hidden in ((set(), [row["referral_id"]]), ({"ucol"}, [])):
             actor = Actor("dan", "Dan", frozenset({"dmi"}), frozenset(compartments))
-            assert Question(session, actor, None, store).hidden_referrals() == hidden
+            assert Enquiry(session, actor, None, store).hidden_referrals() == hidden
     store.close()
 
 
@@ -146,7 +146,7 @@ def test_what_was_erased_is_read_by_nobody_any_more(settings: Settings) -> None:
         )
     with store.reader() as session:
         actor = Actor("dan", "Dan", frozenset({"dmi"}), frozenset({"ucol"}))
-        hidden = Question(session, actor, None, store).hidden_referrals()
+        hidden = Enquiry(session, actor, None, store).hidden_referrals()
     store.close()
     assert hidden == [samples.referral(1)]
     assert readable(lake, "subjects", hidden, ["ucol"]).num_rows == 0

@@ -14,7 +14,7 @@ import pytest
 from pipeline import records
 from pipeline.errors import TriageError, UsageError
 from pipeline.export import query, query_child
-from pipeline.export.query import Limits, Source
+from pipeline.export.query import Limits, ViewSource
 
 CASES = pa.table(
     {
@@ -26,14 +26,14 @@ SMALL = Limits(rows=10, memory_mb=512, seconds=10)
 
 
 @pytest.fixture
-def source(tmp_path: Path) -> Source:
+def source(tmp_path: Path) -> ViewSource:
     """A case table, a lake part and a release."""
     part = tmp_path / "defects.parquet"
     pq.write_table(records.build("defects", [{"package_id": "p", "field": "/a", "problem": "bad"}]), part)
     release = tmp_path / "release.duckdb"
     with duckdb.connect(str(release)) as connection:
         connection.execute("CREATE TABLE media AS SELECT range AS media_key FROM range(5)")
-    return Source({"defects": [str(part)]}, {"cases": CASES}, release)
+    return ViewSource({"defects": [str(part)]}, {"cases": CASES}, release)
 
 
 @pytest.mark.parametrize(
@@ -48,11 +48,11 @@ def source(tmp_path: Path) -> Source:
         ("SELECT a.range AS a FROM range(2) a", [{"a": 0}, {"a": 1}]),
     ],
 )  # fmt: skip
-def test_statements_that_are_answered(source: Source, sql: str, rows: list[dict[str, object]]) -> None:
+def test_statements_that_are_answered(source: ViewSource, sql: str, rows: list[dict[str, object]]) -> None:
     assert query.run(sql, source, SMALL).table.to_pylist() == rows
 
 
-def test_rows_over_the_limit_are_left_off_and_said_to_be(source: Source) -> None:
+def test_rows_over_the_limit_are_left_off_and_said_to_be(source: ViewSource) -> None:
     answer = query.run("SELECT * FROM range(11)", source, SMALL)
     assert answer.truncated
     assert answer.table.num_rows == 10
@@ -103,7 +103,7 @@ def probes(folder: Path) -> list[str]:
     ]  # fmt: skip
 
 
-def test_every_probe_is_refused_and_leaves_nothing(source: Source, tmp_path: Path) -> None:
+def test_every_probe_is_refused_and_leaves_nothing(source: ViewSource, tmp_path: Path) -> None:
     """In one locked connection: the child's own check and lock, without a process for each of a hundred probes."""
     header = {"memory_mb": 512, "release": str(source.release), "parts": {k: list(v) for k, v in source.parts.items()}}
     tables = {name: query._ipc(table) for name, table in source.tables.items()}
@@ -123,7 +123,9 @@ def test_every_probe_is_refused_and_leaves_nothing(source: Source, tmp_path: Pat
     assert sorted(p.name for p in tmp_path.iterdir()) == before
 
 
-def test_without_the_check_the_lock_alone_still_keeps_files_and_settings_shut(source: Source, tmp_path: Path) -> None:
+def test_without_the_check_the_lock_alone_still_keeps_files_and_settings_shut(
+    source: ViewSource, tmp_path: Path
+) -> None:
     header = {"memory_mb": 512, "release": None, "parts": {}}
     connection = query_child.locked(header, {})
     for sql in probes(tmp_path):
@@ -157,7 +159,7 @@ def test_without_the_check_the_lock_alone_still_keeps_files_and_settings_shut(so
         "SELECT length(repeat('x', 2000000000))",
     ],
 )
-def test_a_statement_that_takes_too_much_is_ended_in_time(source: Source, sql: str) -> None:
+def test_a_statement_that_takes_too_much_is_ended_in_time(source: ViewSource, sql: str) -> None:
     limits = Limits(rows=10, memory_mb=256, seconds=1)
     start = time.monotonic()
     with pytest.raises(TriageError, match="stopped at its limit"):
@@ -165,7 +167,7 @@ def test_a_statement_that_takes_too_much_is_ended_in_time(source: Source, sql: s
     assert time.monotonic() - start < query._START_SECONDS
 
 
-def test_a_refusal_reaches_the_user_with_its_reason(source: Source) -> None:
+def test_a_refusal_reaches_the_user_with_its_reason(source: ViewSource) -> None:
     with pytest.raises(UsageError, match="Only SELECT"):
         query.run("DROP TABLE cases", source, SMALL)
     with pytest.raises(UsageError, match="nope"):
@@ -182,14 +184,14 @@ def test_a_refusal_reaches_the_user_with_its_reason(source: Source) -> None:
         "SELECT CAST(problem AS DATE) FROM defects",
     ],
 )
-def test_an_error_tells_no_stored_value(source: Source, sql: str) -> None:
+def test_an_error_tells_no_stored_value(source: ViewSource, sql: str) -> None:
     with pytest.raises(UsageError) as caught:
         query.run(sql, source, SMALL)
     assert "C-1" not in str(caught.value) and "bad" not in str(caught.value)
     assert "Exception" in str(caught.value) or "Error" in str(caught.value), "its kind is told"
 
 
-def test_an_error_of_the_statement_itself_keeps_its_words(source: Source) -> None:
+def test_an_error_of_the_statement_itself_keeps_its_words(source: ViewSource) -> None:
     with pytest.raises(UsageError, match="grade"):
         query.run("SELECT grade FROM cases", source, SMALL)
     with pytest.raises(UsageError, match="syntax error"):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from pipeline.ingest.identity import Arrival, Decision, Held, decide, in_order, sender
+from pipeline.ingest.identity import Arrival, Held, Identified, decide, in_order, sender
 
 
 def arrival(package: str, reference: str | None = "1", prior: tuple[str, ...] = (), **more: object) -> Arrival:
@@ -19,12 +19,12 @@ def test_new_duplicate_supplement() -> None:
     held = Held()
     first = decide(arrival("p1"), held)
     assert first.state == "accepted"
-    assert decide(arrival("p1"), held) == Decision("duplicate", first.referral_id)
+    assert decide(arrival("p1"), held) == Identified("duplicate", first.referral_id)
     again = decide(arrival("p2"), held)
     assert (again.state, again.supplements) == ("supplement", first.referral_id)
     assert again.referral_id != first.referral_id
     same_report = decide(arrival("p3", report_sha256="report-p1"), held)
-    assert same_report == Decision("duplicate", first.referral_id)
+    assert same_report == Identified("duplicate", first.referral_id)
     more = decide(arrival("p4", report_sha256="report-p1", media=frozenset({b"x"})), held)
     assert more.state == "supplement"
     assert decide(arrival("p5", report_sha256="report-p1", media=frozenset({b"x"})), held).state == "duplicate"
@@ -67,7 +67,7 @@ def test_who_sent_it_is_read_where_a_source_has_many_senders() -> None:
 def test_without_a_reference_the_report_itself_is_the_identity() -> None:
     held = Held()
     first = decide(arrival("p1", None, report_sha256="r"), held)
-    assert decide(arrival("p2", None, report_sha256="r"), held) == Decision("duplicate", first.referral_id)
+    assert decide(arrival("p2", None, report_sha256="r"), held) == Identified("duplicate", first.referral_id)
     assert decide(arrival("p3", None, report_sha256="s"), held).state == "accepted"
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import SettingsError
-from pipeline.lake.places import Place, root_of
+from pipeline.lake.places import LakePlace, root_of
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_folders_and_urls_are_told_apart() -> None:
     assert root_of("file:///srv/lake") == Path("/srv/lake")
     assert root_of("s3://bucket/lake/") == "s3://bucket/lake"
     assert root_of("abfss://lake@account.dfs.core.windows.net/home") == "abfss://lake@account.dfs.core.windows.net/home"
-    assert Place("s3://bucket/lake").uri("matches") == "s3://bucket/lake/matches"
+    assert LakePlace("s3://bucket/lake").uri("matches") == "s3://bucket/lake/matches"
 
 
 @pytest.fixture

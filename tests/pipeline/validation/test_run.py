@@ -17,7 +17,7 @@ from pipeline.validation import composed, edits, measuring, run, templates
 from tests.pipeline.fingerprint import samples
 from tests.pipeline.fingerprint.pictures import scene
 
-RULES = measuring.Rules(*(policy.load(Settings(), name).data for name in ("fingerprint", "matching")))
+RULES = measuring.ValidationRules(*(policy.load(Settings(), name).data for name in ("fingerprint", "matching")))
 
 
 def pictures(count: int) -> list[Image.Image]:

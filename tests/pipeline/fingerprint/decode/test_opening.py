@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.fingerprint.decode.digests import Reading
+from pipeline.fingerprint.decode.digests import FileReading
 from pipeline.fingerprint.decode.opening import Opener, refusal
 from pipeline.fingerprint.decode.sniff import HEAD
 from pipeline.fingerprint.outcome import Reason, Refusal
@@ -225,24 +225,24 @@ def test_reading_stops_where_it_is_told() -> None:
             raise TooMuchError
 
     with pytest.raises(TooMuchError):
-        Reading(io.BytesIO(bytes(5 << 20)), buffer=0, tick=tick)
+        FileReading(io.BytesIO(bytes(5 << 20)), buffer=0, tick=tick)
 
 
 def test_reading_makes_the_digests_of_the_standard_library() -> None:
     import hashlib
 
     data = random.Random(1).randbytes(2_500_000)
-    one = Reading(io.BytesIO(data), buffer=len(data), tick=lambda _: None)
+    one = FileReading(io.BytesIO(data), buffer=len(data), tick=lambda _: None)
     assert one.digests.md5 == hashlib.md5(data, usedforsecurity=False).digest()
     assert one.digests.sha1 == hashlib.sha1(data, usedforsecurity=False).digest()
     assert one.digests.sha256 == hashlib.sha256(data).digest()
     assert one.digests.size == len(data)
     assert one.head == data[:HEAD]
     assert one.content is not None and one.content.read() == data
-    short = Reading(io.BytesIO(data), buffer=len(data) - 1, tick=lambda _: None, names=["sha256"])
+    short = FileReading(io.BytesIO(data), buffer=len(data) - 1, tick=lambda _: None, names=["sha256"])
     assert short.content is None
     assert (short.digests.md5, short.digests.sha1) == (b"", b"")
     assert short.digests.sha256 == one.digests.sha256
     assert one.digests.sha512 == b""
-    more = Reading(io.BytesIO(data), buffer=0, tick=lambda _: None, names=["sha256", "sha512"])
+    more = FileReading(io.BytesIO(data), buffer=0, tick=lambda _: None, names=["sha256", "sha512"])
     assert more.digests.sha512 == hashlib.sha512(data).digest()

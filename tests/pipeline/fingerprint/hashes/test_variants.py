@@ -108,7 +108,7 @@ def test_schema_refuses_a_wrong_grid(tmp_path) -> None:  # type: ignore[no-untyp
         policy.load(Settings(policy=tmp_path), "fingerprint")
 
 
-def naive_sample(base: sampling.Base, geometry: np.ndarray) -> np.ndarray:
+def naive_sample(base: sampling.SampledBase, geometry: np.ndarray) -> np.ndarray:
     """Inside points by plain bilinear interpolation, one by one; outside points are NaN."""
     left, top, right, bottom, degrees = geometry
     sine, cosine = np.sin(np.radians(degrees)), np.cos(np.radians(degrees))

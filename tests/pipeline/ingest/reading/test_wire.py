@@ -11,7 +11,7 @@ import pytest
 from pipeline.ingest import rules
 from pipeline.ingest.package import Member, Package
 from pipeline.ingest.reading import wire, worker
-from pipeline.ingest.reading.supervisor import Reading
+from pipeline.ingest.reading.supervisor import PackageReading
 from pipeline.locator import Locator
 from pipeline.settings import Settings
 from tests.factory import form
@@ -45,7 +45,7 @@ def true_answer() -> dict[str, Any]:
 
 def taken(said: dict[str, Any], content: bytes = REPORT) -> Any:
     package = Package("other", "other/r.json", "report")
-    return Reading(Settings(), RULES)._contents(package, wire.decode(msgspec.json.encode(said)), content, 1)
+    return PackageReading(Settings(), RULES)._contents(package, wire.decode(msgspec.json.encode(said)), content, 1)
 
 
 def test_a_true_answer_is_taken() -> None:
@@ -100,10 +100,10 @@ def test_a_lie_is_refused(lie: str) -> None:
     said["report"]["times"] = {}
     said["report"]["referral"].pop("incident_at", None)
     LIES[lie](said)
-    with pytest.raises(wire.RubbishError):
+    with pytest.raises(wire.ReadingRubbishError):
         taken(said)
 
 
 def test_another_report_than_the_one_that_was_read_is_refused() -> None:
-    with pytest.raises(wire.RubbishError):
+    with pytest.raises(wire.ReadingRubbishError):
         taken(true_answer(), form(reference="W-2"))

@@ -19,7 +19,7 @@ from pipeline.ingest import report, rows, rules, sources
 from pipeline.ingest.context import Context
 from pipeline.ingest.package import Member, Package
 from pipeline.locator import Locator
-from pipeline.sample.cases import Case, case
+from pipeline.sample.cases import SampleCase, case
 from pipeline.sample.forms import FORMS
 from pipeline.sample.media import Gallery
 from pipeline.settings import ROOT, Settings
@@ -35,7 +35,7 @@ ANY = st.recursive(
 )
 
 
-def cases(seed: int, count: int = 12) -> list[Case]:
+def cases(seed: int, count: int = 12) -> list[SampleCase]:
     """Invented cases, well filled and poorly filled."""
     rng, people = random.Random(seed), []  # type: ignore[var-annotated]
     gallery = Gallery(seed, 1, tiny=True)
@@ -53,7 +53,7 @@ class ReaderContract:
     def reader(self) -> sources.Reader:
         return sources.by_name(self.name)
 
-    def read(self, content: bytes) -> report.Report | None:
+    def read(self, content: bytes) -> report.FoundReport | None:
         name = f"report.{SUFFIX[self.reader.kind]}"
         return report.read(Member(name, len(content), Locator(f"x/{name}"), content), content, RULES.data)
 
