@@ -24,7 +24,7 @@ CLASSIFIER = "License :: OSI Approved :: "
 
 
 @dataclass(frozen=True)
-class Part:
+class BillPart:
     """One distribution of the lock. `hashes` are SHA-256 (hex), `licence` as its metadata says it."""
 
     name: str
@@ -55,7 +55,7 @@ def licence(about: Message) -> str:
     return first[0][:80] if first else "not stated"
 
 
-def parts() -> list[Part]:
+def parts() -> list[BillPart]:
     """Everything in the lock. Raises SystemExit for what is not installed in the locked version."""
     found = []
     for name, version, hashes in locked(LOCK.read_text()):
@@ -67,11 +67,11 @@ def parts() -> list[Part]:
             raise SystemExit(
                 f"{name} {version} is in the lock, {installed.version} is installed: `make .venv/dev.stamp`."
             )
-        found.append(Part(name, version, hashes, licence(installed.metadata)))  # type: ignore[arg-type]
+        found.append(BillPart(name, version, hashes, licence(installed.metadata)))  # type: ignore[arg-type]
     return found
 
 
-def bill(found: list[Part]) -> dict[str, Any]:
+def bill(found: list[BillPart]) -> dict[str, Any]:
     """The bill as CycloneDX 1.6; without a serial number and a time, so that the same lock gives the same bytes."""
     return {
         "bomFormat": "CycloneDX",
@@ -93,7 +93,7 @@ def bill(found: list[Part]) -> dict[str, Any]:
     }
 
 
-def page(found: list[Part]) -> str:
+def page(found: list[BillPart]) -> str:
     """The licences for people."""
     lines = [
         "# Licences of third parties",

@@ -5,13 +5,11 @@ python -m pipeline.reference.forms_page > docs/referral-forms.md
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Any
 
-from pipeline.settings import ROOT
+from pipeline.reference import forms
 
-FOLDER = ROOT / "schemas" / "referrals"
 _HEAD = """# Referral forms
 
 Generated from `schemas/referrals/` by `python -m pipeline.reference.forms_page`; do not edit by hand.
@@ -24,31 +22,23 @@ that no form names is kept verbatim with the referral. `[]` marks a list. In the
 
 def render() -> str:
     """The whole page as Markdown."""
-    schemas = [json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))]
-    shared = _shared(schemas)
     parts = [_HEAD]
-    for schema in schemas:
-        own = [
-            name for name in schema["properties"] if name not in shared or schema["properties"][name] != shared[name]
-        ]
+    common: list[str] = []
+    for name in forms.names():
+        schema, shared = forms.whole(name), forms.shared(forms.stated(name))
+        common = common or shared
         parts.append(f"## {schema['title']}\n\n{schema['description']}\n")
-        if len(own) < len(schema["properties"]):
+        if shared:
             parts.append("With the fields that all forms share (below), and:\n")
-        parts.append(_table(schema, own))
+        parts.append(_table(schema, [field for field in schema["properties"] if field not in shared]))
     parts.append("## Fields that all forms share\n")
-    example = next(s for s in schemas if shared.keys() <= s["properties"].keys())
-    parts.append(_table(example, list(shared)))
-    for name, spec in example["$defs"].items():
-        if "properties" in spec:
+    blocks = {"$defs": forms.blocks()}
+    parts.append(_table({"properties": {name: blocks["$defs"][name] for name in common}}, common))
+    for name, spec in blocks["$defs"].items():
+        if name not in common and "properties" in spec:
             parts.append(f"## {spec['title']} (`{name}`)\n\n{spec['description']}\n")
-            parts.append(_table({**spec, "$defs": example["$defs"]}, list(spec["properties"])))
+            parts.append(_table({**spec, **blocks}, list(spec["properties"])))
     return "\n".join(parts).rstrip() + "\n"
-
-
-def _shared(schemas: list[dict[str, Any]]) -> dict[str, Any]:
-    """Properties that every form with a `form` key has alike."""
-    forms = [s["properties"] for s in schemas if "form" in s["properties"]]
-    return {name: spec for name, spec in forms[0].items() if all(f.get(name) == spec for f in forms)}
 
 
 def _table(schema: dict[str, Any], names: list[str]) -> str:

@@ -19,10 +19,11 @@ from pipeline.ingest import report, rows, rules, sources
 from pipeline.ingest.context import Context
 from pipeline.ingest.package import Member, Package
 from pipeline.locator import Locator
+from pipeline.reference import forms
 from pipeline.sample.cases import SampleCase, case
 from pipeline.sample.forms import FORMS
 from pipeline.sample.media import Gallery
-from pipeline.settings import ROOT, Settings
+from pipeline.settings import Settings
 from tests import factory
 
 RULES = rules.load(Settings())
@@ -147,8 +148,8 @@ class FormContract(ReaderContract):
 
     @property
     def schema(self) -> dict[str, Any]:
-        loaded: dict[str, Any] = json.loads((ROOT / "schemas" / "referrals" / f"{self.reader.schema}.json").read_text())
-        return loaded
+        assert self.reader.schema is not None
+        return forms.whole(self.reader.schema)
 
     def test_samples_follow_the_schema(self) -> None:
         validator = jsonschema.Draft202012Validator(self.schema, format_checker=jsonschema.FormatChecker())

@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import jsonschema
 import pytest
+from referencing import Registry, Resource
 
+from pipeline import policy
+from pipeline.assess.features import FEATURES
 from pipeline.ingest import sources
+from pipeline.reference import forms
 from pipeline.sample.forms import FORMS
-from pipeline.settings import ROOT
-from tests.pipeline.ingest.sources.contract import FormContract, ReaderContract
+from pipeline.settings import Settings
+from tests.pipeline.ingest.sources.contract import FormContract, ReaderContract, filled
 
 
 class TestNcmecJson(ReaderContract):
@@ -50,8 +55,8 @@ def test_every_reader_keeps_the_contract_and_has_samples() -> None:
     assert tested == set(names) == set(FORMS)
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "schemas" / "referrals").glob("*.json")), ids=lambda p: p.stem)
-def test_every_field_of_every_schema_has_title_and_description(path: Any) -> None:
+@pytest.mark.parametrize("form", forms.names())
+def test_every_field_of_every_schema_has_title_and_description(form: str) -> None:
     def check(schema: dict[str, Any], where: str) -> None:
         for name, spec in schema.get("properties", {}).items():
             if "$ref" not in spec:
@@ -60,16 +65,36 @@ def test_every_field_of_every_schema_has_title_and_description(path: Any) -> Non
             check(spec, f"{where}/{name}")
             check(spec.get("items", {}), f"{where}/{name}/items")
 
-    schema = json.loads(path.read_text())
+    schema = forms.whole(form)
     assert schema["title"]
     assert schema["description"]
-    check(schema, path.stem)
-    for name, spec in schema.get("$defs", {}).items():
-        assert spec["title"], name
-        assert spec["description"], name
-        check(spec, f"{path.stem}/$defs/{name}")
+    check(schema, form)
+    for block, spec in schema.get("$defs", {}).items():
+        assert spec["title"], block
+        assert spec["description"], block
+        check(spec, f"{form}/$defs/{block}")
 
 
 def test_schemas_are_those_of_the_readers() -> None:
     named = {reader.schema for reader in sources.READERS if reader.schema}
-    assert named == {path.stem for path in (ROOT / "schemas" / "referrals").glob("*.json")}
+    assert named == set(forms.names())
+
+
+def test_what_forms_share_stands_once() -> None:
+    """Every form of ours refers to all shared blocks and repeats none; a validator resolves the references by file."""
+    common = json.loads((forms.FOLDER / forms.SHARED).read_text())
+    registry = Registry().with_resource(forms.SHARED, Resource.from_contents(common))
+    ours = [name for name in forms.names() if "form" in forms.stated(name)["properties"]]
+    assert len(ours) == 4
+    for name in ours:
+        schema = forms.stated(name)
+        assert len(forms.shared(schema)) >= 19 and not set(schema.get("$defs", {})) & set(common["$defs"])
+        tree = filled(forms.whole(name), forms.whole(name))
+        assert list(jsonschema.Draft202012Validator(schema, registry=registry).iter_errors(tree)) == []
+
+
+def test_facts_are_those_of_the_policy_of_the_forms_and_of_the_features() -> None:
+    known = set(policy.load(Settings(), "facts").data["facts"])
+    assert set(forms.blocks()["facts"]["properties"]) == known
+    read = {fact for feature in FEATURES.values() for fact in feature.facts}
+    assert read <= known, "a feature reads what nobody can state"
