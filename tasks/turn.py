@@ -29,7 +29,8 @@ class TakeTurn(BaseSensorOperator):
         def state(other: turns.Holder) -> str:
             if not other.dag_run:
                 return turns.process_state(other)
-            return str(instance.get_dagrun_state(other.dag, other.dag_run))
+            found = instance.get_dagrun_state(other.dag, other.dag_run)
+            return str(getattr(found, "value", found))  # Airflow gives a word, or a member of an enumeration
 
         other = turns.take(Settings.load(), holder, state)
         if other is not None:

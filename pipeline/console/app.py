@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.sessions import SessionMiddleware
 
 from pipeline import __version__, errors, logs
+from pipeline.cases.views import case as views
 from pipeline.console import identity, pages, provider, security
 from pipeline.console.counters import Counters
 from pipeline.console.evidence import Evidence
@@ -64,7 +65,7 @@ def create_app(settings: Settings, store: stores.Store | None = None) -> Any:
     app.state.writers = Writers(app.state.store, settings.home / "console")
     app.state.counters = Counters()
     app.state.nights = Nights(settings)
-    app.state.evidence = Evidence(settings)
+    app.state.evidence = Evidence(settings, lambda: _erased(app.state.store))
     app.state.dashboard = Dashboard(settings)
     app.state.provider = provider.Provider.of(settings, app.state.store.rules.data["oidc"])
     if app.state.provider is not None:
@@ -85,6 +86,12 @@ def create_app(settings: Settings, store: stores.Store | None = None) -> Any:
     app.add_exception_handler(Exception, _unexpected)
     hosts = {settings.console_host, "localhost", "127.0.0.1", *settings.console_hosts.split(",")} - {""}
     return security.Wall(app, hosts, settings.console_tls)
+
+
+def _erased(store: stores.Store) -> set[str]:
+    """Referrals of erased cases, for the index of the lake's rows."""
+    with store.reader() as session:
+        return set(views.erased_referrals(session))
 
 
 def _triage_error(request: Request, error: Exception) -> Response:

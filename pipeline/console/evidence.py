@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import closing
 from typing import Any
 
@@ -56,7 +56,11 @@ _FORMAT = 4
 class Evidence:
     """Rows of the lake by case. Safe to share between threads; several processes may refresh the same file."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, erased: Callable[[], set[str]] | None = None) -> None:
+        """`erased` gives the referrals of erased cases: their rows leave the index at the next refresh, whether the lake
+        has been emptied of them yet or not."""
+        self._erased = erased or set
+        self._forgotten: frozenset[str] = frozenset()
         self.lake = Lake.of(settings)
         self.path = settings.home / "console" / "evidence.sqlite"
         self._local = threading.local()
@@ -69,8 +73,8 @@ class Evidence:
         Only commits after the last one taken in are looked at, whoever took it in and however long ago. A lake that
         ends before that (it was restored from a backup) is compared part by part.
         """
-        last = self.lake.last()
-        if last == self._seen:
+        last, erased = self.lake.last(), frozenset(self._erased())
+        if last == self._seen and erased == self._forgotten:
             return 0
         files.make_folder(self.path.parent)
         with self._writing, closing(sqlite3.connect(self.path, timeout=60, isolation_level=None)) as connection:
@@ -81,9 +85,10 @@ class Evidence:
             commits = self.lake.commits(after=through)
             published = {_name(part): part for commit in commits for part in commit.parts if part.table in KEYS}
             changed = _bring_up(connection, self.lake, published, whole=through == 0)
+            _forget(connection, erased if changed else erased - self._forgotten)
             connection.execute("DELETE FROM taken")
             connection.execute("INSERT INTO taken VALUES (?)", (last,))
-        self._seen = last
+        self._seen, self._forgotten = last, erased
         return changed
 
     def rows(self, kind: str, keys: Iterable[str]) -> list[dict[str, Any]]:
@@ -259,6 +264,26 @@ def _bring_up(connection: sqlite3.Connection, lake: Lake, published: dict[str, P
                 )
         connection.execute("COMMIT")
     return len(stale) + len(fresh)
+
+
+def _forget(connection: sqlite3.Connection, referrals: Collection[str]) -> None:
+    """Remove every row of these referrals, and what leads to them. SQLite overwrites what it deletes (`secure_delete`)."""
+    own = [table for table, key in KEYS.items() if key == "referral_id"]
+    wanted = sorted(referrals)
+    for start in range(0, len(wanted), 500):
+        chunk = wanted[start : start + 500]
+        marks = ",".join("?" * len(chunk))
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute(
+            f"DELETE FROM rows WHERE kind IN ({','.join('?' * len(own))}) AND key IN ({marks})",  # noqa: S608 (marks only)
+            (*own, *chunk),
+        )
+        connection.execute(
+            f"DELETE FROM rows WHERE kind IN ('supplement', 'file_id', 'content') AND CAST(body AS TEXT) IN ({marks})",  # noqa: S608
+            chunk,
+        )
+        connection.execute(f"DELETE FROM terms WHERE referral IN ({marks})", chunk)  # noqa: S608
+        connection.execute("COMMIT")
 
 
 def _name(part: Part) -> str:

@@ -72,3 +72,22 @@ def test_thrown_away_it_comes_back_the_same(tmp_path: Path) -> None:
     after = Evidence(settings)
     assert after.refresh() == 12
     assert sorted(shown(after, *(f"R{n}" for n in range(6)))) == sorted(rows)
+
+
+def test_what_was_erased_leaves_it_and_does_not_come_back(tmp_path: Path) -> None:
+    """At the next refresh, whether the lake has been emptied of it yet or not; and when the index is made anew."""
+    settings = Settings(home=tmp_path)
+    for n in range(3):
+        publish(settings, f"R{n}")
+    erased: set[str] = set()
+    evidence = Evidence(settings, lambda: erased)
+    evidence.refresh()
+    assert shown(evidence, "R1") == ["R1", "R1"]
+    erased.add("R1")
+    evidence.refresh()
+    assert shown(evidence, "R0", "R1") == ["R0", "R0"]
+    for path in (tmp_path / "console").iterdir():
+        path.unlink()
+    anew = Evidence(settings, lambda: erased)
+    anew.refresh()
+    assert shown(anew, "R0", "R1", "R2") == ["R0", "R2", "R0", "R2"]
