@@ -25,10 +25,11 @@ from rich.table import Table
 
 from bench import common
 from pipeline import policy, records
-from pipeline.assess import database, keys, linking, naming, stage
+from pipeline.assess import database, keys, linking, naming, similar, stage
 from pipeline.assess.case_file import Bulk
 from pipeline.assess.linking import find
 from pipeline.assess.model import Model
+from pipeline.ingest import forces
 from pipeline.lake import Lake
 from pipeline.night import contract as night
 from pipeline.settings import ROOT, Settings
@@ -275,6 +276,7 @@ def link_identifiers(home: Path, old: int, new: int) -> dict[str, Any]:
     with database.connection(settings, {}) as con:
         keys.views(con, lake, 0)
         naming.register(con, rules.data)
+        similar.register(con, forces.counties(settings))
         members = {r: r for r in lake.read("referrals", ["referral_id"])["referral_id"].to_pylist()}
         start = common.cpu_seconds()
         again = find(con, rules.data, members)
