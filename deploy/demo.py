@@ -145,13 +145,19 @@ def quiet() -> Iterator[io.StringIO]:
 
 def triage(*words: str) -> str:
     """Run a `triage` command in this process; returns what it printed."""
+    return told(*words)[0]
+
+
+def told(*words: str) -> tuple[str, str]:
+    """Run a `triage` command in this process; returns what it printed, and what it said on standard error."""
     from pipeline.cli import triage as command
 
     output = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
-    with contextlib.redirect_stdout(output):
+    said = io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(said):
         command.main(args=list(words), standalone_mode=False)
     output.seek(0)
-    return output.read()
+    return output.read(), said.getvalue()
 
 
 def dag(name: str, conf: dict[str, Any]) -> None:
@@ -196,8 +202,10 @@ def report(home: Path, unchanged: bool) -> int:
     from pipeline.night import report as runreport
 
     summary = json.loads((home / "runs" / RUN / "report.json").read_text())
-    waiting = json.loads(triage("queue", "list", "--format", "json", "--limit", "500"))
+    listed, strip = told("queue", "list", "--format", "json", "--limit", "500")
+    waiting = json.loads(listed)
     console.rule(f"The queue, most urgent first: {min(SHOWN, len(waiting))} of {len(waiting)} cases")
+    say(strip)
     console.print(queue(waiting[:SHOWN]))
     console.rule("What came in is what came out")
     console.print(runreport.checks_table(summary))
