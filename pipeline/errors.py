@@ -10,7 +10,7 @@ TriageError                 1  something failed that is not the user's doing
 ├── ReconciliationError     5  what went in is not what came out
 ├── InputError              6  a file from outside cannot be read; it is reported or quarantined
 ├── ConflictError           7  somebody else changed or holds it
-└── PermissionDenied        8  the signed-in person may not do this
+└── PermissionDeniedError   8  the signed-in person may not do this
 """
 
 

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, and_, delete, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
+from pipeline import senders
 from pipeline.people import permissions
 from pipeline.store.actors import Actor
 from pipeline.store.context import rules
@@ -86,7 +87,7 @@ def regroup(session: Session, case_ids: Iterable[str]) -> int:
     asked = set(case_ids)
     before = _together_with(session, asked)
     joined: set[str] = set()
-    for scope in (OPEN, *permissions.COMPARTMENTS):
+    for scope in (OPEN, *senders.COMPARTMENTS):
         reached = _reached(session, asked | before, scope)
         _forget(session, sorted(reached.keys() | before), scope)
         for component in _components(reached):

@@ -7,6 +7,8 @@ import re
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from pipeline.senders import SOURCES
+
 LONDON = ZoneInfo("Europe/London")
 
 _UNSEEN = re.compile(
@@ -16,11 +18,9 @@ _UNSEEN = re.compile(
 
 WORDS = {
     "very_high": "Very high",
-    "NCA_NCMEC": "NCA (NCMEC)",
-    "NCA_DRB": "NCA (DRB)",
+    **{source.code: source.label for source in SOURCES.values()},
     "nca": "NCA",
     "ucol": "UCOL",
-    "OTHER": "Other",
     "ocag": "OCAG",
     "drb": "NCA (DRB)",
     "md5": "MD5",

@@ -27,13 +27,12 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from sqlalchemy.orm import Session
 
-from pipeline import files, output, records
+from pipeline import files, output, records, senders
 from pipeline.cases.views import case as views
 from pipeline.errors import IntegrityError, TriageError
 from pipeline.export import listing, sources
 from pipeline.export.moments import plain, plain_schema
 from pipeline.lake import Lake
-from pipeline.people import permissions
 from pipeline.settings import ROOT, Settings
 from pipeline.store.actors import SYSTEM, Actor
 
@@ -149,7 +148,7 @@ def load(settings: Settings, compartments: Collection[str] = ()) -> Reporting | 
 
     Raises IntegrityError when a file is not what the manifest says.
     """
-    folder = reporting_dir(settings, restricted=set(permissions.COMPARTMENTS) <= set(compartments))
+    folder = reporting_dir(settings, restricted=set(senders.COMPARTMENTS) <= set(compartments))
     try:
         manifest = json.loads((folder / "manifest.json").read_text())
     except FileNotFoundError:

@@ -7,10 +7,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from pipeline import senders
 from pipeline.export import reporting
 from pipeline.night import contract as nights
 from pipeline.night.contract import Night, StageReport
-from pipeline.people import permissions
 from pipeline.settings import Settings
 from pipeline.store import opening as store
 from pipeline.store.actors import Actor
@@ -45,7 +45,7 @@ def write(settings: Settings, run_id: str | None) -> list[dict[str, Any]]:
     ]
 
 
-RESTRICTED = replace(reporting.OPEN, compartments=frozenset(permissions.COMPARTMENTS))
+RESTRICTED = replace(reporting.OPEN, compartments=frozenset(senders.COMPARTMENTS))
 """As whom the second set is built."""
 
 

@@ -20,6 +20,8 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from hashsets import releases
+from hashsets.releases import Release
 from pipeline import files, logs, records
 from pipeline import policy as policies
 from pipeline.algorithms import DIGESTS, algorithm_version
@@ -190,7 +192,7 @@ class _Shard:
                 self.done[content.sha256] = rows
                 journal.add(content.sha256.hex(), rows.as_json())
 
-    def _outcomes(self, pool: Pool, release: Any) -> Iterator[tuple[Content, Fingerprint | Failure]]:
+    def _outcomes(self, pool: Pool, release: Release | None) -> Iterator[tuple[Content, Fingerprint | Failure]]:
         """One outcome for each content that is not done, each from the first of its places that can be read."""
         waiting = [content for content in self.contents if content.sha256 not in self.done]
         yield from ((content, Failure(Reason.MISSING, "locator")) for content in waiting if not content.places)
@@ -205,7 +207,7 @@ class _Shard:
             left = again
 
     def _tried(
-        self, pool: Pool, release: Any, left: list[tuple[Content, int]]
+        self, pool: Pool, release: Release | None, left: list[tuple[Content, int]]
     ) -> Iterator[tuple[tuple[Content, int], Fingerprint | Failure]]:
         """An outcome for each content from one of its places.
 
@@ -266,14 +268,12 @@ def _turned_down(rows: Rows) -> bool:
     return rows.state is State.REJECTED or rows.reason in (Reason.FORMAT_OFF, Reason.NOT_MEDIA)
 
 
-def _release(settings: Settings) -> Any:
+def _release(settings: Settings) -> Release | None:
     """The current known-hash release, or None before the first one is built."""
-    from hashsets import releases
-
     return releases.current(settings) if releases.exists(settings) else None
 
 
-def _known(release: Any, read: list[Any]) -> set[int]:
+def _known(release: Release | None, read: list[Any]) -> set[int]:
     """Places in the list whose digest the release holds; without a release none."""
     return set() if release is None else set(release.exact(_queries(read))["query_id"].to_pylist())
 

@@ -29,9 +29,7 @@ from pipeline import records
 from pipeline.ingest import personas
 from pipeline.ingest.context import stable_id
 from pipeline.lake import Lake
-
-_FAMILY = {"NCA_DRB": "NCA", "NCA_NCMEC": "NCA"}
-"""Sources that may name each other's references as earlier reports."""
+from pipeline.senders import SOURCES
 
 
 @dataclass(frozen=True)
@@ -76,13 +74,9 @@ class Identified:
     supplements: str | None = None
 
 
-_SENDERS = {"OCAG": ("ocag", "group", "name"), "OTHER": ("taken", "organisation")}
-"""Where the extension of a referral says which sender of its source it comes from."""
-
-
 def sender(source: str, extension: Any) -> str | None:
     """Who numbers the references of a referral, for comparison; None when its source is one sender, or it does not say."""
-    for key in _SENDERS.get(source, ()):
+    for key in SOURCES[source].sender:
         extension = extension.get(key) if isinstance(extension, dict) else None
     return " ".join(extension.casefold().split()) or None if isinstance(extension, str) else None
 
@@ -132,7 +126,7 @@ class Held:
         for referral, source, reference, root, report, extension in zip(
             *(table[c].to_pylist() for c in columns), strict=True
         ):
-            who = sender(source, orjson.loads(extension)) if extension and source in _SENDERS else None
+            who = sender(source, orjson.loads(extension)) if extension and SOURCES[source].sender else None
             held.remember(referral, source, reference, root, report, who)
         return held
 
@@ -195,7 +189,7 @@ class Held:
 
 
 def _family(source: str) -> str:
-    return "family:" + _FAMILY.get(source, source)
+    return "family:" + SOURCES[source].family
 
 
 def decide(arrival: Arrival, held: Held) -> Identified:

@@ -9,6 +9,7 @@ from pipeline import policy
 from pipeline.errors import SettingsError
 from pipeline.ingest import forces
 from pipeline.ingest.forces import Forces
+from pipeline.senders import FOLDERS
 from pipeline.settings import Settings
 
 NO_FORCE = "00"
@@ -32,6 +33,12 @@ def load(settings: Settings) -> IngestRules:
     used = {n for table in tables for listed in table.values() for n in listed} | set(data["annotations"].values())
     if used - names:
         raise SettingsError(f"Policy file ingest.yaml uses facts that facts.yaml has not: {sorted(used - names)}.")
+    missing = set(FOLDERS) - set(data["sources"])
+    if missing:
+        raise SettingsError(
+            f"Policy file ingest.yaml leaves out landing folders of sources: {sorted(missing)}.",
+            "Name every folder of pipeline/senders.py under `sources`.",
+        )
     known = forces.load(settings)
     if settings.force not in {NO_FORCE, *known.names}:
         raise SettingsError(f"TRIAGE_FORCE={settings.force!r} is no code of policy/forces.csv.")

@@ -7,6 +7,7 @@ from typing import Any
 import click
 from sqlalchemy import select
 
+from pipeline import senders
 from pipeline.errors import UsageError
 from pipeline.output import Rows, output_options
 from pipeline.people import permissions
@@ -20,7 +21,7 @@ _ROLES = click.option(
     "--role", "roles", multiple=True, type=click.Choice(permissions.ROLES), help="A role; may be given several times."
 )
 _COMPARTMENTS = click.option(
-    "--compartment", "compartments", multiple=True, type=click.Choice(permissions.COMPARTMENTS), help="May see it."
+    "--compartment", "compartments", multiple=True, type=click.Choice(senders.COMPARTMENTS), help="May see it."
 )
 _PASSWORD = click.option(
     "--password-file",

@@ -11,7 +11,6 @@ from pipeline.store.refusals import HiddenCaseError, RefusalError
 from pipeline.store.tables import Case
 
 ROLES = ("analyst", "supervisor", "dmi", "auditor", "administrator")
-COMPARTMENTS = ("ucol",)
 
 _WORKERS = frozenset({"analyst", "supervisor"})
 _READERS = frozenset({"analyst", "supervisor", "dmi", "auditor"})

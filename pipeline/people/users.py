@@ -9,6 +9,7 @@ from datetime import timedelta
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from pipeline import senders
 from pipeline.errors import ConflictError, PermissionDeniedError, UsageError
 from pipeline.people import passwords, permissions
 from pipeline.store import recording as audit
@@ -163,7 +164,7 @@ def _add(
         password_hash=passwords.hash_password(rules(session), password) if password is not None else None,
         origin="local",
         roles=known(roles, permissions.ROLES, "role"),
-        compartments=known(compartments, permissions.COMPARTMENTS, "compartment"),
+        compartments=known(compartments, senders.COMPARTMENTS, "compartment"),
         team_id=_team(session, team_id),
         disabled=False,
         failed_attempts=0,
@@ -203,7 +204,7 @@ def change(
     if roles is not None:
         user.roles = known(roles, permissions.ROLES, "role")
     if compartments is not None:
-        user.compartments = known(compartments, permissions.COMPARTMENTS, "compartment")
+        user.compartments = known(compartments, senders.COMPARTMENTS, "compartment")
     if team_id is not None:
         user.team_id = _team(session, team_id or None)
     if disabled is not None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pipeline.senders import COMPARTMENTS
+
 
 @dataclass(frozen=True)
 class Actor:
     """A person with roles and compartments, as every service function takes it.
 
     `roles`: analyst, supervisor, dmi, auditor, administrator (and system, of the nightly run only).
-    `compartments`: restricted cases the person may see, so far only "ucol".
+    `compartments`: restricted cases the person may see (`pipeline/senders.py`).
     """
 
     user_id: str
@@ -20,5 +22,5 @@ class Actor:
     team_id: str | None = None
 
 
-SYSTEM = Actor("system", "Nightly run", frozenset({"system"}), frozenset({"ucol"}))
+SYSTEM = Actor("system", "Nightly run", frozenset({"system"}), frozenset(COMPARTMENTS))
 """The nightly run: publishes, expires claims, sees all compartments and decides nothing."""

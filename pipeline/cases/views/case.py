@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, bindparam, exists, literal, or_, select, union_all
 from sqlalchemy.orm import Session
 
+from pipeline import senders
 from pipeline.assess.strength import STRENGTHS
 from pipeline.cases.cases import expired, find
 from pipeline.cases.duties import escalations
@@ -182,7 +183,7 @@ def hidden_referrals(session: Session, actor: Actor) -> set[str]:
     Covers what was published; a referral that is in the lake only is judged by its own `compartment` column.
     """
     erased = erased_referrals(session)
-    if set(permissions.COMPARTMENTS) <= actor.compartments:
+    if set(senders.COMPARTMENTS) <= actor.compartments:
         return erased
     there = select(Case.case_id).where(_hidden(actor))
     cases = select(CaseReferral.referral_id).where(CaseReferral.case_id.in_(there))
@@ -203,7 +204,7 @@ def _hidden(actor: Actor) -> ColumnElement[bool]:
 
 def hidden_ids(session: Session, actor: Actor) -> set[str]:
     """Ids of referrals, cases and links that the actor may not know of."""
-    if set(permissions.COMPARTMENTS) <= actor.compartments:
+    if set(senders.COMPARTMENTS) <= actor.compartments:
         return set()
     cases = session.scalars(select(Case.case_id).where(_hidden(actor)))
     open_to = sorted(actor.compartments)

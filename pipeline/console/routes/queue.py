@@ -17,6 +17,7 @@ from pipeline.cases.views.queue import QueueFilters, QueuePage, QueueRow
 from pipeline.cases.work import claims
 from pipeline.console import pages, wording
 from pipeline.console.context import actor, store, writing
+from pipeline.senders import SOURCES
 from pipeline.store.tables import BANDS
 
 router = APIRouter()
@@ -28,7 +29,6 @@ STRIP = 6
 LARGEST_LIST = 10_000
 """Rows of a queue asked for as CSV or JSON without a page."""
 
-SOURCES = ("NCA_NCMEC", "NCA_DRB", "UCOL", "OCAG", "OTHER")
 ORDERS = {"risk": "by risk", "target": "by target"}
 ATTENTION = {
     "flagged": "Escalation flag",

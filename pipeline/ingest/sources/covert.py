@@ -16,8 +16,9 @@ from pipeline.ingest.draft import Draft
 from pipeline.ingest.fields import Fields, residue
 from pipeline.ingest.sources.common import narrative
 from pipeline.jsontext import canonical_json
+from pipeline.senders import SOURCES
 
-COMPARTMENT = "ucol"
+COMPARTMENT = str(SOURCES["UCOL"].compartment)
 BLOCK = "covert_source"
 
 _SPELLED = re.compile(r"covert[\W_]*source", re.IGNORECASE)

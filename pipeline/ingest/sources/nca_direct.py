@@ -67,7 +67,6 @@ READER = Reader(
     name="nca-direct",
     title="NCA direct report (Online Safety Act)",
     source="NCA_DRB",
-    folder="nca",
     kind="json",
     schema="nca_direct",
     recognises=form("nca-direct-report"),

@@ -327,7 +327,6 @@ READER = Reader(
     name="ncmec-json",
     title="NCMEC CyberTipline report, police JSON",
     source="NCA_NCMEC",
-    folder="nca",
     kind="json",
     schema="ncmec_json",
     recognises=recognises,

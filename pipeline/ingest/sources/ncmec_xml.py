@@ -170,7 +170,6 @@ READER = Reader(
     name="ncmec-xml",
     title="NCMEC CyberTipline report, provider XML",
     source="NCA_NCMEC",
-    folder="nca",
     kind="xml",
     schema=None,
     recognises=recognises,

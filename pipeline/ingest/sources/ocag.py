@@ -77,7 +77,6 @@ READER = Reader(
     name="ocag",
     title="OCAG referral",
     source="OCAG",
-    folder="ocag",
     kind="json",
     schema="ocag",
     recognises=form("ocag-referral"),

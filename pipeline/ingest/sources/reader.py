@@ -8,22 +8,27 @@ from typing import Any
 
 from pipeline.ingest.draft import Draft
 from pipeline.ingest.fields import Fields
+from pipeline.senders import SOURCES
 
 
 @dataclass(frozen=True)
 class Reader:
-    """One format. `kind` is its syntax (json, xml, csv), `folder` the landing folder it belongs in, `source` the
-    value of the referral's column. `recognises(root, tree)` decides by content (`root` is the name of an XML root
+    """One format. `kind` is its syntax (json, xml, csv), `source` the code of its source in
+    `pipeline/senders.py`, which says the landing folder it belongs in. `recognises(root, tree)` decides by content (`root` is the name of an XML root
     element, else empty); `read(fields, draft, policy)` takes out of the tree what it understands."""
 
     name: str
     title: str
     source: str
-    folder: str
     kind: str
     schema: str | None
     recognises: Callable[[str, dict[str, Any]], bool]
     read: Callable[[Fields, Draft, dict[str, Any]], None]
+
+    @property
+    def folder(self) -> str:
+        """The landing folder that reports of this format belong in."""
+        return SOURCES[self.source].folder
 
 
 def form(name: str) -> Callable[[str, dict[str, Any]], bool]:

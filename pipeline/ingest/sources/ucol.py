@@ -66,7 +66,6 @@ READER = Reader(
     name="ucol",
     title="UCOL referral",
     source="UCOL",
-    folder="ucol",
     kind="json",
     schema="ucol",
     recognises=form("ucol-referral"),
