@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from click.testing import CliRunner
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 
 from pipeline.cases import cases
 from pipeline.cases.duties import escalations
@@ -138,14 +138,17 @@ def test_publishing_the_same_again_raises_nothing_twice(store: Store) -> None:
     assert len(open_flags(store)) == 1
 
 
-def test_a_closed_case_still_waits_for_its_acknowledgement(store: Store) -> None:
+def test_a_case_does_not_close_before_its_flag_is_acknowledged_and_a_closed_one_keeps_its_flags(store: Store) -> None:
     samples.publish_rows(store, assessments=[samples.assessment(1, "low", flags=[flag("death")])])
     with store.session() as session:
         case = claims.claim(session, ANALYST, samples.case_of(1))
+    with pytest.raises(ConflictError, match="nobody is recorded as told"), store.session() as session:
         decisions.decide(
             session, ANALYST, case.case_id, "close", reason_code="not_an_offence", outcome="no_offence",
             version=case.version,
         )  # fmt: skip
+    with store.session() as session:  # as it was closed before flags held a case back
+        session.execute(update(Case).where(Case.case_id == case.case_id).values(state="closed", is_open=False))
     (waiting,) = open_flags(store)
     assert waiting.state == "closed"
 
