@@ -357,10 +357,11 @@ def childrens_services(
 
     asked, held = (day.date() if day else None for day in (strategy_asked, strategy_held))
     stated = childrens.Referral(authority, threshold, concern, asked, held)
-    with asking.ask(settings, name, "case.notify", "export", reason) as question:
-        text = childrens.fill(
-            question.session, question.actor, Lake.of(settings), number, stated, reason=question.reason
-        )
+    with (
+        asking.ask(settings, name, "case.notify", "export", reason) as question,
+        question.store.session() as session,
+    ):
+        text = childrens.fill(session, question.actor, Lake.of(settings), number, stated, reason=question.reason)
     files.write_bytes(target, text.encode())
     click.echo(f"triage: the form of case {number} written to {target}.", err=True)
 

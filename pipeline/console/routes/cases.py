@@ -132,7 +132,14 @@ def _questions(request: Request, data: dict[str, Any]) -> list[dict[str, Any]]:
         question = answers.open_question(row)
         asked = next((c for c in groups if set(question.facts) & set(rules["asked"][c])), "sender")
         changes = {question.band_if_yes, question.band_if_no} - {None, band} or question.flags_if_yes
-        groups[asked].append({**row, "facts": [(f, facts[f]) for f in question.facts], "changes": bool(changes)})
+        groups[asked].append(
+            {
+                **row,
+                "facts": [(f, facts[f]) for f in question.facts],
+                "changes": bool(changes),
+                "form": f"q-{question.feature}",
+            }
+        )
     return [
         {"code": code, "label": ANSWERED_BY[code], "questions": sorted(rows, key=lambda r: not r["changes"])}
         for code, rows in groups.items()

@@ -27,7 +27,7 @@ _LENGTH = struct.Struct("<Q")
 DESCRIPTORS_AT_ONCE = 64
 SAME = (
     *("referral", "times", "subjects", "identifiers", "facts", "narratives", "files", "defects", "prior", "personas"),
-    *("force_stated", "given_identifiers", "unusable_identifiers", "withheld_identifiers", "restricted"),
+    *("hints", "force_stated", "given_identifiers", "unusable_identifiers", "withheld_identifiers", "restricted"),
 )
 """Fields of a draft that go over the channel as they are."""
 
@@ -131,6 +131,7 @@ def answer_type() -> Any:
         ("narratives", list[_columns("narratives", {"kind", "position", "text"})]),  # type: ignore[misc]
         ("files", list[files]),  # type: ignore[valid-type]
         ("defects", list[_columns("defects", {"field", "problem"})]),  # type: ignore[misc]
+        ("hints", list[dict[str, str]]),
         ("prior", list[str]),
         ("viewed", list[str]),
         ("force_stated", str | None),

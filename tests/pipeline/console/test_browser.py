@@ -205,7 +205,7 @@ def test_from_sign_in_to_a_claimed_case_by_keyboard_alone(open_as: Callable[...,
     page.goto("/sign-in")
 
     def reach(wanted: str) -> None:
-        for _ in range(80):
+        for _ in range(120):
             page.keyboard.press("Tab")
             focused = page.locator(":focus")
             if focused.count() and wanted in (focused.get_attribute("id") or focused.inner_text()):
