@@ -13,8 +13,9 @@ from pipeline.settings import Settings
 
 LISTED = 10
 """Words that the report names; the rest are counted."""
-_PLAIN = re.compile(r"[A-Za-z0-9 ,()/'&-]{1,80}")
-"""A word that may be shown: a type's name, never a sender's sentence."""
+_WORD = r"(?:[A-Z0-9][A-Za-z0-9]*|and|for|in|of|on|or|the|to|with)"
+_PLAIN = re.compile(rf"(?=.{{1,80}}$){_WORD}(?:[ ,()/'&-]+{_WORD})*\)?")
+"""What may be shown: a type's name as lists of types write it (each word begins with a capital), never a sentence."""
 
 
 def found(settings: Settings, model: Model, lake: Lake) -> dict[str, str]:
