@@ -137,6 +137,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Everything up, by the guide's first block."""
     if reason := missing():
         pytest.skip(reason)
+    before = os.umask(0o022)  # as a shell has it; tests that load settings before make files private
     made = Server(tmp_path_factory.mktemp("containers"))
     try:
         folder, settings, *rest = guide.commands("From nothing to a night")[START]
@@ -148,6 +149,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield made
     finally:
         made.close()
+        os.umask(before)
 
 
 pytestmark = [pytest.mark.slow, pytest.mark.airflow, pytest.mark.timeout(2700)]
