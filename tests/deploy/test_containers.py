@@ -195,17 +195,20 @@ def test_airflow_sets_its_cookies_for_https_only(server: Server) -> None:
 
 def test_a_night_over_two_workers_outlives_the_death_of_a_worker_the_broker_and_the_database(server: Server) -> None:
     first, trigger, *_ = guide.commands("From nothing to a night")[TRIAL]
+    ended = "SELECT state FROM dag_run WHERE dag_id = '{}'"
+    # the night of the last 01:00 runs at once; with it out of the way the trial finds everything there is
+    server.until("the first night", lambda: ["success"] in server.sql(ended.format("nightly_triage")))
     server.type([first])
     reference = {"TRIAGE_HOME": "/srv/triage/reference", "TRIAGE_CASES_URL_FILE": "", "TRIAGE_SECRET_FILE": ""}
     stages = "; ".join(f"nightly.stage('{s}', 'release')" for s in ("hashset_import", "hashset_release"))
     begin = f"from pipeline.night import stages as nightly; nightly.begin('release', '{CLOCK['as_of']}'); {stages}"
-    server.until(
-        "the watcher has seen the hash set and its release is published",
-        lambda: ["success"] in server.sql("SELECT state FROM dag_run WHERE dag_id = 'hashset_refresh'"),
-    )
+    for dag in ("hashset_refresh", "retro_match"):  # the watcher sees the hash set, its release starts the second
+        server.until(f"{dag} has run", lambda dag=dag: ["success"] in server.sql(ended.format(dag)))  # type: ignore[misc]
     server.type([f"{trigger} --conf '{json.dumps(CLOCK)}'"])
     hit: set[str] = set()
-    deaths = {"plan_fingerprint": "worker", "plan_match": "redis-1", "assess": "postgres-1"}
+    deaths = dict.fromkeys(("ingest", "plan_fingerprint", "fingerprint"), "worker")
+    deaths |= dict.fromkeys(("plan_match", "match", "flood"), "redis-1")
+    deaths |= dict.fromkeys(("assess", "publish", "reporting"), "postgres-1")
 
     def finished() -> bool:
         rows = server.sql(
@@ -236,7 +239,8 @@ def test_a_night_over_two_workers_outlives_the_death_of_a_worker_the_broker_and_
     )
     assert "DIFFERS" not in done
     expected = json.loads(server.python("airflow-worker", TABLES, **reference))
-    assert json.loads(server.python("airflow-worker", TABLES)) == expected
+    found = json.loads(server.python("airflow-worker", TABLES))
+    assert {name: rows for name, rows in found.items() if rows != expected[name]} == {}
     assert expected["referrals"][0] > 5 and expected["matches"][0] > 0
 
 
