@@ -226,7 +226,9 @@ def test_a_night_over_two_workers_outlives_the_death_of_a_worker_the_broker_and_
 
     server.until("the night has ended well", finished, 1200)
     assert hit == {"worker", "redis-1", "postgres-1"}
-    workers = server.sql("SELECT DISTINCT hostname FROM task_instance WHERE dag_id = 'nightly_triage' AND hostname <> ''")
+    workers = server.sql(
+        "SELECT DISTINCT hostname FROM task_instance WHERE dag_id = 'nightly_triage' AND hostname <> ''"
+    )
     assert len(workers) == 2, workers
     assert "Everything that came in is accounted for." in server.inside(
         "airflow-worker", "triage night report --run-id trial"
