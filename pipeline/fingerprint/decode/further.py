@@ -116,7 +116,8 @@ class Further:
         seconds = self.policy["limits"]["cpu_seconds"] / 2
         found = video.hash_clip(io.BytesIO(data), media.decoder, self.policy, CLIP_FRAMES, seconds)
         self.skipped += found.skipped
-        self.unseen += found.unseen
         if not found.frames.hashed:
             raise Refusal(Reason.NO_FRAMES)
+        # cut short by the budget: what lies behind the cut was not seen, and the film counts as that
+        self.unseen += found.unseen + (found.reason is Reason.VIDEO_BUDGET)
         return found.frames.hashed

@@ -56,11 +56,16 @@ def test_jpegs_end_to_end(between: bytes) -> None:
 def test_film_behind_a_picture(head: str) -> None:
     """A motion photo, and any other picture with a film appended."""
     film = samples.videos()["clip.mp4"]
+    alone = decoded_here(film)  # first: what is compiled in the first decoding counts against the budget of that one
     one = decoded_here(samples.stills()[head] + film)
-    alone = decoded_here(film)
     assert one.state is State.HASHED
     for frame in alone.video_frames:
         assert min(bits(frame.pdq, seen.pdq) for seen in one.video_frames) == 0
+
+
+def test_a_film_that_the_budget_cuts_short_is_counted() -> None:
+    one = decoded_here(jpeg(1) + samples.videos()["clip.mp4"], limits={"cpu_seconds": 0})
+    assert (one.state, one.reason, one.unseen) == (State.PARTIAL, Reason.UNSEEN_CONTENT, 1)
 
 
 def test_film_in_samsungs_box() -> None:
