@@ -14,6 +14,7 @@ import socket
 import struct
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -118,14 +119,25 @@ class Network:
         address = next(iter(self.attached[container].values()))
         namespace = f"{self.prefix}-{container}"
 
+        def lead(near: socket.socket) -> None:
+            far: socket.socket | None = None
+            end = time.monotonic() + 60
+            while far is None and time.monotonic() < end:  # a restarting container listens again in a moment
+                with contextlib.suppress(OSError), inside(namespace):
+                    far = socket.create_connection((address, inner), timeout=10)
+                    break
+                time.sleep(0.2)
+            if far is None:
+                near.close()  # who waits on it is told at once
+                return
+            for one, other in ((near, far), (far, near)):
+                threading.Thread(target=pump, args=(one, other), daemon=True).start()
+
         def accept() -> None:
             while not self.closed:
                 with contextlib.suppress(OSError):
                     near, _ = listener.accept()
-                    with inside(namespace):
-                        far = socket.create_connection((address, inner), timeout=10)
-                    for one, other in ((near, far), (far, near)):
-                        threading.Thread(target=pump, args=(one, other), daemon=True).start()
+                    threading.Thread(target=lead, args=(near,), daemon=True).start()
 
         threading.Thread(target=accept, daemon=True).start()
         return int(listener.getsockname()[1])
