@@ -34,7 +34,7 @@ from hashsets.readers import registry as readers
 from hashsets.readers.base import Source
 from pipeline.errors import UsageError
 from pipeline.night import contract as nights
-from pipeline.output import Rows, output_options
+from pipeline.output import Rows, output_options, target_option
 from pipeline.settings import Settings
 
 
@@ -166,7 +166,7 @@ def _imports(settings: Settings) -> list[dict[str, Any]]:
 
 @hashset.command()
 @click.argument("key")
-@click.argument("target", type=click.Path(dir_okay=False, path_type=Path))
+@target_option()
 @click.pass_obj
 def rejects(settings: Settings, key: str, target: Path) -> None:
     """Write what was refused of an import, for its sender: position, field, reason, value. KEY may be shortened."""
@@ -368,7 +368,7 @@ def withdraw(
 
 
 @hashset.command()
-@click.argument("target", type=click.Path(dir_okay=False, path_type=Path))
+@target_option()
 @click.option("--source", "source_id", required=True, help="Whose entries, for example force.")
 @click.option("--as", "form", type=click.Choice(["vics", "csv"]), help="Format. Default: by the name's ending.")
 @click.option("--since", type=int, default=0, help="Only entries that are newer than this release.")

@@ -90,11 +90,12 @@ def verified(folder: Path, sha256: str, threads: int = 2) -> dict[str, Any]:
         odd = sorted(present ^ listed.keys())
         raise IntegrityError(f"Release {folder.name} has missing or foreign files: {', '.join(odd[:5])}.", _REMEDY)
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(lambda item: _check(folder / item[0], item[1]), listed.items()))
+        list(pool.map(lambda item: _check(folder, *item), listed.items()))
     return content
 
 
-def _check(path: Path, entry: dict[str, Any]) -> None:
+def _check(folder: Path, name: str, entry: dict[str, Any]) -> None:
+    path = folder / name
     try:
         stat = path.lstat()
         seen = (stat.st_ino, stat.st_dev, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
@@ -103,11 +104,9 @@ def _check(path: Path, entry: dict[str, Any]) -> None:
             return
         sound = not path.is_symlink() and stat.st_size == entry["size"] and files.sha256(path) == entry["sha256"]
     except OSError as error:
-        raise IntegrityError(
-            f"{path.name} of release {path.parent.name} cannot be read: {error.strerror}.", _REMEDY
-        ) from error
+        raise IntegrityError(f"{path} of release {folder.name} cannot be read: {error.strerror}.", _REMEDY) from error
     if not sound:
-        raise IntegrityError(f"{path.name} is not what was published with its release.", _REMEDY)
+        raise IntegrityError(f"{path} is not what was published with release {folder.name}.", _REMEDY)
     _checked[resolved] = (seen, entry["sha256"])
 
 

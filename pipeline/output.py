@@ -4,15 +4,16 @@
     @output_options
     def releases(settings) -> Rows: ...
 
-The decorated command returns rows (a list of flat dicts, or an Arrow table); `--format` and `--output` do the rest.
+The decorated command returns rows (a list of flat dicts, or an Arrow table); the options do the rest.
 CSV is safe to open in a spreadsheet: text that begins with = + - @, tab, CR or NUL gets a leading apostrophe;
-numbers stay numbers (OWASP ASVS 5.0, 1.2.10).
+numbers stay numbers (OWASP ASVS 5.0, 1.2.10). Moments are UTC, in the form that spreadsheets take for a time.
 """
 
 from __future__ import annotations
 
 import csv
 import datetime as dt
+import difflib
 import functools
 import io
 import sys
@@ -24,11 +25,9 @@ import click
 import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
-from pipeline import files
+from pipeline import files, terminal
 from pipeline.errors import UsageError
 
 Rows: TypeAlias = Sequence[dict[str, Any]] | pa.Table
@@ -36,8 +35,13 @@ FORMATS = ("table", "json", "jsonl", "csv", "parquet")
 _ACTIVE = ("=", "+", "-", "@", "\t", "\r", "\0")
 
 
-def output_options(function: Callable[..., Rows]) -> Callable[..., None]:
-    """Add --format and --output to a click command that returns rows."""
+def output_options(function: Callable[..., Rows] | None = None, *, columns: Sequence[str] = ()) -> Callable[..., Any]:
+    """Add --format, --output, --columns and --wide to a click command that returns rows.
+
+    `columns`: those that a terminal shows when not all fit, most important first (`@output_options(columns=(...))`).
+    """
+    if function is None:
+        return functools.partial(output_options, columns=columns)
 
     @click.option(
         "--format",
@@ -50,23 +54,81 @@ def output_options(function: Callable[..., Rows]) -> Callable[..., None]:
         "--output",
         type=click.Path(dir_okay=False, path_type=Path),
         default=None,
-        help="Write to this file instead of the terminal.",
+        callback=replacing,
+        help="Write to this file instead of the terminal; its ending chooses the format.",
     )
+    @click.option("--columns", "named", metavar="A,B,...", default=None, help="Only these columns, in this order.")
+    @click.option("--wide", is_flag=True, help="All columns in a table, however long its lines get.")
     @functools.wraps(function)
-    def wrapper(*args: Any, format_: str | None, output: Path | None, **kwargs: Any) -> None:
+    def wrapper(
+        *args: Any, format_: str | None, output: Path | None, named: str | None, wide: bool, **kwargs: Any
+    ) -> None:
         chosen = format_ or _default_format(output)
-        emit(function(*args, **kwargs), chosen, output)
+        rows = function(*args, **kwargs)
+        if named is not None:
+            rows = picked(rows, [name.strip() for name in named.split(",") if name.strip()])
+        emit(rows, chosen, output, columns=() if named else columns, wide=wide)
 
     return wrapper
 
 
-def emit(rows: Rows, format_: str, output: Path | None = None) -> None:
+def target_option(*names: str, required: bool = True) -> Callable[..., Any]:
+    """`--output FILE` of a command that writes one file in a form of its own; `names` are older spellings of it."""
+    return click.option(
+        "--output",
+        *names,
+        "target",
+        type=click.Path(dir_okay=False, path_type=Path),
+        required=required,
+        callback=replacing,
+        help="File to write.",
+    )
+
+
+def replacing(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+    """Before anything is done: ask at a terminal whether a file may be replaced, say so in a script.
+
+    Raises click.Abort when the answer is no.
+    """
+    if path is not None and path.exists() and not context.resilient_parsing:
+        what = f"{path} ({path.stat().st_size:,} bytes)"
+        if _at_a_terminal():
+            click.confirm(f"{what} is there already. Replace it?", abort=True, err=True)
+        else:
+            click.echo(f"triage: {what} is replaced.", err=True)
+    return path
+
+
+def _at_a_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def picked(rows: Rows, names: Sequence[str]) -> Rows:
+    """The rows with only these columns. Raises UsageError for a name that is none, with those nearest to it."""
+    known = rows.column_names if isinstance(rows, pa.Table) else _names(rows)
+    for name in names:
+        if known and name not in known:
+            near = difflib.get_close_matches(name, known, n=3)
+            raise UsageError(
+                f"There is no column {name!r}.",
+                f"Did you mean {' or '.join(near)}?" if near else f"Columns: {', '.join(known)}.",
+            )
+    if isinstance(rows, pa.Table):
+        return rows.select(list(names))
+    return [{name: row.get(name) for name in names} for row in rows]
+
+
+def emit(
+    rows: Rows, format_: str, output: Path | None = None, *, columns: Sequence[str] = (), wide: bool = False
+) -> None:
     """Write rows in a format to a file (all or nothing) or to standard output.
 
     Raises UsageError for Parquet without a file when standard output is a terminal.
     """
     if format_ == "table" and output is None:
-        Console(soft_wrap=True).print(as_table(rows))
+        listed = rows.to_pylist() if isinstance(rows, pa.Table) else list(rows)
+        names = rows.column_names if isinstance(rows, pa.Table) else _names(listed)
+        click.echo(terminal.text(names, listed, Console().width, chosen=columns, wide=wide), nl=False)
         return
     if format_ == "parquet" and output is None and sys.stdout.isatty():
         raise UsageError("Parquet is not for a terminal.", "Name a file with --output.")
@@ -92,9 +154,7 @@ def render(rows: Rows, format_: str) -> bytes:
     names = rows.column_names if isinstance(rows, pa.Table) else _names(listed)
     if format_ == "csv":
         return as_csv(names, listed)
-    text = io.StringIO()
-    Console(file=text, width=200).print(as_table(rows))
-    return text.getvalue().encode()
+    return terminal.text(names, listed, 200, wide=True).encode()
 
 
 def as_csv(names: Sequence[str], rows: Iterable[dict[str, Any]]) -> bytes:
@@ -110,19 +170,6 @@ def as_csv(names: Sequence[str], rows: Iterable[dict[str, Any]]) -> bytes:
 def inert(text: str) -> str:
     """Text that a spreadsheet will not take for a formula."""
     return "'" + text if text.startswith(_ACTIVE) else text
-
-
-def as_table(rows: Rows) -> Table:
-    """A rich table for a terminal. Control characters in values are shown, not obeyed."""
-    listed = rows.to_pylist() if isinstance(rows, pa.Table) else list(rows)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    names = rows.column_names if isinstance(rows, pa.Table) else _names(listed)
-    for name in names:
-        numeric = bool(listed) and all(_is_number(r.get(name)) or r.get(name) is None for r in listed)
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
-    for row in listed:
-        table.add_row(*[_visible(_cell(row.get(n))) for n in names])
-    return table
 
 
 def _default_format(output: Path | None) -> str:
@@ -148,7 +195,15 @@ def _cell(value: Any) -> str:
         return "yes" if plain else "no"
     if isinstance(plain, dict | list):
         return orjson.dumps(plain).decode()
+    if isinstance(value, dt.datetime):
+        return _sheet_time(value)
     return str(plain)
+
+
+def _sheet_time(value: dt.datetime) -> str:
+    """A moment as a spreadsheet takes it for one: in UTC, without a zone and without a T."""
+    at = value.astimezone(dt.UTC) if value.tzinfo else value
+    return f"{at:%Y-%m-%d %H:%M:%S}" + (f".{at.microsecond // 1000:03d}" if at.microsecond else "")
 
 
 def _plain(value: Any) -> Any:
@@ -161,8 +216,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(v) for v in value]
     return value
-
-
-def _visible(text: str) -> str:
-    shown = "".join(c if c.isprintable() or c == "\n" else f"\\x{ord(c):02x}" for c in text)
-    return shown.replace("[", "\\[")

@@ -7,6 +7,7 @@ from typing import Any
 from pipeline.assess.inputs import YES, CaseFile
 from pipeline.assess.model import Assessed, Model
 from pipeline.assess.rows import Previous, inputs_digest, transfer_to
+from pipeline.britishtime import moment
 from pipeline.settings import Settings
 
 
@@ -57,7 +58,7 @@ def head(
     return "\n".join(
         [
             f"{case.case_id}: {model.band_labels[assessed.band]}, score {assessed.score:g}, under {model.label}.",
-            f"Target {assessed.due_at:%Y-%m-%d %H:%M} UTC, counted from {assessed.clock_start:%Y-%m-%d %H:%M}"
+            f"Target {moment(assessed.due_at)} British time, counted from {moment(assessed.clock_start)}"
             + (f" ({model.targets})." if model.targets else "."),
             f"If every unknown turned out badly: {model.band_labels[assessed.band_if_known]}.",
             _stored(settings, model, case, stored, whole),

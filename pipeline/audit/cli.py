@@ -8,7 +8,7 @@ import click
 
 from pipeline.audit import anchors
 from pipeline.audit import log as audit_log
-from pipeline.output import Rows, output_options
+from pipeline.output import Rows, output_options, target_option
 from pipeline.people.person import as_option, signed_in
 from pipeline.settings import Settings
 from pipeline.store.recording import CATEGORIES
@@ -30,7 +30,7 @@ def audit() -> None:
 @click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="Entries from this day (UTC) on.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True, help="Entries shown.")
 @as_option
-@output_options
+@output_options(columns=("seq", "at", "user_id", "action", "case_id", "object", "reason", "recipient"))
 @click.pass_obj
 def list_(
     settings: Settings,
@@ -76,17 +76,16 @@ def verify(settings: Settings, /, *, path: Path | None, name: str | None) -> Row
 
 
 @audit.command()
-@click.argument("path", type=click.Path(dir_okay=False, path_type=Path))
+@target_option()
 @click.option("--recipient", required=True, help="Who receives the file; kept in the log.")
 @click.option("--reason", help="Why it is exported.")
 @as_option
-@output_options
 @click.pass_obj
-def export(settings: Settings, /, *, path: Path, recipient: str, reason: str | None, name: str | None) -> Rows:
+def export(settings: Settings, /, *, target: Path, recipient: str, reason: str | None, name: str | None) -> None:
     """Write the whole log as JSON lines. The export is a disclosure and is logged."""
     with signed_in(settings, name) as (store, actor):
-        count = audit_log.export(store, actor, path, recipient, reason)
-        return [{"file": path.name, "entries": count}]
+        count = audit_log.export(store, actor, target, recipient, reason)
+    click.echo(f"triage: {count:,} entries of the audit log written to {target}.", err=True)
 
 
 @audit.command()

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from pipeline.audit.cli import audit
+from pipeline.britishtime import moment
 from pipeline.cases.duties import escalations
 from pipeline.cases.duties.cli import flags, notices_, told
 from pipeline.cases.states import STATES
@@ -72,7 +73,9 @@ queue.add_command(notices_)
 @click.option("--order", type=click.Choice(ORDERS), default=ORDERS[0], show_default=True, help="Order of the list.")
 @click.option("--limit", type=click.IntRange(1, LARGEST_PAGE), default=25, show_default=True, help="Cases shown.")
 @as_option
-@output_options
+@output_options(
+    columns=("case_id", "band", "urgency", "score", "holder", "due_at", "source", "flagged", "standing", "top_reasons")
+)
 @click.pass_obj
 def list_(settings: Settings, /, *, name: str | None, limit: int, order: str, **chosen: Any) -> Rows:
     """List cases by risk: band, then flags that wait to be told, then past the target, then score; or by target.
@@ -96,7 +99,7 @@ def past_target_(settings: Settings, /, *, name: str | None) -> Rows:
     """List open cases past their target, by band, in each the oldest first; the figures are on standard error."""
     with signed_in(settings, name) as (store, actor), store.reader() as session:
         for figure in supervision.past_target(session, actor):
-            oldest = f", the oldest since {figure['oldest_target']:%Y-%m-%d %H:%M} UTC" if figure["cases"] else ""
+            oldest = f", the oldest since {moment(figure['oldest_target'])}" if figure["cases"] else ""
             click.echo(f"{figure['band']}: {figure['cases']} past the target{oldest}", err=True)
         return [
             {

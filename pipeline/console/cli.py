@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import socket
+
 import click
 
+from pipeline.errors import DependencyError
 from pipeline.settings import Settings
 
 
@@ -20,6 +24,8 @@ def console(settings: Settings, host: str | None, port: int | None, workers: int
     """
     import uvicorn
 
+    address = host or settings.console_host, settings.console_port if port is None else port
+    _free(*address)
     from pipeline.console.evidence import Evidence
     from pipeline.store import opening as store
 
@@ -28,14 +34,14 @@ def console(settings: Settings, host: str | None, port: int | None, workers: int
     ).close()  # make or migrate it once, and fail here with a readable error if that is not possible
     taken = Evidence(settings).refresh()
     click.echo(
-        f"{taken} new lake parts taken in; serving on http://{host or settings.console_host}:{port or settings.console_port}",
+        f"{taken} new lake parts taken in; serving on http://{address[0]}:{address[1]}",
         err=True,
     )
     uvicorn.run(
         "pipeline.console.serve:app",
         factory=True,
-        host=host or settings.console_host,
-        port=settings.console_port if port is None else port,
+        host=address[0],
+        port=address[1],
         workers=workers,
         log_level="warning",
         access_log=False,
@@ -44,3 +50,19 @@ def console(settings: Settings, host: str | None, port: int | None, workers: int
         # a process that has to wait for the processor (the night runs beside it) is slow, not dead: 5 s would end it
         timeout_worker_healthcheck=60,
     )
+
+
+def _free(host: str, port: int) -> None:
+    """Raises DependencyError when nothing can listen there, before anything is opened or said."""
+    try:
+        family, kind, protocol, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(place)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise DependencyError(
+                f"Port {port} of {host} is in use by another program.",
+                "Stop that one, or give --port (TRIAGE_CONSOLE_PORT).",
+            ) from error
+        raise DependencyError(f"The console cannot listen on {host}, port {port}: {error.strerror}.") from error

@@ -5,11 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import re
 from typing import Any
-from zoneinfo import ZoneInfo
 
+from pipeline import britishtime
+from pipeline.britishtime import LONDON
 from pipeline.senders import SOURCES
 
-LONDON = ZoneInfo("Europe/London")
+moment = britishtime.moment
 
 _UNSEEN = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u061c\u115f\u1160\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
@@ -54,15 +55,6 @@ def words(code: Any) -> str:
         return text.replace("_", " ")
     spaced = text.replace("_", " ").strip()
     return spaced[:1].upper() + spaced[1:]
-
-
-def moment(value: dt.datetime | str | None) -> str:
-    """A moment as "21 Nov 2026, 14:05" in British time, or a dash; in the hour that comes twice, with BST or GMT."""
-    if value is None or value == "":
-        return "–"
-    at = (dt.datetime.fromisoformat(value) if isinstance(value, str) else value).astimezone(LONDON)
-    twice = at.replace(fold=0).utcoffset() != at.replace(fold=1).utcoffset()
-    return f"{at:%-d %b %Y, %H:%M}" + (f" {at:%Z}" if twice else "")
 
 
 def iso(value: dt.datetime | str) -> str:

@@ -13,7 +13,7 @@ import click
 
 from pipeline import files, output
 from pipeline.export import asking
-from pipeline.output import Rows, output_options
+from pipeline.output import Rows, output_options, target_option
 from pipeline.people.person import as_option
 from pipeline.settings import Settings
 from pipeline.store.tables import BANDS
@@ -35,7 +35,7 @@ reason_option = click.option(
 @reason_option
 @as_option
 @click.pass_obj
-@output_options
+@output_options(columns=("result", "input", "algorithm", "distance", "grade", "media_key", "cases", "category", "line"))
 def lookup(
     settings: Settings,
     /,
@@ -115,7 +115,9 @@ def _read(
 @reason_option
 @as_option
 @click.pass_obj
-@output_options
+@output_options(
+    columns=("case_id", "level", "grade", "category", "distance", "media_key", "cases", "media_file", "kind")
+)
 def matches(
     settings: Settings,
     *,
@@ -209,9 +211,7 @@ recipient_option = click.option("--to", "recipient", required=True, help="Who re
 
 @export.command()
 @click.argument("number")
-@click.option(
-    "--output", "target", type=click.Path(dir_okay=False, path_type=Path), required=True, help="File to write."
-)
+@target_option()
 @recipient_option
 @reason_option
 @as_option
@@ -225,9 +225,7 @@ def vics(settings: Settings, *, number: str, target: Path, recipient: str, reaso
 
 @export.command("case-uco")
 @click.argument("number")
-@click.option(
-    "--output", "target", type=click.Path(dir_okay=False, path_type=Path), required=True, help="File to write."
-)
+@target_option()
 @recipient_option
 @reason_option
 @as_option
@@ -270,9 +268,7 @@ def _write_case(
 
 def _table(format_: str) -> click.Command:
     @click.argument("table")
-    @click.option(
-        "--output", "target", type=click.Path(dir_okay=False, path_type=Path), required=True, help="File to write."
-    )
+    @target_option()
     @recipient_option
     @reason_option
     @as_option
@@ -300,9 +296,7 @@ export.add_command(_table("parquet"))
 @click.option(
     "--band", type=click.Choice(BANDS), default="high", show_default=True, help="This band and those above it."
 )
-@click.option(
-    "--output", "target", type=click.Path(dir_okay=False, path_type=Path), required=True, help="File to write."
-)
+@target_option()
 @recipient_option
 @reason_option
 @as_option
@@ -332,9 +326,7 @@ def markers_(settings: Settings, *, band: str, target: Path, recipient: str, rea
 @click.option("--concern", required=True, help="Why they are told, in words.")
 @click.option("--strategy-asked", type=click.DateTime(["%Y-%m-%d"]), help="Day a strategy meeting was asked for.")
 @click.option("--strategy-held", type=click.DateTime(["%Y-%m-%d"]), help="Day it was held.")
-@click.option(
-    "--output", "target", type=click.Path(dir_okay=False, path_type=Path), required=True, help="File to write."
-)
+@target_option()
 @reason_option
 @as_option
 @click.pass_obj

@@ -82,7 +82,7 @@ class Parts:
             if self._verified.get(path) != seen:
                 if files.sha256(path) != digest_of(name):
                     raise IntegrityError(
-                        f"{shown} of table {table} is not what was written.", "Restore it from a backup."
+                        f"{path} of table {table} is not what was written.", "Restore it from a backup."
                     )
                 self._verified[path] = seen
         except OSError as error:

@@ -90,18 +90,29 @@ def inspect(folder: Path) -> output.Rows:
 
 
 @index.command()
-@click.argument("folder", type=Folder)
+@click.argument("folder", type=Folder, required=False)
+@click.option("--release", type=int, default=None, help="Verify this release instead of the current one.")
 @output.output_options
 @click.pass_obj
-def verify(settings: Settings, folder: Path) -> output.Rows:
-    """Prove an index: read every byte, compare every checksum, find every canary.
+def verify(settings: Settings, folder: Path | None, release: int | None) -> output.Rows:
+    """Prove indexes: read every byte, compare every checksum, find every canary.
 
-    Exit code 4 when anything differs; the index must then be built again.
+    Without FOLDER all indexes of the current known-hash release; opening it compares every file of it with its checksum.
+    Exit code 4 when anything differs; the release must then be restored from the backup or published anew.
     """
+    if folder is not None:
+        if release is not None:
+            raise click.UsageError("Name a folder or a release, not both.")
+        return [_proved(settings, folder)]
+    opened = _release(settings, release)
+    return [_proved(settings, opened.index_dir(name)) for name in opened.indexes]
+
+
+def _proved(settings: Settings, folder: Path) -> dict[str, Any]:
     opened = core.open_index(folder)
     read = opened.verify()
     canaries = core.check_canaries(opened, threads=settings.thread_count)
-    return [{**_summary(folder, opened.manifest), "bytes_read": read, "canary_pairs_found": canaries}]
+    return {**_summary(folder, opened.manifest), "bytes_read": read, "canary_pairs_found": canaries}
 
 
 @index.command()
@@ -121,8 +132,7 @@ def compact(folder: Path, target: Path) -> output.Rows:
 @click.option("--radius", type=int, default=None, help="Most bits that may differ. Default: the matching policy's.")
 @click.option("--cap", type=int, default=None, help="Nearest pairs kept for a hash. Default: the matching policy's.")
 @click.option("--format", "format_", type=click.Choice(output.FORMATS), default=None, help="Output format.")
-@click.option("--out", "--output", "out", type=click.Path(dir_okay=False, path_type=Path), default=None,
-              help="Write to this file; its ending chooses the format.")  # fmt: skip
+@output.target_option("--out", required=False)
 @click.pass_obj
 def match(  # noqa: PLR0917 - one parameter an option
     settings: Settings,
@@ -133,7 +143,7 @@ def match(  # noqa: PLR0917 - one parameter an option
     radius: int | None,
     cap: int | None,
     format_: str | None,
-    out: Path | None,
+    target: Path | None,
 ) -> None:
     """Match a file of perceptual hashes against a known-hash release.
 
@@ -141,7 +151,7 @@ def match(  # noqa: PLR0917 - one parameter an option
     a usable hash are named on standard error and left out. Prints one row a pair: query_id, known_id (the media key),
     distance in bits, algorithm.
 
-        triage match hashes.csv --radius 31 --out pairs.parquet
+        triage match hashes.csv --radius 31 --output pairs.parquet
     """
     from pipeline.matching.hashfile import read
 
@@ -164,8 +174,8 @@ def match(  # noqa: PLR0917 - one parameter an option
             threads=settings.thread_count,
             progress=progress,
         )
-    chosen = format_ or (out.suffix.removeprefix(".") if out is not None else "table")
-    output.emit(found.table, chosen if chosen in output.FORMATS else "jsonl", out)
+    chosen = format_ or (target.suffix.removeprefix(".") if target is not None else "table")
+    output.emit(found.table, chosen if chosen in output.FORMATS else "jsonl", target)
     report = found.report
     errors.print(
         f"{report.queries} hashes against {report.rows}: {report.pairs} pairs, {report.kept} kept, "

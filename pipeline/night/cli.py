@@ -190,7 +190,7 @@ def floods_command(settings: Settings, media_key: int | None, person: str | None
 
 @click.command()
 @click.pass_obj
-@output_options
+@output_options(columns=("run", "state", "clock", "needs", "last_stage", "referrals", "quarantined"))
 def status(settings: Settings) -> Rows:
     """Every run with its state, and what in it needs the operator.
 

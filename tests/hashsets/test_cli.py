@@ -41,11 +41,11 @@ def test_import_release_diff_conflicts_withdraw_export(tmp_path: Path, settings:
     [gone] = rows(settings, "withdraw", "--source", "caid", "--sha1", samples.digest("sha1", 4), "--reason", "wrong")
     assert gone["withdrawn"] == 1
     target = tmp_path / "out.json"
-    assert "1 entries of caid" in run(settings, "export", "--source", "caid", str(target))
+    assert "1 entries of caid" in run(settings, "export", "--source", "caid", "--output", str(target))
     assert json.loads(target.read_text())["value"][0]["SHA1"] == samples.digest("sha1", 1).upper()
     assert "is sound" in run(settings, "verify")
     rejects = tmp_path / "rejects.csv"
-    run(settings, "rejects", imported["import"], str(rejects))
+    run(settings, "rejects", imported["import"], "--output", str(rejects))
     assert "3,row,md5,wrong_length,zz" in rejects.read_text()
     named = {r["source"]: r for r in rows(settings, "sources")}
     assert (named["project_vic"]["entries"], named["caid"]["entries"]) == (2, 1)

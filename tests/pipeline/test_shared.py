@@ -181,6 +181,7 @@ class TestLocator:
         assert Locator("nca/p/1.jpg").path(landing) == landing / "nca/p/1.jpg"
 
 
+BST = timezone(timedelta(hours=1))
 ROWS = [
     {
         "id": "C-1",
@@ -220,6 +221,11 @@ class TestOutput:
                     assert cell.removeprefix("'") == value.removeprefix("'")
                 else:
                     assert float(cell) == float(value)  # type: ignore[arg-type]
+
+    def test_a_moment_in_csv_is_a_time_to_a_spreadsheet(self) -> None:
+        moments = [datetime(2026, 6, 1, 0, 30, tzinfo=BST), datetime(2026, 1, 2, 3, 4, 5, 678900, tzinfo=UTC)]
+        text = output.as_csv(["at"], [{"at": moment} for moment in moments]).decode()
+        assert text.split("\r\n")[1:3] == ["2026-05-31 23:30:00", "2026-01-02 03:04:05.678"]
 
 
 class TestFiles:

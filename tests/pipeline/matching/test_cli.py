@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 
 import numpy as np
@@ -107,8 +108,15 @@ def test_build_from_a_release_and_match_against_it(settings: Settings, tmp_path:
     assert {"seconds", "compile_seconds"} <= set(built)
     with pytest.raises(UsageError, match=r"no index for dhash64. It has: pdq"):
         call(settings, index, "build", tmp_path / "other", "--algorithm", "dhash64")
+    verified = rows(call(settings, index, "verify"))
+    assert [(r["algorithm"], r["release"], r["rows"]) for r in verified] == [("pdq", str(number), 5)]
+    assert rows(call(settings, index, "verify", "--release", number)) == verified
     near = synthetic_night.flipped(items[3].pdq, 30)
     (tmp_path / "q.csv").write_text(f"hash\n{near.hex()}\n")
     own = rows(call(settings, match, tmp_path / "q.csv", "--index", tmp_path / "own", "--format", "jsonl"))
     released = rows(call(settings, match, tmp_path / "q.csv", "--release", number, "--format", "jsonl"))
     assert own == released and [(r["query_id"], r["distance"]) for r in own] == [(0, 30)]
+    damaged = next((settings.releases_dir / str(number) / "index" / "pdq").rglob("*.i64"))
+    damaged.write_bytes(bytes([255]) + damaged.read_bytes()[1:])
+    with pytest.raises(IntegrityError, match=re.escape(f"{damaged} is not what was published with release {number}")):
+        call(settings, index, "verify")

@@ -1,0 +1,120 @@
+"""Tables on a terminal, against kept pictures of them at 80 and 140 columns (tests/pipeline/data/terminal)."""
+
+from __future__ import annotations
+
+import difflib
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+from rich.cells import cell_len
+
+from pipeline import terminal
+from pipeline.errors import UsageError
+from pipeline.output import Rows, output_options
+
+KEPT = Path(__file__).parent / "data" / "terminal"
+AT = datetime(2026, 11, 28, 1, tzinfo=UTC)
+
+
+def statuses() -> list[dict[str, Any]]:
+    needs = "failed at match: segment-0000 is not what was published. Put a sound copy in its place, then run it again."
+    base = {"last_stage": "match", "last_stage_at": AT, "referrals": 24, "quarantined": 3, "seconds": 81.4}
+    return [
+        {"run": "night-2026-11-27", "clock": AT - timedelta(days=1), "state": "reconciled", **base, "needs": ""},
+        {"run": "night-2026-11-28", "clock": AT, "state": "FAILED", **base, "needs": needs},
+    ]
+
+
+def cases() -> list[dict[str, Any]]:
+    return [
+        {
+            "case_id": f"C-7F3A9C21K{number}", "band": "very_high" if number < 2 else "medium", "standing": ["flag waits", "past the target"],
+            "urgency": "overdue", "score": 214.5 - number, "top_reasons": ["Grooming of a child now", "Lives with a child"],
+            "source": "ncmec", "state": "open", "holder": "ana" if number else None, "due_at": AT + timedelta(hours=number),
+            "new_for_me": True, "flagged": number == 0, "version": number,
+        }
+        for number in range(3)
+    ]  # fmt: skip
+
+
+def matches() -> list[dict[str, Any]]:
+    return [
+        {
+            "case_id": f"C-7F3A9C21K{number}", "media_file": f"F-{number:032x}", "match_id": f"{number:064x}", "sha256": f"{number:064x}",
+            "media_key": 1000 + number, "kind": "near", "level": "near", "algorithm": "pdq", "distance": 7 * number,
+            "query_hash": f"{number:064x}", "grade": "TRUSTED", "category": "A", "sources": ["caid", "project_vic"], "cases": 2,
+        }
+        for number in range(3)
+    ]  # fmt: skip
+
+
+TABLES = {
+    "status": (statuses(), ("run", "state", "clock", "needs", "last_stage", "referrals")),
+    "queue": (cases(), ("case_id", "band", "urgency", "score", "holder", "due_at", "source", "flagged", "top_reasons")),
+    "matches": (matches(), ("case_id", "level", "grade", "category", "distance", "media_key", "cases", "media_file")),
+    "record": (matches()[:1], ("case_id",)),
+    "undeclared": (matches(), ()),
+}
+
+
+@pytest.mark.parametrize("width", [80, 140])
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_looks_as_it_did(name: str, width: int) -> None:
+    rows, chosen = TABLES[name]
+    shown = terminal.text(list(rows[0]), rows, width, chosen=chosen)
+    kept = (KEPT / f"{name}-{width}.txt").read_text()
+    assert shown == kept, "\n".join(difflib.unified_diff(kept.splitlines(), shown.splitlines(), lineterm=""))
+
+
+@pytest.mark.parametrize("width", [60, 80, 140, 200])
+@pytest.mark.parametrize("name", TABLES)
+def test_no_line_is_longer_than_the_terminal(name: str, width: int) -> None:
+    rows, chosen = TABLES[name]
+    lines = terminal.text(list(rows[0]), rows, width, chosen=chosen).splitlines()
+    assert [line for line in lines if cell_len(line) > width] == []
+
+
+def test_wide_shows_every_value_whole() -> None:
+    shown = terminal.text(list(matches()[0]), matches(), 80, wide=True)
+    assert f"{2:064x}" in shown and "caid, project_vic" in shown and len(shown.splitlines()) == 5
+
+
+def test_a_record_has_every_value_whole_and_no_markup_is_obeyed() -> None:
+    row = {"a": "[bold]x[/bold]\x1b[31m", "long": "word " * 60, "none": None}
+    shown = terminal.text(list(row), [row], 80)
+    assert "[bold]x[/bold]\\x1b[31m" in shown and shown.count("word") == 60
+
+
+@click.command()
+@output_options(columns=("a",))
+def command() -> Rows:
+    """Two rows."""
+    return [{"a": 1, "bee": "x"}, {"a": 2, "bee": "y"}]
+
+
+def test_columns_are_named_and_an_unknown_one_gets_candidates() -> None:
+    done = CliRunner().invoke(command, ["--columns", "bee", "--format", "csv"])
+    assert done.stdout.split() == ["bee", "x", "y"]
+    with pytest.raises(UsageError, match="Did you mean bee"):
+        CliRunner().invoke(command, ["--columns", "be"], catch_exceptions=False)
+
+
+def test_a_file_that_is_replaced_is_said(tmp_path: Path) -> None:
+    target = tmp_path / "rows.csv"
+    first = CliRunner().invoke(command, ["--output", str(target)])
+    again = CliRunner().invoke(command, ["--output", str(target)])
+    assert first.stderr == "" and again.stderr == f"triage: {target} (17 bytes) is replaced.\n"
+
+
+def test_at_a_terminal_the_person_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "rows.csv"
+    target.write_text("kept")
+    monkeypatch.setattr("pipeline.output._at_a_terminal", lambda: True)
+    refused = CliRunner().invoke(command, ["--output", str(target)], input="n\n")
+    assert refused.exit_code == 1 and target.read_text() == "kept" and "Replace it?" in refused.output
+    assert CliRunner().invoke(command, ["--output", str(target)], input="y\n").exit_code == 0
+    assert target.read_text() == "a,bee\n1,x\n2,y\n"
