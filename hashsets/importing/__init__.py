@@ -1,0 +1,1 @@
+"""From a delivered file to staged rows: found, ordered, read, judged."""

@@ -1,0 +1,1 @@
+"""What one case is assessed from: its referrals, matches and counts, and what people found out."""

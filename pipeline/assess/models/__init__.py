@@ -1,0 +1,1 @@
+"""The risk model: read, checked, explained, replayed on past cases and run in the shade."""

@@ -1,0 +1,1 @@
+"""The figures of the dashboard, each one SQL file, and their charts."""

@@ -1,0 +1,1 @@
+"""Who is asking and whether they may: sign-in, sessions, the identity provider, the outer wall."""

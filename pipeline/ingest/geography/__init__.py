@@ -1,0 +1,1 @@
+"""Which local authority and which police force an address belongs to, offline."""

@@ -1,0 +1,1 @@
+"""Packages as they lie in the landing folder: found, complete or waiting, and opened within limits."""

@@ -1,0 +1,1 @@
+"""From the bytes of a report to a draft of its referral, each value judged on the way."""

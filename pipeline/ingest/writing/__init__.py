@@ -1,0 +1,1 @@
+"""From a draft to the rows of the record tables, with covert names taken out."""

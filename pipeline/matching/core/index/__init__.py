@@ -1,0 +1,1 @@
+"""The index on disk: built, extended, checked, opened."""
