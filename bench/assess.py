@@ -25,11 +25,12 @@ from rich.table import Table
 
 from bench import common
 from pipeline import policy, records
-from pipeline.assess import database, keys, linking, naming, similar, stage
-from pipeline.assess.case_file import Bulk
-from pipeline.assess.linking import find
-from pipeline.assess.model import Model
-from pipeline.ingest import forces
+from pipeline.assess import database, stage
+from pipeline.assess.evidence.case_file import Bulk
+from pipeline.assess.links import keys, linking, naming, similar
+from pipeline.assess.links.linking import find
+from pipeline.assess.models.model import Model
+from pipeline.ingest.geography import forces
 from pipeline.lake import Lake
 from pipeline.night import contract as night
 from pipeline.settings import ROOT, Settings

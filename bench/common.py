@@ -22,7 +22,7 @@ VECTORS = ("avx", "sse4", "ssse3", "popcnt", "asimd")
 
 def compiled_for() -> dict[str, Any]:
     """What LLVM was told to compile the kernels of this process for, and the family of kernels that follows from it."""
-    from pipeline.matching.core import processor
+    from pipeline.matching.core.compiled import processor
 
     _, name, features = processor.target()
     return {

@@ -31,7 +31,7 @@ import pyarrow as pa
 from bench import common
 from pipeline import records
 from pipeline.cases.publishing.stage import publish
-from pipeline.console.evidence import Evidence
+from pipeline.console.casepage.evidence import Evidence
 from pipeline.export import stage as reporting_stage
 from pipeline.lake import Lake
 from pipeline.night.contract import Night

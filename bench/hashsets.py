@@ -29,9 +29,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from bench import common
-from hashsets import building, clean, importer, publishing, releases, rows, sources
+from hashsets import sources
 from hashsets.algorithms import BY_NAME, to_words
+from hashsets.importing import clean, importer, rows
 from hashsets.readers.vics import COLUMNS
+from hashsets.release import building, publishing, releases
 from pipeline import files, records
 from pipeline.lake import Lake
 from pipeline.matching import core, retro
@@ -74,7 +76,7 @@ def ijson_import(path: Path, target: Path, checked: bool) -> int:
     """The peer: a plain loop over ijson.items, written to Parquet.
 
     With `checked` it does the same field work as the import: every value judged by the same rules, one at a time
-    (hashsets/clean.py), members without a column kept as JSON, the file's SHA-256. Without, it only converts.
+    (hashsets/importing/clean.py), members without a column kept as JSON, the file's SHA-256. Without, it only converts.
     """
     columns: dict[str, list[Any]] = {n: [] for n in ("position", *FIELDS.values(), "updated_at", "extra")}
     writer = None

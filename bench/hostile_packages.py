@@ -30,8 +30,8 @@ from bench import ingest as goods
 from pipeline import cputime
 from pipeline.fingerprint.outcome import Digests
 from pipeline.ingest import stage
-from pipeline.ingest.context import Answers
 from pipeline.ingest.reading.supervisor import PackageReading
+from pipeline.ingest.writing.context import Answers
 from pipeline.lake import Lake
 from pipeline.locator import Locator
 from pipeline.settings import Settings

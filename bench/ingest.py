@@ -35,10 +35,10 @@ from xml.etree import ElementTree
 
 from bench import assess, common
 from pipeline import cputime
-from pipeline.assess import linking
+from pipeline.assess.links import linking
 from pipeline.fingerprint.outcome import Digests
 from pipeline.ingest import stage
-from pipeline.ingest.context import Answers
+from pipeline.ingest.writing.context import Answers
 from pipeline.lake import Lake
 from pipeline.locator import Locator
 from pipeline.night.contract import Night

@@ -26,8 +26,8 @@ from rich.table import Table
 
 from bench import common, matching_limits, matching_peers, matching_plot
 from pipeline.matching import core
-from pipeline.matching.core import processor
-from pipeline.matching.core.jit import compiled_signatures
+from pipeline.matching.core.compiled import processor
+from pipeline.matching.core.compiled.jit import compiled_signatures
 from pipeline.matching.core.plan import plan
 
 Hashes = NDArray[np.uint8]

@@ -13,7 +13,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from pipeline.matching.core import nibbles, vectors
+from pipeline.matching.core.compiled import nibbles, vectors
 from pipeline.matching.core.driver import _aligned
 
 WORDS = 4096

@@ -30,7 +30,7 @@ WARM = """
 import time, os, sys
 from pathlib import Path
 from pipeline.fingerprint.sandbox.pool import Pool
-from pipeline.matching.core.warm import warm
+from pipeline.matching.core.compiled.warm import warm
 from pipeline.settings import Settings
 began = time.monotonic()
 warm(16)

@@ -28,8 +28,8 @@ import os, sys, time
 if sys.argv[1] == "read-only":  # as on a read-only file system, whoever runs this
     can = os.access
     os.access = lambda path, mode, **more: not mode & os.W_OK and can(path, mode, **more)
-from pipeline.matching.core.build import warm_build
-from pipeline.matching.core.warm import warm
+from pipeline.matching.core.index.build import warm_build
+from pipeline.matching.core.compiled.warm import warm
 for chunks, algorithm in ((16, "pdq"), (4, "phash64")):
     warm(chunks)
     warm_build(algorithm)

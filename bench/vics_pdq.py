@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import common
-from hashsets import rows
+from hashsets.importing import rows
 from hashsets.readers import registry
 from hashsets.readers.base import Source
 

@@ -290,7 +290,7 @@ def known_media(home: Path) -> dict[int, int]:
     """MediaID of the sample's hash set to media key in the release, through the MD5."""
     import pyarrow as pa
 
-    from hashsets import releases
+    from hashsets.release import releases
     from pipeline.settings import Settings
 
     listed = json.loads((home / "landing" / "hashsets" / "demo" / "demo.json").read_text())["value"]

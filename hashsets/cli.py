@@ -16,22 +16,13 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from hashsets import (
-    building,
-    changes,
-    exporting,
-    importer,
-    landing,
-    manifest,
-    paging_cli,
-    publishing,
-    releases,
-    sources,
-)
-from hashsets import withdrawing as withdrawals
+from hashsets import exporting, sources
 from hashsets.algorithms import ALL
+from hashsets.importing import importer, landing, paging_cli
+from hashsets.importing import withdrawing as withdrawals
 from hashsets.readers import registry as readers
 from hashsets.readers.base import Source
+from hashsets.release import building, changes, manifest, publishing, releases
 from pipeline.errors import UsageError
 from pipeline.night import contract as nights
 from pipeline.output import Rows, output_options, target_option

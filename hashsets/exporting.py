@@ -16,7 +16,7 @@ import orjson
 from hashsets.algorithms import ALL
 from hashsets.readers import exported
 from hashsets.readers.vics import COLUMNS
-from hashsets.releases import Release, values_of
+from hashsets.release.releases import Release, values_of
 from pipeline import files, output
 from pipeline.algorithms import EXCHANGED
 from pipeline.errors import UsageError

@@ -29,7 +29,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def kernels(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Where tests run side by side, one worker compiles the matching kernels and the others load them."""
     if sharing.WORKER in os.environ:
-        from pipeline.matching.core.warm import warm
+        from pipeline.matching.core.compiled.warm import warm
 
         def compiled(_: Path) -> None:
             warm(16)

@@ -19,7 +19,7 @@ import pyarrow as pa
 from pipeline import records
 from pipeline.fingerprint.outcome import Digests
 from pipeline.ingest import stage
-from pipeline.ingest.context import stable_id
+from pipeline.ingest.writing.context import stable_id
 from pipeline.lake import Lake
 from pipeline.night.contract import Night, StageReport
 from pipeline.sample import folder as sample

@@ -56,11 +56,15 @@ def test_no_import_runs_up_and_none_in_a_circle() -> None:
     ("file", "line", "found"),
     [
         (
-            "hashsets/manifest.py",
+            "hashsets/release/manifest.py",
             "from pipeline.cases.states import OPEN",
-            "hashsets.manifest imports OPEN from pipeline.cases.states: hashsets stands below pipeline.cases",
+            "hashsets.release.manifest imports OPEN from pipeline.cases.states: hashsets stands below pipeline.cases",
         ),
-        ("hashsets/manifest.py", "from hashsets.releases import open", "hashsets.manifest -> hashsets.releases"),
+        (
+            "hashsets/release/manifest.py",
+            "from hashsets.release.releases import open",
+            "hashsets.release.manifest -> hashsets.release.releases",
+        ),
         (
             "pipeline/store/context.py",
             "from pipeline.store.opening import Store",

@@ -26,8 +26,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hashsets import ordering, rows
 from hashsets.algorithms import ALL
+from hashsets.importing import ordering, rows
 from hashsets.readers import registry as readers
 from hashsets.readers.base import Source
 from hashsets.sources import KnownSource

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hashsets import importer, sources
+from hashsets import sources
+from hashsets.importing import importer
 from pipeline import files
 from pipeline.errors import TriageError
 from pipeline.logs import get

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from hashsets import importer
-from hashsets.importer import Import
+from hashsets.importing import importer
+from hashsets.importing.importer import Import
 from pipeline import files
 from pipeline.errors import UsageError
 from pipeline.settings import Settings

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 
 import click
 
-from hashsets import building, paging, releases
+from hashsets.importing import paging
+from hashsets.release import building, releases
 from pipeline.errors import UsageError
 from pipeline.output import Rows, output_options
 from pipeline.settings import Settings

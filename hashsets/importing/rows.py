@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hashsets import clean
 from hashsets.algorithms import ALL, to_words
+from hashsets.importing import clean
 from hashsets.readers.base import Batch
 
 FLAGS = (

@@ -8,9 +8,9 @@ import tempfile
 from datetime import datetime
 from pathlib import Path
 
-from hashsets import importer
 from hashsets.algorithms import BY_NAME
-from hashsets.clean import ValueRefusedError, one_hash
+from hashsets.importing import importer
+from hashsets.importing.clean import ValueRefusedError, one_hash
 from hashsets.sources import KnownSource
 from pipeline import files
 from pipeline.errors import UsageError

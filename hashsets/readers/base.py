@@ -1,7 +1,7 @@
 """What every reader of a hash-set format offers, and what it hands on.
 
 A reader turns a delivered file into batches of raw columns, row by row in file order, in constant memory. It
-interprets nothing: lengths, spellings and encodings are judged in one place for all formats, `hashsets/clean.py`.
+interprets nothing: lengths, spellings and encodings are judged in one place for all formats, `hashsets/importing/clean.py`.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class HashSetReader(Protocol):
         """What the file is if it is of this format, else None. Never raises for foreign bytes."""
 
     def read(self, source: Source, detection: Detection) -> Iterator[Any]:
-        """Batches (or, for a reader that judges its values itself, `hashsets.rows.Cleaned`) in file order. Raises InputError with the position for a file that is damaged."""
+        """Batches (or, for a reader that judges its values itself, `hashsets.importing.rows.Cleaned`) in file order. Raises InputError with the position for a file that is damaged."""
 
 
 def damaged(source: Source, position: str, what: str) -> InputError:

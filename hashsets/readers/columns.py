@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from hashsets import clean, rows
 from hashsets.algorithms import BY_NAME, to_words
+from hashsets.importing import clean, rows
 from hashsets.readers import kernel, kernel_values
 from pipeline.algorithms import EMPTY_FILE
 

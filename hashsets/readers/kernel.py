@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from hashsets.readers.vectors import byte, lowest, same, special
-from pipeline.matching.core.jit import inlined, kernel
+from pipeline.matching.core.compiled.jit import inlined, kernel
 
 ABSENT, NULL, STRING, NUMBER, TRUE, FALSE = range(6)
 """Kinds of a member's value."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from hashsets.readers.vectors import base64_12, copy32, hex8, hex_digits
-from pipeline.matching.core.jit import kernel
+from pipeline.matching.core.compiled.jit import kernel
 
 
 @kernel

@@ -5,7 +5,7 @@
     queryResult / paging / next        there are more pages
 
 An entry is known by member and id; the newest timestamp wins, whatever order pages come in. A page says whether it
-is the last: the rows of a delivery enter a release only when all its pages are there (`hashsets.paging`), and the
+is the last: the rows of a delivery enter a release only when all its pages are there (`hashsets.importing.paging`), and the
 checkpoint, the largest timestamp that was asked for, moves only then. Entities and DTDs are refused.
 """
 

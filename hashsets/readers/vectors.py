@@ -19,7 +19,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-from pipeline.matching.core.jit import JIT
+from pipeline.matching.core.compiled.jit import JIT
 
 _I1, _I8, _I32, _I64 = (ir.IntType(n) for n in (1, 8, 32, 64))
 _V16, _V32, _WORDS = ir.VectorType(_I8, 16), ir.VectorType(_I8, 32), ir.VectorType(_I32, 4)

@@ -16,10 +16,10 @@ from typing import Any
 
 import orjson
 
+from hashsets.importing.rows import Cleaned
 from hashsets.readers.base import Batch, Detection, Source, damaged
 from hashsets.readers.columns import Table
 from hashsets.readers.splitter import MARKER, Envelope, Pass, SplitError, split
-from hashsets.rows import Cleaned
 from pipeline.errors import InputError
 
 _ROOT = re.compile(rb'"(@odata\.context|odata\.metadata)"\s*:\s*"((?:[^"\\]|\\.)*)"')

@@ -11,10 +11,12 @@ from typing import Any
 
 import duckdb
 
-from hashsets import canaries, grading, identity, importer, indexing, manifest, opinions, publishing, releases, sources
+from hashsets import sources
 from hashsets.algorithms import ALL
+from hashsets.importing import importer
 from hashsets.readers.registry import READERS
-from hashsets.tables import connect_build, connect_read_only, create, scalar
+from hashsets.release import canaries, grading, identity, indexing, manifest, opinions, publishing, releases
+from hashsets.release.tables import connect_build, connect_read_only, create, scalar
 from pipeline import __version__, files
 from pipeline.algorithms import version_of
 from pipeline.errors import ReconciliationError

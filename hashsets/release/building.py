@@ -18,9 +18,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from hashsets import importer, manifest, paging, publishing, releases, sources
-from hashsets.assembly import ReleasePlan, assemble
-from hashsets.locking import locked
+from hashsets import sources
+from hashsets.importing import importer, paging
+from hashsets.release import manifest, publishing, releases
+from hashsets.release.assembly import ReleasePlan, assemble
+from hashsets.release.locking import locked
 from pipeline import files
 from pipeline.errors import IntegrityError
 from pipeline.night.contract import Night, StageReport, start
@@ -108,7 +110,7 @@ def _report(report: StageReport, content: dict[str, Any]) -> StageReport:
 def _inputs(settings: Settings, policy: sources.HashsetPolicy, previous: releases.Release | None) -> list[str] | None:
     """What the next release is made of: keys of imports not taken in yet, and the policy. None: nothing new.
 
-    Pages of a delivery wait until the last one is there (`hashsets.paging`).
+    Pages of a delivery wait until the last one is there (`hashsets.importing.paging`).
     """
     fresh = not_taken(settings, previous)
     held = {page.record.key for page in paging.waiting(settings, fresh)}

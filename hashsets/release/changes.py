@@ -8,8 +8,8 @@ from typing import Any
 import pyarrow as pa
 
 from hashsets.algorithms import DIGESTS
-from hashsets.releases import Release
-from hashsets.tables import fetch, scalar
+from hashsets.release.releases import Release
+from hashsets.release.tables import fetch, scalar
 from pipeline.errors import UsageError
 
 

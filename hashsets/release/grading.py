@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import duckdb
 
-from hashsets.tables import scalar
+from hashsets.release.tables import scalar
 
 SEVERITY = ("A", "B", "C", "PROHIBITED", "EXTREME", "UNMAPPED", "COMPARISON", "NON_PERTINENT")
 """Which category is shown when sources differ: the gravest. Order of UK offences, then what is not an offence."""

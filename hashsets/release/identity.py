@@ -14,7 +14,7 @@ from __future__ import annotations
 import duckdb
 
 from hashsets.algorithms import ALL, DIGESTS, StoredHash
-from hashsets.tables import equal, scalar
+from hashsets.release.tables import equal, scalar
 
 _WORDS = [c for a in ALL for c in a.columns]
 

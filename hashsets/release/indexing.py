@@ -17,11 +17,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from hashsets.algorithms import ALL, StoredHash, from_words
-from hashsets.releases import Release
-from hashsets.tables import scalar
+from hashsets.release.releases import Release
+from hashsets.release.tables import scalar
 from pipeline.errors import ReconciliationError
 from pipeline.matching import core
-from pipeline.matching.core.store import Array
+from pipeline.matching.core.index.store import Array
 
 BATCH = 1 << 18
 MAX_SEGMENTS = 12

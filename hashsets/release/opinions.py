@@ -17,9 +17,9 @@ import orjson
 import pyarrow as pa
 
 from hashsets.algorithms import ALL
-from hashsets.importer import Import
+from hashsets.importing.importer import Import
+from hashsets.release.tables import equal, scalar
 from hashsets.sources import KnownSource
-from hashsets.tables import equal, scalar
 from pipeline.errors import ReconciliationError
 
 _FLAGS = ("victim_identified", "offender_identified", "distributed", "precategorised", "suspected")

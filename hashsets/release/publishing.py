@@ -13,10 +13,11 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from hashsets import canaries, manifest, releases, sources
+from hashsets import sources
 from hashsets.algorithms import StoredHash
-from hashsets.locking import locked
-from hashsets.tables import equal
+from hashsets.release import canaries, manifest, releases
+from hashsets.release.locking import locked
+from hashsets.release.tables import equal
 from pipeline import files
 from pipeline.errors import IntegrityError
 from pipeline.settings import Settings

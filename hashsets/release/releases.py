@@ -21,9 +21,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hashsets import canaries, grading, manifest
 from hashsets.algorithms import ALL, BY_NAME, StoredHash, from_words, to_words
-from hashsets.tables import connect_read_only, equal
+from hashsets.release import canaries, grading, manifest
+from hashsets.release.tables import connect_read_only, equal
 from pipeline import files
 from pipeline.errors import IntegrityError, UsageError
 from pipeline.settings import Settings

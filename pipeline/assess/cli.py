@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from pipeline.assess.model import Model
+from pipeline.assess.models.model import Model
 from pipeline.errors import UsageError
 from pipeline.night import contract as nights
 from pipeline.output import Rows, output_options
@@ -55,7 +55,7 @@ def lists_command(settings: Settings) -> Rows:
     A list is a CSV file <list>-<YYYY-MM-DD>.csv with <list>-<YYYY-MM-DD>.json beside it, which names list, date,
     owner and SHA-256 and is written last. The latest usable file of each list is in force.
     """
-    from pipeline.assess import lists
+    from pipeline.assess.links import lists
 
     chosen = {f.path for f in lists.in_force(settings).values()}
     return [
@@ -91,7 +91,7 @@ def model() -> None:
 @click.pass_obj
 def check_command(settings: Settings, model: str) -> Rows:
     """Test the promises that hold whatever the weights. Fails (exit code 2) when one is broken."""
-    from pipeline.assess.check import check
+    from pipeline.assess.models.check import check
 
     promises = check(settings, Model.load(settings, model))
     broken = sum(not p.kept for p in promises)
@@ -138,7 +138,8 @@ def explain_command(settings: Settings, /, *, case_id: str, model: str, reason: 
     The look is logged as a consultation. Another --model shows the case as that model would see it; nothing is
     stored. Links to cases that you may not see are left out, and what they add with them.
     """
-    from pipeline.assess import explain, reading
+    from pipeline.assess.evidence import reading
+    from pipeline.assess.models import explain
     from pipeline.assess.stage import latest
     from pipeline.cases import cases
     from pipeline.cases.views import case as view
@@ -173,8 +174,8 @@ def shadow_command(settings: Settings, /, *, model: str, limit: int, name: str |
 
     Cases of compartments that you may not see are counted and not listed.
     """
-    from pipeline.assess import reading
-    from pipeline.assess.shadow import Watcher
+    from pipeline.assess.evidence import reading
+    from pipeline.assess.models.shadow import Watcher
     from pipeline.people import permissions
 
     with signed_in(settings, name) as (_, actor):
@@ -220,8 +221,8 @@ def replay_command(
     Inputs are those known now, so facts that came to light after the decision are seen too; the figure is an upper
     limit. Whether an outcome counts as acted on is `outcomes` of policy/cases.yaml.
     """
-    from pipeline.assess import reading
-    from pipeline.assess.replay import read_decisions, replay
+    from pipeline.assess.evidence import reading
+    from pipeline.assess.models.replay import read_decisions, replay
     from pipeline.cases.work import decisions as decisions_of
 
     with signed_in(settings, name) as (store, actor), store.reader() as session:

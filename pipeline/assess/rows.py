@@ -11,10 +11,10 @@ import orjson
 import pyarrow as pa
 
 from pipeline import __version__, records
-from pipeline.assess import authorities
-from pipeline.assess.counters import GRADES
-from pipeline.assess.inputs import FORCE_NOT_SET, YES, CaseFile
-from pipeline.assess.model import BANDS, Assessed, Model
+from pipeline.assess.evidence.counters import GRADES
+from pipeline.assess.evidence.inputs import FORCE_NOT_SET, YES, CaseFile
+from pipeline.assess.models.model import BANDS, Assessed, Model
+from pipeline.assess.telling import authorities
 from pipeline.lake import Lake
 from pipeline.night.contract import Night
 from pipeline.settings import Settings

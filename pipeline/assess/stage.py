@@ -15,14 +15,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import logs
-from pipeline.assess import database, shadow, touched, unmapped
-from pipeline.assess.case_file import Bulk, case_id
-from pipeline.assess.inputs import FORCE_NOT_SET, CaseFile
-from pipeline.assess.linking import link
-from pipeline.assess.model import BANDS, Model
+from pipeline.assess import database, touched
+from pipeline.assess.evidence import unmapped
+from pipeline.assess.evidence.case_file import Bulk, case_id
+from pipeline.assess.evidence.inputs import FORCE_NOT_SET, CaseFile
+from pipeline.assess.links.linking import link
+from pipeline.assess.models import shadow
+from pipeline.assess.models.model import BANDS, Model
 from pipeline.assess.rows import STAGE, Inputs, Previous, Writer, transfer_to
 from pipeline.collector import no_cycle_search
-from pipeline.ingest import forces
+from pipeline.ingest.geography import forces
 from pipeline.lake import Lake
 from pipeline.night.contract import Night, StageReport
 from pipeline.settings import Settings

@@ -16,10 +16,11 @@ from starlette.middleware.sessions import SessionMiddleware
 
 from pipeline import __version__, errors, logs
 from pipeline.cases.views import case as views
-from pipeline.console import identity, pages, provider, security
+from pipeline.console import pages
+from pipeline.console.casepage.evidence import Evidence
 from pipeline.console.counters import Counters
-from pipeline.console.evidence import Evidence
-from pipeline.console.figures import Dashboard
+from pipeline.console.dashboard.figures import Dashboard
+from pipeline.console.gate import identity, provider, security
 from pipeline.console.routes import ROUTERS, cases
 from pipeline.console.standing import Nights
 from pipeline.console.writers import Writers

@@ -26,7 +26,7 @@ def console(settings: Settings, host: str | None, port: int | None, workers: int
 
     address = host or settings.console_host, settings.console_port if port is None else port
     _free(*address)
-    from pipeline.console.evidence import Evidence
+    from pipeline.console.casepage.evidence import Evidence
     from pipeline.store import opening as store
 
     store.open_store(

@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager
 from fastapi import Request
 from sqlalchemy.orm import Session
 
-from pipeline.console.evidence import Evidence
-from pipeline.console.identity import NotSignedInError, Visitor
+from pipeline.console.casepage.evidence import Evidence
+from pipeline.console.gate.identity import NotSignedInError, Visitor
 from pipeline.settings import Settings
 from pipeline.store.actors import Actor
 from pipeline.store.opening import Store

@@ -22,7 +22,8 @@ from fastapi.responses import HTMLResponse
 
 from pipeline import output
 from pipeline.cases.views import queue
-from pipeline.console import access, wording
+from pipeline.console import wording
+from pipeline.console.gate import access
 from pipeline.errors import UsageError
 
 FOLDER = Path(__file__).parent

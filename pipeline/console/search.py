@@ -18,11 +18,11 @@ from sqlalchemy.orm import Session
 
 from pipeline.cases.views import case as views
 from pipeline.cases.views.queue import visible
-from pipeline.console.evidence import Evidence
+from pipeline.console.casepage.evidence import Evidence
 from pipeline.console.terms import folded
 from pipeline.errors import InputError, UsageError
 from pipeline.export import hashes
-from pipeline.ingest import values
+from pipeline.ingest.reports import values
 from pipeline.people import permissions
 from pipeline.store import recording as audit
 from pipeline.store.actors import Actor

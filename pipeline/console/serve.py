@@ -9,7 +9,7 @@ from typing import Any
 from pipeline import logs
 from pipeline.console import pages
 from pipeline.console.app import create_app
-from pipeline.console.evidence import Evidence
+from pipeline.console.casepage.evidence import Evidence
 from pipeline.errors import TriageError
 from pipeline.settings import Settings
 

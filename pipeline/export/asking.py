@@ -19,7 +19,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from pipeline.cases.views import case as views
-from pipeline.export import sources
+from pipeline.export.sql import sources
 from pipeline.lake import Lake
 from pipeline.people import permissions
 from pipeline.people.person import signed_in

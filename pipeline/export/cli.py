@@ -59,7 +59,7 @@ def lookup(
     triage lookup picture.jpg --reason "exhibit ABC/1" --format json
     triage lookup list.csv --reason disclosure --output answer.csv
     """
-    from hashsets import releases
+    from hashsets.release import releases
     from pipeline.export import lookup as looking
 
     with asking.ask(settings, name, "lookup.hash", "lookup", reason) as question:
@@ -179,8 +179,8 @@ def query(
     triage query @open_cases
     triage query "SELECT kind, count(*) FROM matches GROUP BY kind"
     """
-    from pipeline.export import query as queries
-    from pipeline.export import running
+    from pipeline.export.sql import query as queries
+    from pipeline.export.sql import running
 
     if sql is None:
         return running.catalogue(settings)
@@ -218,7 +218,7 @@ recipient_option = click.option("--to", "recipient", required=True, help="Who re
 @click.pass_obj
 def vics(settings: Settings, *, number: str, target: Path, recipient: str, reason: str, name: str | None) -> None:
     """A case's media as a Project VIC (VICS 2.0) case file: digests, names and match standing, no pictures."""
-    from pipeline.export import vics as form
+    from pipeline.export.exchange import vics as form
 
     _write_case(settings, number, target, recipient=recipient, reason=reason, name=name, form=form, kind="vics")
 
@@ -232,7 +232,7 @@ def vics(settings: Settings, *, number: str, target: Path, recipient: str, reaso
 @click.pass_obj
 def case_uco(settings: Settings, *, number: str, target: Path, recipient: str, reason: str, name: str | None) -> None:
     """A case as a CASE/UCO bundle (JSON-LD): investigation, files with digests, identifiers, and the matching action."""
-    from pipeline.export import caseuco as form
+    from pipeline.export.exchange import caseuco as form
 
     _write_case(settings, number, target, recipient=recipient, reason=reason, name=name, form=form, kind="case-uco")
 
@@ -249,7 +249,7 @@ def _write_case(
     kind: str,
 ) -> None:
     from pipeline import files
-    from pipeline.export import content
+    from pipeline.export.exchange import content
 
     with asking.ask(settings, name, "export.data", "export", reason) as question:
         case = content.of_case(settings, question, number)
@@ -274,7 +274,8 @@ def _table(format_: str) -> click.Command:
     @as_option
     @click.pass_obj
     def command(settings: Settings, *, table: str, target: Path, recipient: str, reason: str, name: str | None) -> None:
-        from pipeline.export import listing, running
+        from pipeline.export import listing
+        from pipeline.export.sql import running
 
         with asking.ask(settings, name, "export.data", "export", reason) as question:
             rows = listing.table(settings, table, question.hidden_referrals(), question.actor.compartments)
@@ -308,7 +309,7 @@ def markers_(settings: Settings, *, band: str, target: Path, recipient: str, rea
     """
     import pyarrow as pa
 
-    from pipeline.export import markers
+    from pipeline.export.exchange import markers
     from pipeline.lake import Lake
 
     with asking.ask(settings, name, "export.data", "export", reason) as question:
@@ -344,7 +345,7 @@ def childrens_services(
     name: str | None,
 ) -> None:
     """The referral of a case to children's services as a filled form in plain text."""
-    from pipeline.export import childrens
+    from pipeline.export.exchange import childrens
     from pipeline.lake import Lake
 
     asked, held = (day.date() if day else None for day in (strategy_asked, strategy_held))

@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import jsontext, records
-from pipeline.assess.case_file import group
+from pipeline.assess.evidence.case_file import group
 from pipeline.cases.views import case as views
 from pipeline.errors import UsageError
-from pipeline.export.sources import HIDING
+from pipeline.export.sql.sources import HIDING
 from pipeline.lake import Lake
 from pipeline.settings import Settings
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from hashsets.releases import Release
+from hashsets.release.releases import Release
 from pipeline import policy
 from pipeline.algorithms import DIGESTS
 from pipeline.errors import InputError, UsageError

@@ -30,8 +30,9 @@ from sqlalchemy.orm import Session
 from pipeline import files, output, records, senders
 from pipeline.cases.views import case as views
 from pipeline.errors import IntegrityError, TriageError
-from pipeline.export import listing, sources
-from pipeline.export.moments import plain, plain_schema
+from pipeline.export import listing
+from pipeline.export.sql import sources
+from pipeline.export.sql.moments import plain, plain_schema
 from pipeline.lake import Lake
 from pipeline.settings import ROOT, Settings
 from pipeline.store.actors import SYSTEM, Actor

@@ -20,8 +20,8 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hashsets import releases
-from hashsets.releases import Release
+from hashsets.release import releases
+from hashsets.release.releases import Release
 from pipeline import files, logs, records
 from pipeline import policy as policies
 from pipeline.algorithms import DIGESTS, algorithm_version

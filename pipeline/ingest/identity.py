@@ -26,8 +26,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import records
-from pipeline.ingest import personas
-from pipeline.ingest.context import stable_id
+from pipeline.ingest.writing import personas
+from pipeline.ingest.writing.context import stable_id
 from pipeline.lake import Lake
 from pipeline.senders import SOURCES
 

@@ -11,15 +11,18 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.collector import no_cycle_search
-from pipeline.ingest import completeness, discovery, identity, media, media_rows, report, rows, seen
-from pipeline.ingest.context import Answers, Context
-from pipeline.ingest.discovery import LandingEntry
+from pipeline.ingest import identity, media
 from pipeline.ingest.identity import Arrival, Held, Returned
-from pipeline.ingest.package import Member, Package
+from pipeline.ingest.landing import completeness, discovery, seen
+from pipeline.ingest.landing.discovery import LandingEntry
+from pipeline.ingest.landing.package import Member, Package
 from pipeline.ingest.reading.supervisor import PackageReading
-from pipeline.ingest.report import FoundReport
+from pipeline.ingest.reports import report
+from pipeline.ingest.reports.report import FoundReport
 from pipeline.ingest.rules import IngestRules
-from pipeline.ingest.tables import Tables
+from pipeline.ingest.writing import media_rows, rows
+from pipeline.ingest.writing.context import Answers, Context
+from pipeline.ingest.writing.tables import Tables
 from pipeline.locator import Locator
 from pipeline.night.contract import Night
 from pipeline.records import Row

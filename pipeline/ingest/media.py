@@ -6,7 +6,7 @@ from collections.abc import Container, Iterable
 
 from pipeline.fingerprint.outcome import Digests, Failure
 from pipeline.fingerprint.sandbox.pool import digest_files
-from pipeline.ingest.context import Answers
+from pipeline.ingest.writing.context import Answers
 from pipeline.locator import Locator
 from pipeline.settings import Settings
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from pipeline import policy
 from pipeline.errors import SettingsError
-from pipeline.ingest import forces
-from pipeline.ingest.forces import Forces
+from pipeline.ingest.geography import forces
+from pipeline.ingest.geography.forces import Forces
 from pipeline.senders import FOLDERS
 from pipeline.settings import Settings
 

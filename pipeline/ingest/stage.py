@@ -11,10 +11,11 @@ import hashlib
 from collections import Counter, deque
 
 from pipeline import files, logs
-from pipeline.ingest import discovery, intake, quarantine, rules, seen
-from pipeline.ingest.discovery import LandingEntry
+from pipeline.ingest import intake, quarantine, rules
 from pipeline.ingest.identity import Held
 from pipeline.ingest.intake import Candidate
+from pipeline.ingest.landing import discovery, seen
+from pipeline.ingest.landing.discovery import LandingEntry
 from pipeline.ingest.reading.supervisor import PackageReading
 from pipeline.ingest.rules import IngestRules
 from pipeline.lake import Lake

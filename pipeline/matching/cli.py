@@ -43,7 +43,7 @@ def build(settings: Settings, folder: Path, algorithm: str, release: int | None)
 
         triage index build /tmp/trial --algorithm pdq --release 12
     """
-    from hashsets import indexing
+    from hashsets.release import indexing
 
     opened = _release(settings, release)
     opened.index_dir(algorithm)  # refuses an algorithm of which the release has no hash
@@ -201,7 +201,7 @@ def _progress(console: Console) -> Iterator[Callable[[int, int], None] | None]:
 
 
 def _release(settings: Settings, number: int | None) -> Any:
-    from hashsets import releases
+    from hashsets.release import releases
 
     return releases.current(settings) if number is None else releases.open_release(settings, number)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from hashsets.releases import Release
+from hashsets.release.releases import Release
 from pipeline import __version__, records
 from pipeline.algorithms import version_of
 from pipeline.matching import levels

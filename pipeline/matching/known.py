@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from hashsets.releases import Release
+from hashsets.release.releases import Release
 from pipeline.algorithms import version_of
 from pipeline.matching import core
 from pipeline.settings import Settings

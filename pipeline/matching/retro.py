@@ -16,7 +16,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hashsets.releases import Release
+from hashsets.release.releases import Release
 from pipeline import files, policy
 from pipeline.lake import Lake, Part
 from pipeline.matching import flood, stage

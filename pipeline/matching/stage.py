@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from hashsets import releases
+from hashsets.release import releases
 from pipeline import policy
 from pipeline.errors import UsageError
 from pipeline.lake import Lake

@@ -202,7 +202,7 @@ def status(settings: Settings) -> Rows:
 
     `triage night report --run-id RUN` has every count and every reason.
     """
-    from hashsets import building
+    from hashsets.release import building
 
     names = runs(settings)
     if not names:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from pipeline import files
 from pipeline.errors import ReconciliationError
-from pipeline.ingest import seen
+from pipeline.ingest.landing import seen
 from pipeline.lake import Lake, upkeep
 from pipeline.night import contract as nights
 from pipeline.night import report as runreport
@@ -181,7 +181,7 @@ def _matches(settings: Settings, lake: Lake) -> list[Check]:
 
 
 def _cases(settings: Settings, lake: Lake) -> list[Check]:
-    from pipeline.assess.case_file import group
+    from pipeline.assess.evidence.case_file import group
     from pipeline.cases.publishing.stage import published_cases
 
     referrals = lake.read("referrals", ["referral_id", "supplements"]).to_pylist()

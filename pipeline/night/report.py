@@ -11,7 +11,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from hashsets import building
+from hashsets.release import building
 from pipeline import __version__
 from pipeline.ingest import quarantine
 from pipeline.lake import Lake

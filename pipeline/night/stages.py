@@ -52,8 +52,8 @@ STAGES = (
 """The night, in order."""
 
 EXTRA = (
-    Stage("hashset_import", "hashsets.landing", False, "Import hash sets from the landing folder"),
-    Stage("hashset_release", "hashsets.building", False, "Build, verify and publish a release"),
+    Stage("hashset_import", "hashsets.importing.landing", False, "Import hash sets from the landing folder"),
+    Stage("hashset_release", "hashsets.release.building", False, "Build, verify and publish a release"),
     Stage(
         "retro_match", "pipeline.matching.retro", False, "Match what a release changed against all past fingerprints"
     ),

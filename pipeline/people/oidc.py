@@ -1,6 +1,6 @@
 """Accounts of an identity provider: which claims mean which roles and compartments here (policy/cases.yaml, `oidc`).
 
-The sign-in flow itself is the console's (`pipeline/console/provider.py`, by Authlib). Roles and compartments are taken
+The sign-in flow itself is the console's (`pipeline/console/gate/provider.py`, by Authlib). Roles and compartments are taken
 anew at every sign-in, so that the provider stays their only source; a person whose groups map to nothing is refused, and
 whatever was given out to the account before ends. An account is known by the provider's issuer and subject, which are never given to
 another person; the name is only what it is shown by.

@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 
 from pipeline import files
-from pipeline.assess.lists import COLUMNS
+from pipeline.assess.links.lists import COLUMNS
 from pipeline.sample.cases import Person
 
 OWNER = "Sample owner"

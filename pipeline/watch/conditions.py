@@ -13,7 +13,7 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from hashsets import building, releases
+from hashsets.release import building, releases
 from pipeline.audit import anchors
 from pipeline.audit import log as audit_log
 from pipeline.errors import TriageError

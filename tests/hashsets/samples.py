@@ -13,8 +13,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from hashsets import building, importer, releases, sources
+from hashsets import sources
+from hashsets.importing import importer
 from hashsets.readers.exported import COLUMNS
+from hashsets.release import building, releases
 from pipeline.night import contract as nights
 from pipeline.night.contract import Night
 from pipeline.settings import Settings

@@ -8,7 +8,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from hashsets import publishing, releases
+from hashsets.release import publishing, releases
 from pipeline import files
 from pipeline.settings import ROOT, Settings
 from tests.hashsets.test_faults import two_releases

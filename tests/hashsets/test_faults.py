@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from hashsets import building, manifest, publishing, releases
+from hashsets.release import building, manifest, publishing, releases
 from pipeline.errors import ConflictError, IntegrityError, UsageError
 from pipeline.settings import ROOT, Settings
 from tests.hashsets import samples

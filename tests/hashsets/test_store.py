@@ -14,7 +14,9 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from hashsets import building, changes, exporting, grading, importer, landing, releases, sources, withdrawing
+from hashsets import exporting, sources
+from hashsets.importing import importer, landing, withdrawing
+from hashsets.release import building, changes, grading, releases
 from pipeline.errors import InputError, ReconciliationError, UsageError
 from pipeline.settings import Settings
 from tests.hashsets import samples

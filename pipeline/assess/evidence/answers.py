@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pipeline.assess.inputs import NO, UNKNOWN, YES, Answer, CaseFile, EvidenceRow
+from pipeline.assess.evidence.inputs import NO, UNKNOWN, YES, Answer, CaseFile, EvidenceRow
 from pipeline.errors import IntegrityError
 from pipeline.lake import Lake
 

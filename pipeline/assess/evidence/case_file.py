@@ -17,11 +17,12 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.assess import answers, database, people
-from pipeline.assess.counters import file_counters, match_counters, sample, viral_condition, words_of
+from pipeline.assess import database
+from pipeline.assess.evidence import answers, people
+from pipeline.assess.evidence.counters import file_counters, match_counters, sample, viral_condition, words_of
+from pipeline.assess.evidence.inputs import FORCE_NOT_SET, NO, YES, Answer, CaseFile, EvidenceRow, Place
 from pipeline.assess.features import FEATURES
-from pipeline.assess.inputs import FORCE_NOT_SET, NO, YES, Answer, CaseFile, EvidenceRow, Place
-from pipeline.assess.model import Model
+from pipeline.assess.models.model import Model
 from pipeline.errors import IntegrityError
 from pipeline.ingest.quarantine import HELD_BACK, held_back
 from pipeline.lake import Lake

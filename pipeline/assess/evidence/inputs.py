@@ -71,14 +71,14 @@ class Reading(NamedTuple):
 
 @dataclass(slots=True)
 class CaseFile:
-    """The inputs of one case, assembled in bulk by `pipeline/assess/case_file.py`.
+    """The inputs of one case, assembled in bulk by `pipeline/assess/evidence/case_file.py`.
 
     `facts` holds only what is stated, yes or no; a name that is absent is unknown. `counts` holds counters of files
     that are not zero, `samples` the ids of up to three rows behind each counter (media_files or matches).
     `quarantined` lists packages that bring more of the case and could not be read.
     `priority` is the most urgent mark of its referrals; `urgent_words` those of the policy's words that the senders use.
     `links` counts other cases by strength of the strongest link, `link_rows` lists link ids by strength.
-    `answers` is what people found out (pipeline/assess/answers.py), laid over `facts` already; `overlaid` keeps what the
+    `answers` is what people found out (pipeline/assess/evidence/answers.py), laid over `facts` already; `overlaid` keeps what the
     referrals state about the same facts.
     """
 

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.assess import database
-from pipeline.assess.inputs import YES, Answer, CaseFile, EvidenceRow
+from pipeline.assess.evidence.inputs import YES, Answer, CaseFile, EvidenceRow
 
 NOTES = {
     "suspect_is_child": "the suspect's age or date of birth",

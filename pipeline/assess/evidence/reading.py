@@ -7,11 +7,11 @@ from collections.abc import Collection, Iterator
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.assess import conflicts, lists
-from pipeline.assess.case_file import Bulk
-from pipeline.assess.inputs import CaseFile
-from pipeline.assess.linking import current
-from pipeline.assess.model import Model
+from pipeline.assess.evidence.case_file import Bulk
+from pipeline.assess.evidence.inputs import CaseFile
+from pipeline.assess.links import conflicts, lists
+from pipeline.assess.links.linking import current
+from pipeline.assess.models.model import Model
 from pipeline.lake import Lake
 from pipeline.settings import Settings
 

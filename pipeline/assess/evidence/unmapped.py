@@ -7,7 +7,7 @@ import re
 import pyarrow.compute as pc
 
 from pipeline import policy
-from pipeline.assess.model import Model
+from pipeline.assess.models.model import Model
 from pipeline.lake import Lake
 from pipeline.settings import Settings
 

@@ -9,9 +9,9 @@ counts nor categories are among the published factors).
 
 from __future__ import annotations
 
-from pipeline.assess.counters import GRADES
+from pipeline.assess.evidence.counters import GRADES
+from pipeline.assess.evidence.inputs import NOT_KNOWN, NOT_SO, YES, Answer, CaseFile, EvidenceRow, Reading
 from pipeline.assess.features.registry import counted, either, feature, present, sampled, stated
-from pipeline.assess.inputs import NOT_KNOWN, NOT_SO, YES, Answer, CaseFile, EvidenceRow, Reading
 
 _FILES, _MATCHES = "media_files", "matches"
 

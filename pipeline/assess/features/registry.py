@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from pipeline.assess.inputs import NO, NOT_KNOWN, NOT_SO, YES, Answer, CaseFile, EvidenceRow, Reading
+from pipeline.assess.evidence.inputs import NO, NOT_KNOWN, NOT_SO, YES, Answer, CaseFile, EvidenceRow, Reading
 from pipeline.errors import TriageError
 
 Function = Callable[[CaseFile, Reading], Answer]

@@ -7,8 +7,8 @@ other factors). Items, order and weights are ours.
 
 from __future__ import annotations
 
+from pipeline.assess.evidence.inputs import Answer, CaseFile, Reading
 from pipeline.assess.features.registry import either, feature, present, stated
-from pipeline.assess.inputs import Answer, CaseFile, Reading
 
 # -- previous convictions and allegations --------------------------------------------------------------------------
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from pipeline.assess.evidence.inputs import NOT_KNOWN, NOT_SO, YES, Answer, CaseFile, EvidenceRow, Reading
 from pipeline.assess.features.registry import any_of, either, feature, stated
-from pipeline.assess.inputs import NOT_KNOWN, NOT_SO, YES, Answer, CaseFile, EvidenceRow, Reading
 
 
 @feature("sender", "Sender's priority: imminent danger", "Does the sender's priority name an imminent danger?")

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import policy
-from pipeline.assess.case_file import ListHit
-from pipeline.assess.strength import STRENGTHS
+from pipeline.assess.evidence.case_file import ListHit
+from pipeline.assess.links.strength import STRENGTHS
 from pipeline.lake import Lake
 from pipeline.settings import Settings
 

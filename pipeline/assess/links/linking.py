@@ -19,11 +19,12 @@ import pyarrow.compute as pc
 
 from pipeline import jsontext, policy, records
 from pipeline.algorithms import DIGESTS
-from pipeline.assess import conflicts, database, keys, lists, naming, similar
-from pipeline.assess.case_file import ListHit, group
-from pipeline.assess.strength import LinkRules, Sighting, Verdict, strongest
+from pipeline.assess import database
+from pipeline.assess.evidence.case_file import ListHit, group
+from pipeline.assess.links import conflicts, keys, lists, naming, similar
+from pipeline.assess.links.strength import LinkRules, Sighting, Verdict, strongest
 from pipeline.collector import no_cycle_search
-from pipeline.ingest import forces
+from pipeline.ingest.geography import forces
 from pipeline.lake import Lake
 from pipeline.night.contract import Night
 from pipeline.settings import Settings

@@ -23,11 +23,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import policy
-from pipeline.assess import database, keys, similar
-from pipeline.assess.case_file import ListHit
-from pipeline.assess.naming import Services, nobody
-from pipeline.assess.strength import STRENGTHS, strongest
-from pipeline.ingest import forces, values
+from pipeline.assess import database
+from pipeline.assess.evidence.case_file import ListHit
+from pipeline.assess.links import keys, similar
+from pipeline.assess.links.naming import Services, nobody
+from pipeline.assess.links.strength import STRENGTHS, strongest
+from pipeline.ingest.geography import forces
+from pipeline.ingest.reports import values
 from pipeline.night.contract import Night
 from pipeline.settings import Settings
 

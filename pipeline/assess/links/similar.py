@@ -17,7 +17,7 @@ import pyarrow as pa
 from nicknames import NickNamer
 
 from pipeline.assess import database
-from pipeline.ingest import values
+from pipeline.ingest.reports import values
 
 _STREETS = {
     "st": "street", "str": "street", "rd": "road", "ave": "avenue", "av": "avenue", "ln": "lane", "dr": "drive",

@@ -14,9 +14,9 @@ from itertools import pairwise
 from typing import Any
 
 from pipeline import policy
+from pipeline.assess.evidence.inputs import NOT_SO, YES, Answer, CaseFile, EvidenceRow
 from pipeline.assess.features import FEATURES
-from pipeline.assess.inputs import NOT_SO, YES, Answer, CaseFile, EvidenceRow
-from pipeline.assess.model import BANDS, Model
+from pipeline.assess.models.model import BANDS, Model
 from pipeline.errors import SettingsError
 from pipeline.settings import Settings
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.assess.inputs import YES, CaseFile
-from pipeline.assess.model import Assessed, Model
+from pipeline.assess.evidence.inputs import YES, CaseFile
+from pipeline.assess.models.model import Assessed, Model
 from pipeline.assess.rows import Previous, inputs_digest, transfer_to
 from pipeline.britishtime import moment
 from pipeline.settings import Settings

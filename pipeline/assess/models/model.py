@@ -14,9 +14,9 @@ from math import inf
 from typing import Any, NamedTuple
 
 from pipeline import policy
-from pipeline.assess.escalation import Rule, fired
+from pipeline.assess.evidence.inputs import NOT_KNOWN, UNKNOWN, YES, Answer, CaseFile, Reading
 from pipeline.assess.features import FEATURES, Feature
-from pipeline.assess.inputs import NOT_KNOWN, UNKNOWN, YES, Answer, CaseFile, Reading
+from pipeline.assess.telling.escalation import Rule, fired
 from pipeline.errors import SettingsError
 from pipeline.settings import Settings
 

@@ -15,8 +15,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.assess.inputs import CaseFile
-from pipeline.assess.model import BANDS, Model
+from pipeline.assess.evidence.inputs import CaseFile
+from pipeline.assess.models.model import BANDS, Model
 from pipeline.errors import InputError
 
 SHARES = (0.05, 0.1, 0.2, 0.3, 0.5)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline import files
-from pipeline.assess.inputs import CaseFile
-from pipeline.assess.model import BANDS, Model, Weighed
+from pipeline.assess.evidence.inputs import CaseFile
+from pipeline.assess.models.model import BANDS, Model, Weighed
 from pipeline.night.contract import Night, run_dir
 from pipeline.settings import Settings
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from pipeline.assess.inputs import CaseFile, Place
+from pipeline.assess.evidence.inputs import CaseFile, Place
 
 WORDS = {"work": "place of work", "child_home": "the child's home", "suspect_home": "the suspect's home"}
 """Kinds of place, as shown."""

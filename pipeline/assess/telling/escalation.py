@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.assess.inputs import Answer, EvidenceRow
+from pipeline.assess.evidence.inputs import Answer, EvidenceRow
 
 EVIDENCE = 5
 """Evidence rows listed with one flag."""

@@ -12,13 +12,13 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from pipeline.assess import answers
-from pipeline.assess.case_file import case_id
-from pipeline.assess.inputs import FORCE_NOT_SET, CaseFile
-from pipeline.assess.model import Model
+from pipeline.assess.evidence import answers
+from pipeline.assess.evidence.case_file import case_id
+from pipeline.assess.evidence.inputs import FORCE_NOT_SET, CaseFile
+from pipeline.assess.models.model import Model
 from pipeline.assess.rows import Inputs, Previous, encode, row_of, transfer_to
 from pipeline.cases.publishing.intake import NewAssessment
-from pipeline.ingest import forces
+from pipeline.ingest.geography import forces
 from pipeline.night.contract import Night
 from pipeline.store.context import store
 from pipeline.store.tables import Assessment, RecordedAnswer

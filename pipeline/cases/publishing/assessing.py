@@ -10,7 +10,8 @@ import hashlib
 from sqlalchemy import select
 
 from pipeline import records
-from pipeline.assess import answers, stage
+from pipeline.assess import stage
+from pipeline.assess.evidence import answers
 from pipeline.cases.publishing import answered
 from pipeline.lake import Lake
 from pipeline.night.contract import Night, StageReport

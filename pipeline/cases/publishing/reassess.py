@@ -5,9 +5,9 @@ from __future__ import annotations
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from pipeline.assess import answers, reading
-from pipeline.assess.inputs import CaseFile
-from pipeline.assess.model import Model
+from pipeline.assess.evidence import answers, reading
+from pipeline.assess.evidence.inputs import CaseFile
+from pipeline.assess.models.model import Model
 from pipeline.cases.publishing import answered
 from pipeline.cases.publishing.cases import Publisher
 from pipeline.cases.publishing.intake import Intake

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Select, and_, bindparam, exists, literal, 
 from sqlalchemy.orm import Session
 
 from pipeline import senders
-from pipeline.assess.strength import STRENGTHS
+from pipeline.assess.links.strength import STRENGTHS
 from pipeline.cases.cases import expired, find
 from pipeline.cases.duties import escalations
 from pipeline.cases.views import queue

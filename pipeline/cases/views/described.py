@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from pipeline.assess.explain import if_known
+from pipeline.assess.models.explain import if_known
 from pipeline.cases.views.case import CaseView
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pipeline import policy
-from pipeline.assess.answers import VALUES
+from pipeline.assess.evidence.answers import VALUES
 from pipeline.assess.features import FEATURES
 from pipeline.cases import cases
 from pipeline.cases.publishing import reassess

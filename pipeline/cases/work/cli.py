@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from pipeline.assess.answers import VALUES
+from pipeline.assess.evidence.answers import VALUES
 from pipeline.cases import cases, groups
 from pipeline.cases.work import answers as work
 from pipeline.cases.work import decisions, together

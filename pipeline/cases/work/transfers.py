@@ -14,7 +14,7 @@ from pipeline.cases import cases, states
 from pipeline.cases.duties import leaving
 from pipeline.cases.work.decisions import close
 from pipeline.errors import ConflictError, UsageError
-from pipeline.ingest import forces
+from pipeline.ingest.geography import forces
 from pipeline.store import recording as audit
 from pipeline.store.actors import Actor
 from pipeline.store.context import now, rules, store

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from pipeline.cases.views.case import CaseView
-from pipeline.console import similar, stated
-from pipeline.console.evidence import Evidence
+from pipeline.console.casepage import similar, stated
+from pipeline.console.casepage.evidence import Evidence
 from pipeline.matching import levels
 
 STEPS = (

@@ -7,8 +7,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from hashsets import releases
-from pipeline.console import charts
+from hashsets.release import releases
+from pipeline.console.dashboard import charts
 from pipeline.settings import Settings
 
 KINDS = {

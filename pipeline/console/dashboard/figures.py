@@ -1,4 +1,4 @@
-"""The dashboard's figures: each is one SQL file in `pipeline/console/reports/` over the reporting tables.
+"""The dashboard's figures: each is one SQL file in `pipeline/console/dashboard/reports/` over the reporting tables.
 
 The tables are written by the night and on demand (`triage export reporting`); the dashboard, its CSV, `triage query
 @name` and Power BI therefore show the same numbers.
@@ -14,12 +14,13 @@ from typing import Any
 import duckdb
 from markupsafe import Markup
 
-from pipeline.console import charts, wording
+from pipeline.console import wording
+from pipeline.console.dashboard import charts
 from pipeline.export import reporting
-from pipeline.export.moments import plain, zoned
+from pipeline.export.sql.moments import plain, zoned
 from pipeline.settings import ROOT, Settings
 
-FOLDER = ROOT / "pipeline" / "console" / "reports"
+FOLDER = ROOT / "pipeline" / "console" / "dashboard" / "reports"
 BANDS = ("very_high", "high", "medium", "low")
 
 

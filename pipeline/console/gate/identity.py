@@ -12,8 +12,8 @@ from urllib.parse import quote
 from fastapi import Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from pipeline.console import access
-from pipeline.console.security import SAFE_METHODS
+from pipeline.console.gate import access
+from pipeline.console.gate.security import SAFE_METHODS
 from pipeline.errors import PermissionDeniedError, UsageError
 from pipeline.people import sessions
 from pipeline.settings import Settings

@@ -9,7 +9,7 @@ from fastapi.responses import RedirectResponse
 
 from pipeline.console import pages
 from pipeline.console.context import actor, store, writing
-from pipeline.console.identity import NotFoundError
+from pipeline.console.gate.identity import NotFoundError
 from pipeline.console.routes.work import Number, Text
 from pipeline.people import permissions, sessions
 

@@ -12,11 +12,12 @@ from pipeline.cases import groups
 from pipeline.cases.views import case as views
 from pipeline.cases.views import timeline as timelines
 from pipeline.cases.work import answers
-from pipeline.console import casefile, explain, pages, wording
+from pipeline.console import pages, wording
+from pipeline.console.casepage import casefile, explain
 from pipeline.console.context import actor, evidence, settings, store, writing
-from pipeline.console.identity import NotFoundError
+from pipeline.console.gate.identity import NotFoundError
 from pipeline.errors import ConflictError, TriageError
-from pipeline.ingest import forces
+from pipeline.ingest.geography import forces
 from pipeline.store.tables import BANDS
 
 router = APIRouter()

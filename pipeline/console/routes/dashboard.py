@@ -9,9 +9,10 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from pipeline.console import figures, pages, wording
+from pipeline.console import pages, wording
 from pipeline.console.context import settings, store
-from pipeline.console.identity import NotFoundError
+from pipeline.console.dashboard import figures
+from pipeline.console.gate.identity import NotFoundError
 from pipeline.night import contract as night
 from pipeline.night import failures
 from pipeline.night import stages as nightly

@@ -8,11 +8,12 @@ from fastapi import APIRouter, File, Form, Query, Request, Response, UploadFile
 from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel, Field
 
-from hashsets import releases
+from hashsets.release import releases
 from pipeline.cases.views import case as views
-from pipeline.console import explain, pages
+from pipeline.console import pages
+from pipeline.console.casepage import explain
 from pipeline.console.context import actor, evidence, settings, store, writing
-from pipeline.console.identity import NotFoundError
+from pipeline.console.gate.identity import NotFoundError
 from pipeline.errors import InputError, UsageError
 from pipeline.export import hashes as texts
 from pipeline.export import lookup

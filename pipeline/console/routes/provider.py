@@ -8,9 +8,10 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 from starlette.concurrency import run_in_threadpool
 
-from pipeline.console import identity, pages
+from pipeline.console import pages
 from pipeline.console.context import settings, writing
-from pipeline.console.provider import PATH, Provider
+from pipeline.console.gate import identity
+from pipeline.console.gate.provider import PATH, Provider
 from pipeline.errors import PermissionDeniedError
 from pipeline.people import oidc
 from pipeline.store.actors import Actor

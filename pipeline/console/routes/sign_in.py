@@ -8,9 +8,10 @@ from urllib.parse import quote
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from pipeline.console import identity, pages
+from pipeline.console import pages
 from pipeline.console.context import store
-from pipeline.console.provider import PATH
+from pipeline.console.gate import identity
+from pipeline.console.gate.provider import PATH
 from pipeline.errors import PermissionDeniedError
 from pipeline.people import users
 

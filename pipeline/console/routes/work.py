@@ -15,7 +15,7 @@ from pipeline.cases.work.answers import Given
 from pipeline.console import pages
 from pipeline.console.context import actor, settings, store, writing
 from pipeline.errors import UsageError
-from pipeline.ingest import forces
+from pipeline.ingest.geography import forces
 
 router = APIRouter()
 

@@ -14,8 +14,8 @@ from typing import Any
 import orjson
 
 from pipeline import __version__
-from pipeline.export.content import CaseExport, ExportFile
-from pipeline.export.vics import digests_of
+from pipeline.export.exchange.content import CaseExport, ExportFile
+from pipeline.export.exchange.vics import digests_of
 
 CONTEXT = {
     "kb": "urn:referral-triage:",

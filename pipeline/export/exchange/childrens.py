@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from pipeline.cases import cases
 from pipeline.cases.views import case as views
 from pipeline.errors import UsageError
-from pipeline.export import persons
+from pipeline.export.exchange import persons
 from pipeline.lake import Lake
 from pipeline.store import recording as audit
 from pipeline.store.actors import Actor

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from pipeline.cases import cases as case_reading
 from pipeline.export.asking import Enquiry
 from pipeline.export.listing import cases_of, without
-from pipeline.ingest import forces
+from pipeline.ingest.geography import forces
 from pipeline.lake import Lake
 from pipeline.settings import Settings
 

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pipeline.cases.views import queue
-from pipeline.export import persons
+from pipeline.export.exchange import persons
 from pipeline.lake import Lake
 from pipeline.store.actors import Actor
 from pipeline.store.context import now

@@ -14,7 +14,7 @@ import orjson
 
 from pipeline import __version__
 from pipeline.algorithms import DIGESTS
-from pipeline.export.content import CaseExport, ExportFile
+from pipeline.export.exchange.content import CaseExport, ExportFile
 
 CONTEXT = "http://github.com/VICSDATAMODEL/ProjectVic/DataModels/2.0.xml/UK/$metadata#Cases"
 

@@ -1,11 +1,11 @@
 """Read-only SQL for investigators, run where it can do no harm: a child process that is limited, locked and killed in time.
 
-The child (`pipeline/export/query_child.py`) gets the statement, the Parquet parts of each view, the release's
+The child (`pipeline/export/sql/query_child.py`) gets the statement, the Parquet parts of each view, the release's
 database and the case tables; it has no file, network or configuration access once the statement runs. The parent
 ends it at the deadline whatever it is doing: DuckDB's own memory limit and `interrupt` do not cover single large
 values (reliability notes, 2.2).
 
-`@name` runs a named statement: a file in `pipeline/export/queries/` or `pipeline/console/reports/`.
+`@name` runs a named statement: a file in `pipeline/export/sql/queries/` or `pipeline/console/dashboard/reports/`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import pyarrow as pa
 from pipeline.errors import DependencyError, TriageError, UsageError
 from pipeline.settings import ROOT
 
-FOLDERS = (ROOT / "pipeline" / "export" / "queries", ROOT / "pipeline" / "console" / "reports")
+FOLDERS = (ROOT / "pipeline" / "export" / "sql" / "queries", ROOT / "pipeline" / "console" / "dashboard" / "reports")
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def run(sql: str, source: ViewSource, limits: Limits) -> QueryResult:
 def _child(data: bytes, seconds: float) -> tuple[int, bytes, bytes]:
     """Run the child in its own session, with an empty environment; kill its group at the deadline."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "pipeline.export.query_child"],
+        [sys.executable, "-m", "pipeline.export.sql.query_child"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -21,9 +21,9 @@ import orjson
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from hashsets.tables import LOCKED
+from hashsets.release.tables import LOCKED
 from pipeline import records
-from pipeline.export.moments import plain, plain_schema
+from pipeline.export.sql.moments import plain, plain_schema
 
 TABLE_FUNCTIONS = frozenset({"range", "generate_series", "unnest", "json_each", "json_tree", "repeat_row"})
 """Table functions that a statement may call; all others read files, settings or run text as SQL."""

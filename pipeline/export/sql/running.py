@@ -8,14 +8,14 @@ from typing import Any
 import pyarrow as pa
 from sqlalchemy import select
 
-from hashsets import releases
+from hashsets.release import releases
 from pipeline import records
-from pipeline.export import query as queries
-from pipeline.export import sources
 from pipeline.export.asking import Enquiry
 from pipeline.export.listing import readable
-from pipeline.export.query import ViewSource
 from pipeline.export.reporting import describe, load, tables
+from pipeline.export.sql import query as queries
+from pipeline.export.sql import sources
+from pipeline.export.sql.query import ViewSource
 from pipeline.lake import Lake
 from pipeline.people import permissions
 from pipeline.settings import Settings

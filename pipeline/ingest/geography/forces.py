@@ -17,7 +17,7 @@ from pathlib import Path
 import jsonschema
 
 from pipeline.errors import SettingsError
-from pipeline.ingest import postcodes
+from pipeline.ingest.geography import postcodes
 from pipeline.policy import SCHEMAS
 from pipeline.settings import Settings
 

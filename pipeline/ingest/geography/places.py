@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.ingest import values
-from pipeline.ingest.forces import Forces
+from pipeline.ingest.geography.forces import Forces
+from pipeline.ingest.reports import values
 from pipeline.records import Row
 
 HERE = frozenset(

@@ -17,8 +17,8 @@ from functools import partial
 from typing import IO, Any
 
 from pipeline.errors import InputError
-from pipeline.ingest.noise import HEAD, Noise
-from pipeline.ingest.package import (
+from pipeline.ingest.landing.noise import HEAD, Noise
+from pipeline.ingest.landing.package import (
     Member,
     Package,
     all_plain,

@@ -20,7 +20,7 @@ from typing import IO
 import bagit
 
 from pipeline.fingerprint.outcome import Digests
-from pipeline.ingest.package import LIST_NAMES, TAG_FILES, Member, Package, is_transport
+from pipeline.ingest.landing.package import LIST_NAMES, TAG_FILES, Member, Package, is_transport
 from pipeline.locator import Locator
 
 logging.getLogger("bagit").addHandler(logging.NullHandler())

@@ -16,9 +16,9 @@ from typing import Any
 
 from pipeline import files
 from pipeline.errors import UsageError
-from pipeline.ingest.archives import SUFFIXES, list_archive
-from pipeline.ingest.noise import HEAD, Noise
-from pipeline.ingest.package import (
+from pipeline.ingest.landing.archives import SUFFIXES, list_archive
+from pipeline.ingest.landing.noise import HEAD, Noise
+from pipeline.ingest.landing.package import (
     REPORT_SUFFIXES,
     Look,
     Member,

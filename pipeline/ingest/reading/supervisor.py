@@ -22,15 +22,17 @@ from pipeline.errors import DependencyError
 from pipeline.fingerprint.outcome import Digests
 from pipeline.fingerprint.sandbox.layers import Reached
 from pipeline.fingerprint.sandbox.spawner import Child, ForkServer, ServerLostError
-from pipeline.ingest import completeness, discovery, masking, sources
-from pipeline.ingest.discovery import Text
-from pipeline.ingest.draft import KIND_WORDS, Draft
-from pipeline.ingest.package import Member, Package
+from pipeline.ingest import sources
+from pipeline.ingest.landing import completeness, discovery
+from pipeline.ingest.landing.discovery import Text
+from pipeline.ingest.landing.package import Member, Package
 from pipeline.ingest.reading import wire
 from pipeline.ingest.reading.worker import NO_MEMORY, judge
-from pipeline.ingest.report import FoundReport
+from pipeline.ingest.reports.draft import KIND_WORDS, Draft
+from pipeline.ingest.reports.report import FoundReport
 from pipeline.ingest.rules import IngestRules
 from pipeline.ingest.sources.common import ROLES
+from pipeline.ingest.writing import masking
 from pipeline.locator import Locator
 from pipeline.settings import Settings
 

@@ -14,11 +14,13 @@ import socket
 from typing import Any
 
 from pipeline.fingerprint.sandbox import layers as sandbox
-from pipeline.ingest import completeness, discovery, report, sources
-from pipeline.ingest.discovery import Text
-from pipeline.ingest.package import Member, Package, plain_locator
+from pipeline.ingest import sources
+from pipeline.ingest.landing import completeness, discovery
+from pipeline.ingest.landing.discovery import Text
+from pipeline.ingest.landing.package import Member, Package, plain_locator
 from pipeline.ingest.reading import wire
-from pipeline.ingest.report import FoundReport
+from pipeline.ingest.reports import report
+from pipeline.ingest.reports.report import FoundReport
 
 MOST_ASKED = 1 << 26
 NO_MEMORY = 71

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from pipeline.ingest import values
-from pipeline.ingest.values import UnusableError, UnusablePortError, WrittenMoment
+from pipeline.ingest.reports import values
+from pipeline.ingest.reports.values import UnusableError, UnusablePortError, WrittenMoment
 from pipeline.records import Row
 
 

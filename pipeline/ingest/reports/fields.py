@@ -10,9 +10,9 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from pipeline.ingest import values
-from pipeline.ingest.draft import Draft, Port
-from pipeline.ingest.values import UnusableError, WrittenMoment
+from pipeline.ingest.reports import values
+from pipeline.ingest.reports.draft import Draft, Port
+from pipeline.ingest.reports.values import UnusableError, WrittenMoment
 
 
 class Fields:

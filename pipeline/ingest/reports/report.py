@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.errors import InputError
-from pipeline.ingest import decode, masking, sources
-from pipeline.ingest.draft import Draft
-from pipeline.ingest.fields import Fields, residue
-from pipeline.ingest.package import REPORT_SUFFIXES, Member, Package
+from pipeline.ingest import sources
+from pipeline.ingest.landing.package import REPORT_SUFFIXES, Member, Package
+from pipeline.ingest.reports import decode
+from pipeline.ingest.reports.draft import Draft
+from pipeline.ingest.reports.fields import Fields, residue
 from pipeline.ingest.sources import covert
 from pipeline.ingest.sources.reader import Reader
+from pipeline.ingest.writing import masking
 
 UNKNOWN_FORM = "a possible report has none of the known forms (its `form` is missing or not one of ours, and it is no CyberTipline report)"
 

@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import phonenumbers
 
 from pipeline.algorithms import EMPTY_FILE, STATED
-from pipeline.ingest import timeforms
+from pipeline.ingest.reports import timeforms
 
 YES, NO, UNKNOWN = "yes", "no", "unknown"
 

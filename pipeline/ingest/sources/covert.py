@@ -1,7 +1,7 @@
 """What could identify a covert source: the block `covert_source`, in whichever report it comes.
 
 It goes to the compartment `ucol` and nowhere else: each of its fields becomes a restricted narrative entry, verbatim.
-The names in its `personas` are masked in everything else (pipeline/ingest/masking.py). When it is not certain that all
+The names in its `personas` are masked in everything else (pipeline/ingest/writing/masking.py). When it is not certain that all
 names were read (the block is spelled otherwise, given twice, in another place or of another shape), the whole referral
 is restricted.
 """
@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from pipeline.ingest.draft import Draft
-from pipeline.ingest.fields import Fields, residue
+from pipeline.ingest.reports.draft import Draft
+from pipeline.ingest.reports.fields import Fields, residue
 from pipeline.ingest.sources.common import narrative
 from pipeline.jsontext import canonical_json
 from pipeline.senders import SOURCES

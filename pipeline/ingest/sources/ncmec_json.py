@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from pipeline.ingest import values
-from pipeline.ingest.draft import Draft
-from pipeline.ingest.fields import Fields
+from pipeline.ingest.reports import values
+from pipeline.ingest.reports.draft import Draft
+from pipeline.ingest.reports.fields import Fields
 from pipeline.ingest.sources.common import CLAIMED, add_file, classification, narrative, other_name, places
 from pipeline.ingest.sources.reader import Reader
 

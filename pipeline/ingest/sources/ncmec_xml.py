@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.algorithms import STATED
-from pipeline.ingest import values
-from pipeline.ingest.draft import Draft
-from pipeline.ingest.fields import Fields
+from pipeline.ingest.reports import values
+from pipeline.ingest.reports.draft import Draft
+from pipeline.ingest.reports.fields import Fields
 from pipeline.ingest.sources.common import add_file, classification, narrative, other_name, places
 from pipeline.ingest.sources.ncmec_json import read_detail, read_incident, relevance
 from pipeline.ingest.sources.reader import Reader

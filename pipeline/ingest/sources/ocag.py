@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.ingest import values
-from pipeline.ingest.draft import Draft
-from pipeline.ingest.fields import Fields
+from pipeline.ingest.reports import values
+from pipeline.ingest.reports.draft import Draft
+from pipeline.ingest.reports.fields import Fields
 from pipeline.ingest.sources.common import read_form
 from pipeline.ingest.sources.reader import Reader, form
 

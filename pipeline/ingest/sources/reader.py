@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.ingest.draft import Draft
-from pipeline.ingest.fields import Fields
+from pipeline.ingest.reports.draft import Draft
+from pipeline.ingest.reports.fields import Fields
 from pipeline.senders import SOURCES
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pipeline.fingerprint.outcome import Digests, Failure
-from pipeline.ingest.package import Member, Package
+from pipeline.ingest.landing.package import Member, Package
 from pipeline.ingest.rules import IngestRules
 
 

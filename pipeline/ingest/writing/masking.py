@@ -12,7 +12,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.ingest.draft import Draft
+from pipeline.ingest.reports.draft import Draft
 from pipeline.records import Row
 
 _OF_A_PERSON = ("username", "user_id", "display_name")

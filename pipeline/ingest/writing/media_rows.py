@@ -7,11 +7,11 @@ from functools import cached_property
 
 from pipeline.algorithms import DIGESTS, STATED
 from pipeline.fingerprint.outcome import Digests
-from pipeline.ingest import values
-from pipeline.ingest.context import Context
-from pipeline.ingest.draft import Draft
-from pipeline.ingest.package import Member, Package
-from pipeline.ingest.report import FoundReport
+from pipeline.ingest.landing.package import Member, Package
+from pipeline.ingest.reports import values
+from pipeline.ingest.reports.draft import Draft
+from pipeline.ingest.reports.report import FoundReport
+from pipeline.ingest.writing.context import Context
 from pipeline.records import Row
 
 

@@ -12,9 +12,9 @@ from functools import cached_property
 
 import pyarrow.compute as pc
 
-from pipeline.ingest import masking
-from pipeline.ingest.draft import Draft
+from pipeline.ingest.reports.draft import Draft
 from pipeline.ingest.sources.covert import COMPARTMENT
+from pipeline.ingest.writing import masking
 from pipeline.lake import Lake
 
 _NOTE = "personas: "

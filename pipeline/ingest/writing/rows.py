@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from pipeline.ingest import media_rows, places, values
-from pipeline.ingest.context import Context, numbered_ids
-from pipeline.ingest.draft import Draft
-from pipeline.ingest.report import FoundReport
+from pipeline.ingest.geography import places
+from pipeline.ingest.reports import values
+from pipeline.ingest.reports.draft import Draft
+from pipeline.ingest.reports.report import FoundReport
 from pipeline.ingest.rules import IngestRules
 from pipeline.ingest.sources.ucol import COMPARTMENT
+from pipeline.ingest.writing import media_rows
+from pipeline.ingest.writing.context import Context, numbered_ids
 from pipeline.records import Row
 
 STAGES = (

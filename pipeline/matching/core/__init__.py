@@ -15,19 +15,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pipeline.matching.core.build import build_index, compact_index, extend_index, warm_build
+    from pipeline.matching.core.index.build import build_index, compact_index, extend_index, warm_build
+    from pipeline.matching.core.index.store import Index, Manifest, open_index
     from pipeline.matching.core.joining import Join, JoinReport, check_canaries, join
     from pipeline.matching.core.pairwise import join_arrays
-    from pipeline.matching.core.store import Index, Manifest, open_index
 
 _HOMES = {
-    "build_index": "build",
-    "extend_index": "build",
-    "compact_index": "build",
-    "warm_build": "build",
-    "open_index": "store",
-    "Index": "store",
-    "Manifest": "store",
+    "build_index": "index.build",
+    "extend_index": "index.build",
+    "compact_index": "index.build",
+    "warm_build": "index.build",
+    "open_index": "index.store",
+    "Index": "index.store",
+    "Manifest": "index.store",
     "join": "joining",
     "Join": "joining",
     "JoinReport": "joining",

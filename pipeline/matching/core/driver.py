@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.matching.core import kernels, nibbles, verification
+from pipeline.matching.core.compiled import kernels, nibbles, verification
+from pipeline.matching.core.compiled.vectors import TILE
+from pipeline.matching.core.index.store import Index, MappedSegment
 from pipeline.matching.core.plan import Plan
 from pipeline.matching.core.selection import Pairs, nearest
-from pipeline.matching.core.store import Index, MappedSegment
-from pipeline.matching.core.vectors import TILE
 
 ROOM = 2**16
 """Pairs that wait for their full distance; more where a single bucket is larger."""

@@ -11,13 +11,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.errors import CanaryError, UsageError
-from pipeline.matching.core import canaries
+from pipeline.matching.core.compiled.warm import warm
 from pipeline.matching.core.driver import NO_CAP, JoinCounters, Queries, run
-from pipeline.matching.core.layout import as_hashes, as_ids, to_chunks
+from pipeline.matching.core.index import canaries
+from pipeline.matching.core.index.layout import as_hashes, as_ids, to_chunks
+from pipeline.matching.core.index.store import Index
 from pipeline.matching.core.plan import plan
 from pipeline.matching.core.selection import Pairs
-from pipeline.matching.core.store import Index
-from pipeline.matching.core.warm import warm
 
 QUERY_BATCH = 2**20
 """Queries compared in one pass over the index; a pass needs about 150 bytes a query, and up to 130 more for each thread where a cap is given."""

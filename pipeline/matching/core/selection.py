@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.matching.core.jit import bare, inlined
+from pipeline.matching.core.compiled.jit import bare, inlined
 
 Pairs = tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.uint16]]
 """Query row, known id and distance of each pair."""

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from hashsets import building, importer, landing, ordering, releases, sources
+from hashsets import sources
+from hashsets.importing import importer, landing, ordering
+from hashsets.release import building, releases
 from pipeline.settings import Settings
 from tests.hashsets import samples
 from tests.hashsets.samples import digest, media, standing

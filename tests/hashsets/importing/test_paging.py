@@ -12,15 +12,16 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from hashsets import building, landing, paging, releases
 from hashsets.cli import hashset
-from hashsets.paging import missing
+from hashsets.importing import landing, paging
+from hashsets.importing.paging import missing
+from hashsets.release import building, releases
 from pipeline.errors import UsageError
 from pipeline.settings import Settings
 from tests.hashsets import samples
 from tests.hashsets.samples import keys
 
-PAGES = Path(__file__).with_name("data") / "ncmec_paging"
+PAGES = Path(__file__).parents[1] / "data" / "ncmec_paging"
 
 
 def page(start: int | None, entries: int = 4, **query: object) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from hashsets import importer, rows, sources
+from hashsets import sources
+from hashsets.importing import importer, rows
 from hashsets.readers import registry as readers
 from hashsets.readers.base import Source
 from pipeline.errors import InputError, TriageError

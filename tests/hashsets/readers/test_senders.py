@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from hashsets import clean, releases
 from hashsets.algorithms import BY_NAME
+from hashsets.importing import clean
+from hashsets.importing.rows import Cleaned, clean_batch
 from hashsets.readers import registry, vics
 from hashsets.readers.base import Source
-from hashsets.rows import Cleaned, clean_batch
+from hashsets.release import releases
 from pipeline.errors import InputError
 from pipeline.settings import Settings
 from tests.hashsets import samples

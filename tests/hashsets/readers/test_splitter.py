@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hashsets import rows
+from hashsets.importing import rows
 from hashsets.readers import vics
 from hashsets.readers.base import Batch
 from hashsets.readers.columns import Table

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hashsets.readers import vectors
-from pipeline.matching.core.jit import JIT
+from pipeline.matching.core.compiled.jit import JIT
 
 pytestmark = pytest.mark.skipif(not JIT, reason="the JIT is off: the twins are what runs")
 

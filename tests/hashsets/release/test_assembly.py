@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hashsets import assembly, grading, releases
-from hashsets.tables import connect_build
+from hashsets.release import assembly, grading, releases
+from hashsets.release.tables import connect_build
 from pipeline.errors import ReconciliationError, TriageError
 from pipeline.settings import Settings
 from tests.hashsets import samples

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hashsets import indexing, manifest
+from hashsets.release import indexing, manifest
 from pipeline import files
 from pipeline.errors import IntegrityError
 from pipeline.settings import Settings

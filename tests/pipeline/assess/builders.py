@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pipeline import records
-from pipeline.assess.inputs import YES, Answer, CaseFile, EvidenceRow
+from pipeline.assess.evidence.inputs import YES, Answer, CaseFile, EvidenceRow
 from pipeline.lake import Lake
 from pipeline.night import contract as night
 from pipeline.night.contract import Night

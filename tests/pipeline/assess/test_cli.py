@@ -16,7 +16,7 @@ from sqlalchemy import select
 
 from pipeline import logs
 from pipeline.assess import cli, stage
-from pipeline.assess.case_file import case_id
+from pipeline.assess.evidence.case_file import case_id
 from pipeline.cases.publishing import stage as publish
 from pipeline.errors import PermissionDeniedError, UsageError
 from pipeline.people import users
@@ -26,8 +26,8 @@ from pipeline.store.opening import open_store
 from pipeline.store.people_tables import AuditEntry
 from pipeline.store.tables import Case
 from tests.pipeline.assess.builders import commit, fact, identifier, referral, start
-from tests.pipeline.assess.test_lists import supply
-from tests.pipeline.assess.test_shadow import other
+from tests.pipeline.assess.links.test_lists import supply
+from tests.pipeline.assess.models.test_shadow import other
 
 Triage = Callable[..., Any]
 

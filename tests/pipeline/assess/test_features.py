@@ -7,9 +7,9 @@ import re
 import pytest
 import yaml
 
+from pipeline.assess.evidence.inputs import NO, NOT_KNOWN, NOT_SO, UNKNOWN, YES, Answer, CaseFile, Reading
 from pipeline.assess.features import FEATURES
 from pipeline.assess.features.registry import feature
-from pipeline.assess.inputs import NO, NOT_KNOWN, NOT_SO, UNKNOWN, YES, Answer, CaseFile, Reading
 from pipeline.errors import TriageError
 from pipeline.settings import ROOT
 from tests.pipeline.assess.builders import case, said

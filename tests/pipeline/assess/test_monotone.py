@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as options
 from hypothesis import strategies as st
 
-from pipeline.assess.case_file import Bulk
+from pipeline.assess.evidence.case_file import Bulk
 from pipeline.assess.features import FEATURES
-from pipeline.assess.linking import current
-from pipeline.assess.model import Model
+from pipeline.assess.links.linking import current
+from pipeline.assess.models.model import Model
 from pipeline.lake import Lake
 from pipeline.settings import Settings
 from tests.pipeline.assess.builders import commit, fact, fingerprint, match, media, referral

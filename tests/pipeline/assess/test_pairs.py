@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.assess.case_file import Bulk
-from pipeline.assess.inputs import CaseFile
-from pipeline.assess.linking import current
-from pipeline.assess.model import BANDS, Assessed, Model
+from pipeline.assess.evidence.case_file import Bulk
+from pipeline.assess.evidence.inputs import CaseFile
+from pipeline.assess.links.linking import current
+from pipeline.assess.models.model import BANDS, Assessed, Model
 from pipeline.lake import Lake
 from pipeline.settings import Settings
 from tests.pipeline.assess.builders import commit, fact, fingerprint, identifier, match, media, referral, subject

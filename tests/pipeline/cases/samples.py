@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pipeline import records
-from pipeline.assess.case_file import case_id
+from pipeline.assess.evidence.case_file import case_id
 from pipeline.cases.publishing.stage import publish
 from pipeline.lake import Lake
 from pipeline.night.contract import Night

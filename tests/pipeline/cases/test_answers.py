@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import select
 
-from pipeline.assess.case_file import case_id
+from pipeline.assess.evidence.case_file import case_id
 from pipeline.cases.publishing import assessing
 from pipeline.cases.publishing import stage as publishing
 from pipeline.cases.views import case as view

@@ -17,8 +17,9 @@ import sqlalchemy as sa
 from click.testing import CliRunner
 
 from pipeline.cli import triage
-from pipeline.console import explain, figures
-from pipeline.console.evidence import Evidence
+from pipeline.console.casepage import explain
+from pipeline.console.casepage.evidence import Evidence
+from pipeline.console.dashboard import figures
 from pipeline.console.standing import Nights
 from pipeline.errors import IntegrityError
 from pipeline.export import reporting
@@ -296,7 +297,7 @@ def test_outcomes_are_ones_own_and_breaks_block_nothing(app: Any, browser_of: An
     assert [o["outcome"] for o in ana.get("/outcomes?format=json").json()["outcomes"]] == ["No offence"]
     assert ben.get("/outcomes?format=json").json()["outcomes"] == []
     assert "Take a break" not in ana.get("/queue").text
-    monkeypatch.setattr("pipeline.console.identity._break_due", lambda data, now: 61)
+    monkeypatch.setattr("pipeline.console.gate.identity._break_due", lambda data, now: 61)
     waiting = ana.get("/queue?urgency=critically_overdue&holder=nobody&format=json").json()["total"]
     assert waiting
     page = ana.get("/queue").text

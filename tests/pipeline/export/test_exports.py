@@ -20,12 +20,13 @@ import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
 
-from hashsets import releases
+from hashsets.release import releases
 from pipeline import records
 from pipeline.cli import triage
 from pipeline.errors import IntegrityError
-from pipeline.export import caseuco, reporting, stage, vics
-from pipeline.export.content import CaseExport, ExportFile
+from pipeline.export import reporting, stage
+from pipeline.export.exchange import caseuco, vics
+from pipeline.export.exchange.content import CaseExport, ExportFile
 from pipeline.lake import Lake
 from pipeline.people import users
 from pipeline.settings import Settings

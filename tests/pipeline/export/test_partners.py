@@ -17,7 +17,7 @@ from pipeline import records
 from pipeline.cases.views import case as view
 from pipeline.cli import triage
 from pipeline.errors import PermissionDeniedError, UsageError
-from pipeline.export import childrens, markers
+from pipeline.export.exchange import childrens, markers
 from pipeline.lake import Lake
 from pipeline.store.opening import Store
 from pipeline.store.people_tables import AuditEntry

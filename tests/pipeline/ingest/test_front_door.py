@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.ingest.report import UNKNOWN_FORM
+from pipeline.ingest.reports.report import UNKNOWN_FORM
 from pipeline.settings import Settings
 from tests import factory
 from tests.factory import form, ingest, land, picture, table

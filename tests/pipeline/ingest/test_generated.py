@@ -17,9 +17,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from pipeline import records
-from pipeline.ingest import report, rows, rules, sources
-from pipeline.ingest.context import Answers, Context
-from pipeline.ingest.package import Member, Package, name_faults
+from pipeline.ingest import rules, sources
+from pipeline.ingest.landing.package import Member, Package, name_faults
+from pipeline.ingest.reports import report
+from pipeline.ingest.writing import rows
+from pipeline.ingest.writing.context import Answers, Context
 from pipeline.locator import Locator
 from pipeline.sample.forms import FORMS
 from pipeline.settings import Settings

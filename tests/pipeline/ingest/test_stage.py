@@ -15,8 +15,9 @@ import bagit
 import pytest
 
 from pipeline import files, records
-from pipeline.ingest import intake, quarantine, seen, stage
-from pipeline.ingest import tables as ingest_tables
+from pipeline.ingest import intake, quarantine, stage
+from pipeline.ingest.landing import seen
+from pipeline.ingest.writing import tables as ingest_tables
 from pipeline.lake import Lake
 from pipeline.night import contract as night
 from pipeline.night.contract import Night

@@ -8,7 +8,8 @@ import random
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from hashsets import building, landing
+from hashsets.importing import landing
+from hashsets.release import building
 from pipeline import records
 from pipeline.lake import Lake
 from pipeline.night import contract as night

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import IntegrityError
-from pipeline.ingest import seen
+from pipeline.ingest.landing import seen
 from pipeline.night import contract, naming
 from pipeline.settings import Settings
 

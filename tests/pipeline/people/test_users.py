@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from pipeline.console import access
+from pipeline.console.gate import access
 from pipeline.errors import BusyError, ConflictError, PermissionDeniedError, SettingsError, UsageError
 from pipeline.people import oidc, passwords, sessions, users
 from pipeline.settings import Settings

@@ -15,7 +15,7 @@ import pdqhash
 import pytest
 from PIL import Image
 
-from pipeline.assess import lists
+from pipeline.assess.links import lists
 from pipeline.sample import cases as sample_cases
 from pipeline.sample.cases import case
 from pipeline.sample.folder import write

@@ -20,7 +20,8 @@ import pytest
 from aiosmtpd.controller import Controller
 from click.testing import CliRunner
 
-from hashsets import building, paging
+from hashsets.importing import paging
+from hashsets.release import building
 from pipeline.cli import triage
 from pipeline.errors import IntegrityError, SettingsError
 from pipeline.night import marks, stages

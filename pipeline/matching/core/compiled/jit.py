@@ -32,9 +32,9 @@ KERNELS: list[Any] = []
 
 @cache
 def source_digest() -> str:
-    """SHA-256 of all modules of the package."""
+    """SHA-256 of all modules of the core."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    for path in sorted(Path(__file__).parents[1].rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.matching.core import nibbles
-from pipeline.matching.core.jit import bare, inlined
-from pipeline.matching.core.nibbles import any_near, lanes_of, split
-from pipeline.matching.core.vectors import (
+from pipeline.matching.core.compiled import nibbles
+from pipeline.matching.core.compiled.jit import bare, inlined
+from pipeline.matching.core.compiled.nibbles import any_near, lanes_of, split
+from pipeline.matching.core.compiled.vectors import (
     TILE,
     any_within,
     any_within4,
@@ -25,7 +25,7 @@ from pipeline.matching.core.vectors import (
     prefetch,
     within,
 )
-from pipeline.matching.core.verification import candidates, emitted, gather, keep
+from pipeline.matching.core.compiled.verification import candidates, emitted, gather, keep
 
 NIBBLES = nibbles.USED
 """Whether the words of a bucket are split into planes of nibbles and looked up: a constant of the compiled kernels."""

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.matching.core.jit import JIT
-from pipeline.matching.core.processor import family
+from pipeline.matching.core.compiled.jit import JIT
+from pipeline.matching.core.compiled.processor import family
 
 USED = family() == "avx2"
 """Whether the kernels of this process filter so; a constant when they are compiled."""
@@ -61,7 +61,7 @@ def _lanes_of(planes: Any, block: int, word: int, limit: int, look_up: Any) -> i
 
 
 def _fastest(name: str, twin: Any) -> Any:
-    return getattr(importlib.import_module("pipeline.matching.core.nibbleir"), name) if JIT else twin
+    return getattr(importlib.import_module("pipeline.matching.core.compiled.nibbleir"), name) if JIT else twin
 
 
 split, any_near, lanes_of = _fastest("split", _split), _fastest("any_near", _any_near), _fastest("lanes_of", _lanes_of)

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.matching.core.jit import JIT
+from pipeline.matching.core.compiled.jit import JIT
 
 LANES = 16
 """32-bit words compared by one vector instruction."""
@@ -116,7 +116,7 @@ def _lanes_admitted(bits: Any, table: int, rules: Any) -> int:
 
 
 def _fastest(name: str, twin: Any) -> Any:
-    return getattr(importlib.import_module("pipeline.matching.core.llvm"), name) if JIT else twin
+    return getattr(importlib.import_module("pipeline.matching.core.compiled.llvm"), name) if JIT else twin
 
 
 any_within = _fastest("any_within", _any_within)

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipeline.matching.core.jit import bare, inlined
-from pipeline.matching.core.vectors import (
+from pipeline.matching.core.compiled.jit import bare, inlined
+from pipeline.matching.core.compiled.vectors import (
     TILE,
     distance4,
     distance16,

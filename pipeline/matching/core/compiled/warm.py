@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.matching.core import kernels
+from pipeline.matching.core.compiled import kernels
+from pipeline.matching.core.compiled.jit import Compilation
 from pipeline.matching.core.driver import Groups, JoinThread, Queries
-from pipeline.matching.core.jit import Compilation
-from pipeline.matching.core.layout import to_chunks
+from pipeline.matching.core.index.layout import to_chunks
+from pipeline.matching.core.index.store import quick_sum
 from pipeline.matching.core.plan import plan
 from pipeline.matching.core.selection import nearest
-from pipeline.matching.core.store import quick_sum
 
 _warm: set[int] = set()
 _lock = threading.Lock()

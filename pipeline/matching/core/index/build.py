@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 
 from pipeline import files
 from pipeline.errors import UsageError
-from pipeline.matching.core import canaries, tables
-from pipeline.matching.core.jit import Compilation
-from pipeline.matching.core.layout import IndexForm, algorithm, as_hashes, as_ids, to_chunks
-from pipeline.matching.core.store import MOST_ROWS, Index, Manifest, Segment, check_machine, open_index
-from pipeline.matching.core.tables import File
+from pipeline.matching.core.compiled.jit import Compilation
+from pipeline.matching.core.index import canaries, tables
+from pipeline.matching.core.index.layout import IndexForm, algorithm, as_hashes, as_ids, to_chunks
+from pipeline.matching.core.index.store import MOST_ROWS, Index, Manifest, Segment, check_machine, open_index
+from pipeline.matching.core.index.tables import File
 
 SEGMENT_ROWS = MOST_ROWS
 """Rows with which a segment is full, canaries included."""

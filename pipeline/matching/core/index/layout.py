@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from pipeline import algorithms
 from pipeline.errors import UsageError
-from pipeline.matching.core import buildir
-from pipeline.matching.core.buildir import STEP
-from pipeline.matching.core.jit import JIT, kernel
+from pipeline.matching.core.compiled import buildir
+from pipeline.matching.core.compiled.buildir import STEP
+from pipeline.matching.core.compiled.jit import JIT, kernel
 
 reorder32: Any = buildir.reorder32
 reorder8: Any = buildir.reorder8

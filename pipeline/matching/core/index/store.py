@@ -27,8 +27,8 @@ from numpy.typing import NDArray
 
 from pipeline import files
 from pipeline.errors import IntegrityError, UsageError
-from pipeline.matching.core.jit import JIT, kernel
-from pipeline.matching.core.layout import IndexForm, algorithm
+from pipeline.matching.core.compiled.jit import JIT, kernel
+from pipeline.matching.core.index.layout import IndexForm, algorithm
 
 FORMAT = 1
 """Version of the files' layout; an index of another version is refused."""

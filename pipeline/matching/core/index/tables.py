@@ -14,9 +14,9 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.matching.core import buildir
-from pipeline.matching.core.jit import JIT, kernel
-from pipeline.matching.core.store import Array, QuickSum, padded, stride
+from pipeline.matching.core.compiled import buildir
+from pipeline.matching.core.compiled.jit import JIT, kernel
+from pipeline.matching.core.index.store import Array, QuickSum, padded, stride
 
 BLOCK = 2**16
 """Entries written at a time, unless one group has more."""

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.assess.case_file import Bulk, case_id, group, roots
-from pipeline.assess.counters import GRADES
-from pipeline.assess.inputs import CaseFile
-from pipeline.assess.linking import current
-from pipeline.assess.model import Model
+from pipeline.assess.evidence.case_file import Bulk, case_id, group, roots
+from pipeline.assess.evidence.counters import GRADES
+from pipeline.assess.evidence.inputs import CaseFile
+from pipeline.assess.links.linking import current
+from pipeline.assess.models.model import Model
 from pipeline.assess.rows import inputs_digest
 from pipeline.errors import IntegrityError
 from pipeline.lake import Lake
@@ -37,7 +37,7 @@ def test_case_ids_are_short_stable_and_hard_to_misread() -> None:
 
 
 def test_two_cases_with_one_id_stop_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.assess.case_file.case_id", lambda _: "C-0000000000")
+    monkeypatch.setattr("pipeline.assess.evidence.case_file.case_id", lambda _: "C-0000000000")
     with pytest.raises(IntegrityError):
         group({"R1": None, "R2": None})
 

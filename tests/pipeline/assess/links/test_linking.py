@@ -15,8 +15,8 @@ import pytest
 import yaml
 
 from pipeline import policy
-from pipeline.assess.linking import current, latest, link, link_id
-from pipeline.assess.strength import LinkRules, Sighting
+from pipeline.assess.links.linking import current, latest, link, link_id
+from pipeline.assess.links.strength import LinkRules, Sighting
 from pipeline.lake import Lake
 from pipeline.settings import Settings
 from tests.pipeline.assess.builders import (

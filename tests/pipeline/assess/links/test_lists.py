@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from pipeline import policy
-from pipeline.assess import lists
-from pipeline.assess.linking import current, latest, link
+from pipeline.assess.links import lists
+from pipeline.assess.links.linking import current, latest, link
 from pipeline.lake import Lake
 from pipeline.settings import Settings
 from tests.pipeline.assess.builders import T0, commit, identifier, referral, start, subject

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from pipeline.assess import similar, stage
-from pipeline.assess.case_file import case_id
-from pipeline.assess.linking import current, link
+from pipeline.assess import stage
+from pipeline.assess.evidence.case_file import case_id
+from pipeline.assess.links import similar
+from pipeline.assess.links.linking import current, link
 from pipeline.lake import Lake
 from pipeline.settings import Settings
 from tests.pipeline.assess.builders import commit, identifier, referral, start, subject
-from tests.pipeline.assess.test_lists import hits, supply
+from tests.pipeline.assess.links.test_lists import hits, supply
 from tests.pipeline.assess.test_stage import stored
 
 

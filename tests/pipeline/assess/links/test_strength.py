@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import policy
-from pipeline.assess.strength import LinkRules, Sighting, closest, strongest
+from pipeline.assess.links.strength import LinkRules, Sighting, closest, strongest
 from pipeline.settings import Settings
 from tests.pipeline.assess.builders import T0
 

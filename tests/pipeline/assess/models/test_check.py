@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from pipeline.assess.check import check
-from pipeline.assess.model import Model
+from pipeline.assess.models.check import check
+from pipeline.assess.models.model import Model
 from pipeline.settings import Settings
-from tests.pipeline.assess.test_model import MODEL, edited
+from tests.pipeline.assess.models.test_model import MODEL, edited
 
 
 def test_the_shipped_model_keeps_every_promise() -> None:

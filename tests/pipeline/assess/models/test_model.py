@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import policy
-from pipeline.assess.counters import GRADES
+from pipeline.assess.evidence.counters import GRADES
+from pipeline.assess.evidence.inputs import NO, NOT_SO, UNKNOWN, YES, Answer, CaseFile
 from pipeline.assess.features import FEATURES
-from pipeline.assess.inputs import NO, NOT_SO, UNKNOWN, YES, Answer, CaseFile
-from pipeline.assess.model import BANDS, Assessed, Model
+from pipeline.assess.models.model import BANDS, Assessed, Model
 from pipeline.assess.rows import encode, inputs_digest
 from pipeline.errors import SettingsError
 from pipeline.settings import Settings

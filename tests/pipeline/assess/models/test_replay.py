@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.assess.model import BANDS
-from pipeline.assess.replay import SHARES, read_decisions, replay
+from pipeline.assess.models.model import BANDS
+from pipeline.assess.models.replay import SHARES, read_decisions, replay
 from pipeline.errors import InputError
 from tests.pipeline.assess.builders import case, said
-from tests.pipeline.assess.test_model import MODEL
+from tests.pipeline.assess.models.test_model import MODEL
 
 NAMES = ("live_offending", "grooming", "access_to_children", "distribution", "domestic_abuse")
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import yaml
 
 from pipeline.assess import stage
-from pipeline.assess.case_file import case_id
-from pipeline.assess.model import Model
-from pipeline.assess.shadow import Watcher
+from pipeline.assess.evidence.case_file import case_id
+from pipeline.assess.models.model import Model
+from pipeline.assess.models.shadow import Watcher
 from pipeline.settings import Settings
 from tests.pipeline.assess.builders import case, commit, fact, referral, said, start
-from tests.pipeline.assess.test_model import MODEL
+from tests.pipeline.assess.models.test_model import MODEL
 from tests.pipeline.assess.test_stage import with_model
 
 

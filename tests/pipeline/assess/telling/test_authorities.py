@@ -6,12 +6,12 @@ from typing import Any
 
 import orjson
 
-from pipeline.assess.authorities import addressed
-from pipeline.assess.case_file import Bulk
-from pipeline.assess.inputs import CaseFile, Place
-from pipeline.assess.linking import current
-from pipeline.assess.model import Model
+from pipeline.assess.evidence.case_file import Bulk
+from pipeline.assess.evidence.inputs import CaseFile, Place
+from pipeline.assess.links.linking import current
+from pipeline.assess.models.model import Model
 from pipeline.assess.rows import notifications
+from pipeline.assess.telling.authorities import addressed
 from pipeline.lake import Lake
 from pipeline.settings import Settings
 from tests.pipeline.assess.builders import case, commit, referral, said, subject

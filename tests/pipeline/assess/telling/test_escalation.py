@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.assess.escalation import Rule, fired
-from pipeline.assess.inputs import YES, Answer, EvidenceRow
-from pipeline.assess.model import Model
+from pipeline.assess.evidence.inputs import YES, Answer, EvidenceRow
+from pipeline.assess.models.model import Model
+from pipeline.assess.telling.escalation import Rule, fired
 from pipeline.settings import Settings
 from tests.pipeline.assess.builders import case, said
 

@@ -11,8 +11,9 @@ from typing import Any
 
 from pipeline.assess import stage
 from pipeline.cases.publishing import stage as publish
-from pipeline.console import stated, wording
+from pipeline.console import wording
 from pipeline.console.app import create_app
+from pipeline.console.casepage import stated
 from pipeline.settings import Settings
 from pipeline.store.opening import open_store
 from tests import factory

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import records
-from pipeline.console.evidence import Evidence
+from pipeline.console.casepage.evidence import Evidence
 from pipeline.lake import Lake
 from pipeline.settings import Settings
 from tests.pipeline.assess.builders import fact, referral

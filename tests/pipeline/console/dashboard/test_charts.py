@@ -7,7 +7,8 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.console import charts, similar
+from pipeline.console.casepage import similar
+from pipeline.console.dashboard import charts
 
 HASH = st.binary(min_size=32, max_size=32)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.console import access
+from pipeline.console.gate import access
 from pipeline.people import permissions
 from pipeline.store.actors import Actor
 from tests.pipeline.console import world

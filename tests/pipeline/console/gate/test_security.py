@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from fastapi import FastAPI, Response
 
-from pipeline.console import identity, pages, security
+from pipeline.console import pages
+from pipeline.console.gate import identity, security
 from tests.pipeline.console.client import Client, token_of, version_of
-from tests.pipeline.console.test_access import FILLED, routes
+from tests.pipeline.console.gate.test_access import FILLED, routes
 
 IMAGES = ("image/", "video/", "audio/", "font/")
 

@@ -13,8 +13,8 @@ import pytest
 
 from pipeline import records
 from pipeline.errors import TriageError, UsageError
-from pipeline.export import query, query_child
-from pipeline.export.query import Limits, ViewSource
+from pipeline.export.sql import query, query_child
+from pipeline.export.sql.query import Limits, ViewSource
 
 CASES = pa.table(
     {

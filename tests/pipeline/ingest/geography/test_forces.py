@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import SettingsError
-from pipeline.ingest import forces, postcodes, rules
+from pipeline.ingest import rules
+from pipeline.ingest.geography import forces, postcodes
 from pipeline.settings import Settings
 
 

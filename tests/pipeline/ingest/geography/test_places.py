@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from pipeline.ingest import forces, places
+from pipeline.ingest.geography import forces, places
 from pipeline.lake import Lake
 from pipeline.settings import Settings
 from tests.factory import form, ingest, land

@@ -17,9 +17,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from pipeline import policy
-from pipeline.ingest import archives
-from pipeline.ingest.archives import list_archive
-from pipeline.ingest.package import Package
+from pipeline.ingest.landing import archives
+from pipeline.ingest.landing.archives import list_archive
+from pipeline.ingest.landing.package import Package
 from pipeline.settings import Settings
 
 POLICY = policy.load(Settings(), "ingest").data

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from pipeline import policy
-from pipeline.ingest import completeness, discovery
-from pipeline.ingest.package import Package
+from pipeline.ingest.landing import completeness, discovery
+from pipeline.ingest.landing.package import Package
 from pipeline.sample.packages import WRAPPINGS, bagged, wrap
 from pipeline.settings import Settings
 from tests import factory

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import policy
-from pipeline.ingest import discovery
-from pipeline.ingest.package import Member, all_plain, collision_faults, is_transport, name_faults
+from pipeline.ingest.landing import discovery
+from pipeline.ingest.landing.package import Member, all_plain, collision_faults, is_transport, name_faults
 from pipeline.locator import Locator
 from pipeline.settings import Settings
 

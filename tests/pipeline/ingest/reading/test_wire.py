@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from pipeline.ingest import rules
-from pipeline.ingest.package import Member, Package
+from pipeline.ingest.landing.package import Member, Package
 from pipeline.ingest.reading import wire, worker
 from pipeline.ingest.reading.supervisor import PackageReading
 from pipeline.locator import Locator

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import InputError
-from pipeline.ingest import decode
+from pipeline.ingest.reports import decode
 
 
 def test_every_json_parsing_trap_gets_the_right_verdict(corpora: Path) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.ingest.draft import Draft
-from pipeline.ingest.fields import Fields
+from pipeline.ingest.reports.draft import Draft
+from pipeline.ingest.reports.fields import Fields
 
 
 def test_defects_in_a_restricted_block_do_not_repeat_the_value() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.ingest.draft import Draft
-from pipeline.ingest.fields import Fields, residue
+from pipeline.ingest.reports.draft import Draft
+from pipeline.ingest.reports.fields import Fields, residue
 
 
 def test_what_is_read_is_gone_and_what_cannot_be_used_stays() -> None:

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.ingest import quarantine, report, rules
-from pipeline.ingest.package import Member, Package
+from pipeline.ingest import quarantine, rules
+from pipeline.ingest.landing.package import Member, Package
+from pipeline.ingest.reports import report
 from pipeline.locator import Locator
 from pipeline.settings import Settings
 from tests import factory

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.ingest import values
-from pipeline.ingest.values import UnusableError
+from pipeline.ingest.reports import values
+from pipeline.ingest.reports.values import UnusableError
 
 
 @pytest.mark.parametrize(

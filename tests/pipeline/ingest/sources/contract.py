@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 
 from pipeline import records
 from pipeline.errors import InputError
-from pipeline.ingest import report, rows, rules, sources
-from pipeline.ingest.context import Context
-from pipeline.ingest.package import Member, Package
+from pipeline.ingest import rules, sources
+from pipeline.ingest.landing.package import Member, Package
+from pipeline.ingest.reports import report
+from pipeline.ingest.writing import rows
+from pipeline.ingest.writing.context import Context
 from pipeline.locator import Locator
 from pipeline.reference import forms
 from pipeline.sample.cases import SampleCase, case

@@ -6,9 +6,10 @@ import json
 
 import pytest
 
-from pipeline.ingest import report, rules
-from pipeline.ingest.draft import Draft
-from pipeline.ingest.package import Member
+from pipeline.ingest import rules
+from pipeline.ingest.landing.package import Member
+from pipeline.ingest.reports import report
+from pipeline.ingest.reports.draft import Draft
 from pipeline.locator import Locator
 from pipeline.settings import Settings
 from tests.factory import form, police_json

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pipeline.ingest import report, rules
-from pipeline.ingest.draft import Draft
-from pipeline.ingest.package import Member
+from pipeline.ingest import rules
+from pipeline.ingest.landing.package import Member
+from pipeline.ingest.reports import report
+from pipeline.ingest.reports.draft import Draft
 from pipeline.locator import Locator
 from pipeline.settings import Settings
 from tests.factory import form, police_json

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from pipeline.ingest import report, rules
-from pipeline.ingest.draft import Draft
-from pipeline.ingest.package import Member
+from pipeline.ingest import rules
+from pipeline.ingest.landing.package import Member
+from pipeline.ingest.reports import report
+from pipeline.ingest.reports.draft import Draft
 from pipeline.locator import Locator
 from pipeline.settings import Settings
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.ingest.context import numbered_ids, stable_id
+from pipeline.ingest.writing.context import numbered_ids, stable_id
 
 
 def test_numbered_ids_differ_and_do_not_depend_on_how_many_follow() -> None:

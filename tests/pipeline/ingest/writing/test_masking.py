@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import jsontext
-from pipeline.ingest.masking import covert
+from pipeline.ingest.writing.masking import covert
 from pipeline.lake import Lake
 from pipeline.settings import Settings
 from tests import factory

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from pipeline.fingerprint.outcome import Failure, Reason
-from pipeline.ingest import report, rows, rules
-from pipeline.ingest.context import Answers, Context
-from pipeline.ingest.package import Member, Package
+from pipeline.ingest import rules
+from pipeline.ingest.landing.package import Member, Package
+from pipeline.ingest.reports import report
+from pipeline.ingest.writing import rows
+from pipeline.ingest.writing.context import Answers, Context
 from pipeline.locator import Locator
 from pipeline.settings import Settings
 from tests import factory

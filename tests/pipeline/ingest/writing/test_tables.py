@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from pipeline import records
-from pipeline.ingest import tables
-from pipeline.ingest.tables import NAMES, Tables
+from pipeline.ingest.writing import tables
+from pipeline.ingest.writing.tables import NAMES, Tables
 from tests import factory
 
 

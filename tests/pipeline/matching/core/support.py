@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.matching import core
-from pipeline.matching.core.jit import JIT
+from pipeline.matching.core.compiled.jit import JIT
 
 Hashes = NDArray[np.uint8]
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import UsageError
 from pipeline.matching import core
-from pipeline.matching.core.jit import JIT
+from pipeline.matching.core.compiled.jit import JIT
 from pipeline.matching.core.plan import Plan
 from tests import naive
 from tests.pipeline.matching.core.support import EXAMPLES, Hashes, build, flipped, pairs_of, random_hashes
@@ -166,7 +166,7 @@ def test_buckets_in_tiles_with_withdrawn_hashes_and_a_cap(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, algorithm: str, radius: int, cap: int | None
 ) -> None:
     """Dense buckets are compared in tiles of 32: withdrawn hashes stay out, capped queries keep the nearest."""
-    from pipeline.matching.core.vectors import TILE
+    from pipeline.matching.core.compiled.vectors import TILE
 
     rng = np.random.default_rng(12)
     width = 32 if algorithm == "pdq" else 8
@@ -246,7 +246,7 @@ def test_progress_ends_at_its_total(tmp_path: Path) -> None:
 
 def test_no_kernel_is_compiled_after_the_warm_up(tmp_path: Path) -> None:
     """Seconds of compilation are reported apart; a join after the first may not compile anything."""
-    from pipeline.matching.core.jit import compiled_signatures
+    from pipeline.matching.core.compiled.jit import compiled_signatures
 
     index = build(tmp_path / "i", random_hashes(30, 32, 1))
     core.join(index, random_hashes(3, 32, 2), np.arange(3), radius=31)

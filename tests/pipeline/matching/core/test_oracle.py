@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.matching import core
-from pipeline.matching.core.jit import JIT
+from pipeline.matching.core.compiled.jit import JIT
 from tests import naive
 from tests.pipeline.matching.core.support import build, pairs_of, random_hashes
 

@@ -6,11 +6,11 @@ import numba
 import numpy as np
 import pytest
 
-from pipeline.matching.core import nibbles
+from pipeline.matching.core.compiled import nibbles
+from pipeline.matching.core.compiled.jit import JIT
+from pipeline.matching.core.compiled.processor import target
 from pipeline.matching.core.driver import _aligned
-from pipeline.matching.core.jit import JIT
-from pipeline.matching.core.processor import target
-from tests.pipeline.matching.core.test_vectors import words
+from tests.pipeline.matching.core.compiled.test_vectors import words
 
 pytestmark = pytest.mark.skipif(not JIT or "avx2" not in target()[2], reason="compiled for processors with AVX2")
 

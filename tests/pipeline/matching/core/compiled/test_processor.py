@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
-from pipeline.matching.core import nibbles, processor
-from pipeline.matching.core.jit import JIT
+from pipeline.matching.core.compiled import nibbles, processor
+from pipeline.matching.core.compiled.jit import JIT
 from pipeline.settings import ROOT
 
 ROOM = "tests/pipeline/matching/core"

@@ -6,11 +6,11 @@ import numba
 import numpy as np
 import pytest
 
-from pipeline.matching.core import vectors
+from pipeline.matching.core.compiled import vectors
+from pipeline.matching.core.compiled.jit import JIT
+from pipeline.matching.core.compiled.vectors import LANES, TILE
 from pipeline.matching.core.driver import _aligned
-from pipeline.matching.core.jit import JIT
 from pipeline.matching.core.plan import plan
-from pipeline.matching.core.vectors import LANES, TILE
 
 pytestmark = pytest.mark.skipif(not JIT, reason="without the JIT the twins are what runs")
 

@@ -14,10 +14,10 @@ import pytest
 
 from pipeline.errors import CanaryError, IntegrityError, UsageError
 from pipeline.matching import core
-from pipeline.matching.core import build as building
-from pipeline.matching.core import kernels, nibbles
-from pipeline.matching.core.jit import JIT
-from pipeline.matching.core.store import Index
+from pipeline.matching.core.compiled import kernels, nibbles
+from pipeline.matching.core.compiled.jit import JIT
+from pipeline.matching.core.index import build as building
+from pipeline.matching.core.index.store import Index
 from tests import naive
 from tests.pipeline.matching.core.support import build, flipped, pairs_of, random_hashes
 
@@ -67,7 +67,7 @@ def test_segments_are_split_when_full(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_hashes_survive_the_change_of_bit_order(tmp_path: Path) -> None:
-    from pipeline.matching.core.layout import to_chunks, to_hashes
+    from pipeline.matching.core.index.layout import to_chunks, to_hashes
 
     for width in (32, 8):
         hashes = random_hashes(9, width, 5)
@@ -250,7 +250,7 @@ def test_a_fault_in_the_nibble_filter_is_caught_by_canaries(
 
 
 def test_canaries_are_never_reported_and_are_found_by_themselves(tmp_path: Path) -> None:
-    from pipeline.matching.core import canaries
+    from pipeline.matching.core.index import canaries
 
     index = build(tmp_path / "a", random_hashes(3, 32, 8))
     found = core.join(index, canaries.hashes("segment-0000", 32), np.arange(16), radius=31)

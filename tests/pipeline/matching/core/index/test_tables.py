@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.matching.core import tables
-from pipeline.matching.core.jit import JIT
-from pipeline.matching.core.layout import to_chunks
-from pipeline.matching.core.store import QuickSum, quick_sum
+from pipeline.matching.core.compiled.jit import JIT
+from pipeline.matching.core.index import tables
+from pipeline.matching.core.index.layout import to_chunks
+from pipeline.matching.core.index.store import QuickSum, quick_sum
 from tests.pipeline.matching.core.support import build, random_hashes
 
 ROWS = 3000 if JIT else 60
