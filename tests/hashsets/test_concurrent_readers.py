@@ -16,7 +16,7 @@ from tests.hashsets.test_faults import two_releases
 READER = """
 import json, sys, time
 from pathlib import Path
-from hashsets import releases
+from hashsets.release import releases
 from pipeline.settings import Settings
 settings, stop, answers = Settings(home=Path(sys.argv[1]), threads=1), Path(sys.argv[2]), {}
 while True:

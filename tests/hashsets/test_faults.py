@@ -164,7 +164,7 @@ def test_a_killed_build_leaves_the_current_release_and_the_next_build_is_clean(
     shutil.copytree(prepared.home, settings.home)
     shutil.rmtree(settings.releases_dir / "2")
     code = (
-        "import sys; from pathlib import Path; from pipeline.settings import Settings; from hashsets import building;"
+        "import sys; from pathlib import Path; from pipeline.settings import Settings; from hashsets.release import building;"
         "from tests.hashsets import samples; s = Settings(home=Path(sys.argv[1]), threads=1);"
         "building.run(s, samples.night(s))"
     )

@@ -19,7 +19,8 @@ if sys.argv[1] == "read-only":
     os.access = lambda path, mode, **more: not mode & os.W_OK and can(path, mode, **more)
 from numba import config
 from pipeline.fingerprint.hashes import pdq
-from pipeline.matching.core import jit, layout
+from pipeline.matching.core.compiled import jit
+from pipeline.matching.core.index import layout
 pdq.pack(np.arange(256, dtype=np.float32))
 values = layout.to_chunks(np.arange(64, dtype=np.uint8).reshape(2, 32))
 kernels = [pdq.pack, layout._reorder32]

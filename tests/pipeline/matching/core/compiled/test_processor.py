@@ -14,7 +14,7 @@ from pipeline.matching.core.compiled.jit import JIT
 from pipeline.settings import ROOT
 
 ROOM = "tests/pipeline/matching/core"
-SAME_CASES = [f"{ROOM}/test_{name}.py" for name in ("oracle", "joining", "store")]
+SAME_CASES = [f"{ROOM}/test_oracle.py", f"{ROOM}/test_joining.py", f"{ROOM}/index/test_store.py"]
 
 
 def run(family: str, *command: str) -> subprocess.CompletedProcess[str]:
@@ -53,7 +53,7 @@ def test_a_family_that_the_processor_lacks_is_refused(monkeypatch: pytest.Monkey
 
 @pytest.mark.skipif(not JIT, reason="nothing is compiled")
 def test_features_can_be_switched_off() -> None:
-    show = "from pipeline.matching.core import nibbles, processor; print(processor.family(), nibbles.USED)"
+    show = "from pipeline.matching.core.compiled import nibbles, processor; print(processor.family(), nibbles.USED)"
     wanted = other()
     assert run(wanted, "-c", show).stdout.split() == [wanted, str(wanted == "avx2")]
     assert (processor.family() == "avx2") == nibbles.USED
