@@ -17,6 +17,8 @@ from starlette.middleware.sessions import SessionMiddleware
 from pipeline import __version__, errors, logs
 from pipeline.cases.views import case as views
 from pipeline.console import pages
+from pipeline.console.api import describing, forms
+from pipeline.console.api.plainly import Plainly
 from pipeline.console.casepage.evidence import Evidence
 from pipeline.console.counters import Counters
 from pipeline.console.dashboard.figures import Dashboard
@@ -54,7 +56,7 @@ def create_app(settings: Settings, store: stores.Store | None = None) -> Any:
     app = FastAPI(
         title="Referral triage",
         version=__version__,
-        description="Queue, cases, look-ups and reports. Send a token as `Authorization: Bearer ...`; ask pages for `?format=json`.",
+        description=describing.TEXT,
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
@@ -86,6 +88,9 @@ def create_app(settings: Settings, store: stores.Store | None = None) -> Any:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(Exception, _unexpected)
     hosts = {settings.console_host, "localhost", "127.0.0.1", *settings.console_hosts.split(",")} - {""}
+    app.add_middleware(Plainly)
+    description = describing.Description(app)
+    app.openapi = description.document  # type: ignore[method-assign]
     return security.Wall(app, hosts, settings.console_tls)
 
 
@@ -130,13 +135,13 @@ def _no_such_case(request: Request, error: errors.TriageError) -> bool:
 
 def _sign_in_first(request: Request, error: errors.TriageError) -> Response:
     if not _wants_page(request):
-        return _message(request, 401, "Sign in first", error.message, error.remedy)
+        answer = _message(request, 401, "Sign in first", error.message, error.remedy)
+        answer.headers["WWW-Authenticate"] = "Bearer"
+        return answer
     if request.method not in security.SAFE_METHODS:
         return _session_ended(request)
-    if _wants_page(request):
-        target = identity.safe_target(request.url.path + (f"?{request.url.query}" if request.url.query else ""))
-        return RedirectResponse(identity.sign_in_url(target), 303)
-    return _message(request, 401, "Sign in first", error.message, error.remedy)
+    target = identity.safe_target(request.url.path + (f"?{request.url.query}" if request.url.query else ""))
+    return RedirectResponse(identity.sign_in_url(target), 303)
 
 
 def _session_ended(request: Request) -> Response:
@@ -152,7 +157,8 @@ def _http_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     number = request.path_params.get("number")
-    if error.status_code == 405 and request.method in security.SAFE_METHODS and number is not None:
+    back = request.method in security.SAFE_METHODS and number is not None and _wants_page(request)
+    if error.status_code == 405 and back:
         return RedirectResponse(f"/cases/{number}", 303)  # the address of a form, loaded again: back to its page
     headings = {404: "There is no such page", 405: "This cannot be done here", 413: "Too large"}
     text = "Check the address." if error.status_code == 404 else str(error.detail)
@@ -194,8 +200,4 @@ def _message(request: Request, status: int, heading: str, text: str, remedy: str
 
 
 def _wants_page(request: Request) -> bool:
-    named = request.query_params.get("format")
-    if named in {"json", "csv"} or request.url.path.startswith("/api/"):
-        return False
-    accept = request.headers.get("accept", "")
-    return "text/html" in accept or "json" not in accept
+    return forms.wanted(request) == "html"

@@ -23,11 +23,12 @@ from fastapi.responses import HTMLResponse
 from pipeline import output
 from pipeline.cases.views import queue
 from pipeline.console import wording
+from pipeline.console.api import forms
 from pipeline.console.gate import access
+from pipeline.console.notices import NOTICES
 from pipeline.errors import UsageError
 
 FOLDER = Path(__file__).parent
-FORMATS = ("html", "json", "csv")
 
 MENU = (
     ("/queue", "Queue"),
@@ -42,39 +43,13 @@ MENU = (
 WORKED = frozenset({"/queue", "/cases", "/supervision", "/dashboard", "/runs", "/search"})
 """First parts of the addresses of pages that people work from: they say how old the queue is, and when a night failed."""
 
-NOTICES = {
-    "claimed": (True, "The case is yours."),
-    "released": (True, "The case is back in the queue."),
-    "noted": (True, "The note is saved."),
-    "decided": (True, "The decision is saved."),
-    "requested": (True, "The request is recorded. Its text is below, ready to send."),
-    "answered": (True, "The answer is recorded."),
-    "offered": (True, "The case is offered to the other force and stays here until they have taken it."),
-    "transferred": (True, "The transfer is recorded: the other force has taken the case."),
-    "taken-back": (True, "The case stays here."),
-    "entered": (True, "The entry is saved."),
-    "erased": (True, "The case is erased. A tombstone and the audit entry stay."),
-    "allocated": (True, "The case is allocated."),
-    "none-free": (False, "No free case is waiting for you."),
-    "rested": (True, "Welcome back."),
-    "revoked": (True, "The token is revoked."),
-}
-"""What `?done=` may say; anything else says nothing."""
-
 
 def chosen_format(request: Request) -> str:
-    """html, json or csv, by `?format=` and then by Accept. Raises UsageError for an unknown format."""
-    named = request.query_params.get("format")
-    if named:
-        if named not in FORMATS:
-            raise UsageError("There is no such format.", f"Known: {', '.join(FORMATS)}.")
-        return named
-    accept = request.headers.get("accept", "")
-    if "text/html" in accept or accept in {"", "*/*"}:
-        return "html"
-    if "application/json" in accept:
-        return "json"
-    return "csv" if "text/csv" in accept else "html"
+    """html, json or csv, by `?format=` and then by who asks. Raises UsageError for an unknown format."""
+    named = forms.named(request)
+    if named is not None and named not in forms.FORMATS:
+        raise UsageError("There is no such format.", f"Known: {', '.join(forms.FORMATS)}.")
+    return forms.wanted(request)
 
 
 def answer(

@@ -156,6 +156,14 @@ def bearer(session: Session, secret: str) -> Bearer | None:
     return Bearer(actor_of(user), row.scope)
 
 
+def token_id(session: Session, secret: str) -> str:
+    """The name of the token with this secret. Raises UsageError where there is none."""
+    found = session.scalar(select(ApiToken.token_id).where(ApiToken.token_sha256 == _digest(secret)))
+    if found is None:
+        raise UsageError("There is no such token.")
+    return found
+
+
 def tokens(session: Session, actor: Actor) -> Sequence[ApiToken]:
     """The actor's own tokens, newest first."""
     permissions.require(actor, "tokens.own")

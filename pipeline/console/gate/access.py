@@ -73,6 +73,9 @@ MATRIX: dict[tuple[str, str], str] = {
     ("GET", "/account"): SIGNED_IN,
     ("POST", "/account/tokens"): "tokens.own",
     ("POST", "/account/tokens/{token_id}/revoke"): "tokens.own",
+    # for programs
+    ("POST", "/api/sign-in"): PUBLIC,
+    ("POST", "/api/sign-out"): "tokens.own",
     # the description of all this
     ("GET", "/api/openapi.json"): SIGNED_IN,
 }
@@ -84,8 +87,8 @@ def rule(method: str, path: str) -> str | None:
     return MATRIX.get(("GET" if method == "HEAD" else method, path))
 
 
-_ASKING = frozenset({("POST", "/api/lookup"), ("POST", "/look-up")})
-"""Routes that only ask although they take a body."""
+_ASKING = frozenset({("POST", "/api/lookup"), ("POST", "/look-up"), ("POST", "/api/sign-out")})
+"""Routes that only ask although they take a body, and the end of the token itself."""
 
 
 def token_may(scope: str, method: str, path: str) -> bool:

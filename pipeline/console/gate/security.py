@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import orjson
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pipeline.console.api import forms
 
 POLICY = (
     "default-src 'none'; img-src 'none'; media-src 'none'; style-src 'self'; form-action 'self'; "
@@ -59,7 +63,7 @@ class Wall:
         headers = Headers(scope=scope)
         refusal = self._refusal(scope, headers)
         if refusal is not None:
-            await self._refuse(send, *refusal)
+            await self._refuse(scope, send, *refusal)
             return
         received = 0
 
@@ -109,9 +113,14 @@ class Wall:
                 answer[name] = value
         message["headers"] = answer.raw
 
-    async def _refuse(self, send: Send, status: int, text: str) -> None:
-        body = f"{text}\n".encode()
-        pairs = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))]
+    async def _refuse(self, scope: Scope, send: Send, status: int, text: str) -> None:
+        body, kind = f"{text}\n".encode(), "text/plain; charset=utf-8"
+        if forms.wanted(Request(scope)) == "json":
+            body, kind = (
+                orjson.dumps({"error": "Refused at the door", "message": text, "remedy": ""}),
+                "application/json",
+            )
+        pairs = [("Content-Type", kind), ("Content-Length", str(len(body)))]
         raw = [(k.lower().encode(), v.encode()) for k, v in [*pairs, *self.headers.items()]]
         await send({"type": "http.response.start", "status": status, "headers": raw})
         await send({"type": "http.response.body", "body": body})

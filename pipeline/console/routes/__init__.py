@@ -2,6 +2,7 @@
 
 from pipeline.console.routes import (
     account,
+    api,
     cases,
     dashboard,
     health,
@@ -26,5 +27,6 @@ ROUTERS = (
     lookups.router,
     dashboard.router,
     account.router,
+    api.router,
 )
 """Every router of the application, in order."""
