@@ -78,7 +78,18 @@ def _document(app: FastAPI) -> dict[str, Any]:
     for path, operations in made["paths"].items():
         for method, operation in operations.items():
             _describe(path, method, operation)
+            _name_form(operation, schemas)
     return made
+
+
+def _name_form(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """Name the fields of a form after its operation: generated clients make a class of it."""
+    for content in operation.get("requestBody", {}).get("content", {}).values():
+        old = content["schema"].get("$ref", "").rpartition("/")[2]
+        if old.startswith("Body_"):
+            new = "".join(part.title() for part in operation["operationId"].split("_")[1:]) + "Form"
+            schemas[new] = {**schemas.pop(old), "title": new}
+            content["schema"] = {"$ref": f"#/components/schemas/{new}"}
 
 
 def _describe(path: str, method: str, operation: dict[str, Any]) -> None:
