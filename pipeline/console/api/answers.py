@@ -42,7 +42,7 @@ class Done(BaseModel):
     case: CaseState | None
 
 
-class SignedIn(BaseModel):
+class TokenGiven(BaseModel):
     """A token and whom it acts for."""
 
     token: str

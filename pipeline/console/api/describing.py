@@ -24,7 +24,7 @@ SHAPES: dict[tuple[str, str], type[BaseModel]] = {
     ("get", "/cases/{number}"): answers.WholeCase,
     ("post", "/api/lookup"): answers.Looked,
     ("post", "/look-up"): answers.Looked,
-    ("post", "/api/sign-in"): answers.SignedIn,
+    ("post", "/api/sign-in"): answers.TokenGiven,
 }
 """What is answered with 200; every other POST answers `Done`, every other GET an object."""
 OWN_ANSWER = frozenset({"/account/tokens", "/search"})
