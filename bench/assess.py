@@ -1,7 +1,7 @@
 """Assessment of 100,000 open cases, and incremental linking of 10,000 new identifiers among a million.
 
 Run by hand: `python -m bench.assess`. Figures are CPU seconds of all threads of this process. The peers run in the same
-process on the same lake: one query a case (what a page that assembles its case by itself would do), measured on a
+process on the same lake: one query per case (what a page that assembles its case by itself would do), measured on a
 sample, and linking everything anew.
 """
 
@@ -320,7 +320,7 @@ def main() -> None:
             for name in ("first-assessment", "everything-re-assessed", "five-per-cent-changed", "nothing-changed"):
                 shown.add_row(f"{chosen.cases} cases: {name}", str(assessed[name]["cpu_seconds"]), bar)
             peer_seconds = assessed["peer_one_query_a_case"]["cpu_seconds_extrapolated"]
-            shown.add_row("peer: one query a case (extrapolated)", str(peer_seconds), "")
+            shown.add_row("peer: one query per case (extrapolated)", str(peer_seconds), "")
             assessed["peak_memory_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     Console().print(shown)
     common.save("assess", result)

@@ -285,7 +285,9 @@ def table(result: dict[str, Any]) -> Table:
         shown.add_row(f"two threads, {key}", "", f"{times:.2f} x one thread", "", "1.8", "1.95")
     for name, build in result["builds"].items():
         rate = f"{build['hashes_per_core_second']:,.0f} hashes"
-        shown.add_row(f"build {name}", rate, f"{build['bytes_per_hash']:.1f} bytes a hash", "", "1 M; 168", "3 M; 120")
+        shown.add_row(
+            f"build {name}", rate, f"{build['bytes_per_hash']:.1f} bytes per hash", "", "1 M; 168", "3 M; 120"
+        )
     return shown
 
 

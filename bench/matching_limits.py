@@ -33,7 +33,7 @@ def rate(work: Callable[[int], int]) -> float:
 
 
 def measure() -> dict[str, float]:
-    """Words a core-second of each way of comparing that this family has."""
+    """Words per core-second of each way of comparing that this family has."""
     any_within4, any_near, split = vectors.any_within4, nibbles.any_near, nibbles.split
     rng = np.random.default_rng(1)
     words, asked = _aligned(WORDS), _aligned(QUERIES + 16)

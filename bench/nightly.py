@@ -1,4 +1,4 @@
-"""A whole night: 1,000 small files against 1,000,000 known hashes, CPU ms a content by stage, Airflow's own share apart.
+"""A whole night: 1,000 small files against 1,000,000 known hashes, CPU ms per content by stage, Airflow's own share apart.
 
 The same night is run twice over equal homes: by the plain command line and through the DAG in one process. The
 difference is what the orchestration costs. `--files 10000 --known 10000000` for the largest.

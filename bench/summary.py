@@ -60,22 +60,22 @@ COLOUR = ("JPEG", "half", "quarter", "double", "aspect", "blur", "noise", "gamma
 FIGURES: dict[str, list[Figure]] = {
     "matching": [
         Figure("AVX-512: 100 k x 10 M uniform, r = 31, against faiss flat", lambda r: r["uniform"]["times_faiss_flat"], "x", 2500),
-        Figure("the same", lambda r: r["uniform"]["rate"], "queries a core-second"),
+        Figure("the same", lambda r: r["uniform"]["rate"], "queries per core-second"),
         Figure("the same, against the best exact peer", lambda r: r["uniform"]["times_best_peer"], "x"),
         Figure("AVX-512: 100 k x 1 M against the best exact peer", lambda r: r["small"]["times_best_peer"], "x", 300),
         Figure("AVX-512: 100 k x 10 M clustered, cap 100, against faiss flat", lambda r: r["clustered"]["times_faiss_flat"], "x", 1000),
         Figure("AVX-512: 20 k x 10 M, r = 47, against faiss flat", lambda r: r["wide"]["times_faiss_flat"], "x", 200),
         Figure("AVX2: 100 k x 10 M uniform, r = 31, against faiss flat", lambda r: r["avx2"]["uniform"]["times_faiss_flat"], "x", 2500),
-        Figure("the same", lambda r: r["avx2"]["uniform"]["rate"], "queries a core-second"),
+        Figure("the same", lambda r: r["avx2"]["uniform"]["rate"], "queries per core-second"),
         Figure("AVX2: 100 k x 1 M against the best exact peer", lambda r: r["avx2"]["small"]["times_best_peer"], "x", 300),
         Figure("AVX2: 100 k x 10 M clustered, cap 100, against faiss flat", lambda r: r["avx2"]["clustered"]["times_faiss_flat"], "x", 600),
         Figure("AVX2: 20 k x 10 M, r = 47, against faiss flat", lambda r: r["avx2"]["wide"]["times_faiss_flat"], "x", 200),
         Figure("1 M x 50 M, share of the rate at 10 M", lambda r: r["huge"]["share_of_ten_million"], "", 0.2),
         Figure("64 bits, r = 8, 100 k x 10 M against faiss flat", lambda r: r["narrow"]["times_faiss_flat"], "x", 500),
         Figure("two threads against one", lambda r: r["two_threads"]["times_one"]["path_cpu_seconds"], "x", 1.8),
-        Figure("index at 10 M", lambda r: r["builds"]["uniform"]["bytes_per_hash"], "bytes a hash", None, 130),
-        Figure("slowest build, AVX-512", lambda r: min(b["hashes_per_core_second"] for b in r["builds"].values() if b["rows"] >= 1_000_000), "hashes a core-second", 3e6),
-        Figure("slowest build, AVX2", lambda r: min(b["hashes_per_core_second"] for b in r["avx2"]["builds"].values() if b["rows"] >= 1_000_000), "hashes a core-second", 2.2e6),
+        Figure("index at 10 M", lambda r: r["builds"]["uniform"]["bytes_per_hash"], "bytes per hash", None, 130),
+        Figure("slowest build, AVX-512", lambda r: min(b["hashes_per_core_second"] for b in r["builds"].values() if b["rows"] >= 1_000_000), "hashes per core-second", 3e6),
+        Figure("slowest build, AVX2", lambda r: min(b["hashes_per_core_second"] for b in r["avx2"]["builds"].values() if b["rows"] >= 1_000_000), "hashes per core-second", 2.2e6),
     ],
     "hashsets": [
         Figure("VICS 2.0 import against an ijson loop, digests", lambda r: r["import"]["digests_only"]["ratio"], "x", 8),
@@ -109,8 +109,8 @@ FIGURES: dict[str, list[Figure]] = {
         Figure("good files harmed", lambda r: r["photographs_harmed"], "", None, 0),
     ],
     "vics_pdq": [
-        Figure("VICS with PDQ in AlternativeHashes, read and judged", lambda r: r["pdq_rows_per_core_second"], "rows a core-second"),
-        Figure("the same rows with digests only", lambda r: r["digests_rows_per_core_second"], "rows a core-second"),
+        Figure("VICS with PDQ in AlternativeHashes, read and judged", lambda r: r["pdq_rows_per_core_second"], "rows per core-second"),
+        Figure("the same rows with digests only", lambda r: r["digests_rows_per_core_second"], "rows per core-second"),
     ],
     "hostile_packages": [
         Figure("throughput among 2,000 mutated packages and 50 bombs, share of 500 good ones alone", lambda r: r["ratio"], "", 0.8),

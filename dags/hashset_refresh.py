@@ -18,16 +18,14 @@ same `run_id` parameter; what was imported is not imported again.
 
 from __future__ import annotations
 
-import pendulum
 from airflow.sdk import Asset, AssetWatcher, Metadata, dag, task
 
 from pipeline.night import marks
 from pipeline.night import stages as nightly
-from pipeline.night.orchestration import RUN_LIMIT, SINGLE_WRITER
+from pipeline.night.orchestration import SINGLE_WRITER
 from pipeline.settings import Settings
+from tasks.every import EVERY_DAG
 from tasks.queue import RUN_PARAMS, begin, nothing_new, take_turn
-from tasks.retrying import EVERY_TASK
-from tasks.telling import run_failed
 from triggers.landing import LandingTrigger, look
 
 LANDING = Settings.load().landing_dir.resolve() / "hashsets"
@@ -43,15 +41,9 @@ KNOWN_HASHES = Asset("known_hashes", uri="triage://known_hashes")
 
 @dag(
     schedule=[FILES],
-    start_date=pendulum.datetime(2026, 1, 1, tz="Europe/London"),
-    catchup=False,
-    max_active_runs=1,
-    dagrun_timeout=RUN_LIMIT,
-    default_args=EVERY_TASK,
-    on_failure_callback=run_failed,
     doc_md=__doc__,
-    tags=["triage"],
     params=RUN_PARAMS,
+    **EVERY_DAG,
 )
 def hashset_refresh() -> None:
     @task(**SINGLE_WRITER)

@@ -15,27 +15,18 @@ files that they opened, and a writer that was first is waited for by nobody. No 
 
 from __future__ import annotations
 
-import pendulum
 from airflow.sdk import dag, get_current_context, task
 
 from pipeline.lake import upkeep
 from pipeline.night import erasing
-from pipeline.night.orchestration import RUN_LIMIT
 from pipeline.settings import Settings
-from tasks.retrying import EVERY_TASK
-from tasks.telling import run_failed
+from tasks.every import EVERY_DAG
 
 
 @dag(
     schedule="0 12 * * 0",
-    start_date=pendulum.datetime(2026, 1, 1, tz="Europe/London"),
-    catchup=False,
-    max_active_runs=1,
-    dagrun_timeout=RUN_LIMIT,
-    default_args=EVERY_TASK,
-    on_failure_callback=run_failed,
     doc_md=__doc__,
-    tags=["triage"],
+    **EVERY_DAG,
 )
 def lake_maintenance() -> None:
     @task

@@ -24,29 +24,21 @@ personal data.
 
 from __future__ import annotations
 
-import pendulum
 from airflow.sdk import Asset, Metadata, dag, task
 
 from pipeline.night import stages as nightly
-from pipeline.night.orchestration import LONG_STAGE, RUN_LIMIT, SINGLE_WRITER
+from pipeline.night.orchestration import LONG_STAGE, SINGLE_WRITER
+from tasks.every import EVERY_DAG
 from tasks.queue import RUN_PARAMS, begin, queue_after, take_turn
-from tasks.retrying import EVERY_TASK
-from tasks.telling import run_failed
 
 REFERRALS = Asset("referrals", uri="triage://referrals")
 
 
 @dag(
     schedule="0 1 * * *",
-    start_date=pendulum.datetime(2026, 1, 1, tz="Europe/London"),
-    catchup=False,
-    max_active_runs=1,
-    dagrun_timeout=RUN_LIMIT,
-    default_args=EVERY_TASK,
-    on_failure_callback=run_failed,
     doc_md=__doc__,
-    tags=["triage"],
     params=RUN_PARAMS,
+    **EVERY_DAG,
 )
 def nightly_triage() -> None:
     @task(outlets=[REFERRALS], **SINGLE_WRITER)

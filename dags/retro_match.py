@@ -21,29 +21,21 @@ media is still in place and are otherwise marked as unrefined leads.
 
 from __future__ import annotations
 
-import pendulum
 from airflow.sdk import Asset, dag, task
 
 from pipeline.night import stages as nightly
-from pipeline.night.orchestration import LONG_STAGE, RUN_LIMIT, SINGLE_WRITER
+from pipeline.night.orchestration import LONG_STAGE, SINGLE_WRITER
+from tasks.every import EVERY_DAG
 from tasks.queue import RUN_PARAMS, begin, queue_after, take_turn
-from tasks.retrying import EVERY_TASK
-from tasks.telling import run_failed
 
 KNOWN_HASHES = Asset("known_hashes", uri="triage://known_hashes")
 
 
 @dag(
     schedule=[KNOWN_HASHES],
-    start_date=pendulum.datetime(2026, 1, 1, tz="Europe/London"),
-    catchup=False,
-    max_active_runs=1,
-    dagrun_timeout=RUN_LIMIT,
-    default_args=EVERY_TASK,
-    on_failure_callback=run_failed,
     doc_md=__doc__,
-    tags=["triage"],
     params=RUN_PARAMS,
+    **EVERY_DAG,
 )
 def retro_match() -> None:
     @task(**LONG_STAGE)

@@ -1,4 +1,3 @@
-# ruff: noqa: S608 - column names are the registry's; values are bound parameters
 """Export of what sources say, as VICS 2.0 or CSV, so that another force's tools, or our own import, can read it.
 
 VICS: one Media object an opinion, with the source's own category and everything that its row had (`extra` members
@@ -20,6 +19,7 @@ from hashsets.release.releases import Release, values_of
 from pipeline import files, output
 from pipeline.algorithms import EXCHANGED
 from pipeline.errors import UsageError
+from pipeline.sql import compose, each
 
 CONTEXT = "http://github.com/VICSDATAMODEL/ProjectVic/DataModels/2.0.xml/{country}/$metadata#Media"
 BATCH = 20_000
@@ -155,11 +155,15 @@ def _opinions(release: Release, source_id: str, since: int, category: str | None
 
 def _hashes(con: Any, algorithm: Any, start: int) -> dict[int, bytes]:
     """One value a media (the first added); further perceptual values of a media belong to other sources' entries."""
-    columns = ", ".join(f"h.{c}" for c in (*algorithm.columns, *([algorithm.name] if algorithm.opaque else [])))
+    columns = each("h.{name}", (*algorithm.columns, *([algorithm.name] if algorithm.opaque else [])))
     table = con.sql(
-        f"""SELECT h.media_key, {columns} FROM {algorithm.table} h
+        compose(
+            """SELECT h.media_key, {columns} FROM {table} h
             SEMI JOIN (SELECT media_key FROM chosen WHERE n > ? AND n <= ?) c ON c.media_key = h.media_key
             ORDER BY h.release DESC, {columns} DESC""",
+            columns=columns,
+            table=algorithm.table,
+        ),
         params=[start, start + BATCH],
     ).to_arrow_table()
     return dict(zip(table.column("media_key").to_pylist(), values_of(algorithm, table).to_pylist(), strict=True))

@@ -119,7 +119,7 @@ def _prose(cells: Sequence[str]) -> int:
     return max((cell_len(cell) for cell in cells if " " in cell), default=0)
 
 
-def _cell(value: Any) -> str:  # noqa: PLR0911 (one line a type)
+def _cell(value: Any) -> str:  # noqa: PLR0911 (one line per type)
     """A value as people read it: moments in British time, lists without brackets, control characters by their number."""
     if value is None:
         return ""

@@ -21,6 +21,7 @@ import orjson
 from hashsets.readers import delimited
 from hashsets.readers.base import Batch, Detection, Source, damaged
 from pipeline.errors import InputError
+from pipeline.sql import compose
 
 _TEXT = {"SHA-1": "sha1", "MD5": "md5", "SHA-256": "sha256", "FileSize": "size"}
 _SQLITE = {"sha256": "sha256", "sha1": "sha1", "md5": "md5", "file_size": "size"}
@@ -160,8 +161,7 @@ class NsrlSqliteReader:
                 if not {"sha1", "md5"} & set(columns):
                     raise damaged(source, "the database", "it has no table or view FILE with digests")
                 source.notes["released"] = _released(con)
-                named = ", ".join(f'"{c}"' for c in columns)
-                cursor = con.execute(f"SELECT {named} FROM FILE")  # noqa: S608 - names come from _columns, quoted
+                cursor = con.execute(compose("SELECT {columns} FROM FILE", columns=columns))
                 size = source.path.stat().st_size
                 while rows := cursor.fetchmany(delimited.BATCH):
                     records = [_record(dict(zip(columns, row, strict=True)), _SQLITE) for row in rows]

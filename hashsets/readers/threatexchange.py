@@ -1,4 +1,4 @@
-"""ThreatExchange and HMA local files: one hash a line, alone or after its type (`pdq f8f8...`, `md5,d0a1...`).
+"""ThreatExchange and HMA local files: one hash per line, alone or after its type (`pdq f8f8...`, `md5,d0a1...`).
 
 A type that the store does not hold (vpdq, tlsh) is rejected by name. Without a type the length decides; 64 hex
 characters are SHA-256 or PDQ, which only the source's declaration (`list: {kind: pdq}`) can tell.

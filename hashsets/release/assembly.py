@@ -1,4 +1,3 @@
-# ruff: noqa: S608 - statements are put together from names in hashsets/algorithms.py; values are bound parameters
 """Putting a release together in a folder of its own: the database, the indexes, the checks, the manifest."""
 
 from __future__ import annotations
@@ -23,8 +22,10 @@ from pipeline.errors import ReconciliationError
 from pipeline.jsontext import canonical_json
 from pipeline.night.contract import Night
 from pipeline.settings import Settings
+from pipeline.sql import Sql, compose, each, insert
 
 STATES = ("kept", "duplicate", "updated", "withdrawn")
+_HASHES = tuple(a.table for a in ALL)
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,11 @@ def assemble(plan: ReleasePlan, folder: Path) -> dict[str, Any]:
         pending = [i for i in importer.all_imports(settings) if i.key in set(plan.inputs)]
         taken = [_take_in(con, plan, record) for record in pending]
         con.execute(
-            f"""CREATE OR REPLACE TEMP TABLE new_hash AS
-                {" UNION ".join(f"SELECT media_key FROM {a.table} WHERE release = {number}" for a in ALL)}"""
+            compose(
+                """CREATE OR REPLACE TEMP TABLE new_hash AS
+                {those}""",
+                those=each("SELECT media_key FROM {name} WHERE release = {number}", _HASHES, " UNION ", number=number),
+            )
         )
         con.execute("INSERT INTO touched SELECT media_key FROM new_hash WHERE media_key >= 0")
         changes = grading.regrade(con, number, plan.policy.trusted_votes)
@@ -103,21 +107,10 @@ def _declare(con: duckdb.DuckDBPyConnection, plan: ReleasePlan) -> None:
     con.execute("DELETE FROM category_map WHERE source_id IN (SELECT unnest(?))", [list(policy.sources)])
     for s in policy.sources.values():
         con.execute("DELETE FROM source WHERE source_id = ?", [s.source_id])
-        con.execute(
-            "INSERT INTO source VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [
-                s.source_id,
-                s.name,
-                s.owner,
-                s.kind,
-                s.jurisdiction,
-                s.category_map.name,
-                s.category_map.digest,
-                s.origin,
-                s.enabled,
-                s.handling,
-            ],
-        )
+        row = {name: getattr(s, name) for name in ("source_id", "name", "owner", "kind", "jurisdiction")}
+        row |= {"category_map": s.category_map.name, "category_map_sha256": s.category_map.digest}
+        row |= {"origin": s.origin, "enabled": s.enabled, "handling": s.handling}
+        con.execute(*insert("source", row))
         rows = s.category_map.rows(s.source_id)
         if rows:
             con.executemany("INSERT INTO category_map VALUES (?, ?, ?, ?, ?)", rows)
@@ -157,30 +150,28 @@ def _take_in(con: duckdb.DuckDBPyConnection, plan: ReleasePlan, record: importer
         reasons["nothing_to_withdraw"] = counts["rejected"]
     if record.read != sum(counts[s] for s in STATES) + sum(reasons.values()):
         raise ReconciliationError(f"Import {record.key}: the states do not add up to {record.read} rows.")
-    con.execute(
-        "INSERT INTO set_release VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            set_id,
-            record.key,
-            record.source_id,
-            record.sha256,
-            record.file_name,
-            record.reader,
-            record.version,
-            record.country,
-            record.entity,
-            record.read,
-            *(counts[s] for s in STATES),
-            sum(reasons.values()),
-            canonical_json(reasons),
-            canonical_json(record.defects),
-            counts["absent_withdrawn"],
-            canonical_json({**record.notes, opinions.STATED: record.stated}),
-            record.loaded_at,
-            record.loaded_by,
-            number,
-        ],
-    )
+    row = {
+        "set_id": set_id,
+        "import_key": record.key,
+        "source_id": record.source_id,
+        "file_sha256": record.sha256,
+        "file_name": record.file_name,
+        "reader": record.reader,
+        "declared_model": record.version,
+        "country": record.country,
+        "entity": record.entity,
+        "read": record.read,
+        **{s: counts[s] for s in STATES},
+        "rejected": sum(reasons.values()),
+        "rejected_by_reason": canonical_json(reasons),
+        "defects": canonical_json(record.defects),
+        "absent_withdrawn": counts["absent_withdrawn"],
+        "notes": canonical_json({**record.notes, opinions.STATED: record.stated}),
+        "loaded_at": record.loaded_at,
+        "loaded_by": record.loaded_by,
+        "release": number,
+    }
+    con.execute(*insert("set_release", row))
     return {
         "import": record.key,
         "source": record.source_id,
@@ -215,9 +206,9 @@ def _guard(
 def _counts(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
     """Rows by table, without canaries."""
     counts = {}
-    for table in ("media", "opinion", "set_release", "change", "conflict", *(a.table for a in ALL)):
-        where = " WHERE media_key >= 0" if table.startswith("hash_") else ""
-        counts[table] = scalar(con, f"SELECT count(*) FROM {table}{where}")
+    for table in ("media", "opinion", "set_release", "change", "conflict", *_HASHES):
+        real = Sql(" WHERE media_key >= 0") if table in _HASHES else Sql("")
+        counts[table] = scalar(con, compose("SELECT count(*) FROM {table}{real}", table=table, real=real))
     return counts
 
 
@@ -232,10 +223,8 @@ def _verify(settings: Settings, database: Path, counts: dict[str, int]) -> None:
             for sql, what in _CHECKS:
                 if wrong := scalar(con, sql, {"low": low, "high": low + grading.SLICE}):
                     raise ReconciliationError(f"The built release is not sound: {wrong} {what}.")
-        stray = " UNION ALL ".join(
-            f"SELECT media_key FROM {table} WHERE media_key > $last" for table in ("opinion", *(a.table for a in ALL))
-        )
-        if wrong := scalar(con, f"SELECT count(*) FROM ({stray})", {"last": last}):
+        stray = each("SELECT media_key FROM {name} WHERE media_key > $last", ("opinion", *_HASHES), " UNION ALL ")
+        if wrong := scalar(con, compose("SELECT count(*) FROM ({stray})", stray=stray), {"last": last}):
             raise ReconciliationError(f"The built release is not sound: {wrong} rows are about no media.")
         for algorithm in ALL:
             publishing.check_canaries(con, algorithm)
@@ -243,22 +232,41 @@ def _verify(settings: Settings, database: Path, counts: dict[str, int]) -> None:
         con.close()
 
 
-_SLICE = "media_key >= $low AND media_key < $high"
-_MEDIA = f"(SELECT media_key FROM media WHERE {_SLICE})"
+_SLICE = Sql("media_key >= $low AND media_key < $high")
+_MEDIA = compose("(SELECT media_key FROM media WHERE {slice})", slice=_SLICE)
 
 _CHECKS = (
-    (f"SELECT count(*) - count(DISTINCT media_key) FROM media WHERE {_SLICE}", "media keys are repeated"),
-    (f"SELECT count(*) FROM media WHERE grade IS NULL AND {_SLICE}", "media have no grade"),
-    (f"SELECT count(*) FROM opinion ANTI JOIN {_MEDIA} USING (media_key) WHERE {_SLICE}", "opinions have no media"),
-    (f"SELECT count(*) FROM opinion ANTI JOIN source USING (source_id) WHERE {_SLICE}", "opinions have no source"),
     (
-        f"""SELECT count(*) FROM (SELECT 1 FROM opinion WHERE valid_to IS NULL AND {_SLICE}
+        compose("SELECT count(*) - count(DISTINCT media_key) FROM media WHERE {slice}", slice=_SLICE),
+        "media keys are repeated",
+    ),
+    (compose("SELECT count(*) FROM media WHERE grade IS NULL AND {slice}", slice=_SLICE), "media have no grade"),
+    (
+        compose(
+            "SELECT count(*) FROM opinion ANTI JOIN {media} USING (media_key) WHERE {slice}", media=_MEDIA, slice=_SLICE
+        ),
+        "opinions have no media",
+    ),
+    (
+        compose("SELECT count(*) FROM opinion ANTI JOIN source USING (source_id) WHERE {slice}", slice=_SLICE),
+        "opinions have no source",
+    ),
+    (
+        compose(
+            """SELECT count(*) FROM (SELECT 1 FROM opinion WHERE valid_to IS NULL AND {slice}
             GROUP BY source_id, member, media_key HAVING count(*) > 1)""",
+            slice=_SLICE,
+        ),
         "opinions of one source stand twice",
     ),
     *(
         (
-            f"SELECT count(*) FROM {a.table} ANTI JOIN {_MEDIA} USING (media_key) WHERE {_SLICE}",
+            compose(
+                "SELECT count(*) FROM {table} ANTI JOIN {media} USING (media_key) WHERE {slice}",
+                table=a.table,
+                media=_MEDIA,
+                slice=_SLICE,
+            ),
             f"{a.name} values have no media",
         )
         for a in ALL

@@ -1,4 +1,3 @@
-# ruff: noqa: S608 - statements are put together from names in hashsets/algorithms.py; values are bound parameters
 """Exact canaries: values with negative media keys that every release holds and every look-up must find.
 
 They are made from names, so they are the same in each release, and belong to no media. They never leave the store.
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from hashsets.algorithms import ALL, StoredHash, to_words
 from pipeline.errors import CanaryError
+from pipeline.sql import compose
 
 COUNT = 8
 
@@ -42,7 +42,7 @@ def plant(con: duckdb.DuckDBPyConnection) -> None:
         if algorithm.opaque:
             table = table.append_column(algorithm.name, pa.array(values(algorithm), pa.binary()))
         con.register("planted", table)
-        con.execute(f"INSERT INTO {algorithm.table} BY NAME SELECT * FROM planted")
+        con.execute(compose("INSERT INTO {table} BY NAME SELECT * FROM planted", table=algorithm.table))
         con.unregister("planted")
 
 

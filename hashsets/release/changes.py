@@ -1,4 +1,3 @@
-# ruff: noqa: S608 - table and column names are this module's own; values are bound parameters
 """What people ask of releases: what changed between two, and where sources contradict each other."""
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from hashsets.algorithms import DIGESTS
 from hashsets.release.releases import Release
 from hashsets.release.tables import fetch, scalar
 from pipeline.errors import UsageError
+from pipeline.sql import Sql, compose, each, joined
 
 
 def diff(older: Release, newer: Release) -> pa.Table:
@@ -62,20 +62,34 @@ def conflicts(release: Release, kinds: tuple[str, ...] = (), limit: int | None =
     unknown = set(kinds) - set(CONFLICTS)
     if unknown:
         raise UsageError(f"No kind of conflict: {', '.join(sorted(unknown))}.", f"Kinds: {', '.join(CONFLICTS)}.")
-    union = " UNION ALL ".join(f"({_QUERIES[k]})" for k in chosen)
+    union = joined([compose("({query})", query=_QUERIES[k]) for k in chosen], " UNION ALL ")
     rows: list[tuple[Any, ...]] = []
     con = release.connect()
     try:
         slices = range(1, scalar(con, "SELECT max(media_key) FROM media") + 1, SLICE)
         for i, low in enumerate(slices):  # a reading connection cannot spill to disk
-            con.execute(f"CREATE OR REPLACE TEMP TABLE bounds AS SELECT {low} AS low, {low + SLICE} AS high")
             con.execute(
-                f"CREATE OR REPLACE TEMP TABLE share AS SELECT {len(slices)}::UBIGINT AS parts, {i}::UBIGINT AS part"
+                compose(
+                    "CREATE OR REPLACE TEMP TABLE bounds AS SELECT {low} AS low, {high} AS high",
+                    low=low,
+                    high=low + SLICE,
+                )
+            )
+            con.execute(
+                compose(
+                    "CREATE OR REPLACE TEMP TABLE share AS SELECT {parts}::UBIGINT AS parts, {part}::UBIGINT AS part",
+                    parts=len(slices),
+                    part=i,
+                )
             )
             rows += fetch(
                 con,
-                f"""{_LIVE} SELECT c.media_key, c.kind, c.detail, m.alert, m.grade, m.category
+                compose(
+                    """{live} SELECT c.media_key, c.kind, c.detail, m.alert, m.grade, m.category
                     FROM ({union}) c JOIN media m USING (media_key)""",
+                    live=_LIVE,
+                    union=union,
+                ),
             )
     finally:
         con.close()
@@ -84,41 +98,59 @@ def conflicts(release: Release, kinds: tuple[str, ...] = (), limit: int | None =
     return [dict(zip(names, row, strict=True)) | {"meaning": CONFLICTS[row[1]]} for row in rows]
 
 
-_LIVE = """WITH live AS (
+_LIVE = Sql("""WITH live AS (
     SELECT o.*, s.kind AS source_kind FROM opinion o JOIN source s USING (source_id)
     WHERE o.valid_to IS NULL AND s.enabled
-      AND o.media_key >= (SELECT low FROM bounds) AND o.media_key < (SELECT high FROM bounds))"""
+      AND o.media_key >= (SELECT low FROM bounds) AND o.media_key < (SELECT high FROM bounds))""")
 
-_LEGAL = "('A', 'B', 'C', 'PROHIBITED', 'EXTREME')"
-_WHO = "string_agg(source_id || ': ' || category, ', ' ORDER BY source_id, category)"
+_LEGAL = Sql("('A', 'B', 'C', 'PROHIBITED', 'EXTREME')")
+_WHO = Sql("string_agg(source_id || ': ' || category, ', ' ORDER BY source_id, category)")
 
 _QUERIES = {
-    "category": f"""SELECT media_key, 'category' AS kind, {_WHO} AS detail FROM live
-        WHERE source_kind = 'alert' AND category IN {_LEGAL}
+    "category": compose(
+        """SELECT media_key, 'category' AS kind, {who} AS detail FROM live
+        WHERE source_kind = 'alert' AND category IN {legal}
         GROUP BY media_key HAVING min(category) <> max(category)""",
-    "illegal_or_not": f"""SELECT media_key, 'illegal_or_not' AS kind, {_WHO} AS detail FROM live
+        who=_WHO,
+        legal=_LEGAL,
+    ),
+    "illegal_or_not": compose(
+        """SELECT media_key, 'illegal_or_not' AS kind, {who} AS detail FROM live
         WHERE source_kind = 'alert' GROUP BY media_key
-        HAVING bool_or(category IN ('NON_PERTINENT', 'COMPARISON')) AND bool_or(category IN {_LEGAL})""",
-    "benign_and_alert": """SELECT media_key, 'benign_and_alert' AS kind,
+        HAVING bool_or(category IN ('NON_PERTINENT', 'COMPARISON')) AND bool_or(category IN {legal})""",
+        who=_WHO,
+        legal=_LEGAL,
+    ),
+    "benign_and_alert": Sql("""SELECT media_key, 'benign_and_alert' AS kind,
         string_agg(DISTINCT source_id, ', ' ORDER BY source_id) AS detail FROM live
-        GROUP BY media_key HAVING bool_or(source_kind = 'known_benign') AND bool_or(source_kind = 'alert')""",
-    "disputed": """SELECT media_key, 'disputed' AS kind,
+        GROUP BY media_key HAVING bool_or(source_kind = 'known_benign') AND bool_or(source_kind = 'alert')"""),
+    "disputed": Sql("""SELECT media_key, 'disputed' AS kind,
         string_agg(DISTINCT source_id || CASE member WHEN '' THEN '' ELSE ' member ' || member END, ', ') AS detail
-        FROM live WHERE disputed GROUP BY media_key""",
-    "self_contradiction": """SELECT DISTINCT c.media_key, 'self_contradiction' AS kind, c.detail FROM conflict c
+        FROM live WHERE disputed GROUP BY media_key"""),
+    "self_contradiction": Sql("""SELECT DISTINCT c.media_key, 'self_contradiction' AS kind, c.detail FROM conflict c
         SEMI JOIN live l ON l.media_key = c.media_key AND l.valid_from = c.release
-        WHERE c.kind = 'self_contradiction'""",
-    "members": """SELECT media_key, 'members' AS kind,
+        WHERE c.kind = 'self_contradiction'"""),
+    "members": Sql("""SELECT media_key, 'members' AS kind,
         source_id || ': ' || string_agg(DISTINCT raw_category, ', ' ORDER BY raw_category) AS detail
         FROM live WHERE raw_category IS NOT NULL GROUP BY media_key, source_id
-        HAVING count(DISTINCT member) > 1 AND min(raw_category) <> max(raw_category)""",
-    "identity": " UNION ALL ".join(
-        f"""SELECT h.media_key, 'identity' AS kind, '{a.name} shared by media ' || k.all_keys AS detail
-            FROM {a.table} h JOIN (
-                SELECT {", ".join(a.columns)}, string_agg(media_key::VARCHAR, ', ' ORDER BY media_key) AS all_keys
-                FROM {a.table} WHERE media_key >= 0 AND {a.columns[0]} % (SELECT parts FROM share) = (SELECT part FROM share)
+        HAVING count(DISTINCT member) > 1 AND min(raw_category) <> max(raw_category)"""),
+    "identity": joined(
+        [
+            compose(
+                """SELECT h.media_key, 'identity' AS kind, '{name} shared by media ' || k.all_keys AS detail
+            FROM {table} h JOIN (
+                SELECT {columns}, string_agg(media_key::VARCHAR, ', ' ORDER BY media_key) AS all_keys
+                FROM {table} WHERE media_key >= 0 AND {first} % (SELECT parts FROM share) = (SELECT part FROM share)
                 GROUP BY ALL HAVING count(*) > 1) k
-              ON {" AND ".join(f"h.{c} = k.{c}" for c in a.columns)}"""
-        for a in DIGESTS
+              ON {same}""",
+                name=a.name,
+                table=a.table,
+                columns=a.columns,
+                first=a.columns[0],
+                same=each("h.{name} = k.{name}", a.columns, " AND "),
+            )
+            for a in DIGESTS
+        ],
+        " UNION ALL ",
     ),
 }

@@ -1,4 +1,3 @@
-# ruff: noqa: S608 - statements are put together from names in hashsets/algorithms.py; values are bound parameters
 """Grades: what the opinions on one media amount to, derived and never stored in place of them.
 
     TRUSTED      alert sources carry at least the policy's number of independent, undisputed votes and agree
@@ -16,6 +15,7 @@ from __future__ import annotations
 import duckdb
 
 from hashsets.release.tables import scalar
+from pipeline.sql import Sql, compose, each, joined, literal
 
 SEVERITY = ("A", "B", "C", "PROHIBITED", "EXTREME", "UNMAPPED", "COMPARISON", "NON_PERTINENT")
 """Which category is shown when sources differ: the gravest. Order of UK offences, then what is not an offence."""
@@ -27,20 +27,29 @@ SLICE = 4_000_000
 """Media graded at once: bounds the memory of a first release."""
 
 
-def _tri(column: str) -> str:
-    yes, no = f"bool_or({column}) FILTER (alert_source)", f"bool_or(NOT {column}) FILTER (alert_source)"
-    return f"CASE WHEN {yes} AND {no} THEN 'disputed' WHEN {yes} THEN 'yes' WHEN {no} THEN 'no' ELSE 'unknown' END"
+def _tri(column: str) -> Sql:
+    yes, no = (
+        compose("bool_or({column}) FILTER (alert_source)", column=column),
+        compose("bool_or(NOT {column}) FILTER (alert_source)", column=column),
+    )
+    return compose(
+        "CASE WHEN {yes} AND {no} THEN 'disputed' WHEN {yes} THEN 'yes' WHEN {no} THEN 'no' ELSE 'unknown' END",
+        yes=yes,
+        no=no,
+    )
 
 
-def standing_sql(keys: str, trusted_votes: int) -> str:
+def standing_sql(keys: str, trusted_votes: int) -> Sql:
     """SQL with one row for each media_key of the table `keys`: grade, category, sources, flags, series, tags, ...
 
     The result has the columns of `Release.describe`; a media without any opinion left is WITHDRAWN.
     """
-    rank = "CASE category " + " ".join(f"WHEN '{c}' THEN {i}" for i, c in enumerate(SEVERITY)) + " ELSE 5 END"
-    names = "[" + ", ".join(f"'{c}'" for c in SEVERITY) + "]"
-    harmless = ", ".join(f"'{c}'" for c in HARMLESS)
-    return f"""
+    ranked = [compose("WHEN {category} THEN {i}", category=literal(c), i=i) for i, c in enumerate(SEVERITY)]
+    rank = compose("CASE category {ranked} ELSE 5 END", ranked=joined(ranked, " "))
+    names = compose("[{names}]", names=map(literal, SEVERITY))
+    harmless = joined(map(literal, HARMLESS), ", ")
+    return compose(
+        """
         WITH live AS (
             SELECT o.*, s.kind = 'alert' AS alert_source, s.kind = 'known_benign' AS benign_source,
                    s.origin || chr(31) || o.member AS voter, {rank} AS rank,
@@ -64,15 +73,15 @@ def standing_sql(keys: str, trusted_votes: int) -> str:
                    list_sort(list(DISTINCT source_id)) AS sources,
                    list_sort(list(DISTINCT source_id || ':' || raw_category)
                              FILTER (raw_category IS NOT NULL)) AS raw_categories,
-                   {_tri("victim_identified")} AS victim_identified,
-                   {_tri("offender_identified")} AS offender_identified,
-                   {_tri("distributed")} AS distributed,
+                   {victim} AS victim_identified,
+                   {offender} AS offender_identified,
+                   {distributed} AS distributed,
                    list_sort(list_distinct(flatten(list(series) FILTER (series IS NOT NULL)))) AS series,
                    list_sort(list_distinct(flatten(list(tags) FILTER (tags IS NOT NULL)))) AS tags
             FROM live GROUP BY media_key)
         SELECT k.media_key,
                CASE WHEN s.media_key IS NULL THEN 'WITHDRAWN' WHEN NOT s.held THEN 'BENIGN'
-                    WHEN s.disputed THEN 'DISPUTED' WHEN coalesce(v.votes, 0) >= {int(trusted_votes)} THEN 'TRUSTED'
+                    WHEN s.disputed THEN 'DISPUTED' WHEN coalesce(v.votes, 0) >= {votes} THEN 'TRUSTED'
                     ELSE 'INDICATIVE' END AS grade,
                coalesce(s.category, 'UNMAPPED') AS category,
                coalesce(v.votes, 0)::INTEGER AS votes,
@@ -85,24 +94,34 @@ def standing_sql(keys: str, trusted_votes: int) -> str:
                coalesce(s.tags, []::VARCHAR[]) AS tags,
                coalesce(s.alert, false) AS alert,
                coalesce(s.benign, false) AS benign
-        FROM {keys} k LEFT JOIN summed s ON s.media_key = k.media_key LEFT JOIN voters v ON v.media_key = k.media_key"""
-
-
-def single_sql(keys: str, trusted_votes: int) -> str:
-    """The same rows as `standing_sql` for media of which exactly one opinion stands: no groups, so fast for millions."""
-    tri = ", ".join(
-        f"CASE WHEN NOT alert_source THEN 'unknown' WHEN {c} THEN 'yes' WHEN NOT {c} THEN 'no' ELSE 'unknown' END AS {c}"
-        for c in ("victim_identified", "offender_identified", "distributed")
+        FROM {keys} k LEFT JOIN summed s ON s.media_key = k.media_key LEFT JOIN voters v ON v.media_key = k.media_key""",
+        rank=rank,
+        keys=keys,
+        harmless=harmless,
+        names=names,
+        victim=_tri("victim_identified"),
+        offender=_tri("offender_identified"),
+        distributed=_tri("distributed"),
+        votes=int(trusted_votes),
     )
-    harmless = ", ".join(f"'{c}'" for c in HARMLESS)
-    return f"""
+
+
+def single_sql(keys: str, trusted_votes: int) -> Sql:
+    """The same rows as `standing_sql` for media of which exactly one opinion stands: no groups, so fast for millions."""
+    tri = each(
+        "CASE WHEN NOT alert_source THEN 'unknown' WHEN {name} THEN 'yes' WHEN NOT {name} THEN 'no' ELSE 'unknown' END AS {name}",
+        ("victim_identified", "offender_identified", "distributed"),
+    )
+    harmless = joined(map(literal, HARMLESS), ", ")
+    return compose(
+        """
         WITH live AS (
             SELECT o.*, s.kind = 'alert' AS alert_source, s.kind = 'known_benign' AS benign_source
             FROM opinion o SEMI JOIN {keys} k ON k.media_key = o.media_key JOIN source s ON s.source_id = o.source_id
             WHERE o.valid_to IS NULL AND s.enabled)
         SELECT media_key,
                CASE WHEN NOT alert_source THEN 'BENIGN' WHEN disputed THEN 'DISPUTED'
-                    WHEN votes >= {int(trusted_votes)} THEN 'TRUSTED' ELSE 'INDICATIVE' END AS grade,
+                    WHEN votes >= {votes} THEN 'TRUSTED' ELSE 'INDICATIVE' END AS grade,
                category, CASE WHEN alert_source AND NOT disputed THEN votes ELSE 0 END::INTEGER AS votes,
                [source_id] AS sources,
                CASE WHEN raw_category IS NULL THEN []::VARCHAR[] ELSE [source_id || ':' || raw_category] END
@@ -111,12 +130,17 @@ def single_sql(keys: str, trusted_votes: int) -> str:
                coalesce(list_sort(list_distinct(series)), []::VARCHAR[]) AS series,
                coalesce(list_sort(list_distinct(tags)), []::VARCHAR[]) AS tags,
                alert_source AND category NOT IN ({harmless}) AS alert, benign_source AS benign
-        FROM live"""
+        FROM live""",
+        keys=keys,
+        votes=int(trusted_votes),
+        tri=tri,
+        harmless=harmless,
+    )
 
 
-_DIGEST = """md5_number_lower(concat_ws(chr(31), grade, category, votes, sources::VARCHAR, raw_categories::VARCHAR,
+_DIGEST = Sql("""md5_number_lower(concat_ws(chr(31), grade, category, votes, sources::VARCHAR, raw_categories::VARCHAR,
     victim_identified, offender_identified, distributed, series::VARCHAR, tags::VARCHAR, alert::VARCHAR,
-    benign::VARCHAR))"""
+    benign::VARCHAR))""")
 
 
 def regrade(con: duckdb.DuckDBPyConnection, release: int, trusted_votes: int) -> dict[str, int]:
@@ -153,7 +177,13 @@ def _regrade_slice(con: duckdb.DuckDBPyConnection, release: int, trusted_votes: 
         "CREATE OR REPLACE TEMP TABLE graded (media_key BIGINT, grade VARCHAR, category VARCHAR, alert BOOLEAN, benign BOOLEAN, standing UBIGINT)"
     )
     for sql in (single_sql("single_keys", trusted_votes), standing_sql("other_keys", trusted_votes)):
-        con.execute(f"INSERT INTO graded SELECT media_key, grade, category, alert, benign, {_DIGEST} FROM ({sql})")
+        con.execute(
+            compose(
+                "INSERT INTO graded SELECT media_key, grade, category, alert, benign, {digest} FROM ({sql})",
+                digest=_DIGEST,
+                sql=sql,
+            )
+        )
     con.execute(
         """INSERT INTO change
            SELECT ?, m.media_key,

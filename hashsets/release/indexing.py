@@ -1,4 +1,3 @@
-# ruff: noqa: S608 - statements are put together from names in hashsets/algorithms.py; values are bound parameters
 """The matching indexes of a release: built from the store, or extended from the release before.
 
 Indexed are the perceptual hashes of media that an enabled alert source holds; a media that only benign sets know is
@@ -22,22 +21,28 @@ from hashsets.release.tables import scalar
 from pipeline.errors import ReconciliationError
 from pipeline.matching import core
 from pipeline.matching.core.index.store import Array
+from pipeline.sql import Sql, compose, each
 
 BATCH = 1 << 18
 MAX_SEGMENTS = 12
 """Segments beyond which an index is written anew: each costs a query one more visit."""
 
-_INDEXED = "grade NOT IN ('BENIGN', 'WITHDRAWN')"
+_INDEXED = Sql("grade NOT IN ('BENIGN', 'WITHDRAWN')")
 
 
-def _batches(con: duckdb.DuckDBPyConnection, algorithm: StoredHash, where: str) -> Iterator[tuple[Any, Any]]:
+def _batches(con: duckdb.DuckDBPyConnection, algorithm: StoredHash, where: Sql) -> Iterator[tuple[Any, Any]]:
     """(media keys int64 (n,), hashes uint8 (n, width)) of the rows of the algorithm's table that fulfil `where`."""
-    columns = ", ".join(f"h.{c}" for c in algorithm.columns)
+    columns = each("h.{name}", algorithm.columns)
     cursor = con.cursor()
     try:
         reader = cursor.sql(
-            f"""SELECT h.media_key, {columns} FROM {algorithm.table} h JOIN media m USING (media_key)
-                WHERE {where} ORDER BY h.media_key, {columns}"""
+            compose(
+                """SELECT h.media_key, {columns} FROM {table} h JOIN media m USING (media_key)
+                WHERE {where} ORDER BY h.media_key, {columns}""",
+                columns=columns,
+                table=algorithm.table,
+                where=where,
+            )
         ).to_arrow_reader(BATCH)
         for batch in reader:
             yield batch.column(0).to_numpy(zero_copy_only=False).astype(np.int64), _values(algorithm, batch)
@@ -64,7 +69,7 @@ def build(
     """
     rows: dict[str, int] = {}
     for algorithm in (a for a in ALL if a.indexed):
-        if not scalar(con, f"SELECT count(*) FROM {algorithm.table} WHERE media_key >= 0"):
+        if not scalar(con, compose("SELECT count(*) FROM {table} WHERE media_key >= 0", table=algorithm.table)):
             continue
         target = folder / "index" / algorithm.name
         old = previous.folder / "index" / algorithm.name if previous is not None else None
@@ -77,7 +82,12 @@ def build(
             _extend(con, old, target, algorithm, release)
         rows[algorithm.name] = core.open_index(target).manifest.rows
         expected = scalar(
-            con, f"SELECT count(*) FROM {algorithm.table} h JOIN media m USING (media_key) WHERE {_INDEXED}"
+            con,
+            compose(
+                "SELECT count(*) FROM {table} h JOIN media m USING (media_key) WHERE {indexed}",
+                table=algorithm.table,
+                indexed=_INDEXED,
+            ),
         )
         if rows[algorithm.name] != expected:
             raise ReconciliationError(
@@ -112,15 +122,22 @@ def _anew(con: duckdb.DuckDBPyConnection, target: Path, algorithm: StoredHash, r
 
 def _extend(con: duckdb.DuckDBPyConnection, old: Path, target: Path, algorithm: StoredHash, release: int) -> None:
     """Withdraw what no longer stands and whatever changed its hashes; add what stands now and is not in the old index."""
-    reindex = f"""(SELECT media_key FROM media WHERE first_release = {int(release)}
-                   UNION SELECT media_key FROM change WHERE release = {int(release)})"""
+    reindex = compose(
+        """(SELECT media_key FROM media WHERE first_release = {release}
+                   UNION SELECT media_key FROM change WHERE release = {release})""",
+        release=release,
+    )
     gone = con.sql(
-        f"SELECT DISTINCT media_key FROM {algorithm.table} WHERE media_key >= 0 AND media_key IN {reindex}"
+        compose(
+            "SELECT DISTINCT media_key FROM {table} WHERE media_key >= 0 AND media_key IN {reindex}",
+            table=algorithm.table,
+            reindex=reindex,
+        )
     ).to_arrow_table()
     core.extend_index(
         old,
         target,
-        _batches(con, algorithm, f"{_INDEXED} AND h.media_key IN {reindex}"),
+        _batches(con, algorithm, compose("{indexed} AND h.media_key IN {reindex}", indexed=_INDEXED, reindex=reindex)),
         gone.column("media_key").to_numpy(),
         release=str(release),
     )

@@ -1,4 +1,3 @@
-# ruff: noqa: S608 - statements are put together from names in hashsets/algorithms.py; values are bound parameters
 """Opinions: one per source, member and media; each row of a file ends as kept, duplicate, updated or withdrawn.
 
 An opinion is never merged with another source's. Entries of one file about the same media are folded into one
@@ -21,16 +20,17 @@ from hashsets.importing.importer import Import
 from hashsets.release.tables import equal, scalar
 from hashsets.sources import KnownSource
 from pipeline.errors import ReconciliationError
+from pipeline.sql import Sql, compose, each, joined
 
 _FLAGS = ("victim_identified", "offender_identified", "distributed", "precategorised", "suspected")
 _KEPT = (*_FLAGS, "series", "tags", "size", "mime", "updated", "updated_at", "extra")
 _CONTENT = ("raw_category", "votes", "disputed", *_FLAGS, "series", "tags", "size", "mime", "updated", "extra")
 
 
-def content_sql() -> str:
+def content_sql() -> Sql:
     """SQL of the 64-bit digest over what an opinion says (not over where it was read)."""
-    parts = ", ".join(f"coalesce({c}::VARCHAR, chr(1))" for c in _CONTENT)
-    return f"md5_number_lower(concat_ws(chr(31), {parts}))"
+    parts = each("coalesce({name}::VARCHAR, chr(1))", _CONTENT)
+    return compose("md5_number_lower(concat_ws(chr(31), {parts}))", parts=parts)
 
 
 STATED = "@stated"
@@ -92,15 +92,18 @@ def merge(con: duckdb.DuckDBPyConnection, delivery: Delivery) -> dict[str, int]:
 
 def _read(con: duckdb.DuckDBPyConnection, delivery: Delivery) -> None:
     """The temporary table `said`: one row for each staged row, with its media (null for a withdrawal)."""
-    flags = ", ".join(f"r.{c}" for c in _KEPT)
+    kept = each("r.{name}", _KEPT)
     con.execute("DROP TABLE IF EXISTS said")
     con.execute(
-        f"""CREATE TEMP TABLE said AS
+        compose(
+            """CREATE TEMP TABLE said AS
             SELECT r.position, p.media_key, coalesce(r.withdraw, false) AS withdraw,
                    coalesce(r.member, '') AS member, r.entry_id, r.category AS raw_category,
                    CAST(coalesce(r.votes, CASE WHEN r.category IS NULL AND ? THEN 0 ELSE ? END) AS INTEGER) AS votes,
-                   coalesce(r.disputed, false) AS disputed, {flags}
+                   coalesce(r.disputed, false) AS disputed, {kept}
             FROM read_parquet(?) r LEFT JOIN placed p USING (position)""",
+            kept=kept,
+        ),
         [delivery.record.reader in {"vics", "exported"}, delivery.source.votes, delivery.rows],
     )
 
@@ -149,8 +152,11 @@ def _drop_stale(con: duckdb.DuckDBPyConnection, delivery: Delivery) -> int:
 def _fold(con: duckdb.DuckDBPyConnection) -> None:
     """The temporary table `folded`: one row for each member and media of the file, with how many rows it stands for."""
     con.execute(
-        f"""CREATE OR REPLACE TEMP TABLE said_digest AS
-            SELECT position, member, media_key, {content_sql()} AS content FROM said WHERE NOT withdraw"""
+        compose(
+            """CREATE OR REPLACE TEMP TABLE said_digest AS
+            SELECT position, member, media_key, {content} AS content FROM said WHERE NOT withdraw""",
+            content=content_sql(),
+        )
     )
     con.execute(
         """CREATE OR REPLACE TEMP TABLE many AS
@@ -165,9 +171,10 @@ def _fold(con: duckdb.DuckDBPyConnection) -> None:
     )
     if not scalar(con, "SELECT count(*) FROM many"):
         return
-    tri = ", ".join(f"bool_or(s.{c}) AS {c}" for c in _FLAGS)
+    tri = each("bool_or(s.{name}) AS {name}", _FLAGS)
     con.execute(
-        f"""CREATE OR REPLACE TEMP TABLE united AS
+        compose(
+            """CREATE OR REPLACE TEMP TABLE united AS
             SELECT min(s.position) AS position, s.media_key, false AS withdraw, s.member,
                    arg_min(s.entry_id, s.position) AS entry_id,
                    arg_max(s.raw_category, s.position) FILTER (s.raw_category IS NOT NULL) AS raw_category,
@@ -182,13 +189,15 @@ def _fold(con: duckdb.DuckDBPyConnection) -> None:
                    min(s.extra) AS extra, 0::UBIGINT AS content, any_value(m.n) AS n, any_value(m.d) AS d,
                    count(DISTINCT s.raw_category) > 1 AS contradicts
             FROM said s JOIN many m ON m.member = s.member AND m.media_key = s.media_key
-            WHERE NOT s.withdraw GROUP BY s.member, s.media_key"""
+            WHERE NOT s.withdraw GROUP BY s.member, s.media_key""",
+            tri=tri,
+        )
     )
     con.execute("UPDATE united SET series = list_sort(series), tags = list_sort(tags)")
     con.execute("UPDATE united SET series = NULL WHERE len(series) = 0")
     con.execute("UPDATE united SET tags = NULL WHERE len(tags) = 0")
     _unite_extras(con)
-    con.execute(f"UPDATE united SET content = {content_sql()}")
+    con.execute(compose("UPDATE united SET content = {content}", content=content_sql()))
     con.execute("INSERT INTO folded BY NAME SELECT * FROM united")
 
 
@@ -266,10 +275,11 @@ def _assert_opinions(con: duckdb.DuckDBPyConnection, delivery: Delivery) -> dict
                    SELECT f.position FROM folded f JOIN standing s ON s.media_key = f.media_key AND s.member = f.member
                    WHERE f.updated_at < s.updated_at)"""
         )
-    _close(con, "SELECT row FROM verdict WHERE state = 'updated' AND row IS NOT NULL", release, "superseded")
-    kept = ", ".join(f"f.{c}" for c in _KEPT)
+    _close(con, Sql("SELECT row FROM verdict WHERE state = 'updated' AND row IS NOT NULL"), release, "superseded")
+    kept = each("f.{name}", _KEPT)
     con.execute(
-        f"""INSERT INTO opinion BY NAME
+        compose(
+            """INSERT INTO opinion BY NAME
             SELECT f.media_key, $source AS source_id, f.member, f.entry_id, $country AS country, f.raw_category,
                    coalesce(c.category, 'UNMAPPED') AS category, f.votes, f.disputed, {kept}, f.content,
                    $set::INTEGER AS set_id, f.position, $release::INTEGER AS valid_from,
@@ -278,6 +288,8 @@ def _assert_opinions(con: duckdb.DuckDBPyConnection, delivery: Delivery) -> dict
             LEFT JOIN category_map c
               ON c.source_id = $source AND c.country = $country AND upper(c.raw_category) = upper(f.raw_category)
             WHERE v.state <> 'duplicate' ORDER BY f.media_key""",
+            kept=kept,
+        ),
         {
             "source": source.source_id,
             "country": delivery.record.country,
@@ -315,12 +327,15 @@ def _move(con: duckdb.DuckDBPyConnection, release: int) -> None:
     con.execute(
         "UPDATE verdict SET state = 'updated' WHERE state = 'kept' AND position IN (SELECT position FROM moved)"
     )
-    _close(con, "SELECT row FROM moved", release, "superseded")
+    _close(con, Sql("SELECT row FROM moved"), release, "superseded")
 
 
-def _close(con: duckdb.DuckDBPyConnection, rows_sql: str, release: int, how: str) -> None:
-    con.execute(f"INSERT INTO touched SELECT media_key FROM opinion WHERE rowid IN ({rows_sql})")
-    con.execute(f"UPDATE opinion SET valid_to = ?, ended = ? WHERE rowid IN ({rows_sql})", [release, how])
+def _close(con: duckdb.DuckDBPyConnection, rows: Sql, release: int, how: str) -> None:
+    con.execute(compose("INSERT INTO touched SELECT media_key FROM opinion WHERE rowid IN ({rows})", rows=rows))
+    con.execute(
+        compose("UPDATE opinion SET valid_to = ?, ended = ? WHERE rowid IN ({rows})", rows=rows),
+        [release, how],
+    )
 
 
 def _withdraw(con: duckdb.DuckDBPyConnection, delivery: Delivery) -> tuple[int, int, int]:
@@ -328,37 +343,44 @@ def _withdraw(con: duckdb.DuckDBPyConnection, delivery: Delivery) -> tuple[int, 
     if not scalar(con, "SELECT count(*) FROM said WHERE withdraw"):
         return 0, 0, 0
     source, release = delivery.source, delivery.release
-    found = []
+    found: list[Sql] = []
     if delivery.stable_ids:
         found.append(
-            """SELECT s.position, o.rowid AS row, o.valid_to FROM said s JOIN opinion o
-                 ON o.source_id = $source AND o.member = s.member AND o.entry_id = s.entry_id WHERE s.withdraw"""
+            Sql("""SELECT s.position, o.rowid AS row, o.valid_to FROM said s JOIN opinion o
+                 ON o.source_id = $source AND o.member = s.member AND o.entry_id = s.entry_id WHERE s.withdraw""")
         )
     found += [
-        f"""SELECT i.position, o.rowid AS row, o.valid_to FROM incoming i
-            JOIN {a.table} h ON {equal("h", "i", a)}
+        compose(
+            """SELECT i.position, o.rowid AS row, o.valid_to FROM incoming i
+            JOIN {table} h ON {same}
             JOIN opinion o ON o.media_key = h.media_key AND o.source_id = $source
             JOIN said s ON s.position = i.position AND (s.member = '' OR s.member = o.member)
-            WHERE i.withdraw"""
+            WHERE i.withdraw""",
+            table=a.table,
+            same=equal("h", "i", a),
+        )
         for a in ALL
     ]
-    con.execute(f"CREATE OR REPLACE TEMP TABLE gone AS {' UNION '.join(found)}", {"source": source.source_id})
+    con.execute(
+        compose("CREATE OR REPLACE TEMP TABLE gone AS {found}", found=joined(found, " UNION ")),
+        {"source": source.source_id},
+    )
     [row] = con.execute(
         """SELECT count(*) FILTER (live > 0), count(*) FILTER (any_row > 0 AND live = 0), count(*) FILTER (any_row = 0)
            FROM (SELECT s.position, count(g.row) AS any_row, count(g.row) FILTER (g.valid_to IS NULL) AS live
                  FROM said s LEFT JOIN gone g USING (position) WHERE s.withdraw GROUP BY s.position)"""
     ).fetchall()
     how = "withdrawn by hand" if delivery.record.notes.get("withdrawal") else "withdrawn"
-    _close(con, "SELECT row FROM gone WHERE valid_to IS NULL", release, how)
+    _close(con, Sql("SELECT row FROM gone WHERE valid_to IS NULL"), release, how)
     withdrawn, before, unknown = row
     return int(withdrawn), int(unknown), int(before)
 
 
 def _withdraw_absent(con: duckdb.DuckDBPyConnection, delivery: Delivery) -> int:
     """A full delivery replaces the last one: what it no longer names is withdrawn."""
-    rows = """SELECT s.row FROM standing s
+    rows = Sql("""SELECT s.row FROM standing s
               ANTI JOIN folded f ON f.media_key = s.media_key AND f.member = s.member
-              WHERE s.row IN (SELECT rowid FROM opinion WHERE valid_to IS NULL)"""
-    con.execute(f"CREATE OR REPLACE TEMP TABLE absent AS {rows}")
-    _close(con, "SELECT row FROM absent", delivery.release, "withdrawn")
+              WHERE s.row IN (SELECT rowid FROM opinion WHERE valid_to IS NULL)""")
+    con.execute(compose("CREATE OR REPLACE TEMP TABLE absent AS {rows}", rows=rows))
+    _close(con, Sql("SELECT row FROM absent"), delivery.release, "withdrawn")
     return scalar(con, "SELECT count(*) FROM absent")

@@ -1,4 +1,3 @@
-# ruff: noqa: S608 - statements are put together from names in hashsets/algorithms.py; values are bound parameters
 """Publishing: switching the pointer, and removing releases that policy does not keep.
 
 The seal of a release (`releases/<number>.json`) is written first, the pointer last: the rename of CURRENT is the one
@@ -21,6 +20,7 @@ from hashsets.release.tables import equal
 from pipeline import files
 from pipeline.errors import IntegrityError
 from pipeline.settings import Settings
+from pipeline.sql import Sql, compose
 
 
 def publish(settings: Settings) -> int | None:
@@ -68,9 +68,14 @@ def check_canaries(con: duckdb.DuckDBPyConnection, algorithm: StoredHash) -> Non
     """Ask an open store for its canaries of one algorithm. Raises CanaryError."""
     asked = releases.query_table(algorithm, canaries.ids(), pa.array(canaries.values(algorithm), pa.binary()))
     con.register("asked", asked)
-    whole = f" AND h.{algorithm.name} = q.{algorithm.name}" if algorithm.opaque else ""
+    whole = compose(" AND h.{name} = q.{name}", name=algorithm.name) if algorithm.opaque else Sql("")
     found = con.sql(
-        f"SELECT q.query_id, h.media_key FROM {algorithm.table} h JOIN asked q ON {equal('h', 'q', algorithm)}{whole}"
+        compose(
+            "SELECT q.query_id, h.media_key FROM {table} h JOIN asked q ON {same}{whole}",
+            table=algorithm.table,
+            same=equal("h", "q", algorithm),
+            whole=whole,
+        )
     ).to_arrow_table()
     con.unregister("asked")
     canaries.check(algorithm, found)

@@ -1,4 +1,3 @@
-# ruff: noqa: S608 - statements are put together from names in hashsets/algorithms.py; values are bound parameters
 """Known-hash releases: open the current or an old one, look hashes up, describe media, say what changed.
 
     releases/<number>/hashsets.duckdb, index/<algorithm>/, manifest.json
@@ -27,6 +26,7 @@ from hashsets.release.tables import connect_read_only, equal
 from pipeline import files
 from pipeline.errors import IntegrityError, UsageError
 from pipeline.settings import Settings
+from pipeline.sql import Sql, compose, literal
 
 POINTER = "CURRENT"
 DATABASE = "hashsets.duckdb"
@@ -145,7 +145,7 @@ class Release:
 
     def describe(self, media_keys: Any) -> pa.Table:
         """Standing of media: grade, category, votes, sources, raw_categories, victim_identified, offender_identified,
-        distributed (yes, no, unknown, disputed), series, tags, alert, benign. One row a distinct key that exists,
+        distributed (yes, no, unknown, disputed), series, tags, alert, benign. One row per distinct key that exists,
         ordered by media_key.
         """
         keys = pa.table({"media_key": _keys(media_keys).unique()})
@@ -156,13 +156,13 @@ class Release:
                 "CREATE TEMP TABLE keys AS SELECT m.media_key FROM media m SEMI JOIN asked a ON a.media_key = m.media_key"
             )
             sql = grading.standing_sql("keys", int(self.manifest["trusted_votes"]))
-            return con.sql(f"SELECT * FROM ({sql}) ORDER BY media_key").to_arrow_table()
+            return con.sql(compose("SELECT * FROM ({sql}) ORDER BY media_key", sql=sql)).to_arrow_table()
         finally:
             con.close()
 
     def delta(self, since: int) -> pa.Table:
         """What changed after release `since` (0: everything): media_key, change (new, withdrawn, regraded), alert,
-        grade, category, grade_before; one row a media, ordered.
+        grade, category, grade_before; one row per media, ordered.
 
         `new` is a media that matches now and did not, or has gained a hash; what came and went in between is absent.
         """
@@ -178,10 +178,15 @@ class Release:
         con = self.connect()
         try:
             con.register("asked", pa.table({"media_key": _keys(media_keys).unique()}))
-            columns = ", ".join([*kind.columns, *([kind.name] if kind.opaque else [])])
+            columns = [*kind.columns, *([kind.name] if kind.opaque else [])]
             rows = con.sql(
-                f"""SELECT media_key, {columns} FROM {kind.table} SEMI JOIN asked USING (media_key)
-                    ORDER BY media_key, {kind.columns[0]}"""
+                compose(
+                    """SELECT media_key, {columns} FROM {table} SEMI JOIN asked USING (media_key)
+                    ORDER BY media_key, {first}""",
+                    columns=columns,
+                    table=kind.table,
+                    first=kind.columns[0],
+                )
             ).to_arrow_table()
         finally:
             con.close()
@@ -263,17 +268,26 @@ def _exact_one(con: duckdb.DuckDBPyConnection, algorithm: StoredHash, queries: p
         pa.concat_arrays([values, pa.array(known, pa.binary())]),
     )
     con.register("asked", asked)
-    whole = f" AND h.{algorithm.name} = q.{algorithm.name}" if algorithm.opaque else ""
-    standing = "" if withdrawn else "WHERE f.media_key < 0 OR m.grade <> 'WITHDRAWN'"
+    whole = compose(" AND h.{name} = q.{name}", name=algorithm.name) if algorithm.opaque else Sql("")
+    standing = Sql("" if withdrawn else "WHERE f.media_key < 0 OR m.grade <> 'WITHDRAWN'")
     # two statements, so that the few found meet the media, and not the whole table: memory stays that of the queries
     con.execute(
-        f"""CREATE OR REPLACE TEMP TABLE found AS SELECT DISTINCT q.query_id, h.media_key FROM {algorithm.table} h
-            JOIN asked q ON {equal("h", "q", algorithm)}{whole}"""
+        compose(
+            """CREATE OR REPLACE TEMP TABLE found AS SELECT DISTINCT q.query_id, h.media_key FROM {table} h
+            JOIN asked q ON {same}{whole}""",
+            table=algorithm.table,
+            same=equal("h", "q", algorithm),
+            whole=whole,
+        )
     )
     con.unregister("asked")
     found = con.sql(
-        f"""SELECT f.query_id, f.media_key, '{algorithm.name}' AS algorithm
-            FROM found f LEFT JOIN media m ON m.media_key = f.media_key {standing}"""
+        compose(
+            """SELECT f.query_id, f.media_key, {name} AS algorithm
+            FROM found f LEFT JOIN media m ON m.media_key = f.media_key {standing}""",
+            name=literal(algorithm.name),
+            standing=standing,
+        )
     ).to_arrow_table()
     negative = pc.less(found.column("media_key"), 0)
     canaries.check(algorithm, found.filter(negative))

@@ -13,12 +13,15 @@ import duckdb
 
 from hashsets.algorithms import ALL, StoredHash
 from pipeline.settings import Settings
+from pipeline.sql import Sql, compose, each, joined
 
 _HASH = {
-    a.name: f"CREATE TABLE {a.table} (media_key BIGINT NOT NULL, release INTEGER NOT NULL, "
-    + ", ".join(f"{c} UBIGINT NOT NULL" for c in a.columns)
-    + (f", {a.name} BLOB NOT NULL" if a.opaque else "")
-    + ")"
+    a.name: compose(
+        "CREATE TABLE {table} (media_key BIGINT NOT NULL, release INTEGER NOT NULL, {words}{whole})",
+        table=a.table,
+        words=each("{name} UBIGINT NOT NULL", a.columns),
+        whole=compose(", {name} BLOB NOT NULL", name=a.name) if a.opaque else Sql(""),
+    )
     for a in ALL
 }
 
@@ -115,15 +118,16 @@ def connect_build(path: Path, settings: Settings, temporary: Path) -> duckdb.Duc
     return con
 
 
-def equal(left: str, right: str, algorithm: StoredHash) -> str:
+def equal(left: str, right: str, algorithm: StoredHash) -> Sql:
     """SQL condition that two rows hold the same value: joins on the first word only, the rest is a filter.
 
     One 64-bit join key is three times as fast as a composite one, and meets a wrong first word once in 2^64 / rows.
     """
     first, *others = algorithm.columns
-    terms = [f"{left}.{first} = {right}.{first}"]
-    terms += [f"xor({left}.{c}, {right}.{c}) = 0" for c in others]
-    return " AND ".join(terms)
+    sides = {"left": left, "right": right}
+    terms = [compose("{left}.{first} = {right}.{first}", first=first, **sides)]
+    terms += [compose("xor({left}.{c}, {right}.{c}) = 0", c=c, **sides) for c in others]
+    return joined(terms, " AND ")
 
 
 def scalar(con: duckdb.DuckDBPyConnection, sql: str, parameters: Any = None) -> int:

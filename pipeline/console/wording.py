@@ -94,7 +94,7 @@ def due(at: dt.datetime, now: dt.datetime) -> str:
     return f"due in {duration(left)}" if left >= dt.timedelta(0) else f"overdue by {duration(left)}"
 
 
-def cell(value: Any) -> str:  # noqa: PLR0911 (one line a type)
+def cell(value: Any) -> str:  # noqa: PLR0911 (one line per type)
     """A value of a table: nothing as a dash, numbers with separators, moments as read, codes as words."""
     if value is None or value == "":
         return "–"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,6 +17,9 @@ from pipeline.output import Rows, output_options, target_option
 from pipeline.people.person import as_option
 from pipeline.settings import Settings
 from pipeline.store.tables import BANDS
+
+if TYPE_CHECKING:
+    from hashsets.release.releases import Release
 
 reason_option = click.option(
     "--reason", default="", help="Why you ask; kept in the audit log. Demanded by default (policy/cases.yaml)."
@@ -51,7 +54,7 @@ def lookup(
     A HASH is MD5, SHA-1, SHA-256, PDQ, pHash or PhotoDNA, in hex or base64; `pdq:` before it names the kind. A FILE is
     hashed on this machine by the isolated worker and not stored; where its plain hashes find nothing, it is asked in the
     same families of variants as in a night (results altered and similar). A list (.csv, .txt, or - for standard input) has one
-    hash a line or columns named md5, sha1, sha256, pdq, phash. One row a hit; lines that are no hashes come last, with
+    hash a line or columns named md5, sha1, sha256, pdq, phash. One row per hit; lines that are no hashes come last, with
     the reason. Near is a lead, never a category.
 
     \b
@@ -77,7 +80,7 @@ def lookup(
 
 
 def _read(
-    settings: Settings, asked: Sequence[str], release: Any
+    settings: Settings, asked: Sequence[str], release: Release
 ) -> tuple[list[Any], list[Any], list[str], list[dict[str, Any]]]:
     """Arguments to hashes, rejects, notes, and answers that the variants of files give. Raises UsageError, InputError."""
     from pipeline.export import hashes as texts
@@ -129,7 +132,7 @@ def matches(
     reason: str,
     name: str | None,
 ) -> Rows:
-    """List matches with their evidence: one row a case, media file and known media item.
+    """List matches with their evidence: one row per case, media file and known media item.
 
     \b
     triage matches --grade TRUSTED --kind exact

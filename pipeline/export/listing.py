@@ -109,7 +109,7 @@ def matches(
     release: int | None = None,
     limit: int = 1000,
 ) -> pa.Table:
-    """One row a case, media file and known media item, ordered by case, file and match.
+    """One row per case, media file and known media item, ordered by case, file and match.
 
     Raises UsageError for a case of which nothing is known.
     """

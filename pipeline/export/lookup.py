@@ -1,4 +1,4 @@
-"""Look-ups in the known-hash store: exact for digests, nearest neighbours for perceptual hashes, one row a hit.
+"""Look-ups in the known-hash store: exact for digests, nearest neighbours for perceptual hashes, one row per hit.
 
 The same function answers the command line, the web page and the HTTP API. Whoever calls it has logged the look-up.
 """
@@ -57,7 +57,7 @@ class Hashed:
 def look_up(
     settings: Settings, release: Release, hashes: Sequence[HashText], radius: int | None = None
 ) -> list[dict[str, Any]]:
-    """One row a hash and known media item it is equal or near to, else one row with result `not known`.
+    """One row per hash and known media item it is equal or near to, else one row with result `not known`.
 
     `radius`: most bits that may differ instead of the policy's. `result` is exact, near or not known. Rows come in the order of the hashes, exact before near, nearest first.
     """

@@ -80,7 +80,7 @@ _KINDS = {
 
 
 def dictionary() -> list[dict[str, Any]]:
-    """The data dictionary: one row a column of every reporting table."""
+    """The data dictionary: one row per column of every reporting table."""
     return [
         {
             "table": table,

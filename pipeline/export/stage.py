@@ -32,7 +32,7 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
 
 
 def write(settings: Settings, run_id: str | None) -> list[dict[str, Any]]:
-    """Write the tables outside a run, as of now or of a run's clock; returns one row a table."""
+    """Write the tables outside a run, as of now or of a run's clock; returns one row per table."""
     if run_id is None:
         moment, name = datetime.now(UTC).replace(microsecond=0), "on demand"
     else:

@@ -1,4 +1,4 @@
-"""What a killed run had already found out: one line a file, taken up by the next run of the same work.
+"""What a killed run had already found out: one line per file, taken up by the next run of the same work.
 
 A line is a CRC-32 and JSON; a torn or damaged line, and all after it, counts as not written. The journal is only a
 saving of work: results are published by the lake or the output file, and the journal is removed with that.

@@ -1,4 +1,4 @@
-"""What could not be taken in: a notice a package, with every reason at once and a text that can be sent back.
+"""What could not be taken in: one notice per package, with every reason at once and a text that can be sent back.
 
 The evidence itself stays where it arrived. Notices are written from the packages table, so that a run which was
 killed after publishing writes them the next time.

@@ -1,4 +1,4 @@
-"""The ledger: one row a commit, in a Delta table of its own. A row is what makes the files of a commit visible, all at once.
+"""The ledger: one row per commit, in a Delta table of its own. A row is what makes the files of a commit visible, all at once.
 
     <lake>/commits/        seq, at, stage, key, run_id, meta (JSON), parts (JSON: table, file name, rows)
 

@@ -71,7 +71,7 @@ def build(settings: Settings, folder: Path, algorithm: str, release: int | None)
 @click.argument("folder", type=Folder)
 @output.output_options
 def inspect(folder: Path) -> output.Rows:
-    """Show what an index holds: one row a segment, and a last one for the whole."""
+    """Show what an index holds: one row per segment, and a last one for the whole."""
     manifest = core.open_index(folder).manifest
     rows: list[dict[str, Any]] = [
         {
@@ -148,7 +148,7 @@ def match(  # noqa: PLR0917 - one parameter an option
     """Match a file of perceptual hashes against a known-hash release.
 
     FILE is Parquet or CSV with a column `hash` (hex or binary) and, if there is one, a whole number `id`; rows without
-    a usable hash are named on standard error and left out. Prints one row a pair: query_id, known_id (the media key),
+    a usable hash are named on standard error and left out. Prints one row per pair: query_id, known_id (the media key),
     distance in bits, algorithm.
 
         triage match hashes.csv --radius 31 --output pairs.parquet

@@ -1,6 +1,6 @@
 """Pairs of queries and known media in columns, and their reduction: to the nearest of a query, of a content, of a video.
 
-A join gives one row a known hash that is near, and clustered pictures (a logo, a blank frame) have hundreds of thousands;
+A join gives one row per known hash that is near, and clustered pictures (a logo, a blank frame) have hundreds of thousands;
 so pairs stay in arrays of numbers until it is known which of them become match rows.
 """
 
@@ -20,7 +20,7 @@ Numbers = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Pairs:
-    """One row a pair: position of the query, key of the known media item, distance in bits, and how many known hashes
+    """One row per pair: position of the query, key of the known media item, distance in bits, and how many known hashes
     the query is near to in all (int64 each)."""
 
     place: Numbers

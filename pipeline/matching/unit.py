@@ -71,7 +71,7 @@ class Matcher:
         return rows + self._near("pdq", rest["file_id"], rest["claimed_pdq"], kind="claimed"), media.num_rows
 
     def exact(self, ids: pa.ChunkedArray, digests: dict[str, pa.ChunkedArray], kind: str = "exact") -> list[MatchRow]:
-        """One row a known media item that has one of the digests; the strongest digest that agrees is named."""
+        """One row per known media item that has one of the digests; the strongest digest that agrees is named."""
         identity = _identity(kind)
         best: dict[tuple[int, int], str] = {}
         for pair in self.known.exact(_queries(digests)).to_pylist():
@@ -171,7 +171,7 @@ class Matcher:
         return kept
 
     def videos(self, frames: pa.Table) -> list[MatchRow]:
-        """One row a known media item that enough frames of a video are near to."""
+        """One row per known media item that enough frames of a video are near to."""
         rules = self.rules["video"]
         total = Counter(frames["sha256"].to_pylist())
         usable = frames.filter(pc.greater_equal(frames["quality"], rules["quality"]))

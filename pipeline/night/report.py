@@ -51,7 +51,7 @@ def build(
 
 
 def stage_rows(reports: Iterable[StageReport]) -> dict[str, dict[str, Any]]:
-    """One row a stage, in the order in which they first ran. Time is that of every run of it. Rows are those of its last
+    """One row per stage, in the order in which they first ran. Time is that of every run of it. Rows are those of its last
     run, since a stage that is run again counts its whole work again; the shards of a stage add up.
     """
     stages: dict[str, dict[str, Any]] = {}

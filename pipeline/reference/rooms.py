@@ -143,7 +143,22 @@ def picture() -> str:
     lines += [f'    r{place}["{room.name}"]' for place, room in enumerate(shown)]
     lines += ["    " + " --> ".join(f"r{place}" for place in range(len(shown))), "```", ""]
     lines += ["| room, from the top down | what it holds |", "|---|---|"]
-    return "\n".join(lines + [f"| `{room.name}` | {room.holds} |" for room in shown])
+    for room in shown:
+        lines.append(f"| `{room.name}` | {room.holds} |")
+        lines += [f"| &nbsp;&nbsp;`{folder}/` | {sentence} |" for folder, sentence in inside(room)]
+    return "\n".join(lines)
+
+
+def inside(room: Room, root: Path = ROOT) -> list[tuple[str, str]]:
+    """The folders of a room that are no rooms themselves, each with the sentence that its `__init__.py` begins with."""
+    folder = root.joinpath(*room.name.split("."))
+    names = {other.name for other in ROOMS}
+    found = []
+    for start in sorted(folder.glob("*/__init__.py")) if "*" not in room.name and room.name != "pipeline" else []:
+        if f"{room.name}.{start.parent.name}" not in names:
+            sentence = (ast.get_docstring(ast.parse(start.read_text())) or "").partition("\n\n")[0]
+            found.append((start.parent.name, " ".join(sentence.split()).rstrip(".")))
+    return found
 
 
 BEGIN, END = "<!-- rooms: begin -->", "<!-- rooms: end -->"

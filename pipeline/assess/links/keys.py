@@ -1,6 +1,6 @@
 """Link keys: every value by which two referrals, or a referral and a list, can concern the same person, device or file.
 
-One row a sighting: kind, value, referral, the lake row it comes from, the subject and role, and for IP addresses port,
+One row per sighting: kind, value, referral, the lake row it comes from, the subject and role, and for IP addresses port,
 time and proxy mark. The same SQL makes the keys of what is new and of what is old, so they cannot differ.
 """
 

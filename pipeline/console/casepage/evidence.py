@@ -21,6 +21,7 @@ from pipeline.algorithms import COMPUTED
 from pipeline.console.terms import terms
 from pipeline.lake import Lake, Part
 from pipeline.settings import Settings
+from pipeline.sql import compose, marks
 
 KEYS = {
     "referrals": "referral_id",
@@ -98,18 +99,20 @@ class Evidence:
         wanted = list(dict.fromkeys(keys))
         for start in range(0, len(wanted), 500):
             chunk = wanted[start : start + 500]
-            marks = ",".join("?" * len(chunk))
-            query = f"SELECT body FROM rows WHERE kind = ? AND key IN ({marks}) ORDER BY rowid"  # noqa: S608 (marks only)
+            query = compose(
+                "SELECT body FROM rows WHERE kind = ? AND key IN ({keys}) ORDER BY rowid", keys=marks(len(chunk))
+            )
             found += [orjson.loads(body) for (body,) in connection.execute(query, (kind, *chunk))]
         return found
 
     def texts(self, keys: Iterable[str], compartments: Iterable[str]) -> int:
         """How many chat and narrative entries of these referrals somebody with these compartments may open."""
         wanted, allowed = list(dict.fromkeys(keys)), sorted(compartments)
-        query = (
-            "SELECT count(*) FROM (SELECT json_extract(CAST(body AS TEXT), '$.compartment') AS place FROM rows"  # noqa: S608
-            f" WHERE kind = 'narratives' AND key IN ({','.join('?' * len(wanted))}))"
-            f" WHERE place IS NULL OR place IN ({','.join('?' * len(allowed))})"
+        query = compose(
+            """SELECT count(*) FROM (SELECT json_extract(CAST(body AS TEXT), '$.compartment') AS place FROM rows
+               WHERE kind = 'narratives' AND key IN ({keys})) WHERE place IS NULL OR place IN ({allowed})""",
+            keys=marks(len(wanted)),
+            allowed=marks(len(allowed)),
         )
         found: int = self._connection().execute(query, (*wanted, *allowed)).fetchone()[0]
         return found
@@ -230,7 +233,7 @@ def _bring_up(connection: sqlite3.Connection, lake: Lake, published: dict[str, P
     for name in stale:
         connection.execute("BEGIN IMMEDIATE")
         for kept in _KEPT:
-            connection.execute(f"DELETE FROM {kept} WHERE part = ?", (held[name][0],))  # noqa: S608 (our own names)
+            connection.execute(compose("DELETE FROM {kept} WHERE part = ?", kept=kept), (held[name][0],))
         connection.execute("DELETE FROM parts WHERE name = ?", (name,))
         connection.execute("COMMIT")
     fresh = [part for name, part in sorted(published.items()) if name not in held or name in stale]
@@ -272,17 +275,21 @@ def _forget(connection: sqlite3.Connection, referrals: Collection[str]) -> None:
     wanted = sorted(referrals)
     for start in range(0, len(wanted), 500):
         chunk = wanted[start : start + 500]
-        marks = ",".join("?" * len(chunk))
+        asked = marks(len(chunk))
         connection.execute("BEGIN IMMEDIATE")
         connection.execute(
-            f"DELETE FROM rows WHERE kind IN ({','.join('?' * len(own))}) AND key IN ({marks})",  # noqa: S608 (marks only)
+            compose("DELETE FROM rows WHERE kind IN ({own}) AND key IN ({asked})", own=marks(len(own)), asked=asked),
             (*own, *chunk),
         )
         connection.execute(
-            f"DELETE FROM rows WHERE kind IN ('supplement', 'file_id', 'content') AND CAST(body AS TEXT) IN ({marks})",  # noqa: S608
+            compose(
+                """DELETE FROM rows WHERE kind IN ('supplement', 'file_id', 'content')
+                   AND CAST(body AS TEXT) IN ({asked})""",
+                asked=asked,
+            ),
             chunk,
         )
-        connection.execute(f"DELETE FROM terms WHERE referral IN ({marks})", chunk)  # noqa: S608
+        connection.execute(compose("DELETE FROM terms WHERE referral IN ({asked})", asked=asked), chunk)
         connection.execute("COMMIT")
 
 

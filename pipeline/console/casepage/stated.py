@@ -48,7 +48,7 @@ def _times(referral: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _lines(value: Any) -> Iterator[str]:
-    """One line an entry of a list, or one for all the fields of an object."""
+    """One line per entry of a list, or one for all the fields of an object."""
     if isinstance(value, list):
         for entry in value:
             yield from _lines(entry)

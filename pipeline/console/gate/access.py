@@ -1,4 +1,4 @@
-"""Who may call what: one entry a route, by the actions of `pipeline/people/permissions.py`. No entry, no access.
+"""Who may call what: one entry per route, by the actions of `pipeline/people/permissions.py`. No entry, no access.
 
 The check runs before every route (deny by default); a test walks the application's routes and fails on one that is
 not here, and calls every route as every role and as nobody.

@@ -1,4 +1,4 @@
-"""The routes, one module a part of the work. Handlers are thin: read the request, call a service, hand data to `pages`."""
+"""The routes, one module per part of the work. Handlers are thin: read the request, call a service, hand data to `pages`."""
 
 from pipeline.console.routes import (
     account,

@@ -47,7 +47,7 @@ VIEWS: dict[str, tuple[InstrumentedAttribute[Any], ...]] = {
 """Views of the case store: no names of people, no free text."""
 
 MEANINGS = {
-    "cases": "One row a case: state, band, score, target and what was found.",
+    "cases": "One row per case: state, band, score, target and what was found.",
     "case_links": "Links between referrals, or with a list of the force, and why.",
     "case_decisions": "Decisions on cases with reason codes, states and bands before and after.",
     "case_lowerings": "Proposals to lower a band and what became of them.",

@@ -1,4 +1,4 @@
-"""The registry of referral formats: one module a format, tried in this order.
+"""The registry of referral formats: one module per format, tried in this order.
 
 A reader recognises a report by its content and fills a `Draft`; it never raises for a bad value. A new format is one
 module with a `READER`, one line here, and the contract test (tests/pipeline/ingest/sources/contract.py) then covers it.

@@ -20,7 +20,7 @@ from pipeline.matching.core.plan import plan
 from pipeline.matching.core.selection import Pairs
 
 QUERY_BATCH = 2**20
-"""Queries compared in one pass over the index; a pass needs about 150 bytes a query, and up to 130 more for each thread where a cap is given."""
+"""Queries compared in one pass over the index; a pass needs about 150 bytes per query, and up to 130 more for each thread where a cap is given."""
 
 
 @dataclass
@@ -74,7 +74,7 @@ _SUMMED = ("queries", *(f.name for f in fields(JoinReport) if f.default == 0))
 class Join:
     """Result of a join.
 
-    `table`: query_id int64, known_id int64, distance int32, algorithm string; one row a pair of hashes, ordered by the
+    `table`: query_id int64, known_id int64, distance int32, algorithm string; one row per pair of hashes, ordered by the
     position of the query, distance and known id, at most `cap` rows a query. `totals`: query_id int64, pairs int64, one
     row a query in the order given, the full count of pairs whatever the cap.
     """

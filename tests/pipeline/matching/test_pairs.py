@@ -11,7 +11,7 @@ from pipeline.matching.pairs import Pairs, codes, first_of, spans
 def some(seed: int, rows: int = 4000) -> tuple[np.ndarray, Pairs]:
     chance = np.random.default_rng(seed)
     place, media = chance.integers(0, 60, rows), chance.integers(0, 15, rows)
-    keep = np.unique(np.stack([place, media], 1), axis=0, return_index=True)[1]  # one row a query and media item
+    keep = np.unique(np.stack([place, media], 1), axis=0, return_index=True)[1]  # one row per query and media item
     place, media = place[keep], media[keep]
     distance = chance.integers(0, 5, len(place))
     owner = place // 7

@@ -152,7 +152,7 @@ def _split(ordered: Any, words: Any, rows: Any) -> None:
 def write(place: Path, chunks: NDArray[np.uint16], groups: NDArray[np.int64]) -> dict[str, Array]:
     """Write offsets, words and rows of all tables of a segment's hashes, uint16 (n, m), into the folder `place`.
 
-    `groups` are the counts of its hashes. Holds 16 bytes a hash, and 8 for each hash of the largest group.
+    `groups` are the counts of its hashes. Holds 16 bytes per hash, and 8 for each hash of the largest group.
     """
     total, m = chunks.shape
     out = {name: File(place / name) for name in ("offsets.u32", "words.u32", "rows.u24")}

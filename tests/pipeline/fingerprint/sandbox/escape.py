@@ -151,7 +151,7 @@ ATTEMPTS: list[Callable[[str], None]] = [
 
 
 def decode(task: Task) -> Fingerprint:
-    """One frame an attempt; quality 1 means that it worked, 0 that it was refused. The content names the folder."""
+    """One frame per attempt; quality 1 means that it worked, 0 that it was refused. The content names the folder."""
     folder = task.content.read().decode()
     frames = []
     for number, attempt in enumerate(ATTEMPTS):
