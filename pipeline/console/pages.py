@@ -36,6 +36,7 @@ MENU = (
     ("/outcomes", "Outcomes"),
     ("/look-up", "Look-up"),
     ("/matches", "Matches"),
+    ("/sql", "SQL"),
     ("/dashboard", "Dashboard"),
     ("/runs", "Runs"),
 )
@@ -77,6 +78,12 @@ def answer(
         headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
         return Response(output.as_csv(columns, listed), status, headers, media_type="text/csv; charset=utf-8")
     return HTMLResponse(render(request, template, {**data, **extra}), status)
+
+
+def as_file(data: bytes, name: str) -> Response:
+    """A CSV file to take along."""
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(data, 200, headers, media_type="text/csv; charset=utf-8")
 
 
 def render(request: Request, template: str, context: Mapping[str, Any]) -> str:

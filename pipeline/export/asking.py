@@ -81,18 +81,24 @@ def ask(settings: Settings, name: str | None, action: str, where: str, reason: s
 
     Raises PermissionDeniedError for an unknown account or a missing role, UsageError when a reason is demanded.
     """
-    with signed_in(settings, name) as (opened, actor):
-        try:
-            permissions.require(actor, action)
-            why = opened.rules.consultation_reason(where, reason)
-            with opened.reader() as session:
-                yield Enquiry(session, actor, why, opened)
-        except (RefusalError, HiddenCaseError) as refused:
-            with opened.session() as session:
-                audit.record(
-                    session, refused.actor, "consultation", "refused", case_id=refused.case_id, object_=refused.action
-                )
-            raise
+    with signed_in(settings, name) as (opened, actor), ask_as(opened, actor, action, where, reason) as question:
+        yield question
+
+
+@contextmanager
+def ask_as(opened: Store, actor: Actor, action: str, where: str, reason: str) -> Iterator[Enquiry]:
+    """The same for somebody who is signed in already. Raises what `ask` raises."""
+    try:
+        permissions.require(actor, action)
+        why = opened.rules.consultation_reason(where, reason)
+        with opened.reader() as session:
+            yield Enquiry(session, actor, why, opened)
+    except (RefusalError, HiddenCaseError) as refused:
+        with opened.session() as session:
+            audit.record(
+                session, refused.actor, "consultation", "refused", case_id=refused.case_id, object_=refused.action
+            )
+        raise
 
 
 def digest(text: str) -> str:

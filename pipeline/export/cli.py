@@ -187,15 +187,8 @@ def query(
 
     if sql is None:
         return running.catalogue(settings)
-    text = queries.named(sql[1:]) if sql.startswith("@") else sql
-    with asking.ask(
-        settings, name, "query.sql", "export", reason or (f"named query {sql}" if sql.startswith("@") else "")
-    ) as question:
-        statement = sql if sql.startswith("@") else asking.digest(text)
-        question.log("consultation", "query.run", "sql", {"statement": statement})
-        source = running.source(settings, question, text)
-        answer = queries.run(text, source, queries.Limits(rows, memory, seconds))
-        question.log("consultation", "query.answered", "sql", {"statement": statement, "rows": answer.table.num_rows})
+    with asking.ask(settings, name, "query.sql", "export", running.reason_of(sql, reason)) as question:
+        answer = running.run(settings, question, sql, queries.Limits(rows, memory, seconds))
     if answer.truncated:
         click.echo(f"triage: only the first {rows:,} rows; raise --rows for more.", err=True)
     return answer.table

@@ -86,6 +86,18 @@ class ApiToken(Base):
     scope: Mapped[str]
 
 
+class PastQuery(Base):
+    """A statement that a person asked, kept for that person alone for a while. `rows` is empty where it gave none."""
+
+    __tablename__ = "past_queries"
+
+    query_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    user_id: Mapped[str] = mapped_column(index=True)
+    at: Mapped[datetime]
+    statement: Mapped[str]
+    rows: Mapped[int | None]
+
+
 class AuditEntry(Base):
     """One entry of the audit log (DPA 2018 s.62): append-only, each entry's hash covers the one before."""
 

@@ -62,6 +62,8 @@ MATRIX: dict[tuple[str, str], str] = {
     ("GET", "/look-up"): "lookup.hash",
     ("POST", "/look-up"): "lookup.hash",
     ("POST", "/api/lookup"): "lookup.hash",
+    ("GET", "/sql"): "query.sql",
+    ("POST", "/sql"): "query.sql",
     ("GET", "/matches"): "matches.list",
     ("GET", "/matches/{match_id}"): "matches.list",
     # reports
@@ -87,7 +89,7 @@ def rule(method: str, path: str) -> str | None:
     return MATRIX.get(("GET" if method == "HEAD" else method, path))
 
 
-_ASKING = frozenset({("POST", "/api/lookup"), ("POST", "/look-up"), ("POST", "/api/sign-out")})
+_ASKING = frozenset({("POST", "/api/lookup"), ("POST", "/look-up"), ("POST", "/sql"), ("POST", "/api/sign-out")})
 """Routes that only ask although they take a body, and the end of the token itself."""
 
 

@@ -11,6 +11,7 @@ from pipeline.console.routes import (
     queue,
     search,
     sign_in,
+    sql,
     supervision,
     work,
 )
@@ -25,6 +26,7 @@ ROUTERS = (
     work.router,
     supervision.router,
     lookups.router,
+    sql.router,
     dashboard.router,
     account.router,
     api.router,

@@ -10,6 +10,7 @@ The deadline is a SIGALRM whose default action ends the process: it bites in the
 from __future__ import annotations
 
 import io
+import itertools
 import re
 import resource
 import signal
@@ -76,7 +77,9 @@ def told(header: dict[str, Any], tables: dict[str, bytes], error: Exception) -> 
         answer(locked(header, tables, empty=True), header["sql"], 1)
     except duckdb.Error as same:
         if type(same) is type(error):
-            return str(same).splitlines()[0]
+            return " ".join(
+                itertools.takewhile(lambda line: not line.startswith("LINE "), str(same).splitlines())
+            ).strip()
     except Exception:  # noqa: BLE001 - no better words are to be had
         return _kind(error)
     return _kind(error)

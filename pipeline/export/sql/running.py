@@ -10,11 +10,11 @@ from sqlalchemy import select
 
 from hashsets.release import releases
 from pipeline import records
-from pipeline.export.asking import Enquiry
+from pipeline.export.asking import Enquiry, digest
 from pipeline.export.listing import readable
 from pipeline.export.reporting import describe, load, tables
+from pipeline.export.sql import history, sources
 from pipeline.export.sql import query as queries
-from pipeline.export.sql import sources
 from pipeline.export.sql.query import ViewSource
 from pipeline.lake import Lake
 from pipeline.people import permissions
@@ -61,6 +61,70 @@ def source(settings: Settings, question: Enquiry, sql: str) -> ViewSource:
     pointer = releases.pointer(settings)
     database = releases.current(settings).folder / releases.DATABASE if pointer else None
     return ViewSource(parts, copies, database)
+
+
+def reason_of(sql: str, given: str) -> str:
+    """Why it is asked: what was given, or the name of a named statement, which says it."""
+    return given or (f"named query {sql.strip()}" if sql.strip().startswith("@") else "")
+
+
+def run(settings: Settings, question: Enquiry, sql: str, limits: queries.Limits) -> queries.QueryResult:
+    """Run a statement, or the named one of `@name`: logged before it runs and after, and kept in the person's own history.
+
+    Raises what `query.named`, `source` and `query.run` raise.
+    """
+    asked = sql.strip()
+    named = asked.startswith("@")
+    text = queries.named(asked[1:]) if named else asked
+    statement = asked if named else digest(text)
+    question.log("consultation", "query.run", "sql", {"statement": statement})
+    place = history.keep(question, asked)
+    answer = queries.run(text, source(settings, question, text), limits)
+    question.log("consultation", "query.answered", "sql", {"statement": statement, "rows": answer.table.num_rows})
+    history.answered(question, place, answer.table.num_rows)
+    return answer
+
+
+def schema(settings: Settings, question: Enquiry) -> list[dict[str, Any]]:
+    """What the person may read, with columns: kind, name, meaning, columns (name and type)."""
+    texts = permissions.allowed(question.actor, "case.read_text")
+    rows = [
+        _described("lake table", name, records.describe(name)["description"], records.arrow_schema(name))
+        for name in records.tables()
+        if texts or name not in TEXTS
+    ]
+    rows += [
+        _described("case view", name, sources.MEANINGS[name], table.schema)
+        for name, table in sources.case_tables(question.session, question.actor).items()
+    ]
+    reporting = load(settings, question.actor.compartments)
+    for name, table in reporting.tables.items() if reporting else ():
+        rows.append(_described("reporting table", name, describe(name)["description"], table.schema))
+    return [*rows, *_release_schema(settings)]
+
+
+def _described(kind: str, name: str, meaning: str, columns: pa.Schema) -> dict[str, Any]:
+    return {"kind": kind, "name": name, "meaning": meaning, "columns": [(c.name, str(c.type)) for c in columns]}
+
+
+def _release_schema(settings: Settings) -> list[dict[str, Any]]:
+    if releases.pointer(settings) is None:
+        return []
+    connection = releases.current(settings).connect()
+    try:
+        found = connection.execute(
+            "SELECT table_name, column_name, lower(data_type) FROM duckdb_columns() WHERE NOT internal ORDER BY ALL"
+        ).fetchall()
+    finally:
+        connection.close()
+    tables: dict[str, list[tuple[str, str]]] = {}
+    for table, column, kind in found:
+        tables.setdefault(table, []).append((column, kind))
+    meaning = "A table of the current known-hash release."
+    return [
+        {"kind": "release", "name": f"release.{table}", "meaning": meaning, "columns": columns}
+        for table, columns in tables.items()
+    ]
 
 
 def open_texts(question: Enquiry, table: str, rows: pa.Table) -> None:
