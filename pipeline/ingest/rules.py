@@ -9,6 +9,7 @@ from pipeline import policy
 from pipeline.errors import SettingsError
 from pipeline.ingest.geography import forces
 from pipeline.ingest.geography.forces import Forces
+from pipeline.ingest.reports.reportrules import ReportRules
 from pipeline.senders import FOLDERS
 from pipeline.settings import Settings
 
@@ -18,9 +19,10 @@ NO_FORCE = "00"
 
 @dataclass(frozen=True)
 class IngestRules:
-    """`data` is policy/ingest.yaml with the set of fact names added as `facts`; `force` is ours, None when not set."""
+    """`data` is policy/ingest.yaml, `report` the part of it by which reports are read; `force` is ours, None when not set."""
 
     data: dict[str, Any]
+    report: ReportRules
     forces: Forces
     force: str | None
 
@@ -42,4 +44,4 @@ def load(settings: Settings) -> IngestRules:
     known = forces.load(settings)
     if settings.force not in {NO_FORCE, *known.names}:
         raise SettingsError(f"TRIAGE_FORCE={settings.force!r} is no code of policy/forces.csv.")
-    return IngestRules({**data, "facts": names}, known, None if settings.force == NO_FORCE else settings.force)
+    return IngestRules(data, ReportRules.of(data, names), known, None if settings.force == NO_FORCE else settings.force)

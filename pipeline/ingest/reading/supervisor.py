@@ -96,7 +96,7 @@ class PackageReading:
         Raises DependencyError when no process can be started, or in strict mode one that is not isolated enough.
         """
         if not texts:
-            wanted, missing, _, reasons = judge(package, self.rules.data, overdue=overdue)  # by names alone
+            wanted, missing, _, reasons = judge(package, self.rules.report, overdue=overdue)  # by names alone
             return Contents(wanted, missing, None, reasons)
         for attempt in range(1, ATTEMPTS + 1):
             faults, waits = len(package.faults), len(package.waits)
@@ -194,7 +194,7 @@ class PackageReading:
             raise wire.ReadingRubbishError("report")
         if hashlib.sha256(content).digest() != member.read.sha256:
             raise wire.ReadingRubbishError("content")
-        draft = Draft(self.rules.data["phone_region"], self.rules.data["caps"]["original_characters"])
+        draft = Draft(self.rules.report.phone_region, self.rules.report.caps["original_characters"])
         for name in wire.SAME:
             setattr(draft, name, getattr(told, name))
         draft.viewed = set(told.viewed)
@@ -214,7 +214,7 @@ class PackageReading:
             and all(s["role"] in ROLES for s in draft.subjects)
             and all(i["kind"] in KIND_WORDS and _is_place(i["subject"], persons) for i in draft.identifiers)
             and all(
-                f["name"] in self.rules.data["facts"]
+                f["name"] in self.rules.report.facts
                 and _is_place(f["subject"], persons)
                 and _is_place(f["file"], files)
                 for f in draft.facts
@@ -269,10 +269,13 @@ class PackageReading:
         return policies.load(self.settings, "fingerprint").data
 
     def _start(self) -> ForkServer:
-        rules = {**self.rules.data, "facts": sorted(self.rules.data["facts"])}
         isolation = self._isolation()
         config: dict[str, Any] = {
-            "policy": {"limits": self.rules.data["reader"], "rules": rules},
+            "policy": {
+                "limits": self.rules.data["reader"],
+                "rules": self.rules.data,
+                "facts": sorted(self.rules.report.facts),
+            },
             "decoder": None,
             "program": PROGRAM,
         }

@@ -21,6 +21,7 @@ from pipeline.ingest.landing.package import Member, Package, plain_locator
 from pipeline.ingest.reading import wire
 from pipeline.ingest.reports import report
 from pipeline.ingest.reports.report import FoundReport
+from pipeline.ingest.reports.reportrules import ReportRules
 
 MOST_ASKED = 1 << 26
 NO_MEMORY = 71
@@ -40,14 +41,15 @@ def run(config: Any, outer: int, channel: int, stderr: int) -> None:
     gc.disable()  # a report makes some thousand objects and no cycles
     sock = socket.socket(fileno=channel)
     wire.send(sock, [wire.encode([reached.layers, reached.abi])])
-    policy = {**config.policy["rules"], "facts": frozenset(config.policy["rules"]["facts"])}
+    policy = config.policy["rules"]
+    rules = ReportRules.of(policy, config.policy["facts"])
     while (asked := wire.receive(sock, MOST_ASKED)) is not None:
         [data], descriptors = asked
         used = math.ceil(sum(os.times()[:2]))
         _, hard = resource.getrlimit(resource.RLIMIT_CPU)
         resource.setrlimit(resource.RLIMIT_CPU, (used + limits["cpu_seconds"], hard))
         try:
-            answer, content = answered(wire.ASKED.decode(data), descriptors, policy)
+            answer, content = answered(wire.ASKED.decode(data), descriptors, policy, rules)
         except MemoryError:
             os._exit(NO_MEMORY)
         finally:
@@ -56,7 +58,7 @@ def run(config: Any, outer: int, channel: int, stderr: int) -> None:
         wire.send(sock, [answer, content])
 
 
-def answered(ask: wire.Ask, descriptors: list[int], policy: dict[str, Any]) -> tuple[bytes, bytes]:
+def answered(ask: wire.Ask, descriptors: list[int], policy: dict[str, Any], rules: ReportRules) -> tuple[bytes, bytes]:
     """The answer about one package, and the bytes of its report."""
     package = Package(ask.source, ask.container, ask.kind, faults=list(ask.faults), waits=list(ask.waits))
     package.ready = ask.ready
@@ -65,7 +67,7 @@ def answered(ask: wire.Ask, descriptors: list[int], policy: dict[str, Any]) -> t
         if locator is not None:
             package.members.append(Member(name, size, locator))
     discovery.fill(package, [Text(role, name, "") for role, name in ask.texts], descriptors, policy)
-    wanted, missing, found, reasons = judge(package, policy, overdue=ask.overdue)
+    wanted, missing, found, reasons = judge(package, rules, overdue=ask.overdue)
     answer = {
         "faults": package.faults[len(ask.faults) :],
         "waits": package.waits[len(ask.waits) :],
@@ -81,7 +83,7 @@ def answered(ask: wire.Ask, descriptors: list[int], policy: dict[str, Any]) -> t
 
 
 def judge(
-    package: Package, policy: dict[str, Any], *, overdue: bool
+    package: Package, rules: ReportRules, *, overdue: bool
 ) -> tuple[completeness.Expected, list[str], FoundReport | None, list[str]]:
     """What the lists of a package promise, why it is not complete yet, its report, and why there is none. The report of one
     that still waits is read only when it is overdue."""
@@ -90,7 +92,7 @@ def judge(
     if package.faults and not package.waits:
         waits = []  # waiting longer will not mend a hostile name or a link
     if package.members and (overdue or not waits):
-        return wanted, missing, *report.find(package, policy)
+        return wanted, missing, *report.find(package, rules)
     empty = not package.members and not package.faults and package.kind in {"folder", "archive"}
     return wanted, missing, None, ["it holds no files"] if empty else []
 

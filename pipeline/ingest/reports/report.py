@@ -11,6 +11,7 @@ from pipeline.ingest.landing.package import REPORT_SUFFIXES, Member, Package
 from pipeline.ingest.reports import decode
 from pipeline.ingest.reports.draft import Draft
 from pipeline.ingest.reports.fields import Fields, residue
+from pipeline.ingest.reports.reportrules import ReportRules
 from pipeline.ingest.sources import covert
 from pipeline.ingest.sources.reader import Reader
 from pipeline.ingest.writing import masking
@@ -40,7 +41,7 @@ def candidates(package: Package) -> list[Member]:
     return sorted(found, key=lambda m: (m.name.count("/"), m.name))
 
 
-def find(package: Package, policy: dict[str, Any]) -> tuple[FoundReport | None, list[str]]:
+def find(package: Package, rules: ReportRules) -> tuple[FoundReport | None, list[str]]:
     """The package's report, or every reason why there is none.
 
     When the same report is there in two formats (JSON and XML of one reference), the reader that comes first in the
@@ -48,7 +49,7 @@ def find(package: Package, policy: dict[str, Any]) -> tuple[FoundReport | None, 
     """
     reasons: list[str] = []
     reports: list[FoundReport] = []
-    caps = policy["caps"]
+    caps = rules.caps
     listed = candidates(package)
     if not listed:
         return None, ["it holds no JSON, XML or CSV report"]
@@ -59,7 +60,7 @@ def find(package: Package, policy: dict[str, Any]) -> tuple[FoundReport | None, 
             reasons.append(f"a possible report is larger than {caps['report_bytes']} bytes")
             continue
         try:
-            report = read(member, member.content, policy)
+            report = read(member, member.content, rules)
         except InputError as error:
             reasons.append(str(error))
             continue
@@ -80,9 +81,9 @@ def find(package: Package, policy: dict[str, Any]) -> tuple[FoundReport | None, 
     return best, []
 
 
-def read(member: Member, content: bytes, policy: dict[str, Any]) -> FoundReport | None:
+def read(member: Member, content: bytes, rules: ReportRules) -> FoundReport | None:
     """Read one file as a report; None when no reader recognises it. Raises InputError when it cannot be parsed."""
-    caps = policy["caps"]
+    caps = rules.caps
     notes: list[tuple[str, str]] = []
     kind = member.name.rpartition(".")[2].lower()
     root = ""
@@ -98,11 +99,11 @@ def read(member: Member, content: bytes, policy: dict[str, Any]) -> FoundReport 
     reader = next((r for r in sources.of_kind(kind) if r.recognises(root, tree)), None)
     if reader is None:
         return None
-    draft = Draft(phone_region=policy["phone_region"], original_characters=caps["original_characters"])
+    draft = Draft(phone_region=rules.phone_region, original_characters=caps["original_characters"])
     fields = Fields(draft, tree, f"/{root}" if root else "")
-    reader.read(fields, draft, policy)
+    reader.read(fields, draft, rules)
     if covert.mentioned(content):
-        covert.take(fields, draft, policy)
+        covert.take(fields, draft, rules)
     for path, problem in notes:
         draft.defect(path if path.startswith("line") else f"//{path}", problem)
     _check_references(draft, caps["reference_characters"])

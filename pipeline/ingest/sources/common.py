@@ -11,6 +11,7 @@ from pipeline.algorithms import STATED
 from pipeline.ingest.reports import values
 from pipeline.ingest.reports.draft import Draft
 from pipeline.ingest.reports.fields import Fields
+from pipeline.ingest.reports.reportrules import ReportRules
 
 TIMES = {
     "incident": "incident_at",
@@ -28,8 +29,8 @@ VERSION = "1"
 ROLES = frozenset({"suspect", "victim", "recipient", "reporter", "other"})
 
 
-def read_form(fields: Fields, draft: Draft, policy: dict[str, Any], facts: frozenset[str]) -> str:
-    """Read everything that the forms share. `facts` are the names declared in policy/facts.yaml. Returns the zone of
+def read_form(fields: Fields, draft: Draft, rules: ReportRules) -> str:
+    """Read everything that the forms share. Returns the zone of
     times that have none."""
     form = fields.text("form") or ""
     if form.partition("/")[2] != VERSION:
@@ -58,13 +59,13 @@ def read_form(fields: Fields, draft: Draft, policy: dict[str, Any], facts: froze
         read_subject(subject, draft, zone)
     for connection in fields.each("connections"):
         read_connection(connection, draft, zone)
-    read_facts(fields.child("facts"), facts)
+    read_facts(fields.child("facts"), rules.facts)
     for file in fields.each("files"):
-        read_file(file, draft, policy, zone)
+        read_file(file, draft, rules, zone)
     for text in fields.texts("narrative"):
-        narrative(draft, policy, "narrative", text, path=fields.at("narrative"))
+        narrative(draft, rules, "narrative", text, path=fields.at("narrative"))
     for message in fields.each("chat"):
-        read_message(message, draft, policy, zone)
+        read_message(message, draft, rules, zone)
     return zone
 
 
@@ -175,7 +176,7 @@ def read_facts(fields: Fields, names: frozenset[str]) -> None:
             fields.fact(key, key)
 
 
-def read_file(fields: Fields, draft: Draft, policy: dict[str, Any], zone: str) -> int:
+def read_file(fields: Fields, draft: Draft, rules: ReportRules, zone: str) -> int:
     """A media file as the sender describes it; whether it is in the package is found out later."""
     sent = fields.tri("sent")
     row: dict[str, Any] = {
@@ -195,7 +196,7 @@ def read_file(fields: Fields, draft: Draft, policy: dict[str, Any], zone: str) -
         row |= moment.columns("uploaded_at")
     marks = fields.texts("annotations")
     row["annotations"] = sorted(set(marks)) if marks else []
-    return add_file(draft, row, policy)
+    return add_file(draft, row, rules)
 
 
 CLAIMED = {name: f"claimed_{name}" for name in STATED}
@@ -217,7 +218,7 @@ def other_name(fields: Fields, key: str) -> str | None:
     return name
 
 
-def add_file(draft: Draft, row: dict[str, Any], policy: dict[str, Any]) -> int:
+def add_file(draft: Draft, row: dict[str, Any], rules: ReportRules) -> int:
     """Add a file and the facts that its annotations state. Whether the provider viewed the files is one fact an answer,
     with the first file that has it; the answer for each is in its own row."""
     draft.files.append(row)
@@ -226,27 +227,27 @@ def add_file(draft: Draft, row: dict[str, Any], policy: dict[str, Any]) -> int:
         draft.viewed.add(viewed)
         draft.fact("provider_viewed", viewed, row["path"], file=position)
     if row["annotations"]:
-        for name in sorted({policy["annotations"][a] for a in row["annotations"] if a in policy["annotations"]}):
+        for name in sorted({rules.annotations[a] for a in row["annotations"] if a in rules.annotations}):
             draft.fact(name, values.YES, f"{row['path']}/annotations", file=position)
     return position
 
 
-def read_message(fields: Fields, draft: Draft, policy: dict[str, Any], zone: str) -> None:
+def read_message(fields: Fields, draft: Draft, rules: ReportRules, zone: str) -> None:
     """One chat message: time, participant, text."""
     moment = fields.moment("sent_at", zone)
     text = fields.text("text") or fields.text("value")
     if text is not None:
-        row = narrative(draft, policy, "chat", text, path=fields.path)
+        row = narrative(draft, rules, "chat", text, path=fields.path)
         row["participant"] = fields.text("participant")
         if moment:
             row |= moment.columns("sent_at")
 
 
 def narrative(
-    draft: Draft, policy: dict[str, Any], kind: str, text: str, *, path: str, compartment: str | None = None
+    draft: Draft, rules: ReportRules, kind: str, text: str, *, path: str, compartment: str | None = None
 ) -> dict[str, Any]:
     """Add a text; one that is longer than the cap is cut, with a note (the original report keeps it whole)."""
-    limit = policy["caps"]["text_characters"]
+    limit = rules.caps["text_characters"]
     if len(text) > limit:
         draft.defect(path, f"The text is longer than {limit} characters; what follows is only in the original.")
         text = text[:limit]

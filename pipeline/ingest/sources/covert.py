@@ -14,6 +14,7 @@ from typing import Any
 
 from pipeline.ingest.reports.draft import Draft
 from pipeline.ingest.reports.fields import Fields, residue
+from pipeline.ingest.reports.reportrules import ReportRules
 from pipeline.ingest.sources.common import narrative
 from pipeline.jsontext import canonical_json
 from pipeline.senders import SOURCES
@@ -33,7 +34,7 @@ def mentioned(content: bytes) -> bool:
     return b"overt" in content or (b"V" in content and b"OVERT" in content)
 
 
-def take(fields: Fields, draft: Draft, policy: dict[str, Any]) -> None:
+def take(fields: Fields, draft: Draft, rules: ReportRules) -> None:
     """Move every such block out of the tree, once everything else was read."""
     for holder, key in list(_blocks(fields.data)):
         given = holder.pop(key)
@@ -45,7 +46,7 @@ def take(fields: Fields, draft: Draft, policy: dict[str, Any]) -> None:
         for name in sorted(entries):
             value = entries[name] if isinstance(entries[name], str) else canonical_json(entries[name])
             path = f"{draft.restricted}/{name}"
-            narrative(draft, policy, "note", f"{name}: {value}", path=path, compartment=COMPARTMENT)
+            narrative(draft, rules, "note", f"{name}: {value}", path=path, compartment=COMPARTMENT)
         names, certain = _names(given)
         draft.personas += names
         if not certain or key != BLOCK or holder is not fields.data:

@@ -6,17 +6,16 @@ The CSV has two columns, `field,value`; a field is the path in the JSON form wit
 
 from __future__ import annotations
 
-from typing import Any
-
 from pipeline.ingest.reports.draft import Draft
 from pipeline.ingest.reports.fields import Fields
+from pipeline.ingest.reports.reportrules import ReportRules
 from pipeline.ingest.sources.common import read_form
 from pipeline.ingest.sources.reader import Reader, form
 
 
-def read(fields: Fields, draft: Draft, policy: dict[str, Any]) -> None:
+def read(fields: Fields, draft: Draft, rules: ReportRules) -> None:
     """The common blocks, and who took it down."""
-    read_form(fields, draft, policy, policy["facts"])
+    read_form(fields, draft, rules)
     taken = fields.child("taken")
     row = {key: text for key in ("by", "organisation", "how") if (text := taken.text(key))}
     if row:

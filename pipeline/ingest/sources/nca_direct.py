@@ -12,13 +12,14 @@ from typing import Any
 from pipeline.ingest.reports import values
 from pipeline.ingest.reports.draft import Draft
 from pipeline.ingest.reports.fields import Fields
+from pipeline.ingest.reports.reportrules import ReportRules
 from pipeline.ingest.sources.common import read_account, read_form
 from pipeline.ingest.sources.reader import Reader, form
 
 
-def read(fields: Fields, draft: Draft, policy: dict[str, Any]) -> None:
+def read(fields: Fields, draft: Draft, rules: ReportRules) -> None:
     """Common blocks, then the provider's own: accounts, connected accounts, EXIF, priority assessment."""
-    zone = read_form(fields, draft, policy, policy["facts"])
+    zone = read_form(fields, draft, rules)
     block = fields.child("report")
     draft.prior.extend(text for text in [block.text("subsequent_report_of")] if text)
     assessment = block.child("priority_assessment")

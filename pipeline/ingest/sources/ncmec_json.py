@@ -8,11 +8,13 @@ schemas/referrals/ncmec_json.json). Keys go missing or null at random, a BOM may
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from pipeline.ingest.reports import values
 from pipeline.ingest.reports.draft import Draft
 from pipeline.ingest.reports.fields import Fields
+from pipeline.ingest.reports.reportrules import ReportRules
 from pipeline.ingest.sources.common import CLAIMED, add_file, classification, narrative, other_name, places
 from pipeline.ingest.sources.reader import Reader
 
@@ -28,7 +30,7 @@ def recognises(_root: str, tree: dict[str, Any]) -> bool:
     return "reportId" in tree and bool({"uploadedFiles", "reportedPeople", "incidentSummary"} & tree.keys())
 
 
-def read(fields: Fields, draft: Draft, policy: dict[str, Any]) -> None:
+def read(fields: Fields, draft: Draft, rules: ReportRules) -> None:
     """Header, NCMEC's own block, then the provider's report (nested, or flat at the top)."""
     referral = draft.referral
     referral["source_reference"] = fields.text("reportId")
@@ -38,17 +40,17 @@ def read(fields: Fields, draft: Draft, policy: dict[str, Any]) -> None:
     for contact in contacts.each("lawEnforcementContacts"):
         draft.time("nca_received_at", contact.moment("dateTimeMadeAvailable"))
     report = fields.child("reportedInformation") if fields.has("reportedInformation") else fields
-    _report(report, draft, policy)
+    _report(report, draft, rules)
     _geolookups(fields.child("automatedInformation"), draft)
 
 
-def stated_by(table: dict[str, list[str]], words: str | None) -> list[str] | None:
+def stated_by(table: Mapping[str, list[str]], words: str | None) -> list[str] | None:
     """The facts that a policy table gives for some words, compared without case and outer space; None where it has none."""
     wanted = " ".join((words or "").split()).casefold()
     return next((facts for name, facts in table.items() if name.casefold() == wanted), None)
 
 
-def of_relationship(table: dict[str, list[str]], relation: str | None) -> list[str]:
+def of_relationship(table: Mapping[str, list[str]], relation: str | None) -> list[str]:
     """The facts that a relationship states by its words, each once: "step-father" is "stepfather" too."""
     words = set(re.findall(r"[a-z]+", (relation or "").lower().replace("-", "")))
     return sorted({fact for word, facts in table.items() if word in words for fact in facts})
@@ -76,38 +78,38 @@ def _geolookups(fields: Fields, draft: Draft) -> None:
             draft.hints.append({name: text or "" for name, text in stated.items()})
 
 
-def _report(fields: Fields, draft: Draft, policy: dict[str, Any]) -> None:
+def _report(fields: Fields, draft: Draft, rules: ReportRules) -> None:
     referral = draft.referral
     esp = next(fields.each("reportingEsp"), Fields(draft, {}))  # an object, or the name alone
     referral["provider"] = esp.text("espName") or esp.text("value") or esp.text("lastName")
-    read_incident(fields.child("incidentSummary"), draft, policy)
-    _details(fields.child("incidentDetails"), draft, policy)
+    read_incident(fields.child("incidentSummary"), draft, rules)
+    _details(fields.child("incidentDetails"), draft, rules)
     for person in (*fields.each("reportedPeople", "reportedPersons"), *fields.each("reportedPersons")):
-        _person(person, draft, policy, "suspect")
+        _person(person, draft, rules, "suspect")
     for person in fields.each("childVictims", "childVictims"):
-        _person(person, draft, policy, "victim")
+        _person(person, draft, rules, "victim")
     for person in fields.each("intendedRecipients", "intendedRecipients"):
-        _person(person, draft, policy, "recipient")
+        _person(person, draft, rules, "recipient")
     for file in fields.each("uploadedFiles", "uploadedFiles"):
-        _file(file, draft, policy)
+        _file(file, draft, rules)
     for item in fields.each("additionalInformations"):
         text = item.text("value")
         if text:
-            narrative(draft, policy, "narrative", text, path=item.path)
+            narrative(draft, rules, "narrative", text, path=item.path)
 
 
-def read_incident(fields: Fields, draft: Draft, policy: dict[str, Any]) -> None:
+def read_incident(fields: Fields, draft: Draft, rules: ReportRules) -> None:
     """Incident type (with the facts that its words state), time, platform, and the provider's wish for urgency."""
     referral = draft.referral
     kind = fields.text("incidentType")
     referral["report_type"] = kind
-    for name in stated_by(policy["incident_types"], kind) or ():
+    for name in stated_by(rules.incident_types, kind) or ():
         draft.fact(name, values.YES, fields.at("incidentType"))
     draft.time("incident_at", fields.moment("incidentDateTime"))
     referral["platform"] = fields.text("platform")
     described = fields.text("incidentDateTimeDescription")
     if described:
-        narrative(draft, policy, "narrative", described, path=fields.at("incidentDateTimeDescription"))
+        narrative(draft, rules, "narrative", described, path=fields.at("incidentDateTimeDescription"))
     urgent = fields.text("escalateToHighPriority")
     if urgent and urgent.lower() not in {"false", "no", "0"}:
         referral["escalation_text"] = urgent
@@ -118,13 +120,13 @@ _CHATS = ("chatIncident", "emailIncident", "gamingIncident", "cellPhoneIncident"
 _WEB = ("webpageIncident", "newsgroupIncident", "internetIncident", "otherInternetIncident", "nonInternetIncident")
 
 
-def _details(fields: Fields, draft: Draft, policy: dict[str, Any]) -> None:
+def _details(fields: Fields, draft: Draft, rules: ReportRules) -> None:
     for key in _CHATS + _WEB:
         for incident in fields.each(key):
-            read_detail(incident, draft, policy)
+            read_detail(incident, draft, rules)
 
 
-def read_detail(fields: Fields, draft: Draft, policy: dict[str, Any]) -> None:
+def read_detail(fields: Fields, draft: Draft, rules: ReportRules) -> None:
     """One incident detail: the client is the platform where none is named (else it stays as it is), texts are chat,
     addresses and numbers are identifiers."""
     for key in ("chatClient", "gameName", "client"):
@@ -133,7 +135,7 @@ def read_detail(fields: Fields, draft: Draft, policy: dict[str, Any]) -> None:
     for key in ("content", "additionalInfo", "value"):
         text = fields.text(key)
         if text:
-            narrative(draft, policy, "chat" if key == "content" else "narrative", text, path=fields.at(key))
+            narrative(draft, rules, "chat" if key == "content" else "narrative", text, path=fields.at(key))
     for url in fields.each("url"):
         draft.identifier("url", url.text("value"), url.at("value"))
     for number in fields.each("phoneNumber"):
@@ -151,7 +153,7 @@ _PERSON_FACTS = {
 }
 
 
-def _person(fields: Fields, draft: Draft, policy: dict[str, Any], role: str) -> None:
+def _person(fields: Fields, draft: Draft, rules: ReportRules, role: str) -> None:
     parts = [fields.text(key) for key in ("firstName", "middleName", "lastName")]
     shown = [
         (text, item.at("value")) for item in fields.each("displayNames", "displayNames") if (text := item.text("value"))
@@ -182,7 +184,7 @@ def _person(fields: Fields, draft: Draft, policy: dict[str, Any], role: str) -> 
     related = fields.at("relationshipToChildVictim")
     relation = fields.text("relationshipToChildVictim")
     if role == "suspect":
-        for name in of_relationship(policy["relationships"], relation):
+        for name in of_relationship(rules.relationships, relation):
             draft.fact(name, values.YES, related, subject=position)
     for key, name in _PERSON_FACTS.items():
         fields.fact(key, name, position, relation if name == "access_to_child_victim" else None)
@@ -192,7 +194,7 @@ def _person(fields: Fields, draft: Draft, policy: dict[str, Any], role: str) -> 
             draft.prior.append(number)
     bio = fields.text("profileBio")
     if bio:
-        narrative(draft, policy, "narrative", bio, path=fields.at("profileBio"))
+        narrative(draft, rules, "narrative", bio, path=fields.at("profileBio"))
 
 
 def _accounts(fields: Fields, draft: Draft, position: int, service: str | None) -> None:
@@ -249,7 +251,7 @@ _HASHES = {"verificationHash": "md5", "md5": "md5", "fileHash": "", "sha1": "sha
 _BY_LENGTH = {32: "md5", 40: "sha1", 64: "sha256"}
 
 
-def _file(fields: Fields, draft: Draft, policy: dict[str, Any]) -> None:
+def _file(fields: Fields, draft: Draft, rules: ReportRules) -> None:
     given = fields.text("filename") or fields.text("fileName")
     original = other_name(fields, "originalFilename") if given else fields.text("originalFilename")
     row: dict[str, Any] = {
@@ -273,7 +275,7 @@ def _file(fields: Fields, draft: Draft, policy: dict[str, Any]) -> None:
     if moment:
         row |= moment.columns("uploaded_at")
     read_captures(fields, draft, None)
-    add_file(draft, row, policy)
+    add_file(draft, row, rules)
 
 
 _ANNOTATED = {"ncmecTags", "fileAnnotations", "fileRelevance"}

@@ -12,6 +12,7 @@ from pipeline.algorithms import STATED
 from pipeline.ingest.reports import values
 from pipeline.ingest.reports.draft import Draft
 from pipeline.ingest.reports.fields import Fields
+from pipeline.ingest.reports.reportrules import ReportRules
 from pipeline.ingest.sources.common import add_file, classification, narrative, other_name, places
 from pipeline.ingest.sources.ncmec_json import read_detail, read_incident, relevance
 from pipeline.ingest.sources.reader import Reader
@@ -22,29 +23,29 @@ def recognises(root: str, tree: dict[str, Any]) -> bool:
     return root == "report" and bool({"incidentSummary", "fileDetails", "personOrUserReported"} & tree.keys())
 
 
-def read(fields: Fields, draft: Draft, policy: dict[str, Any]) -> None:
+def read(fields: Fields, draft: Draft, rules: ReportRules) -> None:
     """The report, then the details of every file."""
     referral = draft.referral
     referral["source_reference"] = fields.text("reportId") or fields.text("@id")
     draft.time("ncmec_received_at", fields.moment("dateReceived"))
     summary = fields.child("incidentSummary")
-    read_incident(summary, draft, policy)
+    read_incident(summary, draft, rules)
     reporter = fields.child("reporter")
     referral["provider"] = reporter.child("reportingPerson").text("companyName") or reporter.text("companyTemplate")
     draft.time("provider_reported_at", reporter.moment("dateTime"))
     for details in fields.each("internetDetails"):
         for key in sorted(details.data):
             for incident in details.each(key):
-                read_detail(incident, draft, policy)
+                read_detail(incident, draft, rules)
                 _events(incident, draft, None)
     for key, role in (("personOrUserReported", "suspect"), ("intendedRecipient", "recipient"), ("victim", "victim")):
         for person in fields.each(key):
-            _person(person, draft, policy, role)
+            _person(person, draft, rules, role)
     for file in fields.each("fileDetails"):
-        _file(file, draft, policy)
+        _file(file, draft, rules)
     info = fields.text("additionalInfo") if isinstance(fields.data.get("additionalInfo"), str) else None
     if info:
-        narrative(draft, policy, "narrative", info, path=fields.at("additionalInfo"))
+        narrative(draft, rules, "narrative", info, path=fields.at("additionalInfo"))
 
 
 _PERSONS = {
@@ -54,7 +55,7 @@ _PERSONS = {
 }
 
 
-def _person(fields: Fields, draft: Draft, policy: dict[str, Any], role: str) -> None:
+def _person(fields: Fields, draft: Draft, rules: ReportRules, role: str) -> None:
     person = fields.child(_PERSONS[role])
     names = [person.text(key) for key in ("firstName", "middleName", "lastName")]
     shown = [(text, item.at("value")) for item in fields.each("displayName") if (text := item.text("value"))]
@@ -79,21 +80,21 @@ def _person(fields: Fields, draft: Draft, policy: dict[str, Any], role: str) -> 
         for item in person.each(key):
             verified = item.tri("@verified")
             draft.identifier(key, item.text("value"), item.at("value"), subject=position, verified=verified)
-    _vehicle(fields, draft, policy, position)
+    _vehicle(fields, draft, rules, position)
     _events(fields, draft, position)
     draft.prior.extend(fields.texts("priorCTReports"))
     info = fields.text("additionalInfo")
     if info:
-        narrative(draft, policy, "narrative", info, path=fields.at("additionalInfo"))
+        narrative(draft, rules, "narrative", info, path=fields.at("additionalInfo"))
 
 
-def _vehicle(fields: Fields, draft: Draft, policy: dict[str, Any], position: int) -> None:
+def _vehicle(fields: Fields, draft: Draft, rules: ReportRules, position: int) -> None:
     """A description is free text; only one that is a registration and nothing else identifies the vehicle."""
     path, text = fields.at("vehicleDescription"), fields.text("vehicleDescription")
     if text and values.is_registration(text):
         draft.identifier("vehicle", text, path, subject=position)
     elif text:
-        narrative(draft, policy, "narrative", text, path=path)
+        narrative(draft, rules, "narrative", text, path=path)
 
 
 def _address(fields: Fields) -> dict[str, str]:
@@ -130,7 +131,7 @@ def _events(fields: Fields, draft: Draft, subject: int | None) -> None:
         )
 
 
-def _file(fields: Fields, draft: Draft, policy: dict[str, Any]) -> None:
+def _file(fields: Fields, draft: Draft, rules: ReportRules) -> None:
     fields.text("reportId")
     given = fields.text("fileName")
     original = other_name(fields, "originalFileName") if given else fields.text("originalFileName")
@@ -155,7 +156,7 @@ def _file(fields: Fields, draft: Draft, policy: dict[str, Any]) -> None:
     if moment:
         row |= moment.columns("uploaded_at")
     _events(fields, draft, None)
-    add_file(draft, row, policy)
+    add_file(draft, row, rules)
 
 
 def _set(fields: Fields, key: str) -> bool:

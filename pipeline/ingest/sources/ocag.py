@@ -12,15 +12,16 @@ from typing import Any
 from pipeline.ingest.reports import values
 from pipeline.ingest.reports.draft import Draft
 from pipeline.ingest.reports.fields import Fields
+from pipeline.ingest.reports.reportrules import ReportRules
 from pipeline.ingest.sources.common import read_form
 from pipeline.ingest.sources.reader import Reader, form
 
 _EVENTS = {"confronted": "suspect_confronted", "streamed": "suspect_streamed", "named": "suspect_named"}
 
 
-def read(fields: Fields, draft: Draft, policy: dict[str, Any]) -> None:
+def read(fields: Fields, draft: Draft, rules: ReportRules) -> None:
     """Common blocks, then the activist group's."""
-    zone = read_form(fields, draft, policy, policy["facts"])
+    zone = read_form(fields, draft, rules)
     block = fields.child("ocag")
     group = block.child("group")
     extension: dict[str, Any] = {

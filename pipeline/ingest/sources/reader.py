@@ -8,6 +8,7 @@ from typing import Any
 
 from pipeline.ingest.reports.draft import Draft
 from pipeline.ingest.reports.fields import Fields
+from pipeline.ingest.reports.reportrules import ReportRules
 from pipeline.senders import SOURCES
 
 
@@ -15,7 +16,7 @@ from pipeline.senders import SOURCES
 class Reader:
     """One format. `kind` is its syntax (json, xml, csv), `source` the code of its source in
     `pipeline/senders.py`, which says the landing folder it belongs in. `recognises(root, tree)` decides by content (`root` is the name of an XML root
-    element, else empty); `read(fields, draft, policy)` takes out of the tree what it understands."""
+    element, else empty); `read(fields, draft, rules)` takes out of the tree what it understands."""
 
     name: str
     title: str
@@ -23,7 +24,7 @@ class Reader:
     kind: str
     schema: str | None
     recognises: Callable[[str, dict[str, Any]], bool]
-    read: Callable[[Fields, Draft, dict[str, Any]], None]
+    read: Callable[[Fields, Draft, ReportRules], None]
 
     @property
     def folder(self) -> str:

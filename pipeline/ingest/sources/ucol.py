@@ -11,6 +11,7 @@ from typing import Any
 from pipeline.ingest.reports import values
 from pipeline.ingest.reports.draft import Draft
 from pipeline.ingest.reports.fields import Fields
+from pipeline.ingest.reports.reportrules import ReportRules
 from pipeline.ingest.sources import covert
 from pipeline.ingest.sources.common import read_form
 from pipeline.ingest.sources.ncmec_json import stated_by
@@ -27,15 +28,15 @@ _OWN_FACTS = {
 }
 
 
-def read(fields: Fields, draft: Draft, policy: dict[str, Any]) -> None:
+def read(fields: Fields, draft: Draft, rules: ReportRules) -> None:
     """Common blocks, then offers of contact, access to a child, live offending, and the covert source."""
-    zone = read_form(fields, draft, policy, policy["facts"])
+    zone = read_form(fields, draft, rules)
     if fields.tri("restricted") == values.YES:
         draft.referral["compartment"] = COMPARTMENT
     block = fields.child("ucol")
     for key, name in _OWN_FACTS.items():
         block.fact(key, name)
-    offers = [_offer(offer, draft, policy, zone) for offer in block.each("offers_of_contact")]
+    offers = [_offer(offer, draft, rules, zone) for offer in block.each("offers_of_contact")]
     extension = {
         "network": block.text("network"),
         "conversation_started": _original(block, "conversation_started", zone),
@@ -51,13 +52,13 @@ def _original(fields: Fields, key: str, zone: str) -> dict[str, Any] | None:
     return moment.stated() if moment else None
 
 
-def _offer(fields: Fields, draft: Draft, policy: dict[str, Any], zone: str) -> dict[str, Any]:
+def _offer(fields: Fields, draft: Draft, rules: ReportRules, zone: str) -> dict[str, Any]:
     """An offer: the facts that its kind states (an offer to meet where the kind is not one of the policy's), with where and
     when in the extension."""
     when = _original(fields, "when", zone)
     kind = fields.text("kind")
     row = {"kind": kind, "place": fields.text("place"), "when": when}
-    for name in stated_by(policy["offers"], kind) or ["contact_offer"]:
+    for name in stated_by(rules.offers, kind) or ["contact_offer"]:
         draft.fact(name, values.YES, fields.path, detail=kind)
     return {k: v for k, v in row.items() if v is not None}
 

@@ -116,7 +116,7 @@ def generated(rng: random.Random) -> Package:
 
 def outcome(package: Package) -> str:
     """Read the package to checked rows; `refused` needs at least one reason."""
-    found, reasons = report.find(package, RULES.data)
+    found, reasons = report.find(package, RULES.report)
     if found is None:
         assert reasons
         assert all(reasons)
@@ -128,7 +128,7 @@ def outcome(package: Package) -> str:
     for table, listed in made.items():
         records.build(table, listed)
     named = {f["name"] for f in made["facts"]}
-    assert named <= RULES.data["facts"]
+    assert named <= RULES.report.facts
     return "defects" if made["defects"] else "accepted"
 
 
@@ -164,6 +164,6 @@ def test_twenty_thousand_were_generated_and_all_three_ends_occur() -> None:
 def test_every_reader_meets_generated_reports() -> None:
     rng = random.Random(1)
     met = Counter(
-        found.reader.name for _ in range(400) if (found := report.find(generated(rng), RULES.data)[0]) is not None
+        found.reader.name for _ in range(400) if (found := report.find(generated(rng), RULES.report)[0]) is not None
     )
     assert set(met) == {reader.name for reader in sources.READERS}

@@ -86,7 +86,7 @@ def test_wrong_rows_are_named(tmp_path: Path, name: str, row: str, why: str) -> 
 
 
 def test_rules_check_force_and_facts(tmp_path: Path) -> None:
-    assert "grooming" in rules.load(Settings()).data["facts"]
+    assert "grooming" in rules.load(Settings()).report.facts
     assert rules.load(Settings()).force is None
     assert rules.load(Settings(force="42")).force == "42"
     with pytest.raises(SettingsError, match="no code"):

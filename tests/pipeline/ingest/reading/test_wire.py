@@ -28,7 +28,7 @@ def true_answer() -> dict[str, Any]:
     """What the process says of one report alone, as JSON."""
     package = Package("other", "other/r.json", "report", ready=True)
     package.members.append(Member("r.json", len(REPORT), Locator("other/r.json"), REPORT))
-    wanted, missing, found, reasons = worker.judge(package, RULES.data, overdue=False)
+    wanted, missing, found, reasons = worker.judge(package, RULES.report, overdue=False)
     assert found is not None and not missing and not reasons
     said = {
         "faults": [],

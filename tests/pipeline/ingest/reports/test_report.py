@@ -24,7 +24,7 @@ def package(contents: dict[str, bytes], source: str = "other") -> Package:
 
 
 def test_the_report_is_found_by_its_content() -> None:
-    found, _ = report.find(package({"notes.json": b"{}", "deep/any name.json": form()}), RULES.data)
+    found, _ = report.find(package({"notes.json": b"{}", "deep/any name.json": form()}), RULES.report)
     assert found is not None
     assert found.member.name == "deep/any name.json"
     assert [d["problem"] for d in found.draft.defects] == [
@@ -34,19 +34,19 @@ def test_the_report_is_found_by_its_content() -> None:
 
 def test_one_report_in_two_formats_is_one_report() -> None:
     xml = b"<report id='1'><incidentSummary/></report>"
-    found, _ = report.find(package({"a.xml": xml, "b.json": police_json(reportId=1)}, "nca"), RULES.data)
+    found, _ = report.find(package({"a.xml": xml, "b.json": police_json(reportId=1)}, "nca"), RULES.report)
     assert found is not None
     assert found.reader.name == "ncmec-json"
 
 
 def test_two_different_reports_are_refused() -> None:
-    found, reasons = report.find(package({"a.json": form(reference="1"), "b.json": form(reference="2")}), RULES.data)
+    found, reasons = report.find(package({"a.json": form(reference="1"), "b.json": form(reference="2")}), RULES.report)
     assert found is None
     assert "several different reports" in reasons[0]
 
 
 def test_a_form_in_the_wrong_folder_is_read_and_noted() -> None:
-    found, _ = report.find(package({"a.json": form("ucol-referral")}, "nca"), RULES.data)
+    found, _ = report.find(package({"a.json": form("ucol-referral")}, "nca"), RULES.report)
     assert found is not None
     assert found.reader.source == "UCOL"
     assert "arrived among nca packages" in found.draft.defects[0]["problem"]
@@ -54,16 +54,16 @@ def test_a_form_in_the_wrong_folder_is_read_and_noted() -> None:
 
 def test_too_large_and_too_many() -> None:
     big = Package("other", "other/p", "folder", [Member("r.json", 10**9, Locator("other/p/r.json"))])
-    assert "larger than" in report.find(big, RULES.data)[1][0]
-    few = replace(RULES, data={**RULES.data, "caps": {**RULES.data["caps"], "rows": 3}})
+    assert "larger than" in report.find(big, RULES.report)[1][0]
+    few = replace(RULES.report, caps={**RULES.report.caps, "rows": 3})
     with pytest.raises(InputError, match="more than 3"):
         content = form(files=[{"name": str(n)} for n in range(5)])
-        report.read(Member("r.json", 1, Locator("x"), content), content, few.data)
+        report.read(Member("r.json", 1, Locator("x"), content), content, few)
 
 
 def test_a_long_text_is_cut_with_a_note() -> None:
     limit = RULES.data["caps"]["text_characters"]
-    found, _ = report.find(package({"a.json": form(narrative="x" * (limit + 5))}), RULES.data)
+    found, _ = report.find(package({"a.json": form(narrative="x" * (limit + 5))}), RULES.report)
     assert found is not None
     assert len(found.draft.narratives[0]["text"]) == limit
     assert "only in the original" in found.draft.defects[0]["problem"]

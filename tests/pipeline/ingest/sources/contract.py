@@ -58,7 +58,7 @@ class ReaderContract:
 
     def read(self, content: bytes) -> report.FoundReport | None:
         name = f"report.{SUFFIX[self.reader.kind]}"
-        return report.read(Member(name, len(content), Locator(f"x/{name}"), content), content, RULES.data)
+        return report.read(Member(name, len(content), Locator(f"x/{name}"), content), content, RULES.report)
 
     def rows(self, content: bytes) -> dict[str, list[dict[str, Any]]]:
         """All rows that the report makes, checked against every record schema."""
@@ -90,7 +90,7 @@ class ReaderContract:
     def test_facts_are_those_of_the_policy_and_point_to_their_place(self) -> None:
         for made in cases(7):
             for fact in self.rows(FORMS[self.name][2](random.Random(2), made))["facts"]:
-                assert fact["name"] in RULES.data["facts"]
+                assert fact["name"] in RULES.report.facts
                 assert fact["value"] in {"yes", "no", "unknown"}
                 assert fact["source_path"].startswith("/")
 

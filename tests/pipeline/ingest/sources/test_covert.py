@@ -20,7 +20,7 @@ PLAIN = {"personas": [SECRET], "operation": SECRET}
 
 
 def draft(content: bytes) -> Draft:
-    found = report.read(Member("r.json", len(content), Locator("x"), content), content, RULES.data)
+    found = report.read(Member("r.json", len(content), Locator("x"), content), content, RULES.report)
     assert found is not None
     return found.draft
 

@@ -17,7 +17,7 @@ RULES = rules.load(Settings())
 
 
 def draft(content: bytes, name: str = "report.json") -> Draft:
-    found = report.read(Member(name, len(content), Locator("x"), content), content, RULES.data)
+    found = report.read(Member(name, len(content), Locator("x"), content), content, RULES.report)
     assert found is not None
     return found.draft
 

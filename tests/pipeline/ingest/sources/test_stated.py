@@ -19,7 +19,7 @@ RULES = rules.load(Settings())
 
 def draft(tree: dict[str, Any]) -> Draft:
     content = json.dumps(tree).encode()
-    found = report.read(Member("report.json", len(content), Locator("x"), content), content, RULES.data)
+    found = report.read(Member("report.json", len(content), Locator("x"), content), content, RULES.report)
     assert found is not None
     return found.draft
 

@@ -35,7 +35,7 @@ def made(
     )
     answers.give(package.payload)
     rule = replace(RULES, force=force)
-    found, reasons = report.find(package, rule.data)
+    found, reasons = report.find(package, rule.report)
     assert found is not None, reasons
     return rows.compose(found, Context(package, "p" * 64, "r" * 32, None, rule, "run", factory.AS_OF))
 
