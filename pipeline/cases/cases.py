@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from pipeline.cases import groups
+from pipeline.cases import groups, words
 from pipeline.errors import ConflictError, UsageError
 from pipeline.people import permissions
 from pipeline.store import recording as audit
@@ -142,7 +142,7 @@ def decide(
         assessment_id=case.assessment_id,
     )
     session.add(decision)
-    changed(session, actor, case, "decision", f"{kind}: {reason_code}")
+    changed(session, actor, case, "decision", words.decided(rules(session), kind, reason_code))
     if case.first_action_at is None:
         case.first_action_at = decision.at
     detail: dict[str, Any] = {"state": [before[0], case.state], "band": [before[1], case.band]}

@@ -32,6 +32,7 @@ FOLDER = Path(__file__).parent
 
 MENU = (
     ("/queue", "Queue"),
+    ("/mine", "Mine"),
     ("/supervision", "Supervision"),
     ("/outcomes", "Outcomes"),
     ("/look-up", "Look-up"),
@@ -41,7 +42,7 @@ MENU = (
     ("/runs", "Runs"),
 )
 
-WORKED = frozenset({"/queue", "/cases", "/supervision", "/dashboard", "/runs", "/search"})
+WORKED = frozenset({"/queue", "/mine", "/cases", "/supervision", "/dashboard", "/runs", "/search"})
 """First parts of the addresses of pages that people work from: they say how old the queue is, and when a night failed."""
 
 

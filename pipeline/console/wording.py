@@ -19,6 +19,10 @@ _UNSEEN = re.compile(
 
 WORDS = {
     "very_high": "Very high",
+    "high": "High",
+    "medium": "Medium",
+    "low": "Low",
+    "dmi": "DMI",
     **{source.code: source.label for source in SOURCES.values()},
     "nca": "NCA",
     "ucol": "UCOL",

@@ -46,7 +46,9 @@ TABLE: dict[str, frozenset[str]] = {
     "case.retain": _SUPERVISORS,
     "case.erase": _SUPERVISORS,
     "supervision.list": frozenset({"supervisor", "auditor"}),
+    "wellbeing.read": _SUPERVISORS,
     "outcomes.own": _WORKERS,
+    "mine.list": _WORKERS,
     # matching evidence and data
     "lookup.hash": frozenset({"analyst", "supervisor", "dmi"}),
     "matches.list": frozenset({"analyst", "supervisor", "dmi"}),

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
 from pipeline.cases import cases
@@ -102,6 +102,17 @@ def open_flags(session: Session, actor: Actor, case_id: str | None = None) -> li
         )
         for flag, case in session.execute(query)
     ]
+
+
+def waiting_count(session: Session, actor: Actor) -> int:
+    """How many flags `open_flags` would list, for figures; asked as one count."""
+    query = (
+        select(func.count())
+        .select_from(Flag)
+        .join(Case, Case.case_id == Flag.case_id)
+        .where(Flag.waiting.is_(True), queue.visible(actor), _visible(actor))
+    )
+    return session.scalar(query) or 0
 
 
 def strip(flags: Sequence[OpenFlag]) -> list[Strip]:

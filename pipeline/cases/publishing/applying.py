@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from pipeline.cases import states
+from pipeline.cases import states, words
 from pipeline.cases.publishing.intake import NewAssessment
 from pipeline.cases.work import bands
 from pipeline.store.rules import CaseRules
@@ -98,11 +98,11 @@ def apply(
     else:
         _decided_by_model(case, new, effect)
     if case.band != was_band:
-        effect.lines.insert(0, ("raised", f"Band raised from {was_band} to {case.band}", False))
+        effect.lines.insert(0, ("raised", f"Band raised from {words.band(was_band)} to {words.band(case.band)}", False))
     if told:
         effect.lines.insert(0, ("release", ": ".join(told), False))
     now = new.row["band"]
-    band = f"the band stays {now}" if now == was_model else f"{was_model} to {now}"
+    band = f"the band stays {words.band(now)}" if now == was_model else f"{words.band(was_model)} to {words.band(now)}"
     effect.lines += _labels(new, secret, fallback=f"Assessed again: {band}, reasons and flags are the same")
     if more := _held_back(new.summary) - _held_back(previous.summary if previous else {}):
         effect.lines.append(("reassessed", f"More of it came and is in quarantine: {'; '.join(sorted(more))}", False))
@@ -138,7 +138,9 @@ def _decided_by_person(case: Case, new: NewAssessment, policy: CaseRules, effect
         effect.withdraw = case.lowering_pending
         wanted = policy.data["supervision"]["second_look"]["person_below_model_on_new_evidence"]
         if wanted and rose and bands.higher(band, case.band):
-            effect.second_look = f"New evidence on a case that a person holds at {case.band}; assessed {band}"
+            effect.second_look = (
+                f"New evidence on a case that a person holds at {words.band(case.band)}; assessed {words.band(band)}"
+            )
 
 
 def _closed(
@@ -153,13 +155,15 @@ def _closed(
     effect.reopened = effect.withdraw_all = True
     labels = [*(new.changes.get("reasons_new") or []), *(new.changes.get("reasons_raised") or [])]
     gained = [label for label in labels if label not in secret]
-    why, *more = told or [f"raised from {ended} to {band}"]
+    why, *more = told or [f"raised from {words.band(ended)} to {words.band(band)}"]
     case.reopen_reason = f"{why}: {'; '.join([*more, *gained])}" if more or gained else why
     if raised:
         case.person_band = case.person_model_band = None
         bands.put(case, band)
     elif bands.higher(band, case.band):
-        effect.second_look = f"New evidence on a case that a person held at {case.band}; assessed {band}"
+        effect.second_look = (
+            f"New evidence on a case that a person held at {words.band(case.band)}; assessed {words.band(band)}"
+        )
     states.put(case, "new")
     case.due_at = new.row["due_at"]
 
@@ -190,7 +194,7 @@ def restricted_labels(items: list[dict[str, Any]], hidden: Collection[str]) -> s
 
 def _labels(new: NewAssessment, secret: Collection[str], fallback: str) -> list[tuple[str, str, bool]]:
     lines: list[tuple[str, str, bool]] = []
-    for key, words in (
+    for key, said in (
         ("reasons_new", "New"),
         ("reasons_raised", "Stronger"),
         ("flags_new", "New flag"),
@@ -201,7 +205,7 @@ def _labels(new: NewAssessment, secret: Collection[str], fallback: str) -> list[
         for restricted in (False, True):
             labels = [label for label in new.changes.get(key) or [] if (label in secret) is restricted]
             if labels:
-                lines.append(("reassessed", f"{words}: {'; '.join(labels)}", restricted))
+                lines.append(("reassessed", f"{said}: {'; '.join(labels)}", restricted))
     return lines or [("reassessed", fallback, False)]
 
 

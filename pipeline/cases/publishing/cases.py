@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
-from pipeline.cases import groups
+from pipeline.cases import groups, words
 from pipeline.cases.duties.clocks import Clocks
 from pipeline.cases.publishing import answered, applying, restricting
 from pipeline.cases.publishing.applying import Effect
@@ -137,7 +137,7 @@ class Publisher:
         self.counts["opened"] += 1
         self._store(case, new, None)
         self._rows[Review] += supervision.schedule(self.policy, case.case_id, self.as_of)
-        self.line(case, "opened", f"Case opened at band {case.band}")
+        self.line(case, "opened", f"Case opened at band {words.band(case.band)}")
         self._log("collection", "case.opened", case, {"band": case.band, "assessment": case.assessment_id})
 
     def _update(self, case: Case, new: NewAssessment) -> None:
@@ -214,7 +214,7 @@ class Publisher:
         )
         case.lowering_pending = True
         self.counts["lowerings_proposed"] += 1
-        self.line(case, "lowering_proposed", f"Assessment fell to {band}: waits for a person")
+        self.line(case, "lowering_proposed", f"Assessment fell to {words.band(band)}: waits for a person")
 
     def _store(self, case: Case, new: NewAssessment, previous: Assessment | None) -> None:
         columns = new.columns(previous.sequence + 1 if previous else 1)

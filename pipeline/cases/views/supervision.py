@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
-from pipeline.cases import cases
+from pipeline.cases import cases, words
+from pipeline.cases.duties import escalations
 from pipeline.cases.views import ordering, queue
 from pipeline.errors import ConflictError, UsageError
 from pipeline.people import permissions
 from pipeline.store import recording as audit
 from pipeline.store.actors import Actor
 from pipeline.store.context import now, rules
+from pipeline.store.people_tables import User
 from pipeline.store.rules import CaseRules, add_months
 from pipeline.store.tables import BANDS, Case, Lowering, Notification, Review, SecondLook
+
+REVIEW_DAYS = 14
+"""How far ahead reviews are listed."""
 
 _Row = TypeVar("_Row", Review, SecondLook, Lowering, Notification)
 
@@ -31,7 +37,7 @@ def schedule(policy: CaseRules, case_id: str, opened_at: datetime) -> list[dict[
 
 
 def reviews_due(
-    session: Session, actor: Actor, *, within_days: int = 14, rank: str | None = None
+    session: Session, actor: Actor, *, within_days: int = REVIEW_DAYS, rank: str | None = None
 ) -> list[tuple[Review, Case]]:
     """Reviews of open cases that are overdue or due within `within_days`, in the order of the queue."""
     conditions = [Review.done_at.is_(None), Review.due_at <= now(session) + timedelta(days=within_days)]
@@ -68,6 +74,66 @@ def past_target(session: Session, actor: Actor) -> list[dict[str, Any]]:
         }
         for at, band in enumerate(BANDS)
     ]
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a person who works on cases holds at this moment, of the cases that the reader may see."""
+
+    user_id: str
+    name: str
+    cases: int
+    very_high: int
+    past_target: int
+
+
+def loads(session: Session, actor: Actor) -> list[Load]:
+    """Everybody to whom a case can be allocated, by name, with what they hold: for allocation, not for comparison."""
+    permissions.require(actor, "case.allocate")
+    moment = now(session)
+    held = (
+        select(
+            Case.holder,
+            func.count(),
+            func.count().filter(Case.band == BANDS[0]),
+            func.count().filter(Case.due_at < moment),
+        )
+        .where(Case.is_open.is_(True), ~queue.free(moment), queue.visible(actor))
+        .group_by(Case.holder)
+    )
+    found = {who: numbers for who, *numbers in session.execute(held)}
+    workers = permissions.TABLE["case.claim"]
+    return sorted(
+        (
+            Load(user.user_id, user.name, *found.get(user.user_id, (0, 0, 0)))
+            for user in session.scalars(select(User).where(User.disabled.is_(False)))
+            if workers.intersection(user.roles)
+        ),
+        key=lambda load: (load.name, load.user_id),
+    )
+
+
+def counts(session: Session, actor: Actor) -> dict[str, int]:
+    """How long each work list is, of the cases that the reader may see: what the supervisor's page and the dashboard say.
+
+    Raises PermissionDeniedError for somebody who reads no reports.
+    """
+    permissions.require(actor, "reports.read")
+    seen = [Case.is_open.is_(True), queue.visible(actor)]
+    soon = now(session) + timedelta(days=REVIEW_DAYS)
+
+    def of(table: Any, *conditions: ColumnElement[bool]) -> int:
+        query = select(func.count()).select_from(table).join(Case, Case.case_id == table.case_id)
+        return session.scalar(query.where(*seen, *conditions)) or 0
+
+    return {
+        "flags": escalations.waiting_count(session, actor),
+        "past_target": session.scalar(select(func.count()).where(*seen, Case.due_at < now(session))) or 0,
+        "notifications": of(Notification, Notification.made_at.is_(None)),
+        "lowerings": of(Lowering, Lowering.status == "pending"),
+        "second_looks": of(SecondLook, SecondLook.done_at.is_(None)),
+        "reviews": of(Review, Review.done_at.is_(None), Review.due_at <= soon),
+    }
 
 
 def second_looks(session: Session, actor: Actor) -> list[tuple[SecondLook, Case]]:
@@ -114,7 +180,9 @@ def complete_review(
     if waiting is None:
         months = rules(session).data["supervision"]["repeat_months"]
         session.add(Review(case_id=case_id, rank=row.rank, due_at=add_months(row.done_at, months)))
-    cases.changed(session, actor, case, "review", f"Review by {row.rank}: {code}")
+    cases.changed(
+        session, actor, case, "review", f"Review by {row.rank}: {words.reason(rules(session), 'review', code)}"
+    )
     audit.record(session, actor, "alteration", "review.done", case_id=case_id, reason=code, object_=row.rank)
     return row
 

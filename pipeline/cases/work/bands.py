@@ -10,7 +10,7 @@ from __future__ import annotations
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from pipeline.cases import groups
+from pipeline.cases import groups, words
 from pipeline.cases.cases import changed, decide, demanded_note, for_change, require_holder
 from pipeline.errors import ConflictError, UsageError
 from pipeline.store import recording as audit
@@ -47,7 +47,9 @@ def raise_band(
     code = rules(session).reason("raise_band", reason_code)
     text = demanded_note(note)
     if not higher(band, case.band):
-        raise UsageError(f"{band!r} is not higher than {case.band}.", "To lower a band, propose it.")
+        raise UsageError(
+            f"{words.band(band)} is not higher than {words.band(case.band)}.", "To lower a band, propose it."
+        )
     return raise_to(session, actor, case, band, code=code, note=text)
 
 
@@ -69,7 +71,7 @@ def propose_lowering(
     code = rules(session).reason("lower_band", reason_code)
     text = demanded_note(note)
     if not higher(case.band, band):
-        raise UsageError(f"{band!r} is not lower than {case.band}.")
+        raise UsageError(f"{words.band(band)} is not lower than {words.band(case.band)}.")
     withdraw_pending(session, actor, case)
     proposal = Lowering(
         case_id=case_id,
@@ -84,7 +86,8 @@ def propose_lowering(
     )
     session.add(proposal)
     case.lowering_pending = True
-    changed(session, actor, case, "lowering_proposed", f"Lowering to {band} proposed: {code}")
+    said = words.reason(rules(session), "lower_band", code)
+    changed(session, actor, case, "lowering_proposed", f"Lowering to {words.band(band)} proposed: {said}")
     audit.record(
         session,
         actor,

@@ -158,7 +158,8 @@ def _take(session: Session, actor: Actor, case: Case, user_id: str) -> None:
         case.claimed_at = moment
     case.holder = user_id
     case.claim_expires_at = moment + rules(session).claim_time
-    changed(session, actor, case, "claim", f"Claimed by {user_id}", work=False)
+    text = f"Claimed by {user_id}" if actor.user_id == user_id else f"Allocated to {user_id}"
+    changed(session, actor, case, "claim", text, work=False)
     audit.record(
         session, actor, "alteration", "case.claimed", case_id=case.case_id, detail={"from": before, "to": user_id}
     )

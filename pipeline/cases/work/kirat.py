@@ -10,7 +10,7 @@ from datetime import date
 
 from sqlalchemy.orm import Session
 
-from pipeline.cases import cases
+from pipeline.cases import cases, words
 from pipeline.cases.work import bands, second_looks
 from pipeline.errors import UsageError
 from pipeline.store import recording as audit
@@ -53,11 +53,13 @@ def enter(
     )
     session.add(row)
     case.kirat_level = level
-    cases.changed(session, actor, case, "kirat", f"KIRAT level {level} entered")
+    cases.changed(session, actor, case, "kirat", f"KIRAT level {words.band(level)} entered")
     audit.record(session, actor, "alteration", "kirat.entered", case_id=case_id, detail={"level": level})
     least = rules(session).data["kirat"]["raises_to"][level]
     if case.is_open and least is not None and bands.higher(least, case.band):
-        bands.raise_to(session, actor, case, least, code="kirat_higher", note=f"KIRAT level {level} by {who}")
+        bands.raise_to(
+            session, actor, case, least, code="kirat_higher", note=f"KIRAT level {words.band(level)} by {who}"
+        )
     text = contradiction(rules(session), case)
     if text is not None:
         second_looks.ask(session, actor, case, "kirat", text)
@@ -71,7 +73,7 @@ def contradiction(policy: CaseRules, case: Case) -> str | None:
     limits = policy.data["supervision"]["second_look"]
     below = bands.order(case.kirat_level) - case.band_order
     if below >= limits["kirat_lower_by"]:
-        return f"KIRAT {case.kirat_level} lies below the band {case.band}"
+        return f"KIRAT {words.band(case.kirat_level)} lies below the band {words.band(case.band)}"
     if -below >= limits["kirat_higher_by"]:
-        return f"KIRAT {case.kirat_level} lies above the band {case.band}"
+        return f"KIRAT {words.band(case.kirat_level)} lies above the band {words.band(case.band)}"
     return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy.orm import Session
 
-from pipeline.cases import cases
+from pipeline.cases import cases, words
 from pipeline.errors import ConflictError, UsageError
 from pipeline.store import recording as audit
 from pipeline.store.actors import Actor
@@ -39,7 +39,9 @@ def settle(
         raise UsageError("Who was notified?")
     row.note = cases.note_text(note) if code == "made" else cases.demanded_note(note)
     row.made_at, row.made_by, row.recipient, row.reason_code = now(session), actor.user_id, taker, code
-    cases.changed(session, actor, case, "notification", f"Notification {row.kind}: {code}")
+    cases.changed(
+        session, actor, case, "notification", f"{row.label}: {words.reason(rules(session), 'notification', code)}"
+    )
     if case.first_action_at is None and code == "made":
         case.first_action_at = row.made_at
     audit.record(

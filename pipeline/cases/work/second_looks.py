@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from pipeline.cases import cases
+from pipeline.cases import cases, words
 from pipeline.errors import ConflictError, UsageError
 from pipeline.store import recording as audit
 from pipeline.store.actors import Actor
@@ -58,6 +58,7 @@ def resolve(
         select(SecondLook.second_look_id).where(SecondLook.case_id == case_id, SecondLook.done_at.is_(None)).limit(1)
     )
     case.second_look = rest is not None
-    cases.changed(session, actor, case, "second_look", f"Second look: {code}")
+    said = words.reason(rules(session), "second_look", code)
+    cases.changed(session, actor, case, "second_look", f"Second look: {said}")
     audit.record(session, actor, "alteration", "second_look.done", case_id=case_id, reason=code, object_=row.kind)
     return row

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from sqlalchemy.orm import Session
 
-from pipeline.cases import cases, groups
+from pipeline.cases import cases, groups, words
 from pipeline.cases.work import decisions
 from pipeline.errors import ConflictError, UsageError
 from pipeline.store import recording as audit
@@ -100,5 +100,7 @@ def _apart(session: Session, actor: Actor, case: Case, code: str, note: str | No
     if session.get(Apart, case.case_id) is None:
         text = cases.note_text(note)
         session.add(Apart(case_id=case.case_id, at=now(session), by=actor.user_id, reason_code=code, note=text))
-    cases.changed(session, actor, case, "group", f"Taken out of its group: {code}")
+    cases.changed(
+        session, actor, case, "group", f"Taken out of its group: {words.reason(rules(session), 'take_apart', code)}"
+    )
     audit.record(session, actor, "alteration", "group.taken_apart", case_id=case.case_id, reason=code)

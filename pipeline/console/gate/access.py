@@ -47,11 +47,13 @@ MATRIX: dict[tuple[str, str], str] = {
     ("POST", "/cases/{number}/kirat"): "case.kirat",
     ("POST", "/cases/{number}/notify"): "case.notify",
     ("POST", "/cases/{number}/told"): "case.acknowledge",
+    ("GET", "/mine"): "mine.list",
     ("GET", "/outcomes"): "outcomes.own",
     ("GET", "/break"): SIGNED_IN,
     ("POST", "/break"): SIGNED_IN,
     # supervision
     ("GET", "/supervision"): "supervision.list",
+    ("POST", "/supervision/allocate"): "case.allocate",
     ("POST", "/cases/{number}/allocate"): "case.allocate",
     ("POST", "/cases/{number}/lowering"): "case.approve_lowering",
     ("POST", "/cases/{number}/review"): "case.review",

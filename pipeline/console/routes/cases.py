@@ -9,6 +9,7 @@ from fastapi.responses import HTMLResponse
 
 from pipeline import policy
 from pipeline.cases import groups
+from pipeline.cases import words as spoken
 from pipeline.cases.views import case as views
 from pipeline.cases.views import timeline as timelines
 from pipeline.cases.work import answers
@@ -157,6 +158,9 @@ def _words(request: Request, data: dict[str, Any]) -> dict[str, Any]:
     questions = _questions(request, data)
     names = forces.load(settings(request)).names
     return {
+        "reason": lambda kind, code: spoken.reason(rules, kind, code),
+        "decided": lambda kind, code: spoken.decided(rules, kind, code),
+        "outcome_words": lambda code: rules.data["outcomes"].get(code, {}).get("label") or wording.words(code),
         "errors": [],
         "forces": [(code, name) for code, name in names.items() if code != settings(request).force],
         "force_names": names,

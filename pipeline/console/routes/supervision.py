@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request, Response
-from fastapi.responses import RedirectResponse
+from fastapi.responses import HTMLResponse, RedirectResponse
 
+from pipeline.cases import words as spoken
 from pipeline.cases.duties import escalations
 from pipeline.cases.views import queue as queues
 from pipeline.cases.views import supervision
@@ -14,38 +15,96 @@ from pipeline.cases.work import bands, claims, decisions, retention, second_look
 from pipeline.console import pages, wording
 from pipeline.console.context import actor, store, visitor, writing
 from pipeline.console.routes.work import Number, Text, back
-from pipeline.errors import UsageError
-from pipeline.people import sessions, users
+from pipeline.errors import ConflictError, TriageError, UsageError
+from pipeline.people import permissions, sessions
+from pipeline.store.actors import Actor
+from pipeline.store.tables import BANDS
 
 router = APIRouter()
 
 SHOWN = 50
 """Rows of each list on the page; JSON has them all."""
+FREE = 25
+"""Free cases offered for allocation at once."""
 
 
 @router.get("/supervision", name="supervision")
-def show(request: Request) -> Response:
-    """Lowerings to approve, second looks, reviews due, notifications, overdue cases, retention, and free cases."""
+def show(request: Request, tick: int = 0) -> Response:
+    """The work lists of a supervisor, each by risk, and the next free cases to allocate. `tick`: so many are chosen."""
+    data = _lists(request)
+    ticked = {row["case_id"] for row in data["free"][: max(0, tick)]}
+    words = _words(request, data, ticked=ticked, errors=[])
+    return pages.answer(request, "supervision.html", data, **words)
+
+
+@router.post("/supervision/allocate", name="allocate_many")
+def allocate_many(
+    request: Request, *, case: Annotated[list[str] | None, Form()] = None, person: Text = "", reason: Text = ""
+) -> Response:
+    """Put the chosen cases (number:version) into one person's hands, each by itself: one that somebody took meanwhile
+    stops none of the others, and the page names it."""
+    chosen = [tuple(entry.rpartition(":")[::2]) for entry in case or []]
+    errors = []
+    if not chosen:
+        errors.append({"href": "#allocation", "text": "Choose at least one case."})
+    if not person:
+        errors.append({"href": "#bulk-person", "text": "Choose the person."})
+    for number, version in chosen if not errors else []:
+        try:
+            with writing(request) as session:
+                claims.allocate(
+                    session, actor(request), number, reason_code=reason, version=_version(version), user_id=person
+                )
+        except (UsageError, ConflictError) as error:
+            errors.append({"href": None, "text": f"{number}: {error.message}"})
+    if not errors:
+        return RedirectResponse("/supervision?done=allocated-all#allocation", 303)
+    data = {**_lists(request), "errors": errors}
+    if pages.chosen_format(request) != "html":
+        return pages.answer(request, "supervision.html", data, status=409)
+    sent = {"form": "bulk", "person": person, "reason": reason}
+    words = _words(request, data, ticked={number for number, _ in chosen}, errors=errors)
+    return pages.answer(request, "supervision.html", data, status=409, **{**words, "sent": sent})
+
+
+def refused(request: Request, sent: dict[str, str], error: TriageError, status: int) -> Response:
+    """The supervisor's page with a form that was refused: what is wrong on top, everything typed still in its place."""
+    data, form = _lists(request), sent.get("form", "")
+    text = f"{error.message} {error.remedy}".strip() if isinstance(error, ConflictError) else error.message
+    words = _words(request, data, ticked=set(), errors=[{"href": f"#{form}-form" if form else None, "text": text}])
+    return HTMLResponse(
+        pages.render(request, "supervision.html", {**data, **words, "sent": {"form": "", **sent}}), status
+    )
+
+
+def _lists(request: Request) -> dict[str, Any]:
+    """Every list of the page, by risk, with its length as the dashboard has it."""
     with writing(request) as session:
         who = actor(request)
-        data: dict[str, Any] = {
+        return {
             "as_of": store(request).clock(),
+            "counts": supervision.counts(session, who),
             "lowerings": [
                 {**_case(c), "lowering_id": row.lowering_id, "to_band": row.to_band, "proposed_at": row.proposed_at,
                  "proposed_by": row.proposed_by, "reason": row.reason_code, "note": row.note}
                 for row, c in supervision.lowerings(session, who)
             ],
             "second_looks": [
-                {**_case(c), "second_look_id": row.second_look_id, "why": row.text, "since": row.opened_at}
+                {**_case(c), "second_look_id": row.second_look_id, "why": row.text, "since": row.opened_at,
+                 "opened_by": row.opened_by}
                 for row, c in supervision.second_looks(session, who)
             ],
             "reviews": [
                 {**_case(c), "review_id": row.review_id, "rank": row.rank, "due": row.due_at}
                 for row, c in supervision.reviews_due(session, who)
             ],
-            "flags": [flag.as_dict() for flag in escalations.open_flags(session, who)],
+            "flags": sorted(
+                (flag.as_dict() for flag in escalations.open_flags(session, who)),
+                key=lambda f: (BANDS.index(f["band"]), f["due_at"], f["flag_id"]),
+            ),
             "notifications": [
-                {**_case(c), "notification": row.label, "why": row.reason, "since": row.listed_at}
+                {**_case(c), "notification_id": row.notification_id, "notification": row.label, "why": row.reason,
+                 "since": row.listed_at}
                 for row, c in supervision.notifications(session, who)
             ],
             "past_target": supervision.past_target(session, who),
@@ -55,29 +114,53 @@ def show(request: Request) -> Response:
                 for c in retention.due(session, who)
             ],
             "free": [
-                {**_case(r), "due": r.due_at}
-                for r in queues.page(session, who, queues.QueueFilters(holder="nobody"), size=10).rows
+                {**_case(r), "due": r.due_at, "why": list(r.top_reasons[:2])}
+                for r in queues.page(session, who, queues.QueueFilters(holder="nobody"), size=FREE).rows
             ],
+            "loads": [vars(load) for load in supervision.loads(session, who)] if _may_allocate(who) else [],
         }  # fmt: skip
-        people = [
-            (u.user_id, u.name)
-            for u in users.listing(session, who)
-            if not u.disabled and {"analyst", "supervisor"} & set(u.roles)
-        ]
+
+
+def _may_allocate(who: Actor) -> bool:
+    return permissions.allowed(who, "case.allocate")
+
+
+def _words(request: Request, data: dict[str, Any], *, ticked: set[str], errors: list[dict[str, Any]]) -> dict[str, Any]:
+    """What only the page needs."""
     rules = store(request).rules
-    return pages.answer(
-        request,
-        "supervision.html",
-        data,
-        shown=SHOWN,
-        people=people,
-        reasons={
+    return {
+        "shown": SHOWN,
+        "ticked": ticked,
+        "errors": errors,
+        "me": actor(request).user_id,
+        "people": [(load["user_id"], _load(load)) for load in data["loads"]],
+        "reasons": {
             k: list(rules.reasons(k).items())
-            for k in ("allocate", "erase", "lower_band", "refuse_lowering", "retain", "review", "second_look")
+            for k in ("allocate", "erase", "lower_band", "notification", "refuse_lowering", "retain", "review",
+                      "second_look")
         },
-        due_words=lambda at: wording.due(at, data["as_of"]),
-        formats=pages.formats(request, csv=False),
-    )
+        "reason": lambda kind, code: spoken.reason(rules, kind, code),
+        "outcome_words": lambda code: rules.data["outcomes"].get(code, {}).get("label") or wording.words(code),
+        "due_words": lambda at: wording.due(at, data["as_of"]),
+        "formats": pages.formats(request, csv=False),
+    }  # fmt: skip
+
+
+def _load(load: dict[str, Any]) -> str:
+    """A person with what they hold, as the list of people says it."""
+    held = f"{load['cases']} {'case' if load['cases'] == 1 else 'cases'}"
+    more = [
+        f"{load[name]} {text}"
+        for name, text in (("very_high", "very high"), ("past_target", "past target"))
+        if load[name]
+    ]
+    return f"{load['name']}: {', '.join([held, *more])}"
+
+
+def _version(text: str) -> int:
+    if not text.isdecimal() or len(text) > 10:
+        raise UsageError("The version that was seen is missing.", "Reload the page.")
+    return int(text)
 
 
 @router.post("/cases/{number}/allocate", name="allocate")
@@ -90,7 +173,14 @@ def allocate(request: Request, number: str, *, version: Number, person: Text = "
 
 @router.post("/cases/{number}/lowering", name="lowering")
 def lowering(
-    request: Request, number: str, *, version: Number, verdict: Text = "", reason: Text = "", note: Text = ""
+    request: Request,
+    number: str,
+    *,
+    version: Number,
+    verdict: Text = "",
+    reason: Text = "",
+    note: Text = "",
+    then: Text = "",
 ) -> Response:
     """Approve or refuse the lower band that waits."""
     settle = {"approve": bands.approve_lowering, "refuse": bands.refuse_lowering}.get(verdict)
@@ -98,39 +188,55 @@ def lowering(
         raise UsageError("Choose whether you approve or refuse.")
     with writing(request) as session:
         settle(session, actor(request), number, reason_code=reason, note=note, version=version)
-    return back(number, "decided")
+    return back(number, "decided", then=then, list_="lowerings")
 
 
 @router.post("/cases/{number}/review", name="review")
 def review(
-    request: Request, number: str, *, review_id: Number, version: Number, reason: Text = "", note: Text = ""
+    request: Request,
+    number: str,
+    *,
+    review_id: Number,
+    version: Number,
+    reason: Text = "",
+    note: Text = "",
+    then: Text = "",
 ) -> Response:
     """Record a review."""
     with writing(request) as session:
         supervision.complete_review(
             session, actor(request), number, review_id, reason_code=reason, version=version, note=note
         )
-    return back(number, "entered")
+    return back(number, "entered", then=then, list_="reviews")
 
 
 @router.post("/cases/{number}/second-look", name="second_look")
 def second_look(
-    request: Request, number: str, *, second_look_id: Number, version: Number, reason: Text = "", note: Text = ""
+    request: Request,
+    number: str,
+    *,
+    second_look_id: Number,
+    version: Number,
+    reason: Text = "",
+    note: Text = "",
+    then: Text = "",
 ) -> Response:
     """Record the result of a second look."""
     with writing(request) as session:
         second_looks.resolve(
             session, actor(request), number, second_look_id, reason_code=reason, version=version, note=note
         )
-    return back(number, "entered")
+    return back(number, "entered", then=then, list_="second")
 
 
 @router.post("/cases/{number}/retain", name="retain")
-def retain(request: Request, number: str, *, version: Number, reason: Text = "", note: Text = "") -> Response:
+def retain(
+    request: Request, number: str, *, version: Number, reason: Text = "", note: Text = "", then: Text = ""
+) -> Response:
     """Keep a closed case until its next retention review."""
     with writing(request) as session:
         retention.retain(session, actor(request), number, reason_code=reason, version=version, note=note)
-    return back(number, "decided")
+    return back(number, "decided", then=then, list_="retention")
 
 
 @router.post("/cases/{number}/erase", name="erase")

@@ -23,8 +23,11 @@ Text = Annotated[str, Form()]
 Number = Annotated[int, Form(ge=0, le=2**31)]
 
 
-def back(number: str, done: str, place: str = "") -> Response:
-    """To the case's page, with a word on what was done. The number is only used once the case was found."""
+def back(number: str, done: str, place: str = "", *, then: str = "", list_: str = "") -> Response:
+    """To the case's page, or to the supervisor's list that the form stood in (`then`), with a word on what was done. The
+    number is only used once the case was found."""
+    if then == "supervision":
+        return RedirectResponse(f"/supervision?done={done}#{list_}", 303)
     return RedirectResponse(f"/cases/{number}?done={done}{place}", 303)
 
 
@@ -207,6 +210,7 @@ def notify(
     reason: Text = "",
     recipient: Text = "",
     note: Text = "",
+    then: Text = "",
 ) -> Response:
     """Record that a notification (LADO, children's services) was made or is not needed."""
     with writing(request) as session:
@@ -214,16 +218,23 @@ def notify(
             session, actor(request), number, notification_id, reason_code=reason, version=version,
             recipient=recipient, note=note,
         )  # fmt: skip
-    return back(number, "entered")
+    return back(number, "entered", then=then, list_="notifications")
 
 
 @router.post("/cases/{number}/told", name="told")
 def told(
-    request: Request, number: str, *, flag_id: Number, told_to: Text = "", told_by: Text = "", note: Text = ""
+    request: Request,
+    number: str,
+    *,
+    flag_id: Number,
+    told_to: Text = "",
+    told_by: Text = "",
+    note: Text = "",
+    then: Text = "",
 ) -> Response:
     """Acknowledge an escalation flag: who was told, by whom (the one who writes unless named), now."""
     with writing(request) as session:
         escalations.acknowledge(
             session, actor(request), number, flag_id, told_to=told_to, told_by=told_by or None, note=note
         )
-    return back(number, "entered")
+    return back(number, "entered", then=then, list_="flags")

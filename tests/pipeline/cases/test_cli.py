@@ -139,7 +139,7 @@ def test_a_case_is_shown_with_evidence_and_with_kirat_as_it_was_entered(triage: 
     assert [r["detail"] for r in shown if r["what"] == "package in quarantine"] == [
         "P-2: more of this case came and could not be read"
     ]
-    assert any(r["part"] == "waits" and "KIRAT low lies below" in r["detail"] for r in shown)
+    assert any(r["part"] == "waits" and "KIRAT Low lies below" in r["detail"] for r in shown)
     auditor = person(sqlite_store, "auditor")
     [look] = triage("audit", "list", "--category", "consultation", "--as", auditor, given="correct horse battery\n")
     assert (look["action"], look["user_id"], look["reason"]) == ("case.read", OWN, "allocated")

@@ -120,7 +120,7 @@ def test_a_raise_takes_effect_and_says_what_changed(store: Store, clock: Clock) 
         assert row.new_for_me
     with store.session() as session:
         seen = view.read(session, ANALYST, case_of(1))
-    assert [c.text for c in seen.changes] == ["Band raised from medium to high", "New: Reason new"]
+    assert [c.text for c in seen.changes] == ["Band raised from Medium to High", "New: Reason new"]
     assert [v.band for v in seen.versions] == ["medium", "high"]
     with store.session() as session:
         assert view.read(session, ANALYST, case_of(1)).changes == []
@@ -133,7 +133,7 @@ def test_what_came_and_could_not_be_read_is_told(store: Store) -> None:
     publish_rows(store, night(3), assessments=[assessment(1, version=3, at=night(3), summary=more)])
     with store.reader() as session:
         lines = session.scalars(select(Change.text).order_by(Change.change_id)).all()
-    same = "Assessed again: the band stays medium, reasons and flags are the same"
+    same = "Assessed again: the band stays Medium, reasons and flags are the same"
     assert lines[1:] == [same, "More of it came and is in quarantine: P-9", same]
 
 
@@ -235,7 +235,7 @@ def test_a_closed_case_comes_back_when_its_band_rises(store: Store) -> None:
     publish_rows(store, night(1), assessments=[again(band="very_high")])
     case = get(store)
     assert (case.state, case.band) == ("new", "very_high")
-    assert case.reopen_reason == "raised from medium to very_high: Reason new"
+    assert case.reopen_reason == "raised from Medium to Very high: Reason new"
 
 
 def reason_with_match() -> dict[str, Any]:
@@ -361,7 +361,7 @@ def test_a_restricted_link_found_later_is_told_to_cleared_people_only(store: Sto
     with store.session() as session:
         plain = [c.text for c in view.read(session, ANALYST, case_of(1)).history]
         cleared = [c.text for c in view.read(session, UCOL, case_of(1)).history]
-    assert plain == ["Case opened at band medium", "New: Reason own"]
+    assert plain == ["Case opened at band Medium", "New: Reason own"]
     assert sorted(set(cleared) - set(plain)) == ["New strong link: email", "New: Reason linked"]
 
 

@@ -1,0 +1,44 @@
+"""Words of codes, as a case's history and its pages say them. Columns keep the codes; what a person reads is made here.
+
+The words of reasons are the policy's (policy/cases.yaml), so that a decision record says what its form said.
+"""
+
+from __future__ import annotations
+
+from pipeline.store.rules import CaseRules
+
+DECIDED = {
+    "start_enquiry": "Enquiry started",
+    "request_information": "Information asked for",
+    "close": "Closed",
+    "reopen": "Reopened",
+    "raise_band": "Band raised",
+    "lower_band": "Band lowered",
+    "refuse_lowering": "Lowering refused",
+    "transfer": "Offered to another force",
+    "accept_transfer": "Taken by the other force",
+    "take_back": "Taken back from the other force",
+    "retain": "Kept at its retention review",
+}
+"""What was decided, by the kind of a Decision row."""
+
+_REASONS_OF = {"accept_transfer": "transfer", "take_back": "transfer"}
+"""Kinds of decisions whose reason is of another kind's list."""
+
+
+def band(code: str) -> str:
+    """A band as it is written everywhere: "Very high", "High", "Medium", "Low"."""
+    return code.replace("_", " ").capitalize()
+
+
+def reason(policy: CaseRules, kind: str, code: str | None) -> str:
+    """The words of a reason code of this kind of decision; of a code that the policy no longer has, the code as words."""
+    if code is None:
+        return ""
+    known: dict[str, str] = policy.data["reasons"].get(_REASONS_OF.get(kind, kind), {})
+    return known.get(code) or code.replace("_", " ").capitalize()
+
+
+def decided(policy: CaseRules, kind: str, code: str) -> str:
+    """A decision in one line: "Band lowered: A stated fact was disproved"."""
+    return f"{DECIDED.get(kind) or kind.replace('_', ' ').capitalize()}: {reason(policy, kind, code)}"
