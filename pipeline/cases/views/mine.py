@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeVar
 
-from sqlalchemy import or_, select
+from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
 from pipeline.cases.cases import holds
@@ -33,6 +34,8 @@ from pipeline.store.tables import (
 
 BACK_DAYS = 14
 """How long something that came back stays on the list."""
+_Row = TypeVar("_Row", InformationRequest, Transfer, Lowering, SecondLook)
+
 CHANGES_SHOWN = 4
 """Newest changes told of one case; the rest are counted."""
 
@@ -164,38 +167,38 @@ def _waiting(session: Session, held: dict[str, Case]) -> list[Waiting]:
     return sorted(rows, key=lambda w: (w.since, w.case_id, w.kind))
 
 
-def _of(session: Session, table: type, held: dict[str, Case], *conditions: object) -> Iterable[object]:
-    return session.scalars(select(table).where(table.case_id.in_(list(held)), *conditions))
+def _of(session: Session, table: type[_Row], held: dict[str, Case], condition: ColumnElement[bool]) -> Iterable[_Row]:
+    return session.scalars(select(table).where(table.case_id.in_(list(held)), condition))
 
 
 def _back(session: Session, actor: Actor, since: datetime) -> list[CameBack]:
     """What came back to the person who asked, proposed, offered or decided, newest first."""
     me = actor.user_id
-    found: list[tuple[str, str, str, datetime]] = []
-    answered = select(InformationRequest).where(
-        InformationRequest.asked_by == me, InformationRequest.answered_at >= since
-    )
-    for row in session.scalars(answered):
-        found.append((row.case_id, "answer", f"{row.asked_of} answered", row.answered_at))
-    decided = select(Lowering).where(
+    found: list[tuple[str, str, str, datetime | None]] = []
+    asked = select(InformationRequest).where(InformationRequest.asked_by == me, InformationRequest.answered_at >= since)
+    found += [(q.case_id, "answer", f"{q.asked_of} answered", q.answered_at) for q in session.scalars(asked)]
+    proposed = select(Lowering).where(
         Lowering.proposed_by == me, Lowering.decided_at >= since, Lowering.status.in_(["approved", "refused"])
     )
-    for row in session.scalars(decided):
-        found.append((row.case_id, "lowering", f"Your lower band was {row.status} by {row.decided_by}", row.decided_at))
+    found += [
+        (p.case_id, "lowering", f"Your lower band was {p.status} by {p.decided_by}", p.decided_at)
+        for p in session.scalars(proposed)
+    ]
     offered = select(Transfer).where(Transfer.by == me, Transfer.settled_at >= since, Transfer.accepted.is_(False))
-    for row in session.scalars(offered):
-        found.append((row.case_id, "transfer", f"{row.recipient} did not take it", row.settled_at))
+    found += [(o.case_id, "transfer", f"{o.recipient} did not take it", o.settled_at) for o in session.scalars(offered)]
     worked = select(Decision.case_id).where(Decision.by == me)
     again = select(Case).where(Case.reopened_at >= since, Case.is_open.is_(True), Case.case_id.in_(worked))
-    for case in session.scalars(again):
-        found.append((case.case_id, "reopened", f"Reopened: {case.reopen_reason}", case.reopened_at))
+    found += [
+        (case.case_id, "reopened", case.reopen_reason or "Reopened", case.reopened_at)
+        for case in session.scalars(again)
+    ]
     bands = {
         case.case_id: case.band
         for case in session.scalars(
             select(Case).where(Case.case_id.in_([number for number, *_ in found]), queue.visible(actor))
         )
     }
-    rows = [CameBack(n, bands[n], kind, text, at) for n, kind, text, at in found if n in bands]
+    rows = [CameBack(n, bands[n], kind, text, at) for n, kind, text, at in found if n in bands and at is not None]
     return sorted(rows, key=lambda b: (b.at, b.case_id, b.kind), reverse=True)
 
 

@@ -32,7 +32,8 @@ FREE = 25
 def show(request: Request, tick: int = 0) -> Response:
     """The work lists of a supervisor, each by risk, and the next free cases to allocate. `tick`: so many are chosen."""
     data = _lists(request)
-    ticked = {row["case_id"] for row in data["free"][: max(0, tick)]}
+    open_to_all = [row["case_id"] for row in data["free"] if row["compartment"] is None]
+    ticked = set(open_to_all[: max(0, tick)])
     words = _words(request, data, ticked=ticked, errors=[])
     return pages.answer(request, "supervision.html", data, **words)
 
@@ -44,7 +45,7 @@ def allocate_many(
     """Put the chosen cases (number:version) into one person's hands, each by itself: one that somebody took meanwhile
     stops none of the others, and the page names it."""
     chosen = [tuple(entry.rpartition(":")[::2]) for entry in case or []]
-    errors = []
+    errors: list[dict[str, Any]] = []
     if not chosen:
         errors.append({"href": "#allocation", "text": "Choose at least one case."})
     if not person:
@@ -114,7 +115,7 @@ def _lists(request: Request) -> dict[str, Any]:
                 for c in retention.due(session, who)
             ],
             "free": [
-                {**_case(r), "due": r.due_at, "why": list(r.top_reasons[:2])}
+                {**_case(r), "due": r.due_at, "why": list(r.top_reasons[:2]), "compartment": r.compartment}
                 for r in queues.page(session, who, queues.QueueFilters(holder="nobody"), size=FREE).rows
             ],
             "loads": [vars(load) for load in supervision.loads(session, who)] if _may_allocate(who) else [],

@@ -46,7 +46,7 @@ def test_a_case_that_somebody_took_meanwhile_stops_none_of_the_others(app: Any, 
     assert answer.status_code == 409
     assert f"{taken['case_id']}: Case {taken['case_id']} was changed by ben" in answer.text
     with app.app.state.store.reader() as session:
-        holders = dict(session.execute(sa.select(Case.case_id, Case.holder)).tuples().all())
+        holders = {case.case_id: case.holder for case in session.scalars(sa.select(Case))}
     assert holders[taken["case_id"]] == "ben"
     assert sum(holders[row["case_id"]] == "sue" for row in rows) >= 1
 

@@ -73,7 +73,7 @@ def test_a_decided_proposal_and_a_reopened_case_come_back(held: Store, clock: Cl
     do(held, decisions.decide, TWO, "reopen", reason_code="new_information", actor=SUPERVISOR)
     assert [b.kind for b in mine(held).back] == ["reopened", "lowering"]
     assert mine(held).back[1].text == "Your lower band was refused by sue"
-    clock.forward(days=views.BACK_DAYS)
+    clock.forward(days=views.BACK_DAYS + 1)
     assert mine(held).back == mine(held).waiting == []
 
 

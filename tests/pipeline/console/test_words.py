@@ -1,0 +1,63 @@
+"""No page shows a code where a person reads: everything that is text, of every kind of page, over a real night and real work."""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import Any
+
+from tests.pipeline.console.client import Client, version_of
+
+CODE = re.compile(r"\b[a-z]+(?:_[a-z0-9]+)+\b")
+EXACT = re.compile(
+    r"<(pre|code|textarea|style|title)\b.*?</\1>|<span [^>]*\bapp-(?:mono|wrap)\b[^>]*>.*?</span>"
+    r"|<t[dh] [^>]*\bapp-mono\b[^>]*>.*?</t[dh]>|<dd [^>]*\bapp-wrap\b[^>]*>.*?</dd>",
+    re.DOTALL,
+)
+"""What is given exactly as it came or is to be typed exactly so: statements, commands, paths, names of files, identifiers."""
+
+
+def codes(page: str) -> set[str]:
+    """Words with an underscore in what a person reads of a page."""
+    main = page[page.index("<main") : page.index("</main>")]
+    return set(CODE.findall(html.unescape(re.sub(r"<[^>]+>", " ", EXACT.sub(" ", main)))))
+
+
+def worked_case(browser_of: Any) -> tuple[Client, str]:
+    """A case on which everything was done that leaves a line in its history."""
+    sue: Client = browser_of("sue")
+    path = sue.post("/queue/next").headers["location"].split("?")[0]
+
+    def act(action: str, **form: str) -> None:
+        answer = sue.post(f"{path}/{action}", {"version": version_of(sue.get(path)), **form})
+        assert answer.status_code == 303, (action, answer.text[-600:])
+
+    act("decide", decision="start_enquiry", reason="warrant")
+    act("kirat", level="low", tool_version="2", assessor="A N Other", assessed_on="2026-11-01")
+    act("decide", decision="lower_band", band="low", reason="suspect_elsewhere", note="[synthetic note]")
+    act("request", asked_of="NCA", reason="missing_times", text="Please send the times.")
+    for row in sue.get(f"{path}?format=json").json()["notifications"][:1]:
+        act("notify", notification_id=str(row["notification_id"]), reason="made", recipient="[synthetic office]")
+    return sue, path
+
+
+def test_no_page_shows_codes(browser_of: Any) -> None:
+    sue, path = worked_case(browser_of)
+    numbers = [c["case_id"] for c in sue.get("/queue?format=json").json()["cases"]]
+    reports = re.findall(r'href="(/dashboard/[a-z_]+)"', sue.get("/dashboard").text)
+    pages = ["/queue", "/mine", "/supervision", "/outcomes", "/dashboard", "/runs", "/account", path, f"{path}/print"]
+    found = {
+        where: sorted(shown)
+        for where in [*pages, *dict.fromkeys(reports), *(f"/cases/{n}" for n in numbers[:12])]
+        if (shown := codes(sue.get(where, headers={"accept": "text/html"}).text))
+    }
+    assert found == {}
+
+
+def test_a_decision_record_says_what_its_form_said(browser_of: Any) -> None:
+    sue, path = worked_case(browser_of)
+    page = sue.get(path).text
+    assert "Lowering to Low proposed: Suspect has no access to a child" in page
+    assert "Enquiry started: Warrant being sought" in page
+    assert "Information asked for: Times or time zones are unclear" in page
+    assert "Suspect elsewhere" not in page
