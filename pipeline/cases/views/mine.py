@@ -41,7 +41,7 @@ CHANGES_SHOWN = 4
 
 
 @dataclass(frozen=True)
-class Duty:
+class NextDuty:
     """What is to be done next in one case that the person holds. `kind`: flag, notification, target or claim."""
 
     case_id: str
@@ -54,7 +54,7 @@ class Duty:
 
 
 @dataclass(frozen=True)
-class Waiting:
+class Awaited:
     """Something that somebody else has to do in a case of the person's: since when, and who."""
 
     case_id: str
@@ -91,8 +91,8 @@ class Changed:
 class Mine:
     """The page: four lists, each in its own order."""
 
-    duties: list[Duty]
-    waiting: list[Waiting]
+    duties: list[NextDuty]
+    waiting: list[Awaited]
     back: list[CameBack]
     changed: list[Changed]
 
@@ -115,7 +115,7 @@ def mine(session: Session, actor: Actor) -> Mine:
     )
 
 
-def _duties(session: Session, actor: Actor, held: Sequence[Case]) -> list[Duty]:
+def _duties(session: Session, actor: Actor, held: Sequence[Case]) -> list[NextDuty]:
     """The next duty of each case: an unmade escalation or notification before the target, the gravest band first where
     two are due at the same moment."""
     flags = {f.case_id: f for f in reversed(escalations.open_flags(session, actor))}
@@ -133,7 +133,7 @@ def _duties(session: Session, actor: Actor, held: Sequence[Case]) -> list[Duty]:
             kind, text, due = "flag", f"Bring to the {flag.role}: {flag.label}", flag.due_at
         elif (notice := unmade.get(case.case_id)) is not None:
             kind, text = "notification", f"Make the notification: {notice.label}"
-        found.append(Duty(case.case_id, case.band, case.state, kind, text, due, tuple(case.top_reasons[:2])))
+        found.append(NextDuty(case.case_id, case.band, case.state, kind, text, due, tuple(case.top_reasons[:2])))
     order = {case.case_id: case.band_order for case in held}
     return sorted(found, key=lambda d: (d.due_at, order[d.case_id], d.case_id))
 
@@ -149,7 +149,7 @@ def _next_step(case: Case) -> str:
     return "Decide: start an enquiry, ask, or close"
 
 
-def _waiting(session: Session, held: dict[str, Case]) -> list[Waiting]:
+def _waiting(session: Session, held: dict[str, Case]) -> list[Awaited]:
     """Requests without an answer, offers to another force, lowerings and second looks that wait for somebody."""
     found: list[tuple[str, str, str, datetime]] = []
     for asked in _of(session, InformationRequest, held, InformationRequest.answered_at.is_(None)):
@@ -161,7 +161,7 @@ def _waiting(session: Session, held: dict[str, Case]) -> list[Waiting]:
     for look in _of(session, SecondLook, held, SecondLook.done_at.is_(None)):
         found.append((look.case_id, "second_look", "Somebody else to look again", look.opened_at))
     rows = [
-        Waiting(number, held[number].band, kind, text, since, held[number].due_at)
+        Awaited(number, held[number].band, kind, text, since, held[number].due_at)
         for number, kind, text, since in found
     ]
     return sorted(rows, key=lambda w: (w.since, w.case_id, w.kind))
