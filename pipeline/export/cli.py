@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline import files, output
+from pipeline.errors import InputError, UsageError
 from pipeline.export import asking
 from pipeline.output import Rows, output_options, target_option
 from pipeline.people.person import as_option
@@ -38,7 +39,7 @@ reason_option = click.option(
 @reason_option
 @as_option
 @click.pass_obj
-@output_options(columns=("result", "input", "algorithm", "distance", "grade", "media_key", "cases", "category", "line"))
+@output_options(columns=("result", "input", "algorithm", "distance", "grade", "media_key", "category", "note", "line"))
 def lookup(
     settings: Settings,
     /,
@@ -93,7 +94,9 @@ def _read(
     for word in asked:
         path = Path(word)
         if word == "-" or (path.suffix.lower() in {".csv", ".txt", ".tsv"} and path.is_file()):
-            text = sys.stdin.read() if word == "-" else path.read_text(encoding="utf-8", errors="replace")
+            data = sys.stdin.buffer.read() if word == "-" else path.read_bytes()
+            text = texts.text_of(data, "Standard input" if word == "-" else path.name)
+            notes += [taken] if (taken := texts.taken(text)) else []
             good, bad = texts.parse_list(text, asking.LIST_LIMIT)
             hashes += good
             rejects += bad
@@ -101,10 +104,25 @@ def _read(
             hashed = looking.hash_file(settings, path, release)
             altered += looking.altered_rows(release, path.name, hashed.altered)
             hashes += hashed.hashes
+            notes += [f"{path.name}: {h.algorithms[0]} {h.value.hex()}" for h in hashed.hashes]
             notes += [f"{path.name}: {hashed.note}"] if hashed.note else []
+            if texts.kind_of(path.read_bytes()[:16]) == "sheet":
+                notes.append(f"{path.name} was hashed as a file. To look up hashes that are in it, save them as CSV.")
         else:
-            hashes.append(texts.parse_hash(word))
+            hashes.append(_one(word))
     return hashes, rejects, notes, altered
+
+
+def _one(word: str) -> Any:
+    """A hash given as an argument. Raises UsageError for what can only be the name of a file that is not there."""
+    from pipeline.export import hashes as texts
+
+    try:
+        return texts.parse_hash(word)
+    except InputError as error:
+        if Path(word).suffix or "/" in word or "\\" in word:
+            raise UsageError(f"There is no file {word!r}.", "Give a hash, a file, a list (.csv, .txt) or -.") from error
+        raise
 
 
 @click.command()

@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import codecs
 import csv
+import hashlib
 import io
 import re
 from collections.abc import Iterable
@@ -100,6 +102,45 @@ def parse_list(text: str, limit: int) -> tuple[list[HashText], list[RejectedLine
     return hashes, rejects
 
 
+EMPTY = {name: hashlib.new(name, b"", usedforsecurity=False).digest() for name in ("md5", "sha1", "sha256")}
+"""Digests of no bytes at all: every empty file has them."""
+
+_KINDS: tuple[tuple[bytes, int, str, str], ...] = (
+    (b"\xff\xd8\xff", 0, "a picture (JPEG)", "picture"),
+    (b"\x89PNG", 0, "a picture (PNG)", "picture"),
+    (b"GIF8", 0, "a picture (GIF)", "picture"),
+    (b"WEBP", 8, "a picture (WebP)", "picture"),
+    (b"II*\0", 0, "a picture (TIFF)", "picture"),
+    (b"MM\0*", 0, "a picture (TIFF)", "picture"),
+    (b"ftyp", 4, "a picture or video (HEIC, MP4)", "picture"),
+    (b"\x1aE\xdf\xa3", 0, "a video (Matroska)", "picture"),
+    (b"PK\x03\x04", 0, "a spreadsheet (xlsx) or another archive", "sheet"),
+    (b"\xd0\xcf\x11\xe0", 0, "a spreadsheet (xls) or another Office file", "sheet"),
+    (b"%PDF", 0, "a PDF", "sheet"),
+)
+_REMEDIES = {
+    "picture": "Hash it on your own machine: `triage lookup FILE`. Nothing of it was kept here.",
+    "sheet": "Save the sheet with the hashes as CSV and give that.",
+}
+
+
+def kind_of(data: bytes) -> str | None:
+    """What a file is that is no list of hashes, by its first bytes: `picture` or `sheet`; None for text."""
+    return next((kind for magic, place, _, kind in _KINDS if data[place : place + len(magic)] == magic), None)
+
+
+def text_of(data: bytes, name: str) -> str:
+    """A list as text: UTF-8, or UTF-16 with its mark. Raises InputError that says what the file is when it is no text."""
+    for magic, place, what, kind in _KINDS:
+        if data[place : place + len(magic)] == magic:
+            raise InputError(f"{name} is {what}, not a list of hashes.", _REMEDIES[kind])
+    if data[:2] in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}:
+        return data.decode("utf-16", errors="replace")
+    if b"\0" in data[:4096]:
+        raise InputError(f"{name} is not text.", "Give a list with one hash a line, or CSV.")
+    return data.decode("utf-8", errors="replace")
+
+
 def _cells(text: str) -> Iterable[tuple[int, str, str | None]]:
     """(line, cell, algorithm named by the heading) of every non-empty cell that should be a hash."""
     lines = text.splitlines()
@@ -107,6 +148,7 @@ def _cells(text: str) -> Iterable[tuple[int, str, str | None]]:
     dialect = next((c for c in ("\t", ";", ",") if c in first), ",")
     heading = [cell.strip().lower() for cell in next(csv.reader([first], delimiter=dialect), [])]
     columns = [(i, _ALIASES.get(h, h)) for i, h in enumerate(heading) if h in _HEADINGS]
+    columns = columns or [(i, "hash") for i in _unnamed(lines, dialect, heading)]
     if not columns:
         for number, line in enumerate(lines, 1):
             cell = line.split("#", 1)[0].split(dialect)[0]
@@ -126,6 +168,46 @@ def _cells(text: str) -> Iterable[tuple[int, str, str | None]]:
             yield reader.line_num, row[i], name if name in WIDTHS else None
         if not filled:
             yield reader.line_num, "", None
+
+
+def taken(text: str) -> str:
+    """Which column of a list with unknown headings was read, as a sentence; empty where nothing had to be guessed."""
+    lines = text.lstrip("\ufeff").splitlines()
+    first = next((line for line in lines if line.strip()), "")
+    dialect = next((c for c in ("\t", ";", ",") if c in first), ",")
+    heading = [cell.strip() for cell in next(csv.reader([first], delimiter=dialect), [])]
+    if any(h.lower() in _HEADINGS for h in heading):
+        return ""
+    found = _unnamed(lines, dialect, heading)
+    names = ", ".join(repr(heading[i]) for i in found)
+    return f"No heading names a kind of hash; what looks like hashes was read from {names}." if found else ""
+
+
+SNIFFED = 50
+"""Lines that are looked at to find columns of hashes."""
+LEAST = 16
+"""Characters below which a cell of an unnamed column is not taken for a hash, as short words can be base64."""
+
+
+def _unnamed(lines: list[str], dialect: str, heading: list[str]) -> list[int]:
+    """Columns that hold nothing but hashes below a heading that is none; none where the first line holds hashes itself."""
+    if len(heading) < 2 or any(_is_hash(cell) for cell in heading):
+        return []
+    rows = [row for row in csv.reader(lines[: SNIFFED + 1], delimiter=dialect) if any(c.strip() for c in row)][1:]
+    found = []
+    for place in range(len(heading)):
+        cells = [row[place].strip() for row in rows if place < len(row) and row[place].strip()]
+        if cells and all(_is_hash(cell) for cell in cells):
+            found.append(place)
+    return found
+
+
+def _is_hash(text: str) -> bool:
+    try:
+        parse_hash(text)
+    except InputError:
+        return False
+    return len(text.strip()) >= LEAST
 
 
 def _named(prefix: str) -> str:

@@ -14,6 +14,7 @@ from pipeline.cases.views import case as views
 from pipeline.errors import UsageError
 from pipeline.export.sql.sources import HIDING
 from pipeline.lake import Lake
+from pipeline.matching import levels
 from pipeline.settings import Settings
 
 
@@ -109,7 +110,7 @@ def matches(
     release: int | None = None,
     limit: int = 1000,
 ) -> pa.Table:
-    """One row per case, media file and known media item, ordered by case, file and match.
+    """One row per case, media file and known media item: by level, grade and distance; `cases`: in how many the known item is.
 
     Raises UsageError for a case of which nothing is known.
     """
@@ -126,16 +127,18 @@ def matches(
     files = without(lake.read("media_files", ["file_id", "referral_id", "sha256"]), hidden)
     owners: dict[object, list[dict[str, object]]] = {}
     for file in files.to_pylist():
-        case = cases.get(file["referral_id"])
-        if number is None or case == number:
-            owners.setdefault(file["sha256"] or file["file_id"], []).append({"case_id": case, "file": file["file_id"]})
+        owner = {"case_id": cases.get(file["referral_id"]), "media_file": file["file_id"]}
+        owners.setdefault(file["sha256"] or file["file_id"], []).append(owner)
     rows = [
-        {"case_id": owner["case_id"], "media_file": owner["file"], **match}
+        {**owner, **match}
         for match in found.to_pylist()
         for owner in owners.get(match["file_id"] or match["sha256"], [])
     ]
-    rows.sort(key=lambda r: (str(r["case_id"]), str(r["media_file"]), r["match_id"]))
-    schema = pa.schema(
-        [pa.field("case_id", pa.string()), pa.field("media_file", pa.string()), *records.arrow_schema("matches")]
-    )
+    held: dict[int, set[object]] = {}
+    for row in rows:
+        held.setdefault(row["media_key"], set()).add(row["case_id"])
+    rows = [{"cases": len(held[row["media_key"]]), **row} for row in rows if number in {None, row["case_id"]}]
+    rows.sort(key=lambda r: (levels.place(r), r["distance"], str(r["case_id"]), str(r["media_file"]), r["match_id"]))
+    own = [pa.field("case_id", pa.string()), pa.field("media_file", pa.string()), pa.field("cases", pa.int64())]
+    schema = pa.schema([*own, *records.arrow_schema("matches")])
     return pa.Table.from_pylist(rows[:limit], schema=schema)

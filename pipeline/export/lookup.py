@@ -18,7 +18,7 @@ from hashsets.release.releases import Release
 from pipeline import policy
 from pipeline.algorithms import DIGESTS
 from pipeline.errors import InputError, UsageError
-from pipeline.export.hashes import WIDTHS, HashText
+from pipeline.export.hashes import EMPTY, WIDTHS, HashText
 from pipeline.fingerprint.hashes import pdq
 from pipeline.fingerprint.outcome import Failure, Item, Refined
 from pipeline.fingerprint.sandbox.pool import Pool
@@ -33,7 +33,7 @@ OPAQUE = ("photodna", "phash64", "dhash64")
 """Looked up by equality only: 64 bits are too few for a near match alone, PhotoDNA is never computed here."""
 
 COLUMNS = (
-    "line", "input", "result", "algorithm", "distance", "threshold", "media_key", *DESCRIBED, "known_hash", "release",
+    "line", "input", "result", "algorithm", "distance", "threshold", "media_key", *DESCRIBED, "known_hash", "release", "note",
 )  # fmt: skip
 """Columns of every answer, in order."""
 
@@ -74,7 +74,9 @@ def look_up(
     about = {row["media_key"]: row for row in release.describe(pa.array(keys, pa.int64())).to_pylist()} if keys else {}
     rows = []
     for text, hits in zip(hashes, found, strict=True):
-        base = {"line": text.line, "input": text.text, "release": release.number}
+        empty = any(EMPTY.get(name) == text.value for name in text.algorithms)
+        note = "the hash of an empty file: it says nothing of any content" if empty else None
+        base = {"line": text.line, "input": text.text, "release": release.number, "note": note}
         hits.sort(key=lambda h: (h["result"] != "exact", h["distance"], h["media_key"]))
         for hit in hits or [{"result": "not known", "algorithm": "/".join(text.algorithms)}]:
             known_media = about.get(hit.get("media_key"), {})

@@ -13,10 +13,14 @@ than it lies unaltered. A neighbour in a series is about as far with and without
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 EXACT, NEAR, ALTERED, SIMILAR = LEVELS = ("exact", "near", "altered", "similar")
 """In the order of every list: the strongest first, what is only to be checked last."""
+
+GRADES = ("TRUSTED", "INDICATIVE", "DISPUTED", "WITHDRAWN", "BENIGN")
+"""Grades of known media in the order of every list."""
 
 _FIXED = {"exact": EXACT, "claimed": EXACT, "near": NEAR, "video": NEAR, "unrefined": SIMILAR}
 
@@ -31,3 +35,10 @@ def of(kind: str, distance: int, plain: int | None, rules: dict[str, Any]) -> st
     altered = rules["levels"]["altered"]
     explained = plain is not None and plain - distance >= altered["gain"]
     return ALTERED if distance <= altered["radius"] and explained else SIMILAR
+
+
+def place(match: Mapping[str, Any]) -> int:
+    """Where a match stands in a list: by its level, then by the grade of the known item. What is not named comes last."""
+    level, grade = match.get("level"), match.get("grade")
+    by_level = LEVELS.index(level) if level in LEVELS else len(LEVELS)
+    return by_level * 10 + (GRADES.index(grade) if grade in GRADES else len(GRADES))

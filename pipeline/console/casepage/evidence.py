@@ -20,6 +20,7 @@ from pipeline import files, records
 from pipeline.algorithms import COMPUTED
 from pipeline.console.terms import terms
 from pipeline.lake import Lake, Part
+from pipeline.matching import levels
 from pipeline.settings import Settings
 from pipeline.sql import compose, marks
 
@@ -41,7 +42,10 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS parts (part INTEGER PRIMARY KEY, name TEXT UNIQUE, sha256 TEXT);
 CREATE TABLE IF NOT EXISTS rows (kind TEXT, key TEXT, part INTEGER, body BLOB);
 CREATE INDEX IF NOT EXISTS by_key ON rows (kind, key);
-CREATE TABLE IF NOT EXISTS match_ids (match_id TEXT, content TEXT, kind TEXT, grade TEXT, release INTEGER, part INTEGER);
+CREATE TABLE IF NOT EXISTS match_ids (match_id TEXT, content TEXT, kind TEXT, grade TEXT, release INTEGER, place INTEGER,
+    media_key INTEGER, part INTEGER);
+CREATE INDEX IF NOT EXISTS by_place ON match_ids (place, match_id);
+CREATE INDEX IF NOT EXISTS by_media ON match_ids (media_key);
 CREATE INDEX IF NOT EXISTS by_match ON match_ids (match_id);
 CREATE TABLE IF NOT EXISTS terms (term TEXT, referral TEXT, kind TEXT, value TEXT, part INTEGER);
 CREATE INDEX IF NOT EXISTS by_term ON terms (term);
@@ -51,7 +55,7 @@ CREATE TABLE IF NOT EXISTS near (hash BLOB, content TEXT, part INTEGER);
 _KEPT = ("rows", "match_ids", "terms", "near")
 """Tables whose rows belong to a part of the lake, and go with it."""
 
-_FORMAT = 4
+_FORMAT = 5
 
 
 class Evidence:
@@ -134,13 +138,14 @@ class Evidence:
         limit: int,
         hidden: set[str],
     ) -> tuple[list[dict[str, Any]], str | None]:
-        """Matches in the order of their ids from after `after` on, and the last id when more follow.
+        """Matches by level and grade from after `after` on, and the place of the last one when more follow.
 
         A row here has no file name and no case: what may be known of those is the case's matter. Matches of contents
         that only `hidden` referrals hold are left out.
         """
-        query = "SELECT DISTINCT match_id, content FROM match_ids WHERE match_id > ?"
-        values: list[str | int] = [after]
+        query = "SELECT DISTINCT place, match_id, content FROM match_ids WHERE (place, match_id) > (?, ?)"
+        place, _, last = after.partition(".")
+        values: list[str | int] = [int(place) if place.isdecimal() else -1, last]
         filters: tuple[tuple[str, list[str] | list[int]], ...] = (
             ("kind", list(kinds)),
             ("grade", list(grades)),
@@ -152,13 +157,27 @@ class Evidence:
                 values += wanted
         left_out = self._held_only_by(hidden)
         found: list[dict[str, Any]] = []
-        for match_id, content in self._connection().execute(query + " ORDER BY match_id", values):
+        place = ""
+        for number, match_id, content in self._connection().execute(query + " ORDER BY place, match_id", values):
             if content in left_out:
                 continue
             if len(found) == limit:
-                return found, found[-1]["match_id"]
+                return found, place
+            place = f"{number}.{match_id}"
             found.append(next(m for m in self.rows("matches", [content]) if m["match_id"] == match_id))
         return found, None
+
+    def matches_of(self, media_keys: Iterable[int], hidden: set[str]) -> dict[int, list[dict[str, Any]]]:
+        """Matches of known media items by media key, the strongest first, without those that only `hidden` referrals hold."""
+        left_out = self._held_only_by(hidden)
+        found: dict[int, list[dict[str, Any]]] = {}
+        query = "SELECT DISTINCT place, match_id, content FROM match_ids WHERE media_key = ? ORDER BY place, match_id"
+        for key in dict.fromkeys(media_keys):
+            for _, match_id, content in self._connection().execute(query, (key,)):
+                if content not in left_out:
+                    match = next(m for m in self.rows("matches", [content]) if m["match_id"] == match_id)
+                    found.setdefault(key, []).append(match)
+        return found
 
     def _held_only_by(self, referrals: set[str]) -> set[str]:
         """Contents (hex), and ids of files with stated digests only, that no other referral than these holds."""
@@ -262,8 +281,20 @@ def _bring_up(connection: sqlite3.Connection, lake: Lake, published: dict[str, P
                 connection.executemany("INSERT INTO near VALUES (?, ?, ?)", prints)
             if part.table == "matches":
                 connection.executemany(
-                    "INSERT INTO match_ids VALUES (?, ?, ?, ?, ?, ?)",
-                    [(m["match_id"], _key("matches", m), m["kind"], m["grade"], m["release"], number) for m in rows],
+                    "INSERT INTO match_ids VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    [
+                        (
+                            m["match_id"],
+                            _key("matches", m),
+                            m["kind"],
+                            m["grade"],
+                            m["release"],
+                            levels.place(m),
+                            m["media_key"],
+                            number,
+                        )
+                        for m in rows
+                    ],
                 )
         connection.execute("COMMIT")
     return len(stale) + len(fresh)

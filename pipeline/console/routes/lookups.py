@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+import pyarrow as pa
 from fastapi import APIRouter, File, Form, Query, Request, Response, UploadFile
 from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel, Field
@@ -12,6 +13,7 @@ from hashsets.release import releases
 from pipeline.cases.views import case as views
 from pipeline.console import pages
 from pipeline.console.casepage import explain
+from pipeline.console.casepage.holding import cases_with
 from pipeline.console.context import actor, evidence, settings, store, writing
 from pipeline.console.gate.identity import NotFoundError
 from pipeline.errors import InputError, UsageError
@@ -41,7 +43,7 @@ class LookupBody(BaseModel):
 @router.get("/look-up", name="lookup")
 def form(request: Request) -> Response:
     """The form: paste hashes or upload a list."""
-    return _page(request, {"rows": [], "rejects": [], "release": None}, "", [])
+    return _page(request, {"rows": [], "rejects": [], "release": None, "taken": ""}, "", [])
 
 
 @router.post("/look-up", name="lookup_post")
@@ -52,14 +54,14 @@ def ask(
     file: Annotated[UploadFile | None, File()] = None,
 ) -> Response:
     """Look hashes up. The list is read here and not stored; the log keeps how many were asked, why, and what was found."""
-    uploaded = file.file.read().decode("utf-8", errors="replace") if file and file.filename else ""
-    text = "\n".join(part for part in (hashes, uploaded) if part.strip())
     try:
+        uploaded = texts.text_of(file.file.read(), file.filename) if file and file.filename else ""
+        text = "\n".join(part for part in (hashes, uploaded) if part.strip())
         if not text.strip():
             raise UsageError("Paste at least one hash, or choose a file.")
         data = _answer(request, text, reason)
     except (UsageError, InputError) as error:
-        found: dict[str, Any] = {"rows": [], "rejects": [], "release": None}
+        found: dict[str, Any] = {"rows": [], "rejects": [], "release": None, "taken": ""}
         return _page(
             request, found, hashes[:20_000], [{"text": str(error), "href": "#hashes"}], reason=reason, status=422
         )
@@ -81,7 +83,7 @@ def matches(
     release: Annotated[str, Query(pattern=r"^\d{0,9}$")] = "",
     after: Annotated[str, Query(max_length=80)] = "",
 ) -> Response:
-    """Matches of all files that the person may know of, by identifier, with filters."""
+    """Matches of all files that the person may know of, by level and grade, with filters and the number of cases."""
     with store(request).reader() as session:
         hidden = views.hidden_referrals(session, actor(request))
     found, following = evidence(request).matches(
@@ -92,6 +94,9 @@ def matches(
         limit=LIMIT if pages.chosen_format(request) == "csv" else MATCHES,
         hidden=hidden,
     )
+    with store(request).reader() as session:
+        held = cases_with(session, actor(request), evidence(request), found)
+    found = [{**m, "cases": len(held[m["match_id"]])} for m in found]
     data = {"matches": found, "next": pages.with_value(request, "after", following) if following else None}
     chosen = [
         {"text": f"{name.title()}: {value}", "href": pages.without(request, name, value)}
@@ -135,7 +140,7 @@ def _answer(request: Request, text: str, reason: str) -> dict[str, Any]:
     why = store(request).rules.consultation_reason("lookup", reason)
     found, rejects = texts.parse_list(text, LIMIT)
     release = releases.current(settings(request))
-    rows = lookup.look_up(settings(request), release, found)
+    rows = _linked(request, lookup.look_up(settings(request), release, found))
     with writing(request) as session:
         detail = {"hashes": len(found), "rejected": len(rejects), "hits": sum(r["result"] != "not known" for r in rows)}
         audit.record(
@@ -151,7 +156,44 @@ def _answer(request: Request, text: str, reason: str) -> dict[str, Any]:
         "release": release.number,
         "rows": rows,
         "rejects": [{"line": r.line, "text": r.text, "reason": r.reason} for r in rejects],
+        "taken": texts.taken(text),
     }
+
+
+def _linked(request: Request, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each hit with the matches of that known item here, and the cases that they are in."""
+    keys = {row["media_key"] for row in rows if row["media_key"] is not None}
+    with store(request).reader() as session:
+        hidden = views.hidden_referrals(session, actor(request))
+        found = evidence(request).matches_of(sorted(keys), set(hidden))
+        held = cases_with(session, actor(request), evidence(request), [m for ms in found.values() for m in ms])
+    linked = []
+    for row in rows:
+        matches = found.get(row["media_key"], [])
+        cases = sorted({number for m in matches for number in held[m["match_id"]]})
+        linked.append({**row, "matches": [m["match_id"] for m in matches], "cases": cases})
+    return linked
+
+
+@router.get("/known/{media_key}", name="known")
+def known(request: Request, media_key: int) -> Response:
+    """A known media item: what each source says of it, since which release, and where it matched here. Logged."""
+    release = releases.current(settings(request))
+    described = release.describe(pa.array([media_key], pa.int64())).to_pylist()
+    if not described:
+        raise NotFoundError("There is no such known media item.")
+    with writing(request) as session:
+        audit.record(session, actor(request), "consultation", "known.read", object_=f"media:{media_key}")
+        hidden = views.hidden_referrals(session, actor(request))
+        found = evidence(request).matches_of([media_key], set(hidden)).get(media_key, [])
+        held = cases_with(session, actor(request), evidence(request), found)
+    data = {
+        "release": release.number,
+        "known": described[0],
+        "history": explain.history(settings(request), media_key),
+        "matches": [{**m, "cases": held[m["match_id"]]} for m in found],
+    }
+    return pages.answer(request, "known.html", data, formats=pages.formats(request, csv=False))
 
 
 def _page(

@@ -42,7 +42,13 @@ def addresses(readers: dict[str, Client]) -> list[str]:
     found = sue.get("/matches?format=json").json()["matches"]
     run = sue.get("/runs?format=json").json()["runs"][0]["run_id"]
     figure = sue.get("/dashboard?format=json").json()
-    filled = {"match_id": found[0]["match_id"], "run_id": run, "name": "weekly", "number": cases[0]}
+    filled = {
+        "match_id": found[0]["match_id"],
+        "run_id": run,
+        "name": "weekly",
+        "number": cases[0],
+        "media_key": found[0]["media_key"],
+    }
     assert figure
     made = []
     for method, path in access.MATRIX:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import InputError
-from pipeline.export.hashes import BY_WIDTH, WIDTHS, parse_hash, parse_list
+from pipeline.export.hashes import BY_WIDTH, WIDTHS, kind_of, parse_hash, parse_list, taken, text_of
 
 
 @given(st.sampled_from(sorted(WIDTHS)), st.data(), st.booleans(), st.booleans())
@@ -55,3 +55,24 @@ def test_csv_columns_are_named_by_their_heading(mark: str) -> None:
 def test_a_list_that_is_too_long_is_refused_before_any_work() -> None:
     with pytest.raises(InputError, match="more than 3"):
         parse_list(("0" * 32 + "\n") * 4, 3)
+
+
+def test_a_column_of_hashes_with_an_unknown_heading_is_found_and_named() -> None:
+    text = "Datei;Pruefsumme;Notiz\na.jpg;" + "1" * 32 + ";x\nb.jpg;" + "2" * 40 + ";y\n"
+    hashes, rejects = parse_list(text, 10)
+    assert [(h.line, h.algorithms[0]) for h in hashes] == [(2, "md5"), (3, "sha1")] and rejects == []
+    assert taken(text).endswith("was read from 'Pruefsumme'.")
+    assert taken("md5;name\n" + "1" * 32 + ";x\n") == "" and taken("1" * 32 + "\n") == ""
+
+
+def test_what_is_no_list_is_called_by_its_name() -> None:
+    for data, kind, words in (
+        (b"\xff\xd8\xff\xe0", "picture", "a picture"),
+        (b"\0\0\0\x18ftypheic", "picture", "HEIC"),
+        (b"PK\x03\x04", "sheet", "spreadsheet"),
+    ):
+        assert kind_of(data) == kind
+        with pytest.raises(InputError, match=words):
+            text_of(data, "x")
+    assert text_of("\ufeffabc".encode("utf-16"), "x").strip("\ufeff") == "abc"
+    assert kind_of(b"9f86d081") is None and text_of(b"9f86", "x") == "9f86"

@@ -14,7 +14,14 @@ from tests.pipeline.console import world
 from tests.pipeline.console.client import Client
 
 ROLES = {"ana": "analyst", "sue": "supervisor", "dan": "dmi", "aud": "auditor", "admin": "administrator", "": None}
-FILLED = {"number": "C-0000000000", "match_id": "M-0", "name": "weekly", "run_id": "none", "token_id": "none"}
+FILLED = {
+    "number": "C-0000000000",
+    "match_id": "M-0",
+    "name": "weekly",
+    "run_id": "none",
+    "token_id": "none",
+    "media_key": "0",
+}
 """Values for the placeholders of a path; the case and the match do not exist."""
 
 
