@@ -16,16 +16,16 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from hashsets import exporting, sources
+from hashsets import exporting, sources, sources_cli
 from hashsets.algorithms import ALL
 from hashsets.importing import importer, landing, paging_cli
 from hashsets.importing import withdrawing as withdrawals
-from hashsets.readers import registry as readers
-from hashsets.readers.base import Source
 from hashsets.release import building, changes, manifest, publishing, releases
 from pipeline.errors import UsageError
 from pipeline.night import contract as nights
+from pipeline.night import graded
 from pipeline.output import Rows, output_options, target_option
+from pipeline.people.person import as_option, signed_in
 from pipeline.settings import Settings
 
 
@@ -51,18 +51,41 @@ def _run(settings: Settings) -> nights.Night:
 @click.option("--source", "source_id", help="Who sent the files, as declared in policy/hashsets.yaml.")
 @click.option("--by", "person", default=getpass.getuser, show_default="your account", help="Who imports them.")
 @click.option("--release/--no-release", default=True, help="Build and publish a release afterwards.")
+@click.option("--case", "case_id", help="The files are graded results of this case: attach them to it at once.")
+@as_option
 @output_options
 @click.pass_obj
-def import_(settings: Settings, files: tuple[Path, ...], source_id: str | None, person: str, release: bool) -> Rows:
+def import_(
+    settings: Settings,
+    /,
+    *,
+    files: tuple[Path, ...],
+    source_id: str | None,
+    person: str,
+    release: bool,
+    case_id: str | None,
+    name: str | None,
+) -> Rows:
     """Import files of one source, or without files everything new in landing/hashsets/<source>/.
 
     Each row of a file ends kept, duplicate, updated, withdrawn or rejected; what was rejected, and why, is in a file
     for the sender (`triage hashset rejects`). A damaged file changes nothing.
 
+    With --case the files are what the force's own grading says of a case's files (a VICS export of the grading tool). They
+    are imported in your account's name, a release is built, the case's files are matched against it, and the case is
+    assessed and published anew, now and not tonight.
+
     \b
         triage hashset import --source project_vic vic-2026-11.json
+        triage hashset import --source force --case C-7F3A9C21KD graded.json
         triage hashset import
     """
+    if case_id is not None:
+        if not files or not release:
+            raise UsageError("--case needs the files that were graded, and a release.", "Leave --no-release out.")
+        return _graded(settings, files, source_id or "", case_id, name)
+    if name is not None:
+        raise UsageError("--as goes with --case, and only with it.", "Name who imports with --by.")
     policy = sources.load(settings)
     night = _run(settings)
     if files:
@@ -81,6 +104,15 @@ def import_(settings: Settings, files: tuple[Path, ...], source_id: str | None, 
         building.run(settings, night)
     paging_cli.announce(settings)
     return [row for row in _imports(settings) if row["import"] in keys]
+
+
+def _graded(settings: Settings, files: tuple[Path, ...], source_id: str, case_id: str, name: str | None) -> Rows:
+    if not source_id:
+        raise UsageError("Whose files are these?", "Name the force's own source: --source force.")
+    with signed_in(settings, name) as (store, actor):
+        delivery = graded.Delivery(settings, store, actor, _run(settings), _watched)
+        found = delivery.take_in(case_id, files, source_id)
+    return [found.as_row()]
 
 
 def _import_one(settings: Settings, path: Path, source: sources.KnownSource, as_of: datetime, person: str) -> str:
@@ -187,67 +219,8 @@ def discard(settings: Settings, key: str) -> None:
     click.echo(f"Discarded {record.key}.")
 
 
-@hashset.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--source", "source_id", help="Use the column mapping of this source.")
-@output_options
-@click.pass_obj
-def detect(settings: Settings, file: Path, source_id: str | None) -> Rows:
-    """Say what a file is, without importing it."""
-    source = Source(file)
-    if source_id is not None:
-        declared = sources.load(settings).source(source_id)
-        source.columns = {**declared.list_form, "columns": dict(declared.columns)}
-    found = readers.detect(source)
-    return [
-        {
-            "file": file.name,
-            "format": found.reader,
-            "version": found.version,
-            "country": found.country,
-            "entity": found.entity,
-        }
-    ]
-
-
-@hashset.command("sources")
-@output_options
-@click.pass_obj
-def sources_(settings: Settings) -> Rows:
-    """Declared sources (policy/hashsets.yaml) with what stands of each in the current release.
-
-    `checkpoint` (NCMEC) is the time from which to ask for the next pages: it moves when a delivery has all its pages, or is completed by hand.
-    """
-    counts: dict[str, tuple[int, int]] = {}
-    checkpoints: dict[str, str] = {}
-    if releases.exists(settings):
-        con = releases.current(settings).connect()
-        try:
-            rows = con.execute(
-                """SELECT source_id, count(*) FILTER (valid_to IS NULL),
-                          count(*) FILTER (valid_to IS NULL AND category = 'UNMAPPED') FROM opinion GROUP BY source_id"""
-            ).fetchall()
-            notes = con.execute("SELECT source_id, notes FROM set_release WHERE reader = 'ncmec'").fetchall()
-        finally:
-            con.close()
-        for source_id, note in notes:
-            stamp = json.loads(note).get("max_timestamp") or ""
-            checkpoints[source_id] = max(checkpoints.get(source_id, ""), stamp)
-        counts = {str(s): (int(n), int(u)) for s, n, u in rows}
-    return [
-        {
-            "source": s.source_id,
-            "kind": s.kind,
-            "enabled": s.enabled,
-            "votes": s.votes,
-            "delivery": s.delivery,
-            "category_map": f"{s.category_map.name} {s.category_map.version}",
-            "entries": counts.get(s.source_id, (0, 0))[0],
-            "unmapped": counts.get(s.source_id, (0, 0))[1],
-            "checkpoint": checkpoints.get(s.source_id) or None,
-        }
-        for s in sources.load(settings).sources.values()
-    ]
+hashset.add_command(sources_cli.detect)
+hashset.add_command(sources_cli.sources_)
 
 
 @hashset.command("releases")

@@ -54,6 +54,8 @@ class KnownSource:
     reader: str | None
     columns: Mapping[str, Any] = field(default_factory=dict)
     list_form: Mapping[str, Any] = field(default_factory=dict)
+    own: bool = False
+    """Whether it is what this force itself categorised: only such a source's files are attached to a case."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ def load(settings: Settings) -> HashsetPolicy:
             s.get("reader"),
             s.get("columns", {}),
             s.get("list", {}),
+            s.get("own", False),
         )
     decisive = {
         "trusted_votes": data["grade"]["trusted_votes"],

@@ -37,6 +37,7 @@ TABLE: dict[str, frozenset[str]] = {
     "case.notify": _WORKERS,
     "case.acknowledge": _WORKERS,
     "case.group": _WORKERS,
+    "case.grade": frozenset({"analyst", "supervisor", "dmi"}),
     # supervision
     "case.allocate": _SUPERVISORS,
     "case.approve_lowering": _SUPERVISORS,
