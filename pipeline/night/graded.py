@@ -129,7 +129,11 @@ class Delivery:
     def _imported(self, path: Path, source: sources.KnownSource, case_id: str) -> importer.Import:
         """One file, staged. A VICS case export that carries another number of ours is refused and removed again."""
         with self.watched(path) as progress:
-            given = {"loaded_at": self.night.as_of, "loaded_by": self.actor.user_id, "progress": progress}
+            given: dict[str, Any] = {
+                "loaded_at": self.night.as_of,
+                "loaded_by": self.actor.user_id,
+                "progress": progress,
+            }
             record, new = importer.import_file(self.settings, path, source, **given)
         stated = [str(c.get("CaseNumber") or "") for c in record.notes.get("cases") or ()]
         other = sorted({n for n in stated if _NUMBER.fullmatch(n) and n != case_id})
