@@ -110,7 +110,7 @@ def _graded(settings: Settings, files: tuple[Path, ...], source_id: str, case_id
     if not source_id:
         raise UsageError("Whose files are these?", "Name the force's own source: --source force.")
     with signed_in(settings, name) as (store, actor):
-        delivery = graded.Delivery(settings, store, actor, _run(settings), _watched)
+        delivery = graded.GradedDelivery(settings, store, actor, _run(settings), _watched)
         found = delivery.take_in(case_id, files, source_id)
     return [found.as_row()]
 

@@ -91,7 +91,7 @@ class _Files:
 
 
 @dataclass(frozen=True)
-class Delivery:
+class GradedDelivery:
     """Who brings graded results of a case, and the run in which they are taken in."""
 
     settings: Settings
