@@ -5,8 +5,10 @@
 | shapes | `opened` | a centre crop to a usual shape: padded back to another usual shape |
 | inside | `inside` | a crop within a border, a screen or a caption: the small grid on each frame found |
 | uncovered | `uncovered` | a bar laid over a side: the side is guessed anew from what is left |
+| patched | `patched` | another picture laid over it: its box is guessed from what surrounds it |
 | parts | `part` | captions, screens, pairs, collages, insets: boxes between straight edges (`panels`) |
 | cells | `cell` | pairs and collages whose seams are not seen: halves, quarters, ninths |
+| shaped | `shaped` | a picture of a usual shape between bars of which one seam is seen, or none |
 | flattened | `flattened` | a photograph of a screen, a warped picture: four corners found (`perspective`) |
 | narrowed | `narrowed` | one side shortened, without ground beside it |
 | disc | `disc` | an emoji or a sticker: a disc guessed from what surrounds it |
@@ -18,17 +20,22 @@ as cropping the pixels (median 12 and 13 bits against 14 and 18).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from pipeline.fingerprint.hashes import panels, perspective, sampling, trimming
+from pipeline.fingerprint.hashes import covering, panels, perspective, sampling, trimming
 from pipeline.fingerprint.hashes.planes import Plane
 from pipeline.fingerprint.hashes.trimming import Box
 
 Variant = tuple[str, bytes, int]
 Frame = tuple[str, tuple[float, float, float, float, float]]
 """Name, and geometry as `sampling.sample` takes it: shares added left, top, right, bottom, and degrees."""
+
+WHOLE = ("bright area", "area inside the ground", "edges")
+"""Quads that are asked in every padding; of the others there are several, asked in the first two."""
 
 SIDES = ("left", "top", "right", "bottom")
 
@@ -40,20 +47,72 @@ def all_families(
 
     `trimmed` are the frames without seen borders, as `variants.trimmed` gives them; `policy` is `variants` of the policy.
     """
+    found_in = _look(plane, source, trimmed, policy)
+    found = hashed(source, found_in.of_whole)
+    for name, box in found_in.framed:
+        found += hashed(sampling.part(source, box), _inside(name, policy["inside"]))
+    for frame, box in found_in.uncovered:
+        found += hashed(sampling.part(source, box), [frame])
+    return found + _at_an_angle(found_in.quads, source) + _without(found_in, source)
+
+
+@dataclass(frozen=True)
+class FoundFrames:
+    """What the detectors found in one picture: frames of the whole, boxes to look into, uncovered sides, quads, covers."""
+
+    of_whole: list[Frame]
+    framed: list[tuple[str, Box]]
+    uncovered: list[tuple[Frame, Box]]
+    quads: list[tuple[str, perspective.Quad]]
+    patches: list[tuple[str, Box]]
+    discs: list[tuple[str, tuple[float, float, float]]]
+
+
+def _look(plane: Plane, source: sampling.SampledBase, trimmed: Sequence[Frame], policy: dict[str, Any]) -> FoundFrames:
     luma = trimming.small(plane)
     borders: list[Box] = [(-g[0], -g[1], -g[2], -g[3]) for _, g in trimmed]
     parts = panels.boxes(luma, policy["panels"], borders)
+    shaped = panels.shaped(luma, source.aspect, {**policy["panels"], **policy["shaped"]}, [*borders, *parts])
     of_whole = [
         *_shapes(source.aspect, policy["shapes"]),
-        *(_boxed(_place(box), box) for box in parts),
+        *(_boxed(f"part {_place(box)}", box) for box in parts),
+        *(_boxed(f"shaped {_place(box)}", box) for box in shaped),
         *_cells(policy["cells"]),
     ]
-    found = hashed(source, of_whole)
-    for (name, _), box in list(zip(trimmed, borders, strict=True))[: policy["inside"]["frames"]]:
-        found += hashed(sampling.part(source, box), _inside(name, policy["inside"]))
-    for frame, box in _uncovered([*borders, *parts], policy["uncovered"]):
-        found += hashed(sampling.part(source, box), [frame])
-    return found + _at_an_angle(luma, source, policy) + _uncovered_discs(source, policy["discs"])
+    return FoundFrames(
+        of_whole,
+        list(_framed(trimmed, borders, parts, policy["inside"])),
+        list(_uncovered([*borders, *parts], policy["uncovered"])),
+        _quads(luma, policy),
+        list(_patches(parts, policy["patched"])),
+        _discs(policy["discs"]),
+    )
+
+
+def _framed(
+    trimmed: Sequence[Frame], borders: Sequence[Box], parts: Sequence[Box], policy: dict[str, Any]
+) -> Iterator[tuple[str, Box]]:
+    """The frames that the small grid is tried in: borders with all their bars first, and parts that span the picture one way."""
+    named = [(name, box) for (name, _), box in zip(trimmed, borders, strict=True)]
+    yield from sorted(named, key=lambda one: one[0].endswith(trimming.BARS))[: policy["frames"]]
+    spanning = [b for b in parts if (max(b[0], b[2]) == 0 or max(b[1], b[3]) == 0) and _size(b) >= policy["smallest"]]
+    for box in spanning[: policy["parts"]]:
+        yield f"part {_place(box)}", box
+
+
+def _patches(parts: Sequence[Box], policy: dict[str, Any]) -> Iterator[tuple[str, Box]]:
+    """Boxes that may be a picture laid over this one: they leave room beside them both across and down."""
+    taken: list[Box] = []
+    for box in parts:
+        beside = min(max(box[0], box[2]), max(box[1], box[3]))
+        apart = all(max(abs(a - b) for a, b in zip(box, other, strict=True)) > policy["apart"] for other in taken)
+        if beside > 0 and policy["least"] <= _size(box) <= policy["most"] and apart and len(taken) < policy["boxes"]:
+            taken.append(box)
+            yield f"patched {_place(box)}", box
+
+
+def _size(box: Box) -> float:
+    return (1 - box[0] - box[2]) * (1 - box[1] - box[3])
 
 
 def hashed(source: sampling.SampledBase, frames: Sequence[Frame]) -> list[Variant]:
@@ -75,7 +134,7 @@ def _boxed(name: str, box: Box) -> Frame:
 
 def _place(box: Box) -> str:
     left, top, right, bottom = box
-    return f"part {100 * left:.0f}-{100 * (1 - right):.0f} % across, {100 * top:.0f}-{100 * (1 - bottom):.0f} % down"
+    return f"{100 * left:.0f}-{100 * (1 - right):.0f} % across, {100 * top:.0f}-{100 * (1 - bottom):.0f} % down"
 
 
 def _shapes(aspect: float, policy: dict[str, Any]) -> list[Frame]:
@@ -150,7 +209,7 @@ def _quads(luma: Any, policy: dict[str, Any]) -> list[tuple[str, perspective.Qua
     """The areas whose four corners were found, and the whole with one side shortened."""
     found: list[tuple[str, perspective.Quad]] = []
     for name, quad in perspective.quads(luma, policy["corners"]):
-        for percent in policy["corners"]["padded"]:
+        for percent in policy["corners"]["padded"][: None if name in WHOLE else 2]:
             label = f"flattened {name}, padded {percent:g} %" if percent else f"flattened {name}"
             found.append((label, perspective.padded(quad, percent / 100)))
     for side in SIDES:
@@ -159,12 +218,15 @@ def _quads(luma: Any, policy: dict[str, Any]) -> list[tuple[str, perspective.Qua
     return found
 
 
-def _at_an_angle(luma: Any, source: sampling.SampledBase, policy: dict[str, Any]) -> list[Variant]:
-    quads = _quads(luma, policy)
+def _at_an_angle(quads: Sequence[tuple[str, perspective.Quad]], source: sampling.SampledBase) -> list[Variant]:
     if not quads:
         return []
-    codes, measures = sampling.hash_quads(source.samples, np.array([perspective.matrix(quad) for _, quad in quads]))
-    return [(name, codes[k].tobytes(), int(measures[k])) for k, (name, _) in enumerate(quads)]
+    matrices = np.array([perspective.matrix(quad) for _, quad in quads])
+    return _named(quads, *sampling.hash_quads(source.samples, matrices))
+
+
+def _named(things: Sequence[tuple[str, Any]], codes: NDArray[np.uint8], measures: NDArray[np.int16]) -> list[Variant]:
+    return [(name, codes[k].tobytes(), int(measures[k])) for k, (name, _) in enumerate(things)]
 
 
 def _discs(policy: dict[str, Any]) -> list[tuple[str, tuple[float, float, float]]]:
@@ -176,33 +238,33 @@ def _discs(policy: dict[str, Any]) -> list[tuple[str, tuple[float, float, float]
     ]
 
 
-def _uncovered_discs(source: sampling.SampledBase, policy: dict[str, Any]) -> list[Variant]:
-    discs = _discs(policy)
-    if not discs:
-        return []
-    shares = np.array([disc for _, disc in discs])
-    codes, measures = sampling.hash_covered(source.samples, source.edges, shares, source.aspect)
-    return [(name, codes[k].tobytes(), int(measures[k])) for k, (name, _) in enumerate(discs)]
+def _without(look: FoundFrames, source: sampling.SampledBase) -> list[Variant]:
+    """The picture without one disc, and without one box, each guessed from its rim."""
+    found: list[Variant] = []
+    for things, hashing in ((look.discs, covering.hash_discs), (look.patches, covering.hash_boxes)):
+        if things:
+            places = np.array([place for _, place in things])
+            found += _named(things, *hashing(source.samples, source.edges, places, source.aspect))
+    return found
 
 
 def bases(
     plane: Plane, source: sampling.SampledBase, trimmed: Sequence[Frame], policy: dict[str, Any]
 ) -> list[tuple[str, sampling.SampledBase, sampling.Geometry]]:
     """Where a refinement may start: what was done to the picture first (nothing: ""), its base, frames (n, 5) in it."""
-    luma = trimming.small(plane)
-    borders: list[Box] = [(-g[0], -g[1], -g[2], -g[3]) for _, g in trimmed]
-    parts = panels.boxes(luma, policy["panels"], borders)
-    whole = [*_shapes(source.aspect, policy["shapes"]), *(_boxed("", b) for b in parts), *_cells(policy["cells"])]
-    found = [("", source, _geometries(whole))]
-    for (name, _), box in list(zip(trimmed, borders, strict=True))[: policy["inside"]["frames"]]:
+    look = _look(plane, source, trimmed, policy)
+    found = [("", source, _geometries(look.of_whole))]
+    for name, box in look.framed:
         found.append((f"inside {name}", sampling.part(source, box), _geometries(_inside(name, policy["inside"]))))
-    for frame, box in _uncovered([*borders, *parts], policy["uncovered"]):
+    for frame, box in look.uncovered:
         found.append((frame[0], sampling.part(source, box), _geometries([frame])))
     still = np.zeros((1, 5))
-    for name, quad in _quads(luma, policy):
+    for name, quad in look.quads:
         found.append((name, sampling.projected(source, perspective.matrix(quad)), still))
-    for name, disc in _discs(policy["discs"]):
-        found.append((name, sampling.covered(source, np.array(disc)), still))
+    for name, disc in look.discs:
+        found.append((name, covering.without_disc(source, np.array(disc)), still))
+    for name, box in look.patches:
+        found.append((name, covering.without_box(source, np.array(box)), still))
     return found
 
 

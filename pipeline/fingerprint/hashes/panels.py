@@ -1,12 +1,13 @@
 """Finding pictures inside a picture: captions, screens, collages, stories, a picture laid over another.
 
 What people put together has straight edges that no photograph has: a step that runs level for a long way, and stands out
-from the pixels beside it. Two measures over the small luma plane give boxes; a wrong box costs a few queries that find nothing.
+from the pixels beside it. Measures over the small luma plane give boxes; a wrong box costs a few queries that find nothing.
 
 | measure | finds |
 |---|---|
 | cuts | edges through the whole width or height, once more inside each part: captions, screens, pairs, collages |
 | rectangles | boxes whose sides are edges of any length: a picture laid over another one, stories, posts |
+| shaped | boxes of a usual shape between the picture's sides, that begin or end at a cut, or stand in the middle |
 """
 
 from __future__ import annotations
@@ -218,6 +219,28 @@ def boxes(luma: Luma, policy: dict[str, Any], known: list[Box]) -> list[Box]:
             large = right - left >= policy["smallest"] * width and bottom - top >= policy["smallest"] * height
             if large and len(chosen) < room and all(_differs(box, other) for other in (*known, *chosen)):
                 chosen.append(box)
+    return chosen
+
+
+def shaped(luma: Luma, aspect: float, policy: dict[str, Any], known: list[Box]) -> list[Box]:
+    """Boxes as wide (or as high) as the picture and of a usual shape, where only one of their two seams is seen, or none.
+
+    `aspect` is the whole picture's width / height, `policy` the `shaped` of policy/fingerprint.yaml.
+    """
+    chosen: list[Box] = []
+    for down in (True, False):
+        lines = luma if down else np.ascontiguousarray(luma.T)
+        cuts = [cut / lines.shape[0] for cut in _cuts(lines, policy)]
+        for wide, high in policy["sides"]:
+            share = aspect * high / wide if down else wide / high / aspect
+            if not policy["smallest"] <= share <= policy["largest"]:
+                continue
+            for start in ((1 - share) / 2, *cuts, *(cut - share for cut in cuts)):
+                end = 1 - start - share
+                box = (0.0, start, 0.0, end) if down else (start, 0.0, end, 0.0)
+                inside = min(start, end) > -0.004
+                if inside and len(chosen) < policy["most"] and all(_differs(box, other) for other in (*known, *chosen)):
+                    chosen.append(box)
     return chosen
 
 

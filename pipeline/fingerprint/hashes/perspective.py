@@ -1,7 +1,8 @@
 """A picture photographed or warped at an angle: its four corners are looked for, and it is laid flat again.
 
-The corners are those of the largest bright area (a lit screen in a dark room) or of all that differs from the level of the
-picture's own edge (a warped picture on a plain ground). Each side is a straight line fitted to the outermost pixels.
+The corners are those of the largest bright area (a lit screen in a dark room), of all that differs from the level of the
+picture's own edge (a warped picture on a plain ground), each side a straight line fitted to the outermost pixels; or those where
+four slanted edges meet (`slants`).
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pipeline.fingerprint.hashes import slants
 
 Corner = tuple[float, float]
 Quad = tuple[Corner, Corner, Corner, Corner]
@@ -31,7 +34,37 @@ def quads(luma: Luma, policy: dict[str, Any]) -> list[tuple[str, Quad]]:
         quad = _corners(mask, policy)
         if quad is not None and _area(quad) >= policy["smallest"] and all(_apart(quad, other) for _, other in found):
             found.append((name, quad))
+    for name, quad in _between_slants(luma, policy["slants"]):
+        if _area(quad) >= policy["smallest"] and all(_apart(quad, other) for _, other in found):
+            found.append((name, quad))
     return found
+
+
+def _between_slants(luma: Luma, policy: dict[str, Any]) -> list[tuple[str, Quad]]:
+    """Quads between slanted edges: the strongest of each side; of two, the outer ones and the inner ones."""
+    height, width = luma.shape
+    turned = np.ascontiguousarray(luma.T)
+    sides: list[list[slants.Line]] = []
+    for plane in (luma, turned, np.ascontiguousarray(luma[:, ::-1]), np.ascontiguousarray(turned[:, ::-1])):
+        sides.append(slants.lines(np.ascontiguousarray(plane), policy))
+        if not sides[-1]:  # most pictures have none at some side, and end here
+            return []
+    found = []
+    for name, chosen in (
+        ("edges", [side[0] for side in sides]),
+        ("outer edges", [min(side, key=_middle) for side in sides]),
+        ("inner edges", [max(side, key=_middle) for side in sides]),
+    ):
+        left, top, (a, b), (c, d) = chosen
+        quad = _crossed(left, top, (-a, width - b), (-c, height - d), luma.shape)
+        if quad is not None:
+            found.append((name, quad))
+    return found
+
+
+def _middle(line: slants.Line) -> float:
+    """How far inside a side's line lies, for comparing lines of one side: lines of a side hardly cross."""
+    return line[0] * 128 + line[1]
 
 
 def _threshold(luma: Luma) -> int:
@@ -58,6 +91,14 @@ def _corners(mask: NDArray[np.bool_], policy: dict[str, Any]) -> Quad | None:
     bottom = _line(columns, height - mask[::-1][:, columns].argmax(axis=0))
     if left is None or right is None or top is None or bottom is None:
         return None
+    return _crossed(left, top, right, bottom, mask.shape)
+
+
+def _crossed(
+    left: slants.Line, top: slants.Line, right: slants.Line, bottom: slants.Line, shape: tuple[int, ...]
+) -> Quad | None:
+    """Where four lines (slope and offset in pixels) meet, as shares; None where that is far outside the picture."""
+    height, width = shape
     met = [_meet(*pair) for pair in ((left, top), (right, top), (right, bottom), (left, bottom))]
     corners = [(x / width, y / height) for x, y in met]
     if not all(-0.2 < value < 1.2 for corner in corners for value in corner):

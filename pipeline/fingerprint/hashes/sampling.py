@@ -74,11 +74,6 @@ def projected(source: SampledBase, projection: Geometry) -> SampledBase:
     return SampledBase(samples, _edges(samples), source.aspect, (0.0, 0.0))
 
 
-def covered(source: SampledBase, disc: Geometry) -> SampledBase:
-    """The base with one disc (3,) guessed from what surrounds it, see `hash_covered`."""
-    return SampledBase(_without_disc(source.samples, disc, source.aspect), source.edges, source.aspect, source.offsets)
-
-
 @kernel
 def _project(samples: Floats, projection: Geometry) -> Floats:
     out = np.empty((SIDE, SIDE), np.float32)
@@ -310,52 +305,3 @@ def _through(samples: Floats, projection: Geometry, out: Floats) -> None:
             upper = samples[above, low] + fx * (samples[above, low + 1] - samples[above, low])
             lower = samples[above + 1, low] + fx * (samples[above + 1, low + 1] - samples[above + 1, low])
             out[i, j] = upper + fy * (lower - upper)
-
-
-RIM = 32
-"""Points around a disc from which its inside is guessed."""
-
-
-@kernel
-def hash_covered(
-    base_samples: Floats, edges: Floats, discs: Geometry, aspect: float
-) -> tuple[NDArray[np.uint8], NDArray[np.int16]]:
-    """PDQ (n, 32) and quality (n,) of the picture with one of n discs (n, 3) guessed from what surrounds it.
-
-    A disc is its centre (shares of the width and height) and its radius (share of the shorter side). Inside it each point is
-    the mean of the points around its rim, weighted by 1 / distance squared.
-    """
-    count = discs.shape[0]
-    codes, measures = np.empty((count, 32), np.uint8), np.empty(count, np.int16)
-    plain = sample(base_samples, edges, np.zeros(5), aspect)
-    for k in range(count):
-        grid = _without_disc(plain, discs[k], aspect)
-        codes[k] = pdq.pack(pdq.coefficients(grid).ravel())
-        measures[k] = pdq.quality(grid)
-    return codes, measures
-
-
-@kernel
-def _without_disc(plain: Floats, disc: Geometry, aspect: float) -> Floats:
-    """A square grid of samples with the inside of a disc guessed from its rim."""
-    side = plain.shape[0]
-    out, rim = plain.copy(), np.empty((RIM, 3), np.float32)
-    x0, y0 = np.float32(disc[0] * side - 0.5), np.float32(disc[1] * side - 0.5)
-    half_x, half_y = np.float32(side * disc[2] / max(aspect, 1.0)), np.float32(side * disc[2] * min(aspect, 1.0))
-    for n in range(RIM):
-        angle = 2 * np.pi * n / RIM
-        x = min(max(x0 + (half_x + 1) * np.cos(angle), 0.0), side - 1.0)
-        y = min(max(y0 + (half_y + 1) * np.sin(angle), 0.0), side - 1.0)
-        rim[n, 0], rim[n, 1], rim[n, 2] = x, y, plain[int(y + 0.5), int(x + 0.5)]
-    for i in range(max(int(y0 - half_y), 0), min(int(y0 + half_y) + 2, side)):
-        for j in range(max(int(x0 - half_x), 0), min(int(x0 + half_x) + 2, side)):
-            across, down = np.float32(j), np.float32(i)
-            if ((across - x0) / half_x) ** 2 + ((down - y0) / half_y) ** 2 > 1:
-                continue
-            total, weights = np.float32(0), np.float32(0)
-            for n in range(RIM):
-                apart = (rim[n, 0] - across) ** 2 + (rim[n, 1] - down) ** 2 + np.float32(0.5)
-                total += rim[n, 2] / apart
-                weights += np.float32(1) / apart
-            out[i, j] = total / weights
-    return out

@@ -1,6 +1,6 @@
 """Finding frames around a picture: plain borders, screens with text in their bars, blurred fills.
 
-Two measures over the decoded luma, each giving a box or nothing. A wrong box costs one query that finds nothing.
+Three measures over the decoded luma, each giving a box or nothing. A wrong box costs one query that finds nothing.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ SMALL = 256
 
 Box = tuple[float, float, float, float]
 """Shares of the picture's width and height to take off: left, top, right, bottom."""
+
+BARS = (" above and below", " at the sides")
+"""Ends of names: only these bars of a finding are taken off."""
 
 NOTHING: Box = (0.0, 0.0, 0.0, 0.0)
 
@@ -99,6 +102,39 @@ def straight_edges(luma: NDArray[np.uint8], policy: dict[str, Any]) -> Box:
     return depths[0] / width, depths[1] / height, depths[2] / width, depths[3] / height
 
 
+@kernel
+def _detail(luma: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """How sharp each row is: mean over its pixels of the absolute second difference along it (grey levels)."""
+    rows, columns = luma.shape
+    out = np.zeros(rows)
+    for row in range(rows):
+        total = np.int32(0)
+        for column in range(1, columns - 1):
+            around = np.int32(luma[row, column - 1]) + np.int32(luma[row, column + 1])
+            total += abs(2 * np.int32(luma[row, column]) - around)
+        out[row] = total / max(columns - 2, 1)
+    return out
+
+
+def sharp_area(luma: NDArray[np.uint8], policy: dict[str, Any]) -> Box:
+    """Box without blurred bars above and below, or at both sides: fills of a story made from the picture itself."""
+    height, width = luma.shape
+    above, below = _blurred(_detail(luma), policy)
+    left, right = _blurred(_detail(np.ascontiguousarray(luma.T)), policy)
+    return left / width, above / height, right / width, below / height
+
+
+def _blurred(detail: NDArray[np.float64], policy: dict[str, Any]) -> tuple[int, int]:
+    """Lines at both ends that are much less sharp than the rest; none where only one end has them."""
+    limit = policy["blurred"] * float(np.percentile(detail, 75))
+    sharp = np.flatnonzero(detail >= max(limit, 0.5))
+    if not len(sharp):
+        return 0, 0
+    before, after = int(sharp[0]), len(detail) - 1 - int(sharp[-1])
+    near, deep = policy["nearest"] * len(detail), policy["deepest"] * len(detail)
+    return (before, after) if min(before, after) > near and max(before, after) <= deep else (0, 0)
+
+
 def _edge_depth(steps: NDArray[np.float64], policy: dict[str, Any]) -> int:
     near = int(len(steps) * policy["nearest"]) + 1
     window = steps[near : int(len(steps) * policy["deepest"])]
@@ -119,12 +155,13 @@ def boxes(plane: Plane, policy: dict[str, Any]) -> list[tuple[str, Box]]:
     found: list[tuple[str, Box]] = []
     for name, (left, top, right, bottom) in (
         ("border trimmed", plain_border(luma, policy)),
+        ("trimmed to what is sharp", sharp_area(luma, policy)),
         ("trimmed to edges", straight_edges(luma, policy)),
     ):
         for part, box in (
             ("", (left, top, right, bottom)),
-            (" above and below", (0.0, top, 0.0, bottom)),
-            (" at the sides", (left, 0.0, right, 0.0)),
+            (BARS[0], (0.0, top, 0.0, bottom)),
+            (BARS[1], (left, 0.0, right, 0.0)),
         ):
             roomy = 1 - box[0] - box[2] >= policy["smallest"] and 1 - box[1] - box[3] >= policy["smallest"]
             if roomy and _differs(box, NOTHING) and all(_differs(box, other) for _, other in found):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image, ImageDraw, ImageFilter, ImageOps
 
 from pipeline.fingerprint.hashes import (
+    covering,
     families,
     panels,
     pdq,
@@ -14,6 +15,7 @@ from pipeline.fingerprint.hashes import (
     picture,
     planes,
     sampling,
+    slants,
     trimming,
     variants,
 )
@@ -44,6 +46,11 @@ COMPOSED = {
         (1280, 960), (other(), (0, 0)), (scene(), (640, 0)), (other(), (0, 480)), (other(), (640, 480))
     ),
     "inset": lambda: pasted((1280, 960), (other().resize((1280, 960)), (0, 0)), (scene(), (620, 460))),
+    "story on its own blur": lambda: pasted(
+        (720, 1280),
+        (scene().resize((720, 1280)).filter(ImageFilter.GaussianBlur(30)), (0, 0)),
+        (scene().resize((720, 540)), (0, 420)),
+    ),
     "phone": lambda: pasted((1080, 2340), (scene().resize((1080, 810)), (0, 765))),
 }
 
@@ -71,6 +78,54 @@ def test_a_disc_laid_over_is_guessed_from_its_rim() -> None:
     distance, _ = nearest(covered, scene())
     plain = picture.hash_picture(reopened(covered), RULES, variants=False).pdq
     assert distance < pdq.distance(plain, picture.hash_picture(reopened(scene()), RULES, variants=False).pdq)
+
+
+def test_a_picture_laid_over_is_guessed_from_its_rim() -> None:
+    covered = pasted((640, 480), (scene(), (0, 0)), (other().resize((224, 168)), (400, 296)))
+    distance, name = nearest(covered, scene())
+    assert distance <= 47 and name.startswith("patched"), (distance, name)
+
+
+def test_without_a_box_the_rest_is_as_it_was_and_the_inside_of_the_rim() -> None:
+    plain = np.tile(np.linspace(0, 200, 64, dtype=np.float32), (64, 1))
+    marked = plain.copy()
+    marked[20:40, 30:50] = 255
+    box = np.array([30 / 64, 20 / 64, 14 / 64, 24 / 64])
+    mended = covering._without_box(marked, box)
+    assert np.array_equal(mended[:18], plain[:18]) and np.array_equal(mended[:, 52:], plain[:, 52:])
+    assert np.abs(mended - plain).max() < 40  # no trace of the 255 that was laid over
+    whole = covering._without_box(marked, np.zeros(4))  # no rim is left: nothing to guess from, and no fault
+    assert np.isfinite(whole).all()
+
+
+def test_a_screen_at_a_slant_is_found_by_its_edges() -> None:
+    room = np.tile(np.linspace(60, 90, 400), (300, 1)).astype(np.uint8)
+    canvas = Image.fromarray(room)
+    corners = [(70, 50), (330, 62), (340, 244), (58, 256)]
+    ImageDraw.Draw(canvas).polygon(corners, fill=25)
+    policy = RULES["variants"]["corners"]["slants"]
+    (_, quad), *_ = perspective._between_slants(np.asarray(canvas), policy)
+    apart = max(max(abs(400 * x - u), abs(300 * y - v)) for (x, y), (u, v) in zip(quad, corners, strict=True))
+    assert apart < 4
+    assert perspective._between_slants(np.full((300, 400), 90, np.uint8), policy) == []
+
+
+def test_bars_that_are_blurred_end_where_the_picture_begins() -> None:
+    noise = np.random.default_rng(3).integers(0, 255, (300, 200), np.uint8)
+    noise[:70], noise[240:] = 90, 120
+    left, top, right, bottom = trimming.sharp_area(noise, RULES["variants"]["trimming"])
+    assert (left, right) == (0, 0) and (round(300 * top), round(300 * bottom)) == (70, 60)
+    noise[240:] = 255 * (noise[240:] > 0) - np.arange(200, dtype=np.uint8) % 2 * 99  # one end alone is a sky
+    assert trimming.sharp_area(noise, RULES["variants"]["trimming"]) == trimming.NOTHING
+
+
+def test_a_usual_shape_is_tried_from_a_single_seam() -> None:
+    luma = np.full((320, 180), 60, np.uint8)
+    luma[100:] = 150  # the upper seam only: a picture of 4:3 below it, 135 rows high
+    rules = {**RULES["variants"]["panels"], **RULES["variants"]["shaped"]}
+    boxes = panels.shaped(luma, 180 / 320, rules, [])
+    assert any(abs(top - 100 / 320) < 0.005 and abs(bottom - 85 / 320) < 0.005 for _, top, _, bottom in boxes)
+    assert panels.shaped(luma, 180 / 320, rules, boxes) == []
 
 
 @pytest.mark.parametrize("flip", pdq.FLIPS)
@@ -116,6 +171,7 @@ def test_preparing_compiles_what_every_family_uses() -> None:
     picture.prepare(RULES)
     prepared = (
         panels._profile, panels._stand_out, panels._longest, panels._search, sampling._enlarged, sampling._edges,
-        sampling.hash_quads, sampling.hash_covered, sampling._project, sampling._without_disc,
+        sampling.hash_quads, sampling._project, covering.hash_discs, covering.hash_boxes, covering._without_disc,
+        covering._without_box, slants._strengths, trimming._detail,
     )  # fmt: skip
     assert all(kernel.signatures for kernel in prepared)  # type: ignore[attr-defined]
