@@ -93,7 +93,7 @@ class TestKinds:
             fingerprint(1, pdq=release[2].pdq, low_information=True, pdq_quality=3),
             fingerprint(2, low_information=True),
         ]
-        unit = fingerprinted(settings, "a", flat, [variant(2, "mirror", flipped(release[5].pdq, 40))])
+        unit = fingerprinted(settings, "a", flat, [variant(2, "padded left 5.5 %", flipped(release[5].pdq, 40))])
         (row,) = matched(settings, unit)
         assert row["low_information"] is True and row["kind"] == "near"
 
@@ -166,7 +166,7 @@ class TestRetro:
             fingerprint(3, pdq=release[0].pdq),
             fingerprint(4),
         ]
-        matched(settings, fingerprinted(settings, "a", prints, [variant(4, "mirror", flipped(late[2].pdq, 40))]))
+        matched(settings, fingerprinted(settings, "a", prints, [variant(4, "padded left 5.5 %", flipped(late[2].pdq, 40))]))
         rows = [media("F-1", claimed_md5=late[0].md5)]
         Lake(settings.lake_dir).commit("ingest", "k", {"media_files": records.build("media_files", rows)}, run_id="n")
         matched(settings, "claimed-k")
