@@ -1,7 +1,7 @@
 """Lists with a declared column mapping: CSV or plain text, as IWF-style and force-made lists come.
 
 The mapping stands in policy/hashsets.yaml with the source: our column to the list's column name, or its number.
-Columns that are not mapped are kept in `extra`. Without a mapping a list is never guessed at.
+Columns that are not mapped are kept in `extra`; those that `list: {frames: ...}` names say where a PDQ hash stands in a video. Without a mapping a list is never guessed at.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class ListReader:
                 if names and len(fields) != len(names):
                     raise damaged(source, f"line {line}", f"{len(fields)} fields under {len(names)} columns")
                 position.append(line)
-                records.append(_record(fields, places, names))
+                records.append(_record(fields, places, names, source.columns.get("frames")))
                 if len(position) == delimited.BATCH:
                     yield Batch(position, delimited.to_columns(records))
                     position, records = [], []
@@ -93,14 +93,19 @@ def _places(mapping: Mapping[str, Any], names: list[str]) -> dict[int, str]:
     return places
 
 
-def _record(fields: list[str], places: dict[int, str], names: list[str]) -> dict[str, Any]:
+def _record(
+    fields: list[str], places: dict[int, str], names: list[str], frames: Mapping[str, str] | None
+) -> dict[str, Any]:
     record: dict[str, Any] = {}
-    extra = {}
+    extra: dict[str, Any] = {}
     for i, value in enumerate(fields):
         if i in places:
             record[places[i]] = value.strip() or None
         elif value.strip():
             extra[names[i] if i < len(names) else f"column {i + 1}"] = value
+    if frames and record.get("pdq"):
+        place = {ours: extra.pop(theirs) for ours, theirs in frames.items() if theirs in extra}
+        extra["frames"] = [{**place, "pdq": record["pdq"].lower()}]
     if extra:
         record["extra"] = orjson.dumps(extra).decode()
     return record

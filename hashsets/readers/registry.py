@@ -11,6 +11,7 @@ from hashsets.readers.ncmec import NcmecReader
 from hashsets.readers.nsrl import NsrlSqliteReader, NsrlTextReader
 from hashsets.readers.threatexchange import ThreatExchangeReader
 from hashsets.readers.vics import VicsReader
+from hashsets.readers.vpdq import VpdqReader
 from pipeline.errors import InputError
 
 READERS: dict[str, HashSetReader] = {
@@ -22,6 +23,7 @@ READERS: dict[str, HashSetReader] = {
         NsrlSqliteReader(),
         NsrlTextReader(),
         ExportedReader(),
+        VpdqReader(),
         ListReader(),
         ThreatExchangeReader(),
     )

@@ -27,6 +27,7 @@ from pipeline.console.api import forms
 from pipeline.console.gate import access
 from pipeline.console.notices import NOTICES
 from pipeline.errors import UsageError
+from pipeline.matching import knownvideos
 
 FOLDER = Path(__file__).parent
 
@@ -183,6 +184,7 @@ def environment() -> jinja2.Environment:
         clock=wording.clock,
         size=wording.size,
         number=wording.number,
+        known_span=knownvideos.words,
     )
     env.globals["static"] = static_url
     return env

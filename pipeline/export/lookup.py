@@ -111,6 +111,8 @@ def hash_file(settings: Settings, path: Path, release: Release | None = None) ->
         values |= {"pdq": outcome.hashes.pdq, "phash256": outcome.hashes.phash256}
         if outcome.hashes.low_information:
             note = "The picture has too little detail for a near match to mean anything."
+        elif outcome.hashes.mostly_flat:
+            note = "Mostly text, a drawing or a template: a near match may be another of its kind."
     return Hashed([HashText(1, path.name, (name,), value) for name, value in values.items()], note, tuple(found))
 
 
@@ -118,7 +120,7 @@ def _asked_altered(
     settings: Settings, release: Release, pool: Pool, locator: Locator, outcome: Any
 ) -> list[dict[str, Any]]:
     """Matches of a picture's variants, refined in the worker as in a night; nothing where its plain hashes match."""
-    if isinstance(outcome, Failure) or outcome.hashes is None or outcome.hashes.low_information:
+    if isinstance(outcome, Failure) or outcome.hashes is None:
         return []
     rules, known = policy.load(settings, "matching").data, WholeRelease(release, settings)
     plain = {"pdq": outcome.hashes.pdq, "phash256": outcome.hashes.phash256}

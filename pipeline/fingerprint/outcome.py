@@ -143,6 +143,7 @@ class Hashes:
     phash64: bytes
     dhash64: bytes
     low_information: bool
+    mostly_flat: bool = False
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import pyarrow as pa
 from hashsets.release.releases import Release
 from pipeline import __version__, records
 from pipeline.algorithms import version_of
-from pipeline.matching import levels
+from pipeline.matching import levels, stated
 from pipeline.night.contract import Night
 
 
@@ -38,17 +38,22 @@ def finished(rows: list[MatchRow], release: Release, night: Night, rules: dict[s
     """
     keys = pa.array(sorted({row["media_key"] for row in rows}), pa.int64())
     described = {d["media_key"]: d for d in release.describe(keys).to_pylist()}
+    said = stated.stated(release, [row["media_key"] for row in rows if row["algorithm"] == "pdq"])
     complete = []
     for row in rows:
         about = described[row["media_key"]]
         if not admitted(row, about["sources"], rules):
             continue
+        quality = _known_quality(row, said)
         owner = row.get("sha256") or hashlib.sha256(row["file_id"].encode()).digest()
         complete.append(
             {
                 "level": levels.of(row["kind"], row["distance"], None, rules),
                 **{name: value for name, value in row.items() if name != "place"},
                 **{name: about[name] for name in DESCRIBED},
+                "known_quality": quality,
+                "low_information": row["low_information"]
+                or (quality is not None and quality < rules["quality_of_known"]),
                 "sha256": owner,
                 "release": release.number,
                 "algorithm_version": version_of(row["algorithm"]),
@@ -61,6 +66,16 @@ def finished(rows: list[MatchRow], release: Release, night: Night, rules: dict[s
         key=lambda r: (r["sha256"], r.get("file_id") or "", r["kind"], r["distance"], r["media_key"], r["algorithm"])
     )
     return records.build("matches", complete)
+
+
+def _known_quality(row: MatchRow, said: dict[int, stated.StatedMedia]) -> int | None:
+    """PDQ quality of the known hash of a match, where its set states it."""
+    if row.get("known_quality") is not None:  # of a frame, by its own hash
+        return int(row["known_quality"])
+    about = said.get(row["media_key"])
+    if row["algorithm"] != "pdq" or about is None or not row.get("known_hash"):
+        return None
+    return about.quality_of(bytes.fromhex(row["known_hash"]))
 
 
 def identity(owner: bytes, row: MatchRow, release: int) -> str:

@@ -22,6 +22,8 @@ from pipeline.settings import Settings
 class KnownSide(Protocol):
     """Known hashes that queries can be put to."""
 
+    release: Release
+
     def exact(self, queries: pa.Table) -> pa.Table:
         """Digest queries (query_id, algorithm, value) to pairs (query_id, media_key, algorithm)."""
         ...

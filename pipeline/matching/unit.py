@@ -18,14 +18,15 @@ import pyarrow.compute as pc
 from pipeline import policy
 from pipeline.algorithms import DIGESTS
 from pipeline.fingerprint.hashes import pdq
-from pipeline.fingerprint.outcome import BARE, Refined
+from pipeline.fingerprint.outcome import Refined
 from pipeline.fingerprint.sandbox import pool
 from pipeline.lake import Lake, Part
 from pipeline.locator import Locator
-from pipeline.matching import altered, levels
+from pipeline.matching import altered, knownvideos, levels
 from pipeline.matching.evidence import MatchRow
 from pipeline.matching.known import KnownSide
-from pipeline.matching.pairs import Pairs, codes, reduced, spans
+from pipeline.matching.pairs import Pairs, codes, first_of, reduced, spans
+from pipeline.matching.stated import stated
 from pipeline.night.contract import Night
 from pipeline.settings import Settings
 
@@ -96,7 +97,7 @@ class Matcher:
         ]
         facts = _facts(prints, {row["sha256"] for row in rows})
         for row in rows:
-            row["quality"], row["low_information"] = facts[row["sha256"]]
+            row["quality"], row["low_information"], row["mostly_flat"] = facts[row["sha256"]]
         return rows
 
     def altered(self, lake: Lake, variants: pa.Table, prints: pa.Table) -> list[MatchRow]:
@@ -108,13 +109,14 @@ class Matcher:
         facts = _facts(prints, {row["sha256"] for row in found})
         for row in found:
             row["threshold"] = int(rules["radius"])
-            row["low_information"] = facts[row["sha256"]][1] and row["variant"] != BARE
+            row["low_information"] = row["quality"] < rules["quality"]  # of the variant's own hash: such are not asked
+            row["mostly_flat"] = facts[row["sha256"]][2]
         close = [row for row in found if row["distance"] <= rules["radius"]]
         done = {row["sha256"] for row in close}
         stills = set(
             prints.filter(pc.is_valid(prints["pdq"]))["sha256"].to_pylist()
         )  # frames of a video are not refined
-        far = [r for r in found if r["sha256"] in stills - done and not r["low_information"]]
+        far = [r for r in found if r["sha256"] in stills - done]
         return self._levelled(close + self.refined(lake, far), prints)
 
     def _levelled(self, rows: list[MatchRow], prints: pa.Table) -> list[MatchRow]:
@@ -176,8 +178,13 @@ class Matcher:
         total = Counter(frames["sha256"].to_pylist())
         usable = frames.filter(pc.greater_equal(frames["quality"], rules["quality"]))
         reach = int(self.rules["algorithms"]["pdq"]["radius"])
-        pairs = self._pairs("pdq", usable["pdq"], reach)
-        owners = codes(usable["sha256"])[pairs.place]
+        own = self._pairs("pdq", usable["pdq"], reach)
+        said = stated(self.known.release, np.unique(own.media).tolist())
+        known = knownvideos.among(said)
+        every = known.together(own)
+        pairs = every.take(first_of(every.place, every.media, every.distance))
+        numbers = codes(usable["sha256"])
+        owners = numbers[pairs.place]
         seconds = usable["seconds"].to_numpy()[pairs.place]
         chosen, count, least, most = spans(owners, pairs, seconds)
         frames_of = np.array([total[c] for c in usable["sha256"].to_pylist()], np.int64)[pairs.place[chosen]]
@@ -190,6 +197,10 @@ class Matcher:
             row["quality"] = usable["quality"][row["place"]].as_py()
             row["frames_matched"], row["frame_share"] = int(count[at]), round(float(share[at]), 6)
             row["first_seconds"], row["last_seconds"] = float(least[at]), float(most[at])
+            of_row = np.flatnonzero((every.media == row["media_key"]) & (numbers[every.place] == owners[chosen[at]]))
+            times = usable["seconds"].to_numpy()[every.place[of_row]]
+            row.update(knownvideos.spanned(every.take(of_row), own.media[of_row], times, said) or {})
+            row.update(known.nearest(row["media_key"], bytes.fromhex(row["query_hash"])))
         return found
 
     def flipped_videos(self, frames: pa.Table) -> list[MatchRow]:
@@ -292,8 +303,8 @@ def _queries(digests: dict[str, pa.ChunkedArray]) -> pa.Table:
     return pa.concat_tables(pieces)
 
 
-def _facts(prints: pa.Table, contents: set[bytes]) -> dict[bytes, tuple[int | None, bool]]:
-    """PDQ quality and low-information flag of some contents."""
+def _facts(prints: pa.Table, contents: set[bytes]) -> dict[bytes, tuple[int | None, bool, bool | None]]:
+    """PDQ quality of some contents, whether they have too little detail, and whether they are mostly text or a template."""
     few = prints.filter(pc.is_in(prints["sha256"], pa.array(sorted(contents), pa.binary(32))))
-    columns = [few[name].to_pylist() for name in ("sha256", "pdq_quality", "low_information")]
-    return {content: (quality, low) for content, quality, low in zip(*columns, strict=True)}
+    columns = [few[name].to_pylist() for name in ("sha256", "pdq_quality", "low_information", "mostly_flat")]
+    return {content: (quality, low, flat) for content, quality, low, flat in zip(*columns, strict=True)}

@@ -98,7 +98,7 @@ def ask(data: bytes, known: KnownSet, rules: ValidationRules) -> AskedCopies:
             row = int(apart[:, place].argmin())
             candidate = int(apart[row, place]), one.name(row, usable["variant"])
             best[int(place)] = min(best.get(int(place), (256, "")), candidate)
-    if not found and not hashes.low_information:
+    if not found:
         found = _altered(data, plain, best, known, rules)
     return AskedCopies(found, nearest, counts)
 

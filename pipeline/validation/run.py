@@ -154,11 +154,15 @@ def hard_negatives(
         known = measuring.reference(pictures)
         pairs = len(pictures) * (len(pictures) - 1)
         hit: Counter[str] = Counter()
+        files = 0
         for place, picture in enumerate(pictures):
             asked = measuring.ask(edits.encoded(picture), known, rules)
-            hit.update(f.level for f in asked.found if f.place != place)
+            wrong = [f.level for f in asked.found if f.place != place]
+            hit.update(wrong)
+            files += bool(wrong)
         found[name] = {
             "pairs": pairs,
+            "files": {"asked": len(pictures), "wrong": files, **rate(files, len(pictures))},
             **{level: {"wrong": hit[level], **rate(hit[level], pairs)} for level in levels.LEVELS[1:]},
         }
     return found

@@ -81,6 +81,24 @@ def edited(path: Path, name: str, place: int) -> bytes:
     return file.getvalue()
 
 
+def panned(pictures: list[Image.Image], seconds: int = 4) -> bytes:
+    """A film made from pictures, as an MP4 file: each is panned over and approached for some seconds, with cuts between."""
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp4") as container:
+        stream = container.add_stream("mpeg4", rate=RATE)
+        stream.width, stream.height, stream.pix_fmt, stream.bit_rate = 480, 320, "yuv420p", 2_000_000
+        for picture in pictures:
+            for number in range(seconds * RATE):
+                share = number / (seconds * RATE)
+                size = 0.85 - 0.1 * share
+                left, top = (1 - size) * share, (1 - size) * (1 - share)
+                box = (left, top, left + size, top + size)
+                shown = picture.crop(tuple(round(b * picture.size[k % 2]) for k, b in enumerate(box)))  # type: ignore[arg-type]
+                container.mux(stream.encode(av.VideoFrame.from_image(shown.resize((480, 320)))))  # type: ignore[no-untyped-call]
+        container.mux(stream.encode())
+    return file.getvalue()
+
+
 def known_frames(path: Path, rules: measuring.ValidationRules) -> measuring.Codes:
     """PDQ of the frames that the fingerprint stage hashes, of enough quality: uint8 (n, 32)."""
     pictures = frames(path)[::RATE]

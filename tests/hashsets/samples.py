@@ -157,6 +157,12 @@ def exported(path: Path) -> Path:
     return path
 
 
+def vpdq(path: Path) -> Path:
+    """Two frames of one video."""
+    path.write_text(f"0,100,{digest('pdq', 1)},0.000\n30,98,{digest('pdq', 2)},1.000\n")
+    return path
+
+
 def threatexchange(path: Path) -> Path:
     """Typed and untyped lines."""
     path.write_text(f"# hashes\npdq {digest('pdq', 1)}\n{digest('md5', 2)}\n")
@@ -171,6 +177,7 @@ SOURCES = {
     "nsrl_text": ("nsrl", "NSRLFile.txt", nsrl_text),
     "exported": ("force", "force.csv", exported),
     "list": ("iwf", "list.csv", iwf),
+    "vpdq": ("vpdq", "film.txt", vpdq),
     "threatexchange": ("threatexchange", "hashes.txt", threatexchange),
 }  # fmt: skip
 """Reader to source, file name and the sample of two rows."""

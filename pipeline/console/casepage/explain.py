@@ -8,7 +8,9 @@ from typing import Any
 from markupsafe import Markup
 
 from hashsets.release import releases
+from pipeline import policy
 from pipeline.console.dashboard import charts
+from pipeline.matching import knownvideos
 from pipeline.settings import Settings
 
 KINDS = {
@@ -36,9 +38,41 @@ def explain(settings: Settings, match: dict[str, Any]) -> dict[str, Any]:
         "match": match,
         "meaning": KINDS[match["kind"]],
         "level": LEVELS.get(match.get("level") or "", "Not graded: from before matches had levels."),
+        "detail": detail(match),
+        "known_video": knownvideos.words(match),
+        **measured(settings, match),
         "history": history(settings, match["media_key"]),
         "replay": replay(match),
     }
+
+
+def detail(match: dict[str, Any]) -> str:
+    """What is known of the detail of both pictures."""
+    if match.get("low_information"):
+        return "too little on one side: not evidence of anything by itself"
+    if not match["threshold"]:
+        return "plays no part: the bytes are equal"
+    known = match.get("known_quality")
+    return "enough in the picture; " + (
+        "enough in the known picture" if known is not None else "of the known picture not known"
+    )
+
+
+def measured(settings: Settings, match: dict[str, Any]) -> dict[str, str]:
+    """The measured false-hit rate of the match's level, and of templates where the picture may be one; with bench and date."""
+    rules = policy.load(settings, "matching").data["levels"]["measured"]
+    level, source = match.get("level"), f"({rules['bench']}, {rules['on']})"
+    found = {"measured": "", "template": ""}
+    if level in rules["wrong"] and match["threshold"]:
+        wrong, files = rules["wrong"][level], rules["files"]
+        bound = f", which bounds the rate at {3e6 / files:,.0f} per million" if not wrong else ""
+        found["measured"] = f"{wrong:,} of {files:,} edited files of other photographs{bound} {source}"
+    if match.get("mostly_flat"):
+        wrong, pairs = rules["template_wrong"].get(level, 0), rules["template_pairs"]
+        found["template"] = (
+            f"yes: of pairs of different pictures of one template {wrong:,} of {pairs:,} reach this level {source}"
+        )
+    return found
 
 
 def grid(match: dict[str, Any]) -> Markup | None:

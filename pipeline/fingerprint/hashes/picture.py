@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.fingerprint.hashes import imagehashes, pdq, planes, refine
+from pipeline.fingerprint.hashes import flatness, imagehashes, pdq, planes, refine, trimming
 from pipeline.fingerprint.hashes import variants as query_variants
 from pipeline.fingerprint.outcome import BARE
 
@@ -40,6 +40,8 @@ class PictureHashes:
     low_information: bool
     width: int
     height: int
+    mostly_flat: bool = False
+    """Mostly text, a drawing or a template (`flatness`)."""
     variants: tuple[tuple[str, bytes, int], ...] = ()
 
 
@@ -90,6 +92,7 @@ def _hash_plane(plane: planes.Plane, policy: dict[str, Any], *, with_variants: b
         low_information=quality < policy["quality"]["low_information_below"],
         width=plane.width,
         height=plane.height,
+        mostly_flat=flatness.mostly_flat(trimming.small(plane), policy["flat"]),
         variants=found,
     )
 

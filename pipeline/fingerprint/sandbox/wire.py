@@ -40,13 +40,13 @@ _TICK = struct.Struct("<Q")
 _DIGESTS = struct.Struct("<Q32s16s20s64sB")
 _FAILED = struct.Struct("<B40s")
 _REFINED = struct.Struct(f"<h{GEOMETRY_BYTES}s")
-_RESULT = struct.Struct(f"<BB40siiidB32sh32s8s8sBB32s{TEXT_BYTES}s{TEXT_BYTES}s{TEXT_BYTES}sBHHII")
+_RESULT = struct.Struct(f"<BB40siiidB32sh32s8s8sBBB32s{TEXT_BYTES}s{TEXT_BYTES}s{TEXT_BYTES}sBHHII")
 _VARIANT = struct.Struct(f"<{NAME_BYTES}s32sB")
 _FRAME = struct.Struct("<id32sB")
 
 _WORD = re.compile(r"[A-Za-z0-9_.]{0,40}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.,+% -]*")
-_GEOMETRY = re.compile(r"known picture[a-z0-9 ,.%]*")
+_GEOMETRY = re.compile(r"known picture[a-z0-9 ,.%-]*")
 
 
 class Kind(IntEnum):
@@ -118,8 +118,8 @@ def result(job: int, resident_kib: int, found: Fingerprint) -> bytes:
         found.frames or 0,
         -1.0 if found.duration is None else found.duration,
         hashes is not None,
-        *((hashes.pdq, hashes.pdq_quality, hashes.phash256, hashes.phash64, hashes.dhash64, hashes.low_information)
-          if hashes else (b"", 0, b"", b"", b"", False)),
+        *((hashes.pdq, hashes.pdq_quality, hashes.phash256, hashes.phash64, hashes.dhash64, hashes.low_information, hashes.mostly_flat)
+          if hashes else (b"", 0, b"", b"", b"", False, False)),
         exif is not None,
         *((exif.captured.encode(), exif.make.encode(), exif.model.encode(), exif.software.encode(), exif.gps)
           if exif else (b"", b"", b"", b"", False)),
@@ -200,13 +200,13 @@ _NO_DIGESTS = Digests(b"", b"", b"", 0)
 def _parse_result(body: bytes) -> Fingerprint:
     if len(body) < _RESULT.size:
         raise RubbishError("short")
-    (state, reason, detail, width, height, frames, duration, has_hashes, pdq, quality, phash256, phash64, dhash64, low,
+    (state, reason, detail, width, height, frames, duration, has_hashes, pdq, quality, phash256, phash64, dhash64, low, flat,
      has_exif, captured, make, model, software, gps, variants, video, skipped, unseen) = _RESULT.unpack_from(body)  # fmt: skip
     if variants > MAX_VARIANTS or video > MAX_FRAMES:
         raise RubbishError("counts")
     if len(body) != _RESULT.size + variants * _VARIANT.size + video * _FRAME.size:
         raise RubbishError("length")
-    if state >= len(STATES) or reason >= len(REASONS) or {has_hashes, low, has_exif, gps} - {0, 1}:
+    if state >= len(STATES) or reason >= len(REASONS) or {has_hashes, low, flat, has_exif, gps} - {0, 1}:
         raise RubbishError("code")
     if not (0 <= width <= MAX_SIDE and 0 <= height <= MAX_SIDE and frames >= 0 and 0 <= quality <= 100):
         raise RubbishError("number")
@@ -238,7 +238,7 @@ def _parse_result(body: bytes) -> Fingerprint:
         height or None,
         frames or None,
         None if duration == -1.0 else duration,
-        Hashes(pdq, quality, phash256, phash64, dhash64, bool(low)) if has_hashes else None,
+        Hashes(pdq, quality, phash256, phash64, dhash64, bool(low), bool(flat)) if has_hashes else None,
         exif,
         found_variants,
         found_frames,

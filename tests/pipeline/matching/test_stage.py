@@ -86,16 +86,20 @@ class TestKinds:
         (row,) = matched(settings, unit)
         assert (row["kind"], row["coarse_distance"], row["threshold"]) == ("unrefined", 40, 47)
 
-    def test_a_low_information_picture_is_matched_and_flagged_but_not_refined(
-        self, settings: Settings, release: list
-    ) -> None:
+    def test_low_information_belongs_to_the_hash_that_matched(self, settings: Settings, release: list) -> None:
         flat = [
             fingerprint(1, pdq=release[2].pdq, low_information=True, pdq_quality=3),
             fingerprint(2, low_information=True),
         ]
         unit = fingerprinted(settings, "a", flat, [variant(2, "padded left 5.5 %", flipped(release[5].pdq, 40))])
+        whole, part = sorted(matched(settings, unit), key=lambda row: str(row["kind"]))
+        assert whole["low_information"] is True and whole["kind"] == "near" and whole["known_quality"] is None
+        assert part["low_information"] is False and part["kind"] == "unrefined" and part["quality"] == 100
+
+    def test_a_picture_that_is_mostly_text_is_marked_in_its_matches(self, settings: Settings, release: list) -> None:
+        unit = fingerprinted(settings, "a", [fingerprint(1, pdq=release[2].pdq, mostly_flat=True)])
         (row,) = matched(settings, unit)
-        assert row["low_information"] is True and row["kind"] == "near"
+        assert row["mostly_flat"] is True
 
     def test_frames_of_a_video_are_judged_together(self, settings: Settings, release: list) -> None:
         frames = [
@@ -166,7 +170,9 @@ class TestRetro:
             fingerprint(3, pdq=release[0].pdq),
             fingerprint(4),
         ]
-        matched(settings, fingerprinted(settings, "a", prints, [variant(4, "padded left 5.5 %", flipped(late[2].pdq, 40))]))
+        matched(
+            settings, fingerprinted(settings, "a", prints, [variant(4, "padded left 5.5 %", flipped(late[2].pdq, 40))])
+        )
         rows = [media("F-1", claimed_md5=late[0].md5)]
         Lake(settings.lake_dir).commit("ingest", "k", {"media_files": records.build("media_files", rows)}, run_id="n")
         matched(settings, "claimed-k")
