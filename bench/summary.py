@@ -50,8 +50,10 @@ def _number(value: float | None) -> str:
 
 
 def worst(recall: Any, *words: str) -> float:
-    """The lowest recall by the product's own thresholds over the edits whose name starts with one of `words`."""
-    return min(float(row["ours"]) for name, row in recall["recall"].items() if name.startswith(words))
+    """The lowest recall by the product's own thresholds over the plain edits whose name starts with one of `words`."""
+    plain = ("colour", "flip", "border", "crop", "turn")
+    rows = ((name, row) for name, row in recall["recall"].items() if row["class"] in plain)
+    return min(float(row["ours"]) for name, row in rows if name.startswith(words))
 
 
 COLOUR = ("JPEG", "half", "quarter", "double", "aspect", "blur", "noise", "gamma", "sharpen", "contrast", "grey", "watermark", "logo", "vignette", "format", "EXIF")  # fmt: skip
@@ -102,7 +104,8 @@ FIGURES: dict[str, list[Figure]] = {
         Figure("worst of crops of 5 %", lambda r: worst(r, "crop 5 % centre", "crop 5 % side", "crop 5 % corner"), "", 0.95),
         Figure("worst of crops of 10 %", lambda r: worst(r, "crop 10 % centre", "crop 10 % side", "crop 10 % corner"), "", 0.85),
         Figure("worst of rotations of 1 to 4 degrees", lambda r: worst(r, "turned 1", "turned 2 degrees", "turned 3", "turned 4 degrees"), "", 0.8),
-        Figure("files with a false hit", lambda r: r["false_hits"]["files_with_false_candidate_at_47"], "of 10,608", None, 0),
+        Figure("files with a false hit", lambda r: r["false_hits"]["files_with_a_false_candidate"], "", None, 0),
+        Figure("matching of a file at 10 M known, against 177 variants at 47 bits", lambda r: r["cost"]["matching_ms_per_file_at_10_million"] / r["cost"]["matching_ms_per_file_before"], "x", None, 1.5),
     ],
     "hostile": [
         Figure("throughput among hostile files, share of the good ones alone", lambda r: r["ratio_files_per_cpu_second"], "", 0.8),

@@ -1,8 +1,8 @@
 """Whether a picture is mostly text, a drawing or a template: few grey levels, and even ground between few edges.
 
 Letters on one letterhead, logos and drawn portraits share most of their area, so that a perceptual hash cannot tell them apart.
-Both measures are taken on the small luma plane. Of 117 photographs of the corpora two are marked (a diagram and a sign), of the
-drawn templates of `pipeline/validation/templates.py` all but the photograph-like memes.
+Both measures are taken on the small luma plane. Of 117 pictures of the corpora two are marked (one is a diagram), of the drawn
+templates of `pipeline/validation/templates.py` all but the photograph-like memes.
 """
 
 from __future__ import annotations
