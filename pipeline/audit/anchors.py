@@ -2,7 +2,8 @@
 
 The chain alone does not show a cut tail or a rewrite from the first entry on; an anchor taken before does, as long as
 its file lies where whoever can change the store cannot (another machine, write-once storage; TRIAGE_ANCHORS names it).
-Each line holds the head's number and hash, the time, and an HMAC over these and the line before it.
+Each line holds the head's number and hash, the time, and an HMAC over these and the line before it. A night writes into
+the log how many anchors there are to be after it (`promise`), so that a file which is gone, emptied or begun anew shows.
 """
 
 from __future__ import annotations
@@ -63,6 +64,15 @@ def write(store: Store) -> Anchor | None:
         file.flush()
         os.fsync(file.fileno())
         return anchor
+
+
+def promise(settings: Settings) -> int:
+    """What a night that publishes writes into the log: the number of anchors that there are with the one it is to write.
+
+    Raises IntegrityError when a line of the anchor file cannot be read.
+    """
+    file_path = path(settings)
+    return (sum(1 for _ in _parse(file_path)) if file_path.is_file() else 0) + 1
 
 
 def read(settings: Settings) -> list[Anchor]:

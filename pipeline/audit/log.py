@@ -81,15 +81,14 @@ def verify(opened: Store, actor: Actor) -> Verified:
     Raises IntegrityError saying where the log was edited, cut, reordered or rewritten.
     """
     permissions.require(actor, "audit.verify")
-    outside: dict[int, str] = {}
-    for anchor in anchors.read(opened.settings):
-        outside.setdefault(anchor.seq, anchor.hash)
-        if outside[anchor.seq] != anchor.hash:
-            raise IntegrityError(f"Two anchors name different hashes for entry {anchor.seq}: the log was rewritten.")
+    outside, promises = _outside(opened), Promises()
     with opened.reader() as session:
+        if opened.dialect == "postgresql":  # the head and all entries as they were at one moment, as SQLite shows them
+            session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
         with closing(rows(session)) as found:
-            count, head = check(found, outside)
+            count, head = check(promises.seen(found), outside)
         stored = session.execute(select(AuditHead.seq, AuditHead.hash)).first()
+    promises.hold(len(anchors.read(opened.settings)))  # read again: a night may have ended since
     if stored is None or (stored.seq, stored.hash) != (count, head):
         raise IntegrityError(
             f"The log ends at entry {count}, but its head names entry {stored.seq if stored else 'none'}: "
@@ -97,6 +96,42 @@ def verify(opened: Store, actor: Actor) -> Verified:
             _REMEDY,
         )
     return Verified(count, head, len(outside))
+
+
+def _outside(opened: Store) -> dict[int, str]:
+    """The anchored hashes by entry number."""
+    outside: dict[int, str] = {}
+    for anchor in anchors.read(opened.settings):
+        outside.setdefault(anchor.seq, anchor.hash)
+        if outside[anchor.seq] != anchor.hash:
+            raise IntegrityError(f"Two anchors name different hashes for entry {anchor.seq}: the log was rewritten.")
+    return outside
+
+
+class Promises:
+    """How many anchors the log says that there are, gathered while its entries go by."""
+
+    def __init__(self) -> None:
+        self.most, self.entry = 0, 0
+
+    def seen(self, found: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+        """The same entries; those of published nights are remembered."""
+        for row in found:
+            if row["action"] == "night.published":
+                number = json.loads(row["detail"]).get("anchors", 0)
+                if number > self.most:
+                    self.most, self.entry = number, row["seq"]
+            yield row
+
+    def hold(self, lines: int) -> None:
+        """Raises IntegrityError when the anchor file has fewer lines than a night promised."""
+        if lines < self.most:
+            raise IntegrityError(
+                f"The anchor file has {lines} anchors, entry {self.entry} says that there are {self.most}: the file is "
+                "missing, was emptied or cut, or that night ended before it wrote its anchor.",
+                "If the night was stopped, run its publish stage again. Else compare with the copy outside this machine; "
+                "TRIAGE_ANCHORS names the file.",
+            )
 
 
 _REMEDY = "Keep the store as it is, tell the information security officer, compare with backups and the anchor file."

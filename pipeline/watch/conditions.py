@@ -8,18 +8,17 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from contextlib import closing
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from hashsets.release import building, releases
-from pipeline.audit import anchors
 from pipeline.audit import log as audit_log
 from pipeline.errors import TriageError
 from pipeline.night import contract as nights
 from pipeline.night import marks
 from pipeline.settings import Settings
+from pipeline.store.actors import SYSTEM
 from pipeline.store.opening import Store
 from pipeline.watch.alarms import Condition
 
@@ -110,9 +109,7 @@ def audit(store: Store, policy: dict[str, Any], now: datetime) -> list[Condition
     if last and now - datetime.fromisoformat(last) < timedelta(hours=policy["audit_every_hours"]):
         return None
     try:
-        outside = {anchor.seq: anchor.hash for anchor in anchors.read(store.settings)}
-        with store.reader() as session, closing(audit_log.rows(session)) as rows:
-            audit_log.check(rows, outside)
+        audit_log.verify(store, SYSTEM)
     except TriageError as error:
         return [Condition("audit", "audit:chain", {"error": type(error).__name__})]
     marks.put(store.settings, AUDIT_CHECKED, now.isoformat())

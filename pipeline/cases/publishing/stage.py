@@ -42,7 +42,7 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
     started, cpu = time.perf_counter(), time.process_time()
     store = open_store(settings)
     try:
-        publish(store, Lake.of(settings), night)
+        publish(store, Lake.of(settings), night, anchors.promise(settings))
         with store.session() as session:
             claims.expire(session, SYSTEM)
         report = _report(store, night)
@@ -55,8 +55,11 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
     return report
 
 
-def publish(store: Store, lake: Lake, night: Night) -> dict[str, int]:
-    """One transaction: all commits that the store has not seen. Returns what was counted; empty when nothing was new."""
+def publish(store: Store, lake: Lake, night: Night, anchors_then: int = 0) -> dict[str, int]:
+    """One transaction: all commits that the store has not seen. Returns what was counted; empty when nothing was new.
+
+    `anchors_then` is the number of audit anchors that there are when the stage has ended (0: none is written).
+    """
     with store.session() as session:
         permissions.require(SYSTEM, "night.publish")
         known = set(session.scalars(select(Publish.key)))
@@ -66,9 +69,8 @@ def publish(store: Store, lake: Lake, night: Night) -> dict[str, int]:
         counts = _apply(session, intake, night)
         for number, key in enumerate(intake.keys):
             session.add(Publish(key=key, run_id=night.run_id, at=night.as_of, counts=counts if number == 0 else {}))
-        audit.record(
-            session, SYSTEM, "alteration", "night.published", object_=f"run:{night.run_id}", detail=dict(counts)
-        )
+        detail = {**counts, "anchors": anchors_then} if anchors_then else dict(counts)
+        audit.record(session, SYSTEM, "alteration", "night.published", object_=f"run:{night.run_id}", detail=detail)
         return counts
 
 

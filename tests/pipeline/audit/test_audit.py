@@ -17,6 +17,7 @@ from sqlalchemy import delete, exc, insert, select, text, update
 
 from pipeline.audit import anchors
 from pipeline.audit import log as audit_log
+from pipeline.cases.publishing import stage
 from pipeline.cases.views import case as view
 from pipeline.cases.views import timeline as timelines
 from pipeline.cases.work import notes
@@ -28,7 +29,7 @@ from pipeline.store.opening import Store, open_store
 from pipeline.store.people_tables import AuditEntry, AuditHead
 from pipeline.store.tables import Note
 from tests.pipeline.cases.conftest import ANALYST, AUDITOR, Clock
-from tests.pipeline.cases.samples import assessment, case_of, publish_rows
+from tests.pipeline.cases.samples import assessment, case_of, commit, night, publish_rows
 
 
 def fill(store: Store, entries: int = 12) -> None:
@@ -160,6 +161,28 @@ def test_a_changed_anchor_file_is_found(sqlite_store: Store, what: str) -> None:
         lines.append(json.dumps({**json.loads(lines[2]), "hash": "0" * 64}))
     path.write_text("\n".join(lines) + "\n")
     found(sqlite_store, "Line")
+
+
+@pytest.mark.parametrize("what", ["gone", "emptied", "begun anew", "last cut off"])
+def test_fewer_anchors_than_nights_promised_are_found(sqlite_store: Store, what: str) -> None:
+    settings = sqlite_store.settings
+    for number in range(3):
+        run = night(number)
+        commit(sqlite_store, run, assessments=[assessment(number, at=run)])
+        stage.run(settings, run)
+        stage.run(settings, run)  # a stage that is repeated promises nothing more
+    assert audit_log.verify(sqlite_store, SYSTEM).anchors == 3
+    path = anchors.path(settings)
+    if what == "last cut off":
+        path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    elif what == "emptied":
+        path.write_text("")
+    else:
+        path.unlink()
+    if what == "begun anew":
+        anchors.write(sqlite_store)
+    left = {"gone": 0, "emptied": 0, "begun anew": 1, "last cut off": 2}[what]
+    found(sqlite_store, f"has {left} anchors, entry .* says that there are 3")
 
 
 def test_an_anchor_is_written_once_a_head(sqlite_store: Store) -> None:

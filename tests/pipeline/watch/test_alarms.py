@@ -22,6 +22,7 @@ from click.testing import CliRunner
 
 from hashsets.importing import paging
 from hashsets.release import building
+from pipeline.cases.publishing import stage
 from pipeline.cli import triage
 from pipeline.errors import IntegrityError, SettingsError
 from pipeline.night import marks, stages
@@ -30,6 +31,8 @@ from pipeline.settings import Settings
 from pipeline.store.opening import Store, open_store
 from pipeline.watch import alarms, conditions, watching, ways
 from pipeline.watch.alarms import Condition
+from tests.pipeline.cases.samples import assessment, commit
+from tests.pipeline.cases.samples import night as case_night
 
 MORNING = datetime(2026, 11, 28, 7, 0, tzinfo=UTC)
 NIGHT = "night-2026-11-28"
@@ -170,6 +173,14 @@ class TestWhatIsWrong:
         assert found(store, MORNING + timedelta(hours=1)) == {}  # it is not time to look again
         marks.put(store.settings, conditions.AUDIT_CHECKED, (MORNING - timedelta(days=2)).isoformat())
         assert found(store)["audit"] == {"error": "IntegrityError"}
+
+    def test_the_anchors_are_gone_after_a_published_night(self, store: Store) -> None:
+        run = case_night()
+        commit(store, run, assessments=[assessment(1)])
+        stage.run(store.settings, run)
+        assert found(store) == {}
+        (store.settings.home / "audit-anchors.jsonl").unlink()
+        assert found(store, MORNING + timedelta(days=2))["audit"] == {"error": "IntegrityError"}
 
     def test_a_run_that_failed_until_it_has_ended_well(self, store: Store) -> None:
         (store.settings.runs_dir / NIGHT / "report.json").unlink()
