@@ -43,6 +43,7 @@ def main(folder: Path = FOLDER) -> list[str]:
     put("postgres_password", secrets.token_urlsafe(32))
     airflow = put("airflow_db_password", secrets.token_urlsafe(32))
     cases = put("cases_db_password", secrets.token_urlsafe(32))
+    owner = put("cases_owner_db_password", secrets.token_urlsafe(32))
     redis = put(
         "redis_conf",
         "bind 0.0.0.0\nprotected-mode yes\ndir /data\nappendonly yes\nappendfsync always\n"
@@ -53,6 +54,7 @@ def main(folder: Path = FOLDER) -> list[str]:
     put("airflow_result_backend", f"db+postgresql+psycopg2://airflow:{airflow}@postgres/airflow")
     put("airflow_broker_url", f"redis://:{broker}@redis:6379/0")
     put("cases_db_url", f"postgresql+psycopg://cases:{cases}@postgres/cases")
+    put("cases_owner_db_url", f"postgresql+psycopg://cases_owner:{owner}@postgres/cases")
     put("airflow_fernet_key", Fernet.generate_key().decode())
     for name in (
         "airflow_jwt_secret",

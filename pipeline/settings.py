@@ -50,6 +50,11 @@ class Settings:
         None,
         "File that holds the case store's URL, for a deployment that keeps secrets in files. Wins over `cases_url`.",
     )
+    cases_owner_url_file: Path | None = _setting(
+        None,
+        "File that holds the URL of the role that owns the case store on PostgreSQL: tables are made and changed by it, and the role "
+        "of `cases_url` gets the rights to work with them. Only for the deployment's first task. Default: none, one role for both.",
+    )
     force: str = _setting(
         "00",
         "Code of the force that runs this, as in policy/forces.csv; cases of other forces are marked for transfer.",

@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 from pipeline import files
 from pipeline.errors import BusyError, ConflictError, DependencyError, SettingsError, UsageError
 from pipeline.settings import Settings
+from pipeline.store import owning
 from pipeline.store import recording as audit
 from pipeline.store.refusals import HiddenCaseError, RefusalError
 from pipeline.store.rules import CaseRules
@@ -131,12 +132,22 @@ def open_store(settings: Settings, clock: Callable[[], datetime] | None = None) 
     store = Store(settings, engine, clock or _utc_now)
     try:
         with _creation_lock(engine):
-            if _revision(engine) != HEAD:
+            owner = owning.owner_url(settings, engine.url)
+            if owner is not None:
+                _migrate_as_owner(owner, str(engine.url.username))
+            elif _revision(engine) != HEAD:
                 _migrate(engine)
     except exc.OperationalError as error:
         engine.dispose()
         raise DependencyError(
             f"The case store cannot be opened: {_first_line(error)}.", "TRIAGE_CASES_URL names it."
+        ) from error
+    except exc.ProgrammingError as error:
+        engine.dispose()
+        raise DependencyError(
+            f"The tables of the case store are not those of this version, and this role may not change them: "
+            f"{_first_line(error)}.",
+            "Run the deployment's first task (`python -m deploy.init`), which has TRIAGE_CASES_OWNER_URL_FILE.",
         ) from error
     return store
 
@@ -225,6 +236,17 @@ def _stored_revision(connection: sa.Connection) -> str | None:
         return None
     revision: str | None = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
     return revision
+
+
+def _migrate_as_owner(url: sa.URL, role: str) -> None:
+    """Bring the store to HEAD with the rights of its owner, and give `role` what it needs to work with it."""
+    engine = _engine(url.render_as_string(hide_password=False))
+    try:
+        _migrate(engine)
+        with engine.begin() as connection:
+            owning.grant(connection, role)
+    finally:
+        engine.dispose()
 
 
 def _migrate(engine: sa.Engine) -> None:

@@ -93,6 +93,10 @@ def test_the_proxy_cannot_reach_a_database_and_a_secret_is_where_it_is_used() ->
         "airflow-triggerer",  # the mark of what was imported last
         "watch",
     }
+    owns_cases = {n for n, s in SERVICES.items() if "cases_owner_db_url" in s.get("secrets", [])}
+    assert owns_cases == {"airflow-init"}
+    databases = (ROOT / "deploy" / "postgres-init.sql").read_text()
+    assert "CREATE DATABASE cases OWNER cases_owner;" in databases and "SUPERUSER" not in databases
     assert "broker" not in str([SERVICES[n]["secrets"] for n in ("airflow-api-server", "airflow-triggerer", "console")])
 
 
