@@ -7,7 +7,9 @@ from pathlib import Path
 import click
 
 from pipeline.audit import anchors
+from pipeline.audit import digest as digests
 from pipeline.audit import log as audit_log
+from pipeline.errors import UsageError
 from pipeline.output import Rows, output_options, target_option
 from pipeline.people.person import as_option, signed_in
 from pipeline.settings import Settings
@@ -60,18 +62,49 @@ def list_(
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Check an exported log instead of the store; needs no account.",
 )
+@click.option(
+    "--digest",
+    "stated",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A digest that was signed elsewhere.",
+)
+@click.option(
+    "--signature",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Its signature (Ed25519, 64 bytes).",
+)
+@click.option(
+    "--public-key", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="The signer's public key (PEM)."
+)
 @as_option
 @output_options
 @click.pass_obj
-def verify(settings: Settings, /, *, path: Path | None, name: str | None) -> Rows:
-    """Check the whole chain and the anchors. Exit code 4 and the entry's number when anything was altered."""
+def verify(
+    settings: Settings,
+    /,
+    *,
+    path: Path | None,
+    stated: Path | None,
+    signature: Path | None,
+    public_key: Path | None,
+    name: str | None,
+) -> Rows:
+    """Check the whole chain, the anchors, and a signed digest. Exit code 4 and the entry's number when anything was altered."""
+    signed = None
+    if stated and signature and public_key and path is None:
+        signed = digests.read(stated, signature, public_key)
+    elif stated or signature or public_key:
+        raise UsageError(
+            "A digest is checked with all of --digest, --signature and --public-key.",
+            "Leave --file out: it needs the store.",
+        )
     if path is not None:
         found, result = audit_log.verify_file(path), "intact up to its last entry: a cut end does not show in a file"
     else:
         with signed_in(settings, name) as (store, actor):
-            found = audit_log.verify(store, actor)
+            found = audit_log.verify(store, actor, signed)
         # Without an anchor a cut end with a mended head, or a log written anew, would look the same.
-        result = "intact" if found.anchors else "intact as far as the log itself can tell: no anchor yet"
+        result = "intact" if found.anchors or signed else "intact as far as the log itself can tell: no anchor yet"
     return [{"entries": found.entries, "head": found.head, "anchors": found.anchors, "result": result}]
 
 
@@ -86,6 +119,22 @@ def export(settings: Settings, /, *, target: Path, recipient: str, reason: str |
     with signed_in(settings, name) as (store, actor):
         count = audit_log.export(store, actor, target, recipient, reason)
     click.echo(f"triage: {count:,} entries of the audit log written to {target}.", err=True)
+
+
+@audit.command("digest")
+@target_option()
+@as_option
+@click.pass_obj
+def digest_command(settings: Settings, /, *, target: Path, name: str | None) -> None:
+    """Write a digest of the checked log, to be signed where this installation holds no key.
+
+    \b
+    There: openssl pkeyutl -sign -rawin -inkey key.pem -in FILE -out FILE.sig
+    Later: triage audit verify --digest FILE --signature FILE.sig --public-key public.pem
+    """
+    with signed_in(settings, name) as (store, actor):
+        found = digests.write(store, actor, target)
+    click.echo(f"triage: digest of {found.entries:,} entries written to {target}.", err=True)
 
 
 @audit.command()

@@ -75,13 +75,16 @@ def rows(session: Session) -> Generator[dict[str, Any], None, None]:
             yield dict(row)
 
 
-def verify(opened: Store, actor: Actor) -> Verified:
-    """Check the whole chain, its head, and every anchor outside the store.
+def verify(opened: Store, actor: Actor, signed: Mapping[int, str] | None = None) -> Verified:
+    """Check the whole chain, its head, every anchor outside the store, and the hashes that a signed digest states (`digest.read`).
 
     Raises IntegrityError saying where the log was edited, cut, reordered or rewritten.
     """
     permissions.require(actor, "audit.verify")
     outside, promises = _outside(opened), Promises()
+    for seq, hash_ in (signed or {}).items():
+        if outside.setdefault(seq, hash_) != hash_:
+            raise IntegrityError(f"An anchor and the signed digest name different hashes for entry {seq}.", _REMEDY)
     with opened.reader() as session:
         if opened.dialect == "postgresql":  # the head and all entries as they were at one moment, as SQLite shows them
             session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
