@@ -1,9 +1,10 @@
 """What one more night costs after 0, 30, 365 and 1,000 nights: CPU seconds and peak memory of every stage.
 
-Past nights are one real night's rows with changed identities, published by the lake's own writer with a ledger row, files and
-settling for every night, and merged once a week; then one assess and one publish bring the case store up to them. The night
+Past nights are one real night's rows with changed identities, as files of the lake's own writer and a ledger row for every
+commit, settled and merged by the week; then one assess and one publish bring the case store up to them. The night
 that is measured is a real one, in a process of its own a stage. Bar: every stage after 1,000 nights at most 1.3 times what it
-costs after 30, the sum under 1.2 times. `--referrals 40 --files 3` for a smaller night; `--nights 0,30` for a quick look.
+costs after 30, the sum under 1.2 times. `--referrals 40 --files 3` for a smaller night; `--nights 0,30` for a quick look;
+`--homes FOLDER` keeps the grown installations, so that the next measurement starts from them.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ NAMED = ("referral_id", "package_id", "file_id", "identifier_id", "subject_id", 
 CONTENTS = ("sha256", "md5", "sha1", "claimed_sha256", "claimed_md5", "claimed_sha1")
 COPIED = ("ingest", "fingerprint", "match")
 """Stages whose commits make up a past night."""
+WEEK = 7
+"""Past nights that are settled and merged together."""
 
 ONE_STAGE = """
 import json, re, resource, sys
@@ -62,46 +65,86 @@ def main() -> None:
     parser.add_argument("--referrals", type=int, default=200)
     parser.add_argument("--files", type=int, default=5, help="media files of a referral")
     parser.add_argument("--nights", default="0,30,365,1000")
+    parser.add_argument("--homes", type=Path, help="keep grown installations here, or take them from here")
+    parser.add_argument("--grow-only", action="store_true", help="grow the installations of --homes, measure nothing")
     parser.add_argument("--save", action="store_true", help="write bench/results/growth.json")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="triage-growth-") as folder:
-        result = measure(Path(folder), options.referrals, options.files, [int(n) for n in options.nights.split(",")])
+        homes, wanted = options.homes or Path(folder), sorted(int(n) for n in options.nights.split(","))
+        grow(homes, options.referrals, options.files, wanted)
+        if options.grow_only:
+            return
+        result = measure(Path(folder), homes, options.referrals, options.files, wanted)
     show(result)
     if options.save:
         common.save("growth", result)
 
 
-def measure(folder: Path, referrals: int, files: int, wanted: list[int]) -> dict[str, Any]:
-    home = folder / "home"
+def grow(homes: Path, referrals: int, files: int, wanted: list[int]) -> None:
+    """An installation after each of so many nights, `homes/after-<nights>`; those that are there are taken as they are."""
+    home = homes / "growing"
+    there = [n for n in wanted if (homes / f"after-{n}").exists()]
+    if there == wanted:
+        return
+    shutil.rmtree(home, ignore_errors=True)
+    done = max(there, default=0)
+    if there:
+        shutil.copytree(homes / f"after-{done}", home, symlinks=True)
+    else:
+        first_night(home, referrals, files)
+    template, rows = template_of(home)
+    for nights in (n for n in wanted if n not in there):
+        began, lake = time.process_time(), Lake(home / "lake")
+        for first in range(done + 1, nights + 1, WEEK):
+            publish(lake, template, rows, range(first, min(first + WEEK, nights + 1)))
+            if (first - done) % (WEEK * 10) == 1:
+                print(f"{first} nights, {time.process_time() - began:.0f} CPU s", file=sys.stderr, flush=True)
+        done = nights
+        spent = round(time.process_time() - began, 1)
+        for stage in ("assess", "publish", "reporting") if nights else ():
+            triage(home, "night", "stage", stage, "--run-id", "past-0")
+        (home / "growing.json").write_text(json.dumps({"growing_cpu_seconds": spent}))
+        shutil.copytree(home, homes / f"copy-{nights}", symlinks=True)
+        (homes / f"copy-{nights}").rename(homes / f"after-{nights}")
+        print(f"grown: {nights} nights, {spent} CPU s", file=sys.stderr, flush=True)
+
+
+def first_night(home: Path, referrals: int, files: int) -> None:
+    """One real night, of whose rows past nights are made."""
     sample(home, referrals, files, 1)
     for stage in ("hashset_import", "hashset_release"):
         triage(home, "night", "stage", stage, "--run-id", "setup")
     triage(home, "night", "run", "--run-id", "past-0", "--as-of", "2026-01-01T01:00:00+0000")
-    template = [c for c in Lake(home / "lake").commits(run_id="past-0") if c.stage in COPIED]
-    rows = {
-        (c.stage, c.key): {p.table: Lake(home / "lake").read(p.table, parts=[p]) for p in c.parts} for c in template
+
+
+def template_of(home: Path) -> tuple[list[Any], dict[Any, dict[str, pa.Table]]]:
+    """Commits of the first night, and their rows by commit and table."""
+    lake = Lake(home / "lake")
+    template = [c for c in lake.commits(run_id="past-0") if c.stage in COPIED]
+    return template, {
+        (c.stage, c.key): {t: lake.read(t, commits=[c]) for t in {p.table for p in c.parts}} for c in template
     }
+
+
+def measure(folder: Path, homes: Path, referrals: int, files: int, wanted: list[int]) -> dict[str, Any]:
     result: dict[str, Any] = {
         "machine": common.machine(),
         "versions": common.versions("deltalake", "duckdb", "pyarrow"),
         "night": {"referrals": referrals, "media_files": referrals * files},
         "after": {},
     }
-    done = 0
-    for nights in sorted(wanted):
-        began = time.process_time()
-        for night in range(done + 1, nights + 1):
-            publish(home, template, rows, night)
-        done = max(done, nights)
-        if nights:
-            for stage in ("assess", "publish"):
-                triage(home, "night", "stage", stage, "--run-id", "past-0")
-        result["after"][str(nights)] = one_more(folder, home, referrals, files) | {
-            "growing_cpu_seconds": round(time.process_time() - began, 1),
-            "commits": len(Lake(home / "lake").commits()),
-            "files": len(Lake(home / "lake").everything()),
-            "lake_mib": sum(p.stat().st_size for p in (home / "lake").rglob("*") if p.is_file()) // 2**20,
-        }
+    for nights in wanted:
+        home = homes / f"after-{nights}"
+        lake = Lake(home / "lake")
+        result["after"][str(nights)] = (
+            one_more(folder, home, referrals, files)
+            | json.loads((home / "growing.json").read_text())
+            | {
+                "commits": len(lake.commits()),
+                "files": len(lake.everything()),
+                "lake_mib": sum(p.stat().st_size for p in (home / "lake").rglob("*") if p.is_file()) // 2**20,
+            }
+        )
         print(nights, json.dumps(result["after"][str(nights)]), file=sys.stderr, flush=True)
     return result | {"ratios": ratios(result["after"])}
 
@@ -112,18 +155,24 @@ def sample(home: Path, referrals: int, files: int, seed: int) -> None:
     triage(home, *words, "--known", "100", "--unknown", "1000000")
 
 
-def publish(home: Path, template: list[Any], rows: dict[Any, dict[str, pa.Table]], night: int) -> None:
-    """One past night: the template's rows with other identities, a commit for each of its commits, settled; merged weekly."""
-    lake, run = Lake(home / "lake"), f"past-{night}"
-    for commit in template:
-        tables = {name: changed(name, table, night) for name, table in rows[commit.stage, commit.key].items()}
-        key = commit.key.replace("content-", f"content-{night}-").replace("claimed-", f"claimed-{night}-")
-        key = key if commit.stage == "match" else f"{night}-{key}"
-        meta = commit.meta | ({"unit": key} if commit.stage == "match" else {})
-        lake.commit(commit.stage, key, tables, run_id=run, meta=meta)
-    lake.settle(run)
-    if night % 7 == 0:
-        lake.merge(run)
+def publish(lake: Lake, template: list[Any], rows: dict[Any, dict[str, pa.Table]], nights: range) -> None:
+    """Some past nights: of each the template's commits with other identities, each a ledger row and files of the lake's own
+    writer. They are put into the ledger, settled and merged together, as maintenance does once a week."""
+    listed = []
+    for night in nights:
+        for commit in template:
+            key = commit.key.replace("content-", f"content-{night}-").replace("claimed-", f"claimed-{night}-")
+            key = key if commit.stage == "match" else f"{night}-{key}"
+            meta = commit.meta | ({"unit": key} if commit.stage == "match" else {})
+            tables = {name: changed(name, table, night) for name, table in rows[commit.stage, commit.key].items()}
+            parts = [
+                (name, lake._parts.write(name, f"{commit.stage}-{key}", table)[0], table.num_rows)
+                for name, table in sorted(tables.items())
+                if table.num_rows
+            ]
+            listed.append((commit.stage, key, f"past-{night}", meta, parts))
+    lake.publish_all(listed)
+    lake.merge(f"past-{nights[-1]}")
 
 
 def changed(name: str, table: pa.Table, night: int) -> pa.Table:

@@ -63,6 +63,10 @@ class Lake:
         then = heads.filter(pc.less_equal(heads["at"], pa.scalar(moment, heads["at"].type)))
         return Lake(self.root, cache=self.place.cache, as_of=pc.max(then["seq"]).as_py() or 0)
 
+    def now(self) -> Lake:
+        """The lake as it is now, and as it stays: what others publish from here on is not in it."""
+        return Lake(self.root, cache=self.place.cache, as_of=self.last())
+
     def after(self, run_id: str) -> Lake:
         """The lake as it was after the last commit of a run. Raises UsageError when the run has published nothing."""
         heads = self._ledger.heads()

@@ -51,6 +51,7 @@ class Settler:
     def __init__(self, ledger: Ledger, parts: Parts) -> None:
         self.ledger, self.parts, self.place = ledger, parts, parts.place
         self.logs: dict[str, Log] = {}
+        self._numbers: tuple[int, dict[str, dict[str, int]]] = (-1, {})
 
     def log(self, table: str) -> Log:
         return self.logs.setdefault(table, Log(self.place, table))
@@ -127,8 +128,15 @@ class Settler:
 
     def numbers(self, table: str) -> dict[str, int]:
         """Part names of a table to the numbers of their commits."""
-        entries = self.ledger.entries(self.ledger.heads()["seq"].combine_chunks())
-        return {name.partition("/")[2]: e.seq for e in entries for t, name, _ in e.parts if t == table}
+        last = self.ledger.last()
+        if self._numbers[0] != last:  # one pass over the commits for all tables of a merge
+            found: dict[str, dict[str, int]] = {}
+            for entry in self.ledger.entries(self.ledger.heads()["seq"].combine_chunks()):
+                for name in (name for _, name, _ in entry.parts):
+                    of, _, file = name.partition("/")
+                    found.setdefault(of, {})[file] = entry.seq
+            self._numbers = last, found
+        return self._numbers[1].get(table, {})
 
     def numbered(self, table: str, file: DataFile, numbers: dict[str, int]) -> pa.Table:
         """Rows of a file with the number of the commit that each came by."""

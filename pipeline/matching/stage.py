@@ -8,12 +8,14 @@ matched once, against the release that is current then; what later releases chan
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from hashsets.release import releases
 from pipeline import policy
 from pipeline.errors import UsageError
 from pipeline.lake import Lake
+from pipeline.lake.lake import Commit
 from pipeline.matching.evidence import MatchRow, finished
 from pipeline.matching.known import WholeRelease
 from pipeline.matching.unit import Matcher
@@ -30,9 +32,14 @@ def release_or_none(settings: Settings) -> releases.Release | None:
 
 def units(lake: Lake) -> list[str]:
     """Every unit of work that the lake holds, matched or not."""
-    contents = [CONTENT + c.key for c in lake.commits("fingerprint") if any(p.table == "fingerprints" for p in c.parts)]
-    claims = [CLAIMED + c.key for c in lake.commits("ingest") if any(p.table == "media_files" for p in c.parts)]
-    return contents + claims
+    return units_of([*lake.commits("fingerprint"), *lake.commits("ingest")])
+
+
+def units_of(commits: Iterable[Commit]) -> list[str]:
+    """Units of work that some commits bring."""
+    names = {"fingerprint": ("fingerprints", CONTENT), "ingest": ("media_files", CLAIMED)}
+    chosen = [(c, *names[c.stage]) for c in commits if c.stage in names]
+    return [prefix + c.key for c, table, prefix in chosen if any(p.table == table for p in c.parts)]
 
 
 def plan(settings: Settings, night: Night) -> list[str]:

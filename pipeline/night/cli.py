@@ -108,16 +108,23 @@ def telling(settings: Settings, run: str) -> Iterator[None]:
 @night.command("stage")
 @click.argument("name", type=click.Choice([s.name for s in (*nightly.STAGES, *nightly.EXTRA)]))
 @click.option("--run-id", default=None, help="Name of the run. Default: night-<today>.")
+@click.option("--whole", is_flag=True, help="reconcile: count everything anew, from the first night on.")
 @click.pass_obj
 @output_options
-def stage_command(settings: Settings, name: str, run_id: str | None) -> Rows:
+def stage_command(settings: Settings, name: str, run_id: str | None, whole: bool) -> Rows:
     """Run one stage: all its open shards. Prints what it counted.
 
     The stages before it are not run: `triage night run` does everything. hashset_import, hashset_release and retro_match
     are the work of the DAGs hashset_refresh and retro_match.
     """
+    if whole and name != "reconcile":
+        raise UsageError("--whole is for the stage reconcile.")
     nightly.check_ready(settings)
     run = nights.start(settings, run_id)
+    if whole:
+        from pipeline.night import reconcile  # loads what only a night needs
+
+        return [_flat(reconcile.run(settings, run, whole=True).as_dict())]
     which = nightly.find(name)
     shards: list[Any] = list(nightly.plan_shards(settings, which, run)) if which.sharded else [None]
     return [_flat(nightly.run_stage(settings, which, run, shard).as_dict()) for shard in shards]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections import Counter
 from collections.abc import Iterable
+from datetime import date
 from typing import Any
 
 from rich import box
@@ -22,13 +23,15 @@ from pipeline.settings import Settings
 
 
 def build(
-    settings: Settings, night: Night, checks: list[dict[str, Any]], checked: Checked, canaries: int
+    settings: Settings, night: Night, checks: list[dict[str, Any]], checked: Checked, canaries: int, *, whole: date
 ) -> dict[str, Any]:
-    """Everything the operator needs to know of a run. `checks` are reconcile's, as dicts with `holds`."""
+    """Everything the operator needs to know of a run. `checks` are reconcile's, as dicts with `holds`; `whole` is the day on
+    which everything was last counted anew."""
     stages = stage_rows(nightly.reports(settings, night.run_id))
     lake = Lake.of(settings)
-    packages = lake.read("packages", ["state", "reasons", "run_id"]).to_pylist()
-    quarantined = [p for p in packages if p["state"] == "quarantined" and p["run_id"] == night.run_id]
+    own = lake.commits("ingest", run_id=night.run_id)
+    packages = lake.read("packages", ["state", "reasons"], commits=own).to_pylist()
+    quarantined = [p for p in packages if p["state"] == "quarantined"]
     reasons = Counter(reason for package in quarantined for reason in package["reasons"])
     return {
         "run_id": night.run_id,
@@ -38,6 +41,7 @@ def build(
         "reconciles": all(c["holds"] for c in checks),
         "parts_verified": checked.parts,
         "lake_checked_whole_since": checked.whole_since.isoformat(),
+        "counted_whole_on": whole.isoformat(),
         "indexes_with_canaries_checked": canaries,
         "stages": stages,
         "packages_quarantined": len(quarantined),
@@ -91,6 +95,7 @@ def text(summary: dict[str, Any]) -> str:
         f"{summary['lake_checked_whole_since']}. "
         f"Indexes in which every canary was found: {summary['indexes_with_canaries_checked']}."
     )
+    console.print(f"Everything was last counted from the first night on {summary['counted_whole_on']}.")
     console.print(checks_table(summary))
     stages = Table(title="Stages", title_justify="left", box=box.SIMPLE_HEAD)
     for name in ("stage", "runs", "in", "out", "rejected", "seconds", "CPU seconds"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import func, select
@@ -80,6 +81,33 @@ def published_cases(settings: Settings) -> set[str]:
     try:
         with store.reader() as session:
             return set(session.scalars(select(Case.case_id))) | set(session.scalars(select(Tombstone.case_id)))
+    finally:
+        store.close()
+
+
+def published_of(settings: Settings, cases: Collection[str]) -> set[str]:
+    """Which of some cases were ever published: looked up by id, those erased too."""
+    store = open_store(settings)
+    found: set[str] = set()
+    try:
+        with store.reader() as session:
+            ids = sorted(cases)
+            for some in (ids[n : n + 500] for n in range(0, len(ids), 500)):
+                for column in (Case.case_id, Tombstone.case_id):
+                    found.update(session.scalars(select(column).where(column.in_(some))))
+    finally:
+        store.close()
+    return found
+
+
+def published_count(settings: Settings) -> int:
+    """How many cases were ever published: those in the store and those erased."""
+    store = open_store(settings)
+    try:
+        with store.reader() as session:
+            there = session.scalar(select(func.count()).select_from(Case)) or 0
+            gone = select(func.count()).where(Tombstone.case_id.not_in(select(Case.case_id)))
+            return there + (session.scalar(gone) or 0)
     finally:
         store.close()
 

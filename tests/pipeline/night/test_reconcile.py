@@ -6,6 +6,7 @@ import pytest
 
 from pipeline.lake import Lake
 from pipeline.night import reconcile
+from pipeline.night.totals import Check, Span
 from pipeline.settings import Settings
 from tests.factory import NIGHT, form, ingest, land
 
@@ -27,9 +28,10 @@ def landed(settings: Settings) -> Lake:
     return Lake(settings.lake_dir)
 
 
-def checks(lake: Lake) -> dict[str, reconcile.Check]:
-    intake = reconcile._intake(lake)
-    found = [*reconcile._packages(lake, intake), *reconcile._identifiers(lake, intake), *reconcile._media(lake, intake)]
+def checks(lake: Lake) -> dict[str, Check]:
+    span = Span(lake)
+    intake = reconcile._intake(span)
+    found = [*reconcile._packages(span, intake), *reconcile._identifiers(span, intake), *reconcile._media(span, intake)]
     return {check.name: check for check in found}
 
 
