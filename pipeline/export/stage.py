@@ -7,13 +7,19 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from sqlalchemy import select
+
 from pipeline import senders
+from pipeline.cases.views import case as views
 from pipeline.export import reporting
+from pipeline.export.sql import sources
+from pipeline.lake import Lake
 from pipeline.night import contract as nights
 from pipeline.night.contract import Night, StageReport
 from pipeline.settings import Settings
 from pipeline.store import opening as store
 from pipeline.store.actors import Actor
+from pipeline.store.tables import Case, Link
 
 
 def run(settings: Settings, night: Night, shard: str | None = None) -> StageReport:
@@ -50,11 +56,29 @@ RESTRICTED = replace(reporting.OPEN, compartments=frozenset(senders.COMPARTMENTS
 
 
 def both(settings: Settings, as_of: datetime, run_id: str) -> reporting.Reporting:
-    """Write the set that everybody may read and that with restricted cases; returns the first."""
-    reporting.write(settings, build(settings, as_of, run_id, RESTRICTED), restricted=True)
-    built = build(settings, as_of, run_id)
+    """Write the set that everybody may read and that with restricted cases; returns the first. Where nothing is restricted
+    they are the same, and computed once."""
+    everything = build(settings, as_of, run_id, RESTRICTED)
+    reporting.write(settings, everything, restricted=True)
+    built = build(settings, as_of, run_id) if _anything_restricted(settings) else everything
     reporting.write(settings, built)
     return built
+
+
+def _anything_restricted(settings: Settings) -> bool:
+    """Whether there is a case, a link or a referral that not everybody may read."""
+    opened = store.open_store(settings)
+    try:
+        with opened.reader() as session:
+            columns = (Case.compartment, Link.compartment)
+            marked = any(session.scalar(select(c).where(c.is_not(None)).limit(1)) for c in columns)
+            return (
+                marked
+                or bool(views.hidden_referrals(session, reporting.OPEN))
+                or bool(sources.hidden_referrals(Lake.of(settings), reporting.OPEN))
+            )
+    finally:
+        opened.close()
 
 
 def build(settings: Settings, as_of: datetime, run_id: str, reader: Actor = reporting.OPEN) -> reporting.Reporting:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from sqlalchemy import select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
@@ -66,7 +67,8 @@ def case_tables(session: Session, actor: Actor) -> dict[str, pa.Table]:
 
 def hidden_referrals(lake: Lake, actor: Actor) -> list[str]:
     """Referrals of compartments that the actor does not have, sorted."""
-    rows = lake.read("referrals", ["referral_id", "compartment"]).to_pylist()
+    table = lake.read("referrals", ["referral_id", "compartment"])
+    rows = table.filter(pc.is_valid(table["compartment"])).to_pylist()  # few are restricted, of however many
     return sorted({r["referral_id"] for r in rows if r["compartment"] and r["compartment"] not in actor.compartments})
 
 
