@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,6 +22,7 @@ from pipeline.lake import Lake
 from pipeline.lake.lake import Commit
 
 STAGE = "reconcile"
+Key = TypeVar("Key", str, bytes)
 
 
 @dataclass(frozen=True)
@@ -101,9 +103,9 @@ class Span:
             return self.lake.read(table, columns)
         return self.lake.read(table, columns, commits=self.commits)
 
-    def earlier(self, table: str, column: str, values: Iterable[str | bytes]) -> set[str | bytes]:
+    def earlier(self, table: str, column: str, values: Iterable[Key]) -> set[Key]:
         """Which of some keys the table holds at all, looked up by key; for keys that the span itself does not have."""
-        wanted = sorted(values)  # type: ignore[type-var]
+        wanted = sorted(values)
         if not wanted or not self.after:
             return set()
         keys = pa.array(wanted, pa.string() if isinstance(wanted[0], str) else pa.binary())
