@@ -12,7 +12,8 @@ class ReferralSource:
     `code` stands in the column `source` of the lake and of the case store; `folder` is the landing folder whose packages
     are of it (several sources may share one); `label` is what people read. Sources of one `family` number their
     references together. `sender` is where the extension of a referral says which sender it comes from, where a source
-    has several. `compartment`: what could identify a covert source of it is restricted to those who have it.
+    has several. `origin`: whether others report
+    (reactive) or an investigation finds (proactive), which yearly figures keep apart. `compartment`: what could identify a covert source of it is restricted to those who have it.
     """
 
     code: str
@@ -21,6 +22,7 @@ class ReferralSource:
     family: str
     sender: tuple[str, ...] = ()
     compartment: str | None = None
+    origin: str = "reactive_referral"
 
 
 SOURCES: dict[str, ReferralSource] = {
@@ -28,8 +30,10 @@ SOURCES: dict[str, ReferralSource] = {
     for s in (
         ReferralSource("NCA_NCMEC", "nca", "NCA (NCMEC)", "NCA"),
         ReferralSource("NCA_DRB", "nca", "NCA (DRB)", "NCA"),
-        ReferralSource("UCOL", "ucol", "UCOL", "UCOL", compartment="ucol"),
-        ReferralSource("OCAG", "ocag", "OCAG", "OCAG", sender=("ocag", "group", "name")),
+        ReferralSource("UCOL", "ucol", "UCOL", "UCOL", compartment="ucol", origin="proactive_investigation"),
+        ReferralSource(
+            "OCAG", "ocag", "OCAG", "OCAG", sender=("ocag", "group", "name"), origin="proactive_investigation"
+        ),
         ReferralSource("OTHER", "other", "Other", "OTHER", sender=("taken", "organisation")),
     )
 }

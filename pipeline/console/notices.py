@@ -13,6 +13,7 @@ NOTICES = {
     "entered": (True, "The entry is saved."),
     "erased": (True, "The case is erased. A tombstone and the audit entry stay."),
     "allocated": (True, "The case is allocated."),
+    "kept": (True, "The filters are saved under their name."),
     "allocated-all": (True, "The cases are allocated."),
     "none-free": (False, "No free case is waiting for you."),
     "rested": (True, "Welcome back."),

@@ -184,6 +184,8 @@ def _register(connection: duckdb.DuckDBPyConnection, settings: Settings, session
         connection.register(name, plain(table))
     for name, table in sources.case_tables(session, reader).items():
         connection.register(f"store_{name}", plain(table))
+    origins = [{"source": s.code, "origin": s.origin} for s in senders.SOURCES.values()]
+    connection.register("source_origins", pa.Table.from_pylist(origins))
     stages, checks = _runs(settings)
     connection.register("run_stages", plain(stages))
     connection.register("run_checks", plain(checks))

@@ -38,6 +38,7 @@ TABLE: dict[str, frozenset[str]] = {
     "case.acknowledge": _WORKERS,
     "case.group": _WORKERS,
     "case.grade": frozenset({"analyst", "supervisor", "dmi"}),
+    "case.safeguarded": _WORKERS,
     # supervision
     "case.allocate": _SUPERVISORS,
     "case.approve_lowering": _SUPERVISORS,
@@ -50,6 +51,7 @@ TABLE: dict[str, frozenset[str]] = {
     "wellbeing.read": _SUPERVISORS,
     "outcomes.own": _WORKERS,
     "mine.list": _WORKERS,
+    "filters.own": _READERS,
     # matching evidence and data
     "lookup.hash": frozenset({"analyst", "supervisor", "dmi"}),
     "matches.list": frozenset({"analyst", "supervisor", "dmi"}),

@@ -5,7 +5,7 @@ their target before cases that are not; then the higher score, the earlier targe
 never a wall: no low case, however late, stands above a high one. `queue/lift_after_targets` of policy/cases.yaml can
 lift a case one band's place after so many times its target (off unless the policy says so).
 
-By target: the earliest target first, whatever the band. Both take the moment of asking, so nothing about them is stale.
+By target: the earliest target first, whatever the band; and by each column of the list that a person may want to sort by. All take the moment of asking, so nothing about them is stale.
 """
 
 from __future__ import annotations
@@ -22,8 +22,16 @@ from pipeline.errors import UsageError
 from pipeline.store.context import rules
 from pipeline.store.tables import BANDS, Case
 
-ORDERS = ("risk", "target")
-"""The orders by name; the first is the default."""
+ORDERS = ("risk", "target", "age", "source", "state", "case")
+"""The orders by name; the first is the default. All but the first two sort every open case that the filters leave."""
+_COLUMNS: dict[str, tuple[Any, ...]] = {
+    "target": (Case.due_at, Case.band_order, Case.score_order, Case.case_id),
+    "age": (Case.clock_start, Case.case_id),
+    "source": (Case.source, Case.band_order, Case.score_order, Case.case_id),
+    "state": (Case.state, Case.band_order, Case.score_order, Case.case_id),
+    "case": (Case.case_id,),
+}
+"""What the orders other than by risk sort by."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +56,8 @@ def order(session: Session, name: str, moment: datetime) -> Order:
     """The named order as it stands at `moment`. Raises UsageError for a name that is none."""
     if name not in ORDERS:
         raise UsageError(f"{name!r} is no order of the queue.", f"Orders: {', '.join(ORDERS)}.")
-    if name == "target":
-        return Order(
-            name,
-            moment,
-            (Case.due_at.expression, *(c.expression for c in (Case.band_order, Case.score_order, Case.case_id))),
-            (None,),
-        )
+    if name != "risk":
+        return Order(name, moment, tuple(column.expression for column in _COLUMNS[name]), (None,))
     cutoffs = lift_cutoffs(session, moment)
     if not cutoffs:
         return Order(name, moment, risk_keys(moment), (None,))
@@ -103,7 +106,7 @@ def standing(session: Session, found: Case, name: str, moment: datetime) -> str:
     late = f"{'past its target by' if overdue else 'target in'} {_span(abs(moment - found.due_at))}"
     if name == "target":
         return late
-    words = [found.band.replace("_", " ")]
+    words = [found.band.replace("_", " ").capitalize()]
     if BANDS[found.band_order] != found.band:
         words[0] += f", with its group in {BANDS[found.band_order].replace('_', ' ')}'s place"
     cutoff = lift_cutoffs(session, moment).get(found.band)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, String, and_, exists, func, or_, select
 from sqlalchemy import case as case_
 from sqlalchemy.orm import Session
 
@@ -28,6 +28,7 @@ from pipeline.store import recording as audit
 from pipeline.store.actors import Actor
 from pipeline.store.context import now, rules
 from pipeline.store.tables import BANDS, Case, Seen
+from pipeline.store.types import Moment
 
 URGENCIES = ("critically_overdue", "overdue", "due_soon", "not_yet_due")
 LARGEST_PAGE = 500
@@ -73,7 +74,7 @@ class QueueFilters:
 class QueueRow:
     """One line of the queue. `place` is the band in whose place the case stands: its own, or the worst of its group.
     `standing` says why it stands where it stands; `unacknowledged`: a flag waits to be brought
-    to somebody; `new_for_me`: changed since this person last looked, or never looked at."""
+    to somebody; `new_for_me`: changed since this person last looked, or never looked at; `changed_for_me`: changed since."""
 
     case_id: str
     urgency: str
@@ -103,6 +104,7 @@ class QueueRow:
     matched_exact: int
     matched_near: int
     new_for_me: bool
+    changed_for_me: bool
     reopen_reason: str | None
     lowering_pending: bool
     second_look: bool
@@ -143,8 +145,9 @@ def page(
     chosen = filters or QueueFilters()
     if not 1 <= size <= LARGEST_PAGE:
         raise UsageError(f"A page has 1 to {LARGEST_PAGE} cases, not {size}.")
-    moment, place = _decode(after, order) or (now(session), None)
+    moment, given = _decode(after, order) or (now(session), None)
     ordered = ordering.order(session, order, moment)
+    place = _typed(ordered, given) if given is not None else None
     keys = _keys(session, actor, chosen, ordered, place, rows=size + 1)
     rows = _rows(session, actor, ordered, [key[-1] for key in keys[:size]])
     if rules(session).data["consultation"]["log_listings"]:
@@ -267,6 +270,7 @@ def _rows(session: Session, actor: Actor, ordered: ordering.Order, numbers: list
             top_reasons=tuple(found.top_reasons),
             claim_lapsed=expired(found, moment),
             new_for_me=change is None or change < found.change_id,
+            changed_for_me=change is not None and change < found.change_id,
         )
         rows.append(QueueRow(**values))
     return rows
@@ -350,17 +354,30 @@ def _decode(after: str | None, order: str) -> tuple[datetime, list[Any]] | None:
         return None
     try:
         name, at, place = json.loads(base64.urlsafe_b64decode(after))
-        if name != order or len(place) not in _LENGTHS[order]:
+        if name != order or not isinstance(place, list):
             raise ValueError("a place of another order")
-        due = 0 if order == "target" else len(place) - 2
-        found = [_moment(v) if n == due else float(v) for n, v in enumerate(place[:-1])]
-        return _moment(at), [*found, str(place[-1])]
+        return _moment(at), place
     except (ValueError, TypeError, RecursionError, binascii.Error) as error:
-        raise UsageError("This page of the queue cannot be found.", "Start at the first page.") from error
+        raise _no_page() from error
 
 
-_LENGTHS = {"risk": (6, 7), "target": (4,)}
-"""How many values a place has; one more by risk where the policy lifts cases."""
+def _typed(ordered: ordering.Order, place: list[Any]) -> list[Any]:
+    """The values of a place in the types of the columns that the order sorts by. Raises UsageError for a place of another
+    order."""
+    found: list[Any] = []
+    try:
+        for value, key in zip(place, ordered.keys, strict=True):
+            if isinstance(key.type, Moment):
+                found.append(_moment(value))
+            else:
+                found.append(str(value) if isinstance(key.type, String) else float(value))
+    except (ValueError, TypeError) as error:
+        raise _no_page() from error
+    return found
+
+
+def _no_page() -> UsageError:
+    return UsageError("This page of the queue cannot be found.", "Start at the first page.")
 
 
 def _moment(text: str) -> datetime:

@@ -1,17 +1,20 @@
 """Charts as inline SVG: title, text alternative, and always the data table beside them. No script, no image, no style attribute.
 
 Colours are classes of `static/console.css`, so that the Content-Security-Policy can forbid inline styles.
-Figures are drawn in user units on a canvas 640 wide; text is real text and scales with the page.
+Figures are drawn in user units on a canvas 640 wide, and once more on one of 300 for telephones, where every label has a line
+of its own; the stylesheet shows the one that fits. Text is real text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
 WIDTH = 640
+NARROW = 300
+"""Canvas for screens of 320 pixels: what is left between the margins of a page."""
 _LABEL = 190
 _BAR = 18
 _GAP = 10
@@ -26,17 +29,31 @@ class Series:
     tone: int = 1
 
 
-def bars(title: str, labels: Sequence[str], series: Sequence[Series], unit: str = "") -> Markup:
-    """Horizontal bars, stacked by series. The text alternative states the largest label and the total."""
+def both(draw: Callable[..., Markup], *arguments: object) -> Markup:
+    """A chart twice, wide and narrow; one of them is shown, and read out, at a time."""
+    return Markup("").join([draw(*arguments), draw(*arguments, narrow=True)])
+
+
+def bars(
+    title: str, labels: Sequence[str], series: Sequence[Series], unit: str = "", *, narrow: bool = False
+) -> Markup:
+    """Horizontal bars, stacked by series. The text alternative states the largest label and the total.
+
+    With `narrow` the label stands above its bar, on a canvas of NARROW units.
+    """
     totals = [sum(s.values[i] for s in series) for i in range(len(labels))]
     top = max(totals, default=0) or 1
-    scale = (WIDTH - _LABEL - 70) / top
-    height = len(labels) * (_BAR + _GAP) + 30
+    left, above, canvas = (0, 20, NARROW) if narrow else (_LABEL, 0, WIDTH)
+    scale = (canvas - left - 70) / top
+    row = _BAR + _GAP + above
     parts = []
     for i, label in enumerate(labels):
-        y = 10 + i * (_BAR + _GAP)
-        parts.append(_text(_LABEL - 8, y + 14, label, "chart-label", anchor="end"))
-        x = float(_LABEL)
+        y = 10 + i * row + above
+        if narrow:
+            parts.append(_text(0, y - 6, label, "chart-label"))
+        else:
+            parts.append(_text(left - 8, y + 14, label, "chart-label", anchor="end"))
+        x = float(left)
         for s in series:
             width = s.values[i] * scale
             if width > 0:
@@ -46,20 +63,20 @@ def bars(title: str, labels: Sequence[str], series: Sequence[Series], unit: str 
                 )
             x += width
         parts.append(_text(x + 6, y + 14, _number(totals[i]) + unit, "chart-value"))
-    return _svg(title, _bars_text(labels, totals, unit), height, parts)
+    return _svg(title, _bars_text(labels, totals, unit), len(labels) * row + 30, parts, canvas, narrow=narrow)
 
 
-def lines(title: str, labels: Sequence[str], series: Sequence[Series]) -> Markup:
-    """Lines over an ordered axis (weeks). One label in about eight is drawn; all are in the table."""
-    height, left, base = 240, 44, 200
+def lines(title: str, labels: Sequence[str], series: Sequence[Series], *, narrow: bool = False) -> Markup:
+    """Lines over an ordered axis (weeks). One label in about eight (narrow: four) is drawn; all are in the table."""
+    height, left, base, canvas = 240, 44, 200, NARROW if narrow else WIDTH
     top = max((v for s in series for v in s.values), default=0) or 1
-    step = (WIDTH - left - 20) / max(len(labels) - 1, 1)
+    step = (canvas - left - 20) / max(len(labels) - 1, 1)
     parts = []
     for share in (0, 0.5, 1):
         y = base - share * 170
-        parts.append(f'<line class="chart-grid" x1="{left}" x2="{WIDTH - 20}" y1="{y:.0f}" y2="{y:.0f}"/>')
+        parts.append(f'<line class="chart-grid" x1="{left}" x2="{canvas - 20}" y1="{y:.0f}" y2="{y:.0f}"/>')
         parts.append(_text(left - 6, y + 4, _number(round(top * share, 1)), "chart-value", anchor="end"))
-    every = max(1, -(-len(labels) // 8))
+    every = max(1, -(-len(labels) // (4 if narrow else 8)))
     for i, label in enumerate(labels):
         if i % every == 0:
             parts.append(_text(left + i * step, base + 20, label, "chart-value", anchor="middle"))
@@ -70,7 +87,35 @@ def lines(title: str, labels: Sequence[str], series: Sequence[Series]) -> Markup
             x, y = left + (len(s.values) - 1) * step, base - s.values[-1] / top * 170
             parts.append(f'<circle class="chart-tone-{s.tone}" cx="{x:.1f}" cy="{y:.1f}" r="4"/>')
     text = "; ".join(f"{s.name}: {_number(sum(s.values))} in total" for s in series)
-    return _svg(title, text, height, parts)
+    return _svg(title, text, height, parts, canvas, narrow=narrow)
+
+
+def score_bar(score: float, limits: Sequence[tuple[str, float]]) -> Markup:
+    """A score on the scale of the bands: `limits` are (band's words, least score), the lowest band first, from 0 on.
+
+    The scale ends at one and a half times the highest limit; a score beyond it fills the bar and says so.
+    """
+    names = [name for name, _ in limits]
+    edges = [least for _, least in limits]
+    end = max(edges[-1] * 1.5, 1.0)
+    scale = (WIDTH - 20) / end
+    parts = []
+    for i, (name, least) in enumerate(zip(names, edges, strict=True)):
+        until = edges[i + 1] if i + 1 < len(edges) else end
+        parts.append(
+            f'<rect class="score-band-{len(names) - i}" x="{10 + least * scale:.1f}" y="24" '
+            f'width="{(until - least) * scale:.1f}" height="18"/>'
+        )
+        parts.append(_text(10 + (least + until) / 2 * scale, 62, name, "chart-value", anchor="middle"))
+        if least > 0:
+            parts.append(_text(10 + least * scale, 18, _number(least), "chart-value", anchor="middle"))
+    x = 10 + min(score, end) * scale
+    parts.append(f'<path class="score-mark" d="M{x:.1f} 22v22m-5 -26h10l-5 7z"/>')
+    beyond = ", beyond the end of the scale" if score > end else ""
+    text = f"Score {_number(round(score, 1))}{beyond}. Limits: " + ", ".join(
+        f"{name} from {_number(least)}" for name, least in limits
+    )
+    return _svg("The score and the limits of the bands", text, 68, parts)
 
 
 def bits_grid(query: bytes, known: bytes) -> Markup:
@@ -117,10 +162,14 @@ def _bars_text(labels: Sequence[str], totals: Sequence[float], unit: str) -> str
     )
 
 
-def _svg(title: str, text: str, height: int, parts: list[str], width: int = WIDTH) -> Markup:
+def _svg(
+    title: str, text: str, height: int, parts: list[str], width: int = WIDTH, *, narrow: bool | None = None
+) -> Markup:
+    """`narrow` None: a picture for every screen."""
     body = "".join(parts)
+    kind = "" if narrow is None else " chart--narrow" if narrow else " chart--wide"
     return Markup(  # noqa: S704 (every value in it is a number or escaped above)
-        f'<svg class="chart" role="img" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
+        f'<svg class="chart{kind}" role="img" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
         f'aria-label="{escape(title)}. {escape(text)}"><title>{escape(title)}</title><desc>{escape(text)}</desc>{body}</svg>'
     )
 

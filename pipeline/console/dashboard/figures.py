@@ -37,6 +37,12 @@ class Figure:
 REPORTS = (
     Figure("open_cases", "Open cases by band and source", "Cases", "bands"),
     Figure("age_profile", "Open cases against their target", "Cases", "targets"),
+    Figure("yearly", "Cases opened year on year, by origin", "Cases", "years"),
+    Figure("high_risk_in_time", "Very high and high cases acted on in time", "Cases", "in_time"),
+    Figure("outcomes", "Outcomes of closed cases", "Cases"),
+    Figure("children", "Children safeguarded", "Cases"),
+    Figure("backlog", "Backlog by band and age", "Cases", "backlog"),
+    Figure("forecast", "Backlog in four and twelve weeks", "Cases"),
     Figure("weekly", "Cases opened and closed each week", "Cases", "weeks"),
     Figure("stage_times", "Median time per stage, from the incident to the first action", "Cases", "stages"),
     Figure("reviews_due", "Supervisor reviews due", "Cases"),
@@ -51,7 +57,15 @@ REPORTS = (
     Figure("throughput", "Throughput of the last runs", "Runs"),
     Figure("reconciliation", "Reconciliation and canaries of the last runs", "Runs"),
 )
-BY_NAME = {report.name: report for report in REPORTS}
+PARTNERS = (
+    Figure("partner_yearly", "Cases opened year on year, by origin", "Partners"),
+    Figure("partner_bands", "Open cases by band", "Partners"),
+    Figure("partner_in_time", "Very high and high cases acted on in time", "Partners"),
+    Figure("partner_outcomes", "Outcomes of closed cases", "Partners"),
+    Figure("partner_children", "Children safeguarded", "Partners"),
+)
+"""The partner view: no numbers of cases or persons, counts rounded, small ones not said."""
+BY_NAME = {report.name: report for report in (*REPORTS, *PARTNERS)}
 
 
 @dataclass
@@ -93,7 +107,7 @@ def compute(loaded: reporting.Reporting) -> Figures:
     try:
         for name, table in loaded.tables.items():
             connection.register(name, plain(table))
-        answers = {r.name: zoned(connection.sql(sql(r.name)).to_arrow_table()).to_pylist() for r in REPORTS}
+        answers = {r.name: zoned(connection.sql(sql(r.name)).to_arrow_table()).to_pylist() for r in BY_NAME.values()}
     finally:
         connection.close()
     return Figures(loaded.as_of, loaded.run_id, answers)
@@ -104,15 +118,23 @@ def sql(name: str) -> str:
     return (FOLDER / f"{name}.sql").read_text()
 
 
+def definition(name: str) -> str:
+    """What a report counts, in words: the comment above its statement."""
+    lines = sql(name).splitlines()
+    end = next((i for i, line in enumerate(lines) if not line.startswith("--")), len(lines))
+    return " ".join(line.removeprefix("--").strip() for line in lines[:end])
+
+
 def draw(report: Figure, rows: list[dict[str, Any]]) -> tuple[Markup | None, list[tuple[str, int]]]:
-    """The chart of a report and its legend (name, tone); None where a table says it better or there is nothing."""
+    """The chart of a report, for wide and for narrow screens, and its legend (name, tone); None where a table says it
+    better or there is nothing."""
     if report.chart is None or not rows:
         return None, []
     labels, series = _SHAPES[report.chart](rows)
     if report.chart == "weeks":
-        picture = charts.lines(report.title, labels, series)
+        picture = charts.both(charts.lines, report.title, labels, series)
     else:
-        picture = charts.bars(report.title, labels, series, " h" if report.chart == "stages" else "")
+        picture = charts.both(charts.bars, report.title, labels, series, " h" if report.chart == "stages" else "")
     return picture, [(s.name, s.tone) for s in series] if len(series) > 1 else []
 
 
@@ -160,6 +182,16 @@ def _links(rows: list[dict[str, Any]]) -> tuple[list[str], list[charts.Series]]:
     return [wording.words(k) for k in kinds], series
 
 
+def _years(rows: list[dict[str, Any]]) -> tuple[list[str], list[charts.Series]]:
+    years = sorted({r["year"] for r in rows})
+    value = {(r["year"], r["origin"]): r["cases"] for r in rows}
+    series = [
+        charts.Series(wording.words(origin), [value.get((y, origin), 0) for y in years], tone)
+        for origin, tone in (("reactive_referral", 4), ("proactive_investigation", 2))
+    ]
+    return [str(y) for y in years], series
+
+
 def _weeks(rows: list[dict[str, Any]]) -> tuple[list[str], list[charts.Series]]:
     opened = charts.Series("Opened", [r["opened"] for r in rows], 4)
     closed = charts.Series("Closed", [r["closed"] for r in rows], 2)
@@ -170,6 +202,9 @@ _SHAPES: dict[str, Any] = {
     "bands": _bands,
     "targets": _columns("band", ("critically_overdue", "overdue", "due_soon", "not_yet_due")),
     "weeks": _weeks,
+    "years": _years,
+    "in_time": _columns("month", ("in_time", "late", "not_due_yet"), first_tone=3),
+    "backlog": _columns("band", ("over_90_days", "days_30_to_90", "days_7_to_30", "days_2_to_7", "under_2_days")),
     "stages": _columns("stage", ("median_hours",), first_tone=4),
     "rates": _columns("source", ("known", "near", "unmatched")),
     "packages": _packages,

@@ -72,7 +72,12 @@ MATRIX: dict[tuple[str, str], str] = {
     ("GET", "/matches/{match_id}"): "matches.list",
     # reports
     ("GET", "/dashboard"): "reports.read",
+    ("GET", "/dashboard/partners"): "reports.read",
     ("GET", "/dashboard/{name}"): "reports.read",
+    ("GET", "/supervision/wellbeing"): "wellbeing.read",
+    ("POST", "/queue/filters"): "filters.own",
+    ("POST", "/queue/filters/remove"): "filters.own",
+    ("POST", "/cases/{number}/safeguarded"): "case.safeguarded",
     ("GET", "/runs"): "reports.read",
     ("GET", "/runs/{run_id}"): "reports.read",
     # one's own account

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import HTMLResponse
+from markupsafe import Markup
 
 from pipeline import policy
 from pipeline.cases import groups
 from pipeline.cases import words as spoken
 from pipeline.cases.views import case as views
 from pipeline.cases.views import timeline as timelines
-from pipeline.cases.work import answers
+from pipeline.cases.work import answers, safeguarding
 from pipeline.console import pages, wording
-from pipeline.console.casepage import casefile, explain
+from pipeline.console.casepage import casefile, explain, linkwords, summary
 from pipeline.console.context import actor, evidence, settings, store, writing
+from pipeline.console.dashboard import charts
 from pipeline.console.gate.identity import NotFoundError
 from pipeline.errors import ConflictError, TriageError
 from pipeline.ingest.geography import forces
@@ -30,6 +32,23 @@ ANSWERED_BY = {
 }
 """Who can answer a question (policy/cases.yaml, answers/asked), in the order of the page."""
 
+PARTS = {
+    "why": "Why this band",
+    "unknown": "What is unknown",
+    "times": "Times per stage",
+    "people": "Subjects and identifiers",
+    "links": "Links to other cases",
+    "files": "Files and matches",
+    "texts": "Chats and narratives",
+    "stated": "What the referral states",
+    "decisions": "Decisions and notes",
+    "requests": "Requests for information",
+    "history": "History",
+}
+"""Sections of the page, in order."""
+PRINTED = frozenset({"why", "times", "people", "links", "decisions"})
+"""What the print view has unless more is asked for."""
+
 AUDIT = ("seq", "at", "user_id", "user_name", "category", "action", "object", "reason", "recipient")
 """What of an audit entry is shown on the case."""
 
@@ -42,14 +61,17 @@ def show(request: Request, number: str, files: str = "", reason: str = "", audit
         with writing(request) as session:
             entries = timelines.timeline(session, actor(request), number)
             data["audit"] = [{name: getattr(e, name) for name in AUDIT} for e in entries]
-    return pages.answer(request, "case.html", data, **_words(request, data), printing=False)
+    return pages.answer(request, "case.html", data, **_words(request, data), printing=False, parts=set(PARTS))
 
 
 @router.get("/cases/{number}/print", name="print")
-def printed(request: Request, number: str, reason: str = "") -> Response:
-    """The same on paper: no menus, everything unfolded; the browser prints it or saves it as PDF."""
+def printed(
+    request: Request, number: str, reason: str = "", part: Annotated[list[str] | None, Query()] = None
+) -> Response:
+    """The case on paper, two pages for most: what it is, why, times, people, links, what was decided. `part` adds others, `all`
+    everything; no menus, everything unfolded. The browser prints it or saves it as PDF."""
     data = _read(request, number, reason, True)
-    return pages.answer(request, "case.html", data, **_words(request, data), printing=True)
+    return pages.answer(request, "case.html", data, **_words(request, data), printing=True, parts=_parts(part))
 
 
 @router.get("/cases/{number}/texts", name="texts")
@@ -102,13 +124,15 @@ def _read(request: Request, number: str, reason: str, all_files: bool) -> dict[s
     with writing(request) as session:
         seen = views.read(session, actor(request), number, reason)
         group = groups.of_case(session, actor(request), number)
+        entered = safeguarding.newest(session, number)
+        children = {"children": entered.children, "at": entered.at, "by": entered.by} if entered else None
         together = [
             {"case_id": c.case_id, "band": c.band, "state": c.state, "holder": c.holder, "version": c.version}
             for c in (group.cases if group else ())
         ]
     # the lake's rows are read after the transaction, which others wait for
     assembled = casefile.assemble(seen, evidence(request), actor(request).compartments, near, all_files)
-    return {**assembled, "together": together}
+    return {**assembled, "together": together, "safeguarded": children}
 
 
 def refused(request: Request, number: str, sent: dict[str, str], error: TriageError, status: int) -> Response:
@@ -119,9 +143,22 @@ def refused(request: Request, number: str, sent: dict[str, str], error: TriageEr
     form = sent.get("form", "")
     data = _read(request, number, "", False)
     text = f"{error.message} {error.remedy}".strip() if isinstance(error, ConflictError) else error.message
-    context = {**data, **_words(request, data), "printing": False, "sent": {"form": "", **sent}}
+    context = {**data, **_words(request, data), "printing": False, "parts": set(PARTS), "sent": {"form": "", **sent}}
     context["errors"] = [{"href": f"#{form}-form" if form else None, "text": text}]
     return HTMLResponse(pages.render(request, "case.html", context), status)
+
+
+def _parts(chosen: list[str] | None) -> set[str]:
+    if chosen and "all" in chosen:
+        return set(PARTS)
+    return set(PRINTED) | (set(chosen or ()) & set(PARTS))
+
+
+def _score_bar(request: Request, score: float) -> Markup:
+    """The score on the scale of the bands of the model that is in force."""
+    bands = policy.load(settings(request), "risk-model").data["bands"]
+    limits = [(wording.words(row["band"]), float(row["least"])) for row in reversed(bands)]
+    return charts.score_bar(score, limits)
 
 
 def _questions(request: Request, data: dict[str, Any]) -> list[dict[str, Any]]:
@@ -162,6 +199,10 @@ def _words(request: Request, data: dict[str, Any]) -> dict[str, Any]:
         "decided": lambda kind, code: spoken.decided(rules, kind, code),
         "outcome_words": lambda code: rules.data["outcomes"].get(code, {}).get("label") or wording.words(code),
         "errors": [],
+        "three_lines": summary.lines(data),
+        "score_bar": _score_bar(request, case["score"]),
+        "link_blocks": linkwords.blocks(data["links"]),
+        "all_parts": list(PARTS.items()),
         "forces": [(code, name) for code, name in names.items() if code != settings(request).force],
         "force_names": names,
         "data_force": case["force_code"] if case["force_code"] != settings(request).force else "",

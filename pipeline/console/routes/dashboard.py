@@ -9,8 +9,9 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from pipeline.cases.views import supervision
 from pipeline.console import pages, wording
-from pipeline.console.context import settings, store
+from pipeline.console.context import actor, settings, store
 from pipeline.console.dashboard import figures
 from pipeline.console.gate.identity import NotFoundError
 from pipeline.night import contract as night
@@ -18,6 +19,16 @@ from pipeline.night import failures
 from pipeline.night import stages as nightly
 
 router = APIRouter()
+
+LISTS = (
+    ("flags", "flags nobody has acknowledged", "flags"),
+    ("past_target", "cases past their target", "overdue"),
+    ("notifications", "notifications not made", "notifications"),
+    ("lowerings", "lowerings to approve", "lowerings"),
+    ("second_looks", "second looks", "second"),
+    ("reviews", "reviews due", "reviews"),
+)
+"""The work lists of the supervisor's page: name of the count, words, and the list's place on that page."""
 
 
 @router.get("/dashboard", name="dashboard")
@@ -28,15 +39,28 @@ def dashboard(request: Request) -> Response:
     shown = []
     if held is not None:
         data = {"as_of": held.as_of, "run_id": held.run_id, "reports": held.rows}
-        shown = [_shown(r, held.rows[r.name]) for r in figures.REPORTS]
+        shown = [_shown(request, r, held.rows[r.name]) for r in figures.REPORTS]
+    with store(request).reader() as session:
+        data["work_lists"] = supervision.counts(session, actor(request))
     return pages.answer(
         request,
         "dashboard.html",
         data,
         shown=shown,
+        lists=[(data["work_lists"][name], text, place) for name, text, place in LISTS],
         headline=_headline(data["reports"], store(request).clock(), failed=_failed(request)),
         formats=pages.formats(request, csv=False),
     )
+
+
+@router.get("/dashboard/partners", name="partners")
+def partners(request: Request) -> Response:
+    """The partner view: figures without personal data, rounded, with small numbers not said."""
+    held = request.app.state.dashboard.figures()
+    rows = {r.name: held.rows[r.name] for r in figures.PARTNERS} if held else {}
+    data = {"as_of": held.as_of if held else None, "reports": rows}
+    shown = [_shown(request, r, rows[r.name]) for r in figures.PARTNERS] if held else []
+    return pages.answer(request, "partners.html", data, shown=shown, formats=pages.formats(request, csv=False))
 
 
 @router.get("/dashboard/{name}", name="report")
@@ -54,7 +78,7 @@ def report(request: Request, name: str) -> Response:
         data,
         rows=rows,
         name=name,
-        shown=_shown(found, rows),
+        shown=_shown(request, found, rows),
         sql=figures.sql(name),
         formats=pages.formats(request),
     )
@@ -118,17 +142,24 @@ def _run(request: Request, run_id: str) -> dict[str, Any]:
     }
 
 
-def _shown(found: figures.Figure, rows: list[dict[str, Any]]) -> dict[str, Any]:
+def _shown(request: Request, found: figures.Figure, rows: list[dict[str, Any]]) -> dict[str, Any]:
     """A report as the page needs it: chart, legend, columns, which of them are numbers."""
     chart, legend = figures.draw(found, rows)
     names = list(rows[0]) if rows else []
+    outcomes = store(request).rules.data["outcomes"]
+    if "outcome" in names:
+        rows = [
+            {**r, "outcome": outcomes.get(r["outcome"], {}).get("label") or wording.words(r["outcome"])} for r in rows
+        ]
+    if "year" in names:
+        rows = [{**r, "year": str(r["year"])} for r in rows]  # a year is a name: no separator of thousands
     numeric = [
         n
         for n in names
         if all(isinstance(r[n], int | float) or r[n] is None for r in rows) and any(r[n] is not None for r in rows)
     ]
     return {"name": found.name, "title": found.title, "group": found.group, "chart": chart, "legend": legend,
-            "names": names, "numeric": numeric, "rows": rows}  # fmt: skip
+            "names": names, "numeric": numeric, "rows": rows, "definition": figures.definition(found.name)}  # fmt: skip
 
 
 def _failed(request: Request) -> bool:
@@ -145,12 +176,11 @@ def _headline(rows: dict[str, list[dict[str, Any]]], now: datetime, *, failed: b
     oldest = min((r["oldest"] for r in cases if r["oldest"]), default=None)
     checks = rows["reconciliation"][:1]
     run = next((r["newest"] for r in rows["freshness"] if r["what"] == "run"), None)
-    waiting = sum(r["packages"] for r in rows["quarantine"])
+    waiting = rows["quarantine"][0]["packages_in_all"] if rows["quarantine"] else 0
     return [
         {"value": f"{sum(r['cases'] for r in cases):,}", "text": "open cases"},
-        {"value": f"{sum(r['overdue'] for r in cases):,}", "text": "past their target"},
         {"value": wording.moment(oldest).split(",")[0], "text": "oldest clock start of an open case"},
-        {"value": f"{waiting:,}", "text": "packages in quarantine"},
+        {"value": f"{waiting:,}", "text": "packages returned and not put right"},
         {"value": wording.duration(now - run) if run else "–", "text": "since the last run"},
         {
             "value": "no" if failed or (checks and checks[0]["differ"]) else "yes" if checks else "–",

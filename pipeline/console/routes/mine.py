@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from pipeline.audit import exposure
 from pipeline.cases.views import mine as views
 from pipeline.console import pages, wording
 from pipeline.console.context import actor, store
@@ -18,6 +19,7 @@ def show(request: Request) -> Response:
     """The cases that this person holds, by their next duty, and what came of what they asked of others."""
     with store(request).reader() as session:
         found = views.mine(session, actor(request))
+        opened = exposure.own(session, actor(request))
     now = store(request).clock()
     duties: list[dict[str, Any]] = [vars(duty) for duty in found.duties]
     data: dict[str, Any] = {
@@ -26,6 +28,7 @@ def show(request: Request) -> Response:
         "waiting": [vars(row) for row in found.waiting],
         "back": [vars(row) for row in found.back],
         "changed": [vars(row) for row in found.changed],
+        "texts_opened": [{"day": row.day, "texts": row.texts} for row in opened],
     }
     return pages.answer(
         request,

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from pipeline.cases.duties import escalations
 from pipeline.cases.duties.escalations import OpenFlag
 from pipeline.cases.states import STATES
+from pipeline.cases.views import filters as filters_kept
 from pipeline.cases.views import queue as queues
 from pipeline.cases.views.queue import QueueFilters, QueuePage, QueueRow
 from pipeline.cases.work import claims
@@ -24,12 +26,21 @@ router = APIRouter()
 
 PAGE = 40
 """Cases on one page: with all words of a row below 60 kB."""
+NEW_FOR = timedelta(hours=24)
+"""How long a case is marked as new for somebody who has not opened it; not at all where most of the page would be."""
 STRIP = 6
 """Flags that the strip names; the rest are counted."""
 LARGEST_LIST = 10_000
 """Rows of a queue asked for as CSV or JSON without a page."""
 
-ORDERS = {"risk": "by risk", "target": "by target"}
+ORDERS = {
+    "risk": "by risk",
+    "target": "by target",
+    "age": "oldest clock first",
+    "source": "by source",
+    "state": "by state",
+    "case": "by case number",
+}
 ATTENTION = {
     "flagged": "Escalation flag",
     "unacknowledged": "Flag nobody has acknowledged",
@@ -84,6 +95,7 @@ def show(
         counted = request.app.state.counters.count(session, actor(request), filters)
         page = queues.page(session, actor(request), filters, order=order, after=after or None, size=PAGE)
         waiting = escalations.open_flags(session, actor(request))
+        saved = [{"name": row.name, "query": row.query} for row in filters_kept.saved(session, actor(request))]
         rows = list(page.rows)
         if whole:
             rows = _rest(session, request, filters, page)
@@ -106,6 +118,8 @@ def show(
         name="queue",
         counted_earlier=counted.earlier,
         **_above(request, page.order, waiting),
+        saved=saved,
+        here_query=request.url.query,
         kept={"provider": provider, "force": force, "team": team, "order": order},  # filters that come by a link only
         groups=_groups(rows, counted.counts, page),
         chosen=_chosen(request),
@@ -117,6 +131,23 @@ def show(
         formats=pages.formats(request),
         previous=pages.without(request, "after") if after else None,
     )  # fmt: skip
+
+
+@router.post("/queue/filters", name="save_filters")
+def save_filters(request: Request, name: Annotated[str, Form()] = "", query: Annotated[str, Form()] = "") -> Response:
+    """Keep the filters of an address under a name, for oneself."""
+    with writing(request) as session:
+        row = filters_kept.save(session, actor(request), name, query)
+        kept = row.query
+    return RedirectResponse(f"/queue?{kept}&done=kept", 303)
+
+
+@router.post("/queue/filters/remove", name="remove_filters")
+def remove_filters(request: Request, name: Annotated[str, Form()] = "") -> Response:
+    """Forget filters that one kept."""
+    with writing(request) as session:
+        filters_kept.remove(session, actor(request), name)
+    return RedirectResponse("/queue", 303)
 
 
 @router.post("/queue/next", name="next")
@@ -140,6 +171,7 @@ def _above(request: Request, order: str, waiting: Sequence[OpenFlag]) -> dict[st
         "waiting_more": max(0, len(waiting) - STRIP),
         "orders": [(name, text, pages.with_value(request, "order", name)) for name, text in ORDERS.items()],
         "order_text": ORDERS[order],
+        "sort_links": {name: pages.with_value(request, "order", name) for name in ORDERS},
     }
 
 
@@ -160,6 +192,8 @@ def _rest(session: Any, request: Request, filters: QueueFilters, first: QueuePag
 
 def _groups(rows: Sequence[QueueRow], counts: dict[str, int], page: QueuePage) -> list[dict[str, Any]]:
     """Rows by band, or all together by target, each as the few words of a line."""
+    since = page.as_of - NEW_FOR
+    fresh = {row.case_id for row in rows if row.new_for_me and not row.changed_for_me and row.opened_at > since}
     found: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         found.setdefault(row.place if page.order == "risk" else "total", []).append(
@@ -171,7 +205,8 @@ def _groups(rows: Sequence[QueueRow], counts: dict[str, int], page: QueuePage) -
                 "urgency": row.urgency,
                 "standing": row.standing,
                 "reasons": row.top_reasons[:2],
-                "new": row.new_for_me,
+                "new": row.case_id in fresh and len(fresh) * 2 <= len(rows),
+                "changed": row.changed_for_me,
                 "source": row.source,
                 "provider": row.provider,
                 "age": wording.duration(page.as_of - row.clock_start),
@@ -184,7 +219,7 @@ def _groups(rows: Sequence[QueueRow], counts: dict[str, int], page: QueuePage) -
     return [
         {
             "code": code,
-            "text": wording.words(code) if code != "total" else "By target",
+            "text": wording.words(code) if code != "total" else ORDERS[page.order].capitalize(),
             "count": counts.get(code, len(lines)),
             "rows": lines,
         }

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
+from pipeline.audit import exposure
 from pipeline.cases import words as spoken
 from pipeline.cases.duties import escalations
 from pipeline.cases.views import queue as queues
@@ -248,6 +249,22 @@ def erase(request: Request, number: str, *, version: Number, reason: Text = "", 
     with writing(request) as session:
         retention.erase(session, actor(request), number, reason_code=reason, version=version)
     return RedirectResponse("/supervision?done=erased", 303)
+
+
+@router.get("/supervision/wellbeing", name="wellbeing")
+def wellbeing(request: Request) -> Response:
+    """Texts opened by person and day, to look after people; the look is logged."""
+    with writing(request) as session:
+        rows = [vars(row) for row in exposure.of_everybody(session, actor(request))]
+    return pages.answer(
+        request,
+        "wellbeing.html",
+        {"opened": rows},
+        rows=rows,
+        name="wellbeing",
+        days=exposure.DAYS,
+        formats=pages.formats(request),
+    )
 
 
 @router.get("/outcomes", name="outcomes")

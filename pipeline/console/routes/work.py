@@ -10,7 +10,17 @@ from fastapi.responses import RedirectResponse
 
 from pipeline.cases import cases
 from pipeline.cases.duties import escalations, leaving
-from pipeline.cases.work import answers, bands, claims, decisions, kirat, notifications, requests, transfers
+from pipeline.cases.work import (
+    answers,
+    bands,
+    claims,
+    decisions,
+    kirat,
+    notifications,
+    requests,
+    safeguarding,
+    transfers,
+)
 from pipeline.cases.work.answers import Given
 from pipeline.console import pages
 from pipeline.console.context import actor, settings, store, writing
@@ -219,6 +229,16 @@ def notify(
             recipient=recipient, note=note,
         )  # fmt: skip
     return back(number, "entered", then=then, list_="notifications")
+
+
+@router.post("/cases/{number}/safeguarded", name="safeguarded")
+def safeguarded(request: Request, number: str, *, version: Number, children: Text = "", note: Text = "") -> Response:
+    """Enter how many children were safeguarded in the case."""
+    if not children.strip().isdecimal() or len(children.strip()) > 6:
+        raise UsageError("The number of children is a number: 0, 1, 2 and so on.")
+    with writing(request) as session:
+        safeguarding.enter(session, actor(request), number, int(children), version=version, note=note)
+    return back(number, "entered")
 
 
 @router.post("/cases/{number}/told", name="told")

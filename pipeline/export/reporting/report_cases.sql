@@ -2,6 +2,7 @@
 SELECT
     CASE WHEN compartment IS NULL THEN case_id END AS case_id,
     source,
+    coalesce((SELECT origin FROM source_origins o WHERE o.source = store_cases.source), 'reactive_referral') AS origin,
     provider,
     force_code,
     compartment IS NOT NULL AS restricted,
@@ -30,6 +31,8 @@ SELECT
     flagged,
     lowering_pending,
     second_look,
+    (SELECT arg_max(s.children, s.safeguarded_id) FROM store_case_safeguarded s WHERE s.case_id = store_cases.case_id) AS children_safeguarded,
+    (SELECT arg_max(s.at, s.safeguarded_id) FROM store_case_safeguarded s WHERE s.case_id = store_cases.case_id) AS safeguarded_at,
     $as_of AS as_of
 FROM store_cases
 ORDER BY store_cases.case_id

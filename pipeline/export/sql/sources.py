@@ -20,6 +20,7 @@ from pipeline.settings import Settings
 from pipeline.store.actors import Actor
 from pipeline.store.tables import Case, Decision, InformationRequest, Link, Lowering, Review
 from pipeline.store.types import Moment
+from pipeline.store.work_tables import Safeguarded
 
 HIDING = ("referral_id", "left", "right")
 """Lake columns that name a referral: rows that name a hidden one are left out."""
@@ -42,6 +43,7 @@ VIEWS: dict[str, tuple[InstrumentedAttribute[Any], ...]] = {
                        Lowering.proposed_at, Lowering.reason_code, Lowering.status),
     "case_reviews": (Review.review_id, Review.case_id, Review.rank, Review.due_at, Review.done_at,
                      Review.reason_code),
+    "case_safeguarded": (Safeguarded.safeguarded_id, Safeguarded.case_id, Safeguarded.children, Safeguarded.at),
     "case_requests": (InformationRequest.request_id, InformationRequest.case_id, InformationRequest.asked_at,
                       InformationRequest.asked_of, InformationRequest.reason_code, InformationRequest.answered_at),
 }  # fmt: skip
@@ -53,6 +55,7 @@ MEANINGS = {
     "case_decisions": "Decisions on cases with reason codes, states and bands before and after.",
     "case_lowerings": "Proposals to lower a band and what became of them.",
     "case_reviews": "Supervisor reviews, due and done.",
+    "case_safeguarded": "Children safeguarded, as people entered them; the newest entry of a case counts.",
     "case_requests": "Requests for information, with when they were answered.",
 }
 """What each view holds, for the list of `triage query`."""

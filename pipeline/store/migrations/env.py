@@ -5,9 +5,13 @@ from __future__ import annotations
 
 from alembic import context
 
-from pipeline.store import operations, people_tables, tables
+from pipeline.store import operations, people_tables, tables, work_tables
 
-assert_tables = (people_tables.AuditHead, operations.Alarm)  # imported so that autogenerate sees these tables too
+assert_tables = (
+    people_tables.AuditHead,
+    operations.Alarm,
+    work_tables.SavedFilter,
+)  # imported so that autogenerate sees these tables too
 
 
 def run(connection: object) -> None:
