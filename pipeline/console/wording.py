@@ -46,6 +46,12 @@ WORDS = {
     "into": "In",
     "what": "Newest",
     "hours_old": "Hours old",
+    "under_2_days": "Under 2 days",
+    "days_2_to_7": "2 to 7 days",
+    "days_7_to_30": "7 to 30 days",
+    "days_30_to_90": "30 to 90 days",
+    "over_90_days": "Over 90 days",
+    "packages_in_all": "Packages in all, each once",
     "percent_of_files": "% of the source's files",
 }
 

@@ -16,7 +16,10 @@ def _who(data: dict[str, Any]) -> str:
     by_role: dict[str, list[dict[str, Any]]] = {}
     for subject in data["subjects"]:
         by_role.setdefault(subject["role"], []).append(subject)
-    suspects = "; ".join(_person(s) for s in by_role.get("suspect", [])[:2]) or NOBODY
+    named = list(
+        dict.fromkeys(_person(s) for s in by_role.get("suspect", []))
+    )  # a supplement names the same person again
+    suspects = "; ".join(named[:2]) or NOBODY
     children = by_role.get("victim", [])
     ages = sorted({str(c["approximate_age"]) for c in children if c.get("approximate_age")})
     if not children:
@@ -24,7 +27,7 @@ def _who(data: dict[str, Any]) -> str:
     else:
         child = "1 child" if len(children) == 1 else f"{len(children)} children"
         child += f", {'age' if len(ages) == 1 else 'ages'} {', '.join(ages)}" if ages else ", age not stated"
-    more = len(by_role.get("suspect", [])) - 2
+    more = len(named) - 2
     return f"Suspect: {suspects}{f' and {more} more' if more > 0 else ''}. Child: {child}."
 
 

@@ -182,6 +182,11 @@ def _links(rows: list[dict[str, Any]]) -> tuple[list[str], list[charts.Series]]:
     return [wording.words(k) for k in kinds], series
 
 
+def _in_time(rows: list[dict[str, Any]]) -> tuple[list[str], list[charts.Series]]:
+    named = (("in_time", 4), ("late", 1), ("not_due_yet", 5))
+    return [r["month"] for r in rows], [charts.Series(wording.words(n), [r[n] for r in rows], t) for n, t in named]
+
+
 def _years(rows: list[dict[str, Any]]) -> tuple[list[str], list[charts.Series]]:
     years = sorted({r["year"] for r in rows})
     value = {(r["year"], r["origin"]): r["cases"] for r in rows}
@@ -203,7 +208,7 @@ _SHAPES: dict[str, Any] = {
     "targets": _columns("band", ("critically_overdue", "overdue", "due_soon", "not_yet_due")),
     "weeks": _weeks,
     "years": _years,
-    "in_time": _columns("month", ("in_time", "late", "not_due_yet"), first_tone=3),
+    "in_time": _in_time,
     "backlog": _columns("band", ("over_90_days", "days_30_to_90", "days_7_to_30", "days_2_to_7", "under_2_days")),
     "stages": _columns("stage", ("median_hours",), first_tone=4),
     "rates": _columns("source", ("known", "near", "unmatched")),

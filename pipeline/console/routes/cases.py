@@ -46,7 +46,7 @@ PARTS = {
     "history": "History",
 }
 """Sections of the page, in order."""
-PRINTED = frozenset({"why", "times", "people", "links", "decisions"})
+PRINTED = frozenset({"why", "people", "links", "decisions"})
 """What the print view has unless more is asked for."""
 
 AUDIT = ("seq", "at", "user_id", "user_name", "category", "action", "object", "reason", "recipient")
@@ -68,7 +68,7 @@ def show(request: Request, number: str, files: str = "", reason: str = "", audit
 def printed(
     request: Request, number: str, reason: str = "", part: Annotated[list[str] | None, Query()] = None
 ) -> Response:
-    """The case on paper, two pages for most: what it is, why, times, people, links, what was decided. `part` adds others, `all`
+    """The case on paper, two pages for most: what it is, why, people, links, what was decided. `part` adds others, `all`
     everything; no menus, everything unfolded. The browser prints it or saves it as PDF."""
     data = _read(request, number, reason, True)
     return pages.answer(request, "case.html", data, **_words(request, data), printing=True, parts=_parts(part))

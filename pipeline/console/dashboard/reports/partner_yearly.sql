@@ -5,5 +5,5 @@ SELECT
     origin,
     CASE WHEN count(*) < 5 THEN 'fewer than 5' ELSE (5 * round(count(*) / 5.0))::INTEGER::VARCHAR END AS cases
 FROM report_cases
-GROUP BY ALL
-ORDER BY year, list_position(['reactive_referral', 'proactive_investigation'], origin)
+GROUP BY year(opened_at), origin
+ORDER BY year(opened_at), list_position(['reactive_referral', 'proactive_investigation'], origin)

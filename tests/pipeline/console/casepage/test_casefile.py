@@ -90,7 +90,7 @@ def test_what_a_form_states_of_its_own_stands_on_the_page(settings: Settings, tm
         cases = client.get("/queue?format=json").json()["cases"]
         assert {c["source"] for c in cases} == set(forms)
         for case in cases:
-            for part in ("", "/print"):
+            for part in ("", "/print?part=all"):
                 page = text_of(client, case, part)
                 missing = [word for word in expected[case["source"]].split("|") if word not in page]
                 assert not missing, case["source"]
