@@ -21,6 +21,7 @@ from pipeline.console import pages, wording
 from pipeline.console.context import actor, store, writing
 from pipeline.senders import SOURCES
 from pipeline.store.tables import BANDS
+from pipeline.store.work_tables import SavedFilter
 
 router = APIRouter()
 
@@ -95,7 +96,7 @@ def show(
         counted = request.app.state.counters.count(session, actor(request), filters)
         page = queues.page(session, actor(request), filters, order=order, after=after or None, size=PAGE)
         waiting = escalations.open_flags(session, actor(request))
-        saved = [{"name": row.name, "query": row.query} for row in filters_kept.saved(session, actor(request))]
+        saved = filters_kept.saved(session, actor(request))
         rows = list(page.rows)
         if whole:
             rows = _rest(session, request, filters, page)
@@ -117,9 +118,7 @@ def show(
         rows=data["cases"],
         name="queue",
         counted_earlier=counted.earlier,
-        **_above(request, page.order, waiting),
-        saved=saved,
-        here_query=request.url.query,
+        **_above(request, page.order, waiting, saved),
         kept={"provider": provider, "force": force, "team": team, "order": order},  # filters that come by a link only
         groups=_groups(rows, counted.counts, page),
         chosen=_chosen(request),
@@ -164,13 +163,15 @@ def _strip(waiting: Sequence[OpenFlag]) -> list[dict[str, Any]]:
     return [{"text": line.text, "cases": line.cases, "late": line.late} for line in escalations.strip(waiting)]
 
 
-def _above(request: Request, order: str, waiting: Sequence[OpenFlag]) -> dict[str, Any]:
-    """What the page shows above the list: the first waiting flags, and which order is on."""
+def _above(request: Request, order: str, waiting: Sequence[OpenFlag], saved: Sequence[SavedFilter]) -> dict[str, Any]:
+    """What the page shows beside the list: the first waiting flags, which order is on, the person's saved filters."""
     return {
         "waiting": waiting[:STRIP],
         "waiting_more": max(0, len(waiting) - STRIP),
         "orders": [(name, text, pages.with_value(request, "order", name)) for name, text in ORDERS.items()],
         "order_text": ORDERS[order],
+        "saved": [{"name": row.name, "query": row.query} for row in saved],
+        "here_query": request.url.query,
         "sort_links": {name: pages.with_value(request, "order", name) for name in ORDERS},
     }
 
