@@ -81,6 +81,10 @@ def naive(cases: list[Case], now: Any, filters: QueueFilters, *, cleared: bool, 
         band = BANDS.index(case.band)
         if order == "target":
             return (case.due_at, band, -case.score, case.case_id)
+        if order in {"source", "state"}:
+            return (getattr(case, order), band, -case.score, case.case_id)
+        if order in {"age", "case"}:
+            return (case.clock_start, case.case_id) if order == "age" else (case.case_id,)
         return (band, not case.unacknowledged, case.due_at >= now, -case.score, case.due_at, case.case_id)
 
     return [c.case_id for c in sorted(cases, key=place) if fits(c)]

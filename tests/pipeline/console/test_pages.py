@@ -64,7 +64,7 @@ def test_the_page_says_which_order_is_on_why_a_row_is_where_it_is_and_what_is_to
     assert f"Here because: {data['cases'][0]['standing']}" in page
     assert data["to_be_told"] and all(line["text"] in page for line in data["to_be_told"])
     assert "<strong>by target</strong>" in client.get("/queue?order=target").text
-    assert client.get("/queue?order=age").status_code == 400
+    assert client.get("/queue?order=nonsense").status_code == 400
 
 
 def test_the_same_address_gives_page_json_and_csv_with_the_same_cases(readers: dict[str, Client]) -> None:
@@ -444,7 +444,7 @@ def test_the_dashboard_shows_what_the_statements_answer(readers: dict[str, Clien
         assert len(rows) == len(data["reports"][name])
         assert figures.sql(name).splitlines()[0].lstrip("- ") and "SELECT" in client.get(f"/dashboard/{name}").text
     page = client.get("/dashboard").text
-    assert page.count('<svg class="chart"') == page.count("<desc>")
+    assert len(re.findall(r'<svg class="chart[ "]', page)) == page.count("<desc>") > 0
     assert "Ana" not in json.dumps(data["reports"])
 
 

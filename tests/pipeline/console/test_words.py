@@ -11,7 +11,7 @@ from tests.pipeline.console.client import Client, version_of
 CODE = re.compile(r"\b[a-z]+(?:_[a-z0-9]+)+\b")
 EXACT = re.compile(
     r"<(pre|code|textarea|style|title)\b.*?</\1>|<span [^>]*\bapp-(?:mono|wrap)\b[^>]*>.*?</span>"
-    r"|<t[dh] [^>]*\bapp-mono\b[^>]*>.*?</t[dh]>|<dd [^>]*\bapp-wrap\b[^>]*>.*?</dd>",
+    r"|<t[dh] [^>]*\bapp-mono\b[^>]*>.*?</t[dh]>|<(?:dd|li) [^>]*\bapp-wrap\b[^>]*>.*?</(?:dd|li)>",
     re.DOTALL,
 )
 """What is given exactly as it came or is to be typed exactly so: statements, commands, paths, names of files, identifiers."""
