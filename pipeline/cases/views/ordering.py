@@ -106,7 +106,7 @@ def standing(session: Session, found: Case, name: str, moment: datetime) -> str:
     late = f"{'past its target by' if overdue else 'target in'} {_span(abs(moment - found.due_at))}"
     if name == "target":
         return late
-    words = [found.band.replace("_", " ").capitalize()]
+    words = [found.band.replace("_", " ")]
     if BANDS[found.band_order] != found.band:
         words[0] += f", with its group in {BANDS[found.band_order].replace('_', ' ')}'s place"
     cutoff = lift_cutoffs(session, moment).get(found.band)
