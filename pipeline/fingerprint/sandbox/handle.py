@@ -81,7 +81,8 @@ class Handle:
         """Send a request and the open file; False when the worker is dead already."""
         if self.group is None:
             self.group = job.request.group
-            self.life = max(self._policy["recycle"]["cpu_seconds"], cpu_need(expected, self._policy))
+            # the limit of the kernel leaves room for a file as dear as the first one after those that came before it
+            self.life = self._policy["recycle"]["cpu_seconds"] + cpu_need(expected, self._policy)
         self._job, self._expected, self._digests, self._read = job.number, expected, None, 0
         self._decoded = self._decoded or expected.kind != "digest"
         self.outcome = self.failure = None
