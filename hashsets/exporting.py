@@ -154,7 +154,7 @@ def _opinions(release: Release, source_id: str, since: int, category: str | None
 
 
 def _hashes(con: Any, algorithm: Any, start: int) -> dict[int, bytes]:
-    """One value a media (the first added); further perceptual values of a media belong to other sources' entries."""
+    """One value per media item (the first added); further perceptual values of a media belong to other sources' entries."""
     columns = each("h.{name}", (*algorithm.columns, *([algorithm.name] if algorithm.opaque else [])))
     table = con.sql(
         compose(

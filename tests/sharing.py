@@ -25,7 +25,7 @@ TOGETHER = {
 """Files that go to one worker: importing and configuring Airflow takes as long as many of their tests."""
 
 
-FIRST = {"tests/pipeline/night/test_night_killed.py", "tests/deploy/test_services.py", "tests/deploy/test_demo.py"}
+FIRST = {"tests/pipeline/night/test_night_killed.py", "tests/deploy/test_containers.py", "tests/deploy/test_demo.py"}
 """The longest files: each runs whole nights."""
 
 

@@ -5,7 +5,7 @@
                                        import.json     what the file is, counts, SHA-256 of the above
 
 The folder takes its name by one rename after everything in it is on disk: an import is there as a whole or not at
-all. The release build (`hashsets/build.py`) decides which rows are kept, duplicates, updates or withdrawals.
+all. The release build (`hashsets/release/building.py`) decides which rows are kept, duplicates, updates or withdrawals.
 """
 
 from __future__ import annotations

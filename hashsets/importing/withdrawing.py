@@ -16,8 +16,9 @@ from pipeline import files
 from pipeline.errors import UsageError
 from pipeline.settings import Settings
 
-_COLUMNS = {"withdraw": 1, "md5": 2, "sha1": 3, "sha256": 4, "pdq": 5, "photodna": 6}
 _ORDER = ("md5", "sha1", "sha256", "pdq", "photodna")
+"""What a person can withdraw by, in the order of the columns."""
+_COLUMNS = {name: place for place, name in enumerate(("withdraw", *_ORDER), 1)}
 
 
 def withdraw(

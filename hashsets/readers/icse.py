@@ -1,4 +1,4 @@
-"""INTERPOL ICSE hash set: semicolon-separated, sixteen named columns (domain facts, section 2.1).
+"""INTERPOL ICSE hash set: semicolon-separated, sixteen named columns.
 
 Lines are split at the semicolon: quotes are plain characters. ZZ40 and Lace are hashes of others that are kept, not compared. The raw category is the Baseline column, Yes or No.
 """

@@ -1,4 +1,4 @@
-"""NCMEC hash sharing v2: XML pages of adds, updates and tombstones (domain facts, section 2.2).
+"""NCMEC hash sharing v2: XML pages of adds, updates and tombstones.
 
     queryResult / images|videos / image|video|deletedImage|deletedVideo
         member@id, id, timestamp, classification, fingerprints/{md5, sha1, pdna, pdq, ...}, feedback

@@ -1,6 +1,6 @@
 """VICS JSON 1.2, 1.3 and 2.0: Project VIC and CAID hash sets (`#Media`) and case exports (`#Cases`).
 
-One root string says version, country and entity (domain facts, section 1.1):
+One root string says version, country and entity:
 
     odata.metadata    http://github.com/ICMEC/ProjectVic/DataModels/1.2.xml#Media
     @odata.context    http://github.com/VICSDATAMODEL/ProjectVic/DataModels/2.0.xml/UK/$metadata#Cases

@@ -1,1 +1,1 @@
-"""From staged rows to a published release: opinions, identities, grades, indexes, and the way to open it."""
+"""From staged rows to a published release: opinions, withdrawals (tombstones), identities, grades, indexes, and the way to open it."""

@@ -143,7 +143,7 @@ def _take_in(con: duckdb.DuckDBPyConnection, plan: ReleasePlan, record: importer
     stable = record.reader in READERS and READERS[record.reader].stable_ids
     counts = opinions.merge(con, opinions.Delivery(record, source, path, set_id, number, stable))
     for table in ("incoming", "placed", "now_placed", "grp", "said", "said_digest", "folded", "verdict"):
-        con.execute(f"DROP TABLE IF EXISTS temp.{table}")
+        con.execute(compose("DROP TABLE IF EXISTS temp.{table}", table=table))
     _guard(con, policy, source, counts, record)
     reasons = dict(record.rejected)
     if counts["rejected"]:

@@ -1,6 +1,6 @@
 """The manifest of a release: every file with size and SHA-256, and what was counted. Checked before a file is used.
 
-DuckDB does not notice a flipped bit in every file it reads, numpy in none (reliability notes, 2.2). Checking reads
+DuckDB does not notice a flipped bit in every file it reads, numpy in none. Checking reads
 every byte once per process (about 1.5 GB a second and core); a file whose inode, size and times are unchanged since
 is not read again.
 """

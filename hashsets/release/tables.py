@@ -83,7 +83,7 @@ LOCKED: dict[str, Any] = {
     "python_enable_replacements": False,
     "max_temp_directory_size": "0KB",
 }
-"""What a reading connection may not do (reliability notes, 2.2); then the configuration is locked."""
+"""What a reading connection may not do; then the configuration is locked."""
 
 
 def connect_read_only(path: Path, settings: Settings, threads: int | None = None) -> duckdb.DuckDBPyConnection:

@@ -1,4 +1,4 @@
-"""Reading the hashes that people paste, upload or pipe in: hex or base64, one a line or in a CSV column.
+"""Reading the hashes that people paste, upload or pipe in: hex or base64, one per line or in a CSV column.
 
 An algorithm is named by a prefix (`pdq:...`) or a CSV heading, or else follows from the length:
 
@@ -22,18 +22,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from pipeline.algorithms import ALGORITHMS, EXCHANGED
 from pipeline.errors import InputError
 
-WIDTHS = {
-    "md5": 16,
-    "sha1": 20,
-    "sha256": 32,
-    "pdq": 32,
-    "phash256": 32,
-    "phash64": 8,
-    "dhash64": 8,
-    "photodna": 144,
-}
+WIDTHS = {name: ALGORITHMS[name].width for name in EXCHANGED}
 """Bytes of a value of each algorithm."""
 
 BY_WIDTH: dict[int, tuple[str, ...]] = {

@@ -26,6 +26,7 @@ from pipeline.ingest.writing.tables import Tables
 from pipeline.locator import Locator
 from pipeline.night.contract import Night
 from pipeline.records import Row
+from pipeline.senders import SOURCES
 from pipeline.settings import Settings
 
 
@@ -220,7 +221,7 @@ def _readable(
             row = _package_row(candidate, night, "duplicate", decision.referral_id, content, corrects=corrects)
             tables.add_package(row)
             continue
-        if decision.supplements and found.reader.source == "UCOL":
+        if decision.supplements and SOURCES[found.reader.source].compartment is not None:
             held.personas.carry(found.draft, held.members[decision.supplements])
         held.personas.learn(decision.referral_id, found.draft.personas)
         context = Context(

@@ -8,7 +8,7 @@ anywhere leaves either nothing or everything. Writing the same work again is a n
     lake/<table>/     a Delta table of each record type; its log is brought up to date by `settle` (`settling.py`)
 
 Every part is checked against the SHA-256 in its name before its first use in a process; DuckDB and Parquet readers do
-not notice a flipped bit (reliability notes, section 2.2: 45 silent wrong answers of 60).
+not notice a flipped bit (45 silent wrong answers of 60 flips tried).
 """
 
 from pipeline.lake.lake import Commit, Lake

@@ -89,10 +89,16 @@ def modules(root: Path = ROOT) -> dict[str, Path]:
 
 
 def imports(module: str, path: Path, known: dict[str, Path]) -> Iterator[tuple[str, str]]:
-    """Pairs (module, name) that a file imports from the product, imports inside functions and for types included."""
+    """Pairs (module, name) that a file imports from the product, imports inside functions and for types included.
+
+    Raises ValueError for a relative import."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from ((alias.name, alias.name) for alias in node.names if alias.name in known)
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            raise ValueError(
+                f"{module}, line {node.lineno}: an import names its module in full, so that its room is seen."
+            )
         elif isinstance(node, ast.ImportFrom) and node.module and node.module in known:
             for alias in node.names:
                 inner = f"{node.module}.{alias.name}"

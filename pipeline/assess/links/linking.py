@@ -2,7 +2,7 @@
 
 Incremental: keys of what is new are looked up among the keys of everything; only pairs in which something is new are
 judged, each on all that the two share. Judging everything at once gives the same links (tests compare the two, and
-both with a slow twin). One link a pair and kind; a link that changes gets a new row with a higher version.
+both with a slow twin). One link per pair and kind; a link that changes gets a new row with a higher version.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ _Row = TypeVar("_Row", Review, SecondLook, Lowering, Notification)
 
 
 def schedule(policy: CaseRules, case_id: str, opened_at: datetime) -> list[dict[str, Any]]:
-    """Rows of the reviews of a new case: one a rank, at 3, 5 and 6 months unless the policy says otherwise."""
+    """Rows of the reviews of a new case: one per rank, at 3, 5 and 6 months unless the policy says otherwise."""
     return [
         {"case_id": case_id, "rank": review["rank"], "due_at": add_months(opened_at, review["months"])}
         for review in policy.data["supervision"]["reviews"]

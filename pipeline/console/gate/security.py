@@ -1,6 +1,6 @@
 """The outer wall of the console: which hosts it answers to, how large a request may be, and the headers of every answer.
 
-Pure ASGI, outside of every route, so that error pages and static files have the same headers (reliability notes, 4.12).
+Pure ASGI, outside of every route, so that error pages and static files have the same headers.
 No picture can pass: the policy tells the browser to load none, and an answer of an image type is replaced by an error.
 """
 

@@ -3,7 +3,7 @@
 The child (`pipeline/export/sql/query_child.py`) gets the statement, the Parquet parts of each view, the release's
 database and the case tables; it has no file, network or configuration access once the statement runs. The parent
 ends it at the deadline whatever it is doing: DuckDB's own memory limit and `interrupt` do not cover single large
-values (reliability notes, 2.2).
+values.
 
 `@name` runs a named statement: a file in `pipeline/export/sql/queries/` or `pipeline/console/dashboard/reports/`.
 """

@@ -132,7 +132,7 @@ def is_small_text(name: str) -> bool:
 
 
 def name_faults(name: str, caps: dict[str, Any]) -> list[str]:
-    """Why a member's name must not be used (reliability notes 2.3): absolute, leading out, backslash, drive, control
+    """Why a member's name must not be used: absolute, leading out, backslash, drive, control
     characters, too long, too deep. Names are not repeated in the reason, they may be long or hostile."""
     parts = name.split("/")
     faults = []

@@ -219,7 +219,7 @@ def other_name(fields: Fields, key: str) -> str | None:
 
 
 def add_file(draft: Draft, row: dict[str, Any], rules: ReportRules) -> int:
-    """Add a file and the facts that its annotations state. Whether the provider viewed the files is one fact an answer,
+    """Add a file and the facts that its annotations state. Whether the provider viewed the files is one fact per answer,
     with the first file that has it; the answer for each is in its own row."""
     draft.files.append(row)
     position, viewed = len(draft.files) - 1, row["viewed_by_provider"]

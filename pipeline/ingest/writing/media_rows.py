@@ -21,7 +21,7 @@ def payload(package: Package, report: Member | None) -> list[Member]:
 
 
 def compose(report: FoundReport, context: Context) -> list[Row]:
-    """One row per file that the report names, then one a file that it does not name."""
+    """One row per file that the report names, then one per file that it does not name."""
     members = payload(context.package, report.member)
     finder = _Finder(members)
     rows: list[Row] = []

@@ -30,7 +30,7 @@ class JoinReport:
     `plan` is "buckets" or "scan" (chosen per segment; "mixed" when both), `candidates` words compared, `survivors`
     full distances computed, `pairs` found within the radius, `kept` after the cap, `capped_queries` those that lost
     pairs to it, `canaries` canary pairs found as expected. Seconds are wall time: `compile_seconds` of loading or
-    compiling kernels and `check_seconds` of comparing checksums (both once a process), `match_seconds` all else.
+    compiling kernels and `check_seconds` of comparing checksums (both once per process), `match_seconds` all else.
     `match_cpu_seconds` is CPU time of all threads, `path_cpu_seconds` that of the calling thread and of the busiest
     worker: what the join takes on an otherwise idle machine.
     """

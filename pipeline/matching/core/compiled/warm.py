@@ -1,4 +1,4 @@
-"""Compiles (or loads from the cache) every kernel that a join needs, once a process, so that its seconds are told apart."""
+"""Compiles (or loads from the cache) every kernel that a join needs, once per process, so that its seconds are told apart."""
 
 from __future__ import annotations
 

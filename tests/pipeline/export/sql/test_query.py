@@ -1,4 +1,4 @@
-"""`triage query`: what a statement can read, and everything that it cannot do (reliability notes, P10)."""
+"""`triage query`: what a statement can read, and everything that it cannot do."""
 
 from __future__ import annotations
 
