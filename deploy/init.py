@@ -1,4 +1,4 @@
-"""First task of the deployment: databases migrated, the writers' pool made, the operator's account there.
+"""First task of the deployment: databases migrated, kernels compiled, the writers' pool made, the operator's account there.
 
 Safe to run at every start.
 """
@@ -9,6 +9,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
+
+from pipeline import policy
+from pipeline.fingerprint.decode import media
+from pipeline.matching.core.compiled.warm import warm
 from pipeline.night.orchestration import WRITER_POOL
 from pipeline.settings import Settings
 from pipeline.store.opening import open_store
@@ -31,6 +36,7 @@ def main(admin_password: Path = ADMIN_PASSWORD) -> None:
         if isinstance(folder, Path):
             folder.mkdir(parents=True, exist_ok=True)
     open_store(settings)
+    compile_kernels(settings)
     airflow("db", "migrate")
     airflow("pools", "set", WRITER_POOL, "1", "Stages that write one home")
     users = airflow("users", "list", "--output", "plain")
@@ -39,6 +45,15 @@ def main(admin_password: Path = ADMIN_PASSWORD) -> None:
         create = ["users", "create", "--username", "operator", "--firstname", "Nightly", "--lastname", "Operator"]
         # typed at its prompts, as a person would: an argument can be read by every process of the machine
         airflow(*create, "--role", "Admin", "--email", "operator@localhost", answers=f"{password}\n{password}\n")
+
+
+def compile_kernels(settings: Settings) -> None:
+    """Compile every kernel for this kind of processor into NUMBA_CACHE_DIR, from where all services load them: the first night
+    begins with them ready. A worker with another kind of processor compiles its own at its first task, once."""
+    click.echo("kernels: compiling, once for each kind of processor")
+    seconds = warm(16) + warm(4)
+    media.warm(policy.load(settings, "fingerprint").data)
+    click.echo(f"kernels: ready ({seconds:.0f} s for matching)")
 
 
 def airflow(*arguments: str, answers: str = "") -> str:

@@ -18,9 +18,11 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from hashsets import exporting, sources, sources_cli
 from hashsets.algorithms import ALL
-from hashsets.importing import importer, landing, paging_cli
+from hashsets.importing import cli as paging_cli
+from hashsets.importing import importer, landing
 from hashsets.importing import withdrawing as withdrawals
 from hashsets.release import building, changes, manifest, publishing, releases
+from pipeline.approval import cli as approval_cli
 from pipeline.errors import UsageError
 from pipeline.night import contract as nights
 from pipeline.night import graded
@@ -101,7 +103,7 @@ def import_(
                 if outcome["state"] == "failed":
                     click.echo(f"{outcome['source']}/{outcome['file']} was not imported. {outcome['reason']}", err=True)
     if release:
-        building.run(settings, night)
+        approval_cli.release(settings, night.as_of)
     paging_cli.announce(settings)
     return [row for row in _imports(settings) if row["import"] in keys]
 
@@ -143,6 +145,9 @@ def _watched(path: Path) -> Iterator[importer.Progress]:
 
 hashset.add_command(paging_cli.waiting)
 hashset.add_command(paging_cli.complete)
+hashset.add_command(approval_cli.approval)
+hashset.add_command(approval_cli.approve)
+hashset.add_command(approval_cli.refuse)
 
 
 @hashset.command("imports")
@@ -264,7 +269,8 @@ def build(settings: Settings) -> None:
 def publish(settings: Settings) -> None:
     """Make the release that was built the current one."""
     number = publishing.publish(settings)
-    click.echo(f"Release {number} is current." if number else "Nothing waits to be published.")
+    click.echo(f"Release {number} is current." if number else "Nothing was published.")
+    approval_cli.announce(settings)
 
 
 @hashset.command()
@@ -327,7 +333,7 @@ def withdraw(
         settings, sources.load(settings).source(source_id), named, reason=reason, person=person, as_of=night.as_of
     )
     if release:
-        building.run(settings, night)
+        approval_cli.release(settings, night.as_of)
     return [row for row in _imports(settings) if row["import"] == record.key]
 
 

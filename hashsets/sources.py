@@ -67,6 +67,8 @@ class HashsetPolicy:
     keep: int
     pinned: tuple[int, ...]
     max_withdrawn_share: float
+    approval: Mapping[str, Mapping[str, float]]
+    approvers: tuple[Mapping[str, str], ...]
     digest: str
 
     def source(self, source_id: str) -> KnownSource:
@@ -114,6 +116,8 @@ def load(settings: Settings) -> HashsetPolicy:
         data["releases"]["keep"],
         tuple(data["releases"]["pinned"]),
         data["imports"]["max_withdrawn_share"],
+        data["approval"]["limits"],
+        tuple(data["approval"]["airflow_users"]),
         hashlib.sha256(canonical_json(decisive).encode()).hexdigest(),
     )
 

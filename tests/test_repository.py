@@ -116,6 +116,7 @@ def test_dags_are_thin() -> None:
         "__future__",
         "airflow.sdk",
         "triggers.landing",
+        "tasks.approving",
         "tasks.every",
         "tasks.queue",
     }

@@ -30,7 +30,8 @@ from pipeline.settings import Settings
 
 
 def run(settings: Settings, night: Night, shard: str | None = None) -> StageReport:
-    """Build, verify and publish: the stage `hashset_release`. Nothing to do leaves the current release."""
+    """Build, verify and publish, judged by the store alone; the stage `hashset_release` (`pipeline/approval/stage.py`) looks at
+    the cases too. Nothing to do leaves the current release."""
     started, cpu = time.monotonic(), _cpu()
     report = build_release(settings, night)
     published = publishing.publish(settings)

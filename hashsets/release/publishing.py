@@ -14,17 +14,16 @@ import pyarrow as pa
 
 from hashsets import sources
 from hashsets.algorithms import StoredHash
-from hashsets.release import canaries, manifest, releases
+from hashsets.release import approving, canaries, manifest, releases
 from hashsets.release.locking import locked
 from hashsets.release.tables import equal
 from pipeline import files
-from pipeline.errors import IntegrityError
 from pipeline.settings import Settings
 from pipeline.sql import Sql, compose
 
 
 def publish(settings: Settings) -> int | None:
-    """Make the newest built release current; returns its number, or None when nothing waits.
+    """Make the newest built release current; returns its number, or None when there is none or it needs a person's word.
 
     Verifies every file first. Raises IntegrityError (the old release stays) or ConflictError (another process builds).
     """
@@ -35,9 +34,9 @@ def publish(settings: Settings) -> int | None:
         if not (folder / manifest.NAME).is_file():
             return None
         digest = files.sha256(folder / manifest.NAME)
-        content = manifest.verified(folder, digest, settings.thread_count)
-        if content["release"] != number:
-            raise IntegrityError(f"Release {number} holds another release.", "Build it again.")
+        release = releases.opened(settings, releases.Pointer(number, digest))
+        if not approving.publishable(settings, release):
+            return None
         seal: dict[str, Any] = {"release": number, "manifest_sha256": digest}
         files.sync_folder(settings.releases_dir)
         files.write_json(settings.releases_dir / f"{number}.json", seal)

@@ -73,7 +73,7 @@ def current(settings: Settings) -> Release:
     found = pointer(settings)
     if found is None:
         raise UsageError("There is no known-hash release yet.", "Import a hash set: `triage hashset import`.")
-    return _open(settings, found)
+    return opened(settings, found)
 
 
 def open_release(settings: Settings, number: int) -> Release:
@@ -84,10 +84,11 @@ def open_release(settings: Settings, number: int) -> Release:
         raise UsageError(f"Release {number} is not kept here.", "`triage hashset releases` lists those that are.")
     if found.number != number:
         raise IntegrityError(f"The seal of release {number} names another one.", "Restore it from a backup.")
-    return _open(settings, found)
+    return opened(settings, found)
 
 
-def _open(settings: Settings, found: Pointer) -> Release:
+def opened(settings: Settings, found: Pointer) -> Release:
+    """The release of that number and manifest, verified. Raises IntegrityError when it is not what the pointer says."""
     folder = settings.releases_dir / str(found.number)
     content = manifest.verified(folder, found.manifest_sha256, settings.thread_count)
     if content.get("release") != found.number:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from collections.abc import Mapping
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -36,13 +37,9 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
     for stage, contents in (("match", prints), ("retro", _past(lake, night))):
         parts = [part for c in lake.commits(stage, run_id=night.run_id) for part in c.parts if part.table == "matches"]
         total = sum(part.rows for c in contents for part in c.parts if part.table == "fingerprints")
-        counts = _near(lake.read("matches", ["sha256", "media_key", "kind", "release"], parts=parts))
+        counts = near(lake.read("matches", ["sha256", "media_key", "kind", "release"], parts=parts))
         report.read += len(counts)
-        flooded += [
-            {"media_key": key, "release": release, "files": files, "night_files": total, "run_id": night.run_id}
-            for (key, release), files in sorted(counts.items())
-            if files >= rules["min_files"] and files >= rules["share"] * total
-        ]
+        flooded += flooding(counts, total, rules, night)
     listed = {(r["media_key"], r["release"]) for r in _listed(lake, night)}  # the night's, when retro_match follows it
     fresh = {
         (f["media_key"], f["release"]): f for f in reversed(flooded) if (f["media_key"], f["release"]) not in listed
@@ -70,10 +67,21 @@ def _past(lake: Lake, night: Night) -> list[Commit]:
     return lake.named("fingerprint", [u.removeprefix("content-") for u in units if u.startswith("content-")])
 
 
-def _near(matches: pa.Table) -> Counter[tuple[int, int]]:
+def flooding(
+    counts: Counter[tuple[int, int]], total: int, rules: Mapping[str, float], night: Night
+) -> list[dict[str, object]]:
+    """Rows of `floods`: the known media whose near matches pass both limits, of `total` contents looked at."""
+    return [
+        {"media_key": key, "release": release, "files": files, "night_files": total, "run_id": night.run_id}
+        for (key, release), files in sorted(counts.items())
+        if files >= rules["min_files"] and files >= rules["share"] * total
+    ]
+
+
+def near(matches: pa.Table) -> Counter[tuple[int, int]]:
     """Distinct contents that each (known media item, release) came near to."""
-    near = matches.filter(pc.invert(pc.is_in(matches["kind"], pa.array(SURE))))
-    pairs = near.group_by(["media_key", "sha256", "release"]).aggregate([])
+    unsure = matches.filter(pc.invert(pc.is_in(matches["kind"], pa.array(SURE))))
+    pairs = unsure.group_by(["media_key", "sha256", "release"]).aggregate([])
     return Counter(zip(pairs["media_key"].to_pylist(), pairs["release"].to_pylist(), strict=True))
 
 
@@ -83,15 +91,15 @@ def counted(lake: Lake, matches: pa.Table) -> pa.Table:
     Floods that a person has released count again.
     """
     aside = pa.array(sorted(flooded_media(lake)), pa.int64())
-    near = pc.invert(pc.is_in(matches["kind"], pa.array(SURE)))
-    return matches.filter(pc.invert(pc.and_(near, pc.is_in(matches["media_key"], aside))))
+    unsure = pc.invert(pc.is_in(matches["kind"], pa.array(SURE)))
+    return matches.filter(pc.invert(pc.and_(unsure, pc.is_in(matches["media_key"], aside))))
 
 
 def aside(lake: Lake, matches: pa.Table) -> pa.Table:
     """The contents (column sha256, each once) whose near matches are left out: neither new nor known until a person decides."""
     listed = pa.array(sorted(flooded_media(lake)), pa.int64())
-    near = pc.invert(pc.is_in(matches["kind"], pa.array(SURE)))
-    left_out = matches.filter(pc.and_(near, pc.is_in(matches["media_key"], listed)))
+    unsure = pc.invert(pc.is_in(matches["kind"], pa.array(SURE)))
+    left_out = matches.filter(pc.and_(unsure, pc.is_in(matches["media_key"], listed)))
     return left_out.select(["sha256"]).group_by("sha256").aggregate([])
 
 

@@ -51,14 +51,10 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
     if release is None:
         return report
     lake = Lake.of(settings)
-    behind: dict[int, list[str]] = {}
-    for unit, covered in coverage(lake).items():
-        if covered < release.number:
-            behind.setdefault(covered, []).append(unit)
     counts: Counter[str] = Counter()
-    for covered, units in sorted(behind.items()):
+    for covered, units in behind(lake, release.number):
         with ReleaseChange(settings, night, lake, release, covered) as change:
-            for batch in batches(lake, sorted(units)):
+            for batch in batches(lake, units):
                 counts += change.bring_up(batch)
                 report.read += len(batch)
     report.kept = report.read
@@ -73,6 +69,15 @@ def coverage(lake: Lake) -> dict[str, int]:
         for unit in commit.meta["units"]:
             covered[unit] = max(covered[unit], int(commit.meta["release"]))
     return covered
+
+
+def behind(lake: Lake, release: int) -> list[tuple[int, list[str]]]:
+    """The units whose matches are not up to `release`, by the release that they are up to."""
+    found: dict[int, list[str]] = {}
+    for unit, covered in coverage(lake).items():
+        if covered < release:
+            found.setdefault(covered, []).append(unit)
+    return [(covered, sorted(units)) for covered, units in sorted(found.items())]
 
 
 def batches(lake: Lake, units: Sequence[str]) -> Iterator[list[str]]:
@@ -125,15 +130,20 @@ class ReleaseChange:
     def bring_up(self, units: list[str]) -> Counter[str]:
         """Match what changed against some units and commit the rows; counts of new and of restated rows."""
         key = f"{self.since}-{self.release.number}-{hashlib.sha256(' '.join(units).encode()).hexdigest()[:16]}"
+        table, counts = self.rows(units)
+        meta = {"units": units, "since": self.since, "release": self.release.number}
+        meta |= {"new_media": len(self.added), "changed_media": len(self.changed)}
+        self.lake.commit("retro", key, {"matches": table}, run_id=self.night.run_id, meta=meta)
+        return counts
+
+    def rows(self, units: list[str]) -> tuple[pa.Table, Counter[str]]:
+        """Rows of `matches` that the change brings to some units, and how many are new and restated. Writes nothing."""
         contents = [u.removeprefix(stage.CONTENT) for u in units if u.startswith(stage.CONTENT)]
         claims = [u.removeprefix(stage.CLAIMED) for u in units if u.startswith(stage.CLAIMED)]
         rows = self._new(contents, claims) if len(self.added) else []
         again = self._restated(self.matches, contents, claims) if self.matches is not None else []
         table = finished(rows + again, self.release, self.night, self.rules)
-        meta = {"units": units, "since": self.since, "release": self.release.number}
-        meta |= {"new_media": len(self.added), "changed_media": len(self.changed)}
-        self.lake.commit("retro", key, {"matches": table}, run_id=self.night.run_id, meta=meta)
-        return Counter({"new_matches": len(rows), "restated_matches": len(again)})
+        return table, Counter({"new_matches": len(rows), "restated_matches": len(again)})
 
     def _new(self, contents: list[str], claims: list[str]) -> list[MatchRow]:
         """Matches of the units with media items that the release added."""

@@ -24,9 +24,10 @@ from sqlalchemy.orm import Session
 
 from hashsets import sources
 from hashsets.importing import importer
-from hashsets.release import building, releases
+from hashsets.release import releases
+from pipeline.approval import stage as releasing
 from pipeline.cases import cases
-from pipeline.errors import InputError, UsageError
+from pipeline.errors import ConflictError, InputError, UsageError
 from pipeline.lake import Lake
 from pipeline.matching import flood, retro, stage
 from pipeline.night import stages, turns
@@ -114,7 +115,11 @@ class GradedDelivery:
             referrals = list(session.scalars(select(CaseReferral.referral_id).where(CaseReferral.case_id == case_id)))
         with turns.held_by_command(self.settings, self.night.run_id):
             imports = tuple(self._imported(path, source, case_id) for path in paths)
-            building.run(self.settings, self.night)
+            if releasing.run(self.settings, self.night).counts["waits"]:
+                raise ConflictError(
+                    "The results are imported, and the release that holds them waits for a person's approval.",
+                    "`triage hashset approval` shows why; after `approve`, give the same command again.",
+                )
             lake = Lake.of(self.settings)
             files = _files(lake, referrals)
             release = _matched(self.settings, lake, self.night, files)

@@ -24,6 +24,12 @@ EVERY_STAGE: dict[str, Any] = {
 RUN_LIMIT = timedelta(hours=20)
 """A run that has not ended by then is failed, so that somebody is told and the next night can begin."""
 
+ANSWER_WITHIN = timedelta(days=7)
+"""How long a release waits for a person before the run that built it fails. The release itself goes on waiting."""
+
+APPROVAL_LIMIT = RUN_LIMIT + ANSWER_WITHIN
+"""The limit of a run that may wait for a person."""
+
 TURN: dict[str, Any] = {
     "mode": "reschedule",
     "poke_interval": 10.0,

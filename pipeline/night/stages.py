@@ -53,7 +53,8 @@ STAGES = (
 
 EXTRA = (
     Stage("hashset_import", "hashsets.importing.landing", False, "Import hash sets from the landing folder"),
-    Stage("hashset_release", "hashsets.release.building", False, "Build, verify and publish a release"),
+    Stage("hashset_build", "pipeline.approval.judging", False, "Build and verify a release, and judge what it changes"),
+    Stage("hashset_release", "pipeline.approval.stage", False, "Build, verify, judge and publish a release"),
     Stage(
         "retro_match", "pipeline.matching.retro", False, "Match what a release changed against all past fingerprints"
     ),

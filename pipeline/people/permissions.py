@@ -58,6 +58,7 @@ TABLE: dict[str, frozenset[str]] = {
     "query.sql": frozenset({"dmi"}),
     "export.data": frozenset({"supervisor", "dmi"}),
     "model.report": frozenset({"supervisor", "dmi"}),
+    "release.approve": frozenset({"supervisor", "dmi"}),
     "reports.read": _EVERYONE,
     # people
     "users.read": frozenset({"supervisor", "auditor", "administrator"}),

@@ -50,6 +50,7 @@ ROOMS = (
     Room("pipeline.people", "Accounts, passwords, sessions, permissions, the identity provider"),
     Room("pipeline.audit", "The audit log: reading, verifying, exporting it; anchors outside the store"),
     Room("pipeline.cases", "Cases, their states, people's work on them, the queue, and the publish stage"),
+    Room("pipeline.approval", "Approval of a known-hash release: what it would change, and a person's word on it"),
     Room("pipeline.export", "What leaves: look-ups, read-only SQL, reporting tables, VICS and CASE/UCO"),
     Room("pipeline.night", "The night as a whole: the list of stages, running one, reconciliation, the report"),
     Room("pipeline.watch", "Measures of the running product, alarms, and the ways by which people are told"),

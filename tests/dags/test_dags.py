@@ -65,9 +65,18 @@ class TestStructure:
             assert there in after[here]
         assert after["reconcile"] == set()
 
+    def test_a_release_waits_for_a_person_and_holds_no_night_up_meanwhile(self, bag: Any) -> None:
+        after = edges(bag.dags["hashset_refresh"])
+        for here, there in itertools.pairwise(["import_files", "build", "approve", "take_turn", "publish_release"]):
+            assert there in after[here]
+        approve = bag.dags["hashset_refresh"].get_task("approve")
+        assert approve.response_timeout == timedelta(days=7) and approve.pool != WRITER_POOL
+        assert set(approve.params) == {"reason"}
+
     def test_every_task_is_retried_and_has_an_end(self, bag: Any) -> None:
         for dag in bag.dags.values():
-            assert dag.dagrun_timeout == timedelta(hours=20)
+            waits = timedelta(days=7) if dag.dag_id == "hashset_refresh" else timedelta(0)  # for a person's word
+            assert dag.dagrun_timeout == timedelta(hours=20) + waits
             assert dag.catchup is False and dag.max_active_runs == 1 and "When it fails" in dag.doc_md
             for task in dag.tasks:
                 assert task.retries == 7 and task.retry_policy is not None, task.task_id
@@ -76,7 +85,11 @@ class TestStructure:
     def test_stages_that_write_one_home_share_one_slot(self, bag: Any) -> None:
         single = {(d.dag_id, t.task_id) for d in bag.dags.values() for t in d.tasks if t.pool == WRITER_POOL}
         assert {("nightly_triage", t) for t in ("ingest", "flood", "assess", "publish")} <= single
-        assert {("hashset_refresh", "import_files"), ("hashset_refresh", "build_and_publish")} <= single
+        assert {
+            ("hashset_refresh", "import_files"),
+            ("hashset_refresh", "build"),
+            ("hashset_refresh", "publish_release"),
+        } <= single
         assert {("retro_match", "assess"), ("retro_match", "publish")} <= single
 
     def test_fingerprints_and_matches_are_mapped(self, bag: Any) -> None:

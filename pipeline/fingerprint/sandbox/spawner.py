@@ -16,12 +16,15 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+from pipeline import files, logs
 from pipeline.errors import DependencyError
+from pipeline.fingerprint.sandbox import starting
 from pipeline.settings import ROOT
 
 FORK, END = b"F", b"E"
@@ -29,8 +32,10 @@ PATIENTLY, AT_ONCE = b"p", b"a"
 PID = struct.Struct("<q")
 EXIT = struct.Struct("<iddQ")
 _F_SETPIPE_SZ = 1031
-START_SECONDS = 120.0
-"""Longest wait for the fork server; loading the libraries takes about two seconds, compiling kernels the first time more."""
+FORK_SECONDS = 120.0
+"""Longest wait for one answer of a fork server that has started."""
+STANDARD_ERROR = "media-worker-standard-error.txt"
+"""File below TRIAGE_HOME with what a fork server wrote that could not start."""
 
 
 class ServerLostError(Exception):
@@ -86,36 +91,48 @@ class ForkServer:
         cache, environment = kernel_cache(home)
         wrapper = bubblewrap_command(cache, hidden) if bubblewrap else []
         self.wrapped = bool(wrapper)
-        try:
-            self._process = subprocess.Popen(
-                wrapper + command,
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                env={**_environment(), **environment},
-                start_new_session=True,
-                cwd="/",
-            )
-        finally:
-            theirs.close()
-        ours.settimeout(START_SECONDS)
-        try:
-            ours.send(json.dumps({**config, "wrapped": self.wrapped}).encode())
-            ready = json.loads(ours.recv(1 << 16) or b"{}")
-        except (OSError, ValueError) as error:
-            self.close()
-            raise DependencyError("The media worker's fork server did not start.", "See its standard error.") from error
-        if "problem" in ready:
-            self.close()
-            raise DependencyError(ready["problem"], ready["remedy"])
-        if "versions" not in ready:
-            ended = self._process.poll()
-            self.close()
-            raise DependencyError(
-                f"The media worker's fork server ended at its start (exit code {ended}).", "See its standard error."
-            )
+        with tempfile.TemporaryFile() as said:
+            try:
+                self._process = subprocess.Popen(
+                    wrapper + command,
+                    pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=said,
+                    env={**_environment(), **environment},
+                    start_new_session=True,
+                    cwd="/",
+                )
+            finally:
+                theirs.close()
+            ready = self._ready({**config, "wrapped": self.wrapped}, said, home)
         self.versions: dict[str, str] = ready["versions"]
         self.start_cpu_seconds = float(ready["cpu_seconds"])
+
+    def _ready(self, config: dict[str, Any], said: IO[bytes], home: Path) -> dict[str, Any]:
+        """The fork server's first answer. Raises DependencyError where it does not start; what it wrote is kept and named."""
+        pid, log = self._process.pid, logs.get("fingerprint")
+        ready: dict[str, Any] = {}
+        try:
+            self._control.send(json.dumps(config).encode())
+            first = starting.answer(
+                self._control,
+                1 << 16,
+                lambda: starting.cpu_seconds(pid),
+                lambda: log.info("the media worker loads its libraries; its kernels are compiling, once", process=pid),
+            )
+            ready = json.loads(first or b"{}")
+        except (OSError, ValueError) as error:
+            why = f"did not start: {error}"
+        else:
+            if "versions" in ready:
+                self._control.settimeout(FORK_SECONDS)
+                return ready
+            why = f"ended at its start (exit code {self._process.poll()})"
+        self.close()
+        if "problem" in ready:
+            raise DependencyError(ready["problem"], ready["remedy"])
+        raise DependencyError(f"The media worker's fork server {why}.", _kept(said, home))
 
     def fork(self) -> Child:
         """A new worker. Raises ServerLostError."""
@@ -166,6 +183,22 @@ class ForkServer:
         except subprocess.TimeoutExpired:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
+
+
+def _kept(said: IO[bytes], home: Path) -> str:
+    """Keep what a fork server wrote in a file of its own for the operator; a sentence that names it."""
+    said.seek(0)
+    text = said.read()
+    if not text:
+        return "It wrote nothing on its standard error: somebody ended it, or memory was short."
+    path = home / STANDARD_ERROR
+    last = text.decode(errors="replace").splitlines()[-1][:200]
+    try:
+        files.make_folder(home)
+        files.write_bytes(path, text)
+    except OSError as error:
+        return f"Its standard error could not be kept ({error.strerror}); the last line: {last}"
+    return f"Its standard error is kept in {path}; the last line: {last}"
 
 
 def _environment() -> dict[str, str]:

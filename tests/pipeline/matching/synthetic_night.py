@@ -49,6 +49,14 @@ def flipped(value: bytes, bits: int, seed: int = 0) -> bytes:
 
 def publish(settings: Settings, name: str, items: list[Known], run: str = "n") -> int:
     """Deliver a hash set and publish the release that contains it; returns its number."""
+    write_set(settings, name, items)
+    tonight = start(settings, run)
+    assert landing.run(settings, tonight).rejected == {}
+    return int(building.run(settings, tonight).counts["release"])
+
+
+def write_set(settings: Settings, name: str, items: list[Known]) -> None:
+    """A hash set in the landing folder."""
     folder = settings.landing_dir / "hashsets" / "demo"
     folder.mkdir(parents=True, exist_ok=True)
     media = [
@@ -62,9 +70,6 @@ def publish(settings: Settings, name: str, items: list[Known], run: str = "n") -
         for i, item in enumerate(items)
     ]
     (folder / f"{name}.json").write_text(json.dumps({"@odata.context": CONTEXT, "value": media}))
-    tonight = start(settings, run)
-    assert landing.run(settings, tonight).rejected == {}
-    return int(building.run(settings, tonight).counts["release"])
 
 
 def start(settings: Settings, run: str = "n") -> Night:

@@ -23,9 +23,9 @@ EXPECTED = {
     "supervisor": """queue.list case.read case.read_text case.timeline case.claim case.release case.note case.decide
         case.raise case.propose_lowering case.request_information case.transfer case.kirat case.answer case.notify case.acknowledge case.group case.grade
         outcomes.own mine.list case.safeguarded filters.own case.allocate case.approve_lowering case.reopen case.review case.second_look case.retain case.erase
-        supervision.list wellbeing.read lookup.hash matches.list export.data model.report reports.read users.read password.own
+        supervision.list wellbeing.read lookup.hash matches.list export.data model.report release.approve reports.read users.read password.own
         tokens.own night.expire_claims""",
-    "dmi": """queue.list filters.own case.read case.note case.grade lookup.hash matches.list query.sql export.data model.report reports.read
+    "dmi": """queue.list filters.own case.read case.note case.grade lookup.hash matches.list query.sql export.data model.report release.approve reports.read
         password.own tokens.own""",
     "auditor": """queue.list filters.own case.read case.timeline supervision.list reports.read users.read password.own tokens.own
         audit.read audit.export audit.verify audit.anchor""",

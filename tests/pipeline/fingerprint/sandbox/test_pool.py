@@ -129,8 +129,13 @@ def test_workers_are_replaced_when_they_have_grown(tmp_path: Path) -> None:
 
 def test_fork_server_that_cannot_start(tmp_path: Path) -> None:
     settings = settings_with(tmp_path)
-    with pytest.raises(DependencyError, match="fork server"), Pool(settings, decoder="no.such.module:x") as pool:
+    with (
+        pytest.raises(DependencyError, match="fork server") as raised,
+        Pool(settings, decoder="no.such.module:x") as pool,
+    ):
         pool.start()
+    kept = settings.home / "media-worker-standard-error.txt"
+    assert "No module named 'no'" in kept.read_text() and str(kept) in str(raised.value)
 
 
 def test_root_is_the_only_thing_that_can_be_read(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import click
 
 from hashsets.importing import paging
 from hashsets.release import building, releases
+from pipeline.approval import cli as approval_cli
 from pipeline.errors import UsageError
 from pipeline.output import Rows, output_options
 from pipeline.settings import Settings
@@ -51,7 +52,7 @@ def complete(settings: Settings, source_id: str, reason: str, person: str, relea
     done = paging.complete(settings, fresh, source_id, person=person, reason=reason, as_of=now)
     click.echo(f"{len(done)} pages of {source_id} enter the next release without the missing ones.")
     if release:
-        building.run(settings, building.own_run(settings, now))
+        approval_cli.release(settings, now)
 
 
 def announce(settings: Settings) -> None:
