@@ -43,11 +43,13 @@ def entries(
     user_id: str | None = None,
     category: str | None = None,
     since: str | None = None,
+    until: str | None = None,
+    before: int | None = None,
     limit: int = 100,
 ) -> Sequence[AuditEntry]:
     """The newest entries first. For auditors, who see all compartments' entries (case numbers, no content).
 
-    `since` is a moment or day as ISO text. The look is logged itself. Raises UsageError for an unknown category.
+    `since` and `until` are moments or days as ISO text, `until` excluded; `before` is the number of an entry that is not shown any more. The look is logged itself. Raises UsageError for an unknown category.
     """
     permissions.require(actor, "audit.read")
     if category is not None and category not in audit.CATEGORIES:
@@ -62,7 +64,11 @@ def entries(
             query = query.where(column == value)
     if since is not None:
         query = query.where(AuditEntry.at >= since)
-    asked = {"case": case_id, "user": user_id, "category": category, "since": since}
+    if until is not None:
+        query = query.where(AuditEntry.at < until)
+    if before is not None:
+        query = query.where(AuditEntry.seq < before)
+    asked = {"case": case_id, "user": user_id, "category": category, "since": since, "until": until}
     audit.record(session, actor, "consultation", "audit.read", detail={k: v for k, v in asked.items() if v})
     return session.scalars(query).all()
 

@@ -41,6 +41,8 @@ MENU = (
     ("/sql", "SQL"),
     ("/dashboard", "Dashboard"),
     ("/runs", "Runs"),
+    ("/audit", "Audit log"),
+    ("/accounts", "Accounts"),
 )
 
 WORKED = frozenset({"/queue", "/mine", "/cases", "/supervision", "/dashboard", "/runs", "/search"})

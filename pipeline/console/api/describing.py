@@ -27,7 +27,9 @@ SHAPES: dict[tuple[str, str], type[BaseModel]] = {
     ("post", "/api/sign-in"): answers.TokenGiven,
 }
 """What is answered with 200; every other POST answers `Done`, every other GET an object."""
-OWN_ANSWER = frozenset({"/account/tokens", "/search", "/sql", "/cases/{number}/export"})
+OWN_ANSWER = frozenset(
+    {"/account/tokens", "/search", "/sql", "/audit/verify", "/audit/export", "/cases/{number}/export"}
+)
 """Forms whose answer is a page of its own."""
 MODELS: tuple[type[BaseModel], ...] = (answers.Problem, answers.Done, *dict.fromkeys(SHAPES.values()))
 PLAIN = frozenset({"/static/{name}", "/metrics"})

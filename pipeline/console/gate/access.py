@@ -84,6 +84,16 @@ MATRIX: dict[tuple[str, str], str] = {
     ("GET", "/account"): SIGNED_IN,
     ("POST", "/account/tokens"): "tokens.own",
     ("POST", "/account/tokens/{token_id}/revoke"): "tokens.own",
+    # auditors and administrators
+    ("GET", "/audit"): "audit.verify",
+    ("POST", "/audit/verify"): "audit.verify",
+    ("POST", "/audit/export"): "audit.export",
+    ("GET", "/accounts"): "users.read",
+    ("POST", "/accounts"): "users.manage",
+    ("GET", "/accounts/{user_id}"): "users.read",
+    ("POST", "/accounts/{user_id}"): "users.manage",
+    ("POST", "/accounts/{user_id}/end"): "users.manage",
+    ("POST", "/accounts/{user_id}/tokens/{token_id}/revoke"): "users.manage",
     # for programs
     ("POST", "/api/sign-in"): PUBLIC,
     ("POST", "/api/sign-out"): "tokens.own",

@@ -2,7 +2,9 @@
 
 from pipeline.console.routes import (
     account,
+    accounts,
     api,
+    auditing,
     cases,
     dashboard,
     exports,
@@ -33,6 +35,8 @@ ROUTERS = (
     sql.router,
     dashboard.router,
     account.router,
+    accounts.router,
+    auditing.router,
     api.router,
 )
 """Every router of the application, in order."""

@@ -48,6 +48,7 @@ def addresses(readers: dict[str, Client]) -> list[str]:
         "name": "weekly",
         "number": cases[0],
         "media_key": found[0]["media_key"],
+        "user_id": "ana",
     }
     assert figure
     made = []

@@ -21,6 +21,7 @@ FILLED = {
     "run_id": "none",
     "token_id": "none",
     "media_key": "0",
+    "user_id": "nobody",
 }
 """Values for the placeholders of a path; the case and the match do not exist."""
 
