@@ -2,23 +2,20 @@
 
 from pipeline.console.routes import (
     account,
-    accounts,
     api,
-    auditing,
     cases,
     dashboard,
-    exports,
     health,
-    lookups,
     mine,
     provider,
     queue,
     search,
     sign_in,
-    sql,
     supervision,
     work,
 )
+from pipeline.console.routes.keeping import accounts, auditing
+from pipeline.console.routes.tools import exports, lookups, sql
 
 ROUTERS = (
     sign_in.router,

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from pipeline.audit import anchors, log
-from pipeline.console.routes import auditing
+from pipeline.console.routes.keeping import auditing
 from pipeline.store.people_tables import AuditEntry, WebSession
 from tests.pipeline.console.client import version_of
 from tests.pipeline.console.html_rules import errors

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import sqlalchemy as sa
 
-from pipeline.console.routes import sql
+from pipeline.console.routes.tools import sql
 from pipeline.store.people_tables import AuditEntry, PastQuery
 from tests.pipeline.console.html_rules import errors
 

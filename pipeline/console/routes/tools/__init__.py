@@ -1,0 +1,1 @@
+"""Pages of the digital media investigator: look-ups, SQL, exports."""
