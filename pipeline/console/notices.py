@@ -17,6 +17,7 @@ NOTICES = {
     "allocated-all": (True, "The cases are allocated."),
     "none-free": (False, "No free case is waiting for you."),
     "rested": (True, "Welcome back."),
+    "sent-back": (True, "It is marked as sent back."),
     "revoked": (True, "The token is revoked."),
 }
 """What `?done=` may say; anything else says nothing."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, deque
+from pathlib import Path
 
 from pipeline import files, logs
 from pipeline.ingest import intake, quarantine, rules
@@ -36,20 +37,21 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
     fresh = deque(entry for entry in entries if not _unchanged(entry, known, held, rule))
     new = len(fresh)
     remembered = {e.container: known[e.container] for e in entries if e.container in known}
-    waiting = 0
+    waiting: list[Candidate] = []
     with PackageReading(settings, rule) as reading:
         while fresh:
             batch = intake.take(reading, night, held, fresh)
             if batch.arrivals:
                 key = hashlib.sha256("\n".join(batch.arrivals).encode("utf-8", "surrogateescape")).hexdigest()[:32]
                 lake.commit(STAGE, key, batch.tables, run_id=night.run_id, meta={"counts": dict(batch.counts)})
-            waiting += len(batch.waiting)
+            waiting += batch.waiting
             remembered.update(batch.seen)
     if remembered != known:
         seen.save(settings, remembered)
     files.make_folder(settings.quarantine_dir)
     in_quarantine = quarantine.write_notices(settings, lake)
-    report = _report(lake, night, waiting)
+    _tell_waiting(settings, night, waiting)
+    report = _report(lake, night, len(waiting))
     report.counts.update(
         packages_in_landing=len(entries),
         packages_seen_before=len(entries) - new,
@@ -95,6 +97,26 @@ def _unchanged(entry: LandingEntry, known: seen.Seen, held: Held, rule: IngestRu
         return False
     now = discovery.stat_key(entry, 2 * rule.data["caps"]["members"])
     return key == now or key == discovery.returned_key(entry, now)
+
+
+def waiting_file(settings: Settings) -> Path:
+    """What the last run left waiting: `as_of`, and `packages` with source, container, hours and reasons."""
+    return settings.home / "ingest" / "waiting.json"
+
+
+def _tell_waiting(settings: Settings, night: Night, waiting: list[Candidate]) -> None:
+    now = night.now()
+    rows = [
+        {
+            "source": c.package.source,
+            "container": c.package.container,
+            "hours": round((now.timestamp() - c.package.newest / 1e9) / 3600, 1),
+            "reasons": list(c.waits),
+        }
+        for c in waiting
+    ]
+    files.make_folder(waiting_file(settings).parent)
+    files.write_json(waiting_file(settings), {"as_of": now.isoformat(), "packages": rows})
 
 
 def _report(lake: Lake, night: Night, waiting: int) -> StageReport:

@@ -18,7 +18,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from pipeline.errors import ConflictError, TriageError, UsageError
 from pipeline.lake import Lake
 from pipeline.night import contract as nights
-from pipeline.night import failures, turns
+from pipeline.night import failures, progress, turns
 from pipeline.night import report as runreport
 from pipeline.night import stages as nightly
 from pipeline.output import Rows, output_options
@@ -80,11 +80,11 @@ def run_command(settings: Settings, run_id: str | None, as_of: datetime | None, 
     shown = Progress(
         SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console, transient=True
     )
-    with telling(settings, run.run_id), turns.held_by_command(settings, run.run_id), shown as progress:
+    with telling(settings, run.run_id), turns.held_by_command(settings, run.run_id), shown as bar:
         titles = {s.name: s.title for s in nightly.STAGES}
-        task = progress.add_task("Starting", total=None)
+        task = bar.add_task("Starting", total=None)
         for report in nightly.run_night(settings, run):
-            progress.update(task, description=f"{titles[report.stage]}: {report.kept} of {report.read}")
+            bar.update(task, description=f"{titles[report.stage]}: {report.kept} of {report.read}")
     summary = json.loads((nights.run_dir(settings, run.run_id) / "report.json").read_text())
     Console().print(runreport.checks_table(summary))
 
@@ -240,8 +240,25 @@ def _status(settings: Settings, name: str, referrals: int, floods: int) -> dict[
         "referrals": referrals,
         "quarantined": (done or {}).get("packages_quarantined", 0),
         "seconds": round(sum(row["seconds"] for row in rows.values()), 1),
-        "needs": "; ".join(_needs(done, rows, floods, tracebacks=tracebacks, failed=failed)),
+        "needs": "; ".join(
+            [
+                *_running(settings, name, done, failed),
+                *_needs(done, rows, floods, tracebacks=tracebacks, failed=failed),
+            ]
+        ),
     }
+
+
+def _running(
+    settings: Settings, name: str, done: dict[str, Any] | None, failed: failures.RunFailure | None
+) -> Iterator[str]:
+    """How far a run is that has neither ended nor failed."""
+    if (
+        done is None
+        and failed is None
+        and (text := progress.sentence(progress.of_run(settings, name, datetime.now(UTC))))
+    ):
+        yield text
 
 
 def _state(done: dict[str, Any] | None, failed: failures.RunFailure | None) -> str:

@@ -22,7 +22,7 @@ from pipeline import cputime, files, logs, policy
 from pipeline.errors import DependencyError, ReconciliationError, TriageError, UsageError
 from pipeline.lake import Lake
 from pipeline.night import contract as nights
-from pipeline.night import failures
+from pipeline.night import failures, plans
 from pipeline.night.contract import Night, StageReport
 from pipeline.settings import Settings
 
@@ -193,7 +193,9 @@ def check_ready(settings: Settings) -> None:
 def plan_shards(settings: Settings, which: Stage, run: Night) -> list[str]:
     """Shards of a sharded stage that are not done yet."""
     planner: Callable[[Settings, Night], list[str]] = importlib.import_module(which.module).plan
-    return planner(settings, run)
+    shards = planner(settings, run)
+    plans.note(settings, run.run_id, which.name, len(shards))
+    return shards
 
 
 def run_stage(settings: Settings, which: Stage, run: Night, shard: str | None = None) -> StageReport:

@@ -60,6 +60,7 @@ TABLE: dict[str, frozenset[str]] = {
     "model.report": frozenset({"supervisor", "dmi"}),
     "release.approve": frozenset({"supervisor", "dmi"}),
     "reports.read": _EVERYONE,
+    "quarantine.read": frozenset({"supervisor", "administrator"}),
     # people
     "users.read": frozenset({"supervisor", "auditor", "administrator"}),
     "users.manage": frozenset({"administrator"}),

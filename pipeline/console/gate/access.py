@@ -80,6 +80,8 @@ MATRIX: dict[tuple[str, str], str] = {
     ("POST", "/cases/{number}/safeguarded"): "case.safeguarded",
     ("GET", "/runs"): "reports.read",
     ("GET", "/runs/{run_id}"): "reports.read",
+    ("GET", "/quarantine"): "quarantine.read",
+    ("POST", "/quarantine/{package_id}/sent"): "quarantine.read",
     # one's own account
     ("GET", "/account"): SIGNED_IN,
     ("POST", "/account/tokens"): "tokens.own",

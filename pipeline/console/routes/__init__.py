@@ -14,7 +14,7 @@ from pipeline.console.routes import (
     supervision,
     work,
 )
-from pipeline.console.routes.keeping import accounts, auditing
+from pipeline.console.routes.keeping import accounts, auditing, operating
 from pipeline.console.routes.tools import exports, lookups, sql
 
 ROUTERS = (
@@ -31,6 +31,7 @@ ROUTERS = (
     lookups.router,
     sql.router,
     dashboard.router,
+    operating.router,
     account.router,
     accounts.router,
     auditing.router,

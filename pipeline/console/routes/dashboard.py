@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -15,7 +15,7 @@ from pipeline.console.context import actor, settings, store
 from pipeline.console.dashboard import figures
 from pipeline.console.gate.identity import NotFoundError
 from pipeline.night import contract as night
-from pipeline.night import failures
+from pipeline.night import failures, progress
 from pipeline.night import stages as nightly
 
 router = APIRouter()
@@ -106,6 +106,8 @@ def run(request: Request, run_id: str) -> Response:
             "quarantine_reasons": summary.get("quarantine_reasons", {}) if summary else {}}  # fmt: skip
     failed = failures.of_run(settings(request), run_id)
     data["failure"] = vars(failed) if failed else None
+    data["attempts"] = progress.attempts(nightly.reports(settings(request), run_id))
+    data["progress"] = progress.of_run(settings(request), run_id, datetime.now(UTC)) if summary is None else []
     return pages.answer(request, "run.html", data, rows=stages, name=f"run-{run_id}", formats=pages.formats(request))
 
 

@@ -22,6 +22,7 @@ FILLED = {
     "token_id": "none",
     "media_key": "0",
     "user_id": "nobody",
+    "package_id": "none",
 }
 """Values for the placeholders of a path; the case and the match do not exist."""
 

@@ -1,0 +1,76 @@
+"""How far a run is, from what it planned and what it reported; attempts."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from pipeline.errors import TriageError
+from pipeline.night import contract as nights
+from pipeline.night import failures, plans, progress
+from pipeline.night import stages as nightly
+from pipeline.night.contract import StageReport
+from pipeline.settings import Settings
+
+
+def reported(settings: Settings, run: str, stage: str, shard: str | None = None, rows: int = 10) -> None:
+    nightly.record(settings, StageReport(stage, run, shard, read=rows, kept=rows, seconds=1.0))
+
+
+def states(found: list[progress.StageProgress]) -> dict[str, str]:
+    return {stage.stage: stage.state for stage in found}
+
+
+def test_done_of_planned_rate_and_time_left(settings: Settings) -> None:
+    run = nights.start(settings, "trial").run_id
+    before = progress.of_run(settings, run, datetime.now(UTC))
+    assert states(before)["ingest"] == "running" and states(before)["fingerprint"] == "to come"
+    assert progress.sentence(before) == "at ingest"
+    reported(settings, run, "ingest")
+    plans.note(settings, run, "fingerprint", 4)
+    reported(settings, run, "fingerprint", "a", 30)
+    begun = datetime.fromisoformat(plans.newest(settings, run)["fingerprint"].at)
+    found = progress.of_run(settings, run, begun + timedelta(seconds=60))
+    stage = next(s for s in found if s.stage == "fingerprint")
+    assert (stage.state, stage.done, stage.planned, stage.rows) == ("running", 1, 4, 30)
+    assert (stage.a_second, stage.seconds_left) == (0.5, 180)
+    assert progress.sentence(found) == "at fingerprint, 1 of 4 done, 0.5 a second, about 3 minutes left"
+    for shard in "bcd":
+        reported(settings, run, "fingerprint", shard)
+    found = progress.of_run(settings, run, begun + timedelta(seconds=90))
+    assert states(found)["fingerprint"] == "done" and states(found)["match"] == "running"
+
+
+def test_what_was_done_before_a_kill_counts_and_is_no_rate(settings: Settings) -> None:
+    run = nights.start(settings, "trial").run_id
+    plans.note(settings, run, "fingerprint", 3)
+    reported(settings, run, "fingerprint", "a")
+    plans.note(settings, run, "fingerprint", 2)
+    begun = datetime.fromisoformat(plans.newest(settings, run)["fingerprint"].at)
+    stage = progress.of_run(settings, run, begun + timedelta(seconds=60))[1]
+    assert (stage.done, stage.planned, stage.a_second, stage.seconds_left) == (1, 3, None, None)
+
+
+def test_a_stage_that_failed_says_so(settings: Settings) -> None:
+    run = nights.start(settings, "trial").run_id
+    failures.note(settings, run, "ingest", TriageError("x", "y"))
+    assert states(progress.of_run(settings, run, datetime.now(UTC)))["ingest"] == "failed"
+
+
+def test_stages_are_grouped_by_attempt(settings: Settings) -> None:
+    run = nights.start(settings, "trial").run_id
+    for stage, shard in (
+        ("ingest", None), ("fingerprint", "a"), ("fingerprint", "b"), ("ingest", None), ("fingerprint", "c"), ("match", "a"), ("match", "a"),
+    ):  # fmt: skip
+        reported(settings, run, stage, shard)
+    found = progress.attempts(nightly.reports(settings, run))
+    assert [[(s["stage"], s["shard"]) for s in attempt] for attempt in found] == [
+        [("ingest", None), ("fingerprint", "a"), ("fingerprint", "b")],
+        [("ingest", None), ("fingerprint", "c"), ("match", "a")],
+        [("match", "a")],
+    ]
+
+
+def test_planning_a_stage_is_noted(settings: Settings) -> None:
+    run = nights.start(settings, "trial")
+    assert nightly.plan_shards(settings, nightly.find("fingerprint"), run) == []
+    assert plans.newest(settings, "trial")["fingerprint"].left == 0
