@@ -48,7 +48,8 @@ def _one(
 ) -> StageProgress:
     done = len({report.shard for report in own})
     total: int | None = 1 if not which.sharded else None
-    rate = left = None
+    rate: float | None = None
+    left: int | None = None
     if which.sharded and plan is not None:
         before = len({report.shard for report in own[: plan.reported]})
         total = max(before + plan.left, done)
