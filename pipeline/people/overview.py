@@ -8,12 +8,13 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from pipeline.errors import UsageError
 from pipeline.people import permissions
 from pipeline.people import users as accounts
 from pipeline.store import recording as audit
 from pipeline.store.actors import Actor
 from pipeline.store.context import now, rules
-from pipeline.store.people_tables import ApiToken, WebSession
+from pipeline.store.people_tables import ApiToken, User, WebSession
 
 
 def overview(session: Session, actor: Actor) -> list[dict[str, Any]]:
@@ -68,7 +69,8 @@ def given_out(session: Session, actor: Actor, user_id: str) -> dict[str, list[di
 def end_all(session: Session, actor: Actor, user_id: str) -> None:
     """End all sessions and tokens of an account; the account itself stays as it is. Raises UsageError where there is none."""
     permissions.require(actor, "users.manage")
-    accounts.actor(session, user_id)
+    if session.get(User, user_id) is None:
+        raise UsageError(f"There is no account {user_id!r}.")
     accounts.end_access(session, user_id)
     audit.record(session, actor, "alteration", "user.access_ended", object_=f"user:{user_id}")
 
