@@ -178,11 +178,18 @@ class Handle:
         """Whether the worker closed its channel, that is, ended or is about to."""
         return self.failure is not None and self.failure.reason is Reason.EXITED
 
-    def spent(self, recycle: dict[str, int]) -> bool:
-        """Whether this worker is to be replaced before its next file."""
+    def spent(self, recycle: dict[str, Any]) -> bool:
+        """Whether this worker is to be replaced before its next file.
+
+        The decoder of some formats (libheif) stays in disorder after damaged content: sound files that came after it were
+        reported as cut off. Such a worker has had its last file.
+        """
+        found = self.outcome
+        faulty = isinstance(found, Failure | Fingerprint) and found.reason is not Reason.NONE
+        disordered = faulty and found.media_type in recycle["after_fault"]
         grown = self.resident_kib * 1024 > recycle["resident_mb"] * MIB
         failed = isinstance(self.outcome, Failure) and self.outcome.reason in (Reason.MEMORY, Reason.INTERNAL)
-        return grown or failed or self.files >= recycle["files"]
+        return grown or failed or disordered or self.files >= recycle["files"]
 
     def drain(self) -> int:
         """Bytes that decoders have printed; the text is not kept."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from PIL import Image
 
 from pipeline.errors import DependencyError
-from pipeline.fingerprint.outcome import Digests, Failure, Fingerprint, Reason, Refined
+from pipeline.fingerprint.outcome import Digests, Failure, Fingerprint, Item, Reason, Refined, State
 from pipeline.fingerprint.sandbox import pool as pools
 from pipeline.fingerprint.sandbox.pool import Pool, digest_files, fingerprint_files, refine
 from pipeline.locator import Locator
@@ -257,3 +258,36 @@ def test_this_process_decodes_nothing(
     monkeypatch.setattr(Image, "open", broken)
     found = list(real_pool.fingerprints(items(write(real_settings, {"x.png": samples.stills()["rgb.png"]}))))
     assert isinstance(found[0][1], Fingerprint)
+
+
+def test_members_of_unknown_size_share_workers(tmp_path: Path) -> None:
+    """What an archive's member may grow to costs no process of its own for each: the limit of the worker leaves room."""
+    settings = settings_with(tmp_path)
+    with zipfile.ZipFile(settings.landing_dir / "many.zip", "w") as archive:
+        for n in range(50):
+            archive.writestr(f"{n}.bin", f"{n}".encode())
+    with Pool(settings, decoder=FAULTY, workers=1) as pool:
+        assert all(
+            isinstance(d, Digests) for _, d in pool.digests([Locator("many.zip", f"{n}.bin") for n in range(50)])
+        )
+        assert pool.report.workers == 1
+
+
+def test_a_worker_whose_decoder_may_be_in_disorder_is_replaced(
+    real_settings: Settings, pictures: dict[str, Locator]
+) -> None:
+    whole = samples.stills(40, 30)["photo.heic"]
+    path = real_settings.landing_dir / "disorder.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for n in range(6):
+            archive.writestr(f"{n}.heic", whole[: len(whole) * 2 // 3 if n % 2 == 0 else len(whole)])
+    places = [Locator("disorder.zip", f"{n}.heic") for n in range(6)]
+    try:
+        with Pool(real_settings, workers=1) as pool:
+            held = [Item(place, found) for place, found in pool.digests(places) if isinstance(found, Digests)]
+            before = pool.report.workers
+            found = [one for _, one in pool.fingerprints(held)]
+            assert pool.report.workers == before + 3
+    finally:
+        path.unlink()
+    assert [getattr(one, "state", None) is State.HASHED for one in found] == [False, True] * 3
