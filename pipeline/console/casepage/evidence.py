@@ -145,7 +145,7 @@ class Evidence:
         """
         query = "SELECT DISTINCT place, match_id, content FROM match_ids WHERE (place, match_id) > (?, ?)"
         place, _, last = after.partition(".")
-        values: list[str | int] = [int(place) if place.isdecimal() else -1, last]
+        values: list[str | int] = [int(place) if place.isdecimal() and len(place) < 10 else -1, last]
         filters: tuple[tuple[str, list[str] | list[int]], ...] = (
             ("kind", list(kinds)),
             ("grade", list(grades)),

@@ -18,8 +18,8 @@ from schemathesis.generation import GenerationMode
 from tests.pipeline.console.client import Client
 
 REQUESTS = 5_000
-SKIPPED = {("POST", "/sign-out"), ("POST", "/account/tokens/{token_id}/revoke")}
-"""They end the session or token that the test itself uses; both have tests of their own."""
+SKIPPED = {("POST", "/sign-out"), ("POST", "/account/tokens/{token_id}/revoke"), ("POST", "/sql")}
+"""They end the session or token that the test itself uses, or start a process per statement; all have tests of their own."""
 
 
 @pytest.mark.slow

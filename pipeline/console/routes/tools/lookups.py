@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import pyarrow as pa
-from fastapi import APIRouter, File, Form, Query, Request, Response, UploadFile
+from fastapi import APIRouter, File, Form, Path, Query, Request, Response, UploadFile
 from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel, Field
 
@@ -176,7 +176,7 @@ def _linked(request: Request, rows: list[dict[str, Any]]) -> list[dict[str, Any]
 
 
 @router.get("/known/{media_key}", name="known")
-def known(request: Request, media_key: int) -> Response:
+def known(request: Request, media_key: Annotated[int, Path(ge=0, lt=2**63)]) -> Response:
     """A known media item: what each source says of it, since which release, and where it matched here. Logged."""
     release = releases.current(settings(request))
     described = release.describe(pa.array([media_key], pa.int64())).to_pylist()

@@ -41,6 +41,8 @@ def test_a_hit_leads_to_the_known_item_its_matches_and_their_cases(readers: dict
     known = sue.get(f"/known/{match['media_key']}?format=json").json()
     assert known["history"] and {c for m in known["matches"] for c in m["cases"]} == set(row["cases"])
     assert sue.get("/known/999999999").status_code == 404
+    assert sue.get(f"/known/{2**64}").status_code == 422
+    assert sue.get(f"/matches?after={2**64}.x").status_code == 200
     assert readers["aud"].get(f"/known/{match['media_key']}").status_code == 403
 
 
