@@ -15,7 +15,7 @@ from hashsets.algorithms import ALL
 from hashsets.importing import importer
 from hashsets.readers.registry import READERS
 from hashsets.release import canaries, grading, identity, indexing, manifest, opinions, publishing, releases
-from hashsets.release.tables import connect_build, connect_read_only, create, scalar
+from hashsets.release.tables import connect_build, connect_read_only, create, scalar, upgrade
 from pipeline import __version__, files
 from pipeline.algorithms import version_of
 from pipeline.errors import ReconciliationError
@@ -55,6 +55,8 @@ def assemble(plan: ReleasePlan, folder: Path) -> dict[str, Any]:
         if previous is None:
             create(con)
             canaries.plant(con)
+        else:
+            upgrade(con)
         con.execute("CREATE OR REPLACE TEMP TABLE touched (media_key BIGINT)")
         _declare(con, plan)
         pending = [i for i in importer.all_imports(settings) if i.key in set(plan.inputs)]

@@ -6,6 +6,7 @@ They are made from names, so they are the same in each release, and belong to no
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from functools import cache
 
 import duckdb
@@ -33,9 +34,9 @@ def ids() -> NDArray[np.int64]:
     return -np.arange(1, COUNT + 1, dtype=np.int64)
 
 
-def plant(con: duckdb.DuckDBPyConnection) -> None:
-    """Put the canaries into the hash tables of an empty store."""
-    for algorithm in ALL:
+def plant(con: duckdb.DuckDBPyConnection, algorithms: Iterable[StoredHash] = ALL) -> None:
+    """Put the canaries into the hash tables of an empty store, or into those of some algorithms."""
+    for algorithm in algorithms:
         raw = np.frombuffer(b"".join(values(algorithm)), np.uint8).reshape(COUNT, algorithm.width)
         columns = dict(zip(algorithm.columns, to_words(algorithm, raw), strict=True))
         table = pa.table({"media_key": ids(), "release": np.zeros(COUNT, np.int32), **columns})

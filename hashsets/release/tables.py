@@ -6,12 +6,16 @@ withdrawn, nothing is deleted. `release` is the release in which a row first app
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from hashsets.algorithms import ALL, StoredHash
+from hashsets.release import canaries
+from pipeline.errors import DependencyError
 from pipeline.settings import Settings
 from pipeline.sql import Sql, compose, each, joined
 
@@ -24,6 +28,8 @@ _HASH = {
     )
     for a in ALL
 }
+
+_HASH_TABLES = frozenset(a.table for a in ALL)
 
 TABLES = (
     """CREATE TABLE source (
@@ -63,14 +69,80 @@ TABLES = (
     """CREATE TABLE release (
         release INTEGER NOT NULL, built_as_of TIMESTAMPTZ NOT NULL, run_id VARCHAR NOT NULL,
         policy_sha256 VARCHAR NOT NULL, trusted_votes INTEGER NOT NULL, software VARCHAR NOT NULL)""",
+    "CREATE TABLE store_schema (number INTEGER NOT NULL)",
     *_HASH.values(),
 )
+
+
+SCHEMA = 2
+"""Number of the form of these tables, kept in the store. Raise it when a table or a column is added: `upgrade` adds it to
+the copy of an older store on which the next release is built. Stores without a number are those before 2."""
 
 
 def create(con: duckdb.DuckDBPyConnection) -> None:
     """Make the tables of an empty store."""
     for statement in TABLES:
         con.execute(statement)
+    con.execute("INSERT INTO store_schema VALUES (?)", [SCHEMA])
+
+
+def upgrade(con: duckdb.DuckDBPyConnection) -> list[str]:
+    """Give an older store the tables and columns of this version; returns what was added, `table` or `table.column`.
+
+    A further hash table begins with its canaries, a further column is null in the rows that are there. Raises
+    DependencyError for a store of a later version.
+    """
+    there, wanted = _columns(con), _declared()
+    number = scalar(con, "SELECT max(number) FROM store_schema") if "store_schema" in there else 1
+    if number > SCHEMA:
+        raise DependencyError(
+            f"The known-hash store has schema {number}, this version knows {SCHEMA}.",
+            "Use the version of the program that wrote it, or a later one.",
+        )
+    added = _add_tables(con, there, TABLES)
+    for table in there.keys() & wanted.keys():
+        for column, kind in wanted[table].items():
+            if column not in there[table]:
+                con.execute(
+                    compose(
+                        "ALTER TABLE {table} ADD COLUMN {column} {kind}", table=table, column=column, kind=Sql(kind)
+                    )
+                )
+                added.append(f"{table}.{column}")
+    con.execute("DELETE FROM store_schema")
+    con.execute("INSERT INTO store_schema VALUES (?)", [SCHEMA])
+    return sorted(added)
+
+
+def _add_tables(con: duckdb.DuckDBPyConnection, there: Container[str], statements: Iterable[Any]) -> list[str]:
+    """Make the tables that are not there, hash tables with their canaries."""
+    added = []
+    for statement in statements:
+        name = str(statement).split("(", 1)[0].split()[-1]
+        if name not in there:
+            con.execute(statement)
+            added.append(name)
+    canaries.plant(con, [a for a in ALL if a.table in added])
+    return added
+
+
+def _columns(con: duckdb.DuckDBPyConnection) -> dict[str, dict[str, str]]:
+    """Column types by table and column."""
+    found: dict[str, dict[str, str]] = {}
+    rows = "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE NOT internal"
+    for table, column, kind in con.execute(rows).fetchall():
+        found.setdefault(table, {})[column] = kind
+    return found
+
+
+@cache
+def _declared() -> dict[str, dict[str, str]]:
+    con = duckdb.connect(":memory:")
+    try:
+        create(con)
+        return _columns(con)
+    finally:
+        con.close()
 
 
 LOCKED: dict[str, Any] = {
@@ -87,7 +159,10 @@ LOCKED: dict[str, Any] = {
 
 
 def connect_read_only(path: Path, settings: Settings, threads: int | None = None) -> duckdb.DuckDBPyConnection:
-    """A read-only connection that reaches no other file, no network and no extension, and cannot be reconfigured."""
+    """A read-only connection that reaches no other file, no network and no extension, and cannot be reconfigured.
+
+    In a release from before an algorithm was added nothing is known by it: its table is there, empty but for the canaries.
+    """
     con = duckdb.connect(
         str(path),
         read_only=True,
@@ -96,6 +171,9 @@ def connect_read_only(path: Path, settings: Settings, threads: int | None = None
     con.execute("SET TimeZone = 'UTC'")
     con.execute("SET enable_progress_bar = false")
     con.execute("SET lock_configuration = true")
+    there = {name for (name,) in con.execute("SELECT table_name FROM duckdb_tables() WHERE NOT internal").fetchall()}
+    if not there.issuperset(_HASH_TABLES):
+        _add_tables(con, there, [Sql(str(s).replace("CREATE TABLE", "CREATE TEMP TABLE", 1)) for s in _HASH.values()])
     return con
 
 
