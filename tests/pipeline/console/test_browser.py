@@ -85,7 +85,7 @@ def every_page(page: Any) -> list[str]:
     """Addresses of every kind of page that this person has, with a case, a match, a run and a report among them."""
     page.goto("/queue")
     menu = [a.get_attribute("href") for a in page.locator(".govuk-service-navigation__link").all()]
-    number = page.locator(".app-queue a").first.get_attribute("href")
+    number = page.locator(".app-queue tbody a").first.get_attribute("href")
     found = [
         *menu,
         "/queue?band=high&holder=nobody",
@@ -123,7 +123,7 @@ def test_sign_in_and_out_without_javascript(open_as: Callable[..., Any]) -> None
 def test_two_browsers_claim_at_once_and_one_gets_the_case(open_as: Callable[..., Any]) -> None:
     ana, ben = open_as("ana"), open_as("ben")
     ana.goto("/queue?holder=nobody")
-    number = ana.locator(".app-queue a").first.get_attribute("href")
+    number = ana.locator(".app-queue tbody a").first.get_attribute("href")
     for page in (ana, ben):
         page.goto(number)
     ana.get_by_role("button", name="Claim").click()
@@ -298,7 +298,7 @@ def test_the_browser_loads_no_picture_even_if_a_page_asked_for_one(chromium: Any
 def test_the_print_view_has_no_menu_and_everything_unfolded(open_as: Callable[..., Any], tmp_path: Path) -> None:
     page = open_as("ana")
     page.goto("/queue")
-    page.goto(page.locator(".app-queue a").first.get_attribute("href") + "/print")
+    page.goto(page.locator(".app-queue tbody a").first.get_attribute("href") + "/print")
     assert page.locator(".app-side").count() == 0
     assert page.locator("details:not([open])").count() == 0
     page.emulate_media(media="print")
