@@ -1,5 +1,6 @@
--- Very high and high cases by the month in which they were opened: the first action came by the target, came later or has not come
--- although the target has passed, or is not due yet. The percentage is of those whose target has been met or missed.
+-- Very high and high cases by the month in which they were opened, and whether the first action came in time.
+-- It came by the target, came later or has not come although the target has passed, or is not due yet. The percentage is of
+-- those whose target has been met or missed.
 SELECT
     strftime(date_trunc('month', opened_at), '%Y-%m') AS month,
     count(*) AS cases,

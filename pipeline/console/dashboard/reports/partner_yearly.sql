@@ -1,5 +1,6 @@
--- For partners: cases opened each year by origin. Numbers are rounded to the nearest 5, and below 5 said as "fewer than 5", so that
--- no person can be recognised and no small number follows from others.
+-- For partners: cases opened each year by origin.
+-- Numbers are rounded to the nearest 5, and below 5 said as "fewer than 5", so that no person can be recognised and no small
+-- number follows from others.
 SELECT
     year(opened_at) AS year,
     origin,

@@ -1,5 +1,5 @@
--- Packages returned for information that nothing has put right, by reason, with the clock that has run longest. A package with
--- several reasons stands under each; the last column counts each package once and is the number said everywhere.
+-- Packages returned for information that nothing has put right, by reason, with the clock that has run longest.
+-- A package with several reasons stands under each; the last column counts each package once and is the number said everywhere.
 WITH open AS (
     SELECT *, coalesce(corrects, package_id) AS first FROM report_packages
     WHERE state = 'quarantined' AND coalesce(corrects, package_id) NOT IN (
