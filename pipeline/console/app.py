@@ -23,7 +23,7 @@ from pipeline.console.casepage.evidence import Evidence
 from pipeline.console.counters import Counters
 from pipeline.console.dashboard.figures import Dashboard
 from pipeline.console.gate import identity, provider, security
-from pipeline.console.routes import ROUTERS, cases, supervision
+from pipeline.console.routes import ROUTERS, cases, duties, supervision, together
 from pipeline.console.standing import Nights
 from pipeline.console.writers import Writers
 from pipeline.settings import Settings
@@ -47,7 +47,9 @@ STATUS: tuple[tuple[type[errors.TriageError], int, str], ...] = (
 RETRY_SECONDS = 5
 """When a client is told to try again after an answer of 503."""
 
-UNTYPED = frozenset({"csrf", "version", "form", "decision", "fact", "value", "notification_id", "request_id", "then"})
+UNTYPED = frozenset(
+    {"csrf", "version", "form", "decision", "fact", "value", "notification_id", "request_id", "then", "seen"}
+)
 """Fields of forms that nobody types."""
 
 
@@ -124,7 +126,8 @@ def _refused_form(request: Request, error: errors.TriageError, status: int) -> R
     try:
         if sent.get("then") == "supervision":
             return supervision.refused(request, sent, error, status)
-        return cases.refused(request, number, sent, error, status)
+        page = {"group": together.refused, "childrens": duties.refused}.get(sent.get("then", ""), cases.refused)
+        return page(request, number, sent, error, status)
     except errors.TriageError:
         return None  # the case cannot be read either: the message says why the deed was refused
 

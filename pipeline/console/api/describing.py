@@ -28,7 +28,15 @@ SHAPES: dict[tuple[str, str], type[BaseModel]] = {
 }
 """What is answered with 200; every other POST answers `Done`, every other GET an object."""
 OWN_ANSWER = frozenset(
-    {"/account/tokens", "/search", "/sql", "/audit/verify", "/audit/export", "/cases/{number}/export"}
+    {
+        "/account/tokens",
+        "/search",
+        "/sql",
+        "/audit/verify",
+        "/audit/export",
+        "/cases/{number}/export",
+        "/cases/{number}/childrens-services",
+    }
 )
 """Forms whose answer is a page of its own."""
 MODELS: tuple[type[BaseModel], ...] = (answers.Problem, answers.Done, *dict.fromkeys(SHAPES.values()))

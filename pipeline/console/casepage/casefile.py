@@ -71,6 +71,7 @@ def assemble(
         "reviews": [_columns(r) for r in view.reviews],
         "second_looks": [_columns(s) for s in view.second_looks],
         "notifications": [_columns(n) for n in view.notifications],
+        "escalations": [_columns(f) for f in view.escalations],
         "retention": [_columns(r) for r in view.retention],
     }
 

@@ -5,6 +5,7 @@ from pipeline.console.routes import (
     api,
     cases,
     dashboard,
+    duties,
     health,
     mine,
     provider,
@@ -12,6 +13,7 @@ from pipeline.console.routes import (
     search,
     sign_in,
     supervision,
+    together,
     work,
 )
 from pipeline.console.routes.keeping import accounts, auditing, operating
@@ -26,6 +28,8 @@ ROUTERS = (
     mine.router,
     cases.router,
     work.router,
+    together.router,
+    duties.router,
     exports.router,
     supervision.router,
     lookups.router,

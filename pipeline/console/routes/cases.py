@@ -21,6 +21,7 @@ from pipeline.console.dashboard import charts
 from pipeline.console.gate.identity import NotFoundError
 from pipeline.errors import ConflictError, TriageError
 from pipeline.ingest.geography import forces
+from pipeline.store.group_tables import Apart
 from pipeline.store.tables import BANDS
 
 router = APIRouter()
@@ -130,9 +131,10 @@ def _read(request: Request, number: str, reason: str, all_files: bool) -> dict[s
             {"case_id": c.case_id, "band": c.band, "state": c.state, "holder": c.holder, "version": c.version}
             for c in (group.cases if group else ())
         ]
+        apart = session.get(Apart, number) is not None
     # the lake's rows are read after the transaction, which others wait for
     assembled = casefile.assemble(seen, evidence(request), actor(request).compartments, near, all_files)
-    return {**assembled, "together": together, "safeguarded": children}
+    return {**assembled, "together": together, "taken_apart": apart, "safeguarded": children}
 
 
 def refused(request: Request, number: str, sent: dict[str, str], error: TriageError, status: int) -> Response:

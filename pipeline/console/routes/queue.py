@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
-from pipeline.cases.duties import escalations
+from pipeline.cases.duties import escalations, notices
 from pipeline.cases.duties.escalations import OpenFlag
 from pipeline.cases.states import STATES
 from pipeline.cases.views import filters as filters_kept
@@ -97,6 +97,7 @@ def show(
         page = queues.page(session, actor(request), filters, order=order, after=after or None, size=PAGE)
         waiting = escalations.open_flags(session, actor(request))
         saved = filters_kept.saved(session, actor(request))
+        told = [(n.notice_id, n.text) for n in notices.unread(session, actor(request))]
         rows = list(page.rows)
         if whole:
             rows = _rest(session, request, filters, page)
@@ -118,6 +119,7 @@ def show(
         rows=data["cases"],
         name="queue",
         counted_earlier=counted.earlier,
+        told=told,
         **_above(request, page.order, waiting, saved),
         kept={"provider": provider, "force": force, "team": team, "order": order},  # filters that come by a link only
         groups=_groups(rows, counted.counts, page),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
+from pipeline import britishtime
 from pipeline.cases import cases
 from pipeline.cases.duties import escalations, leaving
 from pipeline.cases.work import (
@@ -249,12 +250,26 @@ def told(
     flag_id: Number,
     told_to: Text = "",
     told_by: Text = "",
+    told_at: Text = "",
     note: Text = "",
     then: Text = "",
 ) -> Response:
-    """Acknowledge an escalation flag: who was told, by whom (the one who writes unless named), now."""
+    """Acknowledge an escalation flag: who was told, by whom (the one who writes unless named), when (now unless given)."""
+    try:
+        moment = datetime.fromisoformat(told_at) if told_at else None
+    except ValueError:
+        raise UsageError("The time of telling is no time.", "Write it as 2026-11-21T09:30.") from None
+    if moment is not None and moment.tzinfo is None:
+        moment = moment.replace(tzinfo=britishtime.LONDON).astimezone(UTC)
     with writing(request) as session:
         escalations.acknowledge(
-            session, actor(request), number, flag_id, told_to=told_to, told_by=told_by or None, note=note
+            session,
+            actor(request),
+            number,
+            flag_id,
+            told_to=told_to,
+            told_by=told_by or None,
+            told_at=moment,
+            note=note,
         )
     return back(number, "entered", then=then, list_="flags")

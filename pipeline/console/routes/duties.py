@@ -1,0 +1,105 @@
+"""What has to be told to whom, as pages: the referral to children's services as a form, and what one is told oneself."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import HTMLResponse, RedirectResponse
+from sqlalchemy import select
+
+from pipeline.cases import cases
+from pipeline.cases.duties import notices
+from pipeline.console import pages
+from pipeline.console.context import actor, settings, writing
+from pipeline.console.routes.work import Text
+from pipeline.errors import ConflictError, TriageError, UsageError
+from pipeline.export.exchange import childrens
+from pipeline.lake import Lake
+from pipeline.store.tables import Notification
+
+router = APIRouter()
+
+KIND = "childrens_services"
+"""The notifications whose authorities the form offers."""
+THRESHOLDS = (("s17", "Section 17: a child in need"), ("s47", "Section 47: significant harm"))
+
+
+@router.get("/cases/{number}/childrens-services", name="childrens_form")
+def form(request: Request, number: str) -> Response:
+    """The empty form of the referral to children's services."""
+    return _form(request, number)
+
+
+@router.post("/cases/{number}/childrens-services", name="refer_childrens")
+def refer(
+    request: Request,
+    number: str,
+    *,
+    authority: Text = "",
+    threshold: Text = "",
+    concern: Text = "",
+    strategy_asked: Text = "",
+    strategy_held: Text = "",
+) -> Response:
+    """The filled form, ready to be printed or saved as PDF. Logged as a disclosure to the authority."""
+    if not threshold:
+        raise UsageError("Choose the threshold.")
+    asked, held = _day(strategy_asked), _day(strategy_held)
+    stated = childrens.Referral(authority, threshold, concern, asked, held)
+    lake = Lake.of(settings(request))
+    with writing(request) as session:
+        text = childrens.fill(session, actor(request), lake, number, stated)
+    return pages.answer(
+        request, "childrens.html", {"number": number, "authority": authority, "text": text}, filled=True
+    )
+
+
+@router.post("/notices/{notice_id}/read", name="read_notice")
+def read(request: Request, notice_id: int) -> Response:
+    """Mark something that one was told as read."""
+    with writing(request) as session:
+        notices.read(session, actor(request), notice_id)
+    return RedirectResponse("/queue?done=read", 303)
+
+
+def refused(request: Request, number: str, sent: dict[str, str], error: TriageError, status: int) -> Response:
+    """The form again, with what is wrong on top and everything typed still in its place."""
+    return _form(request, number, sent=sent, error=error, status=status)
+
+
+def _day(text: str) -> date | None:
+    """Raises UsageError for what is no day."""
+    if not text:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise UsageError("The day of the strategy meeting is not a date.", "Write it as 2026-11-21.") from None
+
+
+def _form(
+    request: Request,
+    number: str,
+    *,
+    sent: dict[str, str] | None = None,
+    error: TriageError | None = None,
+    status: int = 200,
+) -> Response:
+    with writing(request) as session:
+        case = cases.find(session, actor(request), number, "case.notify")
+        due = select(Notification.authority).where(Notification.case_id == case.case_id, Notification.kind == KIND)
+        authorities = sorted({name for name in session.scalars(due) if name})
+    data = {"number": number, "authorities": authorities}
+    words: dict[str, Any] = {
+        "errors": [],
+        "sent": {"form": "", **(sent or {})},
+        "thresholds": THRESHOLDS,
+        "filled": False,
+    }
+    if error is not None:
+        text = f"{error.message} {error.remedy}".strip() if isinstance(error, ConflictError) else error.message
+        words["errors"] = [{"href": "#childrens-form", "text": text}]
+        return HTMLResponse(pages.render(request, "childrens.html", {**data, **words}), status)
+    return pages.answer(request, "childrens.html", data, **words)
