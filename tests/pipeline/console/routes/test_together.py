@@ -42,7 +42,7 @@ def test_a_group_is_claimed_decided_and_taken_apart_on_its_page(
     assert {c["holder"] for c in data["cases"]} == {"ana"} and data["free"] == []
 
     told = {"then": "group", "form": "start_enquiry", "decision": "start_enquiry", "note": "[synthetic note 3]"}
-    stale = {**told, "reason": "enquiry_opened", "seen": [f"{n}=1" for n in numbers]}
+    stale = {**told, "reason": "enquiry_opened", "seen": [f"{n}=0" for n in numbers]}
     refused = ana.post(f"/cases/{number}/group/decide", stale, headers={"accept": "text/html"})
     assert refused.status_code in {400, 409} and "[synthetic note 3]" in refused.text and errors(refused.text) == []
     seen = [f"{c['case_id']}={c['version']}" for c in data["cases"]]
