@@ -97,7 +97,7 @@ def show(
         page = queues.page(session, actor(request), filters, order=order, after=after or None, size=PAGE)
         waiting = escalations.open_flags(session, actor(request))
         saved = filters_kept.saved(session, actor(request))
-        told = [(n.notice_id, n.text) for n in notices.unread(session, actor(request))]
+        told = notices.unread(session, actor(request))
         rows = list(page.rows)
         if whole:
             rows = _rest(session, request, filters, page)
@@ -119,8 +119,7 @@ def show(
         rows=data["cases"],
         name="queue",
         counted_earlier=counted.earlier,
-        told=told,
-        **_above(request, page.order, waiting, saved),
+        **{**_above(request, page.order, waiting, saved), "told": [(n.notice_id, n.text) for n in told]},
         kept={"provider": provider, "force": force, "team": team, "order": order},  # filters that come by a link only
         groups=_groups(rows, counted.counts, page),
         chosen=_chosen(request),
