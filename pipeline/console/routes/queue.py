@@ -95,9 +95,8 @@ def show(
     with writing(request) if _logged(request) else store(request).reader() as session:
         counted = request.app.state.counters.count(session, actor(request), filters)
         page = queues.page(session, actor(request), filters, order=order, after=after or None, size=PAGE)
-        waiting = escalations.open_flags(session, actor(request))
+        waiting, told = escalations.open_flags(session, actor(request)), notices.unread(session, actor(request))
         saved = filters_kept.saved(session, actor(request))
-        told = notices.unread(session, actor(request))
         rows = list(page.rows)
         if whole:
             rows = _rest(session, request, filters, page)
