@@ -130,8 +130,11 @@ class Network:
             if far is None:
                 near.close()  # who waits on it is told at once
                 return
-            for one, other in ((near, far), (far, near)):
-                threading.Thread(target=pump, args=(one, other), daemon=True).start()
+            with near, far:
+                back = threading.Thread(target=pump, args=(far, near), daemon=True)
+                back.start()
+                pump(near, far)
+                back.join()
 
         def accept() -> None:
             while not self.closed:

@@ -23,6 +23,7 @@ FILLED = {
     "media_key": "0",
     "user_id": "nobody",
     "package_id": "none",
+    "notice_id": "0",
 }
 """Values for the placeholders of a path; the case and the match do not exist."""
 
