@@ -52,6 +52,6 @@ bill: .venv/dev.stamp
 	$(BIN)/python -m deploy.bill
 
 lock: .venv/run.stamp
-	$(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml -o requirements/run.lock
-	$(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml --extra deploy -o requirements/deploy.lock
-	$(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml --extra dev -o requirements/dev.lock
+	$(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-header --no-annotate --constraint requirements/constraints.txt pyproject.toml -o requirements/run.lock
+	$(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-header --no-annotate --constraint requirements/constraints.txt pyproject.toml --extra deploy -o requirements/deploy.lock
+	$(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-header --no-annotate --constraint requirements/constraints.txt pyproject.toml --extra dev -o requirements/dev.lock
