@@ -17,12 +17,13 @@ from pipeline.errors import UsageError
 class Algorithm:
     """One digest or perceptual hash, as every room knows it.
 
-    `width` in bytes. `empty` is the digest of a file with no bytes: it says nothing about a file, so it never matches
+    `label` is what people read. `width` in bytes. `empty` is the digest of a file with no bytes: it says nothing about a file, so it never matches
     and never links. `near` hashes are searched within a distance by an index; the others are compared as equal or not.
     `computed` ones have a column of their name in the record type `fingerprints`; `stated` ones may come with a referral.
     """
 
     name: str
+    label: str
     width: int
     version: str
     empty: bytes | None = None
@@ -40,22 +41,22 @@ class Algorithm:
         return self.width * 8
 
 
-def _digest(name: str, version: str) -> Algorithm:
+def _digest(name: str, label: str, version: str) -> Algorithm:
     empty = hashlib.new(name, usedforsecurity=False).digest()
-    return Algorithm(name, len(empty), version, empty=empty, stated=True)
+    return Algorithm(name, label, len(empty), version, empty=empty, stated=True)
 
 
 ALGORITHMS: dict[str, Algorithm] = {
     a.name: a
     for a in (
-        _digest("sha256", "fips180-4"),
-        _digest("sha1", "fips180-4"),
-        _digest("md5", "rfc1321"),
-        Algorithm("photodna", 144, "external", computed=False),
-        Algorithm("pdq", 32, "pdq-1", near=True, stated=True),
-        Algorithm("phash256", 32, "imagehash-4", near=True),
-        Algorithm("phash64", 8, "imagehash-4", near=True),
-        Algorithm("dhash64", 8, "imagehash-4", near=True),
+        _digest("sha256", "SHA-256", "fips180-4"),
+        _digest("sha1", "SHA-1", "fips180-4"),
+        _digest("md5", "MD5", "rfc1321"),
+        Algorithm("photodna", "PhotoDNA", 144, "external", computed=False),
+        Algorithm("pdq", "PDQ", 32, "pdq-1", near=True, stated=True),
+        Algorithm("phash256", "pHash", 32, "imagehash-4", near=True),
+        Algorithm("phash64", "pHash (64 bits)", 8, "imagehash-4", near=True),
+        Algorithm("dhash64", "dHash", 8, "imagehash-4", near=True),
     )
 }
 """Strongest digest first. A further algorithm is one line here, one column where it is computed or stated, and what the

@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from pipeline import britishtime
+from pipeline.algorithms import ALGORITHMS
 from pipeline.britishtime import LONDON
 from pipeline.senders import SOURCES
 
@@ -24,16 +25,9 @@ WORDS = {
     "low": "Low",
     "dmi": "DMI",
     **{source.code: source.label for source in SOURCES.values()},
-    "nca": "NCA",
-    "ucol": "UCOL",
-    "ocag": "OCAG",
+    **{source.folder: source.family for source in SOURCES.values() if source.family != "OTHER"},
     "drb": "NCA (DRB)",
-    "md5": "MD5",
-    "sha1": "SHA-1",
-    "sha256": "SHA-256",
-    "pdq": "PDQ",
-    "phash256": "pHash",
-    "photodna": "PhotoDNA",
+    **{algorithm.name: algorithm.label for algorithm in ALGORITHMS.values()},
     "ip": "IP address",
     "cpu_seconds": "CPU seconds",
     "force_to_first_action": "Force to first action",
