@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from sqlalchemy import select
 
@@ -20,6 +20,8 @@ from pipeline.lake import Lake
 from pipeline.store.tables import Notification
 
 router = APIRouter()
+NoticeNumber = Annotated[int, Path(ge=0, le=2**31)]
+"""A number that the store can hold."""
 
 KIND = "childrens_services"
 """The notifications whose authorities the form offers."""
@@ -57,7 +59,7 @@ def refer(
 
 
 @router.post("/notices/{notice_id}/read", name="read_notice")
-def read(request: Request, notice_id: int) -> Response:
+def read(request: Request, notice_id: NoticeNumber) -> Response:
     """Mark something that one was told as read."""
     with writing(request) as session:
         notices.read(session, actor(request), notice_id)

@@ -151,4 +151,6 @@ def settle_duties(store: Store, number: str) -> None:
         moment = store.clock()
         made = {"made_at": moment, "made_by": "ana", "recipient": "[synthetic office]", "reason_code": "made"}
         session.execute(sa.update(Notification).where(Notification.case_id == number).values(**made))
-        session.execute(sa.update(Flag).where(Flag.case_id == number).values(waiting=False, acknowledged_at=moment))
+        told = {"told_to": "[synthetic officer]", "told_by": "ana", "told_at": moment}
+        told |= {"waiting": False, "acknowledged_by": "ana", "acknowledged_at": moment}
+        session.execute(sa.update(Flag).where(Flag.case_id == number).values(**told))
