@@ -164,7 +164,7 @@ class Settings:
         return self.threads or len(os.sched_getaffinity(0))
 
 
-FOREIGN = frozenset({"TRIAGE_TEST_POSTGRESQL", "TRIAGE_CORPORA"})
+FOREIGN = frozenset({"TRIAGE_TEST_POSTGRESQL", "TRIAGE_CORPORA", "TRIAGE_CASES"})
 """Variables with our prefix that are read by tests and benches, not by the product."""
 
 
