@@ -24,12 +24,12 @@ EXPECTED = {
         case.raise case.propose_lowering case.request_information case.transfer case.kirat case.answer case.notify case.acknowledge case.group case.grade
         outcomes.own mine.list case.safeguarded filters.own case.allocate case.approve_lowering case.reopen case.review case.second_look case.retain case.erase
         supervision.list wellbeing.read lookup.hash matches.list export.data model.report release.approve reports.read users.read password.own
-        tokens.own night.expire_claims""",
+        tokens.own night.expire_claims quarantine.read""",
     "dmi": """queue.list filters.own case.read case.note case.grade lookup.hash matches.list query.sql export.data model.report release.approve reports.read
         password.own tokens.own""",
     "auditor": """queue.list filters.own case.read case.timeline supervision.list reports.read users.read password.own tokens.own
         audit.read audit.export audit.verify audit.anchor""",
-    "administrator": "reports.read users.read users.manage password.own audit.verify audit.anchor",
+    "administrator": "reports.read quarantine.read users.read users.manage password.own audit.verify audit.anchor",
     "system": "audit.verify audit.anchor night.publish night.expire_claims",
 }
 
