@@ -43,17 +43,7 @@ def _between(rule: dict[str, Any], links: pa.Table, referrals: pa.Table) -> list
     ids = pa.array(sorted(of), pa.string())
     both = pc.and_(pc.is_in(links["left"], value_set=ids), pc.is_in(links["right"], value_set=ids))
     near = links.filter(both).select(["link_id", "left", "right", "explanation"])
-    found = []
-    for row in near.to_pylist():
-        (here, restricted_here), (there, restricted_there) = of[row["left"]], of[row["right"]]
-        if here == there:
-            continue
-        note = f"Referrals of {' and '.join(sorted((here, there)))} share it. {row['explanation']}"
-        sides = ((row["left"], restricted_here, restricted_there), (row["right"], restricted_there, restricted_here))
-        for referral, own, other in sides:
-            if other is None or own is not None:
-                found.append(ListHit(referral, None, rule["implies"], row["link_id"], note))
-    return found
+    return _warned(rule, near, of, "Referrals of")
 
 
 def _between_forces(rule: dict[str, Any], lake: Lake, links: pa.Table) -> list[ListHit]:
@@ -66,14 +56,21 @@ def _between_forces(rule: dict[str, Any], lake: Lake, links: pa.Table) -> list[L
     referrals = lake.read("referrals", ["referral_id", "force_code", "compartment"])
     columns = (referrals[name].to_pylist() for name in ("referral_id", "force_code", "compartment"))
     of = {referral: (force, compartment) for referral, force, compartment in zip(*columns, strict=True) if force}
+    near = chosen.select(["link_id", "left", "right", "explanation"])
+    return _warned(rule, near, of, "Referrals of forces")
+
+
+def _warned(rule: dict[str, Any], near: pa.Table, of: dict[str, tuple[str, str | None]], who: str) -> list[ListHit]:
+    """A hit on each side of every link whose sides differ in what `of` gives first; the compartment, given second, of one side
+    keeps it from the other."""
     found = []
-    for row in chosen.select(["link_id", "left", "right", "explanation"]).to_pylist():
+    for row in near.to_pylist():
         if row["left"] not in of or row["right"] not in of:
             continue
         (here, restricted_here), (there, restricted_there) = of[row["left"]], of[row["right"]]
         if here == there:
             continue
-        note = f"Referrals of forces {' and '.join(sorted((here, there)))} share it. {row['explanation']}"
+        note = f"{who} {' and '.join(sorted((here, there)))} share it. {row['explanation']}"
         sides = ((row["left"], restricted_here, restricted_there), (row["right"], restricted_there, restricted_here))
         for referral, own, other in sides:
             if other is None or own is not None:
