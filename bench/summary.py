@@ -154,12 +154,26 @@ FIGURES: dict[str, list[Figure]] = {
         Figure("matching and building kernels, compiled anew", lambda r: r["kernels_cpu_seconds"]["matching_compiled"], "CPU seconds", None, 8),
         Figure("the same from a filled folder that is read-only", lambda r: r["kernels_cpu_seconds"]["matching_filled_read_only"], "CPU seconds"),
     ],
+    "growth": [
+        Figure("one more night after 1,000 nights against after 30, all stages", lambda r: _grown(r, "sum"), "times", None, 1.2),
+        *(
+            Figure(f"the same, {stage}", lambda r, stage=stage: _grown(r, stage), "times", None, 1.3)
+            for stage in ("ingest", "fingerprint", "match", "flood", "assess", "publish", "reporting", "reconcile")
+        ),
+    ],
     "crashes": [
         Figure("faults at system calls of a stage, each followed by a second run", lambda r: r["points"], ""),
         Figure("nights ended by SIGKILL and run again", lambda r: r["kills"], ""),
         Figure("of these ended with other tables than an undisturbed night", lambda r: len(r["wrong"]), "", None, 0),
     ],
 }  # fmt: skip
+
+
+def _grown(result: dict[str, Any], stage: str) -> float:
+    """CPU seconds of a stage, or of all, after 1,000 nights over those after 30."""
+    after = [result["after"][nights] for nights in ("1000", "30")]
+    late, early = (a["sum_cpu_seconds"] if stage == "sum" else a["stages"][stage]["cpu_seconds"] for a in after)
+    return round(float(late / early), 2)
 
 
 def page() -> str:
