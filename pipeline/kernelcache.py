@@ -16,6 +16,12 @@ import numba
 from numba import config
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, UserProvidedCacheLocator
 
+from pipeline.leftout import left_out
+
+with left_out("scipy.linalg"):
+    # Numba looks once whether there is a BLAS to link dot products to; no kernel has any, and looking takes 0.13 s
+    import numba.np.arraymath
+
 
 class _Filled(UserProvidedCacheLocator):
     """NUMBA_CACHE_DIR, only to be read."""

@@ -13,9 +13,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import yaml
 
+from pipeline import documents
 from pipeline.errors import SettingsError
 from pipeline.settings import ROOT, Settings
 
@@ -54,8 +54,7 @@ def _validated(name: str, schema: str, raw: bytes, digest: str) -> Policy:
         data = yaml.safe_load(raw)
     except yaml.YAMLError as error:
         raise SettingsError(f"Policy file {name}.yaml is not YAML: {error}.") from error
-    validator = jsonschema.Draft202012Validator(json.loads((SCHEMAS / f"{schema}.json").read_text()))
-    faults = sorted(validator.iter_errors(data), key=lambda e: list(map(str, e.absolute_path)))
+    faults = documents.faults(json.loads((SCHEMAS / f"{schema}.json").read_text()), data)
     if faults:
         lines = "; ".join(f"{'/'.join(map(str, e.absolute_path)) or '(top)'}: {e.message}" for e in faults)
         raise SettingsError(f"Policy file {name}.yaml breaks its schema: {lines}.")

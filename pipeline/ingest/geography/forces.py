@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import jsonschema
-
+from pipeline import documents
 from pipeline.errors import SettingsError
 from pipeline.ingest.geography import postcodes
 from pipeline.policy import SCHEMAS
@@ -117,7 +116,7 @@ def _rows(raw: bytes, name: str) -> list[dict[str, str]]:
     except (UnicodeDecodeError, csv.Error) as error:
         raise SettingsError(f"Policy file {name}.csv is not CSV in UTF-8: {error}.") from error
     schema = json.loads((SCHEMAS / f"{name}.json").read_text())
-    faults = list(jsonschema.Draft202012Validator(schema).iter_errors(rows))
+    faults = documents.faults(schema, rows)
     if faults:
         where = "; ".join(f"row {(list(e.absolute_path) or [0])[0]}: {e.message}" for e in faults[:20])
         raise SettingsError(f"Policy file {name}.csv breaks its schema: {where}.")
