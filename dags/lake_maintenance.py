@@ -35,7 +35,7 @@ def lake_maintenance() -> None:
 
     @task
     def erase() -> dict[str, int]:
-        return erasing.erase(Settings.load(), f"erasure-{get_current_context()['ts_nodash'][:15]}")
+        return erasing.erase(Settings.load(), f"erasure-{get_current_context()['ts_nodash'][:15]}").counts
 
     erase() >> merge()
 

@@ -9,7 +9,7 @@ killed after publishing writes them the next time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -134,6 +134,28 @@ def held_back(packages: pa.Table) -> dict[str, tuple[str, ...]]:
         if row["package_id"] not in settled:
             found.setdefault(read["referral_id"], set()).add(row["package_id"])
     return {referral: tuple(sorted(ids)) for referral, ids in sorted(found.items())}
+
+
+def belonging(packages: pa.Table, referrals: Collection[str]) -> pa.Table:
+    """The rows of `packages` (all columns) that brought these referrals, or that were returned and share a name, a report or
+    a correction with one that did."""
+    own = pc.is_in(packages["referral_id"], value_set=pa.array(sorted(referrals), pa.string()))
+    keys = {key for row in packages.filter(own).to_pylist() for key in (*_keys(row), row["package_id"])}
+    waiting = packages.filter(pc.and_(pc.equal(packages["state"], "quarantined"), pc.invert(own.fill_null(False))))
+    near = {row["package_id"] for row in waiting.to_pylist() if keys & {*_keys(row), row["package_id"]}}
+    also = pc.is_in(packages["package_id"], value_set=pa.array(sorted(near), pa.string()))
+    return packages.filter(pc.or_(own, also))
+
+
+def rewrite_notices(settings: Settings, lake: Lake, package_ids: Iterable[str]) -> int:
+    """Write the notices of some packages anew, from what the lake now says of them; returns how many there were."""
+    paths = [settings.quarantine_dir / f"{name}{suffix}" for name in package_ids for suffix in (".json", ".txt")]
+    there = [path for path in paths if path.is_file()]
+    for path in there:
+        path.unlink()
+    if there:
+        write_notices(settings, lake)
+    return len(there)
 
 
 HELD_BACK = ["package_id", "container", "state", "referral_id", "report_sha256", "first_seen", "corrects"]

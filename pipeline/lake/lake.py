@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -129,9 +129,12 @@ class Lake:
         """Remove files that were merged away longer ago than that; returns how many. Older snapshots go with them."""
         return self._settler.vacuum(older_than)
 
-    def erase(self, referrals: Collection[str], run_id: str) -> dict[str, int]:
-        """Empty the personal values of these referrals for good, in every table and snapshot; files rewritten by table."""
-        return erasing.erase(self._settler, referrals, run_id)
+    def erase(self, wanted: erasing.Wanted, run_id: str) -> dict[str, int]:
+        """Empty the personal values of what is wanted for good, in every table and snapshot; files rewritten by table."""
+        counts = erasing.erase(self._settler, wanted, run_id)
+        if wanted.referrals:
+            self.commit(erasing.STAGE, wanted.key(), {}, run_id=run_id, meta={"referrals": len(wanted.referrals)})
+        return counts
 
     # -- reading -------------------------------------------------------------------------------------------------
 

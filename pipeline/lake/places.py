@@ -123,6 +123,15 @@ class LakePlace:
         if self._store[0].get_file_info(path).type != fs.FileType.NotFound:
             self._store[0].delete_file(path)
 
+    def drop_copies(self) -> int:
+        """Remove the cached copies of an object store's files; returns how many. They are fetched again when they are read."""
+        if self.is_local or self.cache is None:
+            return 0
+        copies = list(self.cache.glob("*.parquet"))
+        for copy in copies:
+            copy.unlink(missing_ok=True)
+        return len(copies)
+
     def listing(self) -> Iterator[FoundFile]:
         """Data files and temporary files below the root, without the logs of the tables."""
         if isinstance(self.root, Path):

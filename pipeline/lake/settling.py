@@ -163,6 +163,11 @@ class Settler:
             removed += Log(self.place, table).vacuum(int(older_than.total_seconds() // 3600))
         return removed
 
+    def drop_copies(self) -> int:
+        """Remove the copies of an object store's files on this machine: what was erased there lies in them still. Machines
+        that have copies of their own drop them when they erase."""
+        return self.place.drop_copies()
+
 
 def _settled(state: LedgerState) -> int:
     """The last number that is in the logs of all tables: the one before the first pending commit."""

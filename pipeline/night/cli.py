@@ -360,17 +360,22 @@ def _shown(value: Any, name: str) -> str:
 @night.command("erase")
 @click.pass_obj
 def erase_command(settings: Settings) -> None:
-    """Empty what the lake and the reports still hold of erased cases: names, addresses, texts, file names, originals.
+    """Empty what is still kept of erased cases: in the lake, the reports, the quarantine, run files and the console's index.
 
-    Nobody reads them from the moment of the erasure; this removes them from the disk, from every snapshot too. The rows stay, without
-    their values, so that counts of past nights stay true. The weekly DAG `lake_maintenance` does the same. Packages in
-    the landing folder, exports that were handed out, and backups are the force's own to erase.
+    Nobody reads it from the moment of the erasure; this removes it from the disk, from every snapshot too. Rows stay without their
+    values, so that counts of past nights stay true. The weekly DAG `lake_maintenance` does the same. Packages in
+    the landing folder (those of erased cases are named: remove them, then run this again), exports that were handed out, and backups
+    are the force's own to erase.
 
     \b
     triage night erase
     """
     from pipeline.night import erasing
 
-    counts = erasing.erase(settings, f"erasure-{datetime.now(UTC):%Y-%m-%d-%H%M%S}")
-    told = ", ".join(f"{table} {number}" for table, number in sorted(counts.items()))
-    click.echo(f"Files written anew: {told}." if counts else "Nothing is left to erase.")
+    done = erasing.erase(settings, f"erasure-{datetime.now(UTC):%Y-%m-%d-%H%M%S}")
+    told = ", ".join(
+        f"{name} {number}" for name, number in sorted({**done.tables, "others": done.others}.items()) if number
+    )
+    click.echo(f"Files written anew or removed: {told}." if told else "Nothing is left to erase.")
+    for name in done.in_landing:
+        click.echo(f"Still in the landing folder, remove it and run this again: {name}")

@@ -55,6 +55,7 @@ ROOMS = (
     Room("pipeline.night", "The night as a whole: the list of stages, running one, reconciliation, the report"),
     Room("pipeline.watch", "Measures of the running product, alarms, and the ways by which people are told"),
     Room("pipeline.console", "The web pages and the HTTP API"),
+    Room("pipeline.night.erasing", "Erasing: what is kept of erased cases, wherever a room below wrote it"),
     Room("pipeline.sample", "Sample referrals and a sample hash set, with the truth about both"),
     Room(
         "pipeline.validation", "Validation of the method: edits, recall, false hits, a report in the order of the Code"

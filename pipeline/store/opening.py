@@ -104,6 +104,16 @@ class Store:
         """sqlite or postgresql."""
         return self.engine.dialect.name
 
+    def checkpoint(self) -> None:
+        """Bring SQLite's write-ahead log into the file and empty it: what was erased is in neither then, as far as no reader
+        holds an older state. PostgreSQL frees what was erased at its own VACUUM."""
+        if self.dialect == "sqlite":
+            connection = self.engine.raw_connection()
+            try:
+                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            finally:
+                connection.close()
+
     def close(self) -> None:
         self.engine.dispose()
 

@@ -196,6 +196,11 @@ def erased_referrals(session: Session) -> set[str]:
     return set().union(*session.scalars(select(Tombstone.referrals)))
 
 
+def erased_cases(session: Session) -> set[str]:
+    """Numbers of erased cases."""
+    return set(session.scalars(select(Tombstone.case_id)))
+
+
 def _hidden(actor: Actor) -> ColumnElement[bool]:
     """In a compartment that the actor has not; said so that the databases use the small index of such cases."""
     some = Case.compartment.is_not(None)

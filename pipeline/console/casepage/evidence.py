@@ -312,6 +312,10 @@ def _forget(connection: sqlite3.Connection, referrals: Collection[str]) -> None:
             compose("DELETE FROM rows WHERE kind IN ({own}) AND key IN ({asked})", own=marks(len(own)), asked=asked),
             (*own, *chunk),
         )
+        held = compose(
+            "SELECT DISTINCT key FROM rows WHERE kind = 'content' AND CAST(body AS TEXT) IN ({asked})", asked=asked
+        )
+        contents = connection.execute(held, chunk).fetchall()
         connection.execute(
             compose(
                 """DELETE FROM rows WHERE kind IN ('supplement', 'file_id', 'content')
@@ -319,6 +323,11 @@ def _forget(connection: sqlite3.Connection, referrals: Collection[str]) -> None:
                 asked=asked,
             ),
             chunk,
+        )
+        connection.executemany(
+            """DELETE FROM rows WHERE kind = 'fingerprints' AND key = ?1
+               AND NOT EXISTS (SELECT 1 FROM rows WHERE kind = 'content' AND key = ?1)""",
+            contents,
         )
         connection.execute(compose("DELETE FROM terms WHERE referral IN ({asked})", asked=asked), chunk)
         connection.execute("COMMIT")

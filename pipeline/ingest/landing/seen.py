@@ -10,7 +10,7 @@ RUNS/<run>/first-seen.json    {"<container>": "<ISO 8601>", ...}
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from pathlib import Path
 
@@ -65,3 +65,18 @@ def moments(settings: Settings, night: Night, containers: Iterable[str]) -> dict
         facts = {name: at.isoformat() for name, at in kept.items()}
         files.write_bytes(path, orjson.dumps(facts, option=orjson.OPT_SORT_KEYS))
     return kept
+
+
+def forget(settings: Settings, containers: Collection[str]) -> int:
+    """Take the names of containers out of the shortcut and out of the moments of every run; returns the files changed."""
+    changed = 0
+    for path in [_path(settings), *sorted(settings.runs_dir.glob("*/first-seen.json"))]:
+        try:
+            kept = orjson.loads(path.read_bytes())
+        except (OSError, ValueError):  # none, or damaged: who reads it says so
+            continue
+        fewer = {name: value for name, value in kept.items() if name not in containers}
+        if len(fewer) != len(kept):
+            files.write_bytes(path, orjson.dumps(fewer, option=orjson.OPT_SORT_KEYS))
+            changed += 1
+    return changed

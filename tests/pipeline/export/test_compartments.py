@@ -150,6 +150,6 @@ def test_what_was_erased_is_read_by_nobody_any_more(settings: Settings) -> None:
     store.close()
     assert hidden == [samples.referral(1)]
     assert readable(lake, "subjects", hidden, ["ucol"]).num_rows == 0
-    assert erasing.erase(settings, "e")["subjects"] == 1
+    assert erasing.erase(settings, "e").tables["subjects"] == 1
     assert "Synthetic Person" not in str(Lake(settings.lake_dir).read("subjects").to_pylist())
-    assert erasing.erase(settings, "e2") == {}
+    assert erasing.erase(settings, "e2").tables == {}

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline import records
 from pipeline.lake import Lake
-from pipeline.lake.erasing import ERASED, KEYS
+from pipeline.lake.erasing import ERASED, Wanted
 
 SECRET = "synthetic person"
 
@@ -47,7 +47,7 @@ def in_files(lake: Lake, tmp_path: Path, text: str) -> list[str]:
 
 def test_values_leave_every_file_and_rows_stay(lake: Lake, tmp_path: Path) -> None:
     assert in_files(lake, tmp_path, f"{SECRET} 2")
-    assert lake.erase({"R-2"}, "e") == {"identifiers": 1, "subjects": 1}
+    assert lake.erase(Wanted({"R-2"}), "e") == {"identifiers": 1, "subjects": 1}
     assert in_files(lake, tmp_path, f"{SECRET} 2") == []
     fresh = Lake(tmp_path / "lake")
     names = {r["referral_id"]: r["name"] for r in fresh.read("subjects").to_pylist()}
@@ -58,7 +58,7 @@ def test_values_leave_every_file_and_rows_stay(lake: Lake, tmp_path: Path) -> No
 
 
 def test_rows_of_a_commit_are_still_found_and_verified(lake: Lake, tmp_path: Path) -> None:
-    lake.erase({"R-2"}, "e")
+    lake.erase(Wanted({"R-2"}), "e")
     fresh = Lake(tmp_path / "lake")
     rows = fresh.read("subjects", commits=fresh.named("ingest", ["k2"])).to_pylist()
     assert [(r["referral_id"], r["name"]) for r in rows] == [("R-2", None)]
@@ -66,18 +66,17 @@ def test_rows_of_a_commit_are_still_found_and_verified(lake: Lake, tmp_path: Pat
 
 
 def test_erasing_again_changes_nothing_and_merging_brings_nothing_back(lake: Lake, tmp_path: Path) -> None:
-    lake.erase({"R-2"}, "e")
-    assert Lake(tmp_path / "lake").erase({"R-2"}, "e2") == {}
+    lake.erase(Wanted({"R-2"}), "e")
+    assert Lake(tmp_path / "lake").erase(Wanted({"R-2"}), "e2") == {}
     Lake(tmp_path / "lake").merge("m")
     assert in_files(lake, tmp_path, f"{SECRET} 2") == []
-    assert Lake(tmp_path / "lake").erase(set(), "e3") == {}
+    assert Lake(tmp_path / "lake").erase(Wanted(set()), "e3") == {}
 
 
 def test_every_table_with_personal_values_of_a_referral_can_be_erased() -> None:
     """A new record type with personal columns has a key by which it is erased, or is named here with the reason."""
+    everything = Wanted({"R"}, contents={bytes(32)})
     keyless = {
-        t
-        for t in records.tables()
-        if records.personal_columns(t) and not set(records.arrow_schema(t).names) & set(KEYS)
+        t for t in records.tables() if records.personal_columns(t) and everything.of(t, records.empty(t)) is None
     }
-    assert keyless == {"fingerprints", "flood_releases"}, "of contents; and of people here who decided on a flood"
+    assert keyless == {"flood_releases"}, "of people here who decided on a flood"
