@@ -25,13 +25,33 @@ def table(settings: Settings, name: str, hidden: Sequence[str], compartments: Co
     return readable(Lake.of(settings), name, hidden, compartments)
 
 
-def readable(lake: Lake, name: str, hidden: Sequence[str], compartments: Collection[str]) -> pa.Table:
-    """One lake table as somebody with these compartments may see it.
+def readable(
+    lake: Lake,
+    name: str,
+    hidden: Sequence[str],
+    compartments: Collection[str],
+    columns: Collection[str] | None = None,
+) -> pa.Table:
+    """One lake table as somebody with these compartments may see it; of `columns` those that it has.
 
     Without the rows of `hidden` referrals, and of contents that only these hold; assessments name no link to them; the
     path of a file whose sender has a covert source is left out, since it is as the sender wrote it.
     """
-    rows = without(lake.read(name), hidden, compartments)
+    rows = _readable(lake, name, hidden, compartments, columns)
+    return rows if columns is None else rows.select([c for c in rows.column_names if c in columns])
+
+
+DECIDING = {*HIDING, "compartment", "sha256", "file_id", "locator"}
+"""Columns by which it is decided who may see a row, or what of it."""
+
+
+def _readable(
+    lake: Lake, name: str, hidden: Sequence[str], compartments: Collection[str], columns: Collection[str] | None
+) -> pa.Table:
+    every = records.arrow_schema(name).names
+    if columns is not None and name != "assessments":
+        every = [c for c in every if c in columns or c in DECIDING]
+    rows = without(lake.read(name, every), hidden, compartments)
     if name == "media_files":
         return _without_paths(rows, lake, compartments)
     if hidden and name == "assessments":

@@ -12,9 +12,10 @@ for those who have every compartment:
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -123,24 +124,33 @@ def build(
         connection.close()
 
 
-def write(settings: Settings, reporting: Reporting, *, restricted: bool = False) -> list[str]:
-    """Write the tables as Parquet and CSV, the dictionary, and the manifest last; returns the names written."""
-    folder = reporting_dir(settings, restricted=restricted)
+def write(settings: Settings, reporting: Reporting, *, restricted: Sequence[bool] = (False,)) -> list[str]:
+    """Write the tables as Parquet and CSV, the dictionary, and the manifest last; returns the names written.
+
+    `restricted`: into the folder that everybody may read (False), that with restricted cases (True), or both.
+    """
+    folders = [reporting_dir(settings, restricted=which) for which in restricted]
     listed = {}
+    for name, data in _contents(reporting):
+        for folder in folders:
+            files.write_bytes(folder / name, data)
+        listed[name] = hashlib.sha256(data).hexdigest()
+    for folder in folders:
+        files.write_json(
+            folder / "manifest.json",
+            {"as_of": reporting.as_of.isoformat(), "run_id": reporting.run_id, "sha256": listed},
+        )
+    return sorted(listed)
+
+
+def _contents(reporting: Reporting) -> Iterator[tuple[str, bytes]]:
+    """Name and bytes of every file but the manifest."""
     for name, table in reporting.tables.items():
         sink = pa.BufferOutputStream()
         pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
-        for suffix, data in (("parquet", sink.getvalue().to_pybytes()), ("csv", output.render(table, "csv"))):
-            path = folder / f"{name}.{suffix}"
-            files.write_bytes(path, data)
-            listed[path.name] = files.sha256(path)
-    files.write_bytes(folder / "data-dictionary.csv", output.as_csv(list(dictionary()[0]), dictionary()))
-    listed["data-dictionary.csv"] = files.sha256(folder / "data-dictionary.csv")
-    files.write_json(
-        folder / "manifest.json",
-        {"as_of": reporting.as_of.isoformat(), "run_id": reporting.run_id, "sha256": listed},
-    )
-    return sorted(listed)
+        yield f"{name}.parquet", sink.getvalue().to_pybytes()
+        yield f"{name}.csv", output.render(table, "csv")
+    yield "data-dictionary.csv", output.as_csv(list(dictionary()[0]), dictionary())
 
 
 def load(settings: Settings, compartments: Collection[str] = ()) -> Reporting | None:
@@ -171,12 +181,12 @@ def reporting_dir(settings: Settings, *, restricted: bool = False) -> Path:
 
 
 def _register(connection: duckdb.DuckDBPyConnection, settings: Settings, session: Session, reader: Actor) -> None:
-    parts = sources.lake_parts(settings)
     lake = Lake.of(settings)
     hidden = sorted(views.hidden_referrals(session, reader).union(sources.hidden_referrals(lake, reader)))
-    statements = " ".join((SQL / f"{name}.sql").read_text() for name in tables())
-    for name in [n for n in parts if hidden and re.search(rf"\b{n}\b", statements)]:
-        connection.register(name, plain(listing.readable(lake, name, hidden, reader.compartments)))
+    words = frozenset(re.findall(r"\w+", " ".join((SQL / f"{name}.sql").read_text() for name in tables())))
+    parts = sources.lake_parts(settings, [n for n in records.tables() if n in words])
+    for name in list(parts) if hidden else ():
+        connection.register(name, plain(listing.readable(lake, name, hidden, reader.compartments, words)))
         del parts[name]
     for name, paths in parts.items():
         connection.register(name, ds.dataset(paths, format="parquet", schema=plain_schema(records.arrow_schema(name))))

@@ -59,8 +59,11 @@ def both(settings: Settings, as_of: datetime, run_id: str) -> reporting.Reportin
     """Write the set that everybody may read and that with restricted cases; returns the first. Where nothing is restricted
     they are the same, and computed once."""
     everything = build(settings, as_of, run_id, RESTRICTED)
-    reporting.write(settings, everything, restricted=True)
-    built = build(settings, as_of, run_id) if _anything_restricted(settings) else everything
+    if not _anything_restricted(settings):
+        reporting.write(settings, everything, restricted=(True, False))
+        return everything
+    reporting.write(settings, everything, restricted=(True,))
+    built = build(settings, as_of, run_id)
     reporting.write(settings, built)
     return built
 
