@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +17,16 @@ from tests import sharing
 from tests.airflow_fixtures import airflow_db, airflow_home
 
 __all__ = ["airflow_db", "airflow_home"]
+
+if "NUMBA_CACHE_DIR" not in os.environ:
+    # One folder for all workers of a run and every process that they start: kernels are compiled once, not once a home.
+    os.environ["NUMBA_CACHE_DIR"] = tempfile.mkdtemp(prefix="triage-kernels-")
+
+    def remove(folder: str = os.environ["NUMBA_CACHE_DIR"], owner: int = os.getpid()) -> None:
+        if os.getpid() == owner:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(remove)
 
 # Hypothesis fails an example that takes longer than 200 ms, which on a busy machine any example can.
 hypothesis_settings.register_profile("untimed", deadline=None)

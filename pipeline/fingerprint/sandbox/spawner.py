@@ -208,16 +208,20 @@ def _environment() -> dict[str, str]:
 
 
 def kernel_cache(home: Path) -> tuple[Path, dict[str, str]]:
-    """Folder in which compiled kernels are kept, and the environment variable that says so if it is not the default.
+    """Folder in which the media worker's compiled kernels are kept, and the environment variable that tells it so.
 
-    Beside the source where that can be written (a checkout), else below `home` (an installed, read-only image).
+    NUMBA_CACHE_DIR where that is set; else in the checkout where that can be written (one for all homes), else below `home` (an
+    installed, read-only image). The folder is named to the worker in each case: it alone stays writable in the sandbox, so that
+    kernels beside their own modules, which is Numba's choice, could not be stored.
     """
     named = os.environ.get("NUMBA_CACHE_DIR")
     beside = ROOT / "pipeline" / "fingerprint" / "__pycache__"
-    if not named and os.access(beside if beside.exists() else beside.parent, os.W_OK):
-        beside.mkdir(exist_ok=True)
-        return beside, {}
-    folder = Path(named) if named else home.resolve() / "cache" / "kernels"
+    if named:
+        folder = Path(named)
+    elif os.access(beside if beside.exists() else beside.parent, os.W_OK):
+        folder = beside / "kernels"
+    else:
+        folder = home.resolve() / "cache" / "kernels"
     folder.mkdir(parents=True, exist_ok=True)
     return folder, {"NUMBA_CACHE_DIR": str(folder)}
 

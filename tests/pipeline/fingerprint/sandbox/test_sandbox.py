@@ -13,6 +13,7 @@ from pipeline.fingerprint.sandbox import landlock, pool, seccomp, spawner
 from pipeline.fingerprint.sandbox import layers as sandbox
 from pipeline.fingerprint.sandbox.layers import Layer, Reached
 from pipeline.fingerprint.sandbox.pool import Pool
+from pipeline.settings import ROOT
 from tests.pipeline.fingerprint.makers import FAULTY, items, settings_with, write
 from tests.pipeline.fingerprint.sandbox import escape
 
@@ -84,10 +85,24 @@ def test_kernel_cache_has_a_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "named"))
     assert spawner.kernel_cache(tmp_path) == (tmp_path / "named", {"NUMBA_CACHE_DIR": str(tmp_path / "named")})
     monkeypatch.delenv("NUMBA_CACHE_DIR")
+    checkout = ROOT / "pipeline" / "fingerprint" / "__pycache__" / "kernels"
+    assert spawner.kernel_cache(tmp_path) == (checkout, {"NUMBA_CACHE_DIR": str(checkout)})
     monkeypatch.setattr(spawner.os, "access", lambda *_: False)
     folder, environment = spawner.kernel_cache(tmp_path)
     assert folder == tmp_path / "cache" / "kernels"
     assert environment == {"NUMBA_CACHE_DIR": str(folder)}
+
+
+def test_kernels_of_one_start_are_loaded_by_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They were compiled at every start once their modules had moved out of the one folder that the sandbox lets be written."""
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "kernels"))
+    settings = settings_with(tmp_path)
+    found: list[dict[str, int]] = []
+    for _ in range(2):
+        with Pool(settings, decoder="tests.pipeline.fingerprint.sandbox.kernel:decode") as one:
+            one.start()
+        found.append({p.name: p.stat().st_mtime_ns for p in (tmp_path / "kernels").rglob("*.nb?")})
+    assert len(found[0]) == 2 and found[1] == found[0]
 
 
 def test_names_of_layers() -> None:
@@ -113,8 +128,6 @@ def test_strict_mode_names_the_landlock_abi(tmp_path: Path) -> None:
 
 def test_libraries_but_not_the_home(tmp_path: Path) -> None:
     """The worker may load libraries; the folder that holds TRIAGE_HOME by default is not among them."""
-    from pipeline.settings import ROOT
-
     paths = [Path(p) for p in sandbox.library_paths()]
     assert ROOT / "pipeline" in paths
     assert not any((ROOT / "var").is_relative_to(p) for p in paths)
