@@ -44,10 +44,10 @@ class SupposedLake(Lake):
         commits: Iterable[Commit] | None = None,
         where: Where | None = None,
     ) -> pa.Table:
-        """As `Lake.read`; the rows supposed come last, and belong to no stage, part or commit."""
+        """As `Lake.read`; the rows supposed come last, are of the stage `retro`, and belong to no part or commit."""
         rows = super().read(table, columns, stage=stage, parts=parts, commits=commits, where=where)
         more = self._more.get(table)
-        if more is None or stage is not None or parts is not None or commits is not None:
+        if more is None or stage not in {None, "retro"} or parts is not None or commits is not None:
             return rows
         if where is not None:
             more = more.filter(pc.is_in(more[where[0]], value_set=where[1]))

@@ -159,6 +159,11 @@ class Lake:
         own = heads["seq"].filter(pc.equal(heads["stage"], stage)).combine_chunks()
         return [self._commit(e) for e in reversed(self._ledger.entries(own[max(0, len(own) - count) :]))]
 
+    def runs(self) -> dict[str, int]:
+        """Every run that has published something, with the number of its first commit."""
+        firsts = self._ledger.heads().group_by("run_id").aggregate([("seq", "min")])
+        return dict(zip(firsts["run_id"].to_pylist(), firsts["seq_min"].to_pylist(), strict=True))
+
     def last(self) -> int:
         """Number of the last commit: the snapshot that reading now gives."""
         return self._ledger.last()

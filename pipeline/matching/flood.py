@@ -96,11 +96,12 @@ def counted(lake: Lake, matches: pa.Table) -> pa.Table:
 
 
 def aside(lake: Lake, matches: pa.Table) -> pa.Table:
-    """The contents (column sha256, each once) whose near matches are left out: neither new nor known until a person decides."""
+    """The matches (columns sha256 and match_id) that are left out: what has no other is neither new nor known until a
+    person decides."""
     listed = pa.array(sorted(flooded_media(lake)), pa.int64())
     unsure = pc.invert(pc.is_in(matches["kind"], pa.array(SURE)))
     left_out = matches.filter(pc.and_(unsure, pc.is_in(matches["media_key"], listed)))
-    return left_out.select(["sha256"]).group_by("sha256").aggregate([])
+    return left_out.select(["sha256", "match_id"])
 
 
 def latest(lake: Lake, media: pa.Array | None = None) -> pa.Table:

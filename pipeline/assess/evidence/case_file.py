@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.assess import database
-from pipeline.assess.evidence import answers, people
+from pipeline.assess.evidence import answers, dating, people
 from pipeline.assess.evidence.counters import file_counters, match_counters, sample, viral_condition, words_of
 from pipeline.assess.evidence.inputs import FORCE_NOT_SET, NO, YES, Answer, CaseFile, EvidenceRow, Place
 from pipeline.assess.features import FEATURES
@@ -26,6 +26,7 @@ from pipeline.assess.models.model import Model
 from pipeline.errors import IntegrityError
 from pipeline.ingest.quarantine import HELD_BACK, held_back
 from pipeline.lake import Lake
+from pipeline.lake.parts import Where
 from pipeline.matching import flood
 from pipeline.settings import Settings
 
@@ -131,6 +132,7 @@ class Bulk:
             "prints": self._of_contents("fingerprints", media),
             "found": flood.counted(self.lake, matches := self._of_contents("matches", media)),
             "aside": flood.aside(self.lake, matches),
+            "later": dating.later(self.lake, self._contents(media)),
             "stated": self._read("facts"),
             "persons": self._read("subjects"),
             **self._people(referrals),
@@ -177,12 +179,16 @@ class Bulk:
 
     def _of_contents(self, table: str, media: pa.Table) -> pa.Table:
         """Rows of the contents of some media files; a content that was not sent goes by the SHA-256 of its file's id."""
+        return self.lake.read(table, _COLUMNS[table], where=self._contents(media))
+
+    def _contents(self, media: pa.Table) -> Where | None:
+        """Which contents the rows of those media files are of; None for all."""
         if self.among is None:
-            return self.lake.read(table, _COLUMNS[table])
+            return None
         unsent = media.filter(pc.is_null(media["sha256"]))["file_id"].to_pylist()
         named = [hashlib.sha256(name.encode()).digest() for name in unsent]
         contents = {*media["sha256"].drop_null().to_pylist(), *named}
-        return self.lake.read(table, _COLUMNS[table], where=("sha256", pa.array(sorted(contents), pa.binary(32))))
+        return "sha256", pa.array(sorted(contents), pa.binary(32))
 
     def _others(self, of: Mapping[str, str]) -> dict[str, str]:
         """The cases of referrals on the other side of links, when not every case is made."""
@@ -216,24 +222,17 @@ class Bulk:
         return list({r["referral_id"]: r for r in sorted(rows, key=_arrival, reverse=True)}.values())[::-1]
 
     def _people(self, referrals: list[dict[str, Any]]) -> dict[str, pa.Table]:
-        received = pa.table(
-            {
-                "referral_id": pa.array([r["referral_id"] for r in referrals], pa.string()),
-                "force_received_at": pa.array(
-                    [r["force_received_at"] for r in referrals], pa.timestamp("us", tz="UTC")
-                ),
-            }
-        )
         homes = self._read("identifiers")
         homes = homes.filter(pc.equal(homes["kind"], "address"))
         occupations = people.occupations(self.model.data["reading"]["occupations"])
-        return {"received": received, "homes_stated": homes, "occupations": occupations}
+        return {"received": dating.received(self.lake, referrals), "homes_stated": homes, "occupations": occupations}
 
     def _files(self, con: Any) -> pa.Table:
         marks = self.model.data["reading"]["marks"]
         by_match, by_file = match_counters(marks), file_counters(marks)
         evidence = ", ".join(f"min(match_id) FILTER ({c}) AS {n}" for n, c in by_match.items())
-        con.execute(database.sql("case_matched", words=words_of("tags"), columns=evidence))
+        said = {"known": by_match["known"], "leads": by_match["leads"]}
+        con.execute(database.sql("case_matched", words=words_of("tags"), columns=evidence, **said))
         columns: list[str | None] = [f"count({n})::INTEGER AS n_{n}" for n in by_match]
         columns += [sample(n, n, "", SAMPLE) for n in by_match]
         columns += [f"count(*) FILTER ({c})::INTEGER AS n_{n}" for n, c in by_file.items()]
@@ -266,7 +265,7 @@ def _members(of: Mapping[str, str]) -> pa.Table:
 _COLUMNS: dict[str, list[str]] = {
     "referrals": [
         "referral_id", "source", "supplements", "provider", "force_code", *TIMES, "escalation_text", "priority",
-        "compartment", "narrative_count", "completeness",
+        "compartment", "narrative_count", "completeness", "run_id",
     ],
     "media_files": [
         "file_id", "referral_id", "state", "sha256", "viewed_by_provider", "publicly_available",

@@ -25,6 +25,10 @@ _CATEGORIES = {
 }
 
 
+BEFORE = "_before"
+"""Ends the name of a counter of what was so when the case came in and is no longer: the file has matched since."""
+UNKNOWN_ONLY = frozenset({"self_generated", "live_streaming"})
+"""Marks that count of unknown files: what a sender says of a file that is known already says nothing new about the suspect."""
 LISTED = frozenset({"known", "leads", "weak", "unknown", "first_generation", "unexamined", "unsent"})
 """Counters of which a few rows are kept as evidence; of the other features' counters one row is kept."""
 
@@ -73,18 +77,14 @@ def file_counters(marks: Mapping[str, Sequence[str]]) -> dict[str, str]:
 
     A file is unknown when its pictures were compared and match nothing, unexamined when it is a picture or video that
     was not decoded, or not whole; a text or document is neither. A file that only supplements the report is not unsent.
+    What was so when the case came in, and was matched since, is counted apart under `<counter>_before`.
     """
-    unmatched = "known IS NULL AND leads IS NULL AND benign IS NULL AND NOT aside"
-    sent = "state = 'present'"
-    hashed = "(hashing IN ('hashed', 'partial') OR (hashing = 'digests_only' AND why = 'known_exact'))"
-    undecoded = "hashing = 'digests_only' AND (why = 'format_off' OR media_type LIKE 'image/%')"
-    counters = {
-        "unknown": f"{sent} AND {hashed} AND {unmatched} AND NOT viral_everywhere",
-        "first_generation": f"{sent} AND {hashed} AND {unmatched} AND camera",
-        "unexamined": f"known IS NULL AND (state = 'unreadable' OR ({sent} AND"
-        f" (coalesce(hashing, '') NOT IN ('hashed', 'digests_only') OR ({undecoded} AND why <> 'known_exact'))))",
-        "unhashable": f"state = 'unreadable' OR ({sent} AND hashing = 'rejected')",
-        "unsent": f"state IN ('missing', 'hash_only') AND {unmatched} AND NOT {_words('mark_words', ['supplemental'])}",
+    unmatched, unknown = "known IS NULL AND leads IS NULL AND benign IS NULL AND NOT aside", "known IS NULL"
+    unmatched_then = "NOT known_then AND NOT leads_then AND benign IS NULL AND NOT aside_then"
+    before = _while_unknown(marks, f"{unmatched_then} AND NOT ({unmatched})", "known IS NOT NULL AND NOT known_then")
+    counters = _while_unknown(marks, unmatched, unknown) | {f"{name}{BEFORE}": said for name, said in before.items()}
+    counters |= {
+        "unhashable": "state = 'unreadable' OR (state = 'present' AND hashing = 'rejected')",
         "younger_child": "younger",
         "viewed": "viewed",
         "public": "public",
@@ -95,11 +95,28 @@ def file_counters(marks: Mapping[str, Sequence[str]]) -> dict[str, str]:
         "only_leads": "known IS NULL AND leads IS NOT NULL",
         "only_benign": "known IS NULL AND leads IS NULL AND benign IS NOT NULL",
     }
-    for mark, words in marks.items():
-        # What a sender says of a file that is known already says nothing new about the suspect.
-        unknown_only = "known IS NULL AND " if mark in {"self_generated", "live_streaming"} else ""
-        counters[f"marked_{mark}"] = unknown_only + _words("mark_words", words)
-    return counters
+    return counters | {
+        f"marked_{mark}": _words("mark_words", words) for mark, words in marks.items() if mark not in UNKNOWN_ONLY
+    }
+
+
+def _while_unknown(marks: Mapping[str, Sequence[str]], unmatched: str, unknown: str) -> dict[str, str]:
+    """Counters of files that are not matched (`unmatched`) or at least not known (`unknown`), both SQL conditions."""
+    sent = "state = 'present'"
+    hashed = "(hashing IN ('hashed', 'partial') OR (hashing = 'digests_only' AND why = 'known_exact'))"
+    undecoded = "hashing = 'digests_only' AND (why = 'format_off' OR media_type LIKE 'image/%')"
+    counters = {
+        "unknown": f"{sent} AND {hashed} AND {unmatched} AND NOT viral_everywhere",
+        "first_generation": f"{sent} AND {hashed} AND {unmatched} AND camera",
+        "unexamined": f"{unknown} AND (state = 'unreadable' OR ({sent} AND"
+        f" (coalesce(hashing, '') NOT IN ('hashed', 'digests_only') OR ({undecoded} AND why <> 'known_exact'))))",
+        "unsent": f"state IN ('missing', 'hash_only') AND {unmatched} AND NOT {_words('mark_words', ['supplemental'])}",
+    }
+    return counters | {
+        f"marked_{mark}": f"{unknown} AND {_words('mark_words', words)}"
+        for mark, words in marks.items()
+        if mark in UNKNOWN_ONLY
+    }
 
 
 def viral_condition(marks: Mapping[str, Sequence[str]]) -> str:

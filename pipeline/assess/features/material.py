@@ -9,7 +9,7 @@ counts nor categories are among the published factors).
 
 from __future__ import annotations
 
-from pipeline.assess.evidence.counters import GRADES
+from pipeline.assess.evidence.counters import BEFORE, GRADES
 from pipeline.assess.evidence.inputs import NOT_KNOWN, NOT_SO, YES, Answer, CaseFile, EvidenceRow, Reading
 from pipeline.assess.features.registry import counted, either, feature, present, sampled, stated
 
@@ -34,7 +34,8 @@ def first_generation_files(case: CaseFile, _: Reading) -> Answer:
 def unknown_files(case: CaseFile, reading: Reading) -> Answer:
     """Pictures and videos in the package that were compared and match nothing known, exactly or nearly, and that not every
     sender marks as viral: possibly new material. One new image matters more than a thousand viral copies. Texts and
-    documents do not count. A file whose near matches the flood guard has set aside is neither new nor known."""
+    documents do not count. A file whose near matches the flood guard has set aside is neither new nor known. A file that
+    is found known only later stays: the suspect had it before any source knew it."""
     found = counted(case, "unknown", _FILES, "matches nothing known", reading)
     return found if found.value == YES or not case.counts.get("unexamined") else NOT_KNOWN
 
@@ -195,7 +196,7 @@ def _marked(case: CaseFile, name: str, note: str) -> Answer:
     """A fact, the sender's annotation of a file, or a tag of a known-hash source; unknown when none of them says so."""
     found = case.facts.get(name, NOT_KNOWN)
     for counter, table in _MARKS[name]:
-        if counter in case.counts:
+        if counter in case.counts or counter + BEFORE in case.counts:
             found = either(found, present(case, counter, table, note))
     return found
 

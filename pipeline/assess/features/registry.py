@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from pipeline.assess.evidence.counters import BEFORE
 from pipeline.assess.evidence.inputs import NO, NOT_KNOWN, NOT_SO, YES, Answer, CaseFile, EvidenceRow, Reading
 from pipeline.errors import TriageError
 
@@ -83,7 +84,7 @@ def any_of(case: CaseFile, names: Iterable[str]) -> Answer:
 def counted(case: CaseFile, counter: str, table: str, note: str, reading: Reading) -> Answer:
     """Yes when the counter is not zero. The first file counts `first`, growing with the logarithm of the number
     and complete at `saturation`, so that ten thousand files weigh no more than fifty."""
-    number = case.counts.get(counter, 0)
+    number = _number(case, counter)
     if not number:
         return NOT_SO
     share = min(1.0, reading.first + (1 - reading.first) * math.log(number) / math.log(reading.saturation))
@@ -92,13 +93,21 @@ def counted(case: CaseFile, counter: str, table: str, note: str, reading: Readin
 
 def present(case: CaseFile, counter: str, table: str, note: str) -> Answer:
     """Yes, in full, when the counter is not zero."""
-    number = case.counts.get(counter, 0)
+    number = _number(case, counter)
     return Answer(YES, 1.0, sampled(case, counter, table, note), number) if number else NOT_SO
 
 
 def sampled(case: CaseFile, counter: str, table: str, note: str) -> tuple[EvidenceRow, ...]:
-    """The sample of rows kept for a counter, as evidence."""
-    return tuple([EvidenceRow(table, row, note) for row in case.samples.get(counter, ())])
+    """The sample of rows kept for a counter, as evidence; those that it held only when the case came in are behind."""
+    rows = [EvidenceRow(table, row, note) for row in case.samples.get(counter, ())]
+    then = case.samples.get(counter + BEFORE, ())
+    return tuple(rows + [EvidenceRow(table, row, f"{note} when it came in; found since") for row in then])
+
+
+def _number(case: CaseFile, counter: str) -> int:
+    """Files that have the counter, and those that had it when the case came in: a match that is found later adds to the
+    case and takes nothing from it."""
+    return case.counts.get(counter, 0) + case.counts.get(counter + BEFORE, 0)
 
 
 def either(first: Answer, second: Answer) -> Answer:

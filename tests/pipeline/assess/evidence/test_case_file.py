@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline import records
 from pipeline.assess.evidence.case_file import Bulk, case_id, group, roots
 from pipeline.assess.evidence.counters import GRADES
 from pipeline.assess.evidence.inputs import CaseFile
@@ -292,3 +293,22 @@ def test_every_counter_of_a_large_random_lake_agrees_with_a_slow_twin(settings: 
             }.items():
                 expected[counter] = expected.get(counter, 0) + holds
         assert {c: case.counts.get(c, 0) for c in expected} == expected
+
+
+def test_what_is_found_known_later_stays_new_for_the_case_that_brought_it(settings: Settings) -> None:
+    """R's file is known two nights later, and S names the same file after that: for S it was known when it came."""
+    commit(
+        settings, "one", referrals=[referral("R", run_id="one"), referral("T", run_id="one")],
+        media_files=[media("R", "a"), media("T", "t"), media("T", "u", "hash_only")],
+        fingerprints=[fingerprint("a", exif={"make": "synthetic"}), fingerprint("t")],
+    )  # fmt: skip
+    lake = commit(settings, "two", "retro", matches=[match("a", 1, release=2, run_id="two")])
+    lake.commit("match", "t", {"matches": records.build("matches", [match("t", 2)])}, run_id="two")
+    commit(settings, "three", referrals=[referral("S", run_id="three")], media_files=[media("S", "a")])
+    lake = commit(settings, "four", "retro", matches=[match("t", 3, release=3, run_id="four")])
+    found = {c.referral_id: c.counts for c in Bulk(settings, Model.load(settings), lake, current(lake)).cases()}
+    assert found["R"]["unknown_before"] == found["R"]["first_generation_before"] == found["R"]["known"] == 1
+    assert "unknown" not in found["R"]  # what the queue counts as unknown is what matches nothing now
+    assert found["S"]["known"] == 1 and "unknown_before" not in found["S"]
+    assert found["T"]["known"] == 1 and "unknown_before" not in found["T"]  # matched when it was first compared
+    assert found["T"]["unsent"] == 1
