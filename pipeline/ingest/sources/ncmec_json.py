@@ -35,7 +35,7 @@ def read(fields: Fields, draft: Draft, rules: ReportRules) -> None:
     referral = draft.referral
     referral["source_reference"] = fields.text("reportId")
     draft.time("ncmec_received_at", fields.moment("dateReceived"))
-    _ncmec(fields.child("additionalNcmecInformation"), draft)
+    read_ncmec(fields.child("additionalNcmecInformation"), draft)
     contacts = fields.child("lawEnforcementContactInformation")
     for contact in contacts.each("lawEnforcementContacts"):
         draft.time("nca_received_at", contact.moment("dateTimeMadeAvailable"))
@@ -56,7 +56,8 @@ def of_relationship(table: Mapping[str, list[str]], relation: str | None) -> lis
     return sorted({fact for word, facts in table.items() if word in words for fact in facts})
 
 
-def _ncmec(fields: Fields, draft: Draft) -> None:
+def read_ncmec(fields: Fields, draft: Draft) -> None:
+    """NCMEC's own classification and priority."""
     draft.referral["ncmec_classification"] = fields.text("ncmecClassification")
     priority = fields.child("priority")
     draft.referral["priority"] = priority.text("value") or priority.text("priorityId")
@@ -181,13 +182,7 @@ def _person(fields: Fields, draft: Draft, rules: ReportRules, role: str) -> None
             verified = item.tri("verified")
             draft.identifier(kind, item.text("value"), item.at("value"), subject=position, verified=verified)
     read_captures(fields, draft, position)
-    related = fields.at("relationshipToChildVictim")
-    relation = fields.text("relationshipToChildVictim")
-    if role == "suspect":
-        for name in of_relationship(rules.relationships, relation):
-            draft.fact(name, values.YES, related, subject=position)
-    for key, name in _PERSON_FACTS.items():
-        fields.fact(key, name, position, relation if name == "access_to_child_victim" else None)
+    read_stated(fields, draft, rules, role, position)
     for prior in fields.each("priorCTReports", "priorCTReports"):
         number = prior.text("value") or prior.text("reportId")
         if number:
@@ -195,6 +190,17 @@ def _person(fields: Fields, draft: Draft, rules: ReportRules, role: str) -> None
     bio = fields.text("profileBio")
     if bio:
         narrative(draft, rules, "narrative", bio, path=fields.at("profileBio"))
+
+
+def read_stated(fields: Fields, draft: Draft, rules: ReportRules, role: str, position: int) -> None:
+    """What a person's block states of convictions, of access to children, and of the relationship to the child victim."""
+    related = fields.at("relationshipToChildVictim")
+    relation = fields.text("relationshipToChildVictim")
+    if role == "suspect":
+        for name in of_relationship(rules.relationships, relation):
+            draft.fact(name, values.YES, related, subject=position)
+    for key, name in _PERSON_FACTS.items():
+        fields.fact(key, name, position, relation if name == "access_to_child_victim" else None)
 
 
 def _accounts(fields: Fields, draft: Draft, position: int, service: str | None) -> None:

@@ -1,7 +1,8 @@
 """NCA, NCMEC origin: the provider's XML as submitted to the CyberTipline (domain notes 3.1).
 
 Only incident type and time are compulsory there; everything else may be missing. Element names are those of the
-Reporting API, which differ from the police JSON (`fileViewedByEsp` for `viewedByEsp`).
+Reporting API, which differ from the police JSON (`fileViewedByEsp` for `viewedByEsp`). What bears on risk is read by
+either name, and in whichever of a person's two elements it stands.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pipeline.ingest.reports.draft import Draft
 from pipeline.ingest.reports.fields import Fields
 from pipeline.ingest.reports.reportrules import ReportRules
 from pipeline.ingest.sources.common import add_file, classification, narrative, other_name, places
-from pipeline.ingest.sources.ncmec_json import read_detail, read_incident, relevance
+from pipeline.ingest.sources.ncmec_json import read_detail, read_incident, read_ncmec, read_stated, relevance
 from pipeline.ingest.sources.reader import Reader
 
 
@@ -28,6 +29,8 @@ def read(fields: Fields, draft: Draft, rules: ReportRules) -> None:
     referral = draft.referral
     referral["source_reference"] = fields.text("reportId") or fields.text("@id")
     draft.time("ncmec_received_at", fields.moment("dateReceived"))
+    if fields.has("additionalNcmecInformation"):
+        read_ncmec(fields.child("additionalNcmecInformation"), draft)
     summary = fields.child("incidentSummary")
     read_incident(summary, draft, rules)
     reporter = fields.child("reporter")
@@ -38,7 +41,7 @@ def read(fields: Fields, draft: Draft, rules: ReportRules) -> None:
             for incident in details.each(key):
                 read_detail(incident, draft, rules)
                 _events(incident, draft, None)
-    for key, role in (("personOrUserReported", "suspect"), ("intendedRecipient", "recipient"), ("victim", "victim")):
+    for key, role in _ROLES.items():
         for person in fields.each(key):
             _person(person, draft, rules, role)
     for file in fields.each("fileDetails"):
@@ -48,15 +51,18 @@ def read(fields: Fields, draft: Draft, rules: ReportRules) -> None:
         narrative(draft, rules, "narrative", info, path=fields.at("additionalInfo"))
 
 
-_PERSONS = {
-    "suspect": "personOrUserReportedPerson",
-    "recipient": "intendedRecipientPerson",
-    "victim": "victimPerson",
+_ROLES = {
+    "personOrUserReported": "suspect",
+    "intendedRecipient": "recipient",
+    "victim": "victim",
+    "childVictim": "victim",
 }
+_PERSON = ("personOrUserReportedPerson", "intendedRecipientPerson", "victimPerson", "childVictimPerson")
+"""The element within a role's element that holds the person; where there is none, the role's element holds them itself."""
 
 
 def _person(fields: Fields, draft: Draft, rules: ReportRules, role: str) -> None:
-    person = fields.child(_PERSONS[role])
+    person = next((fields.child(key) for key in _PERSON if fields.has(key)), fields)
     names = [person.text(key) for key in ("firstName", "middleName", "lastName")]
     shown = [(text, item.at("value")) for item in fields.each("displayName") if (text := item.text("value"))]
     addresses = [_address(a) for a in person.each("address")]
@@ -64,8 +70,9 @@ def _person(fields: Fields, draft: Draft, rules: ReportRules, role: str) -> None
         role,
         name=" ".join(n for n in names if n) or next((text for text, _ in shown), None),
         date_of_birth=person.birth("dateOfBirth"),
-        approximate_age=person.whole("age", 0, 130),
+        approximate_age=_either(person, "age", "approximateAge"),
         gender=person.text("gender"),
+        occupation=person.text("occupation") or fields.text("occupation"),
         addresses=[a for a in addresses if a] or None,
         country=fields.child("estimatedLocation").text("countryCode"),
     )
@@ -81,11 +88,18 @@ def _person(fields: Fields, draft: Draft, rules: ReportRules, role: str) -> None
             verified = item.tri("@verified")
             draft.identifier(key, item.text("value"), item.at("value"), subject=position, verified=verified)
     _vehicle(fields, draft, rules, position)
+    for block in (fields, person) if person is not fields else (fields,):
+        read_stated(block, draft, rules, role, position)
     _events(fields, draft, position)
     draft.prior.extend(fields.texts("priorCTReports"))
     info = fields.text("additionalInfo")
     if info:
         narrative(draft, rules, "narrative", info, path=fields.at("additionalInfo"))
+
+
+def _either(fields: Fields, *names: str) -> int | None:
+    """An age by the first of its names that has one."""
+    return next((age for name in names if (age := fields.whole(name, 0, 130)) is not None), None)
 
 
 def _vehicle(fields: Fields, draft: Draft, rules: ReportRules, position: int) -> None:
@@ -139,7 +153,7 @@ def _file(fields: Fields, draft: Draft, rules: ReportRules) -> None:
         "name": given or original,
         "alias": (original if given else None) or other_name(fields, "fileId"),
         "size": None,
-        "viewed_by_provider": fields.tri("fileViewedByEsp"),
+        "viewed_by_provider": fields.tri("fileViewedByEsp" if fields.has("fileViewedByEsp") else "viewedByEsp"),
         "publicly_available": fields.tri("publiclyAvailable"),
         "industry_classification": fields.convert("industryClassification", classification),
         "sent": values.UNKNOWN,

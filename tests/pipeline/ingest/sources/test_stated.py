@@ -18,8 +18,11 @@ RULES = rules.load(Settings())
 
 
 def draft(tree: dict[str, Any]) -> Draft:
-    content = json.dumps(tree).encode()
-    found = report.read(Member("report.json", len(content), Locator("x"), content), content, RULES.report)
+    return read("report.json", json.dumps(tree).encode())
+
+
+def read(name: str, content: bytes) -> Draft:
+    found = report.read(Member(name, len(content), Locator("x"), content), content, RULES.report)
     assert found is not None
     return found.draft
 
@@ -82,3 +85,52 @@ def test_only_an_offer_to_meet_is_an_offer_to_meet(kind: str | None, stated: str
     made = draft({"form": "ucol-referral/1", "ucol": {"offers_of_contact": [{"kind": kind}]}})
     assert facts(made) == {stated}
     assert made.referral["extension"]["ucol"]["offers_of_contact"] == ([{"kind": kind}] if kind else [{}])
+
+
+PERSON = """<relationshipToChildVictim>Father</relationshipToChildVictim><occupation>teacher</occupation>
+<accessToChildren>true</accessToChildren><convictedSexOffender>true</convictedSexOffender><age>41</age>"""
+
+
+@pytest.mark.parametrize(
+    "suspect",
+    [
+        f"<personOrUserReportedPerson>{PERSON}</personOrUserReportedPerson>",
+        PERSON.replace("<age>", "<approximateAge>").replace("</age>", "</approximateAge>"),
+    ],
+)
+def test_the_provider_s_xml_states_what_the_police_json_states(suspect: str) -> None:
+    """Relationship, occupation, access, the child's age and address, whether the file was viewed, words of urgency,
+    NCMEC's priority: each is read in both, wherever the XML has it."""
+    address = "<address><address>1 Sample Road</address><zipCode>ZZ99 1AA</zipCode></address>"
+    xml = f"""<report><reportId>1</reportId>
+    <incidentSummary><incidentType>Child Sexual Molestation</incidentType>
+    <escalateToHighPriority>[synthetic] imminent</escalateToHighPriority></incidentSummary>
+    <additionalNcmecInformation><priority><value>1</value></priority></additionalNcmecInformation>
+    <personOrUserReported>{suspect}</personOrUserReported>
+    <victim><victimPerson><age>9</age>{address}</victimPerson></victim>
+    <fileDetails><originalFileName>a.jpg</originalFileName><viewedByEsp>true</viewedByEsp></fileDetails></report>"""
+    child = {"approximateAge": 9, "addresses": [{"street1": "1 Sample Road", "postalCode": "ZZ99 1AA"}]}
+    person = {
+        "relationshipToChildVictim": "Father",
+        "occupation": "teacher",
+        "accessToChildren": "true",
+        "convictedSexOffender": True,
+        "approximateAge": 41,
+    }
+    summary = {"incidentType": "Child Sexual Molestation", "escalateToHighPriority": "[synthetic] imminent"}
+    information = {
+        "incidentSummary": summary,
+        "reportedPeople": {"reportedPersons": [person]},
+        "childVictims": {"childVictims": [child]},
+        "uploadedFiles": [{"filename": "a.jpg", "viewedByEsp": True}],
+    }
+    priority = {"priority": {"value": "1"}}
+    tree = {"reportId": 1, "reportedInformation": information, "additionalNcmecInformation": priority}
+    ours, theirs = read("report.xml", xml.encode()), draft(tree)
+    assert facts(ours) == facts(theirs)
+    assert facts(ours) >= {"access_to_child_victim", "access_to_children", "contact_abuse", "provider_escalated"}
+    for column in ("escalation_text", "priority", "report_type"):
+        assert ours.referral[column] == theirs.referral[column] is not None
+    kept = ("role", "occupation", "approximate_age", "addresses")
+    assert [[s.get(k) for k in kept] for s in ours.subjects] == [[s.get(k) for k in kept] for s in theirs.subjects]
+    assert ours.files[0]["viewed_by_provider"] == "yes" and not ours.referral["unknown_keys"]
