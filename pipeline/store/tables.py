@@ -339,7 +339,8 @@ class SecondLook(Base):
 
 class Notification(Base):
     """A notification due and whether it was made. `place` (work, child_home, suspect_home) is what the `authority`, or the
-    other force of `force_code`, follows from."""
+    other force of `force_code`, follows from. Once made: who was told (`recipient`, a person), in which `post`, by whom
+    and when; `made_by` and `made_at` say who recorded it."""
 
     __tablename__ = "notifications"
 
@@ -355,6 +356,9 @@ class Notification(Base):
     made_at: Mapped[datetime | None]
     made_by: Mapped[str | None]
     recipient: Mapped[str | None]
+    post: Mapped[str | None]
+    told_by: Mapped[str | None]
+    told_at: Mapped[datetime | None]
     reason_code: Mapped[str | None]
     note: Mapped[str | None] = mapped_column(Text)
 

@@ -52,7 +52,7 @@ def told(
     """Acknowledge an escalation flag: record who was told, by whom and when."""
     with signed_in(settings, name) as (store, actor), store.session() as session:
         row = escalations.acknowledge(
-            session, actor, case_id, flag_id, told_to=told_to, told_by=told_by, told_at=_moment(at), note=note
+            session, actor, case_id, flag_id, told_to=told_to, told_by=told_by, told_at=moment(at), note=note
         )
         return [
             {
@@ -66,7 +66,8 @@ def told(
         ]
 
 
-def _moment(text: str | None) -> datetime | None:
+def moment(text: str | None) -> datetime | None:
+    """A time of an option. Raises UsageError for what is none."""
     try:
         return None if text is None else datetime.fromisoformat(text)
     except ValueError as error:

@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
 from pipeline.cases import cases
+from pipeline.cases.duties import telling
 from pipeline.cases.views import queue
 from pipeline.errors import ConflictError, UsageError
 from pipeline.people import permissions
@@ -168,16 +169,7 @@ def acknowledge(
         raise UsageError(f"Case {case_id} has no flag {flag_id}.")
     if not row.waiting:
         raise ConflictError(f"{row.acknowledged_by} has recorded already that {row.told_to} was told.")
-    taker, teller = told_to.strip(), (told_by or "").strip() or actor.name
-    if not taker:
-        raise UsageError("Who was told?", "Give the name of the person, not only the post.")
-    if max(len(taker), len(teller)) > 200:
-        raise UsageError("A name has at most 200 characters.")
-    moment = told_at or now(session)
-    if moment.tzinfo is None:
-        raise UsageError("The time needs a time zone.", "For example 2026-03-02T09:30+00:00.")
-    if moment > now(session):
-        raise UsageError("That time lies in the future.", "Record it once they have been told.")
+    taker, teller, moment = telling.told(session, actor, told_to, told_by, told_at)
     row.told_to, row.told_by, row.told_at, row.note = taker, teller, moment, cases.note_text(note)
     row.acknowledged_by, row.acknowledged_at, row.waiting = actor.user_id, now(session), False
     settle(session, case)

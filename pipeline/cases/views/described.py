@@ -74,7 +74,14 @@ def _open(seen: CaseView) -> Iterator[dict[str, Any]]:
             "waits" if raised.waiting else "told", raised.label, by if raised.waiting else told or raised.note or ""
         )
     for due in seen.notifications:
-        yield _row("notify", due.label, f"{due.reason_code} {due.made_at:%Y-%m-%d}" if due.made_at else due.reason)
+        said = (
+            f"{due.reason_code} {due.made_at:%Y-%m-%d}"
+            if due.made_at
+            else f"number {due.notification_id}: {due.reason}"
+        )
+        if due.told_at is not None:
+            said = f"{due.recipient} ({due.post}) was told by {due.told_by} on {due.told_at:%Y-%m-%d %H:%M}"
+        yield _row("notify", due.label, said)
     if seen.lowering is not None:
         to = f"to {seen.lowering.to_band}, proposed by {seen.lowering.proposed_by}: {seen.lowering.reason_code}"
         yield _row("waits", "lowering", to)

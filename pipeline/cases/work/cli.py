@@ -10,8 +10,9 @@ import click
 
 from pipeline.assess.evidence.answers import VALUES
 from pipeline.cases import cases, groups
+from pipeline.cases.duties.cli import moment
 from pipeline.cases.work import answers as work
-from pipeline.cases.work import decisions, together
+from pipeline.cases.work import decisions, notifications, together
 from pipeline.cases.work.answers import Given
 from pipeline.output import Rows, output_options
 from pipeline.people.person import as_option, signed_in
@@ -135,6 +136,47 @@ def group(settings: Settings, /, *, case_id: str, name: str | None) -> Rows:
             }
             for member in found.cases
         ]
+
+
+@case.command()
+@click.argument("case_id")
+@click.argument("number", type=int)
+@click.option("--to", "recipient", help="Name of the person who was told.")
+@click.option("--post", help="Their post; the authority that the notification names, unless given.")
+@click.option("--by", "told_by", help="Name of the person who told them; you, unless given.")
+@click.option("--at", help="When, with time zone, for example 2026-03-02T09:30+00:00; now, unless given.")
+@click.option("--not-needed", is_flag=True, help="It is not needed; the note says why.")
+@click.option("--note", help="A note.")
+@click.option("--version", type=int, required=True, help="The version that you saw.")
+@as_option
+@output_options
+@click.pass_obj
+def notify(
+    settings: Settings,
+    /,
+    *,
+    case_id: str,
+    number: int,
+    recipient: str | None,
+    post: str | None,
+    told_by: str | None,
+    at: str | None,
+    not_needed: bool,
+    note: str | None,
+    version: int,
+    name: str | None,
+) -> Rows:
+    """Record that a notification was made: who was told, in which post, by whom and when; or that it is not needed.
+
+    `triage queue show` lists a case's notifications with their numbers.
+    """
+    with signed_in(settings, name) as (store, actor), store.session() as session:
+        row = notifications.settle(
+            session, actor, case_id, number, reason_code="not_needed" if not_needed else "made", version=version,
+            recipient=recipient, post=post, told_by=told_by, told_at=moment(at), note=note,
+        )  # fmt: skip
+        names = ("label", "reason_code", "recipient", "post", "told_by", "told_at", "made_by")
+        return [{"case_id": case_id, "notification": number, **{n: getattr(row, n) for n in names}}]
 
 
 @case.command("decide-together")

@@ -105,8 +105,8 @@ def _lists(request: Request) -> dict[str, Any]:
                 key=lambda f: (BANDS.index(f["band"]), f["due_at"], f["flag_id"]),
             ),
             "notifications": [
-                {**_case(c), "notification_id": row.notification_id, "notification": row.label, "why": row.reason,
-                 "since": row.listed_at}
+                {**_case(c), "notification_id": row.notification_id, "notification": row.label, "authority": row.authority,
+                 "why": row.reason, "since": row.listed_at}
                 for row, c in supervision.notifications(session, who)
             ],
             "past_target": supervision.past_target(session, who),

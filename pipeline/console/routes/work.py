@@ -220,14 +220,19 @@ def notify(
     notification_id: Number,
     reason: Text = "",
     recipient: Text = "",
+    post: Text = "",
+    told_by: Text = "",
+    told_at: Text = "",
     note: Text = "",
     then: Text = "",
 ) -> Response:
-    """Record that a notification (LADO, children's services) was made or is not needed."""
+    """Record that a notification (LADO, children's services) was made (who was told, in which post, by whom, when) or is
+    not needed."""
+    moment = _local(told_at)
     with writing(request) as session:
         notifications.settle(
             session, actor(request), number, notification_id, reason_code=reason, version=version,
-            recipient=recipient, note=note,
+            recipient=recipient, post=post or None, told_by=told_by or None, told_at=moment, note=note,
         )  # fmt: skip
     return back(number, "entered", then=then, list_="notifications")
 
@@ -255,12 +260,7 @@ def told(
     then: Text = "",
 ) -> Response:
     """Acknowledge an escalation flag: who was told, by whom (the one who writes unless named), when (now unless given)."""
-    try:
-        moment = datetime.fromisoformat(told_at) if told_at else None
-    except ValueError:
-        raise UsageError("The time of telling is no time.", "Write it as 2026-11-21T09:30.") from None
-    if moment is not None and moment.tzinfo is None:
-        moment = moment.replace(tzinfo=britishtime.LONDON).astimezone(UTC)
+    moment = _local(told_at)
     with writing(request) as session:
         escalations.acknowledge(
             session,
@@ -273,3 +273,14 @@ def told(
             note=note,
         )
     return back(number, "entered", then=then, list_="flags")
+
+
+def _local(told_at: str) -> datetime | None:
+    """The time of telling as a form has it: local unless it says its zone."""
+    try:
+        moment = datetime.fromisoformat(told_at) if told_at else None
+    except ValueError:
+        raise UsageError("The time of telling is no time.", "Write it as 2026-11-21T09:30.") from None
+    if moment is not None and moment.tzinfo is None:
+        moment = moment.replace(tzinfo=britishtime.LONDON).astimezone(UTC)
+    return moment

@@ -27,7 +27,7 @@ from pipeline.errors import ConflictError, PermissionDeniedError, UsageError
 from pipeline.store import tables
 from pipeline.store.opening import Store
 from pipeline.store.people_tables import AuditEntry
-from pipeline.store.tables import Base, Case, Decision, Lowering, Note, Notification, Review, Tombstone
+from pipeline.store.tables import Base, Case, Change, Decision, Lowering, Note, Notification, Review, Tombstone
 from tests.pipeline.cases.conftest import ANALYST, AUDITOR, OTHER, SUPERVISOR, Clock
 from tests.pipeline.cases.samples import assessment, case_of, link, publish_rows
 
@@ -284,7 +284,7 @@ def test_a_second_look_needs_a_second_person(held: Store) -> None:
 def test_notifications_are_made_or_explained(held: Store) -> None:
     with held.reader() as session:
         assert [n.kind for n, _ in supervision.notifications(session, SUPERVISOR)] == ["lado"]
-    with pytest.raises(UsageError, match="Who was notified"):
+    with pytest.raises(UsageError, match="Who was told"):
         do(held, notifications.settle, 1, reason_code="made")
     with pytest.raises(UsageError, match="note is needed"):
         do(held, notifications.settle, 1, reason_code="not_needed")
@@ -292,6 +292,33 @@ def test_notifications_are_made_or_explained(held: Store) -> None:
     with pytest.raises(ConflictError, match="settled"):
         do(held, notifications.settle, 1, reason_code="made", recipient="x")
     assert logged(held, "disclosure") == [("notification.made", "LADO of Sampleshire")]
+
+
+def test_a_notification_says_who_was_told_in_which_post_by_whom_and_when(held: Store, clock: Clock) -> None:
+    at = clock() - timedelta(hours=2)
+    for wrong, said in (
+        ({"told_at": clock() + timedelta(minutes=1)}, "future"),
+        ({"told_at": at.replace(tzinfo=None)}, "time zone"),
+        ({"told_by": "x" * 201}, "200 characters"),
+        ({"post": "x" * 201}, "200 characters"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            do(held, notifications.settle, 1, reason_code="made", recipient="Lee Sample", **wrong)
+    told = {"recipient": "Lee Sample", "post": "LADO", "told_by": "Ted Example", "told_at": at}
+    do(held, notifications.settle, 1, reason_code="made", **told)
+    with held.reader() as session:
+        row = session.get_one(Notification, 1)
+        assert (row.recipient, row.post, row.told_by, row.told_at) == tuple(told.values())
+        assert (row.made_by, row.made_at) == ("ana", clock())
+        changes = session.scalars(select(Change.text).where(Change.kind == "notification")).all()
+        assert "Lee Sample (LADO) was told by Ted Example on 2 Mar 2026, 07:00" in changes[-1]
+
+
+def test_who_was_told_by_default_is_told_by_the_writer_now_in_the_post_that_is_named(held: Store, clock: Clock) -> None:
+    do(held, notifications.settle, 1, reason_code="made", recipient="Lee Sample")
+    with held.reader() as session:
+        row = session.get_one(Notification, 1)
+        assert (row.post, row.told_by, row.told_at) == (row.label, ANALYST.name, clock())
 
 
 def test_reviews_fall_due_at_three_five_and_six_months(held: Store, clock: Clock) -> None:
