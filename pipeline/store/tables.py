@@ -338,9 +338,8 @@ class SecondLook(Base):
 
 
 class Notification(Base):
-    """A notification due and whether it was made. `place` (work, child_home, suspect_home) is what the `authority`, or the
-    other force of `force_code`, follows from. Once made: who was told (`recipient`, a person), in which `post`, by whom
-    and when; `made_by` and `made_at` say who recorded it."""
+    """A notification due. `place` (work, child_home, suspect_home) is what the `authority`, or the other force of
+    `force_code`, follows from. Once made: the `recipient`, a person, in which `post`, and who recorded it (`made_by`)."""
 
     __tablename__ = "notifications"
 
