@@ -185,12 +185,13 @@ def _register(connection: duckdb.DuckDBPyConnection, settings: Settings, session
     hidden = sorted(views.hidden_referrals(session, reader).union(sources.hidden_referrals(lake, reader)))
     words = frozenset(re.findall(r"\w+", " ".join((SQL / f"{name}.sql").read_text() for name in tables())))
     parts = sources.lake_parts(settings, [n for n in records.tables() if n in words])
+    empty = sources.empty_lake_tables(parts)  # before tables that are filtered leave `parts`: those are not empty
     for name in list(parts) if hidden else ():
         connection.register(name, plain(listing.readable(lake, name, hidden, reader.compartments, words)))
         del parts[name]
     for name, paths in parts.items():
         connection.register(name, ds.dataset(paths, format="parquet", schema=plain_schema(records.arrow_schema(name))))
-    for name, table in sources.empty_lake_tables(parts).items():
+    for name, table in empty.items():
         connection.register(name, plain(table))
     for name, table in sources.case_tables(session, reader).items():
         connection.register(f"store_{name}", plain(table))

@@ -15,7 +15,7 @@ import pytest
 
 from pipeline.settings import Settings
 from pipeline.store.opening import open_store
-from tests.pipeline.console import world
+from tests.pipeline.console import places, world
 
 CHROMIUM = shutil.which("chromium")
 ARGUMENTS = [
@@ -234,40 +234,76 @@ def test_from_sign_in_to_a_claimed_case_by_keyboard_alone(open_as: Callable[...,
     assert "[synthetic note 2]" in page.locator("#decisions").inner_text()
 
 
-@pytest.mark.parametrize("name", ["sue", "dan"])
-def test_no_page_breaks_an_accessibility_rule(open_as: Callable[..., Any], name: str) -> None:
+def look_over(page: Any) -> list[str]:
+    """What is wrong with the page that is open, everything on it unfolded: accessibility at 1280 px, width at 320 px."""
     from axe_playwright_python.sync_playwright import Axe
 
-    page = open_as(name, script=True)
+    page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    violations = Axe().run(page, options={"runOnly": {"type": "tag", "values": TAGS}}).response["violations"]
+    found = [f"{v['id']}: {v['nodes'][0]['html'][:160]}" for v in violations]
+    page.set_viewport_size({"width": 320, "height": 900})
+    if (width := page.evaluate("document.documentElement.scrollWidth")) > 320:
+        found.append(f"{width} px wide at 320 px")
+    page.set_viewport_size({"width": 1280, "height": 900})
+    return found
+
+
+def test_every_page_of_the_route_table_is_accessible_and_fits_320_pixels(open_as: Callable[..., Any]) -> None:
+    people: dict[str, Any] = {"sue": open_as("sue", script=True)}
+
+    def ask(path: str) -> Any:
+        return people["sue"].context.request.get(path).json()
+
     broken: dict[str, list[str]] = {}
-    for path in ["/sign-in", *every_page(page)]:
-        page.goto(path)
-        for details in page.locator("details").all():
-            details.evaluate("d => d.open = true")
-        found = Axe().run(page, options={"runOnly": {"type": "tag", "values": TAGS}}).response["violations"]
-        if found:
-            broken[path] = [f"{v['id']}: {v['nodes'][0]['html'][:160]}" for v in found]
-    page.goto("/look-up")
-    page.get_by_label("Hashes, one a line").fill("0" * 32 + "\nnot a hash\n")
-    for reason in ("", "synthetic request"):  # the form with its error, then the answer
-        page.get_by_label("Why you ask").fill(reason)
-        page.get_by_role("button", name="Look up").click()
-        found = Axe().run(page, options={"runOnly": {"type": "tag", "values": TAGS}}).response["violations"]
-        if found:
-            broken[f"/look-up with reason {reason!r}"] = [f"{v['id']}: {v['nodes'][0]['html'][:160]}" for v in found]
+    opened = 0
+    for name, paths in places.shared(ask).items():
+        page = people.get(name) or open_as(name, script=True)
+        for path in paths:
+            answer = page.goto(path)
+            assert answer.status == (404 if "no-such" in path else 200), path
+            opened += 1
+            if found := look_over(page):
+                broken[f"{path} as {name}"] = found
     assert broken == {}
+    assert opened >= len(places.routes())
 
 
-@pytest.mark.parametrize("name", ["sue", "dan"])
-def test_nothing_runs_over_the_edge_at_320_pixels(open_as: Callable[..., Any], name: str) -> None:
-    page = open_as(name, script=True, width=320)
-    wide = {}
-    for path in every_page(page):
-        page.goto(path)
-        width = page.evaluate("document.documentElement.scrollWidth")
-        if width > 320:
-            wide[path] = width
-    assert wide == {}
+def test_pages_that_answer_a_form_are_accessible_and_fit_320_pixels(open_as: Callable[..., Any]) -> None:
+    """The form with its error, and the answer: what no address alone leads to."""
+    sue, dan, aud = (open_as(name, script=True) for name in ("sue", "dan", "aud"))
+    broken: dict[str, list[str]] = {}
+
+    def check(page: Any, what: str) -> None:
+        if found := look_over(page):
+            broken[what] = found
+
+    dan.goto("/look-up")
+    dan.get_by_label("Hashes, one a line").fill("0" * 32 + "\nnot a hash\n")
+    for reason in ("", "synthetic request"):
+        dan.get_by_label("Why you ask").fill(reason)
+        dan.get_by_role("button", name="Look up").click()
+        check(dan, f"a look-up with the reason {reason!r}")
+    for statement in ("@weekly", "SELECT nothing FROM cases"):
+        dan.goto("/sql")
+        dan.locator("#sql").fill(statement)
+        dan.get_by_label("Why you ask").fill("synthetic request")
+        dan.get_by_role("button", name="Run", exact=True).click()
+        check(dan, statement)
+    for text in ("sample", "no such thing"):
+        sue.goto("/queue")
+        sue.locator("#search").fill(text)
+        sue.get_by_role("button", name="Search").click()
+        check(sue, f"a search for {text}")
+    aud.goto("/audit")
+    aud.get_by_role("button", name="Verify the log").click()
+    assert "Verified" in aud.locator("main").inner_text()
+    check(aud, "the verified log")
+    sue.goto("/queue")
+    sue.goto(sue.locator(".app-queue tbody a").first.get_attribute("href"))
+    sue.get_by_role("button", name="Add a note").or_(sue.get_by_text("Add a note")).first.click()
+    sue.get_by_role("button", name="Save the note").click()
+    check(sue, "a note without text")
+    assert broken == {}
 
 
 def test_the_browser_loads_no_picture_even_if_a_page_asked_for_one(chromium: Any, address: str) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
 
-from pipeline.console.gate import access
+from tests.pipeline.console import places
 from tests.pipeline.console.client import Client
 from tests.pipeline.console.html_rules import errors
 
@@ -36,38 +37,11 @@ def test_the_rules_find_what_is_wrong(body: str, wrong: str) -> None:
 
 
 def addresses(readers: dict[str, Client]) -> list[str]:
-    """One address of every page, and the states of it that differ in their markup."""
+    """One address of every page, the states of it that differ in their markup, and every case."""
     sue = readers["sue"]
-    cases = [c["case_id"] for c in sue.get("/queue?format=json").json()["cases"]]
-    found = sue.get("/matches?format=json").json()["matches"]
-    run = sue.get("/runs?format=json").json()["runs"][0]["run_id"]
-    figure = sue.get("/dashboard?format=json").json()
-    filled = {
-        "match_id": found[0]["match_id"],
-        "run_id": run,
-        "name": "weekly",
-        "number": cases[0],
-        "media_key": found[0]["media_key"],
-        "user_id": "ana",
-    }
-    assert figure
-    made = []
-    for method, path in access.MATRIX:
-        if method != "GET" or path in {"/static/{name}", "/metrics", "/sign-in/force", "/sign-in/force/done", "/"}:
-            continue
-        if path == "/cases/{number}/matches/{match_id}":
-            continue  # the same template as /matches/{match_id}, and needs a case that has it
-        made.append(path.format(**filled))
-    for number in cases:
-        made += [f"/cases/{number}", f"/cases/{number}/texts"]
-    return [
-        *made,
-        f"/cases/{cases[0]}?files=all&audit=yes",
-        "/queue?text=NONE",
-        "/queue?order=target",
-        "/no-such-page",
-        "/matches?grade=BENIGN",
-    ]
+    numbers = [c["case_id"] for c in sue.get("/queue?format=json").json()["cases"]]
+    made = itertools.chain.from_iterable(places.shared(lambda path: sue.get(path).json()).values())
+    return [*made, *(f"/cases/{number}{page}" for number in numbers for page in ("", "/texts"))]
 
 
 @pytest.mark.parametrize("name", ["sue", "ana", "dan", "aud", "admin", ""])

@@ -126,6 +126,16 @@ def test_restricted_cases_are_not_in_the_reporting_tables_of_others(settings: Se
     assert "very_high" not in (reporting.reporting_dir(settings) / "report_cases.csv").read_text()
 
 
+def test_what_is_not_restricted_stays_in_the_reporting_tables_beside_what_is(settings: Settings) -> None:
+    factory.land(settings, {"referral.json": factory.form("ucol-referral", restricted=True)}, source="ucol")
+    factory.land(settings, {"referral.json": factory.form("ucol-referral", reference="open")}, "open", "ucol")
+    factory.ingest(settings)
+    stage.write(settings, None)
+    shown, whole = reporting.load(settings), reporting.load(settings, {"ucol"})
+    assert shown is not None and whole is not None
+    assert (shown.tables["report_packages"].num_rows, whole.tables["report_packages"].num_rows) == (1, 2)
+
+
 def test_what_was_erased_is_read_by_nobody_any_more(settings: Settings) -> None:
     """From the moment of the erasure by no statement; after `triage night erase` it is on no disk."""
     store = open_store(settings)
