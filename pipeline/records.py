@@ -1,7 +1,8 @@
 """Record types of the lake: one JSON Schema a table in schemas/records/, from which Arrow schemas, checks and documentation come.
 
 Every property has `title`, `description` and `x-arrow` (the column's Arrow type); `x-personal: true` marks
-personal data, which must not reach logs, task names or XCom; `x-json: true` marks a column that holds JSON text.
+personal data, which must not reach logs, task names or XCom; `x-json: true` marks a column that holds JSON text;
+`x-formerly` is the name that the column has in parts written by earlier versions.
 """
 
 from __future__ import annotations
@@ -104,6 +105,12 @@ def _plan(table: str) -> tuple[list[str], list[str], pa.StructType]:
 def empty(table: str) -> pa.Table:
     """A table of the record type with no rows."""
     return arrow_schema(table).empty_table()
+
+
+@cache
+def former_names(table: str) -> dict[str, str]:
+    """Columns that were renamed: today's name to the name that older parts have it under."""
+    return {name: spec["x-formerly"] for name, spec in describe(table)["properties"].items() if "x-formerly" in spec}
 
 
 def personal_columns(table: str) -> set[str]:

@@ -170,7 +170,7 @@ def referral(
 def _package(row: dict[str, Any]) -> dict[str, Any]:
     return {
         "package_id": row["package_id"],
-        "source": "other",
+        "landing_folder": "other",
         "container": f"other/{row['source']}-{row['source_reference']}",
         "report_sha256": row["report_sha256"],
         "format": "generic-json",

@@ -24,16 +24,16 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from sqlalchemy.orm import Session
 
-from pipeline import files, output, records, senders
+from pipeline import files, output, senders
 from pipeline.cases.views import case as views
 from pipeline.errors import IntegrityError, TriageError
 from pipeline.export import listing
+from pipeline.export.sql import parts as lake_views
 from pipeline.export.sql import sources
-from pipeline.export.sql.moments import plain, plain_schema
+from pipeline.export.sql.moments import plain
 from pipeline.lake import Lake
 from pipeline.settings import ROOT, Settings
 from pipeline.store.actors import SYSTEM, Actor
@@ -172,6 +172,11 @@ def load(settings: Settings, compartments: Collection[str] = ()) -> Reporting | 
                 f"Reporting table {name} is not what was written.", "Write the tables again: `triage export reporting`."
             )
         loaded[name] = pq.read_table(path, page_checksum_verification=True)
+        if loaded[name].column_names != arrow_schema(name).names:
+            raise IntegrityError(
+                f"Reporting table {name} was written by another version.",
+                "Write the tables again: `triage export reporting`.",
+            )
     return Reporting(datetime.fromisoformat(manifest["as_of"]), manifest["run_id"], loaded)
 
 
@@ -190,7 +195,7 @@ def _register(connection: duckdb.DuckDBPyConnection, settings: Settings, session
         connection.register(name, plain(listing.readable(lake, name, hidden, reader.compartments, words)))
         del parts[name]
     for name, paths in parts.items():
-        connection.register(name, ds.dataset(paths, format="parquet", schema=plain_schema(records.arrow_schema(name))))
+        lake_views.register(connection, name, paths)
     for name, table in empty.items():
         connection.register(name, plain(table))
     for name, table in sources.case_tables(session, reader).items():

@@ -50,7 +50,7 @@ def waiting(ctx: click.Context) -> Rows:
     now = datetime.now(UTC)
     return [
         {
-            "source": candidate.package.source,
+            "landing_folder": candidate.package.landing_folder,
             "container": candidate.package.container,
             "hours": round((now.timestamp() - candidate.package.newest / 1e9) / 3600, 1),
             "reasons": "; ".join(candidate.waits),
@@ -78,7 +78,7 @@ def returned(ctx: click.Context) -> Rows:
             "state": "returned for information",
             "hours": row.hours(now),
             "clock_from": row.clock_from.isoformat(),
-            "source": row.source,
+            "landing_folder": row.landing_folder,
             "container": row.container,
             "times_returned": row.returned,
             "reasons": "; ".join(row.reasons),

@@ -282,7 +282,7 @@ def _package_row(
     found = candidate.report
     return {
         "package_id": candidate.package_id,
-        "source": candidate.package.source,
+        "landing_folder": candidate.package.landing_folder,
         "container": candidate.package.container,
         "report_sha256": found.sha256 if found else _unread_sha256(candidate.package),
         "format": found.reader.name if found else None,

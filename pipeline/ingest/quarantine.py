@@ -64,7 +64,7 @@ def _printable(text: str) -> str:
 def write_notices(settings: Settings, lake: Lake) -> int:
     """Write the notices that are not there yet; returns how many packages are in quarantine in all."""
     folder = settings.quarantine_dir
-    columns = ["package_id", "container", "source", "state", "reasons", "first_seen", "clock_from", "run_id"]
+    columns = ["package_id", "container", "landing_folder", "state", "reasons", "first_seen", "clock_from", "run_id"]
     table = lake.read("packages", columns)
     listed = table.filter(pc.equal(table["state"], "quarantined")).to_pylist()
     first: dict[str, dict[str, Any]] = {}
@@ -84,7 +84,7 @@ class Outstanding:
 
     package_id: str
     container: str
-    source: str
+    landing_folder: str
     clock_from: datetime
     returned: int
     """How often it was returned: corrections that could not be read either count."""
@@ -98,7 +98,7 @@ class Outstanding:
 def outstanding(lake: Lake) -> list[Outstanding]:
     """Everything that is returned for information, the longest clock first. A package and its unreadable corrections are
     one entry, with the reasons of the last; it is settled once a package that was taken in puts any of them right."""
-    columns = ["package_id", "container", "source", "state", "reasons", "first_seen", "clock_from", "corrects"]
+    columns = ["package_id", "container", "landing_folder", "state", "reasons", "first_seen", "clock_from", "corrects"]
     table = lake.read("packages", columns)
     concerned = pc.or_(pc.equal(table["state"], "quarantined"), pc.is_valid(table["corrects"]))
     rows = table.filter(concerned).to_pylist()
@@ -112,7 +112,8 @@ def outstanding(lake: Lake) -> list[Outstanding]:
         last = max(listed, key=lambda r: (r["first_seen"], r["package_id"]))
         clock = min(r["clock_from"] or r["first_seen"] for r in listed)
         names = len({r["package_id"] for r in listed})
-        found.append(Outstanding(last["package_id"], last["container"], last["source"], clock, names, last["reasons"]))
+        folder = last["landing_folder"]
+        found.append(Outstanding(last["package_id"], last["container"], folder, clock, names, last["reasons"]))
     return sorted(found, key=lambda o: (o.clock_from, o.container))
 
 

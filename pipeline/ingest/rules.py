@@ -35,7 +35,7 @@ def load(settings: Settings) -> IngestRules:
     used = {n for table in tables for listed in table.values() for n in listed} | set(data["annotations"].values())
     if used - names:
         raise SettingsError(f"Policy file ingest.yaml uses facts that facts.yaml has not: {sorted(used - names)}.")
-    missing = set(FOLDERS) - set(data["sources"])
+    missing = set(FOLDERS) - set(data["landing_folders"])
     if missing:
         raise SettingsError(
             f"Policy file ingest.yaml leaves out landing folders of sources: {sorted(missing)}.",

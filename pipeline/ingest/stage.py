@@ -100,7 +100,7 @@ def _unchanged(entry: LandingEntry, known: seen.Seen, held: Held, rule: IngestRu
 
 
 def waiting_file(settings: Settings) -> Path:
-    """What the last run left waiting: `as_of`, and `packages` with source, container, hours and reasons."""
+    """What the last run left waiting: `as_of`, and `packages` with landing folder, container, hours and reasons."""
     return settings.home / "ingest" / "waiting.json"
 
 
@@ -108,7 +108,7 @@ def _tell_waiting(settings: Settings, night: Night, waiting: list[Candidate]) ->
     now = night.now()
     rows = [
         {
-            "source": c.package.source,
+            "landing_folder": c.package.landing_folder,
             "container": c.package.container,
             "hours": round((now.timestamp() - c.package.newest / 1e9) / 3600, 1),
             "reasons": list(c.waits),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline import files
+from pipeline import files, records
 from pipeline.errors import IntegrityError
 from pipeline.lake.places import LakePlace, digest_of
 
@@ -119,9 +119,12 @@ class Parts:
         if not part.merged:
             commits = None
         there = set(file.schema_arrow.names)
-        names = [n for n in schema.names if n in there]
+        former = {new: old for new, old in records.former_names(part.table).items() if new not in there}
+        names = [n for n in (former.get(n, n) for n in schema.names) if n in there]
+        if where is not None:
+            where = former.get(where[0], where[0]), where[1]
         if commits is None and where is None:
-            return conform(file.read(columns=names), schema)
+            return conform(file.read(columns=names), schema, former)
         keys = [*([SEQ] if commits is not None else []), *([where[0]] if where is not None else [])]
         found = [schema.empty_table()]
         for group in range(file.num_row_groups) if there.issuperset(keys) else ():
@@ -129,7 +132,7 @@ class Parts:
                 continue
             mask = _mask(file.read_row_group(group, columns=keys), commits, where)
             if pc.any(mask).as_py():  # most groups hold nothing of what is asked: only their keys were read
-                found.append(conform(file.read_row_group(group, columns=[*keys, *names]).filter(mask), schema))
+                found.append(conform(file.read_row_group(group, columns=[*keys, *names]).filter(mask), schema, former))
         return pa.concat_tables(found[1:] or [conform(found[0], schema)])
 
 
@@ -153,10 +156,13 @@ def _holds(group: pq.RowGroupMetaData, commits: pa.Array) -> bool:
     return True
 
 
-def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Older parts lack columns that a later version added: they read as null."""
+def conform(table: pa.Table, schema: pa.Schema, former: Mapping[str, str] | None = None) -> pa.Table:
+    """The columns of today's schema. Those that a later version added read as null in an older part; those that it renamed
+    are found by `former` (today's name to the name in the part)."""
+    former = former or {}
+    names = [(f, former.get(f.name, f.name)) for f in schema]
     columns = [
-        table.column(f.name).cast(f.type) if f.name in table.column_names else pa.nulls(table.num_rows, f.type)
-        for f in schema
+        table.column(name).cast(f.type) if name in table.column_names else pa.nulls(table.num_rows, f.type)
+        for f, name in names
     ]
     return pa.Table.from_arrays(columns, schema=pa.schema([f.with_nullable(True) for f in schema]))

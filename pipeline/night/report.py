@@ -48,7 +48,12 @@ def build(
         "quarantine_reasons": dict(sorted(reasons.items())),
         "hash_set_pages_waiting": [page.text for page in building.waiting_pages(settings)],
         "returned_for_information": [
-            {"package_id": p.package_id, "source": p.source, "hours": p.hours(night.as_of), "times": p.returned}
+            {
+                "package_id": p.package_id,
+                "landing_folder": p.landing_folder,
+                "hours": p.hours(night.as_of),
+                "times": p.returned,
+            }
             for p in quarantine.outstanding(lake)
         ],
     }
@@ -120,7 +125,8 @@ def text(summary: dict[str, Any]) -> str:
         console.print(f"  {page}", markup=False)
     for row in summary["returned_for_information"]:
         console.print(
-            f"  returned for information: {row['source']} package {row['package_id'][:16]}, {row['hours']} hours on its clock"
+            f"  returned for information: package {row['package_id'][:16]} of {row['landing_folder']}, "
+            f"{row['hours']} hours on its clock"
         )
     return sink.getvalue()
 

@@ -1,6 +1,6 @@
 """Sample landing folder: packages in every format with everything that goes wrong in real life, and the truth about it.
 
-    landing/<source>/...                packages: folders, zip and tar, BagIt, checksum lists, .ready markers
+    landing/<folder>/...                packages: folders, zip and tar, BagIt, checksum lists, .ready markers
     landing/hashsets/demo/demo.json     VICS 2.0 hash set in which some of the pictures are known
     ground_truth.json                   which file of which package is what, and how each package must end
 

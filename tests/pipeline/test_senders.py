@@ -19,7 +19,7 @@ def test_every_reader_is_of_a_source_and_every_source_has_a_reader() -> None:
 
 
 def test_the_policy_has_every_folder_and_the_record_names_every_code(tmp_path: Path) -> None:
-    assert set(senders.FOLDERS) <= set(policy.load(Settings(), "ingest").data["sources"])
+    assert set(senders.FOLDERS) <= set(policy.load(Settings(), "ingest").data["landing_folders"])
     described = records.describe("referrals")["properties"]["source"]["description"]
     assert all(code in described for code in senders.SOURCES)
 

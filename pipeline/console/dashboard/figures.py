@@ -50,7 +50,7 @@ REPORTS = (
     Figure("all_links", "All links by kind and strength", "Links", "links"),
     Figure("match_rates", "Files known, near or unknown, by source", "Matching", "rates"),
     Figure("release_matches", "Files matched, by source and known-hash release", "Matching"),
-    Figure("packages", "Packages by source and state", "Intake", "packages"),
+    Figure("packages", "Packages by landing folder and state", "Intake", "packages"),
     Figure("quarantine", "Packages returned for information and not put right, by reason", "Intake"),
     Figure("returned", "Requests for information by reason", "Intake"),
     Figure("freshness", "Freshness", "Intake"),
@@ -162,14 +162,14 @@ def _columns(label: str, names: tuple[str, ...], first_tone: int = 1) -> Any:
 
 
 def _packages(rows: list[dict[str, Any]]) -> tuple[list[str], list[charts.Series]]:
-    sources = sorted({r["source"] for r in rows})
-    value = {(r["source"], r["state"]): r["packages"] for r in rows}
+    folders = sorted({r["landing_folder"] for r in rows})
+    value = {(r["landing_folder"], r["state"]): r["packages"] for r in rows}
     tones = {"quarantined": 1, "supplement": 3, "accepted": 4, "duplicate": 5}
     series = [
-        charts.Series(wording.words(state), [value.get((s, state), 0) for s in sources], tone)
+        charts.Series(wording.words(state), [value.get((f, state), 0) for f in folders], tone)
         for state, tone in tones.items()
     ]
-    return [wording.words(s) for s in sources], series
+    return [wording.words(f) for f in folders], series
 
 
 def _links(rows: list[dict[str, Any]]) -> tuple[list[str], list[charts.Series]]:

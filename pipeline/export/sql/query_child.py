@@ -20,11 +20,11 @@ from typing import Any
 import duckdb
 import orjson
 import pyarrow as pa
-import pyarrow.dataset as ds
 
 from hashsets.release.tables import LOCKED
 from pipeline import records
-from pipeline.export.sql.moments import plain, plain_schema
+from pipeline.export.sql import parts
+from pipeline.export.sql.moments import plain
 
 TABLE_FUNCTIONS = frozenset({"range", "generate_series", "unnest", "json_each", "json_tree", "repeat_row"})
 """Table functions that a statement may call; all others read files, settings or run text as SQL."""
@@ -106,8 +106,10 @@ def locked(header: dict[str, Any], tables: dict[str, bytes], *, empty: bool = Fa
     if header["release"]:
         connection.execute(f"ATTACH '{header['release'].replace(chr(39), chr(39) * 2)}' AS release (READ_ONLY)")
     for name, paths in header["parts"].items():
-        schema = plain_schema(records.arrow_schema(name))
-        connection.register(name, schema.empty_table() if empty else ds.dataset(paths, format="parquet", schema=schema))
+        if empty:
+            connection.register(name, plain(records.empty(name)))
+        else:
+            parts.register(connection, name, paths)
     for name, stream in tables.items():
         table = plain(pa.ipc.open_stream(stream).read_all())
         connection.register(name, table.slice(0, 0) if empty else table)

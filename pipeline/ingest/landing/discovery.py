@@ -1,6 +1,6 @@
 """Finds packages in the landing folder, and looks into those that are new.
 
-An entry of `landing/<source>/` is a package when it is a folder, an archive or a single report; markers and checksum
+An entry of `landing/<folder>/` is a package when it is a folder, an archive or a single report; markers and checksum
 lists beside it (`<name>.ready`, `<name>.sha256`) belong to it. Links are never followed. What was taken in before and
 has not changed by name, size, time and inode is skipped; that is only a shortcut, identity is by content.
 """
@@ -37,9 +37,9 @@ BESIDE = (".ready", ".sha256")
 
 @dataclass
 class LandingEntry:
-    """One entry of a source folder. `beside` are the marker and list files found next to it: ending in lower case, path."""
+    """One entry of a folder of landing/. `beside` are the marker and list files found next to it: ending in lower case, path."""
 
-    source: str
+    landing_folder: str
     name: str
     kind: str
     path: str
@@ -48,11 +48,11 @@ class LandingEntry:
     @property
     def container(self) -> str:
         """Path below landing. A name that is no valid text is shown escaped; such a package is refused anyway."""
-        return f"{self.source}/{os.fsencode(self.name).decode('utf-8', 'backslashreplace')}"
+        return f"{self.landing_folder}/{os.fsencode(self.name).decode('utf-8', 'backslashreplace')}"
 
 
 def entries(landing: Path, policy: dict[str, Any]) -> tuple[list[LandingEntry], int]:
-    """All packages below `landing`, ordered by container, and how many entries of it are no source.
+    """All packages below `landing`, ordered by container, and how many entries of it are of no source.
 
     A marker without its package is left out: the package is not there yet, or was removed after it was taken in.
 
@@ -66,8 +66,8 @@ def entries(landing: Path, policy: dict[str, Any]) -> tuple[list[LandingEntry], 
         for folder in sorted(os.scandir(landing), key=lambda e: e.name):
             if not folder.is_dir(follow_symlinks=False):
                 strange += 1
-            elif folder.name in policy["sources"]:
-                found.extend(_in_source(folder.name, folder.path, policy))
+            elif folder.name in policy["landing_folders"]:
+                found.extend(_in_folder(folder.name, folder.path, policy))
             elif folder.name not in policy["ignored_folders"]:
                 strange += 1
     except OSError as error:
@@ -77,16 +77,16 @@ def entries(landing: Path, policy: dict[str, Any]) -> tuple[list[LandingEntry], 
     return found, strange
 
 
-def _in_source(source: str, folder: str, policy: dict[str, Any]) -> list[LandingEntry]:
+def _in_folder(name: str, path: str, policy: dict[str, Any]) -> list[LandingEntry]:
     listed: dict[str, LandingEntry] = {}
     markers: list[os.DirEntry[str]] = []
-    for entry in os.scandir(folder):
+    for entry in os.scandir(path):
         if _is_noise(entry, policy):
             continue
         if entry.name.lower().endswith(BESIDE) and not entry.is_dir(follow_symlinks=False):
             markers.append(entry)
         else:
-            listed[entry.name] = LandingEntry(source, entry.name, _kind(entry), entry.path)
+            listed[entry.name] = LandingEntry(name, entry.name, _kind(entry), entry.path)
     for marker in sorted(markers, key=lambda entry: entry.name):
         base, ending = marker.name.rsplit(".", 1)
         if base in listed:
@@ -217,7 +217,7 @@ class Text:
 def prepare(entry: LandingEntry, policy: dict[str, Any]) -> tuple[Package, list[Text]]:
     """List a package as far as that needs no reading: nothing is opened but what has the name of something that desktops
     leave behind. Returns it with what has to be read. Never raises: faults and waits say what is wrong."""
-    package = Package(entry.source, entry.container, entry.kind)
+    package = Package(entry.landing_folder, entry.container, entry.kind)
     caps = policy["caps"]
     found = _survey(entry, 2 * caps["members"])
     package.stat_key, package.newest, package.looked = found.key, found.newest, found.looked

@@ -67,7 +67,7 @@ class Package:
     """What was found at `container` (relative to landing). `faults` make it unreadable as a whole; `waits` are
     reasons to think that it is still being copied. `newest` is the latest change of any of its files, in ns."""
 
-    source: str
+    landing_folder: str
     container: str
     kind: str
     members: list[Member] = field(default_factory=list)

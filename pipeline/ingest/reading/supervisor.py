@@ -77,7 +77,7 @@ class PackageReading:
     """The most memory that one of them had resident."""
     _server: ForkServer | None = None
     _child: Child | None = None
-    _source: str = ""
+    _folder: str = ""
     _asked: int = 0
     _losses: int = 0
 
@@ -120,7 +120,7 @@ class PackageReading:
         limits = self.rules.data["reader"]
         members = [(m.name, m.size) for m in package.members]
         ask = wire.Ask(
-            package.source,
+            package.landing_folder,
             package.container,
             package.kind,
             package.ready,
@@ -130,7 +130,7 @@ class PackageReading:
             members,
             [(t.role, t.name) for t in texts],
         )
-        child = self._process(package.source)
+        child = self._process(package.landing_folder)
         self._asked += 1
         deadline = time.monotonic() + limits["wall_seconds"]
         try:
@@ -226,9 +226,9 @@ class PackageReading:
 
     # -- processes ---------------------------------------------------------------------------------------------------
 
-    def _process(self, source: str) -> Child:
-        """The process for packages of this source; another when it has read those of another, or many."""
-        if self._child is not None and (source != self._source or self._asked >= self.rules.data["reader"]["packages"]):
+    def _process(self, folder: str) -> Child:
+        """The process for packages of this landing folder; another when it has read those of another, or many."""
+        if self._child is not None and (folder != self._folder or self._asked >= self.rules.data["reader"]["packages"]):
             self._end()
         while self._child is None:
             try:
@@ -240,7 +240,7 @@ class PackageReading:
                     raise DependencyError(
                         "The process that reads packages was ended several times from outside.", "See the system's log."
                     ) from error
-        self._source = source
+        self._folder = folder
         return self._child
 
     def _fork(self) -> Child:

@@ -36,7 +36,7 @@ class Ask(Struct):
     """One package: what is known of it, and the roles and names of the files whose descriptors come with it. `overdue`
     asks for its report although it is not complete."""
 
-    source: str
+    landing_folder: str
     container: str
     kind: str
     ready: bool

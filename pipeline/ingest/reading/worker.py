@@ -1,4 +1,4 @@
-"""The limited process: reads one package after another, of one source, and says what is in them.
+"""The limited process: reads one package after another, of one landing folder, and says what is in them.
 
 It has no network, can open no file (what it reads comes as open descriptors) and write none, and has limits on memory,
 processor time and descriptors. What is wrong with a package is part of its answer; an answer that cannot be given ends it.
@@ -60,7 +60,7 @@ def run(config: Any, outer: int, channel: int, stderr: int) -> None:
 
 def answered(ask: wire.Ask, descriptors: list[int], policy: dict[str, Any], rules: ReportRules) -> tuple[bytes, bytes]:
     """The answer about one package, and the bytes of its report."""
-    package = Package(ask.source, ask.container, ask.kind, faults=list(ask.faults), waits=list(ask.waits))
+    package = Package(ask.landing_folder, ask.container, ask.kind, faults=list(ask.faults), waits=list(ask.waits))
     package.ready = ask.ready
     for name, size in ask.members:
         locator = plain_locator(f"{ask.container}/{name}")

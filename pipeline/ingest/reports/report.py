@@ -76,8 +76,10 @@ def find(package: Package, rules: ReportRules) -> tuple[FoundReport | None, list
     best = reports[0] if len(reports) == 1 else min(reports, key=lambda r: sources.READERS.index(r.reader))
     for reason in dict.fromkeys(reasons):
         best.draft.defect("/", f"Another file of the package could not be read as a report: {reason}")
-    if best.reader.folder != package.source:
-        best.draft.defect("/", f"It arrived among {package.source} packages, but its form is {best.reader.title}.")
+    if best.reader.folder != package.landing_folder:
+        best.draft.defect(
+            "/", f"It arrived among {package.landing_folder} packages, but its form is {best.reader.title}."
+        )
     return best, []
 
 

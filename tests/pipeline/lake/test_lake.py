@@ -7,12 +7,17 @@ import random
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline import files, records
 from pipeline.errors import IntegrityError, TriageError
+from pipeline.export.sql import parts
 from pipeline.lake import Lake
 
 
@@ -102,6 +107,43 @@ def test_older_parts_read_with_columns_that_came_later(tmp_path: Path, monkeypat
     lake.commit("f", "b", {"variants": variants(2)}, run_id="n")
     lake.merge("n")
     assert sorted(lake.read("variants", ["quality"])["quality"].to_pylist(), key=str) == [0, 1, None, None, None]
+
+
+def test_a_part_written_under_a_former_name_reads_under_todays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`packages.landing_folder` was called `source`: an older part is read, searched, merged and queried all the same."""
+    lake, now = Lake(tmp_path / "home" / "lake"), records.arrow_schema("packages")
+    made = [records.build("packages", [package(f"{n}/p", n)]) for n in ("nca", "ucol", "ocag")]
+    old = pa.schema([pa.field("source" if f.name == "landing_folder" else f.name, f.type, f.nullable) for f in now])
+    monkeypatch.setattr(records, "arrow_schema", lambda table: old)
+    lake.commit("ingest", "a", {"packages": made[0].rename_columns(old.names).cast(old)}, run_id="n")
+    lake.commit("ingest", "b", {"packages": made[1].rename_columns(old.names).cast(old)}, run_id="n")
+    lake.settle("n")
+    monkeypatch.undo()
+    lake.commit("ingest", "c", {"packages": made[2]}, run_id="n")
+
+    def folders() -> list[str]:
+        view = duckdb.connect()
+        parts.register(view, "packages", lake.paths("packages"))
+        assert view.table("packages").columns == now.names
+        found = view.sql("SELECT landing_folder FROM packages ORDER BY landing_folder").fetchall()
+        assert sorted(lake.read("packages", ["landing_folder"])["landing_folder"].to_pylist()) == [f for (f,) in found]
+        return [f for (f,) in found]
+
+    assert folders() == ["nca", "ocag", "ucol"]
+    assert lake.read("packages", where=("landing_folder", pa.array(["nca"])))["container"].to_pylist() == ["nca/p"]
+    for key in "defg":
+        lake.commit("ingest", key, {"packages": made[2]}, run_id="n")
+    assert lake.merge("n") == {"packages": 7}
+    assert [p.merged for p in lake.parts("packages")] == [True] and folders() == ["nca", *["ocag"] * 5, "ucol"]
+    assert "source" not in pq.read_schema(lake.paths("packages")[0]).names
+
+
+def package(container: str, folder: str) -> dict[str, object]:
+    moment = datetime(2026, 11, 20, tzinfo=UTC)
+    return {
+        "package_id": container, "landing_folder": folder, "container": container, "state": "accepted", "reasons": [],
+        "first_seen": moment, "files": 0, "defects": 0, "run_id": "n",
+    }  # fmt: skip
 
 
 def test_every_flipped_bit_is_refused_before_use(tmp_path: Path) -> None:

@@ -1,5 +1,5 @@
--- Packages that arrived, by source and the state they ended in.
-SELECT source, state, count(*) AS packages, sum(files)::BIGINT AS files, sum(defects)::BIGINT AS defects
+-- Packages that arrived, by landing folder and the state they ended in.
+SELECT landing_folder, state, count(*) AS packages, sum(files)::BIGINT AS files, sum(defects)::BIGINT AS defects
 FROM report_packages
-GROUP BY source, state
-ORDER BY source, state
+GROUP BY landing_folder, state
+ORDER BY landing_folder, state

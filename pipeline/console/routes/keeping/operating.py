@@ -40,7 +40,7 @@ def show(request: Request) -> Response:
         {
             "package_id": p.package_id,
             "container": p.container,
-            "source": p.source,
+            "landing_folder": p.landing_folder,
             "clock_from": p.clock_from,
             "hours": p.hours(now),
             "times": p.returned,
@@ -80,7 +80,7 @@ def _outstanding(request: Request) -> list[quarantine.Outstanding]:
     """Without packages of a compartment that the person does not have."""
     held = actor(request).compartments
     found = quarantine.outstanding(Lake.of(settings(request)))
-    return [p for p in found if COMPARTMENTS.get(p.source) is None or COMPARTMENTS[p.source] in held]
+    return [p for p in found if COMPARTMENTS.get(p.landing_folder) is None or COMPARTMENTS[p.landing_folder] in held]
 
 
 def _text(request: Request, package: quarantine.Outstanding) -> str:
@@ -104,5 +104,6 @@ def _waiting(request: Request) -> dict[str, Any]:
         return {"as_of": None, "packages": []}
     found = json.loads(path.read_bytes())
     held = actor(request).compartments
-    shown = [p for p in found["packages"] if COMPARTMENTS.get(p["source"]) is None or COMPARTMENTS[p["source"]] in held]
+    needed = [(p, COMPARTMENTS.get(p["landing_folder"])) for p in found["packages"]]
+    shown = [package for package, compartment in needed if compartment is None or compartment in held]
     return {"as_of": datetime.fromisoformat(found["as_of"]), "packages": shown}

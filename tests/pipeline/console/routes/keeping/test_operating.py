@@ -30,7 +30,7 @@ def test_a_package_is_sent_back_and_marked(app: Any, home: Any, browser_of: Any)
     with app.app.state.store.reader() as session:
         query = sa.select(AuditEntry.object).where(AuditEntry.action == "package.sent_back")
         assert list(session.scalars(query)) == [f"package:{one['package_id']}"]
-    restricted = {p["package_id"] for p in found if p["source"] == "ucol"}
+    restricted = {p["package_id"] for p in found if p["landing_folder"] == "ucol"}
     assert not restricted & {p["package_id"] for p in admin.get("/quarantine?format=json").json()["returned"]}
 
 
@@ -38,7 +38,7 @@ def test_packages_that_wait_are_named_as_of_the_last_run(home: Any, browser_of: 
     sue, admin = browser_of("sue"), browser_of("admin")
     assert waiting_file(home).is_file()  # the night wrote it
     rows = [
-        {"source": folder, "container": f"{folder}/late", "hours": 30.0, "reasons": ["no marker"]}
+        {"landing_folder": folder, "container": f"{folder}/late", "hours": 30.0, "reasons": ["no marker"]}
         for folder in ("nca", "ucol")
     ]
     waiting_file(home).write_bytes(orjson.dumps({"as_of": "2026-11-21T01:00:00+00:00", "packages": rows}))
