@@ -1,6 +1,6 @@
 """Full comparison of what the words let pass, and what becomes of a pair: the compiled functions behind `kernels.py`.
 
-Arrays come in groups. `stored`: rows of a table (uint8, three bytes an entry), hashes uint16 (rows, m), `dead` bit map,
+Arrays come in groups. `stored`: rows of a table (uint8, three bytes per entry), hashes uint16 (rows, m), `dead` bit map,
 ids int64, and the row from which on rows are canaries. `sink`: query uint32, id int64 and distance uint16 of the
 results; `totals` int64 of each query; `seen` uint16 (n + 1, radius + 1) kept pairs by distance, `counted` int32 their number
 within `farthest` uint16, the distance beyond which a query needs no more pairs; the cap. Queries
@@ -65,6 +65,20 @@ def keep(
     counted[row] = count - enough * int(seen[row, last])
     farthest[query + int(row == spare) * (len(farthest) - 1 - query)] = last - enough
     return out + 1
+
+
+@inlined
+def taken(
+    row: Any, query: Any, bits: Any, dead: Any, ids: Any, real_rows: Any, real_queries: Any, sink: Any, out: Any
+) -> Any:  # fmt: skip
+    """Count a pair within the radius and keep it, unless its row is dead or one of the two is a canary and the other is not;
+    returns the new number of results."""
+    out_query, out_id, out_distance, totals, seen, counted, farthest, cap = sink
+    if (row >= real_rows) == (query >= real_queries) and not (dead[row >> 3] >> (row & 7)) & 1:
+        totals[query] += 1
+        if bits <= farthest[query]:
+            out = keep(out_query, out_id, out_distance, seen, counted, farthest, cap, out, query, ids[row], bits)
+    return out
 
 
 @inlined
@@ -138,7 +152,6 @@ def verify(waiting: Any, pending: Any, stored: Any, asked: Any, target: Any, row
     chunks, real_queries = asked
     table, rules, radius = target
     rows, hashes, dead, ids, real_rows = stored
-    out_query, out_id, out_distance, totals, seen, counted, farthest, cap = sink
     m = chunks.shape[1]
     for begin in range(0, waiting, AHEAD):
         end = min(begin + AHEAD, waiting)
@@ -157,13 +170,7 @@ def verify(waiting: Any, pending: Any, stored: Any, asked: Any, target: Any, row
             bits = found >> 16
             if (found & 0xFFFF) != table or bits > radius:
                 continue
-            if (row >= real_rows) != (query >= real_queries) or (dead[row >> 3] >> (row & 7)) & 1:
-                continue
-            totals[query] += 1
-            if bits <= farthest[query]:
-                out = keep(
-                    out_query, out_id, out_distance, seen, counted, farthest, cap, out, query, ids[row], bits
-                )  # fmt: skip
+            out = taken(row, query, bits, dead, ids, real_rows, real_queries, sink, out)
     return out
 
 
@@ -174,18 +181,10 @@ def scan_rows(
     """Linear scan: rows [start, stop) against queries [first_query, last_query); the output has room for all pairs."""
     chunks, real_queries = asked
     _, hashes, dead, ids, real_rows = stored
-    out_query, out_id, out_distance, totals, seen, counted, farthest, cap = sink
     m = chunks.shape[1]
     for query in range(first_query, last_query):
         for row in range(start, stop):
             bits = distance16(hashes, row, chunks, query) if m == 16 else distance4(hashes, row, chunks, query)
-            if bits > radius:
-                continue
-            if (row >= real_rows) != (query >= real_queries) or (dead[row >> 3] >> (row & 7)) & 1:
-                continue
-            totals[query] += 1
-            if bits <= farthest[query]:
-                out = keep(
-                    out_query, out_id, out_distance, seen, counted, farthest, cap, out, query, ids[row], bits
-                )  # fmt: skip
+            if bits <= radius:
+                out = taken(row, query, bits, dead, ids, real_rows, real_queries, sink, out)
     return out
