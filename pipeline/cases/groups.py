@@ -69,12 +69,12 @@ def sizes(session: Session, actor: Actor, case_ids: Sequence[str]) -> dict[str, 
 
 def target(session: Session, case: Case, band: str | None = None) -> datetime:
     """A case's own target in a band (the one in force unless given): the assessment's own where it has that band, else by
-    the policy from the clock's start."""
+    the risk model's hours from the clock's start."""
     wanted = band or case.band
     newest = session.get(Assessment, case.assessment_id)
     if newest is not None and newest.band == wanted:
         return newest.due_at
-    return case.clock_start + timedelta(hours=rules(session).data["raised_by_person_hours"][wanted])
+    return case.clock_start + timedelta(hours=rules(session).target_hours[wanted])
 
 
 def regroup(session: Session, case_ids: Iterable[str]) -> int:

@@ -13,16 +13,18 @@ from pipeline.settings import Settings
 
 @dataclass(frozen=True)
 class CaseRules:
-    """The rules of work on cases. `data` is the validated policy file."""
+    """The rules of work on cases. `data` is the validated policy file. `target_hours` of each band are the risk model's
+    (policy/risk-model.yaml): a band that a person sets has the target that the model gives it."""
 
     version: str
     data: dict[str, Any]
+    target_hours: dict[str, float]
 
     @classmethod
     def load(cls, settings: Settings) -> CaseRules:
-        """Raises SettingsError when policy/cases.yaml breaks its schema."""
-        loaded = policy.load(settings, "cases")
-        return cls(loaded.version, loaded.data)
+        """Raises SettingsError when policy/cases.yaml or policy/risk-model.yaml breaks its schema."""
+        loaded, model = policy.load(settings, "cases"), policy.load(settings, "risk-model")
+        return cls(loaded.version, loaded.data, {b["band"]: float(b["hours"]) for b in model.data["bands"]})
 
     def reason(self, kind: str, code: str | None) -> str:
         """The code, if it may be given for this kind. Raises UsageError naming those that may."""

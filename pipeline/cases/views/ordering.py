@@ -84,11 +84,10 @@ def lift_cutoffs(session: Session, moment: datetime) -> dict[str, datetime]:
 
     A case is lifted once N times its band's target have passed since its clock started.
     """
-    policy = rules(session).data
-    times = policy["queue"]["lift_after_targets"]
+    times = rules(session).data["queue"]["lift_after_targets"]
     if times is None:
         return {}
-    hours = policy["raised_by_person_hours"]
+    hours = rules(session).target_hours
     return {band: moment - timedelta(hours=(times - 1) * hours[band]) for band in BANDS[1:]}
 
 
