@@ -1,18 +1,20 @@
 """Export of what sources say, as VICS 2.0 or CSV, so that another force's tools, or our own import, can read it.
 
-VICS: one Media object an opinion, with the source's own category and everything that its row had (`extra` members
+VICS: one Media object per opinion, with the source's own category and everything that its row had (`extra` members
 return to where they were). Importing such a file again as the same source gives the same opinions.
 """
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import duckdb
 import orjson
 
-from hashsets.algorithms import ALL
+from hashsets.algorithms import ALL, StoredHash
 from hashsets.readers import exported
 from hashsets.readers.vics import COLUMNS
 from hashsets.release.releases import Release, values_of
@@ -24,8 +26,9 @@ from pipeline.sql import compose, each
 CONTEXT = "http://github.com/VICSDATAMODEL/ProjectVic/DataModels/2.0.xml/{country}/$metadata#Media"
 BATCH = 20_000
 _PLAIN = ("entry_id", "raw_category", *exported.FLAGS, "size", "mime", "updated", "series", "tags", "extra")
-_DIRECT = ("md5", "sha1", "sha256", "photodna")
 _MEMBER = {column: name for name, column in COLUMNS.items()}
+_DIRECT = tuple(name for name in EXCHANGED if name in _MEMBER)
+"""Hashes that are members of a Media object; the others stand among its AlternativeHashes."""
 
 
 def export_vics(release: Release, path: Path, source_id: str, *, since: int = 0, category: str | None = None) -> int:
@@ -76,8 +79,6 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
 
 def media_object(row: dict[str, Any]) -> dict[str, Any]:
     """One opinion with its hashes as a Media object. Yes, no and absent stay apart; PhotoDNA is base64."""
-    import base64
-
     media: dict[str, Any] = {}
     if row["member"]:
         media[_MEMBER["member"]] = row["member"]
@@ -153,7 +154,7 @@ def _opinions(release: Release, source_id: str, since: int, category: str | None
         con.close()
 
 
-def _hashes(con: Any, algorithm: Any, start: int) -> dict[int, bytes]:
+def _hashes(con: duckdb.DuckDBPyConnection, algorithm: StoredHash, start: int) -> dict[int, bytes]:
     """One value per media item (the first added); further perceptual values of a media belong to other sources' entries."""
     columns = each("h.{name}", (*algorithm.columns, *([algorithm.name] if algorithm.opaque else [])))
     table = con.sql(

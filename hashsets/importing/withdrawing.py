@@ -13,11 +13,12 @@ from hashsets.importing import importer
 from hashsets.importing.clean import ValueRefusedError, one_hash
 from hashsets.sources import KnownSource
 from pipeline import files
+from pipeline.algorithms import ALGORITHMS, EXCHANGED
 from pipeline.errors import UsageError
 from pipeline.settings import Settings
 
-_ORDER = ("md5", "sha1", "sha256", "pdq", "photodna")
-"""What a person can withdraw by, in the order of the columns."""
+_ORDER = tuple(name for name in EXCHANGED if ALGORITHMS[name].stated or not ALGORITHMS[name].computed)
+"""What a person can withdraw by, in the order of the columns: hashes that come from others."""
 _COLUMNS = {name: place for place, name in enumerate(("withdraw", *_ORDER), 1)}
 
 

@@ -7,27 +7,22 @@ characters are SHA-256 or PDQ, which only the source's declaration (`list: {kind
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from hashsets.algorithms import BY_NAME
+from hashsets.algorithms import ALL, BY_NAME
 from hashsets.readers import delimited
 from hashsets.readers.base import Batch, Detection, Source
 
 _LINE = re.compile(r"(?:([A-Za-z][A-Za-z0-9_.-]{1,30})\s*[ \t,:]\s*)?([0-9A-Za-z+/=]{8,400})$")
-_TYPES = {
-    "pdq": "pdq",
-    "md5": "md5",
-    "video_md5": "md5",
-    "sha1": "sha1",
-    "sha256": "sha256",
-    "photodna": "photodna",
-    "pdna": "photodna",
-    "phash256": "phash256",
-    "phash64": "phash64",
-    "dhash64": "dhash64",
+_TYPES = {**{name: name for name in BY_NAME}, "video_md5": "md5", "pdna": "photodna"}
+_HEX = Counter(2 * a.width for a in ALL)
+_BY_LENGTH = {
+    **{2 * a.width: a.name for a in ALL if _HEX[2 * a.width] == 1},
+    **{4 * a.width // 3: a.name for a in ALL if a.opaque},
 }
-_BY_LENGTH = {32: "md5", 40: "sha1", 192: "photodna", 288: "photodna"}
+"""Which algorithm a value of so many characters is of, where only one has that length: in hex, and PhotoDNA in base64 too."""
 
 
 class ThreatExchangeReader:

@@ -16,7 +16,6 @@ import base64
 import binascii
 import codecs
 import csv
-import hashlib
 import io
 import re
 from collections.abc import Iterable
@@ -94,9 +93,6 @@ def parse_list(text: str, limit: int) -> tuple[list[HashText], list[RejectedLine
     return hashes, rejects
 
 
-EMPTY = {name: hashlib.new(name, b"", usedforsecurity=False).digest() for name in ("md5", "sha1", "sha256")}
-"""Digests of no bytes at all: every empty file has them."""
-
 _KINDS: tuple[tuple[bytes, int, str, str], ...] = (
     (b"\xff\xd8\xff", 0, "a picture (JPEG)", "picture"),
     (b"\x89PNG", 0, "a picture (PNG)", "picture"),
@@ -129,7 +125,7 @@ def text_of(data: bytes, name: str) -> str:
     if data[:2] in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}:
         return data.decode("utf-16", errors="replace")
     if b"\0" in data[:4096]:
-        raise InputError(f"{name} is not text.", "Give a list with one hash a line, or CSV.")
+        raise InputError(f"{name} is not text.", "Give a list with one hash per line, or CSV.")
     return data.decode("utf-8", errors="replace")
 
 

@@ -16,9 +16,9 @@ import pyarrow as pa
 
 from hashsets.release.releases import Release
 from pipeline import policy
-from pipeline.algorithms import DIGESTS
+from pipeline.algorithms import DIGESTS, EMPTY_FILE
 from pipeline.errors import InputError, UsageError
-from pipeline.export.hashes import EMPTY, WIDTHS, HashText
+from pipeline.export.hashes import WIDTHS, HashText
 from pipeline.fingerprint.hashes import pdq
 from pipeline.fingerprint.outcome import Failure, Item, Refined
 from pipeline.fingerprint.sandbox.pool import Pool
@@ -74,7 +74,7 @@ def look_up(
     about = {row["media_key"]: row for row in release.describe(pa.array(keys, pa.int64())).to_pylist()} if keys else {}
     rows = []
     for text, hits in zip(hashes, found, strict=True):
-        empty = any(EMPTY.get(name) == text.value for name in text.algorithms)
+        empty = any(EMPTY_FILE.get(name) == text.value for name in text.algorithms)
         note = "the hash of an empty file: it says nothing of any content" if empty else None
         base = {"line": text.line, "input": text.text, "release": release.number, "note": note}
         hits.sort(key=lambda h: (h["result"] != "exact", h["distance"], h["media_key"]))
@@ -103,7 +103,7 @@ def hash_file(settings: Settings, path: Path, release: Release | None = None) ->
     digests = outcome.digests
     if digests is None:
         raise InputError(f"The file cannot be read: {outcome.reason}.")
-    values = {"sha256": digests.sha256, "sha1": digests.sha1, "md5": digests.md5}
+    values: dict[str, bytes] = {name: getattr(digests, name) for name in DIGESTS}
     note = ""
     if isinstance(outcome, Failure) or outcome.hashes is None:
         note = f"No perceptual hashes: {outcome.reason}."

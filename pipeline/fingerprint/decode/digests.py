@@ -7,12 +7,11 @@ import io
 from collections.abc import Callable, Sequence
 from typing import BinaryIO
 
+from pipeline.algorithms import DIGESTS
 from pipeline.fingerprint.decode.sniff import HEAD
 from pipeline.fingerprint.outcome import Digests
 
 CHUNK = 1 << 20
-NAMES = ("sha256", "md5", "sha1")
-"""The digests that every content has."""
 
 
 class FileReading:
@@ -23,7 +22,7 @@ class FileReading:
     """
 
     def __init__(
-        self, file: BinaryIO, *, buffer: int, tick: Callable[[int], None], names: Sequence[str] = NAMES
+        self, file: BinaryIO, *, buffer: int, tick: Callable[[int], None], names: Sequence[str] = DIGESTS
     ) -> None:
         hashers = {name: hashlib.new(name, usedforsecurity=False) for name in names}
         kept: io.BytesIO | None = io.BytesIO() if buffer else None
@@ -42,8 +41,7 @@ class FileReading:
                 else:
                     kept.write(chunk)
         made = {name: hasher.digest() for name, hasher in hashers.items()}
-        values = [made.get(name, b"") for name in (*NAMES, "sha512")]
-        self.digests = Digests(values[0], values[1], values[2], size, values[3])
+        self.digests = Digests(size=size, **{name: made.get(name, b"") for name in (*DIGESTS, "sha512")})
         if kept is not None:
             kept.seek(0)
         self.content = kept

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Generic, TypeVar
 
-from pipeline.fingerprint.decode.digests import NAMES
+from pipeline.algorithms import DIGESTS
 from pipeline.fingerprint.outcome import Digests, Reason, Refusal
 from pipeline.fingerprint.sandbox import wire
 from pipeline.locator import Locator
@@ -28,7 +28,7 @@ class Request:
 
     kind: str
     locator: Locator
-    digests: Sequence[str] = NAMES
+    digests: Sequence[str] = DIGESTS
     sha256: bytes | None = None
     held: Digests | None = None
     known_pdqs: tuple[bytes, ...] = ()

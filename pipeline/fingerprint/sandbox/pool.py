@@ -24,8 +24,8 @@ from typing import Any, TypeVar
 
 from pipeline import cputime
 from pipeline import policy as policies
+from pipeline.algorithms import DIGESTS
 from pipeline.errors import DependencyError
-from pipeline.fingerprint.decode.digests import NAMES
 from pipeline.fingerprint.outcome import Digests, Failure, Fingerprint, Item, Outcome, Reason, Refined, Refusal
 from pipeline.fingerprint.sandbox.handle import Handle
 from pipeline.fingerprint.sandbox.handover import Landing
@@ -119,7 +119,7 @@ class Pool:
         self, locators: Iterable[Locator], sha512: Container[Locator] = ()
     ) -> Iterator[tuple[Locator, Digests | Failure]]:
         """Digests of each file; SHA-512 too of those in `sha512`."""
-        requests = ((p, Request("digest", p, (*NAMES, "sha512") if p in sha512 else NAMES)) for p in locators)
+        requests = ((p, Request("digest", p, (*DIGESTS, "sha512") if p in sha512 else DIGESTS)) for p in locators)
         for locator, found in self._map(requests):
             yield locator, found if isinstance(found, Failure) else found[0]
 
@@ -130,7 +130,7 @@ class Pool:
     def fingerprints(self, items: Iterable[Item]) -> Iterator[tuple[Item, Fingerprint | Failure]]:
         """Fingerprint of each file."""
         requests = (
-            (i, Request("fingerprint", i.locator, NAMES[:1] if i.held else NAMES, held=i.held, variants=i.variants))
+            (i, Request("fingerprint", i.locator, DIGESTS[:1] if i.held else DIGESTS, held=i.held, variants=i.variants))
             for i in items
         )
         yield from self._map(requests)
@@ -143,7 +143,7 @@ class Pool:
         requests = (
             (
                 part,
-                Request("refine", locator, NAMES[:1], sha256=sha256, known_pdqs=tuple(known for *_, known in part)),
+                Request("refine", locator, DIGESTS[:1], sha256=sha256, known_pdqs=tuple(known for *_, known in part)),
             )
             for group, (locator, sha256) in groups
             for part in (group[at : at + REFINED_AT_ONCE] for at in range(0, len(group), REFINED_AT_ONCE))

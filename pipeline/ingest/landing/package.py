@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from pipeline.algorithms import DIGESTS
 from pipeline.fingerprint.outcome import Digests, Failure
 from pipeline.locator import SEPARATOR, Locator
 
@@ -53,9 +54,8 @@ class Member:
 
 def digests_of(content: bytes) -> Digests:
     """Digests of a member that ingest has read."""
-    md5 = hashlib.md5(content, usedforsecurity=False).digest()
-    sha1 = hashlib.sha1(content, usedforsecurity=False).digest()
-    return Digests(hashlib.sha256(content).digest(), md5, sha1, len(content))
+    made = {name: hashlib.new(name, content, usedforsecurity=False).digest() for name in DIGESTS}
+    return Digests(size=len(content), **made)
 
 
 Look = tuple[str, int, int, int]

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.algorithms import DIGESTS, STATED
 from pipeline.ingest.reports import values
 from pipeline.ingest.reports.draft import Draft
 from pipeline.ingest.reports.fields import Fields
@@ -253,8 +254,10 @@ def read_captures(fields: Fields, draft: Draft, subject: int | None) -> None:
         )
 
 
-_HASHES = {"verificationHash": "md5", "md5": "md5", "fileHash": "", "sha1": "sha1", "sha256": "sha256", "pdq": "pdq"}
-_BY_LENGTH = {32: "md5", 40: "sha1", 64: "sha256"}
+_HASHES = {"verificationHash": "md5", **{name: name for name in STATED}, "fileHash": ""}
+"""Members of a file that hold a hash, and of which kind; of `fileHash` its length says it. The first of a kind counts."""
+_BY_LENGTH = {2 * STATED[name]: name for name in DIGESTS}
+"""Digests by their length in hex."""
 
 
 def _file(fields: Fields, draft: Draft, rules: ReportRules) -> None:
