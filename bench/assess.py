@@ -299,7 +299,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--cases", type=int, default=100_000)
     options.add_argument("--part", choices=["link", "assess", "both"], default="both")
-    options.add_argument("--files", type=int, default=10, help="media files a case")
+    options.add_argument("--files", type=int, default=10, help="media files per case")
     options.add_argument("--identifiers", type=int, default=1_000_000)
     chosen = options.parse_args()
     kept = common.RESULTS / "assess.json"

@@ -351,7 +351,7 @@ def show(result: dict[str, Any]) -> None:
     for kind, row in rows.items():
         print(f"{kind:12} {row['requests']:7} {row['median']:8} {row['p95']:8} {row['p99']:8} {row['largest']:8}")
     print(
-        f"server CPU {result['server_cpu_milliseconds_per_request']} ms a request, "
+        f"server CPU {result['server_cpu_milliseconds_per_request']} ms per request, "
         f"load average of the machine {result['load_average_of_machine']:.1f}"
     )
     print(

@@ -119,7 +119,7 @@ def both(work: Callable[[], Any]) -> tuple[float, float]:
 
 
 def speed(paths: list[Path], rules: dict[str, Any]) -> dict[str, Any]:
-    """CPU milliseconds a file of each: for each file the least of rounds that alternate, then the mean over files."""
+    """CPU milliseconds per file of each: for each file the least of rounds that alternate, then the mean over files."""
     ways = {"ours": partial(ours, rules=rules), "peer": peer, "peer_with_phash64": peer_with_phash64}
     ours(paths[0], rules)
     taken: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
@@ -140,9 +140,9 @@ def speed(paths: list[Path], rules: dict[str, Any]) -> dict[str, Any]:
 
 
 def through_the_pool(paths: list[Path], *, alone: bool) -> dict[str, Any]:
-    """CPU milliseconds a file of isolated workers and of the parent; the start of the pool apart.
+    """CPU milliseconds per file of isolated workers and of the parent; the start of the pool apart.
 
-    As in a night: digests first, then fingerprints by a worker a package (here: one). `alone` gives every file a process of
+    As in a night: digests first, then fingerprints by a worker per package (here: one). `alone` gives every file a process of
     its own, which makes all digests too.
     """
     with tempfile.TemporaryDirectory() as home:

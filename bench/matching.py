@@ -147,7 +147,7 @@ class Bench:
         }
 
 
-def against_flat(  # noqa: PLR0917 - one call a workload
+def against_flat(  # noqa: PLR0917 - one call per workload
     bench: Bench, index: core.Index, known: Hashes, queries: Hashes, radius: int, asked: int
 ) -> Any:
     """Ours and faiss flat on the same data, with the pair counts of the peer's queries compared."""

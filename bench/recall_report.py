@@ -118,11 +118,11 @@ def _cost(result: dict[str, Any]) -> list[str]:
         f" bits, as before the families: {cost['matching_ms_per_file_before']} ms), and {cost['hashing_ms_per_file']} ms of hashing,"
         " decoding included.",
         "",
-        "| radius | queries a file | CPU of one, µs |",
+        "| radius | queries per file | CPU of one, µs |",
         "|---:|---:|---:|",
         *rows,
         "",
-        "| family | queries a file | files it was nearest for | files with a false candidate |",
+        "| family | queries per file | files it was nearest for | files with a false candidate |",
         "|---|---:|---:|---:|",
         *families,
         "",

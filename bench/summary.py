@@ -122,7 +122,7 @@ FIGURES: dict[str, list[Figure]] = {
         Figure("processes that a package ended", lambda r: r["processes_ended"], ""),
     ],
     "ingest": [
-        Figure("referral packages validated, linked, written", lambda r: r["packages_per_core_second"], "a core-second", 400),
+        Figure("referral packages validated, linked, written", lambda r: r["packages_per_core_second"], "per core-second", 400),
         Figure("peak memory", lambda r: r["peak_memory_mib"], "MiB"),
         Figure("10 k new among 1 M identifiers linked", lambda r: r["linking_cpu_seconds_incremental"], "core-seconds", None, 5),
     ],
@@ -142,7 +142,7 @@ FIGURES: dict[str, list[Figure]] = {
         Figure("queue page", lambda r: r["queue_page_bytes"] / 1000, "kB", None, 60),
     ],
     "nightly": [
-        Figure("1,000 files, 1 M known hashes, all stages", lambda r: r["cpu_ms_a_content"]["all stages"], "ms of CPU a content", None, 30),
+        Figure("1,000 files, 1 M known hashes, all stages", lambda r: r["cpu_ms_a_content"]["all stages"], "ms of CPU per content", None, 30),
         Figure("of these the fingerprint stage", lambda r: r["cpu_ms_a_content"]["fingerprint"], "ms"),
         Figure("and the match stage", lambda r: r["cpu_ms_a_content"]["match"], "ms"),
         Figure("Airflow's own share of the night", lambda r: r["airflow"]["own_share_of_dag"], "of the DAG's elapsed time", None, 0.05),

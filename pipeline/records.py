@@ -82,7 +82,7 @@ def build(table: str, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
     extra = {name for names in set(map(tuple, listed)) for name in names} - set(schema.names)
     if extra:
         raise TriageError(f"Record type {table} has no column {', '.join(sorted(extra))}.")
-    # one struct array of all rows is made several times as fast as a list a column; keys that it lacks are left out
+    # one struct array of all rows is made several times as fast as one list per column; keys that it lacks are left out
     columns: dict[str, pa.Array] = dict(zip(plain.names, pa.array(listed, plain).flatten(), strict=True))
     for name in as_json:
         texts = [None if (value := row.get(name)) is None else json_text(value) for row in listed]

@@ -1,4 +1,4 @@
-"""The whole configuration, one field a setting; each is read from the environment variable TRIAGE_<NAME>.
+"""The whole configuration, one field per setting; each is read from the environment variable TRIAGE_<NAME>.
 
 Rules of the work itself (weights, bands, deadlines, thresholds, category maps) are not here: they are
 files in the policy folder, see `pipeline/policy.py`.
@@ -35,7 +35,7 @@ class Settings:
         "Folder of everything that the pipeline writes; landing/ lies in it too unless `landing` says otherwise.",
     )
     landing: Path | None = _setting(
-        None, "Folder in which packages arrive, one sub-folder a source. Default: HOME/landing."
+        None, "Folder in which packages arrive, one sub-folder per source. Default: HOME/landing."
     )
     policy: Path = _setting(
         ROOT / "policy", "Folder of the policy files (risk model, thresholds, deadlines, category maps)."
@@ -59,7 +59,7 @@ class Settings:
         "00",
         "Code of the force that runs this, as in policy/forces.csv; cases of other forces are marked for transfer.",
     )
-    threads: int = _setting(0, "Threads and worker processes to use; 0 means one a core.")
+    threads: int = _setting(0, "Threads and worker processes to use; 0 means one per core.")
     memory_mb: int = _setting(4096, "Memory limit of DuckDB and of index building, in MiB.")
     sandbox: str = _setting(
         "auto",

@@ -21,10 +21,10 @@ class Sql(str):
     __slots__ = ()
 
 
-Part = str | int | Sql | Iterable["str | Sql"]
+Filling = str | int | Sql | Iterable["str | Sql"]
 
 
-def compose(template: str, /, **parts: Part) -> Sql:
+def compose(template: str, /, **parts: Filling) -> Sql:
     """The template with every `{place}` filled. Raises ValueError for what is neither a name, a number nor composed."""
     return Sql(template.format_map({name: _filling(part) for name, part in parts.items()}))
 
@@ -34,13 +34,13 @@ def joined(parts: Iterable[str | Sql], by: str) -> Sql:
     return Sql(by.join(_filling(p) for p in parts))
 
 
-def each(template: str, names: Iterable[str], by: str = ", ", /, **parts: Part) -> Sql:
+def each(template: str, names: Iterable[str], by: str = ", ", /, **parts: Filling) -> Sql:
     """The template once for every name, which fills its `{name}`: `each("h.{name}", columns)`."""
     return joined([compose(template, name=n, **parts) for n in names], by)
 
 
 def literal(text: str) -> Sql:
-    """A constant of the code as an SQL text."""
+    """A constant of the code, or a path of the settings, as an SQL text: for places where nothing can be bound."""
     return Sql("'" + text.replace("'", "''") + "'")
 
 
@@ -57,7 +57,7 @@ def marks(number: int) -> Sql:
     return Sql(", ".join("?" * number))
 
 
-def _filling(part: Part) -> str:
+def _filling(part: Filling) -> str:
     if isinstance(part, Sql):
         return str(part)
     if isinstance(part, int):

@@ -1,4 +1,4 @@
-"""Rows on a terminal: as many columns as its width holds, one row as a record, nothing folded to a letter a line.
+"""Rows on a terminal: as many columns as its width holds, one row as a record, nothing folded to one letter per line.
 
 A command names the columns that matter, the most important first; without a choice all are tried in their order. What
 does not fit is left out and said so: `--wide` shows everything, `--columns` names columns, one row is a record.
@@ -32,7 +32,7 @@ def text(
     chosen: Sequence[str] = (),
     wide: bool = False,
 ) -> str:
-    """Rows as text of at most `width` characters a line; with `wide` as long as the rows are.
+    """Rows as text of at most `width` characters per line; with `wide` as long as the rows are.
 
     `chosen` are the columns that the command shows, most important first; those that the rows lack are passed over.
     """

@@ -1,4 +1,4 @@
-"""Test workers side by side (`make test` starts one a core): which tests stay together, and what is made only once.
+"""Test workers side by side (`make test` starts one per core): which tests stay together, and what is made only once.
 
 Tests of one file run in one worker, because they share fixtures. The files that take long come first, so that no
 worker is left alone with one of them at the end. What several workers need and nobody changes is made by the first

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -88,13 +89,38 @@ def test_the_picture_of_the_rooms_is_current() -> None:
     assert rooms.PAGE.read_text() == rooms.page(), "run: python -m pipeline.reference.rooms"
 
 
-def test_a_class_name_has_one_meaning() -> None:
+def types_named(tree: ast.Module) -> Iterator[str]:
+    """Names that a module gives to types: classes, and what is assigned to a name in CapWords (aliases, NewType, namedtuple)."""
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            for target in targets:
+                if isinstance(target, ast.Name) and re.fullmatch(r"[A-Z][A-Za-z0-9]*[a-z][A-Za-z0-9]*", target.id):
+                    yield target.id
+
+
+def doubled(trees: Iterable[tuple[str, ast.Module]]) -> dict[str, list[str]]:
+    """Names of types that stand in more than one place, with the places."""
     named: dict[str, list[str]] = {}
-    for path, tree in product():
-        for node in tree.body:
-            if isinstance(node, ast.ClassDef):
-                named.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
-    assert {name: places for name, places in named.items() if len(places) > 1} == {}
+    for place, tree in trees:
+        for name in types_named(tree):
+            named.setdefault(name, []).append(place)
+    return {name: places for name, places in named.items() if len(places) > 1}
+
+
+def test_a_name_of_a_type_has_one_meaning() -> None:
+    assert doubled((str(path.relative_to(ROOT)), tree) for path, tree in product()) == {}
+
+
+@pytest.mark.parametrize(
+    "second",
+    ["class Frame: ...", "Frame = tuple[str, float]", "Frame: TypeAlias = bytes", 'Frame = NewType("Frame", int)'],
+)
+def test_a_name_given_twice_is_found(second: str) -> None:
+    trees = [("a.py", ast.parse("class Frame: ...\nLIMIT = 3")), ("b.py", ast.parse(second + "\nLIMIT = 3"))]
+    assert doubled(trees) == {"Frame": ["a.py", "b.py"]}
 
 
 def test_a_large_folder_has_an_inner_order() -> None:
@@ -134,15 +160,21 @@ def compiled(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     return any(word in ast.unparse(d) for d in node.decorator_list for word in ("njit", "kernel", "bare"))
 
 
+LINES, FUNCTION, KERNEL = 400, 70, 100
+"""Most lines of a module, a function, a compiled kernel; CONTRIBUTING.md says the same."""
+
+
 def test_no_module_and_no_function_is_long() -> None:
-    modules = [(str(p.relative_to(ROOT)), n) for p, _ in product() if (n := len(p.read_text().splitlines())) > 400]
+    said = f"a test ends at {LINES} and {FUNCTION} ({KERNEL} for a compiled kernel)"
+    assert said in (ROOT / "CONTRIBUTING.md").read_text()
+    modules = [(str(p.relative_to(ROOT)), n) for p, _ in product() if (n := len(p.read_text().splitlines())) > LINES]
     functions = [
         f"{p.relative_to(ROOT)}:{node.name} {length}"
         for p, tree in product()
         if p.parent.name != "versions"  # a migration is a list of tables
         for node in ast.walk(tree)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        and (length := (node.end_lineno or 0) - node.lineno + 1) > (100 if compiled(node) else 70)
+        and (length := (node.end_lineno or 0) - node.lineno + 1) > (KERNEL if compiled(node) else FUNCTION)
     ]
     assert (modules, functions) == ([], [])
 
@@ -185,6 +217,33 @@ def test_nothing_is_left_open() -> None:
         if marks.search(line)
     ]
     assert found == []
+
+
+def test_paths_that_the_guides_name_are_there() -> None:
+    """What stands in backticks and begins with a folder of the repository: a file, a folder, or a pattern of either."""
+    folders = {path.relative_to(ROOT).parts[0] for path in tracked()}
+    invented = re.compile(r"NAME|FAMILY|ROOM|PART|TABLE|\.\.\.")
+    pages = (*sorted((ROOT / "docs").glob("*.md")), ROOT / "CONTRIBUTING.md", ROOT / "README.md")
+    shown = [(p.name, s) for p in pages for s in re.findall(r"`([\w.*/-]+/[\w.*/-]*)`", p.read_text())]
+    named = [(page, s) for page, s in shown if s.split("/")[0] in folders and not invented.search(s)]
+    missing = [f"{page}: {s}" for page, s in named if not any(ROOT.glob(s.strip("/")))]
+    assert len(named) > 100
+    assert missing == []
+
+
+def test_errors_that_docstrings_name_are_there() -> None:
+    """ "Raises SomeError" names a class of the product, of Python, or one that the module imports."""
+    classes = set(dir(builtins)) | {n.name for _, tree in product() for n in tree.body if isinstance(n, ast.ClassDef)}
+    unknown = []
+    for path, tree in product():
+        nodes = list(ast.walk(tree))
+        brought = {a.asname or a.name for n in nodes if isinstance(n, ast.Import | ast.ImportFrom) for a in n.names}
+        texts = [
+            ast.get_docstring(n) or "" for n in nodes if isinstance(n, ast.Module | ast.ClassDef | ast.FunctionDef)
+        ]
+        named = {name for text in texts for name in re.findall(r"\b[A-Z]\w*Error\b", text)}
+        unknown += [f"{path.relative_to(ROOT)}: {name}" for name in sorted(named - classes - brought)]
+    assert unknown == []
 
 
 def test_every_module_says_what_it_is() -> None:

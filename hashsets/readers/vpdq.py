@@ -1,4 +1,4 @@
-"""vPDQ files: the frames of one video, a line each, `frame number,quality,PDQ,seconds`, as vpdq and HMA write them.
+"""vPDQ files: the frames of one video, one line each, `frame number,quality,PDQ,seconds`, as vpdq and HMA write them.
 
 A frame becomes a known hash with its place in the video: the video (the file's name without its ending), number, seconds and PDQ
 quality stand in `extra` as one member of the list `frames`, so that frames that share a hash keep all their places. The file

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -48,8 +49,6 @@ def write(folder: Path, content: dict[str, Any], written: Mapping[str, Array] | 
 
 
 def _sync(path: Path) -> None:
-    import os
-
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -35,15 +35,9 @@ class SupposedLake(Lake):
         self._more = more
 
     def read(
-        self,
-        table: str,
-        columns: Sequence[str] | None = None,
-        *,
-        stage: str | None = None,
-        parts: Iterable[Part] | None = None,
-        commits: Iterable[Commit] | None = None,
-        where: Where | None = None,
-    ) -> pa.Table:
+        self, table: str, columns: Sequence[str] | None = None, *, stage: str | None = None,
+        parts: Iterable[Part] | None = None, commits: Iterable[Commit] | None = None, where: Where | None = None,
+    ) -> pa.Table:  # fmt: skip
         """As `Lake.read`; the rows supposed come last, are of the stage `retro`, and belong to no part or commit."""
         rows = super().read(table, columns, stage=stage, parts=parts, commits=commits, where=where)
         more = self._more.get(table)

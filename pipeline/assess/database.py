@@ -61,7 +61,7 @@ def connection(settings: Settings, tables: Mapping[str, pa.Table]) -> Iterator[A
         con.close()
 
 
-def query(con: Any, sql: str, params: list[Any] | None = None) -> pa.Table:
+def query(con: duckdb.DuckDBPyConnection, sql: str, params: list[Any] | None = None) -> pa.Table:
     """Rows of a fixed, parameterised statement as an Arrow table."""
     result = con.sql(sql, params=params) if params else con.sql(sql)
     table: pa.Table = result.to_arrow_table()

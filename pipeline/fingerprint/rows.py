@@ -24,7 +24,7 @@ class Origin:
 
 
 @dataclass
-class Rows:
+class ContentRows:
     """Rows of one content for the three tables."""
 
     fingerprint: Row
@@ -48,7 +48,7 @@ class Rows:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Rows:
+    def from_json(cls, data: Mapping[str, Any]) -> ContentRows:
         row = {n: bytes.fromhex(v) if n in BYTES and v is not None else v for n, v in data["fingerprint"].items()}
         version = {name: row[name] for name in ("sha256", "algorithm_version")}
         return cls(
@@ -61,7 +61,7 @@ class Rows:
         )
 
 
-def rows_of(outcome: Fingerprint | Failure, sha256: bytes, size: int, origin: Origin) -> Rows:
+def rows_of(outcome: Fingerprint | Failure, sha256: bytes, size: int, origin: Origin) -> ContentRows:
     """Rows for one content. `sha256` and `size` are those it was taken in with, for when it could not be read again."""
     digests = outcome.digests
     if digests is None or (isinstance(outcome, Failure) and outcome.reason is Reason.CHANGED):
@@ -80,7 +80,7 @@ def rows_of(outcome: Fingerprint | Failure, sha256: bytes, size: int, origin: Or
         "reason": None if outcome.reason is Reason.NONE else outcome.reason.value,
     }
     if isinstance(outcome, Failure):
-        return Rows({**row, "state": State.REJECTED.value}, [], [])
+        return ContentRows({**row, "state": State.REJECTED.value}, [], [])
     row.update(
         state=outcome.state.value,
         width=outcome.width,
@@ -94,7 +94,7 @@ def rows_of(outcome: Fingerprint | Failure, sha256: bytes, size: int, origin: Or
     if outcome.hashes:
         row.update(vars(outcome.hashes))
     version = {"sha256": digests.sha256, "algorithm_version": algorithm_version()}
-    return Rows(
+    return ContentRows(
         row,
         [{**version, "variant": v.name, "pdq": v.pdq, "quality": v.quality} for v in outcome.variants],
         [

@@ -29,7 +29,7 @@ from pipeline.errors import UsageError
 from pipeline.fingerprint.decode.versions import decoder_version
 from pipeline.fingerprint.journal import Journal
 from pipeline.fingerprint.outcome import Digests, Failure, Fingerprint, Item, Reason, State
-from pipeline.fingerprint.rows import Origin, Rows, rows_of
+from pipeline.fingerprint.rows import ContentRows, Origin, rows_of
 from pipeline.fingerprint.sandbox.pool import Pool
 from pipeline.lake import Lake, Part
 from pipeline.locator import Locator
@@ -157,7 +157,7 @@ class _Shard:
         self.earlier = len(planned["earlier"])
         self.contents = _located(lake, night, [bytes.fromhex(text) for text in planned["contents"]])
         self.journal_path = path.with_suffix(".journal")
-        self.done: dict[bytes, Rows] = {}
+        self.done: dict[bytes, ContentRows] = {}
         self.report = StageReport(STAGE, night.run_id, name)
 
     def work(self) -> None:
@@ -185,7 +185,7 @@ class _Shard:
             "release": release.number if release else 0,
         }
         with Journal(self.journal_path, conditions) as journal:
-            self.done = {bytes.fromhex(key): Rows.from_json(value) for key, value in journal.taken_over.items()}
+            self.done = {bytes.fromhex(key): ContentRows.from_json(value) for key, value in journal.taken_over.items()}
             self.report.counts["resumed"] = len(self.done)
             for content, outcome in self._outcomes(pool, release):
                 rows = rows_of(outcome, content.sha256, content.size, origin)
@@ -263,7 +263,7 @@ class _Shard:
         logs.get(STAGE).info("shard done", shard=self.name, read=report.read, kept=report.kept, **report.rejected)
 
 
-def _turned_down(rows: Rows) -> bool:
+def _turned_down(rows: ContentRows) -> bool:
     """Whether a content has digests at most, for a reason that lies in the content or its place."""
     return rows.state is State.REJECTED or rows.reason in (Reason.FORMAT_OFF, Reason.NOT_MEDIA)
 

@@ -36,7 +36,7 @@ class Candidate:
 
     entry: LandingEntry
     package: Package
-    wanted: completeness.Expected = field(default_factory=dict)
+    wanted: completeness.ListedDigests = field(default_factory=dict)
     waits: list[str] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
     package_id: str = ""

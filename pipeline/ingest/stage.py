@@ -88,7 +88,7 @@ def waiting(settings: Settings, night: Night) -> list[Candidate]:
     return found
 
 
-def _unchanged(entry: LandingEntry, known: seen.Seen, held: Held, rule: IngestRules) -> bool:
+def _unchanged(entry: LandingEntry, known: seen.SeenContainers, held: Held, rule: IngestRules) -> bool:
     """Whether this container was taken in or returned before (it is in the tables) and was not touched since."""
     if entry.container not in known:
         return False

@@ -134,7 +134,7 @@ class Log:
     ) -> int:
         """The version after `after`: files added and removed; returns it. `change` is false when the rows stay the same.
 
-        Raises ConflictError when another writer has put one of the transactions since version `after`.
+        Raises CommitConflictError when another writer has put one of the transactions since version `after`.
         """
         from deltalake import CommitProperties, PostCommitHookProperties, Transaction
         from deltalake.exceptions import CommitFailedError

@@ -73,7 +73,7 @@ class Parts:
         return part
 
     def check(self, name: str, path: Path) -> Path:
-        """Check one file of the lake by its name, once a process and again when it was touched."""
+        """Check one file of the lake by its name, once per process and again when it was touched."""
         table, _, shown = name.partition("/")
         try:
             self.place.fetch(name)

@@ -179,7 +179,7 @@ def refuse(place: LakePlace) -> None:
 
 
 def stages_before(root: Path) -> list[Path]:
-    """Folders of commits as JSON files, one a stage, as the version before wrote them."""
+    """Folders of commits as JSON files, one folder per stage, as the version before wrote them."""
     folder = root / "commits"
     if not folder.is_dir():
         return []

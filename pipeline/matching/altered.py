@@ -1,6 +1,6 @@
 """What is asked about a file that no plain hash found: its variants by family, each at the family's own radius.
 
-Wide radii are what costs (at 10 M known hashes a query at 47 bits costs fourteen times one at 31), so that each family of
+Wide radii are what costs (at 10 M known hashes one query at 47 bits costs fourteen times one at 31), so that each family of
 `variants.families` in policy/matching.yaml says how far it is asked, and in which flips. Flips come from the hashes alone
 (`pdq.flipped_codes`), so that nothing more has to be hashed or stored for them.
 """

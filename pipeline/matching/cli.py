@@ -16,7 +16,7 @@ from pipeline import output, policy
 from pipeline.matching import core
 from pipeline.settings import Settings
 
-Folder = click.Path(file_okay=False, path_type=Path)
+IndexFolder = click.Path(file_okay=False, path_type=Path)
 NAMES = ("pdq", "phash256", "phash64", "dhash64")
 
 
@@ -29,7 +29,7 @@ def index() -> None:
 
 
 @index.command()
-@click.argument("folder", type=Folder)
+@click.argument("folder", type=IndexFolder)
 @click.option("--algorithm", type=click.Choice(NAMES), default="pdq", show_default=True, help="Hashes to index.")
 @click.option("--release", type=int, default=None, help="Known-hash release to read. Default: the current one.")
 @output.output_options
@@ -68,7 +68,7 @@ def build(settings: Settings, folder: Path, algorithm: str, release: int | None)
 
 
 @index.command()
-@click.argument("folder", type=Folder)
+@click.argument("folder", type=IndexFolder)
 @output.output_options
 def inspect(folder: Path) -> output.Rows:
     """Show what an index holds: one row per segment, and a last one for the whole."""
@@ -90,7 +90,7 @@ def inspect(folder: Path) -> output.Rows:
 
 
 @index.command()
-@click.argument("folder", type=Folder, required=False)
+@click.argument("folder", type=IndexFolder, required=False)
 @click.option("--release", type=int, default=None, help="Verify this release instead of the current one.")
 @output.output_options
 @click.pass_obj
@@ -116,8 +116,8 @@ def _proved(settings: Settings, folder: Path) -> dict[str, Any]:
 
 
 @index.command()
-@click.argument("folder", type=Folder)
-@click.argument("target", type=Folder)
+@click.argument("folder", type=IndexFolder)
+@click.argument("target", type=IndexFolder)
 @output.output_options
 def compact(folder: Path, target: Path) -> output.Rows:
     """Write the index FOLDER to the new folder TARGET as one piece, without what was withdrawn."""
@@ -127,14 +127,16 @@ def compact(folder: Path, target: Path) -> output.Rows:
 @click.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--release", type=int, default=None, help="Known-hash release. Default: the current one.")
-@click.option("--index", "folder", type=Folder, default=None, help="Match against this index instead of a release.")
+@click.option(
+    "--index", "folder", type=IndexFolder, default=None, help="Match against this index instead of a release."
+)
 @click.option("--algorithm", type=click.Choice(NAMES), default=None, help="What the hashes are. Default: pdq.")
 @click.option("--radius", type=int, default=None, help="Most bits that may differ. Default: the matching policy's.")
 @click.option("--cap", type=int, default=None, help="Nearest pairs kept for a hash. Default: the matching policy's.")
 @click.option("--format", "format_", type=click.Choice(output.FORMATS), default=None, help="Output format.")
 @output.target_option("--out", required=False)
 @click.pass_obj
-def match(  # noqa: PLR0917 - one parameter an option
+def match(  # noqa: PLR0917 - one parameter per option
     settings: Settings,
     file: Path,
     release: int | None,

@@ -30,8 +30,6 @@ from pipeline.matching.stated import stated
 from pipeline.night.contract import Night
 from pipeline.settings import Settings
 
-"""Digest algorithms, the strongest first."""
-
 PLAIN = ("pdq", "phash256")
 """Hashes of the picture as it is: algorithms, and the columns of the fingerprints table."""
 

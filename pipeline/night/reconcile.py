@@ -15,9 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import files, policy
+from pipeline.assess.evidence.case_file import group
+from pipeline.cases.publishing.stage import published_count, published_of
 from pipeline.errors import ReconciliationError
 from pipeline.ingest.landing import seen
 from pipeline.lake import Lake, upkeep
+from pipeline.matching import core, stage
 from pipeline.night import contract as nights
 from pipeline.night import report as runreport
 from pipeline.night import stages as nightly
@@ -169,7 +172,6 @@ def _media(span: Span, intake: Counter[str]) -> list[Check]:
 
 
 def _matches(settings: Settings, span: Span) -> list[Check]:
-    from pipeline.matching import stage
 
     matches = span.read("matches", ["match_id", "kind"])
     units = set(stage.units_of(span.commits))
@@ -185,8 +187,6 @@ def _matches(settings: Settings, span: Span) -> list[Check]:
 
 def _cases(settings: Settings, span: Span) -> list[Check]:
     """Cases that the span's referrals belong to, followed to the first of their chain; they are counted where they begin."""
-    from pipeline.assess.evidence.case_file import group
-    from pipeline.cases.publishing.stage import published_of
 
     extends = _chains(span)
     own = set(span.read("referrals", ["referral_id"])["referral_id"].to_pylist())
@@ -237,7 +237,6 @@ def _begun_before(span: Span, extends: dict[str, str | None], cases: set[str]) -
 
 def _store(settings: Settings, counts: dict[str, Check]) -> Check:
     """Every case that was ever assessed is in the store or was erased there: as many as were counted."""
-    from pipeline.cases.publishing.stage import published_count
 
     return Check(
         "cases ever assessed = cases in the store or erased", counts[ASSESSED].into, published_count(settings), {}
@@ -246,7 +245,6 @@ def _store(settings: Settings, counts: dict[str, Check]) -> Check:
 
 def _canaries(settings: Settings) -> int:
     """Run the canaries of every index of the current release; returns how many indexes were checked."""
-    from pipeline.matching import core, stage
 
     release = stage.release_or_none(settings)
     if release is None:

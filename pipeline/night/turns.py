@@ -48,11 +48,11 @@ class Holder:
         return self.dag == NIGHT
 
 
-State = Callable[[Holder], str]
+HolderState = Callable[[Holder], str]
 """What is known of a holder: running, queued, success, failed, or gone when there is no such run any more."""
 
 
-def take(settings: Settings, holder: Holder, state: State) -> Holder | None:
+def take(settings: Settings, holder: Holder, state: HolderState) -> Holder | None:
     """Take the turn for a run, or return who has it. Taking it again is allowed and changes nothing."""
     store = open_store(settings)
     try:

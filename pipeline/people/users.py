@@ -117,7 +117,7 @@ def first(session: Session, user_id: str, name: str, password: str | None) -> Us
     """The first account of an empty store: an administrator. Raises ConflictError once there is any account."""
     if session.scalar(select(User.user_id).limit(1)) is not None:
         raise ConflictError("There are accounts already.", "An administrator adds others.")
-    return _add(session, SYSTEM, user_id, name, roles=["administrator"], password=password)
+    return _add(session, SYSTEM, user_id, name, ["administrator"], (), None, password)
 
 
 def add(
@@ -136,22 +136,13 @@ def add(
     Raises UsageError for a name, role, compartment or team that cannot be, ConflictError when the account exists.
     """
     permissions.require(actor, "users.manage")
-    return _add(
-        session, actor, user_id, name, roles=roles, compartments=compartments, team_id=team_id, password=password
-    )
+    return _add(session, actor, user_id, name, roles, compartments, team_id, password)
 
 
-def _add(
-    session: Session,
-    actor: Actor,
-    user_id: str,
-    name: str,
-    *,
-    roles: Iterable[str],
-    compartments: Iterable[str] = (),
-    team_id: str | None = None,
-    password: str | None = None,
-) -> User:
+def _add(  # noqa: PLR0917 - all that an account has, as `add` takes it
+    session: Session, actor: Actor, user_id: str, name: str, roles: Iterable[str], compartments: Iterable[str],
+    team_id: str | None, password: str | None,
+) -> User:  # fmt: skip
     if not re.fullmatch(r"[a-z0-9][a-z0-9._@-]{0,63}", user_id) or user_id == SYSTEM.user_id:
         raise UsageError(
             f"{user_id!r} cannot be an account name.", "Use small letters, digits, dot, hyphen, underscore."

@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 from pipeline import files
 from pipeline.errors import BusyError, ConflictError, DependencyError, SettingsError, UsageError
 from pipeline.settings import Settings
+from pipeline.sql import compose
 from pipeline.store import owning
 from pipeline.store import recording as audit
 from pipeline.store.refusals import HiddenCaseError, RefusalError
@@ -191,15 +192,15 @@ def _set_up_sqlite(connection: Any, _: Any) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves: the driver's own would come too late for IMMEDIATE
     cursor = connection.cursor()
     for pragma in (
-        f"busy_timeout={BUSY_MILLISECONDS}",
-        "journal_mode=WAL",
-        "synchronous=FULL",  # a decision that was shown as saved survives a power cut
-        "foreign_keys=ON",
-        "secure_delete=ON",  # erased is overwritten, not only unlinked
-        "cache_size=-65536",
-        "temp_store=MEMORY",
+        compose("PRAGMA busy_timeout={milliseconds}", milliseconds=BUSY_MILLISECONDS),
+        "PRAGMA journal_mode=WAL",
+        "PRAGMA synchronous=FULL",  # a decision that was shown as saved survives a power cut
+        "PRAGMA foreign_keys=ON",
+        "PRAGMA secure_delete=ON",  # erased is overwritten, not only unlinked
+        "PRAGMA cache_size=-65536",
+        "PRAGMA temp_store=MEMORY",
     ):
-        cursor.execute(f"PRAGMA {pragma}")
+        cursor.execute(pragma)
     cursor.close()
 
 

@@ -16,11 +16,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from pipeline import __version__, algorithms, files, policy
 from pipeline.settings import Settings
 
-Folder = click.Path(file_okay=False, exists=True, path_type=Path)
+MediaFolder = click.Path(file_okay=False, exists=True, path_type=Path)
 
 
 @click.command()
-@click.argument("folder", type=Folder)
+@click.argument("folder", type=MediaFolder)
 @click.option(
     "--report",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -30,7 +30,7 @@ Folder = click.Path(file_okay=False, exists=True, path_type=Path)
 )
 @click.option(
     "--series",
-    type=Folder,
+    type=MediaFolder,
     default=None,
     help="Hard negatives: each subfolder holds pictures of one scene that are not the same picture.",
 )

@@ -13,11 +13,11 @@ from functools import partial
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
-from pipeline.validation.edits import Picture, cropped, encoded
+from pipeline.validation.edits import RgbPicture, cropped, encoded
 
 Random = np.random.Generator
-Composed = Callable[[Picture, Random, Sequence[Picture]], bytes]
-Step = Callable[[Picture, Random], Picture]
+Composed = Callable[[RgbPicture, Random, Sequence[RgbPicture]], bytes]
+EditStep = Callable[[RgbPicture, Random], RgbPicture]
 
 DARK, LIGHT = ((18, 18, 18), (235, 235, 235)), ((250, 250, 250), (20, 20, 20))
 WORDS = ["synthetic", "sample", "caption", "words", "that", "say", "nothing", "and", "stand", "for", "any", "text"]
@@ -35,11 +35,11 @@ def _theme(random: Random) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
     return DARK if random.integers(2) else LIGHT
 
 
-def _another(others: Sequence[Picture], random: Random) -> Picture:
+def _another(others: Sequence[RgbPicture], random: Random) -> RgbPicture:
     return others[int(random.integers(len(others)))]
 
 
-def phone_screen(picture: Picture, random: Random, _: Sequence[Picture] = ()) -> bytes:
+def phone_screen(picture: RgbPicture, random: Random, _: Sequence[RgbPicture] = ()) -> bytes:
     """A gallery on a phone, 1080 x 2340: the picture as wide as the screen, a status bar, a bar of buttons below."""
     ground, ink = _theme(random)
     screen = Image.new("RGB", (1080, 2340), ground)
@@ -57,7 +57,7 @@ def phone_screen(picture: Picture, random: Random, _: Sequence[Picture] = ()) ->
     return encoded(screen)
 
 
-def social_screen(picture: Picture, random: Random, _: Sequence[Picture] = (), *, dark: bool) -> bytes:
+def social_screen(picture: RgbPicture, random: Random, _: Sequence[RgbPicture] = (), *, dark: bool) -> bytes:
     """A post in a feed on a phone: avatar and name above, the picture in full width, icons, likes and text below."""
     ground, ink = DARK if dark else LIGHT
     shown = ImageOps.contain(picture, (1080, 1350), Image.Resampling.LANCZOS)
@@ -82,7 +82,7 @@ def social_screen(picture: Picture, random: Random, _: Sequence[Picture] = (), *
     return encoded(screen)
 
 
-def caption_added(picture: Picture, random: Random, _: Sequence[Picture] = (), *, percent: float) -> bytes:
+def caption_added(picture: RgbPicture, random: Random, _: Sequence[RgbPicture] = (), *, percent: float) -> bytes:
     """A bar with large text above or below the picture, as memes have it; `percent` of the picture's height."""
     width, height = picture.size
     bar = round(height * percent / 100)
@@ -94,7 +94,7 @@ def caption_added(picture: Picture, random: Random, _: Sequence[Picture] = (), *
     return encoded(canvas)
 
 
-def caption_over(picture: Picture, random: Random, _: Sequence[Picture] = (), *, percent: float) -> bytes:
+def caption_over(picture: RgbPicture, random: Random, _: Sequence[RgbPicture] = (), *, percent: float) -> bytes:
     """The same bar laid over the picture's top or bottom."""
     width, height = picture.size
     bar = round(height * percent / 100)
@@ -106,7 +106,7 @@ def caption_over(picture: Picture, random: Random, _: Sequence[Picture] = (), *,
     return encoded(canvas)
 
 
-def _write(canvas: Picture, random: Random, ink: tuple[int, int, int], at: int, bar: int) -> None:
+def _write(canvas: RgbPicture, random: Random, ink: tuple[int, int, int], at: int, bar: int) -> None:
     """One to three lines of text in a bar."""
     lines = int(random.integers(1, 4)) if bar > 60 else 1
     draw = ImageDraw.Draw(canvas)
@@ -115,7 +115,7 @@ def _write(canvas: Picture, random: Random, ink: tuple[int, int, int], at: int, 
         draw.text(place, _text(random, 4), ink, font=font(0.55 * bar / lines), anchor="mm")
 
 
-def story(picture: Picture, random: Random, others: Sequence[Picture], *, fill: str) -> bytes:
+def story(picture: RgbPicture, random: Random, others: Sequence[RgbPicture], *, fill: str) -> bytes:
     """A 9:16 story: the picture in full width on a blurred enlargement of itself, or on another photograph."""
     size = (1080, 1920)
     shown = ImageOps.contain(picture, (1080, 1700), Image.Resampling.LANCZOS)
@@ -128,7 +128,7 @@ def story(picture: Picture, random: Random, others: Sequence[Picture], *, fill: 
     return encoded(canvas)
 
 
-def pair(picture: Picture, random: Random, others: Sequence[Picture], *, stacked: bool) -> bytes:
+def pair(picture: RgbPicture, random: Random, others: Sequence[RgbPicture], *, stacked: bool) -> bytes:
     """Two pictures one above the other, or side by side, brought to the same width or height; some with a gutter."""
     other = _another(others, random)
     gutter = int(random.choice([0, 0, 8, 16]))
@@ -146,7 +146,7 @@ def pair(picture: Picture, random: Random, others: Sequence[Picture], *, stacked
     return encoded(canvas)
 
 
-def collage(picture: Picture, random: Random, others: Sequence[Picture], *, cells: int) -> bytes:
+def collage(picture: RgbPicture, random: Random, others: Sequence[RgbPicture], *, cells: int) -> bytes:
     """`cells` x `cells` pictures, each filling a cell of the picture's own shape; some with gutters."""
     width = 1600 // cells
     height = max(1, round(width * picture.height / picture.width))
@@ -161,7 +161,9 @@ def collage(picture: Picture, random: Random, others: Sequence[Picture], *, cell
     return encoded(canvas)
 
 
-def inset(picture: Picture, random: Random, others: Sequence[Picture], *, percent: float, known_inside: bool) -> bytes:
+def inset(
+    picture: RgbPicture, random: Random, others: Sequence[RgbPicture], *, percent: float, known_inside: bool
+) -> bytes:
     """A picture laid over another one, `percent` of its width; the known one inside, or covered by it."""
     other = _another(others, random)
     outer, inner = (other, picture) if known_inside else (picture, other)
@@ -179,7 +181,7 @@ def inset(picture: Picture, random: Random, others: Sequence[Picture], *, percen
     return encoded(outer)
 
 
-def emoji(picture: Picture, random: Random, _: Sequence[Picture] = (), *, percent: float) -> bytes:
+def emoji(picture: RgbPicture, random: Random, _: Sequence[RgbPicture] = (), *, percent: float) -> bytes:
     """A round face laid over the picture near its middle, `percent` of the shorter side wide."""
     edited = picture.copy()
     size = round(min(picture.size) * percent / 100)
@@ -204,17 +206,17 @@ def emoji(picture: Picture, random: Random, _: Sequence[Picture] = (), *, percen
     return encoded(edited)
 
 
-def inverted(picture: Picture, _: Random, __: Sequence[Picture] = ()) -> bytes:
+def inverted(picture: RgbPicture, _: Random, __: Sequence[RgbPicture] = ()) -> bytes:
     return encoded(ImageOps.invert(picture))
 
 
-def aspect(picture: Picture, _: Random, __: Sequence[Picture] = (), *, shape: tuple[int, int]) -> bytes:
+def aspect(picture: RgbPicture, _: Random, __: Sequence[RgbPicture] = (), *, shape: tuple[int, int]) -> bytes:
     """The largest centre crop of this shape."""
     factor = min(picture.width / shape[0], picture.height / shape[1])
     return encoded(ImageOps.fit(picture, (max(1, round(shape[0] * factor)), max(1, round(shape[1] * factor)))))
 
 
-def warped(picture: Picture, corners: Sequence[tuple[float, float]], canvas: Picture) -> Picture:
+def warped(picture: RgbPicture, corners: Sequence[tuple[float, float]], canvas: RgbPicture) -> RgbPicture:
     """The picture with its corners (upper left, upper right, lower right, lower left) at these pixels of a canvas."""
     width, height = picture.size
     source = [(0, 0), (width, 0), (width, height), (0, height)]
@@ -230,7 +232,7 @@ def warped(picture: Picture, corners: Sequence[tuple[float, float]], canvas: Pic
     return laid
 
 
-def keystone(picture: Picture, random: Random, _: Sequence[Picture] = (), *, percent: float) -> bytes:
+def keystone(picture: RgbPicture, random: Random, _: Sequence[RgbPicture] = (), *, percent: float) -> bytes:
     """One side shortened at both of its ends by `percent`, black beside it."""
     width, height = picture.size
     dx, dy = width * percent / 100, height * percent / 100
@@ -244,7 +246,7 @@ def keystone(picture: Picture, random: Random, _: Sequence[Picture] = (), *, per
     return encoded(warped(picture, corners, Image.new("RGB", picture.size)))
 
 
-def screen_at_angle(picture: Picture, random: Random, _: Sequence[Picture] = ()) -> bytes:
+def screen_at_angle(picture: RgbPicture, random: Random, _: Sequence[RgbPicture] = ()) -> bytes:
     """A photograph of a screen that shows the picture: a dark room, a bezel, perspective, a sheen, blur and noise."""
     factor = 900 / max(picture.size)
     shown = picture.resize((max(1, round(picture.width * factor)), max(1, round(picture.height * factor))))
@@ -267,16 +269,16 @@ def screen_at_angle(picture: Picture, random: Random, _: Sequence[Picture] = ())
 # -- single steps for combinations ---------------------------------------------------------------------------------------
 
 
-def mirror(picture: Picture, _: Random) -> Picture:
+def mirror(picture: RgbPicture, _: Random) -> RgbPicture:
     return ImageOps.mirror(picture)
 
 
-def centre(percent: float) -> Step:
+def centre(percent: float) -> EditStep:
     return lambda picture, _: cropped(picture, *[percent / 200] * 4)
 
 
-def corner(percent: float) -> Step:
-    def step(picture: Picture, random: Random) -> Picture:
+def corner(percent: float) -> EditStep:
+    def step(picture: RgbPicture, random: Random) -> RgbPicture:
         sides = np.zeros(4)
         first = int(random.integers(4))
         sides[[first, (first + 1) % 4]] = percent / 100
@@ -285,34 +287,34 @@ def corner(percent: float) -> Step:
     return step
 
 
-def turn(degrees: float) -> Step:
+def turn(degrees: float) -> EditStep:
     return lambda picture, random: picture.rotate(degrees if random.integers(2) else -degrees, Image.Resampling.BICUBIC)
 
 
-def quarter(picture: Picture, random: Random) -> Picture:
+def quarter(picture: RgbPicture, random: Random) -> RgbPicture:
     return picture.transpose(Image.Transpose.ROTATE_90 if random.integers(2) else Image.Transpose.ROTATE_270)
 
 
-def border(colour: str, percent: float) -> Step:
-    def step(picture: Picture, _: Random) -> Picture:
+def border(colour: str, percent: float) -> EditStep:
+    def step(picture: RgbPicture, _: Random) -> RgbPicture:
         across, down = round(picture.width * percent / 100), round(picture.height * percent / 100)
         return ImageOps.expand(picture, (across, down, across, down), colour)
 
     return step
 
 
-def combined(picture: Picture, random: Random, _: Sequence[Picture] = (), *, steps: Sequence[Step]) -> bytes:
+def combined(picture: RgbPicture, random: Random, _: Sequence[RgbPicture] = (), *, steps: Sequence[EditStep]) -> bytes:
     for step in steps:
         picture = step(picture, random)
     return encoded(picture)
 
 
-def then(picture: Picture, random: Random, others: Sequence[Picture], *, step: Step, edit: Composed) -> bytes:
+def then(picture: RgbPicture, random: Random, others: Sequence[RgbPicture], *, step: EditStep, edit: Composed) -> bytes:
     """An edit of the picture that a step has changed."""
     return edit(step(picture, random), random, others)
 
 
-def _combined(*steps: Step) -> tuple[str, Composed]:
+def _combined(*steps: EditStep) -> tuple[str, Composed]:
     return "combined", partial(combined, steps=steps)
 
 

@@ -15,11 +15,11 @@ from functools import partial
 import numpy as np
 from PIL import ExifTags, Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont, ImageOps
 
-Picture = Image.Image
-Edit = Callable[[Picture, np.random.Generator], bytes]
+RgbPicture = Image.Image
+Edit = Callable[[RgbPicture, np.random.Generator], bytes]
 
 
-def encoded(picture: Picture, kind: str = "JPEG", **options: object) -> bytes:
+def encoded(picture: RgbPicture, kind: str = "JPEG", **options: object) -> bytes:
     """The picture's file: JPEG of quality 88 unless told otherwise."""
     file = io.BytesIO()
     if kind == "JPEG":
@@ -28,47 +28,47 @@ def encoded(picture: Picture, kind: str = "JPEG", **options: object) -> bytes:
     return file.getvalue()
 
 
-def _jpeg(picture: Picture, _: np.random.Generator, *, quality: int) -> bytes:
+def _jpeg(picture: RgbPicture, _: np.random.Generator, *, quality: int) -> bytes:
     return encoded(picture, quality=quality)
 
 
-def _resize(picture: Picture, _: np.random.Generator, *, factor: float) -> bytes:
+def _resize(picture: RgbPicture, _: np.random.Generator, *, factor: float) -> bytes:
     width, height = picture.size
     return encoded(picture.resize((round(width * factor), round(height * factor)), Image.Resampling.LANCZOS))
 
 
-def _stretch(picture: Picture, _: np.random.Generator) -> bytes:
+def _stretch(picture: RgbPicture, _: np.random.Generator) -> bytes:
     width, height = picture.size
     return encoded(picture.resize((round(width * 1.25), round(height * 0.85)), Image.Resampling.BICUBIC))
 
 
-def _blur(picture: Picture, _: np.random.Generator, *, share: float) -> bytes:
+def _blur(picture: RgbPicture, _: np.random.Generator, *, share: float) -> bytes:
     return encoded(picture.filter(ImageFilter.GaussianBlur(max(picture.size) * share)))
 
 
-def _noise(picture: Picture, random: np.random.Generator, *, sigma: float) -> bytes:
+def _noise(picture: RgbPicture, random: np.random.Generator, *, sigma: float) -> bytes:
     values = np.asarray(picture, np.float64) + random.normal(0, sigma, (*picture.size[::-1], 3))
     return encoded(Image.fromarray(values.clip(0, 255).astype(np.uint8)))
 
 
-def _gamma(picture: Picture, _: np.random.Generator, *, gamma: float) -> bytes:
+def _gamma(picture: RgbPicture, _: np.random.Generator, *, gamma: float) -> bytes:
     table = [round(255 * (level / 255) ** gamma) for level in range(256)]
     return encoded(picture.point(table * 3))
 
 
-def _contrast(picture: Picture, _: np.random.Generator, *, factor: float) -> bytes:
+def _contrast(picture: RgbPicture, _: np.random.Generator, *, factor: float) -> bytes:
     return encoded(ImageEnhance.Contrast(picture).enhance(factor))
 
 
-def _sharpen(picture: Picture, _: np.random.Generator) -> bytes:
+def _sharpen(picture: RgbPicture, _: np.random.Generator) -> bytes:
     return encoded(picture.filter(ImageFilter.UnsharpMask(3, 180, 2)))
 
 
-def _grey(picture: Picture, _: np.random.Generator) -> bytes:
+def _grey(picture: RgbPicture, _: np.random.Generator) -> bytes:
     return encoded(picture.convert("L"))
 
 
-def _watermark(picture: Picture, _: np.random.Generator) -> bytes:
+def _watermark(picture: RgbPicture, _: np.random.Generator) -> bytes:
     """A line of half-transparent white text across the middle, a tenth of the width high at most."""
     layer = Image.new("RGBA", picture.size)
     font = ImageFont.load_default(size=max(picture.size[0] // 12, 12))
@@ -77,7 +77,7 @@ def _watermark(picture: Picture, _: np.random.Generator) -> bytes:
     return encoded(Image.alpha_composite(picture.convert("RGBA"), layer).convert("RGB"))
 
 
-def _logo(picture: Picture, _: np.random.Generator) -> bytes:
+def _logo(picture: RgbPicture, _: np.random.Generator) -> bytes:
     """An opaque disc with a white ring in the lower right corner, an eighth of the shorter side wide."""
     width, height = picture.size
     size = min(width, height) // 8
@@ -87,38 +87,38 @@ def _logo(picture: Picture, _: np.random.Generator) -> bytes:
     return encoded(edited)
 
 
-def _vignette(picture: Picture, _: np.random.Generator) -> bytes:
+def _vignette(picture: RgbPicture, _: np.random.Generator) -> bytes:
     width, height = picture.size
     across, down = np.meshgrid(np.linspace(-1, 1, width), np.linspace(-1, 1, height))
     shade = 1 - 0.6 * np.clip((across**2 + down**2) / 2, 0, 1)
     return encoded(Image.fromarray((np.asarray(picture) * shade[..., None]).astype(np.uint8)))
 
 
-def _format(picture: Picture, _: np.random.Generator, *, kind: str) -> bytes:
+def _format(picture: RgbPicture, _: np.random.Generator, *, kind: str) -> bytes:
     if kind == "GIF":
         return encoded(picture.quantize(128), "GIF")
     return encoded(picture, kind, quality=60) if kind == "WEBP" else encoded(picture, kind)
 
 
-def _exif_rotated(picture: Picture, _: np.random.Generator) -> bytes:
+def _exif_rotated(picture: RgbPicture, _: np.random.Generator) -> bytes:
     """Pixels turned, and the EXIF orientation that turns them back: looks the same in every viewer."""
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 6
     return encoded(picture.transpose(Image.Transpose.ROTATE_90), exif=exif)
 
 
-def _transposed(picture: Picture, _: np.random.Generator, *, how: Image.Transpose) -> bytes:
+def _transposed(picture: RgbPicture, _: np.random.Generator, *, how: Image.Transpose) -> bytes:
     return encoded(picture.transpose(how))
 
 
-def cropped(picture: Picture, left: float, top: float, right: float, bottom: float) -> Picture:
+def cropped(picture: RgbPicture, left: float, top: float, right: float, bottom: float) -> RgbPicture:
     """The picture without these shares of its sides."""
     width, height = picture.size
     box = (round(width * left), round(height * top), round(width * (1 - right)), round(height * (1 - bottom)))
     return picture.crop(box)
 
 
-def _crop(picture: Picture, random: np.random.Generator, *, where: str, percent: float) -> bytes:
+def _crop(picture: RgbPicture, random: np.random.Generator, *, where: str, percent: float) -> bytes:
     share = percent / 100
     sides = np.zeros(4)
     if where == "centre":
@@ -133,7 +133,7 @@ def _crop(picture: Picture, random: np.random.Generator, *, where: str, percent:
     return encoded(cropped(picture, *sides))
 
 
-def _border(picture: Picture, _: np.random.Generator, *, kind: str, percent: float) -> bytes:
+def _border(picture: RgbPicture, _: np.random.Generator, *, kind: str, percent: float) -> bytes:
     """`percent` of the width and height added on every side; blurred: the picture itself, enlarged and blurred."""
     width, height = picture.size
     across, down = round(width * percent / 100), round(height * percent / 100)
@@ -146,7 +146,7 @@ def _border(picture: Picture, _: np.random.Generator, *, kind: str, percent: flo
     return encoded(canvas)
 
 
-def _letterbox(picture: Picture, _: np.random.Generator) -> bytes:
+def _letterbox(picture: RgbPicture, _: np.random.Generator) -> bytes:
     """Bars above and below up to a 9:16 upright frame, as video platforms add them."""
     width, height = picture.size
     canvas = Image.new("RGB", (width, max(round(width * 16 / 9), height + 2)))
@@ -154,7 +154,7 @@ def _letterbox(picture: Picture, _: np.random.Generator) -> bytes:
     return encoded(canvas)
 
 
-def _turn(picture: Picture, random: np.random.Generator, *, degrees: float, inside: bool = False) -> bytes:
+def _turn(picture: RgbPicture, random: np.random.Generator, *, degrees: float, inside: bool = False) -> bytes:
     """Turned about its centre, either way, on the same canvas with black corners; `inside` crops to the picture."""
     angle = degrees if random.integers(2) else -degrees
     turned = picture.rotate(angle, Image.Resampling.BICUBIC)
@@ -166,7 +166,7 @@ def _turn(picture: Picture, random: np.random.Generator, *, degrees: float, insi
     return encoded(turned)
 
 
-def _screenshot(picture: Picture, random: np.random.Generator) -> bytes:
+def _screenshot(picture: RgbPicture, random: np.random.Generator) -> bytes:
     """A phone screen 1080 wide: status bar, title, the picture across the full width, a row of buttons below."""
     picture = ImageOps.contain(picture, (1080, 1700))
     dark = bool(random.integers(2))

@@ -21,8 +21,7 @@ from PIL import Image
 from pipeline import records
 from pipeline.fingerprint.hashes import pdq, picture
 from pipeline.matching import altered, levels
-
-Codes = NDArray[np.uint8]
+from pipeline.matching.altered import Codes
 
 
 @dataclass(frozen=True)

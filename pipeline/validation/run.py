@@ -27,7 +27,7 @@ VIDEO_NAMES = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v"})
 COMPANIONS = 16
 """Other pictures that collages, stories and insets are composed with."""
 
-Step = Callable[[str, int, int], None]
+TellProgress = Callable[[str, int, int], None]
 """Called with what is being done, how much is done, and of how much."""
 
 
@@ -85,7 +85,7 @@ def edited(name: str, picture: Image.Image, place: int, others: Sequence[Image.I
 
 
 def measure(
-    data: Data, rules: measuring.ValidationRules, every: int, chosen: Sequence[str], step: Step
+    data: Data, rules: measuring.ValidationRules, every: int, chosen: Sequence[str], step: TellProgress
 ) -> dict[str, Any]:
     """All figures of a run. Every `every`-th picture is asked about, under each edit; all are known."""
     known = measuring.reference(data.pictures)
@@ -141,7 +141,7 @@ def _companions(pictures: Sequence[Image.Image], place: int) -> _Others:
 
 
 def hard_negatives(
-    rules: measuring.ValidationRules, series: dict[str, list[Image.Image]], step: Step
+    rules: measuring.ValidationRules, series: dict[str, list[Image.Image]], step: TellProgress
 ) -> dict[str, Any]:
     """False hits by class: different pictures of one template, and pictures of one series against each other."""
     classes = {
@@ -189,7 +189,7 @@ def exactness(known: measuring.KnownSet) -> dict[str, Any]:
     return found
 
 
-def moving(paths: Sequence[Path], rules: measuring.ValidationRules, step: Step) -> dict[str, Any]:
+def moving(paths: Sequence[Path], rules: measuring.ValidationRules, step: TellProgress) -> dict[str, Any]:
     """Recall of edited videos: each asked under each edit against the frames of all."""
     known = [videos.known_frames(path, rules) for path in paths]
     usable = [place for place, frames in enumerate(known) if len(frames)]

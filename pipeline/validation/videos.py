@@ -99,17 +99,17 @@ def panned(pictures: list[Image.Image], seconds: int = 4) -> bytes:
     return file.getvalue()
 
 
-def known_frames(path: Path, rules: measuring.ValidationRules) -> measuring.Codes:
+def known_frames(path: Path, rules: measuring.ValidationRules) -> altered.Codes:
     """PDQ of the frames that the fingerprint stage hashes, of enough quality: uint8 (n, 32)."""
     pictures = frames(path)[::RATE]
     if not pictures:
         return np.empty((0, 32), np.uint8)
     known = measuring.reference(pictures)
-    kept: measuring.Codes = known.pdq[known.quality >= rules.matching["video"]["quality"]]
+    kept: altered.Codes = known.pdq[known.quality >= rules.matching["video"]["quality"]]
     return kept
 
 
-def matched(data: bytes, known: list[measuring.Codes], rules: measuring.ValidationRules) -> set[int]:
+def matched(data: bytes, known: list[altered.Codes], rules: measuring.ValidationRules) -> set[int]:
     """Places of the known videos that a video matches."""
     try:
         found = video.hash_clip(io.BytesIO(data), "mov,mp4,m4a,3gp,3g2,mj2", rules.fingerprint, 60, 30.0).frames
@@ -127,5 +127,5 @@ def matched(data: bytes, known: list[measuring.Codes], rules: measuring.Validati
     return {place for place, frames_of in enumerate(known) if within(frames_of)}
 
 
-def _near(known: measuring.Codes, *, asked: list[tuple[int, measuring.Codes]]) -> bool:
+def _near(known: altered.Codes, *, asked: list[tuple[int, altered.Codes]]) -> bool:
     return any(len(codes) and len(known) and measuring.bits(codes, known).min() <= radius for radius, codes in asked)

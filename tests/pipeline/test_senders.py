@@ -32,7 +32,7 @@ def test_a_policy_without_a_folder_is_refused(tmp_path: Path) -> None:
             (folder / path.name).write_bytes(path.read_bytes())
     text = (folder / "ingest.yaml").read_text()
     (folder / "ingest.yaml").write_text(
-        text.replace("sources: [nca, ucol, ocag, other]", "sources: [nca, ucol, other]")
+        text.replace("landing_folders: [nca, ucol, ocag, other]", "landing_folders: [nca, ucol, other]")
     )
     with pytest.raises(SettingsError, match=r"leaves out landing folders of sources: \['ocag'\]"):
         rules.load(replace(Settings(), policy=folder))

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import duckdb
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -227,7 +228,7 @@ class Bulk:
         occupations = people.occupations(self.model.data["reading"]["occupations"])
         return {"received": dating.received(self.lake, referrals), "homes_stated": homes, "occupations": occupations}
 
-    def _files(self, con: Any) -> pa.Table:
+    def _files(self, con: duckdb.DuckDBPyConnection) -> pa.Table:
         marks = self.model.data["reading"]["marks"]
         by_match, by_file = match_counters(marks), file_counters(marks)
         evidence = ", ".join(f"min(match_id) FILTER ({c}) AS {n}" for n, c in by_match.items())
@@ -242,7 +243,7 @@ class Bulk:
         parts = {"words": words, "columns": chosen, "viral": viral_condition(marks)}
         return database.query(con, database.sql("case_files", **parts))
 
-    def _facts(self, con: Any) -> pa.Table:
+    def _facts(self, con: duckdb.DuckDBPyConnection) -> pa.Table:
         personal = sorted({n for f in FEATURES.values() if f.personal for n in f.facts})
         return database.query(
             con, database.sql("case_facts", sample=SAMPLE), [personal, sorted(self.model.not_the_suspect)]

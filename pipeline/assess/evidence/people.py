@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
+import duckdb
 import pyarrow as pa
 
 from pipeline.assess import database
@@ -29,7 +29,7 @@ def occupations(words: Mapping[str, Sequence[str]]) -> pa.Table:
     return pa.table({"fact": pa.array([f for f, _ in pairs]), "word": pa.array([w for _, w in pairs])})
 
 
-def found(con: Any, young: int, sample: int) -> dict[str, list[tuple[str, list[str], int]]]:
+def found(con: duckdb.DuckDBPyConnection, young: int, sample: int) -> dict[str, list[tuple[str, list[str], int]]]:
     """Case to what its persons say: fact, some subject rows, how many in all. Reads the tables persons, members, received,
     homes_stated and occupations of the connection."""
     con.execute(database.macros())

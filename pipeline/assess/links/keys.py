@@ -7,8 +7,8 @@ time and proxy mark. The same SQL makes the keys of what is new and of what is o
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
+import duckdb
 import pyarrow as pa
 
 from pipeline import records
@@ -68,7 +68,7 @@ def old() -> str:
     )
 
 
-def views(con: Any, lake: Lake, through: int) -> list[str]:
+def views(con: duckdb.DuckDBPyConnection, lake: Lake, through: int) -> list[str]:
     """Create the views new_<table>, old_<table> and roles over the lake's rows. Commits up to `through` are linked
     already; returns the names of the parts that later ones published."""
     fresh = [p for c in lake.commits(after=through) for p in c.parts if p.table in TABLES]
@@ -82,7 +82,7 @@ def views(con: Any, lake: Lake, through: int) -> list[str]:
     return sorted(p.name for p in fresh)
 
 
-def _old(con: Any, lake: Lake, table: str, parts: Sequence[Part], through: int) -> None:
+def _old(con: duckdb.DuckDBPyConnection, lake: Lake, table: str, parts: Sequence[Part], through: int) -> None:
     """A view over verified parts, of merged ones only what was published up to `through`; columns that older parts lack
     read as null."""
     name = f"old_{table}"

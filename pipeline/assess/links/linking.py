@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import duckdb
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -118,7 +119,9 @@ class Found:
     pairs: set[tuple[str, str]] = field(default_factory=set)
 
 
-def find(con: Any, rules: Mapping[str, Any], members: Mapping[str, str], *, first: bool = False) -> Found:
+def find(
+    con: duckdb.DuckDBPyConnection, rules: Mapping[str, Any], members: Mapping[str, str], *, first: bool = False
+) -> Found:
     """Links among the views of `keys.views` (and `naming`) in which something new takes part, ordered by both sides and kind.
 
     `rules` is policy/linking.yaml; `members` maps referrals to cases: within a case only supplements are linked.
@@ -298,7 +301,7 @@ def _not_found(known: Mapping[str, Mapping[str, Any]], found: Found, *, everythi
     ]
 
 
-def _members(con: Any) -> dict[str, str]:
+def _members(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
     table = database.query(con, database.sql("members"))
     return group(dict(zip(table["referral_id"].to_pylist(), table["supplements"].to_pylist(), strict=True)))
 

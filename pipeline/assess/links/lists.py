@@ -19,6 +19,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -197,7 +198,7 @@ def _on_service(text: str, services: Services, exact: frozenset[str] = frozenset
     return f"{known}\x1f{values.visible(name).strip() if known in exact else values.handle(name)}"
 
 
-def match(settings: Settings, night: Night, con: Any, linking: Mapping[str, Any]) -> Listed:
+def match(settings: Settings, night: Night, con: duckdb.DuckDBPyConnection, linking: Mapping[str, Any]) -> Listed:
     """Match the lists in force against all keys; `con` has the views of `keys.views` and the tables of `naming`, `linking`
     is policy/linking.yaml."""
     rules = policy.load(settings, "lists").data

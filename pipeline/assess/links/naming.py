@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 
 from pipeline.algorithms import EMPTY_FILE
@@ -56,7 +57,7 @@ def host(url: str) -> str:
     return re.sub(r"^(www|m)\.", "", re.split(r"[/?#:]", bare, maxsplit=1)[0])
 
 
-def register(con: Any, rules: Mapping[str, Any]) -> None:
+def register(con: duckdb.DuckDBPyConnection, rules: Mapping[str, Any]) -> None:
     """The tables `services` (written, name) and `nobody` (value) for the keys; `con` has the views of `keys.views`."""
     services = Services(rules["services"])
     written = database.query(con, database.sql("services_written"))["service"].to_pylist()

@@ -11,8 +11,8 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from functools import cache, lru_cache
-from typing import Any
 
+import duckdb
 import pyarrow as pa
 from nicknames import NickNamer
 
@@ -75,7 +75,7 @@ def streets(address: str, counties: frozenset[str] = frozenset()) -> list[str]:
     return []
 
 
-def register(con: Any, counties: Iterable[str], *, entries: bool = False) -> None:
+def register(con: duckdb.DuckDBPyConnection, counties: Iterable[str], *, entries: bool = False) -> None:
     """The tables `first_names`, `street_keys` and `special_mailboxes` (written, value) for the keys of `con`; with
     `entries`, of the entries of lists too."""
     known = frozenset(name.casefold() for name in counties)

@@ -20,7 +20,7 @@ from pipeline.assess.models.model import BANDS, Model
 from pipeline.errors import SettingsError
 from pipeline.settings import Settings
 
-Place = tuple[int, float]
+BandAndScore = tuple[int, float]
 """Rank in BANDS and score: what a case is compared by."""
 
 
@@ -59,7 +59,7 @@ class Maker:
     def __init__(self, model: Model, facts: frozenset[str], named: Mapping[str, Mapping[str, Any]]) -> None:
         self.model, self.facts, self.named = model, facts, named
 
-    def place(self, given: str | Mapping[str, Any]) -> Place:
+    def place(self, given: str | Mapping[str, Any]) -> BandAndScore:
         """Band and score of a case of the table, named or written in place."""
         return self.model.score(self.case(given))
 
@@ -110,7 +110,7 @@ def _promise(made: Maker, row: Mapping[str, Any]) -> Promise:
     return Promise(row["promise"], kept, f"{_shown(weakest)} against {_shown(strongest)}")
 
 
-def _shown(found: tuple[Place, str]) -> str:
+def _shown(found: tuple[BandAndScore, str]) -> str:
     (rank, score), name = found
     return f"{name}: {BANDS[rank]} {score:g}"
 

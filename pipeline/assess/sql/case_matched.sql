@@ -1,4 +1,4 @@
--- The newest release's word on each content and each known media, then one row a content. known_since and leads_since:
+-- The newest release's word on each content and each known media, then one row per content. known_since and leads_since:
 -- the number of the run that first said so, 0 for what the content's own first comparison said.
 CREATE TEMP TABLE matched AS
 WITH dated AS (

@@ -22,7 +22,7 @@ from pipeline.console.terms import terms
 from pipeline.lake import Lake, Part
 from pipeline.matching import levels
 from pipeline.settings import Settings
-from pipeline.sql import compose, marks
+from pipeline.sql import compose, each, marks
 
 KEYS = {
     "referrals": "referral_id",
@@ -55,7 +55,7 @@ CREATE TABLE IF NOT EXISTS near (hash BLOB, content TEXT, part INTEGER);
 _KEPT = ("rows", "match_ids", "terms", "near")
 """Tables whose rows belong to a part of the lake, and go with it."""
 
-_FORMAT = 5
+_FORMAT = 6
 
 
 class Evidence:
@@ -343,8 +343,8 @@ def _prepare(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA secure_delete = ON")
     if connection.execute("PRAGMA user_version").fetchone()[0] != _FORMAT:
-        connection.executescript("".join(f"DROP TABLE IF EXISTS {name};" for name in (*_KEPT, "parts", "taken")))
-        connection.execute(f"PRAGMA user_version = {_FORMAT}")
+        connection.executescript(each("DROP TABLE IF EXISTS {name};", (*_KEPT, "parts", "taken"), " "))
+        connection.execute(compose("PRAGMA user_version = {format}", format=_FORMAT))
     connection.executescript(_SCHEMA)
 
 

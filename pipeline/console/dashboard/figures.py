@@ -149,7 +149,7 @@ def _bands(rows: list[dict[str, Any]]) -> tuple[list[str], list[charts.Series]]:
 
 
 def _columns(label: str, names: tuple[str, ...], first_tone: int = 1) -> Any:
-    """A shape: one bar per row, one series a column."""
+    """A shape: one bar per row, one series per column."""
 
     def shape(rows: list[dict[str, Any]]) -> tuple[list[str], list[charts.Series]]:
         series = [

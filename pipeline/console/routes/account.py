@@ -10,7 +10,7 @@ from fastapi.responses import RedirectResponse
 from pipeline.console import pages
 from pipeline.console.context import actor, store, writing
 from pipeline.console.gate.identity import NotFoundError
-from pipeline.console.routes.work import Number, Text
+from pipeline.console.routes.work import FormText, Number
 from pipeline.people import permissions, sessions
 
 router = APIRouter()
@@ -23,7 +23,7 @@ def show(request: Request) -> Response:
 
 
 @router.post("/account/tokens", name="token")
-def create(request: Request, name: Text = "", days: Number = 30, scope: Text = "read") -> Response:
+def create(request: Request, name: FormText = "", days: Number = 30, scope: FormText = "read") -> Response:
     """Make a token; its secret is shown on this answer only."""
     with writing(request) as session:
         _, secret = sessions.create_token(session, actor(request), name[:80], days, scope)

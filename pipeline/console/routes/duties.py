@@ -13,7 +13,7 @@ from pipeline.cases import cases
 from pipeline.cases.duties import notices
 from pipeline.console import pages
 from pipeline.console.context import actor, settings, writing
-from pipeline.console.routes.work import Text
+from pipeline.console.routes.work import FormText
 from pipeline.errors import ConflictError, TriageError, UsageError
 from pipeline.export.exchange import childrens
 from pipeline.lake import Lake
@@ -39,11 +39,11 @@ def refer(
     request: Request,
     number: str,
     *,
-    authority: Text = "",
-    threshold: Text = "",
-    concern: Text = "",
-    strategy_asked: Text = "",
-    strategy_held: Text = "",
+    authority: FormText = "",
+    threshold: FormText = "",
+    concern: FormText = "",
+    strategy_asked: FormText = "",
+    strategy_held: FormText = "",
 ) -> Response:
     """The filled form, ready to be printed or saved as PDF. Logged as a disclosure to the authority."""
     if not threshold:

@@ -15,7 +15,7 @@ from pipeline.cases.views import supervision
 from pipeline.cases.work import bands, claims, decisions, retention, second_looks
 from pipeline.console import pages, wording
 from pipeline.console.context import actor, store, visitor, writing
-from pipeline.console.routes.work import Number, Text, back
+from pipeline.console.routes.work import FormText, Number, back
 from pipeline.errors import ConflictError, TriageError, UsageError
 from pipeline.people import permissions, sessions
 from pipeline.store.actors import Actor
@@ -41,7 +41,7 @@ def show(request: Request, tick: int = 0) -> Response:
 
 @router.post("/supervision/allocate", name="allocate_many")
 def allocate_many(
-    request: Request, *, case: Annotated[list[str] | None, Form()] = None, person: Text = "", reason: Text = ""
+    request: Request, *, case: Annotated[list[str] | None, Form()] = None, person: FormText = "", reason: FormText = ""
 ) -> Response:
     """Put the chosen cases (number:version) into one person's hands, each by itself: one that somebody took meanwhile
     stops none of the others, and the page names it."""
@@ -166,7 +166,9 @@ def _version(text: str) -> int:
 
 
 @router.post("/cases/{number}/allocate", name="allocate")
-def allocate(request: Request, number: str, *, version: Number, person: Text = "", reason: Text = "") -> Response:
+def allocate(
+    request: Request, number: str, *, version: Number, person: FormText = "", reason: FormText = ""
+) -> Response:
     """Put the case into a person's hands."""
     with writing(request) as session:
         claims.allocate(session, actor(request), number, reason_code=reason, version=version, user_id=person or None)
@@ -179,10 +181,10 @@ def lowering(
     number: str,
     *,
     version: Number,
-    verdict: Text = "",
-    reason: Text = "",
-    note: Text = "",
-    then: Text = "",
+    verdict: FormText = "",
+    reason: FormText = "",
+    note: FormText = "",
+    then: FormText = "",
 ) -> Response:
     """Approve or refuse the lower band that waits."""
     settle = {"approve": bands.approve_lowering, "refuse": bands.refuse_lowering}.get(verdict)
@@ -200,9 +202,9 @@ def review(
     *,
     review_id: Number,
     version: Number,
-    reason: Text = "",
-    note: Text = "",
-    then: Text = "",
+    reason: FormText = "",
+    note: FormText = "",
+    then: FormText = "",
 ) -> Response:
     """Record a review."""
     with writing(request) as session:
@@ -219,9 +221,9 @@ def second_look(
     *,
     second_look_id: Number,
     version: Number,
-    reason: Text = "",
-    note: Text = "",
-    then: Text = "",
+    reason: FormText = "",
+    note: FormText = "",
+    then: FormText = "",
 ) -> Response:
     """Record the result of a second look."""
     with writing(request) as session:
@@ -233,7 +235,7 @@ def second_look(
 
 @router.post("/cases/{number}/retain", name="retain")
 def retain(
-    request: Request, number: str, *, version: Number, reason: Text = "", note: Text = "", then: Text = ""
+    request: Request, number: str, *, version: Number, reason: FormText = "", note: FormText = "", then: FormText = ""
 ) -> Response:
     """Keep a closed case until its next retention review."""
     with writing(request) as session:
@@ -242,7 +244,7 @@ def retain(
 
 
 @router.post("/cases/{number}/erase", name="erase")
-def erase(request: Request, number: str, *, version: Number, reason: Text = "", sure: Text = "") -> Response:
+def erase(request: Request, number: str, *, version: Number, reason: FormText = "", sure: FormText = "") -> Response:
     """Erase a closed case from the case store; a tombstone and the audit entry stay. `sure` repeats its number."""
     if sure.strip() != number:
         raise UsageError("The case was not erased.", "Write its number again to say that you mean it.")

@@ -12,7 +12,7 @@ from pipeline.cases import cases, groups
 from pipeline.cases.work import claims, together
 from pipeline.console import pages, wording
 from pipeline.console.context import actor, store, writing
-from pipeline.console.routes.work import Number, Text
+from pipeline.console.routes.work import FormText, Number
 from pipeline.errors import ConflictError, TriageError, UsageError
 from pipeline.store.group_tables import Apart
 
@@ -44,10 +44,10 @@ def decide(
     number: str,
     *,
     seen: Annotated[list[str] | None, Form()] = None,
-    decision: Text = "",
-    reason: Text = "",
-    outcome: Text = "",
-    note: Text = "",
+    decision: FormText = "",
+    reason: FormText = "",
+    outcome: FormText = "",
+    note: FormText = "",
 ) -> Response:
     """Record one decision for every case of the group, or for none. `seen`: each case with the version seen, as C-1=4."""
     if decision not in KINDS:
@@ -61,7 +61,7 @@ def decide(
 
 
 @router.post("/cases/{number}/group/apart", name="take_apart")
-def apart(request: Request, number: str, *, version: Number, reason: Text = "", whole: Text = "") -> Response:
+def apart(request: Request, number: str, *, version: Number, reason: FormText = "", whole: FormText = "") -> Response:
     """Take the case out of its group, or with `whole=yes` the group apart."""
     with writing(request) as session:
         if whole == "yes":

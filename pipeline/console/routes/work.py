@@ -30,7 +30,7 @@ from pipeline.ingest.geography import forces
 
 router = APIRouter()
 
-Text = Annotated[str, Form()]
+FormText = Annotated[str, Form()]
 Number = Annotated[int, Form(ge=0, le=2**31)]
 
 
@@ -59,7 +59,7 @@ def release(request: Request, number: str, version: Number) -> Response:
 
 
 @router.post("/cases/{number}/note", name="note")
-def note(request: Request, *, number: str, version: Number, note: Text = "") -> Response:
+def note(request: Request, *, number: str, version: Number, note: FormText = "") -> Response:
     """Add a note."""
     with writing(request) as session:
         cases.add_note(session, actor(request), number, note, version=version)
@@ -72,11 +72,11 @@ def decide(
     number: str,
     *,
     version: Number,
-    decision: Text = "",
-    reason: Text = "",
-    outcome: Text = "",
-    band: Text = "",
-    note: Text = "",
+    decision: FormText = "",
+    reason: FormText = "",
+    outcome: FormText = "",
+    band: FormText = "",
+    note: FormText = "",
 ) -> Response:
     """Start an enquiry, close with an outcome, reopen, raise the band, or propose to lower it."""
     with writing(request) as session:
@@ -96,7 +96,13 @@ def decide(
 
 @router.post("/cases/{number}/request", name="request")
 def request_information(
-    request: Request, number: str, *, version: Number, asked_of: Text = "", reason: Text = "", text: Text = ""
+    request: Request,
+    number: str,
+    *,
+    version: Number,
+    asked_of: FormText = "",
+    reason: FormText = "",
+    text: FormText = "",
 ) -> Response:
     """Ask the sender or a partner for information; the clock runs on."""
     with writing(request) as session:
@@ -105,7 +111,7 @@ def request_information(
 
 
 @router.post("/cases/{number}/answer", name="answer")
-def answer(request: Request, number: str, *, version: Number, request_id: Number, answer: Text = "") -> Response:
+def answer(request: Request, number: str, *, version: Number, request_id: Number, answer: FormText = "") -> Response:
     """Record what was answered."""
     with writing(request) as session:
         requests.answer(session, actor(request), number, request_id, answer=answer, version=version)
@@ -118,11 +124,11 @@ def record_answer(
     number: str,
     *,
     version: Number,
-    fact: Text = "",
-    value: Text = "",
-    source: Text = "",
-    found_on: Text = "",
-    note: Text = "",
+    fact: FormText = "",
+    value: FormText = "",
+    source: FormText = "",
+    found_on: FormText = "",
+    note: FormText = "",
 ) -> Response:
     """Answer an open question; the case is assessed anew at once."""
     if not source:
@@ -142,11 +148,11 @@ def transfer(
     number: str,
     *,
     version: Number,
-    force: Text = "",
-    recipient: Text = "",
-    reason: Text = "",
-    note: Text = "",
-    checked: Text = "",
+    force: FormText = "",
+    recipient: FormText = "",
+    reason: FormText = "",
+    note: FormText = "",
+    checked: FormText = "",
 ) -> Response:
     """Offer the case to another force: what is asked is shown once more, then recorded."""
     with writing(request) as session:
@@ -176,7 +182,13 @@ def transfer(
 
 @router.post("/cases/{number}/transfer/settle", name="settle_transfer")
 def settle_transfer(
-    request: Request, number: str, *, version: Number, taken: Text = "", accepted_by: Text = "", note: Text = ""
+    request: Request,
+    number: str,
+    *,
+    version: Number,
+    taken: FormText = "",
+    accepted_by: FormText = "",
+    note: FormText = "",
 ) -> Response:
     """Record that the other force took the case, or that it stays here."""
     with writing(request) as session:
@@ -193,10 +205,10 @@ def enter_kirat(
     number: str,
     *,
     version: Number,
-    level: Text = "",
-    tool_version: Text = "",
-    assessor: Text = "",
-    assessed_on: Text = "",
+    level: FormText = "",
+    tool_version: FormText = "",
+    assessor: FormText = "",
+    assessed_on: FormText = "",
 ) -> Response:
     """Enter a KIRAT level that a person assessed with the licensed tool."""
     try:
@@ -218,13 +230,13 @@ def notify(
     *,
     version: Number,
     notification_id: Number,
-    reason: Text = "",
-    recipient: Text = "",
-    post: Text = "",
-    told_by: Text = "",
-    told_at: Text = "",
-    note: Text = "",
-    then: Text = "",
+    reason: FormText = "",
+    recipient: FormText = "",
+    post: FormText = "",
+    told_by: FormText = "",
+    told_at: FormText = "",
+    note: FormText = "",
+    then: FormText = "",
 ) -> Response:
     """Record that a notification (LADO, children's services) was made (who was told, in which post, by whom, when) or is
     not needed."""
@@ -238,7 +250,9 @@ def notify(
 
 
 @router.post("/cases/{number}/safeguarded", name="safeguarded")
-def safeguarded(request: Request, number: str, *, version: Number, children: Text = "", note: Text = "") -> Response:
+def safeguarded(
+    request: Request, number: str, *, version: Number, children: FormText = "", note: FormText = ""
+) -> Response:
     """Enter how many children were safeguarded in the case."""
     if not children.strip().isdecimal() or len(children.strip()) > 6:
         raise UsageError("The number of children is a number: 0, 1, 2 and so on.")
@@ -253,11 +267,11 @@ def told(
     number: str,
     *,
     flag_id: Number,
-    told_to: Text = "",
-    told_by: Text = "",
-    told_at: Text = "",
-    note: Text = "",
-    then: Text = "",
+    told_to: FormText = "",
+    told_by: FormText = "",
+    told_at: FormText = "",
+    note: FormText = "",
+    then: FormText = "",
 ) -> Response:
     """Acknowledge an escalation flag: who was told, by whom (the one who writes unless named), when (now unless given)."""
     moment = _local(told_at)

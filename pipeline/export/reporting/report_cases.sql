@@ -1,4 +1,4 @@
--- One row a case: its state, band, target and age at the time of the report.
+-- One row per case: its state, band, target and age at the time of the report.
 SELECT
     CASE WHEN compartment IS NULL THEN case_id END AS case_id,
     source,

@@ -1,4 +1,4 @@
--- One row a media file of a referral, with the best match it has.
+-- One row per media file of a referral, with the best match it has.
 WITH keyed AS (
     SELECT f.file_id, f.state, f.sha256, r.source, r.force_received_at
     FROM media_files f

@@ -1,4 +1,4 @@
--- One row a link between two referrals or with a list of the force; one to a restricted case without its number.
+-- One row per link between two referrals or with a list of the force; one to a restricted case without its number.
 WITH sides AS (SELECT DISTINCT ON (referral_id) referral_id, source, force_code FROM referrals ORDER BY referral_id, force_received_at)
 SELECT
     CASE WHEN l.compartment IS NULL THEN l.link_id END AS link_id,

@@ -1,4 +1,4 @@
--- One row a source, release, kind and grade with the number of distinct files.
+-- One row per source, release, kind and grade with the number of distinct files.
 WITH owned AS (  -- a match names a file, or else a content: one equality for both, so that the join can hash
     SELECT file_id, referral_id, file_id AS owner FROM media_files
     UNION ALL

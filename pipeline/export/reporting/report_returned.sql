@@ -1,4 +1,4 @@
--- One row a request for information.
+-- One row per request for information.
 SELECT
     CASE WHEN c.compartment IS NULL THEN c.case_id END AS case_id,
     c.source,

@@ -1,4 +1,4 @@
--- One row a review that is due or done.
+-- One row per review that is due or done.
 SELECT
     CASE WHEN c.compartment IS NULL THEN c.case_id END AS case_id,
     c.band,

@@ -1,4 +1,4 @@
--- One row a run and stage: what came in, what went on, and how fast.
+-- One row per run and stage: what came in, what went on, and how fast.
 SELECT
     run_id, as_of, stage, sum(read)::BIGINT AS read, sum(kept)::BIGINT AS kept, sum(rejected)::BIGINT AS rejected,
     sum(seconds) AS seconds, sum(cpu_seconds) AS cpu_seconds,

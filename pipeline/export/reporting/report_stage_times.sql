@@ -1,4 +1,4 @@
--- One row a case and stage of its way from the incident to the first action, where both ends are known.
+-- One row per case and stage of its way from the incident to the first action, where both ends are known.
 WITH times AS (
     SELECT c.case_id, c.compartment, c.source, c.band, c.first_action_at, r.*
         EXCLUDE (referral_id, source, compartment)

@@ -25,6 +25,7 @@ from hashsets.release.tables import LOCKED
 from pipeline import records
 from pipeline.export.sql import parts
 from pipeline.export.sql.moments import plain
+from pipeline.sql import compose, literal
 
 TABLE_FUNCTIONS = frozenset({"range", "generate_series", "unnest", "json_each", "json_tree", "repeat_row"})
 """Table functions that a statement may call; all others read files, settings or run text as SQL."""
@@ -104,7 +105,7 @@ def locked(header: dict[str, Any], tables: dict[str, bytes], *, empty: bool = Fa
         },
     )
     if header["release"]:
-        connection.execute(f"ATTACH '{header['release'].replace(chr(39), chr(39) * 2)}' AS release (READ_ONLY)")
+        connection.execute(compose("ATTACH {path} AS release (READ_ONLY)", path=literal(header["release"])))
     for name, paths in header["parts"].items():
         if empty:
             connection.register(name, plain(records.empty(name)))

@@ -37,7 +37,7 @@ _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")
 _COLLECTIONS = ("TIFF", "HEIF")
 """Formats whose further pictures are frames of one scene, and those whose further pictures are others."""
-Found = tuple[picture.PictureHashes, Further, int, Any]
+HashedStill = tuple[picture.PictureHashes, Further, int, Any]
 """Hashes of the picture, what else is in the file, number of frames, EXIF facts."""
 
 
@@ -139,7 +139,7 @@ def _refine(task: Task) -> Refinement:
     return Refinement(tuple((one.distance, one.geometry) for one in found))
 
 
-def _hash(task: Task) -> Found:
+def _hash(task: Task) -> HashedStill:
     with _open(task) as image:
         exif = read_exif(image)
         first = int(image.tell())
@@ -154,7 +154,7 @@ def _hash(task: Task) -> Found:
     return hashes, more, number, exif
 
 
-def _tolerant(task: Task, strict: str) -> Found:
+def _tolerant(task: Task, strict: str) -> HashedStill:
     """Decode what is there of a damaged file. Raises Refusal, with the class of the first error, when that is nothing."""
     ImageFile.LOAD_TRUNCATED_IMAGES = True
     try:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from pipeline.fingerprint.hashes import pdq, sampling
 from pipeline.fingerprint.hashes.kernels import kernel
-from pipeline.fingerprint.hashes.sampling import Floats, Geometry, SampledBase
+from pipeline.fingerprint.hashes.pdq import Floats
+from pipeline.fingerprint.hashes.sampling import Geometry, SampledBase
 
 RIM = 32
 """Points around an area from which its inside is guessed."""

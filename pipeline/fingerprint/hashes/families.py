@@ -30,8 +30,8 @@ from pipeline.fingerprint.hashes import covering, panels, perspective, sampling,
 from pipeline.fingerprint.hashes.planes import Plane
 from pipeline.fingerprint.hashes.trimming import Box
 
-Variant = tuple[str, bytes, int]
-Frame = tuple[str, tuple[float, float, float, float, float]]
+HashedVariant = tuple[str, bytes, int]
+NamedFrame = tuple[str, tuple[float, float, float, float, float]]
 """Name, and geometry as `sampling.sample` takes it: shares added left, top, right, bottom, and degrees."""
 
 WHOLE = ("bright area", "area inside the ground", "edges")
@@ -41,8 +41,8 @@ SIDES = ("left", "top", "right", "bottom")
 
 
 def all_families(
-    plane: Plane, source: sampling.SampledBase, trimmed: Sequence[Frame], policy: dict[str, Any]
-) -> list[Variant]:
+    plane: Plane, source: sampling.SampledBase, trimmed: Sequence[NamedFrame], policy: dict[str, Any]
+) -> list[HashedVariant]:
     """Every variant (name, PDQ, quality) of these families, and of the fixed grid's none.
 
     `trimmed` are the frames without seen borders, as `variants.trimmed` gives them; `policy` is `variants` of the policy.
@@ -60,15 +60,17 @@ def all_families(
 class FoundFrames:
     """What the detectors found in one picture: frames of the whole, boxes to look into, uncovered sides, quads, covers."""
 
-    of_whole: list[Frame]
+    of_whole: list[NamedFrame]
     framed: list[tuple[str, Box]]
-    uncovered: list[tuple[Frame, Box]]
+    uncovered: list[tuple[NamedFrame, Box]]
     quads: list[tuple[str, perspective.Quad]]
     patches: list[tuple[str, Box]]
     discs: list[tuple[str, tuple[float, float, float]]]
 
 
-def _look(plane: Plane, source: sampling.SampledBase, trimmed: Sequence[Frame], policy: dict[str, Any]) -> FoundFrames:
+def _look(
+    plane: Plane, source: sampling.SampledBase, trimmed: Sequence[NamedFrame], policy: dict[str, Any]
+) -> FoundFrames:
     luma = trimming.small(plane)
     borders: list[Box] = [(-g[0], -g[1], -g[2], -g[3]) for _, g in trimmed]
     parts = panels.boxes(luma, policy["panels"], borders)
@@ -90,7 +92,7 @@ def _look(plane: Plane, source: sampling.SampledBase, trimmed: Sequence[Frame], 
 
 
 def _framed(
-    trimmed: Sequence[Frame], borders: Sequence[Box], parts: Sequence[Box], policy: dict[str, Any]
+    trimmed: Sequence[NamedFrame], borders: Sequence[Box], parts: Sequence[Box], policy: dict[str, Any]
 ) -> Iterator[tuple[str, Box]]:
     """The frames that the small grid is tried in: borders with all their bars first, and parts that span the picture one way."""
     named = [(name, box) for (name, _), box in zip(trimmed, borders, strict=True)]
@@ -115,7 +117,7 @@ def _size(box: Box) -> float:
     return (1 - box[0] - box[2]) * (1 - box[1] - box[3])
 
 
-def hashed(source: sampling.SampledBase, frames: Sequence[Frame]) -> list[Variant]:
+def hashed(source: sampling.SampledBase, frames: Sequence[NamedFrame]) -> list[HashedVariant]:
     """The variants that some frames of one base make."""
     if not frames:
         return []
@@ -123,12 +125,12 @@ def hashed(source: sampling.SampledBase, frames: Sequence[Frame]) -> list[Varian
     return [(name, codes[k].tobytes(), int(measures[k])) for k, (name, _) in enumerate(frames)]
 
 
-def _all_sides(name: str, percent: float) -> Frame:
+def _all_sides(name: str, percent: float) -> NamedFrame:
     share = percent / 100
     return f"{name}, padded {percent:g} %" if percent else name, (share, share, share, share, 0.0)
 
 
-def _boxed(name: str, box: Box) -> Frame:
+def _boxed(name: str, box: Box) -> NamedFrame:
     return name, (-box[0], -box[1], -box[2], -box[3], 0.0)
 
 
@@ -137,9 +139,9 @@ def _place(box: Box) -> str:
     return f"{100 * left:.0f}-{100 * (1 - right):.0f} % across, {100 * top:.0f}-{100 * (1 - bottom):.0f} % down"
 
 
-def _shapes(aspect: float, policy: dict[str, Any]) -> list[Frame]:
+def _shapes(aspect: float, policy: dict[str, Any]) -> list[NamedFrame]:
     """Padding across or down to the usual shapes of a photograph, as if the middle had been cut out of it."""
-    found: list[Frame] = []
+    found: list[NamedFrame] = []
     for wide, high in policy["sides"]:
         factor = wide / high / aspect
         more = (max(factor, 1 / factor) - 1) / 2
@@ -149,7 +151,7 @@ def _shapes(aspect: float, policy: dict[str, Any]) -> list[Frame]:
     return found
 
 
-def _inside(frame: str, policy: dict[str, Any]) -> list[Frame]:
+def _inside(frame: str, policy: dict[str, Any]) -> list[NamedFrame]:
     """The small grid within a frame: padded on all sides, one side, two neighbouring sides; cropped."""
     found = [_all_sides(f"inside {frame}", percent) for percent in policy["all_sides"]]
     for place, side in enumerate(SIDES):
@@ -162,7 +164,7 @@ def _inside(frame: str, policy: dict[str, Any]) -> list[Frame]:
     return found
 
 
-def _uncovered(boxes: Sequence[Box], policy: dict[str, Any]) -> Iterator[tuple[Frame, Box]]:
+def _uncovered(boxes: Sequence[Box], policy: dict[str, Any]) -> Iterator[tuple[NamedFrame, Box]]:
     """Each single side on which a bar was found, guessed anew from the rest of the picture: frame of the rest, and the rest."""
     asked: set[tuple[int, int]] = set()
     for box in boxes:
@@ -187,7 +189,7 @@ def _of_four(place: int, share: float, following: bool = False) -> Box:
     return left, top, right, bottom
 
 
-def _cells(policy: Sequence[dict[str, Any]]) -> Iterator[Frame]:
+def _cells(policy: Sequence[dict[str, Any]]) -> Iterator[NamedFrame]:
     """Cells of plain grids, as they are and a little smaller (for the gutters between them)."""
     for grid in policy:
         across, down = grid["across"], grid["down"]
@@ -218,14 +220,16 @@ def _quads(luma: Any, policy: dict[str, Any]) -> list[tuple[str, perspective.Qua
     return found
 
 
-def _at_an_angle(quads: Sequence[tuple[str, perspective.Quad]], source: sampling.SampledBase) -> list[Variant]:
+def _at_an_angle(quads: Sequence[tuple[str, perspective.Quad]], source: sampling.SampledBase) -> list[HashedVariant]:
     if not quads:
         return []
     matrices = np.array([perspective.matrix(quad) for _, quad in quads])
     return _named(quads, *sampling.hash_quads(source.samples, matrices))
 
 
-def _named(things: Sequence[tuple[str, Any]], codes: NDArray[np.uint8], measures: NDArray[np.int16]) -> list[Variant]:
+def _named(
+    things: Sequence[tuple[str, Any]], codes: NDArray[np.uint8], measures: NDArray[np.int16]
+) -> list[HashedVariant]:
     return [(name, codes[k].tobytes(), int(measures[k])) for k, (name, _) in enumerate(things)]
 
 
@@ -238,9 +242,9 @@ def _discs(policy: dict[str, Any]) -> list[tuple[str, tuple[float, float, float]
     ]
 
 
-def _without(look: FoundFrames, source: sampling.SampledBase) -> list[Variant]:
+def _without(look: FoundFrames, source: sampling.SampledBase) -> list[HashedVariant]:
     """The picture without one disc, and without one box, each guessed from its rim."""
-    found: list[Variant] = []
+    found: list[HashedVariant] = []
     for things, hashing in ((look.discs, covering.hash_discs), (look.patches, covering.hash_boxes)):
         if things:
             places = np.array([place for _, place in things])
@@ -249,7 +253,7 @@ def _without(look: FoundFrames, source: sampling.SampledBase) -> list[Variant]:
 
 
 def bases(
-    plane: Plane, source: sampling.SampledBase, trimmed: Sequence[Frame], policy: dict[str, Any]
+    plane: Plane, source: sampling.SampledBase, trimmed: Sequence[NamedFrame], policy: dict[str, Any]
 ) -> list[tuple[str, sampling.SampledBase, sampling.Geometry]]:
     """Where a refinement may start: what was done to the picture first (nothing: ""), its base, frames (n, 5) in it."""
     look = _look(plane, source, trimmed, policy)
@@ -268,5 +272,5 @@ def bases(
     return found
 
 
-def _geometries(frames: Sequence[Frame]) -> sampling.Geometry:
+def _geometries(frames: Sequence[NamedFrame]) -> sampling.Geometry:
     return np.array([geometry for _, geometry in frames], np.float64).reshape(-1, 5)

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.fingerprint.hashes.kernels import kernel
+from pipeline.fingerprint.hashes.slants import Luma
 from pipeline.fingerprint.hashes.trimming import Box
 
 PARTS = 12
@@ -26,9 +27,8 @@ PARTS = 12
 CLIPPED = np.float32(8.0)
 """Grey levels at which one pixel's step counts in full: a black bar is no stronger evidence than a grey one."""
 
-Luma = NDArray[np.uint8]
 Scores = NDArray[np.float32]
-Place = tuple[int, int, int, int]
+PixelBox = tuple[int, int, int, int]
 """Left, top, right, bottom in pixels of the small plane."""
 
 
@@ -64,11 +64,11 @@ def _cuts(luma: Luma, policy: dict[str, Any]) -> list[int]:
     return sorted(taken)
 
 
-def _tiles(luma: Luma, policy: dict[str, Any], within: Place | None = None) -> list[tuple[int, Place]]:
+def _tiles(luma: Luma, policy: dict[str, Any], within: PixelBox | None = None) -> list[tuple[int, PixelBox]]:
     """Boxes between cuts, with how unlikely each is: between neighbouring cuts of the whole first, then of its parts."""
     height, width = luma.shape
     left, top, right, bottom = within or (0, 0, width, height)
-    found: list[tuple[int, Place]] = []
+    found: list[tuple[int, PixelBox]] = []
     for across in (False, True):
         part = luma[top:bottom, left:right]
         part = part.T if across else part
@@ -187,7 +187,7 @@ def _keep(best: Scores, box: Any, value: Any) -> None:
         best[place, 4] = value
 
 
-def _rectangles(luma: Luma, policy: dict[str, Any]) -> list[Place]:
+def _rectangles(luma: Luma, policy: dict[str, Any]) -> list[PixelBox]:
     """Boxes whose sides stand out, the best first."""
     height, width = luma.shape
     rows, columns = _stand_out(np.ascontiguousarray(luma)), _stand_out(np.ascontiguousarray(luma.T))
@@ -244,7 +244,7 @@ def shaped(luma: Luma, aspect: float, policy: dict[str, Any], known: list[Box]) 
     return chosen
 
 
-def _area(place: Place) -> int:
+def _area(place: PixelBox) -> int:
     return (place[2] - place[0]) * (place[3] - place[1])
 
 

@@ -13,12 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.fingerprint.hashes import slants
+from pipeline.fingerprint.hashes.slants import Luma
 
 Corner = tuple[float, float]
 Quad = tuple[Corner, Corner, Corner, Corner]
 """Upper left, upper right, lower right, lower left, as shares of width and height."""
-
-Luma = NDArray[np.uint8]
 
 
 def quads(luma: Luma, policy: dict[str, Any]) -> list[tuple[str, Quad]]:

@@ -24,9 +24,6 @@ from pipeline.fingerprint.hashes import flatness, imagehashes, pdq, planes, refi
 from pipeline.fingerprint.hashes import variants as query_variants
 from pipeline.fingerprint.outcome import BARE
 
-Hashed = tuple[bytes, int]
-"""A PDQ hash (32 bytes) and its quality (0 to 100)."""
-
 
 @dataclass(frozen=True)
 class PictureHashes:

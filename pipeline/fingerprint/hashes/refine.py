@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from pipeline.fingerprint.hashes import families, pdq, sampling, variants
 from pipeline.fingerprint.hashes.kernels import kernel
+from pipeline.fingerprint.hashes.pdq import Floats
 from pipeline.fingerprint.hashes.planes import Plane
-from pipeline.fingerprint.hashes.sampling import Floats, Geometry
+from pipeline.fingerprint.hashes.sampling import Geometry
 
-Source = tuple[Floats, Floats, float]
+SampledPicture = tuple[Floats, Floats, float]
 """Samples, edges and aspect of a `sampling.Base`, as kernels take them."""
 
 MOVES = np.array(
@@ -54,7 +55,7 @@ def _score(values: Floats, known: NDArray[np.uint8]) -> tuple[int, float]:
 
 
 @kernel
-def _evaluate(source: Source, frame: Geometry, known: NDArray[np.uint8], code: int) -> tuple[int, float]:
+def _evaluate(source: SampledPicture, frame: Geometry, known: NDArray[np.uint8], code: int) -> tuple[int, float]:
     samples, edges, aspect = source
     coefs = sampling.coefficients_of(samples, edges, frame, aspect).reshape(16, 16)
     wrong, depth = _score(pdq.flipped(coefs, code), known)
@@ -62,7 +63,7 @@ def _evaluate(source: Source, frame: Geometry, known: NDArray[np.uint8], code: i
 
 
 @kernel
-def _starts(source: Source, frames: Geometry, known: NDArray[np.uint8]) -> Floats:
+def _starts(source: SampledPicture, frames: Geometry, known: NDArray[np.uint8]) -> Floats:
     """Score of every frame in every flip: (frames, 8)."""
     samples, edges, aspect = source
     out = np.empty((frames.shape[0], 8), np.float32)
@@ -76,7 +77,7 @@ def _starts(source: Source, frames: Geometry, known: NDArray[np.uint8]) -> Float
 
 @kernel
 def _descend(
-    source: Source, known: NDArray[np.uint8], code: int, start: Geometry, rules: tuple[Geometry, Geometry]
+    source: SampledPicture, known: NDArray[np.uint8], code: int, start: Geometry, rules: tuple[Geometry, Geometry]
 ) -> tuple[int, Geometry]:
     """Best frame near `start`. Each round tries every move until none helps, then the steps shrink.
 
@@ -116,7 +117,7 @@ def search_many(plane: Plane, knowns: list[bytes], policy: dict[str, Any]) -> li
     return [(distance, words(geometry, code, first)) for distance, geometry, code, first in found]
 
 
-Start = tuple[str, Source, Geometry]
+Start = tuple[str, SampledPicture, Geometry]
 """What was done to the picture first, the source that is left, frames (n, 5) to start from."""
 
 

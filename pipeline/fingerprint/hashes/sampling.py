@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from pipeline.fingerprint.hashes import pdq
 from pipeline.fingerprint.hashes.kernels import kernel
+from pipeline.fingerprint.hashes.pdq import Floats
 from pipeline.fingerprint.hashes.planes import Plane
 
 SIDE = 256
@@ -29,7 +30,6 @@ SPREADS = np.array([0.0, 2.0, 4.0, 8.0, 16.0, 32.0], np.float32)
 SPREAD_PER_DISTANCE = np.float32(0.8)
 """Smoothing of the guess per sample outside the picture; 0.4 to 0.8 measured alike, less is worse."""
 
-Floats = NDArray[np.float32]
 Geometry = NDArray[np.float64]
 
 

@@ -15,28 +15,28 @@ from typing import Any
 import numpy as np
 
 from pipeline.fingerprint.hashes import families, pdq, sampling, trimming
-from pipeline.fingerprint.hashes.families import SIDES, Frame, Variant
+from pipeline.fingerprint.hashes.families import SIDES, HashedVariant, NamedFrame
 from pipeline.fingerprint.hashes.planes import Plane
 
 
-def frames(policy: dict[str, Any]) -> tuple[tuple[Frame, ...], sampling.Geometry]:
+def frames(policy: dict[str, Any]) -> tuple[tuple[NamedFrame, ...], sampling.Geometry]:
     """The fixed grid of the policy's `variants`: names with geometries, and the geometries as an array (n, 5)."""
     return _frames(json.dumps(policy, sort_keys=True))
 
 
 @lru_cache(maxsize=4)
-def _frames(text: str) -> tuple[tuple[Frame, ...], sampling.Geometry]:
+def _frames(text: str) -> tuple[tuple[NamedFrame, ...], sampling.Geometry]:
     policy = json.loads(text)
     grid = [*_padded(policy), *_cropped(policy), *_turned(policy)]
     return tuple(grid), np.array([geometry for _, geometry in grid], np.float64).reshape(-1, 5)
 
 
-def _frame(name: str, percents: Sequence[float], degrees: float = 0.0) -> Frame:
+def _frame(name: str, percents: Sequence[float], degrees: float = 0.0) -> NamedFrame:
     left, top, right, bottom = percents
     return name, (left / 100, top / 100, right / 100, bottom / 100, degrees)
 
 
-def _padded(policy: dict[str, Any]) -> list[Frame]:
+def _padded(policy: dict[str, Any]) -> list[NamedFrame]:
     grid = [_frame(f"padded all sides {p:g} %", [p] * 4) for p in policy["padded_all_sides"]]
     for place, side in enumerate(SIDES):
         following = (place + 1) % 4
@@ -61,11 +61,11 @@ def _on(percents: dict[int, float]) -> list[float]:
     return [percents.get(place, 0.0) for place in range(4)]
 
 
-def _cropped(policy: dict[str, Any]) -> list[Frame]:
+def _cropped(policy: dict[str, Any]) -> list[NamedFrame]:
     return [_frame(f"cropped all sides {p:g} %", [-p] * 4) for p in policy["cropped_all_sides"]]
 
 
-def _turned(policy: dict[str, Any]) -> list[Frame]:
+def _turned(policy: dict[str, Any]) -> list[NamedFrame]:
     grid = []
     for degrees, percent in policy["turned"]:
         for angle in (degrees, -degrees):
@@ -75,7 +75,7 @@ def _turned(policy: dict[str, Any]) -> list[Frame]:
     return grid
 
 
-def trimmed(plane: Plane, policy: dict[str, Any]) -> list[Frame]:
+def trimmed(plane: Plane, policy: dict[str, Any]) -> list[NamedFrame]:
     """Frames without the borders that are seen in this picture."""
     return [
         (name, (-left, -top, -right, -bottom, 0.0))
@@ -83,7 +83,7 @@ def trimmed(plane: Plane, policy: dict[str, Any]) -> list[Frame]:
     ]
 
 
-def all_variants(plane: Plane, policy: dict[str, Any]) -> tuple[Variant, ...]:
+def all_variants(plane: Plane, policy: dict[str, Any]) -> tuple[HashedVariant, ...]:
     """Every variant of one picture: (name, PDQ, quality). The plain picture is not among them.
 
     Flips and turns by 90 degrees of the whole picture and of each trimmed one, then the fixed grid, then the `families`.
@@ -101,7 +101,7 @@ def all_variants(plane: Plane, policy: dict[str, Any]) -> tuple[Variant, ...]:
     return tuple(found)
 
 
-def _flips(source: sampling.SampledBase, frame: str, geometry: sampling.Geometry) -> list[Variant]:
+def _flips(source: sampling.SampledBase, frame: str, geometry: sampling.Geometry) -> list[HashedVariant]:
     """The eight flips and turns of one frame: a flip of a picture only exchanges and negates its coefficients."""
     places = np.stack([source.mirrored(geometry, bool(k & 1), bool(k & 2)) for k in range(4)])
     codes, measures = sampling.hash_flips(source.samples, source.edges, places, source.aspect)

@@ -3,7 +3,7 @@
 Let through are the calls of syscalls.py, opening for reading, threads, and signals and limits of the worker itself. Of
 `fcntl`, `ioctl` and `prctl` only what reads, copies a descriptor or names a thread: F_SETOWN, F_SETSIG and FIOSETOWN would let the
 kernel send a signal of the worker's choice to any process of the same user, and F_SETLEASE and locks would hold up whoever
-else reads the evidence. The filter is classic BPF (seccomp(2), linux/seccomp.h), built here because it is one instruction a rule.
+else reads the evidence. The filter is classic BPF (seccomp(2), linux/seccomp.h), built here because each rule is one instruction.
 """
 
 from __future__ import annotations

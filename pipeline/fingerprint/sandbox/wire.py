@@ -1,4 +1,4 @@
-"""What passes between the parent and a worker: one datagram a message on a Unix socket of type SOCK_SEQPACKET.
+"""What passes between the parent and a worker: one datagram per message on a Unix socket of type SOCK_SEQPACKET.
 
 Requests come from us and are JSON. Answers come from a process that has read hostile input: they are fixed-size binary
 records, and every field is checked here before anything uses it. Only digests, hashes, numbers, codes and a few short

@@ -76,13 +76,13 @@ class _Manifests(bagit.Bag):  # type: ignore[misc]
         return path.startswith(("/", "~")) or ".." in path.split("/") or "\\" in path
 
 
-Expected = dict[str, tuple[str, str]]
+ListedDigests = dict[str, tuple[str, str]]
 """Member name -> (algorithm, digest in lower-case hex)."""
 
 
-def expected(package: Package) -> tuple[Expected, list[str]]:
+def expected(package: Package) -> tuple[ListedDigests, list[str]]:
     """What the package's own lists say about its members, and why it cannot be taken for complete yet."""
-    wanted: Expected = {}
+    wanted: ListedDigests = {}
     reasons: list[str] = []
     announced = package.ready or any("/" not in m.name and m.name.lower().endswith(".ready") for m in package.members)
     if package.is_bag:
@@ -106,7 +106,7 @@ def expected(package: Package) -> tuple[Expected, list[str]]:
     return wanted, reasons
 
 
-def _in_other_forms(package: Package, wanted: Expected, missing: set[str]) -> set[str]:
+def _in_other_forms(package: Package, wanted: ListedDigests, missing: set[str]) -> set[str]:
     """Which of the missing names are missing in every Unicode form. macOS writes names decomposed (NFD) where a list has
     them composed (NFC): such a name is found, and `wanted` then has it as it lies in the package."""
     here = {unicodedata.normalize("NFC", name): name for name in package.by_name}
@@ -136,7 +136,7 @@ def _inner_lists(package: Package) -> list[tuple[str, bytes]]:
     ]
 
 
-def _plain(package: Package, name: str, content: bytes, wanted: Expected) -> list[str]:
+def _plain(package: Package, name: str, content: bytes, wanted: ListedDigests) -> list[str]:
     """A list as sha256sum writes it. Beside an archive or a single report it speaks of that file."""
     try:
         lines = [line for line in content.decode("utf-8-sig").splitlines() if line.strip()]
@@ -157,7 +157,7 @@ def _plain(package: Package, name: str, content: bytes, wanted: Expected) -> lis
     return [] if lines else ["a checksum list is empty"]
 
 
-def _bag(package: Package, wanted: Expected) -> list[str]:
+def _bag(package: Package, wanted: ListedDigests) -> list[str]:
     """Reads the manifests with the bagit library."""
     _tag_files.update((m.name, m.content) for m in package.members if m.name in TAG_FILES and m.content is not None)
     try:
@@ -201,7 +201,7 @@ def digest_of(member: Member, algorithm: str, digests: Mapping[str, Digests]) ->
     return (getattr(found, algorithm).hex() or None) if found else None
 
 
-def mismatches(package: Package, wanted: Expected, digests: Mapping[str, Digests]) -> list[str]:
+def mismatches(package: Package, wanted: ListedDigests, digests: Mapping[str, Digests]) -> list[str]:
     """Reasons from comparing checksums. `digests` are the media worker's answers by locator text."""
     wrong = unread = 0
     by_name = package.by_name
@@ -221,7 +221,7 @@ def mismatches(package: Package, wanted: Expected, digests: Mapping[str, Digests
     return reasons + ([f"{unread} of {len(wanted)} listed files cannot be read"] if unread else [])
 
 
-def unlisted(package: Package, wanted: Expected) -> list[str]:
+def unlisted(package: Package, wanted: ListedDigests) -> list[str]:
     """Names of content that no list names although there are lists: usable, but worth a note."""
     if not wanted or CONTAINER in wanted:
         return []

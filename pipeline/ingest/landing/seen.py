@@ -21,14 +21,14 @@ from pipeline.errors import IntegrityError
 from pipeline.night.contract import Night, run_dir
 from pipeline.settings import Settings
 
-Seen = dict[str, tuple[str, str]]
+SeenContainers = dict[str, tuple[str, str]]
 
 
 def _path(settings: Settings) -> Path:
     return settings.home / "ingest" / "seen.json"
 
 
-def load(settings: Settings) -> Seen:
+def load(settings: Settings) -> SeenContainers:
     """What was seen before; empty when the file is missing or damaged."""
     try:
         data = orjson.loads(_path(settings).read_bytes())
@@ -37,7 +37,7 @@ def load(settings: Settings) -> Seen:
         return {}
 
 
-def save(settings: Settings, seen: Seen) -> None:
+def save(settings: Settings, seen: SeenContainers) -> None:
     """Replace it, all or nothing."""
     files.write_bytes(_path(settings), orjson.dumps(seen, option=orjson.OPT_SORT_KEYS))
 

@@ -49,7 +49,7 @@ class Contents:
     """What the reader says of a package besides its members: what its lists promise, why it is not complete yet, its report
     or why there is none, and how many bytes all of that was."""
 
-    wanted: completeness.Expected = field(default_factory=dict)
+    wanted: completeness.ListedDigests = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
     report: FoundReport | None = None
     reasons: list[str] = field(default_factory=list)

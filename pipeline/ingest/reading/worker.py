@@ -84,7 +84,7 @@ def answered(ask: wire.Ask, descriptors: list[int], policy: dict[str, Any], rule
 
 def judge(
     package: Package, rules: ReportRules, *, overdue: bool
-) -> tuple[completeness.Expected, list[str], FoundReport | None, list[str]]:
+) -> tuple[completeness.ListedDigests, list[str], FoundReport | None, list[str]]:
     """What the lists of a package promise, why it is not complete yet, its report, and why there is none. The report of one
     that still waits is read only when it is overdue."""
     wanted, missing = completeness.expected(package)
@@ -97,7 +97,7 @@ def judge(
     return wanted, missing, None, ["it holds no files"] if empty else []
 
 
-def _listed(member: Member, wanted: completeness.Expected) -> wire.ListedMembers:
+def _listed(member: Member, wanted: completeness.ListedDigests) -> wire.ListedMembers:
     read = None
     if member.read is not None:
         known = member.read

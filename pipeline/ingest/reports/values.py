@@ -78,7 +78,7 @@ _ZULU = frozenset({"Z", "z", "UTC", "GMT", "Etc/UTC"})
 
 
 @lru_cache(maxsize=8192)
-def moment(text: str, zone: str = "") -> WrittenMoment:  # noqa: PLR0911 - one return a way of failing
+def moment(text: str, zone: str = "") -> WrittenMoment:  # noqa: PLR0911 - one return for each way of failing
     """Read a time. `zone` is a time zone stated elsewhere in the report, used when the text itself has none.
 
     ISO 8601 with any number of decimals, also basic, `+01:00Z` (seen in real exports), `[Europe/London]`, RFC 2822, .NET

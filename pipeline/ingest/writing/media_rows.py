@@ -101,7 +101,7 @@ def _claimed(row: Row) -> bool:
     return any(row.get(f"claimed_{name}") for name in STATED)
 
 
-def _file_row(  # noqa: PLR0917 - a call a file, and there are a hundred thousand
+def _file_row(  # noqa: PLR0917 - one call per file, and there are a hundred thousand
     row: Row,
     member: Member | None,
     sent: str,

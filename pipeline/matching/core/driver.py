@@ -1,7 +1,7 @@
 """Runs the kernels over tables and bucket ranges, in threads, with memory that a flood of pairs cannot exhaust.
 
 Each worker owns its buffers; kernels hold no lock, so that threads scale. When a worker's pairs fill its buffer they are
-reduced to the nearest of each query before the buffer may grow: at most cap pairs a query and worker are ever kept.
+reduced to the nearest of each query before the buffer may grow: at most cap pairs per query and worker are ever kept.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pipeline.matching.core.compiled import kernels, nibbles, verification
 from pipeline.matching.core.compiled.vectors import TILE
 from pipeline.matching.core.index.store import Index, MappedSegment
 from pipeline.matching.core.plan import Plan
-from pipeline.matching.core.selection import Pairs, nearest
+from pipeline.matching.core.selection import PairArrays, nearest
 
 ROOM = 2**16
 """Pairs that wait for their full distance; more where a single bucket is larger."""
@@ -88,7 +88,7 @@ def _aligned(count: int) -> NDArray[np.uint32]:
     return raw[start : start + count]
 
 
-def _room(pairs: int) -> Pairs:
+def _room(pairs: int) -> PairArrays:
     return np.empty(pairs, np.uint32), np.empty(pairs, np.int64), np.empty(pairs, np.uint16)
 
 
@@ -114,7 +114,7 @@ class JoinThread:
         self.seen, self.counted = np.zeros((counting + 1, radius + 1), np.uint16), np.zeros(counting + 1, np.int32)
         self.counts = np.zeros(6, np.int64)
         self.survivors = 0
-        self.full: list[Pairs] = []
+        self.full: list[PairArrays] = []
         self.out = 0
         self.pairs = _room(room)
 
@@ -134,7 +134,7 @@ class JoinThread:
         self.pairs = _room(max(more, SHARE))
 
     @property
-    def found(self) -> list[Pairs]:
+    def found(self) -> list[PairArrays]:
         """The results so far."""
         query, ids, distances = self.pairs
         return [*self.full, (query[: self.out], ids[: self.out], distances[: self.out])]
@@ -180,14 +180,14 @@ def _stored(segment: MappedSegment, table: int) -> tuple[Any, ...]:
     return segment.rows[table], segment.hashes, segment.dead, segment.ids, segment.segment.rows
 
 
-Task = Callable[[JoinThread], None]
+JoinTask = Callable[[JoinThread], None]
 
 
 @dataclass(frozen=True)
 class Collected:
     """All workers' results together: the nearest pairs in order, and the full count of each query."""
 
-    pairs: Pairs
+    pairs: PairArrays
     totals: NDArray[np.int64]
 
 
@@ -205,7 +205,7 @@ def run(  # noqa: PLR0917 - one pass, called in one place
     if not all(scanned):
         steps = [partial(_group, queries, i, groups) for i in plan.tables]
         counters.busiest += _each(steps, [None] * threads, None)
-    tasks: list[Task] = []
+    tasks: list[JoinTask] = []
     room = ROOM
     for segment, linear in zip(index.segments, scanned, strict=True):
         counters.plans.add("scan" if linear else "buckets")
@@ -225,11 +225,11 @@ def run(  # noqa: PLR0917 - one pass, called in one place
     return Collected(pairs, np.sum([w.totals for w in workers], axis=0))
 
 
-def _selected(workers: list[JoinThread], queries: Queries, counters: JoinCounters) -> Pairs:
+def _selected(workers: list[JoinThread], queries: Queries, counters: JoinCounters) -> PairArrays:
     """The nearest pairs of all workers, each query range on one thread."""
     found = [part for worker in workers for part in worker.found if len(part[0])]
     bounds = [queries.count * k // len(workers) for k in range(len(workers) + 1)]
-    done: dict[int, Pairs] = {}
+    done: dict[int, PairArrays] = {}
 
     def select(k: int, _: JoinThread) -> None:
         done[k] = nearest(found, bounds[k], bounds[k + 1], queries.cap, queries.real)
@@ -246,14 +246,16 @@ def _group(queries: Queries, table: int, into: dict[int, Groups], _: None) -> No
     into[table] = groups
 
 
-def _scan_tasks(segment: MappedSegment, plan: Plan) -> Iterator[Task]:
+def _scan_tasks(segment: MappedSegment, plan: Plan) -> Iterator[JoinTask]:
     total = segment.segment.total
     for start in range(0, total, SCAN_ROWS):
         stop = min(start + SCAN_ROWS, total)
         yield partial(_scan, segment, start, stop, plan)
 
 
-def _bucket_tasks(segment: MappedSegment, queries: Queries, groups: dict[int, Groups], plan: Plan) -> Iterator[Task]:
+def _bucket_tasks(
+    segment: MappedSegment, queries: Queries, groups: dict[int, Groups], plan: Plan
+) -> Iterator[JoinTask]:
     for table in plan.tables:
         buckets = segment.filled(table)
         masks = plan.masks[: plan.levels[plan.budgets[table]]]

@@ -17,7 +17,7 @@ from pipeline.matching.core.index import canaries
 from pipeline.matching.core.index.layout import as_hashes, as_ids, to_chunks
 from pipeline.matching.core.index.store import Index
 from pipeline.matching.core.plan import plan
-from pipeline.matching.core.selection import Pairs
+from pipeline.matching.core.selection import PairArrays
 
 QUERY_BATCH = 2**20
 """Queries compared in one pass over the index; a pass needs about 150 bytes per query, and up to 130 more for each thread where a cap is given."""
@@ -75,8 +75,8 @@ class Join:
     """Result of a join.
 
     `table`: query_id int64, known_id int64, distance int32, algorithm string; one row per pair of hashes, ordered by the
-    position of the query, distance and known id, at most `cap` rows a query. `totals`: query_id int64, pairs int64, one
-    row a query in the order given, the full count of pairs whatever the cap.
+    position of the query, distance and known id, at most `cap` rows per query. `totals`: query_id int64, pairs int64, one
+    row per query in the order given, the full count of pairs whatever the cap.
     """
 
     table: pa.Table
@@ -115,7 +115,7 @@ def join(
     index.ensure_checked()
     report.check_seconds = time.perf_counter() - started
     started, cpu, own = time.perf_counter(), time.process_time(), time.thread_time()
-    parts: list[Pairs] = []
+    parts: list[PairArrays] = []
     totals = np.zeros(len(values), np.int64)
     steps = max(1, -(-len(values) // QUERY_BATCH))
     for step in range(steps):
@@ -161,7 +161,7 @@ def _part(progress: Any, step: int, steps: int) -> Any:
 
 def _batch(  # noqa: PLR0917 - one pass, called in one place
     index: Index, chunks: NDArray[np.uint16], radius: int, cap: int, threads: int, report: JoinReport, progress: Any
-) -> tuple[Pairs, NDArray[np.int64]]:
+) -> tuple[PairArrays, NDArray[np.int64]]:
     """One pass of queries, canaries included, over all segments; checks the canaries and takes them out."""
     real = len(chunks)
     # Made from their names, not read from the index: what is damaged there must not agree with itself.
@@ -193,7 +193,7 @@ def _batch(  # noqa: PLR0917 - one pass, called in one place
     return (query[:end], ids[:end], distances[:end]), collected.totals[:real]
 
 
-def as_table(parts: list[Pairs], keys: NDArray[np.int64], name: str) -> pa.Table:
+def as_table(parts: list[PairArrays], keys: NDArray[np.int64], name: str) -> pa.Table:
     """Pairs as the table of a `Join`; `keys` are the ids of the query rows."""
     query, known, distance = (np.concatenate([p[k] for p in parts]) for k in range(3))
     algorithm = pa.DictionaryArray.from_arrays(np.zeros(len(query), np.int8), pa.array([name]))

@@ -17,7 +17,7 @@ from pipeline.matching.core.index.layout import algorithm as form_of
 from pipeline.matching.core.index.layout import as_hashes, as_ids
 from pipeline.matching.core.index.store import Index, open_index
 from pipeline.matching.core.joining import Join, JoinReport, as_table, join
-from pipeline.matching.core.selection import Pairs, nearest
+from pipeline.matching.core.selection import PairArrays, nearest
 
 BATCH = 2**18
 """Known hashes asked at once when the queries are the indexed side."""
@@ -78,7 +78,7 @@ class _Stream:
     def __init__(self, index: Index, radius: int, cap: int, threads: int) -> None:
         self.index, self.radius, self.cap, self.threads = index, radius, cap, threads
         self.totals = np.zeros(index.rows, np.int64)
-        self.pairs: Pairs = (np.empty(0, np.uint32), np.empty(0, np.int64), np.empty(0, np.uint16))
+        self.pairs: PairArrays = (np.empty(0, np.uint32), np.empty(0, np.int64), np.empty(0, np.uint16))
         nothing = np.empty((0, index.form.width), np.uint8)
         self.report: JoinReport = join(index, nothing, [], radius=radius, threads=threads).report
 

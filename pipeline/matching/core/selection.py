@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.matching.core.compiled.jit import bare, inlined
 
-Pairs = tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.uint16]]
+PairArrays = tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.uint16]]
 """Query row, known id and distance of each pair."""
 
 
@@ -132,7 +132,7 @@ def _nearest(
     return out
 
 
-def nearest(parts: list[Pairs], low: int, high: int, cap: int, real: int) -> Pairs:
+def nearest(parts: list[PairArrays], low: int, high: int, cap: int, real: int) -> PairArrays:
     """The `cap` nearest pairs of each of the queries [low, high), ordered by query, distance and known id.
 
     The cap holds for the first `real` queries; the others, canaries, keep all pairs.

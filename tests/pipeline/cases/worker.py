@@ -2,7 +2,7 @@
 
     python worker.py HOME URL POLICY FOLDER USER...
 
-Forks one process a user. Each writes its process id to FOLDER/USER.ready, waits until FOLDER/go exists, so that all
+Forks one process per user. Each writes its process id to FOLDER/USER.ready, waits until FOLDER/go exists, so that all
 begin together, and then writes every case that it got as a line of FOLDER/USER, after the commit.
 """
 

@@ -77,7 +77,7 @@ def take(address: str, folder: Path, width: int) -> None:
         chosen = near[0] if near else dan.goto("/matches?format=json").json()["matches"][0]
         _walk(dan, folder, {"match": f"/matches/{chosen['match_id']}"})
         dan.goto("/look-up")
-        dan.get_by_label("Hashes, one a line").fill(
+        dan.get_by_label("Hashes, one per line").fill(
             f"{chosen['algorithm']}:{chosen['known_hash']}\n{'0' * 32}\nnot a hash\n"
         )
         dan.get_by_label("Why you ask").fill("synthetic request 12")

@@ -175,7 +175,7 @@ def test_look_a_hash_up(open_as: Callable[..., Any]) -> None:
     page.goto("/matches?format=json")
     match = next(m for m in __import__("json").loads(page.locator("body").inner_text())["matches"] if m["query_hash"])
     page.goto("/look-up")
-    page.get_by_label("Hashes, one a line").fill(f"{match['algorithm']}:{match['known_hash']}\nnot a hash\n")
+    page.get_by_label("Hashes, one per line").fill(f"{match['algorithm']}:{match['known_hash']}\nnot a hash\n")
     page.get_by_role("button", name="Look up").click()
     assert "A reason is needed" in page.get_by_role("alert").inner_text()
     page.get_by_label("Why you ask").fill("synthetic request")
@@ -278,7 +278,7 @@ def test_pages_that_answer_a_form_are_accessible_and_fit_320_pixels(open_as: Cal
             broken[what] = found
 
     dan.goto("/look-up")
-    dan.get_by_label("Hashes, one a line").fill("0" * 32 + "\nnot a hash\n")
+    dan.get_by_label("Hashes, one per line").fill("0" * 32 + "\nnot a hash\n")
     for reason in ("", "synthetic request"):
         dan.get_by_label("Why you ask").fill(reason)
         dan.get_by_role("button", name="Look up").click()

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.fingerprint.journal import Journal
-from pipeline.fingerprint.rows import Rows
+from pipeline.fingerprint.rows import ContentRows
 
 HERE = {"version": 1}
 
@@ -61,9 +61,9 @@ def test_damage(tmp_path: Path, cut: int, flip: int) -> None:
 
 def test_rows_survive() -> None:
     version = {"sha256": b"\1" * 32, "algorithm_version": "v"}
-    rows = Rows(
+    rows = ContentRows(
         {**version, "state": "hashed", "reason": None, "exif": {"make": "pdq"}, "md5": None, "size": 3},
         [{**version, "variant": "mirrored", "pdq": b"\2" * 32, "quality": 5}],
         [{**version, "frame": 25, "seconds": 1.04, "pdq": b"\3" * 32, "quality": 6}],
     )
-    assert Rows.from_json(orjson.loads(orjson.dumps(rows.as_json()))) == rows
+    assert ContentRows.from_json(orjson.loads(orjson.dumps(rows.as_json()))) == rows

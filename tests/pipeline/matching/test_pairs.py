@@ -1,4 +1,4 @@
-"""Reduction of pairs in columns against the obvious way: a dict a pair."""
+"""Reduction of pairs in columns against the obvious way: one dict per pair."""
 
 from __future__ import annotations
 

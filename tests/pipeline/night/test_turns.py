@@ -35,7 +35,7 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(home=tmp_path)
 
 
-def always(state: str) -> turns.State:
+def always(state: str) -> turns.HolderState:
     return lambda _: state
 
 

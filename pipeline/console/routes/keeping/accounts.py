@@ -11,7 +11,7 @@ from pipeline import senders
 from pipeline.console import pages
 from pipeline.console.context import actor, store, writing
 from pipeline.console.gate.identity import NotFoundError
-from pipeline.console.routes.work import Number, Text
+from pipeline.console.routes.work import FormText, Number
 from pipeline.errors import ConflictError, TriageError, UsageError
 from pipeline.people import overview, permissions, sessions, users
 
@@ -30,9 +30,9 @@ def show(request: Request) -> Response:
 def add(
     request: Request,
     *,
-    user_id: Text = "",
-    name: Text = "",
-    password: Text = "",
+    user_id: FormText = "",
+    name: FormText = "",
+    password: FormText = "",
     roles: Chosen = None,
     compartments: Chosen = None,
 ) -> Response:
@@ -65,8 +65,8 @@ def change(
     user_id: str,
     *,
     version: Number,
-    name: Text = "",
-    state: Text = "enabled",
+    name: FormText = "",
+    state: FormText = "enabled",
     roles: Chosen = None,
     compartments: Chosen = None,
 ) -> Response:

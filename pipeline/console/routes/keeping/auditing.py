@@ -15,7 +15,7 @@ from pipeline.audit import log, questions
 from pipeline.britishtime import LONDON
 from pipeline.console import pages
 from pipeline.console.context import actor, store, writing
-from pipeline.console.routes.work import Text
+from pipeline.console.routes.work import FormText
 from pipeline.errors import IntegrityError, UsageError
 from pipeline.store import recording
 
@@ -76,7 +76,7 @@ def verify(request: Request) -> Response:
 
 
 @router.post("/audit/export", name="audit_export")
-def export(request: Request, recipient: Text = "", reason: Text = "") -> Response:
+def export(request: Request, recipient: FormText = "", reason: FormText = "") -> Response:
     """The whole log as JSON lines, which `triage audit verify --file` checks anywhere. A disclosure, logged before it is written."""
     if not recipient.strip():
         raise UsageError("Say who receives the log.")

@@ -15,7 +15,7 @@ from pipeline import senders
 from pipeline.console import pages
 from pipeline.console.context import actor, settings, store, writing
 from pipeline.console.gate.identity import NotFoundError
-from pipeline.console.routes.work import Text
+from pipeline.console.routes.work import FormText
 from pipeline.errors import UsageError
 from pipeline.ingest import quarantine
 from pipeline.ingest.stage import waiting_file
@@ -55,7 +55,7 @@ def show(request: Request) -> Response:
 
 
 @router.post("/quarantine/{package_id}/sent", name="quarantine_sent")
-def sent_back(request: Request, package_id: str, recipient: Text = "") -> Response:
+def sent_back(request: Request, package_id: str, recipient: FormText = "") -> Response:
     """Mark that the text was sent back, to whom, by whom and when."""
     if package_id not in {p.package_id for p in _outstanding(request)}:
         raise NotFoundError("There is no such package in quarantine.")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from fastapi import APIRouter, Request, Response
 
 from pipeline.console.context import actor, settings, store
-from pipeline.console.routes.work import Text
+from pipeline.console.routes.work import FormText
 from pipeline.errors import UsageError
 from pipeline.export import asking
 from pipeline.export.exchange import caseuco, content, vics
@@ -22,7 +22,9 @@ FORMS: dict[str, tuple[Callable[[content.CaseExport], bytes], str, str]] = {
 
 
 @router.post("/cases/{number}/export", name="export")
-def export(request: Request, *, number: str, kind: Text = "", recipient: Text = "", reason: Text = "") -> Response:
+def export(
+    request: Request, *, number: str, kind: FormText = "", recipient: FormText = "", reason: FormText = ""
+) -> Response:
     """The case as a file. Raises UsageError for an unknown form, or without who receives it."""
     if kind not in FORMS:
         raise UsageError("Choose the form of the export.", f"Known: {', '.join(FORMS)}.")

@@ -5,7 +5,7 @@ LLVM lowers them to what the processor has: `vpopcntd` on 512-bit registers (AVX
 registers on Intel and would halve the rate. The Python twins run when the JIT is switched off.
 
 Everywhere: `words` is uint32 with a multiple of 16 entries, aligned to 64 bytes; `hashes` is uint16 (rows, m), m chunks
-of 16 bits a row; thresholds are numbers of differing bits.
+of 16 bits per row; thresholds are numbers of differing bits.
 """
 
 # ruff: noqa: PLR0917 - the twins take what compiled functions take: arrays by position

@@ -32,7 +32,7 @@ SEGMENT_ROWS = MOST_ROWS
 STEP = 2**14
 """Hashes taken at a time: what is done to them finds them in the caches."""
 
-Batch = tuple[Any, Any]
+KnownBatch = tuple[Any, Any]
 """Ids (int64, >= 0) and hashes (uint8 (n, width), or an Arrow column of binary) of some known media."""
 
 
@@ -141,7 +141,7 @@ def _manifest(form: IndexForm, hasher_version: str, release: str, segments: list
     )
 
 
-def _batches(batches: Iterable[Batch], form: IndexForm) -> Iterator[tuple[NDArray[np.int64], NDArray[np.uint16]]]:
+def _batches(batches: Iterable[KnownBatch], form: IndexForm) -> Iterator[tuple[NDArray[np.int64], NDArray[np.uint16]]]:
     for ids, hashes in batches:
         values = as_hashes(hashes, form.width)
         keys = as_ids(ids, len(values))
@@ -154,7 +154,7 @@ def _batches(batches: Iterable[Batch], form: IndexForm) -> Iterator[tuple[NDArra
 
 
 def build_index(
-    batches: Iterable[Batch], folder: Path, *, algorithm: str, hasher_version: str, release: str
+    batches: Iterable[KnownBatch], folder: Path, *, algorithm: str, hasher_version: str, release: str
 ) -> Manifest:
     """Write an index of known hashes to the new folder `folder` and return its manifest.
 
@@ -182,7 +182,7 @@ def warm_build(algorithm: str) -> float:
 
 
 def extend_index(
-    folder_old: Path, folder_new: Path, added: Iterable[Batch], withdrawn: Any, *, release: str
+    folder_old: Path, folder_new: Path, added: Iterable[KnownBatch], withdrawn: Any, *, release: str
 ) -> Manifest:
     """Write an index that is an old one, less the withdrawn ids, plus one segment of added hashes.
 

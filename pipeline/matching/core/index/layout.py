@@ -113,8 +113,8 @@ def as_hashes(values: Any, width: int) -> NDArray[np.uint8]:
 
 
 def as_ids(values: Any, count: int) -> NDArray[np.int64]:
-    """Ids as int64 (count,), from an array or Arrow column; raises UsageError when they are not one a hash."""
+    """Ids as int64 (count,), from an array or Arrow column; raises UsageError when they are not one per hash."""
     array = np.asarray(values, dtype=np.int64) if len(values) else np.empty(0, np.int64)
     if array.shape != (count,):
-        raise UsageError(f"{array.size} ids were given for {count} hashes.", "There must be one id a hash.")
+        raise UsageError(f"{array.size} ids were given for {count} hashes.", "There must be one id per hash.")
     return array

@@ -106,7 +106,7 @@ def test_uniform_bytes(tmp_path: Path, value: int, radius: int, forced_plan: str
     assert_exact(index, pairs_of(known), np.array([np.full(32, 0), np.full(32, 255)], np.uint8), radius)
 
 
-@pytest.mark.skipif(not JIT, reason="65,536 entries a bucket take minutes as plain Python")
+@pytest.mark.skipif(not JIT, reason="65,536 entries per bucket take minutes as plain Python")
 def test_more_entries_in_a_bucket_than_16_bits_count(tmp_path: Path) -> None:
     """Flooded hash: the nearest are kept, the full count is right, memory stays bounded by the cap."""
     known = np.zeros((70_000, 32), np.uint8)
