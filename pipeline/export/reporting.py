@@ -27,7 +27,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sqlalchemy.orm import Session
 
-from pipeline import files, output, senders
+from pipeline import files, output, records, senders
 from pipeline.cases.views import case as views
 from pipeline.errors import IntegrityError, TriageError
 from pipeline.export import listing
