@@ -79,7 +79,7 @@ class Sampler:
     def _upright(self, frame: Any) -> NDArray[np.uint8]:
         scale = min(1.0, self.rules["side"] / max(frame.width, frame.height))
         width, height = max(1, round(frame.width * scale)), max(1, round(frame.height * scale))
-        pixels = frame.reformat(width=width, height=height, format="rgb24").to_ndarray()
+        pixels = _scaled(frame, width, height, "rgb24")
         shown = displayed(pixels, display_matrix(frame))
         if not self.frames.width:
             turned = shown.shape[:2] != pixels.shape[:2] or (width == height and _turned(display_matrix(frame)))
@@ -122,13 +122,20 @@ def displayed(pixels: NDArray[np.uint8], matrix: NDArray[np.int32] | None) -> ND
     return shown[:: -1 if rows else 1, :: -1 if columns else 1]
 
 
+def _scaled(frame: Any, width: int, height: int, form: str) -> NDArray[np.uint8]:
+    """The frame in another size and pixel format. By one thread: FFmpeg's own choice is one a core for every frame, which the
+    worker's limits refuse after a while (EAGAIN), and the frame with them."""
+    scaled: NDArray[np.uint8] = frame.reformat(width=width, height=height, format=form, threads=1).to_ndarray()
+    return scaled
+
+
 def _thumbnail(frame: Any) -> NDArray[np.int16]:
     """Luma at a grid of points: enough to notice a cut, without scaling the frame."""
     if frame.format.name.startswith(("yuv", "gray", "nv12")) and frame.format.components[0].bits == 8:
         plane = frame.planes[0]
         luma = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
     else:
-        luma = frame.reformat(width=4 * THUMBNAIL, height=4 * THUMBNAIL, format="gray").to_ndarray()
+        luma = _scaled(frame, 4 * THUMBNAIL, 4 * THUMBNAIL, "gray")
     rows = np.linspace(0, luma.shape[0] - 1, THUMBNAIL).astype(int)
     columns = np.linspace(0, luma.shape[1] - 1, THUMBNAIL).astype(int)
     found: NDArray[np.int16] = luma[np.ix_(rows, columns)].astype(np.int16)

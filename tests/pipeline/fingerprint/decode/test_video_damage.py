@@ -11,8 +11,11 @@ import av
 import numpy as np
 import pytest
 
+from bench import video_damage
+from pipeline.fingerprint.decode import sampler
 from pipeline.fingerprint.decode.sampler import displayed
 from pipeline.fingerprint.outcome import Fingerprint, Reason, Refusal, State
+from pipeline.fingerprint.sandbox.pool import Pool
 from tests.pipeline.fingerprint import samples
 from tests.pipeline.fingerprint.decode.test_video import bits
 from tests.pipeline.fingerprint.makers import decoded_here
@@ -186,3 +189,29 @@ def test_mutated_films_end_well(name: str) -> None:
             continue
         if played and one is not None and one.reason is not Reason.FORMAT_OFF:
             assert one.video_frames
+
+
+def test_damaged_packets_through_the_isolated_workers(real_pool: Pool) -> None:
+    """A share of bench/video_damage.py: no worker dies, and what FFmpeg shows behind the damage is seen."""
+    numbers = list(range(90))
+    found = list(video_damage.through(real_pool, real_pool.settings.landing_dir, numbers, 2026))
+    latest = [video_damage.played(one.data) for one, _ in found]
+    unseen = [
+        n for n, last, (one, got) in zip(numbers, latest, found, strict=True) if video_damage.unseen(one, last, got)
+    ]
+    assert unseen == []
+    assert sum(last is not None and last > one.damaged_until for last, (one, _) in zip(latest, found, strict=True)) > 60
+    assert not any(real_pool.report.deaths.values())
+
+
+def test_a_frame_is_scaled_by_one_thread() -> None:
+    """FFmpeg would start one a core for every frame; the worker's limits refuse that after some films, whatever they are."""
+    asked = []
+
+    class Frame:
+        def reformat(self, **words: Any) -> Any:
+            asked.append(words)
+            return av.VideoFrame.from_ndarray(np.zeros((2, 2, 3), np.uint8), format="rgb24")
+
+    sampler._scaled(Frame(), 2, 2, "rgb24")
+    assert asked == [{"width": 2, "height": 2, "format": "rgb24", "threads": 1}]
