@@ -34,7 +34,7 @@ from rich.progress import track
 
 from bench.common import RESULTS, machine, save, versions
 from pipeline import policy
-from pipeline.fingerprint.hashes import pdq, picture, planes, variants
+from pipeline.fingerprint.hashes import packed, picture, planes, variants
 from pipeline.fingerprint.outcome import Digests, Failure, Fingerprint, Item
 from pipeline.fingerprint.sandbox.pool import Pool
 from pipeline.locator import Locator
@@ -179,7 +179,7 @@ def fidelity(paths: list[Path], rules: dict[str, Any]) -> dict[str, Any]:
     for path in paths:
         reference, quality = peer(path)
         if quality >= GOOD_QUALITY:
-            distances.append(pdq.distance(ours(path, rules).pdq, reference))
+            distances.append(packed.distance(ours(path, rules).pdq, reference))
     return spread(distances)
 
 
@@ -202,7 +202,7 @@ def golden(corpora: Path, rules: dict[str, Any]) -> dict[str, Any]:
     for row in rows:
         with Image.open(corpora / row["file"]) as image:
             found = picture.hash_picture(image, rules, variants=False)
-        far = pdq.distance(found.pdq, bytes.fromhex(row["pdq_hex"]))
+        far = packed.distance(found.pdq, bytes.fromhex(row["pdq_hex"]))
         (distances if found.pdq_quality >= GOOD_QUALITY else low).append(far)
     with Image.open(corpora / "photos" / "imagehash" / "imagehash.png") as image:
         found = picture.hash_picture(image, rules, variants=False)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.fingerprint.hashes import families, pdq, picture, planes, sampling, variants
+from pipeline.fingerprint.hashes import families, packed, picture, planes, sampling, variants
 from pipeline.matching import altered, levels
 from pipeline.validation import measuring
 from pipeline.validation import run as runs
@@ -161,10 +161,10 @@ def _before(data: bytes, hashes: picture.PictureHashes, known: Codes, rules: Any
     with Image.open(io.BytesIO(data)) as image:
         source = sampling.base(planes.decode(image, rules.fingerprint["canonical"]))
     grid = families.hashed(source, variants.frames(BEFORE)[0])
-    borders = [v for v in hashes.variants if v[0].startswith(("border", "trimmed to edges")) or v[0] in pdq.FLIPS]
+    borders = [v for v in hashes.variants if v[0].startswith(("border", "trimmed to edges")) or v[0] in packed.FLIPS]
     least = rules.fingerprint["quality"]["low_information_below"]
     codes = [code for _, code, quality in [*grid, *borders] if quality >= least]
-    return min((pdq.distance(code, known.tobytes()) for code in codes), default=256)
+    return min((packed.distance(code, known.tobytes()) for code in codes), default=256)
 
 
 def _judge(row: AskedFile, data: bytes, known: bytes, rules: Any) -> None:

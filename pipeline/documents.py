@@ -1,7 +1,7 @@
 """JSON documents against their JSON Schema (draft 2020-12): policy files, registers, whatever is data with a declared form.
 
 jsonschema imports a library for each text format that it finds installed. That for IRIs parses a grammar for more than
-a second, in every process; that for durations brings a calendar library. No schema here names these formats, so both
+a second, in every process; that for durations brings a calendar library. No schema here names these formats, so their libraries
 are left out while jsonschema is imported; whoever needs them imports them as before.
 """
 

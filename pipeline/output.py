@@ -25,10 +25,8 @@ import click
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
-from rich.console import Console
 
-from pipeline import files, terminal
+from pipeline import files
 from pipeline.errors import UsageError
 
 Rows: TypeAlias = Sequence[dict[str, Any]] | pa.Table
@@ -129,6 +127,10 @@ def emit(
     if format_ == "table" and output is None:
         listed = rows.to_pylist() if isinstance(rows, pa.Table) else list(rows)
         names = rows.column_names if isinstance(rows, pa.Table) else _names(listed)
+        from rich.console import Console  # not where rows go to a program: a twentieth of a look-up's time
+
+        from pipeline import terminal
+
         click.echo(terminal.text(names, listed, Console().width, chosen=columns, wide=wide), nl=False)
         return
     if format_ == "parquet" and output is None and sys.stdout.isatty():
@@ -147,6 +149,8 @@ def render(rows: Rows, format_: str) -> bytes:
         return table_csv(rows)
     if format_ == "parquet":
         sink = io.BytesIO()
+        import pyarrow.parquet as pq  # loads every file system that Arrow knows
+
         pq.write_table(rows if isinstance(rows, pa.Table) else pa.Table.from_pylist(list(rows)), sink)
         return sink.getvalue()
     listed = rows.to_pylist() if isinstance(rows, pa.Table) else list(rows)
@@ -157,6 +161,8 @@ def render(rows: Rows, format_: str) -> bytes:
     names = rows.column_names if isinstance(rows, pa.Table) else _names(listed)
     if format_ == "csv":
         return as_csv(names, listed)
+    from pipeline import terminal
+
     return terminal.text(names, listed, 200, wide=True).encode()
 
 

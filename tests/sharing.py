@@ -1,4 +1,4 @@
-"""Test workers side by side (`make test` starts one per core): which tests stay together, and what is made only once.
+"""Test workers side by side (`make test`: one more than there are cores): which tests stay together, and what is made only once.
 
 Tests of one file run in one worker, because they share fixtures. The files that take long come first, so that no
 worker is left alone with one of them at the end. What several workers need and nobody changes is made by the first
@@ -25,8 +25,15 @@ TOGETHER = {
 """Files that go to one worker: importing and configuring Airflow takes as long as many of their tests."""
 
 
-FIRST = {"tests/pipeline/night/test_night_killed.py", "tests/deploy/test_containers.py", "tests/deploy/test_demo.py"}
-"""The longest files: each runs whole nights."""
+FIRST = (
+    "tests/deploy/test_containers.py",
+    "tests/pipeline/night/test_whole_night.py",
+    "tests/pipeline/fingerprint/decode/test_mutations.py",
+    "tests/hashsets/test_faults.py",
+    "tests/pipeline/night/test_night_killed.py",
+    "tests/deploy/test_demo.py",
+)
+"""The longest files by measured duration, the longest first: a night takes a minute, the containers wait for services."""
 
 
 def arrange(items: list[pytest.Item]) -> None:
@@ -38,8 +45,14 @@ def arrange(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.xdist_group(group))
         groups.setdefault(group, []).append(item)
     slow = {name for name, members in groups.items() if any(m.get_closest_marker("slow") for m in members)}
-    order = sorted(groups, key=lambda name: (name not in FIRST, name not in slow))
+    place = {name: number for number, name in enumerate(FIRST)}
+    order = sorted(groups, key=lambda name: (place.get(name, len(FIRST)), name not in slow))
     items[:] = [item for name in order for item in groups[name]]
+
+
+def workers() -> int:
+    """One more than there are cores: at any time some test waits for a service, a clock or a lock."""
+    return len(os.sched_getaffinity(0)) + 1
 
 
 def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:

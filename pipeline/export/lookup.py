@@ -19,7 +19,7 @@ from pipeline import policy
 from pipeline.algorithms import DIGESTS, EMPTY_FILE
 from pipeline.errors import InputError, UsageError
 from pipeline.export.hashes import WIDTHS, HashText
-from pipeline.fingerprint.hashes import pdq
+from pipeline.fingerprint.hashes import packed
 from pipeline.fingerprint.outcome import Failure, Item, Refined
 from pipeline.fingerprint.sandbox.pool import Pool
 from pipeline.locator import Locator
@@ -139,7 +139,7 @@ def _asked_altered(
             if distance <= rules["refinement"]["radius"]:
                 rows.append(MatchRow({**row, "kind": "refined", "distance": distance}))
     for row in rows:
-        apart = pdq.distance(outcome.hashes.pdq, bytes.fromhex(row["known_hash"]))
+        apart = packed.distance(outcome.hashes.pdq, bytes.fromhex(row["known_hash"]))
         row["result"] = levels.of(row["kind"], row["distance"], apart, rules)
         row["threshold"] = rules["refinement" if row["kind"] == "refined" else "variants"]["radius"]
     return [{"algorithm": "pdq", **{n: row[n] for n in _ALTERED}} for row in rows]

@@ -2,7 +2,7 @@
 
 Wide radii are what costs (at 10 M known hashes one query at 47 bits costs fourteen times one at 31), so that each family of
 `variants.families` in policy/matching.yaml says how far it is asked, and in which flips. Flips come from the hashes alone
-(`pdq.flipped_codes`), so that nothing more has to be hashed or stored for them.
+(`packed.flipped_codes`), so that nothing more has to be hashed or stored for them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from pipeline import records
-from pipeline.fingerprint.hashes import pdq
+from pipeline.fingerprint.hashes import packed
 from pipeline.fingerprint.outcome import Fingerprint
 from pipeline.matching.evidence import MatchRow
 from pipeline.matching.known import KnownSide
@@ -101,7 +101,7 @@ def asked(table: pa.Table, families: list[dict[str, Any]]) -> list[AskedFamilies
                 fits = np.array([text.endswith(endings) for text in texts])
                 chosen = rows[fits[names.indices.to_numpy(zero_copy_only=False)[rows]]]
             for flip in flips["names"]:
-                part = (chosen, pdq.flipped_codes(hashes[chosen], flip), flip)
+                part = (chosen, packed.flipped_codes(hashes[chosen], flip), flip)
                 found.setdefault(int(flips["radius"]), []).append(part)
     return [_together(radius, parts) for radius, parts in sorted(found.items())]
 
@@ -166,4 +166,4 @@ def matrix(values: pa.ChunkedArray) -> Codes:
 
 def nearest(query: bytes, known: list[bytes]) -> bytes:
     """The known hash nearest to the query: a media item can have several of one algorithm."""
-    return min(known, key=lambda c: (pdq.distance(query, c), c))
+    return min(known, key=lambda c: (packed.distance(query, c), c))

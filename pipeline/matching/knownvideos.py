@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.fingerprint.hashes import pdq
+from pipeline.fingerprint.hashes import packed
 from pipeline.matching.pairs import Numbers, Pairs
 from pipeline.matching.stated import KnownFrame, StatedMedia
 
@@ -40,7 +40,7 @@ class KnownVideos:
         frames = self.frames.get(media_key)
         if not frames:
             return {}
-        frame = min(frames, key=lambda one: (pdq.distance(query, one.pdq), one.seconds))
+        frame = min(frames, key=lambda one: (packed.distance(query, one.pdq), one.seconds))
         return {"known_hash": frame.pdq.hex(), "known_quality": frame.quality}
 
 

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from pipeline import policy
 from pipeline.algorithms import DIGESTS
-from pipeline.fingerprint.hashes import pdq
+from pipeline.fingerprint.hashes import packed
 from pipeline.fingerprint.outcome import Refined
 from pipeline.fingerprint.sandbox import pool
 from pipeline.lake import Lake, Part
@@ -127,7 +127,7 @@ class Matcher:
                 int(self.rules["algorithms"]["pdq"]["radius"]) + 1
             )  # at least: plain frames of a video were asked before
             if whole is not None:
-                apart = pdq.distance(whole, bytes.fromhex(row["known_hash"]))
+                apart = packed.distance(whole, bytes.fromhex(row["known_hash"]))
             row["level"] = levels.of(row["kind"], row["distance"], apart, self.rules)
             if row["level"] != levels.ALTERED:
                 row.pop("geometry", None)
@@ -206,8 +206,8 @@ class Matcher:
         if not frames.num_rows:
             return []
         best: dict[tuple[bytes, int], MatchRow] = {}
-        for flip in pdq.FLIPS[1:]:
-            flat = pdq.flipped_codes(altered.matrix(frames["pdq"]), flip)
+        for flip in packed.FLIPS[1:]:
+            flat = packed.flipped_codes(altered.matrix(frames["pdq"]), flip)
             column = pa.FixedSizeBinaryArray.from_buffers(
                 pa.binary(32), len(flat), [None, pa.py_buffer(flat.tobytes())]
             )

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline import records
-from pipeline.fingerprint.hashes import pdq, picture
+from pipeline.fingerprint.hashes import packed, picture
 from pipeline.matching import altered, levels
 from pipeline.matching.altered import Codes
 
@@ -148,7 +148,7 @@ def distinct(pictures: Sequence[Image.Image], known: KnownSet, within: int) -> l
     """Places of pictures that are no flip or near copy of an earlier one: `within` bits in any flip count as the same."""
     kept: list[int] = []
     for place in range(len(pictures)):
-        flips = np.concatenate([pdq.flipped_codes(known.pdq[place : place + 1], flip) for flip in pdq.FLIPS])
+        flips = np.concatenate([packed.flipped_codes(known.pdq[place : place + 1], flip) for flip in packed.FLIPS])
         if not kept or bits(flips, known.pdq[kept]).min() >= within:
             kept.append(place)
     return kept

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from pipeline.fingerprint.decode import video
-from pipeline.fingerprint.hashes import pdq
+from pipeline.fingerprint.hashes import packed
 from pipeline.fingerprint.outcome import Refusal
 from pipeline.matching import altered
 from pipeline.validation import composed, edits, measuring
@@ -118,7 +118,7 @@ def matched(data: bytes, known: list[altered.Codes], rules: measuring.Validation
     least = rules.matching["video"]["quality"]
     codes = [np.frombuffer(f.pdq, np.uint8) for f in found.hashed if f.quality >= least]
     plain = np.array(codes, np.uint8).reshape(-1, 32)
-    asked = [(31, pdq.flipped_codes(plain, flip)) for flip in pdq.FLIPS]
+    asked = [(31, packed.flipped_codes(plain, flip)) for flip in packed.FLIPS]
     rows = [(v.name, v.pdq, v.quality) for v in found.variants if v.quality >= rules.matching["variants"]["quality"]]
     table = measuring.table(rows)
     for one in altered.asked(table, rules.matching["variants"]["families"]):

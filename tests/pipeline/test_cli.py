@@ -24,3 +24,12 @@ def test_help_loads_neither_logs_nor_a_database() -> None:
     )
     done = subprocess.run([sys.executable, "-c", shown], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip().endswith("[]")
+
+
+def test_a_look_up_of_a_digest_loads_no_compiler() -> None:
+    loaded = (
+        "import sys; from pipeline.export import asking, cli, lookup;"
+        "print(sorted({'numba', 'llvmlite', 'rich', 'PIL'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", loaded], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.fingerprint.hashes import pdq, picture
+from pipeline.fingerprint.hashes import packed, picture
 from pipeline.fingerprint.outcome import Frame, Variant
 
 THUMBNAIL = 32
@@ -67,12 +67,12 @@ class Sampler:
     def _look_closer(self, pixels: NDArray[np.uint8], hashed: picture.FrameHashes, seconds: float) -> None:
         """Families of stills for the first `key_frames` frames that show something new; near-duplicates are asked once."""
         rules, key = self.rules["key_frames"], self.frames.key
-        apart = (pdq.distance(hashed.pdq, other) > rules["apart"] for other in key)
+        apart = (packed.distance(hashed.pdq, other) > rules["apart"] for other in key)
         if hashed.low_information or len(key) >= rules["most"] or not all(apart):
             return
         key.append(hashed.pdq)
         for name, code, quality in picture.frame_variants(pixels, self.policy):
-            flipped = any(name.endswith(flip) for flip in pdq.FLIPS)
+            flipped = any(name.endswith(flip) for flip in packed.FLIPS)
             if name.startswith(tuple(rules["families"])) and not flipped:
                 self.frames.variants.append(Variant(f"{name}, at {seconds:.1f} s", code, quality))
 

@@ -27,18 +27,6 @@ WINDOWS = 128
 Floats = NDArray[np.float32]
 Weights = tuple[NDArray[np.int32], Floats]
 
-FLIPS = (
-    "plain",
-    "mirrored",
-    "upside down",
-    "rotated 180",
-    "transposed",
-    "rotated 90",
-    "rotated 270",
-    "transposed along the other diagonal",
-)
-"""The eight ways to flip and turn a picture; the place is the code: 1 mirrors columns, 2 rows, 4 exchanges them first."""
-
 
 def _dct_matrix() -> Floats:
     frequency = np.arange(1, FREQUENCIES + 1)[:, None]
@@ -229,26 +217,6 @@ def pack(values: Floats) -> NDArray[np.uint8]:
     return out
 
 
-def flipped_codes(codes: NDArray[np.uint8], flip: str) -> NDArray[np.uint8]:
-    """PDQ of the flipped pictures from the hashes alone: uint8 (n, 32) to (n, 32).
-
-    Exchanging axes is exact. Mirroring negates half of the coefficients, so that their bits turn over; the median moves a
-    little, which costs a median of 6 bits (at most 12 of 22 measured). For video frames and known hashes no picture is needed.
-    Raises ValueError for a flip that is not in FLIPS.
-    """
-    code = FLIPS.index(flip)
-    grid = np.unpackbits(codes[:, ::-1], axis=1, bitorder="little").reshape(-1, FREQUENCIES, FREQUENCIES)
-    if code & 4:
-        grid = grid.transpose(0, 2, 1)
-    turned = grid.copy()
-    if code & 1:
-        turned[:, :, ::2] ^= 1
-    if code & 2:
-        turned[:, ::2, :] ^= 1
-    packed = np.packbits(turned.reshape(len(codes), 256), axis=1, bitorder="little")
-    return np.ascontiguousarray(packed[:, ::-1])
-
-
 @kernel
 def quality(samples: Floats) -> int:
     """Gradient measure of the reference, 0 (flat) to 100, from the 64 x 64 grid."""
@@ -266,8 +234,3 @@ def hash_grid(samples: Floats) -> tuple[bytes, int]:
     """PDQ (32 bytes) and quality (0 to 100) of a 64 x 64 grid."""
     coefs = coefficients(samples)
     return pack(coefs.ravel()).tobytes(), int(quality(samples))
-
-
-def distance(left: bytes, right: bytes) -> int:
-    """Bits that differ between two hashes of equal length."""
-    return (int.from_bytes(left) ^ int.from_bytes(right)).bit_count()

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.fingerprint.hashes import families, pdq, sampling, variants
+from pipeline.fingerprint.hashes import families, packed, pdq, sampling, variants
 from pipeline.fingerprint.hashes.kernels import kernel
 from pipeline.fingerprint.hashes.pdq import Floats
 from pipeline.fingerprint.hashes.planes import Plane
@@ -169,7 +169,7 @@ def words(geometry: Geometry, code: int, first: str = "") -> str:
         elif share <= -0.0075:
             added.append(f"{-100 * share:.0f} % at the {side}")
     parts = [first] if first else []
-    parts += [pdq.FLIPS[code]] if code else []
+    parts += [packed.FLIPS[code]] if code else []
     if cut:
         parts.append(f"about {_listed(cut)} cut off")
     if added:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.fingerprint.hashes import families, pdq, sampling, trimming
+from pipeline.fingerprint.hashes import families, packed, sampling, trimming
 from pipeline.fingerprint.hashes.families import SIDES, HashedVariant, NamedFrame
 from pipeline.fingerprint.hashes.planes import Plane
 
@@ -106,7 +106,7 @@ def _flips(source: sampling.SampledBase, frame: str, geometry: sampling.Geometry
     places = np.stack([source.mirrored(geometry, bool(k & 1), bool(k & 2)) for k in range(4)])
     codes, measures = sampling.hash_flips(source.samples, source.edges, places, source.aspect)
     found = []
-    for code, flip in enumerate(pdq.FLIPS):
+    for code, flip in enumerate(packed.FLIPS):
         name = ", ".join(part for part in (frame, flip if code else "") if part)
         if name:
             found.append((name, codes[code].tobytes(), int(measures[code])))

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline import policy, records
-from pipeline.fingerprint.hashes import pdq
+from pipeline.fingerprint.hashes import packed
 from pipeline.matching import altered, levels
 from pipeline.settings import Settings
 
@@ -61,7 +61,7 @@ def test_each_family_is_asked_at_its_radius_and_in_its_flips() -> None:
         39: ["mirrored"],
         47: ["padded left 5 %", "padded left 10 %"],
     }
-    mirrored = pdq.flipped_codes(altered.matrix(queries["pdq"])[:1], "mirrored")
+    mirrored = packed.flipped_codes(altered.matrix(queries["pdq"])[:1], "mirrored")
     assert by_radius[31].codes.tobytes() == mirrored.tobytes()
 
 

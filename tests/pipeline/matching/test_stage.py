@@ -9,7 +9,7 @@ import pytest
 
 from pipeline import records
 from pipeline.errors import UsageError
-from pipeline.fingerprint.hashes import pdq
+from pipeline.fingerprint.hashes import packed
 from pipeline.lake import Lake
 from pipeline.matching import flood, retro, stage
 from pipeline.night import contract as night
@@ -277,7 +277,7 @@ class TestFlood:
 
 def test_a_mirrored_video_is_found_by_its_frames_alone(settings: Settings, release: list) -> None:
     rows = [release[5].pdq, release[6].pdq]
-    mirrored = pdq.flipped_codes(np.frombuffer(b"".join(rows), np.uint8).reshape(2, 32), "mirrored")
+    mirrored = packed.flipped_codes(np.frombuffer(b"".join(rows), np.uint8).reshape(2, 32), "mirrored")
     frames = [frame(1, n, code.tobytes()) for n, code in enumerate(mirrored)]
     unit = fingerprinted(settings, "a", [fingerprint(1, pdq=None, phash256=None)], frames=frames)
     found = matched(settings, unit)

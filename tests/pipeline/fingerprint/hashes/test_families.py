@@ -10,6 +10,7 @@ from pipeline.fingerprint.hashes import (
     covering,
     families,
     flatness,
+    packed,
     panels,
     pdq,
     perspective,
@@ -26,7 +27,7 @@ from tests.pipeline.fingerprint.pictures import RULES, reopened, scene
 def nearest(edited: Image.Image, original: Image.Image) -> tuple[int, str]:
     known = picture.hash_picture(reopened(original), RULES, variants=False).pdq
     found = picture.hash_picture(reopened(edited), RULES, variants=True)
-    return min((pdq.distance(code, known), name) for name, code, _ in found.variants)
+    return min((packed.distance(code, known), name) for name, code, _ in found.variants)
 
 
 def other() -> Image.Image:
@@ -78,7 +79,7 @@ def test_a_disc_laid_over_is_guessed_from_its_rim() -> None:
     ImageDraw.Draw(covered).ellipse((240, 160, 400, 320), fill=(255, 204, 50))
     distance, _ = nearest(covered, scene())
     plain = picture.hash_picture(reopened(covered), RULES, variants=False).pdq
-    assert distance < pdq.distance(plain, picture.hash_picture(reopened(scene()), RULES, variants=False).pdq)
+    assert distance < packed.distance(plain, picture.hash_picture(reopened(scene()), RULES, variants=False).pdq)
 
 
 def test_a_picture_laid_over_is_guessed_from_its_rim() -> None:
@@ -129,15 +130,15 @@ def test_a_usual_shape_is_tried_from_a_single_seam() -> None:
     assert panels.shaped(luma, 180 / 320, rules, boxes) == []
 
 
-@pytest.mark.parametrize("flip", pdq.FLIPS)
+@pytest.mark.parametrize("flip", packed.FLIPS)
 def test_flips_from_the_hash_alone_follow_those_of_the_picture(flip: str) -> None:
     plane = planes.decode(reopened(scene()), RULES["canonical"])
     coefs = pdq.coefficients(pdq.grid(plane))
     plain = np.frombuffer(pdq.pack(coefs.ravel()).tobytes(), np.uint8).reshape(1, 32)
-    wanted = pdq.pack(pdq.flipped(coefs, pdq.FLIPS.index(flip))).tobytes()
-    apart = pdq.distance(pdq.flipped_codes(plain, flip)[0].tobytes(), wanted)
+    wanted = pdq.pack(pdq.flipped(coefs, packed.FLIPS.index(flip))).tobytes()
+    apart = packed.distance(packed.flipped_codes(plain, flip)[0].tobytes(), wanted)
     assert apart <= (0 if flip in ("plain", "transposed") else 16)
-    assert pdq.flipped_codes(np.empty((0, 32), np.uint8), flip).shape == (0, 32)
+    assert packed.flipped_codes(np.empty((0, 32), np.uint8), flip).shape == (0, 32)
 
 
 def test_a_plain_picture_has_no_panels_and_names_are_distinct() -> None:
@@ -155,7 +156,7 @@ def test_projection_and_parts_are_those_of_plain_geometry() -> None:
     by_part = families.hashed(sampling.part(source, box), [("part", (0.0, 0.0, 0.0, 0.0, 0.0))])[0][1]
     frame = families.hashed(source, [("frame", (-0.1, -0.2, -0.3, -0.25, 0.0))])[0][1]
     codes, _ = sampling.hash_quads(source.samples, np.array([perspective.matrix(quad)]))
-    assert pdq.distance(codes[0].tobytes(), frame) <= 2 and pdq.distance(by_part, frame) <= 12
+    assert packed.distance(codes[0].tobytes(), frame) <= 2 and packed.distance(by_part, frame) <= 12
 
 
 def test_corners_of_a_bright_quadrilateral() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.fingerprint.hashes import imagehashes, pdq, picture, planes
+from pipeline.fingerprint.hashes import imagehashes, packed, picture, planes
 from tests.pipeline.fingerprint.pictures import RULES, reopened, scene
 
 
@@ -65,6 +65,6 @@ def test_reduced_jpeg_stays_near_imagehash() -> None:
     made = scene(1500, 1100, seed=8)
     found = picture.hash_picture(reopened(made, "JPEG", quality=92), RULES, variants=False)
     full = theirs(reopened(made, "JPEG", quality=92).convert("RGB"))
-    assert pdq.distance(found.phash256, full[0]) <= 8
-    assert pdq.distance(found.phash64, full[1]) <= 2
-    assert pdq.distance(found.dhash64, full[2]) <= 2
+    assert packed.distance(found.phash256, full[0]) <= 8
+    assert packed.distance(found.phash64, full[1]) <= 2
+    assert packed.distance(found.dhash64, full[2]) <= 2

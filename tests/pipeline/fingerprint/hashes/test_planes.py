@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 
-from pipeline.fingerprint.hashes import pdq, picture, planes
+from pipeline.fingerprint.hashes import packed, picture, planes
 from tests.pipeline.fingerprint.pictures import RULES, reopened, scene
 
 CANONICAL = RULES["canonical"]
@@ -45,8 +45,8 @@ def test_exif_orientation_is_undone(value: int, size: tuple[int, int]) -> None:
     expected = picture.hash_picture(reopened(upright, "JPEG", quality=95), RULES, variants=False)
     found = picture.hash_picture(reopened(stored, "JPEG", quality=95, exif=exif), RULES, variants=False)
     assert (found.width, found.height) == size
-    assert pdq.distance(found.pdq, expected.pdq) <= 6
-    assert pdq.distance(found.phash256, expected.phash256) <= 6
+    assert packed.distance(found.pdq, expected.pdq) <= 6
+    assert packed.distance(found.phash256, expected.phash256) <= 6
 
 
 @pytest.mark.parametrize("value", [0, 9, 77])
@@ -114,7 +114,7 @@ def test_cmyk_jpeg_hashes_as_its_colours() -> None:
     made = scene(800, 600)
     expected = picture.hash_picture(reopened(made, "JPEG", quality=95), RULES, variants=False)
     found = picture.hash_picture(reopened(made.convert("CMYK"), "JPEG", quality=95), RULES, variants=False)
-    assert pdq.distance(found.pdq, expected.pdq) <= 8
+    assert packed.distance(found.pdq, expected.pdq) <= 8
 
 
 @pytest.mark.parametrize("mode", ["L", "YCbCr", "HSV", "LAB"])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.fingerprint.hashes import pdq, picture, refine
+from pipeline.fingerprint.hashes import packed, picture, refine
 from tests.pipeline.fingerprint.pictures import RULES, reopened, scene
 
 
@@ -40,7 +40,7 @@ def test_never_further_than_the_nearest_variant() -> None:
     edited = reopened(original.crop((40, 30, 600, 470)))
     known = known_of(original)
     hashes = picture.hash_picture(reopened(edited), RULES, variants=True)
-    nearest = min(pdq.distance(code, known) for _, code, _ in hashes.variants)
+    nearest = min(packed.distance(code, known) for _, code, _ in hashes.variants)
     assert picture.refine_picture(reopened(edited), known, RULES).distance <= nearest + 2
 
 

@@ -10,7 +10,7 @@ from PIL import Image, ImageFilter
 
 from pipeline import policy
 from pipeline.errors import SettingsError
-from pipeline.fingerprint.hashes import pdq, picture, planes, sampling, trimming, variants
+from pipeline.fingerprint.hashes import packed, picture, planes, sampling, trimming, variants
 from pipeline.settings import Settings
 from tests.pipeline.fingerprint.pictures import RULES, reopened, scene
 
@@ -19,8 +19,8 @@ def nearest(edited: Image.Image, original: Image.Image) -> tuple[int, int, str]:
     """Distance of the plain hash, and the nearest variant with its name."""
     known = picture.hash_picture(reopened(original), RULES, variants=False).pdq
     found = picture.hash_picture(reopened(edited), RULES, variants=True)
-    distance, name = min((pdq.distance(code, known), name) for name, code, _ in found.variants)
-    return pdq.distance(found.pdq, known), distance, name
+    distance, name = min((packed.distance(code, known), name) for name, code, _ in found.variants)
+    return packed.distance(found.pdq, known), distance, name
 
 
 @pytest.mark.parametrize(
