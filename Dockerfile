@@ -1,6 +1,7 @@
 # One image for every service: Airflow's components, the media worker and the console.
 # Build it where packages can be fetched; it runs without any network but the deployment's own.
-FROM python:3.11-slim-bookworm AS build
+ARG PYTHON_IMAGE=python:3.11-slim-bookworm
+FROM ${PYTHON_IMAGE} AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 UV_COMPILE_BYTECODE=1 UV_LINK_MODE=copy
 WORKDIR /opt/triage
 RUN python -m venv /opt/venv
@@ -19,8 +20,10 @@ COPY policy policy
 RUN /opt/venv/bin/uv pip install --no-cache --python /opt/venv/bin/python --no-deps --no-build-isolation -e . \
  && /opt/venv/bin/pip uninstall --yes uv pip \
  && /opt/venv/bin/python -m compileall -q pipeline hashsets triggers tasks deploy dags
+# Kernels for each family of processors that this machine has (AVX-512, AVX2), read-only in the image and used from there.
+RUN TRIAGE_HOME=/tmp /opt/venv/bin/python -m deploy.kernels /opt/triage/kernels
 
-FROM python:3.11-slim-bookworm
+FROM ${PYTHON_IMAGE}
 # bubblewrap: the strongest layer of the media worker's isolation; tini: reaps the workers' children.
 RUN apt-get update && apt-get install --yes --no-install-recommends bubblewrap tini && rm -rf /var/lib/apt/lists/* \
  && groupadd --gid 10001 triage && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /srv/triage --shell /usr/sbin/nologin triage \

@@ -32,6 +32,7 @@ from pipeline.night.orchestration import APPROVAL_LIMIT, SINGLE_WRITER
 from pipeline.settings import Settings
 from tasks.approving import approve
 from tasks.every import EVERY_DAG
+from tasks.known import KNOWN_HASHES, announced
 from tasks.queue import RUN_PARAMS, begin, nothing_new, take_turn
 from triggers.landing import LandingTrigger, look
 
@@ -43,7 +44,6 @@ FILES = Asset(
         AssetWatcher(name="hashset_landing", trigger=LandingTrigger(str(LANDING), mark=marks.HASHSET_LANDING)),
     ],
 )
-KNOWN_HASHES = Asset("known_hashes", uri="triage://known_hashes")
 
 
 @dag(
@@ -68,6 +68,7 @@ def hashset_refresh() -> None:
         report = nightly.stage("hashset_release", run)
         if not report["counts"]["published"]:
             nothing_new("No release was published.")
+        announced(Settings.load())
         yield Metadata(KNOWN_HASHES, {"run": run, **report["counts"]})
 
     run = begin()

@@ -47,20 +47,20 @@ def nightly_triage() -> None:
         yield Metadata(REFERRALS, {"run": run, "packages": report["read"]})
 
     @task
-    def plan_fingerprint(run: str) -> list[str]:
+    def plan_fingerprint(run: str) -> list[list[str]]:
         return nightly.plan("fingerprint", run)
 
     @task(**LONG_STAGE)
-    def fingerprint(run: str, shard: str) -> None:
-        nightly.stage("fingerprint", run, shard)
+    def fingerprint(run: str, shards: list[str]) -> None:
+        nightly.bundle("fingerprint", run, shards)
 
     @task(trigger_rule="none_failed")
-    def plan_match(run: str) -> list[str]:
+    def plan_match(run: str) -> list[list[str]]:
         return nightly.plan("match", run)
 
     @task(**LONG_STAGE)
-    def match(run: str, shard: str) -> None:
-        nightly.stage("match", run, shard)
+    def match(run: str, shards: list[str]) -> None:
+        nightly.bundle("match", run, shards)
 
     @task(trigger_rule="none_failed", **SINGLE_WRITER)
     def flood(run: str) -> None:
@@ -70,9 +70,9 @@ def nightly_triage() -> None:
     turn = take_turn(run)
     arrived = ingest(run)
     fingerprint_shards = plan_fingerprint(run)
-    fingerprinted = fingerprint.partial(run=run).expand(shard=fingerprint_shards)
+    fingerprinted = fingerprint.partial(run=run).expand(shards=fingerprint_shards)
     match_shards = plan_match(run)
-    matched = match.partial(run=run).expand(shard=match_shards)
+    matched = match.partial(run=run).expand(shards=match_shards)
     turn >> arrived >> fingerprint_shards
     fingerprinted >> match_shards
     queue_after(matched >> flood(run), run)

@@ -1,7 +1,7 @@
 """
 # retro_match: what a new release changes about the past
 
-Runs when `known_hashes` changes. Matches only what is new, withdrawn or re-graded in the release against all past
+Runs when `known_hashes` changes: after `hashset_refresh`, and within a minute after a release was published by command. Matches only what is new, withdrawn or re-graded in the release against all past
 fingerprints, sets aside a new known hash that comes near to an implausible share of them, assesses the cases touched
 again and puts them back in the queue with the reason. Media is not hashed again; near candidates are refined where the
 media is still in place and are otherwise marked as unrefined leads.
@@ -21,14 +21,14 @@ media is still in place and are otherwise marked as unrefined leads.
 
 from __future__ import annotations
 
-from airflow.sdk import Asset, dag, task
+from airflow.sdk import dag, task
 
 from pipeline.night import stages as nightly
 from pipeline.night.orchestration import LONG_STAGE, SINGLE_WRITER
+from pipeline.settings import Settings
 from tasks.every import EVERY_DAG
+from tasks.known import KNOWN_HASHES, announced
 from tasks.queue import RUN_PARAMS, begin, queue_after, take_turn
-
-KNOWN_HASHES = Asset("known_hashes", uri="triage://known_hashes")
 
 
 @dag(
@@ -41,6 +41,7 @@ def retro_match() -> None:
     @task(**LONG_STAGE)
     def match_delta(run: str) -> None:
         nightly.stage("retro_match", run)
+        announced(Settings.load())
 
     @task(**SINGLE_WRITER)
     def flood_guard(run: str) -> None:

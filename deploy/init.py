@@ -5,15 +5,17 @@ Safe to run at every start.
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
-from pipeline import policy
-from pipeline.fingerprint.decode import media
-from pipeline.matching.core.compiled.warm import warm
+from deploy.kernels import ready
+from pipeline.kernelcache import IN_IMAGE
 from pipeline.night.orchestration import WRITER_POOL
 from pipeline.settings import Settings
 from pipeline.store.opening import open_store
@@ -23,6 +25,7 @@ ADMIN_PASSWORD = Path("/run/secrets/airflow_admin_password")
 
 def main(admin_password: Path = ADMIN_PASSWORD) -> None:
     """Run every step; a failing one ends the container with its error."""
+    check_pinned(os.environ)
     settings = Settings.load()
     # the last is where the console's tmpfs is mounted: its own volume is read-only, so it could not make it
     local = (
@@ -47,13 +50,26 @@ def main(admin_password: Path = ADMIN_PASSWORD) -> None:
         airflow(*create, "--role", "Admin", "--email", "operator@localhost", answers=f"{password}\n{password}\n")
 
 
+def check_pinned(environment: Mapping[str, str]) -> None:
+    """End with an error while an image that somebody else makes is named by a tag: what a tag means changes without notice.
+
+    docker-compose.yml gives the names as DEPLOYED_<SERVICE>; a deployment that gives none pins its images by its own means.
+    """
+    named = {k: v for k, v in environment.items() if k.startswith("DEPLOYED_") and k != "DEPLOYED_UNPINNED"}
+    by_tag = sorted(name for name in named.values() if not re.fullmatch(r".+@sha256:[0-9a-f]{64}", name))
+    if by_tag and environment.get("DEPLOYED_UNPINNED") != "yes":
+        raise SystemExit(
+            f"Images named by a tag: {', '.join(by_tag)}. Run `sh deploy/pin.sh`, which writes their digests into .env, and start "
+            "again; for a trial, TRIAGE_UNPINNED=yes in .env."
+        )
+
+
 def compile_kernels(settings: Settings) -> None:
-    """Compile every kernel for this kind of processor into NUMBA_CACHE_DIR, from where all services load them: the first night
-    begins with them ready. A worker with another kind of processor compiles its own at its first task, once."""
-    click.echo("kernels: compiling, once for each kind of processor")
-    seconds = warm(16) + warm(4)
-    media.warm(policy.load(settings, "fingerprint").data)
-    click.echo(f"kernels: ready ({seconds:.0f} s for matching)")
+    """Make every kernel ready: loaded from the image where it has them for this kind of processor, else compiled into
+    NUMBA_CACHE_DIR, from where all services load them. The first night begins with them ready. A worker with another kind of
+    processor, that the image does not have either, compiles its own at its first task, once."""
+    click.echo("kernels: from the image" if IN_IMAGE else "kernels: compiling, once for each kind of processor")
+    click.echo(f"kernels: ready ({ready(settings):.0f} s for matching)")
 
 
 def airflow(*arguments: str, answers: str = "") -> str:

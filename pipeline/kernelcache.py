@@ -3,12 +3,16 @@
 Numba keeps them in NUMBA_CACHE_DIR when that is set, else beside the source, else (read-only source) in the user's cache
 folder. It leaves a folder out that it cannot write to, and compiles anew although all is there. An image that was
 filled when it was built is such a folder: here it is read, and what it lacks is compiled in the process that needs it.
+`pipeline/kernelfamilies.py` says which folder of an image, and for which processors.
+A compiled form belongs to the text of its source file, not to that file's time: copying an image's layers may change times.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +20,15 @@ import numba
 from numba import config
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, UserProvidedCacheLocator
 
+from pipeline import kernelfamilies
 from pipeline.leftout import left_out
 
 with left_out("scipy.linalg"):
     # Numba looks once whether there is a BLAS to link dot products to; no kernel has any, and looking takes 0.13 s
     import numba.np.arraymath
+
+IN_IMAGE = kernelfamilies.adopt()
+"""Whether kernels come from the image."""
 
 
 class _Filled(UserProvidedCacheLocator):
@@ -49,7 +57,7 @@ def compiled(function: Callable[..., Any], stamp: str = "", **options: Any) -> A
     `stamp` says what else than the function's own file a compiled form depends on: one with another stamp is not used.
     """
     named: Any = vars(config)["CACHE_DIR"]
-    if named and Path(named).is_dir() and not os.access(named, os.W_OK):
+    if named and Path(named).is_dir() and (_complete(named) or not os.access(named, os.W_OK)):
         made = numba.njit(**options)(function)
         vars(made)["_cache"] = ReadOnlyCache(function)  # type: ignore[no-untyped-call]
     else:
@@ -57,7 +65,18 @@ def compiled(function: Callable[..., Any], stamp: str = "", **options: Any) -> A
             made = numba.njit(cache=True, **options)(function)
         except RuntimeError:  # no folder can be written, as in a closed sandbox: compiled in each process
             return numba.njit(**options)(function)
-    if stamp:
-        file = vars(made)["_cache"]._cache_file
-        file._source_stamp = (file._source_stamp, stamp)
+    file = getattr(vars(made).get("_cache"), "_cache_file", None)
+    if file is not None:  # nothing is compiled under NUMBA_DISABLE_JIT=1
+        file._source_stamp = (_text(function.__code__.co_filename), stamp)
     return made
+
+
+def _complete(folder: str) -> bool:
+    """Whether an image's kernels are in the folder: they are never added to, whoever runs."""
+    return (Path(folder) / kernelfamilies.LISTED).is_file()
+
+
+@cache
+def _text(path: str) -> str:
+    """SHA-256 of a source file."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()

@@ -105,7 +105,10 @@ class Settings:
     metrics_token_file: Path | None = _setting(
         None, "File with the Bearer token with which GET /metrics of the console is read. Default: it is switched off."
     )
-    shard_files: int = _setting(1000, "Media files in one fingerprint or match shard, the unit that Airflow maps over.")
+    shard_files: int = _setting(1000, "Media files in one fingerprint or match shard, the unit that is committed.")
+    task_seconds: int = _setting(
+        120, "Seconds of work of one task that Airflow maps: as many shards as that, by what one cost in the last runs."
+    )
 
     @classmethod
     def load(cls, env: Mapping[str, str] | None = None) -> Settings:

@@ -58,8 +58,8 @@ def approval(settings: Settings) -> None:
 def approve(settings: Settings, number: int, reason: str, name: str | None) -> None:
     """Approve the release that waits, and publish it. For supervisors and DMIs; logged.
 
-    Where Airflow runs, answer there (Required actions): it goes on to retro-matching by itself. After this command,
-    `triage night stage retro_match` does that.
+    Where Airflow runs, retro-matching starts by itself within a minute; its question (Required actions) is answered there
+    as well, since it holds the next refresh up. Without Airflow, `triage night stage retro_match` does that.
     """
     with signed_in(settings, name) as (store, actor):
         deciding.decide(store, actor, number, True, reason)

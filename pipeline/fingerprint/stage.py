@@ -11,8 +11,10 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -108,16 +110,24 @@ def _fingerprinted(lake: Lake) -> pa.Array:
 # -- running ---------------------------------------------------------------------------------------------------------
 
 
-def run(settings: Settings, night: Night, shard: str | None = None) -> StageReport:
+@contextmanager
+def together(settings: Settings) -> Iterator[Callable[[Settings, Night, str | None], StageReport]]:
+    """`run` for several shards in one process: they share the server that media workers are forked from."""
+    with Pool(settings) as pool:
+        yield partial(run, pool=pool)
+
+
+def run(settings: Settings, night: Night, shard: str | None = None, pool: Pool | None = None) -> StageReport:
     """Do one shard (or, without one, all that are left). What is committed is not done again, only reported.
 
-    Raises UsageError for a shard that was never planned, DependencyError when workers cannot be started or isolated.
+    `pool` is used where one is given, and left open. Raises UsageError for a shard that was never planned, DependencyError when workers cannot be started or isolated.
     """
     if shard is None:
         return _all(settings, night)
     lake = Lake.of(settings)
     if not lake.committed(STAGE, shard):
-        _Shard(settings, night, lake, shard).work()
+        with nullcontext(pool) if pool else Pool(settings) as workers:
+            _Shard(settings, night, lake, shard).work(workers)
     return _reported(lake, night, shard)
 
 
@@ -160,14 +170,14 @@ class _Shard:
         self.done: dict[bytes, ContentRows] = {}
         self.report = StageReport(STAGE, night.run_id, name)
 
-    def work(self) -> None:
+    def work(self, pool: Pool) -> None:
         """Fingerprint the contents and publish the rows."""
         began, cpu = time.monotonic(), time.process_time()
-        pool = Pool(self.settings)
+        pool.begin_report()
         if self.contents:
-            with pool:
-                pool.start()
-                self._fingerprint(pool)
+            pool.start()
+            self._fingerprint(pool)
+            pool.rest()
         self.report.seconds = round(time.monotonic() - began, 3)
         self.report.cpu_seconds = round(time.process_time() - cpu + pool.report.cpu_seconds, 3)
         self._publish(pool)

@@ -8,7 +8,9 @@ matched once, against the release that is current then; what later releases chan
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from hashsets.release import releases
@@ -57,8 +59,17 @@ def plan(settings: Settings, night: Night) -> list[str]:
     ]
 
 
-def run(settings: Settings, night: Night, shard: str | None = None) -> StageReport:
-    """Match one unit and commit its rows.
+@contextmanager
+def together(settings: Settings) -> Iterator[Callable[[Settings, Night, str | None], StageReport]]:
+    """`run` for several units in one process: what was opened and checked of a release serves all of them."""
+    opened: dict[int, WholeRelease] = {}
+    yield partial(run, opened=opened)
+
+
+def run(
+    settings: Settings, night: Night, shard: str | None = None, opened: dict[int, WholeRelease] | None = None
+) -> StageReport:
+    """Match one unit and commit its rows. `opened` holds releases by number that units before it opened.
 
     Raises UsageError when there is no release or no such unit, CanaryError when the core misses a canary: then nothing
     of the unit is kept.
@@ -71,7 +82,10 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
     lake = Lake.of(settings)
     if lake.committed("match", shard):
         return StageReport("match", night.run_id, shard)
-    matcher = Matcher(settings, WholeRelease(release, settings), night)
+    opened = {} if opened is None else opened
+    if release.number not in opened:
+        opened[release.number] = WholeRelease(release, settings)
+    matcher = Matcher(settings, opened[release.number], night)
     if shard.startswith(CONTENT):
         rows, read = matcher.contents(lake, [shard.removeprefix(CONTENT)])
     else:

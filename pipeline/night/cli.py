@@ -126,8 +126,10 @@ def stage_command(settings: Settings, name: str, run_id: str | None, whole: bool
 
         return [_flat(reconcile.run(settings, run, whole=True).as_dict())]
     which = nightly.find(name)
-    shards: list[Any] = list(nightly.plan_shards(settings, which, run)) if which.sharded else [None]
-    return [_flat(nightly.run_stage(settings, which, run, shard).as_dict()) for shard in shards]
+    if which.sharded:
+        done = nightly.run_shards(settings, which, run, nightly.plan_shards(settings, which, run))
+        return [_flat(report.as_dict()) for report in done]
+    return [_flat(nightly.run_stage(settings, which, run).as_dict())]
 
 
 @night.command("turn")

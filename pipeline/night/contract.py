@@ -104,3 +104,19 @@ def load(settings: Settings, run_id: str) -> Night:
 def run_dir(settings: Settings, run_id: str) -> Path:
     """Folder of a run's own files (reports, shard lists)."""
     return settings.runs_dir / run_id
+
+
+REPORTS = "stages.jsonl"
+"""File of a run's folder with one stage report per line, in the order written."""
+
+
+def reports(settings: Settings, run_id: str) -> list[StageReport]:
+    """Every stage report of a run so far, in the order written. A line cut short by a kill is left out."""
+    path = run_dir(settings, run_id) / REPORTS
+    if not path.is_file():
+        return []
+    found = []
+    for line in path.read_bytes().splitlines(keepends=True):
+        if line.endswith(b"\n") and line.startswith(b"{"):
+            found.append(StageReport.from_dict(json.loads(line)))
+    return found

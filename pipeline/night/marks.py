@@ -9,6 +9,9 @@ from pipeline.store.operations import Mark
 HASHSET_LANDING = "hashset_landing"
 """Digest of the hash sets' landing folder as it was when its files were last imported."""
 
+RELEASE_ANNOUNCED = "release_announced"
+"""Number of the known-hash release of which retro-matching was last told, or that it last worked on."""
+
 
 def put(settings: Settings, name: str, value: str) -> None:
     """Set the mark."""

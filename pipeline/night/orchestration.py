@@ -41,3 +41,9 @@ TURN: dict[str, Any] = {
 LONG_STAGE: dict[str, Any] = {"execution_timeout": timedelta(hours=4)}
 
 SINGLE_WRITER: dict[str, Any] = {"pool": WRITER_POOL, "execution_timeout": timedelta(hours=4)}
+
+TASKS_AT_MOST = 500
+"""Most tasks that one stage of a night is mapped to: below Airflow's own limit (`max_map_length`, 1024), however large the night."""
+
+UNMEASURED = 20.0
+"""Seconds that a shard is taken to need before any was measured: about a thousand small pictures (bench/results/nightly.json)."""

@@ -12,7 +12,8 @@ import os
 import shutil
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,9 +22,10 @@ from typing import Any, TypeVar
 from pipeline import cputime, files, logs, policy
 from pipeline.errors import DependencyError, ReconciliationError, TriageError, UsageError
 from pipeline.lake import Lake
+from pipeline.night import bundles, failures, plans
 from pipeline.night import contract as nights
-from pipeline.night import failures, plans
 from pipeline.night.contract import Night, StageReport
+from pipeline.night.orchestration import TASKS_AT_MOST, UNMEASURED
 from pipeline.settings import Settings
 
 Result = TypeVar("Result")
@@ -112,24 +114,37 @@ def _begin(settings: Settings, run_id: str | None, as_of: str | None, began: dat
     return nights.start(settings, run_id, moment, began).run_id
 
 
-def plan(stage_name: str, run_id: str) -> list[str]:
-    """Shards of a stage that are still to be done."""
+def plan(stage_name: str, run_id: str) -> list[list[str]]:
+    """Shards of a stage that are still to be done, in bundles of one task each (`pipeline/night/bundles.py`)."""
     settings = Settings.load()
     logs.configure(settings)
-    return guarded(
-        settings, run_id, stage_name, lambda: plan_shards(settings, find(stage_name), nights.load(settings, run_id))
-    )
+
+    def work() -> list[list[str]]:
+        shards = plan_shards(settings, find(stage_name), nights.load(settings, run_id))
+        each = bundles.measured(settings, stage_name, UNMEASURED)
+        return bundles.cut(shards, each, settings.task_seconds, TASKS_AT_MOST)
+
+    return guarded(settings, run_id, stage_name, work)
 
 
-def stage(stage_name: str, run_id: str, shard: str | None = None) -> dict[str, Any]:
-    """Run one stage (one shard of it) and return its report."""
+def bundle(stage_name: str, run_id: str, shards: list[str]) -> None:
+    """Run some shards of a stage, one after the other, in this process."""
+    settings = Settings.load()
+    logs.configure(settings)
+
+    def work() -> None:
+        for _ in run_shards(settings, find(stage_name), nights.load(settings, run_id), shards):
+            pass
+
+    guarded(settings, run_id, stage_name, work)
+
+
+def stage(stage_name: str, run_id: str) -> dict[str, Any]:
+    """Run one stage that is not cut into shards and return its report."""
     settings = Settings.load()
     logs.configure(settings)
     report = guarded(
-        settings,
-        run_id,
-        stage_name,
-        lambda: run_stage(settings, find(stage_name), nights.load(settings, run_id), shard),
+        settings, run_id, stage_name, lambda: run_stage(settings, find(stage_name), nights.load(settings, run_id))
     )
     return report.as_dict()
 
@@ -198,15 +213,29 @@ def plan_shards(settings: Settings, which: Stage, run: Night) -> list[str]:
     return shards
 
 
-def run_stage(settings: Settings, which: Stage, run: Night, shard: str | None = None) -> StageReport:
-    """Run one stage and record its report in the run's `stages.jsonl`.
+Runner = Callable[[Settings, Night, str | None], StageReport]
+
+
+def run_shards(settings: Settings, which: Stage, run: Night, shards: Sequence[str | None]) -> Iterator[StageReport]:
+    """Run shards one after the other. What a stage loads and opens for one serves all of them: its module's `together`."""
+    module = importlib.import_module(which.module)
+    together: Callable[[Settings], AbstractContextManager[Runner]] = module.together
+    with together(settings) as runner:
+        for shard in shards:
+            yield run_stage(settings, which, run, shard, runner)
+
+
+def run_stage(
+    settings: Settings, which: Stage, run: Night, shard: str | None = None, runner: Runner | None = None
+) -> StageReport:
+    """Run one stage (by `runner`, default: its module's `run`) and record its report in the run's `stages.jsonl`.
 
     Raises ReconciliationError when the stage's own counts do not add up.
     """
     log = logs.get(which.name).bind(run=run.run_id, shard=shard)
     started, cpu = time.monotonic(), cputime.spent()
-    runner: Callable[[Settings, Night, str | None], StageReport] = importlib.import_module(which.module).run
-    report = runner(settings, run, shard)
+    work: Runner = runner or importlib.import_module(which.module).run
+    report = work(settings, run, shard)
     report.seconds = round(time.monotonic() - started, 3)
     report.cpu_seconds = round(cputime.since(cpu), 3)
     record(settings, report)
@@ -225,9 +254,10 @@ def run_night(settings: Settings, run: Night) -> Iterator[StageReport]:
     """Run every stage in order, yielding each report as it comes."""
     for which in STAGES:
         try:
-            shards = plan_shards(settings, which, run) if which.sharded else [None]
-            for shard in shards:
-                yield run_stage(settings, which, run, shard)
+            if which.sharded:
+                yield from run_shards(settings, which, run, plan_shards(settings, which, run))
+            else:
+                yield run_stage(settings, which, run)
         except TriageError as error:
             failures.note(settings, run.run_id, which.name, error)
             raise
@@ -241,7 +271,7 @@ def run_night(settings: Settings, run: Night) -> Iterator[StageReport]:
 
 def record(settings: Settings, report: StageReport) -> None:
     """Append a report to the run's stages.jsonl: one write, so that mapped tasks may append at once."""
-    path = nights.run_dir(settings, report.run_id) / "stages.jsonl"
+    path = nights.run_dir(settings, report.run_id) / nights.REPORTS
     line = json.dumps(report.as_dict(), sort_keys=True).encode() + b"\n"
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
     try:
@@ -251,13 +281,5 @@ def record(settings: Settings, report: StageReport) -> None:
         os.close(descriptor)
 
 
-def reports(settings: Settings, run_id: str) -> list[StageReport]:
-    """Every stage report of a run so far, in the order written. A line cut short by a kill is left out."""
-    path = nights.run_dir(settings, run_id) / "stages.jsonl"
-    if not path.is_file():
-        return []
-    found = []
-    for line in path.read_bytes().splitlines(keepends=True):
-        if line.endswith(b"\n") and line.startswith(b"{"):
-            found.append(StageReport.from_dict(json.loads(line)))
-    return found
+reports = nights.reports
+"""Every stage report of a run so far, as the contract reads them."""

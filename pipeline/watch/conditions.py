@@ -12,7 +12,7 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from hashsets.release import building, releases
+from hashsets.release import approving, building, releases
 from pipeline.audit import log as audit_log
 from pipeline.errors import TriageError
 from pipeline.night import contract as nights
@@ -88,11 +88,24 @@ def deliveries(settings: Settings, policy: dict[str, Any], now: datetime) -> Ite
     current = releases.pointer(settings)
     number = (current.number if current else 0) + 1
     folder = settings.releases_dir / str(number)
-    if folder.is_dir():
+    if folder.is_dir() and not refused(settings):
         waited = now - datetime.fromtimestamp(folder.stat().st_mtime, UTC)
         if waited > timedelta(hours=hours):
             facts = {"release": number, "for": "approval or publication", "hours": round(waited.total_seconds() / 3600)}
             yield Condition("delivery_waits", f"delivery_waits:release-{number}", facts)
+
+
+def refused(settings: Settings) -> bool:
+    """Whether a person has refused the release that was built: then nothing waits for anybody until another is built.
+
+    What cannot be read counts as not refused, so that somebody looks at it.
+    """
+    try:
+        release = approving.built(settings)
+        found = approving.judged(settings, release) if release is not None else None
+    except TriageError:
+        return False
+    return found is not None and found.state == approving.REFUSED
 
 
 def disk(settings: Settings, policy: dict[str, Any]) -> Iterator[Condition]:

@@ -17,7 +17,7 @@ import pytest
 
 from pipeline import records
 from pipeline.lake import Lake
-from pipeline.night.orchestration import WRITER_POOL
+from pipeline.night.orchestration import TASKS_AT_MOST, WRITER_POOL
 from pipeline.settings import ROOT, Settings
 
 # Two warnings of Airflow about its own libraries, by their text; every other one is an error here too.
@@ -96,6 +96,11 @@ class TestStructure:
         mapped = {t.task_id for t in bag.dags["nightly_triage"].tasks if t.is_mapped}
         assert mapped == {"fingerprint", "match"}
 
+    def test_no_night_is_mapped_to_more_tasks_than_airflow_takes(self, airflow_home: Path) -> None:
+        from airflow.configuration import conf
+
+        assert conf.getint("core", "max_map_length") >= TASKS_AT_MOST
+
     def test_assets_join_the_dags(self, bag: Any) -> None:
         outlets = {(d.dag_id, a.name) for d in bag.dags.values() for t in d.tasks for a in t.outlets}
         assert {
@@ -103,7 +108,10 @@ class TestStructure:
             ("nightly_triage", "case_queue"),
             ("hashset_refresh", "known_hashes"),
         } <= outlets
-        assert "known_hashes" in str(bag.dags["retro_match"].timetable.asset_condition)
+        known = bag.dags["retro_match"].timetable.asset_condition
+        assert "known_hashes" in str(known)
+        (watcher,) = known.objects[0].watchers
+        assert type(watcher.trigger).__name__ == "ReleaseTrigger"  # what is published by command starts it too
         assert "hashset_files" in str(bag.dags["hashset_refresh"].timetable.asset_condition)
 
     def test_they_survive_serialisation(self, bag: Any) -> None:

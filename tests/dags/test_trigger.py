@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from hashsets.release.releases import Pointer
+from pipeline.night import marks
+from pipeline.settings import Settings
+
 pytestmark = pytest.mark.airflow
 
 
@@ -41,8 +45,6 @@ def test_it_reports_a_settled_change_once(tmp_path: Path, airflow_home: Path) ->
 def test_a_restart_starts_nothing_for_what_was_imported(
     tmp_path: Path, airflow_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pipeline.night import marks
-    from pipeline.settings import Settings
     from triggers.landing import LandingTrigger, look
 
     monkeypatch.setenv("TRIAGE_HOME", str(tmp_path / "home"))
@@ -78,3 +80,43 @@ def test_it_can_be_made_again_from_its_serialised_form(airflow_home: Path) -> No
     path, kwargs = LandingTrigger("x", 5).serialize()
     assert path == "triggers.landing.LandingTrigger"
     assert LandingTrigger(**kwargs).serialize() == (path, kwargs)
+
+
+def test_a_release_published_by_command_is_reported_once(
+    settings: Settings, airflow_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from triggers.releases import ReleaseTrigger
+
+    current: list[int] = [1]
+    monkeypatch.setattr(Settings, "load", classmethod(lambda cls: settings))
+    monkeypatch.setattr("triggers.releases.releases.pointer", lambda _: Pointer(current[0], ""))
+    marks.put(settings, marks.RELEASE_ANNOUNCED, "1")  # by hashset_refresh
+
+    async def watch() -> list[object]:
+        events: list[object] = []
+
+        async def collect() -> None:
+            async for event in ReleaseTrigger(seconds=0.02).run():
+                events.append(event.payload)
+
+        async def until(number: int) -> None:
+            for _ in range(500):
+                if len(events) >= number:
+                    return
+                await asyncio.sleep(0.02)
+
+        task = asyncio.create_task(collect())
+        await asyncio.sleep(0.3)
+        assert events == []
+        current[0] = 2  # by `triage hashset approve`
+        await until(1)
+        await asyncio.sleep(0.3)
+        marks.put(settings, marks.RELEASE_ANNOUNCED, "2")  # by retro_match
+        await asyncio.sleep(0.2)
+        current[0] = 3
+        await until(2)
+        task.cancel()
+        return events
+
+    assert asyncio.run(watch()) == [{"release": 2}, {"release": 3}]
+    assert ReleaseTrigger(5).serialize() == ("triggers.releases.ReleaseTrigger", {"seconds": 5})

@@ -165,3 +165,31 @@ def test_the_image_copies_every_folder_the_product_reads() -> None:
     copied = set(re.findall(r"^COPY (\w+) \w+$", (ROOT / "Dockerfile").read_text(), re.MULTILINE))
     assert {"pipeline", "hashsets", "triggers", "tasks", "deploy", "dags", "schemas", "policy"} <= copied
     assert "USER 10001:10001" in (ROOT / "Dockerfile").read_text()
+
+
+def test_every_image_of_others_can_be_named_by_its_digest(tmp_path: Path) -> None:
+    """deploy/pin.sh finds all of them, writes what the registry gave, and leaves what was chosen before."""
+    others = {s["image"] for s in SERVICES.values() if "build" not in s}
+    shutil.copy(ROOT / "docker-compose.yml", tmp_path)
+    (tmp_path / ".env").write_text("TRIAGE_REDIS_IMAGE=mirror/redis@sha256:1\n")
+    docker = tmp_path / "docker"
+    docker.write_text('#!/bin/sh\nfor name; do :; done\n[ "$1" = pull ] || echo "${name%%:*}@sha256:feed"\n')
+    docker.chmod(0o755)
+    run = ["sh", str(ROOT / "deploy" / "pin.sh")]
+    environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    subprocess.run(run, cwd=tmp_path, env=environment, check=True, capture_output=True)
+    written = dict(line.split("=", 1) for line in (tmp_path / ".env").read_text().splitlines())
+    assert written == {
+        "TRIAGE_REDIS_IMAGE": "mirror/redis@sha256:1",
+        "TRIAGE_POSTGRES_IMAGE": "postgres@sha256:feed",
+        "TRIAGE_PROXY_IMAGE": "nginxinc/nginx-unprivileged@sha256:feed",
+        "TRIAGE_PYTHON_IMAGE": "python@sha256:feed",
+    }
+    assert {re.sub(r"\$\{(\w+):-.*", r"\1", image) for image in others} <= set(written)
+    checked = SERVICES["airflow-init"]["environment"]
+    assert {v.split(":-")[0][2:] for k, v in checked.items() if k.startswith("DEPLOYED_") and "_IMAGE" in v} == set(
+        written
+    )
+    docker.write_text("#!/bin/sh\n")  # an image that came from no registry has no digest
+    (tmp_path / ".env").unlink()
+    assert subprocess.run(run, cwd=tmp_path, env=environment, capture_output=True).returncode == 1

@@ -279,3 +279,12 @@ class TestBlockersPutBack:
                 server.engine.up(server.environment, {})
         finally:
             (server.folder / ".env-kept").rename(server.folder / ".env")
+
+    def test_an_image_by_tag_is_refused(self, server: Server) -> None:
+        assert "@sha256:" in (server.folder / ".env").read_text()
+        done = server.engine.run(
+            {**server.environment, "TRIAGE_REDIS_IMAGE": "redis:7.2-bookworm"},
+            "airflow-init",
+            ["python", "-m", "deploy.init"],
+        )
+        assert done.returncode == 1 and b"named by a tag: redis:7.2-bookworm" in done.stderr

@@ -100,14 +100,22 @@ class Pool:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def close(self) -> None:
-        """End all workers."""
+    def rest(self) -> None:
+        """End all workers, so that they are counted; the server that they are forked from stays for the next ones."""
         for handle in self._idle:
             self._end(handle)
         self._idle.clear()
+
+    def close(self) -> None:
+        """End all workers and their server."""
+        self.rest()
         if self._server is not None:
             self._server.close()
             self._server = None
+
+    def begin_report(self) -> None:
+        """Count from now on: of what comes next, and not of what the same server served before."""
+        self.report = PoolReport()
 
     def start(self) -> None:
         """Start one worker now, so that the isolation level and the versions are known."""
@@ -276,6 +284,7 @@ class Pool:
             except ServerLostError:
                 self._lost()
         self.report.workers += 1
+        self.report.versions = self._server.versions
         self.report.reached = reached.common(self.report.reached)
         rules = self.policy["sandbox"]
         missing = reached.missing(rules["required"], rules["landlock_abi"])
@@ -297,7 +306,6 @@ class Pool:
             hidden=[self.settings.landing_dir.resolve(), self.settings.home.resolve()],
             stderr_bytes=self.policy["limits"]["stderr_bytes"],
         )
-        self.report.versions = server.versions
         self.report.cpu_seconds += server.start_cpu_seconds
         cputime.count_worker(server.start_cpu_seconds)
         return server

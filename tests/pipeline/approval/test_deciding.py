@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import click
 import pytest
@@ -19,6 +20,7 @@ from pipeline.settings import Settings
 from pipeline.store.actors import Actor
 from pipeline.store.opening import Store
 from pipeline.store.people_tables import AuditEntry
+from pipeline.watch import conditions
 from tests.pipeline.approval.conftest import OWN, deliver
 from tests.pipeline.matching.synthetic_night import known, start
 
@@ -144,3 +146,13 @@ def test_the_import_command_says_what_waits(strict: Settings, store: Store, tria
     said = triage("import")
     assert "waits for a person" in said and "6 new media" in said and current(strict) == 1
     assert cli.approval.help and "approval" in cli.approval.help
+
+
+def test_a_release_that_was_refused_waits_for_nobody(waiting: Settings, store: Store) -> None:
+    tomorrow, rules = datetime.now(UTC) + timedelta(days=1), {"delivery_waits_hours": 12}
+    (alarm,) = conditions.deliveries(waiting, rules, tomorrow)
+    assert alarm.facts["release"] == 2
+    deciding.decide(store, DMI, 2, False, "asked the sender")
+    assert list(conditions.deliveries(waiting, rules, tomorrow)) == []
+    (waiting.releases_dir / "2" / "manifest.json").write_text("damaged")
+    assert len(list(conditions.deliveries(waiting, rules, tomorrow))) == 1  # somebody looks at it

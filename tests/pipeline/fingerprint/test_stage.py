@@ -111,6 +111,20 @@ def test_every_content_once(place: Settings) -> None:
     assert set(found["run_id"].to_pylist()) == {"night-1"}
 
 
+def test_shards_of_one_process_share_the_server_and_are_counted_apart(
+    place: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    night, servers = night_of(place), []
+    taken_in(place, files(25), night)
+    start = Pool._start_server
+    monkeypatch.setattr(Pool, "_start_server", lambda pool: servers.append(1) or start(pool))  # type: ignore[func-returns-value]
+    with stage.together(place) as run:
+        reports = [run(place, night, shard) for shard in stage.plan(place, night)]
+    assert len(servers) == 1 and [r.kept for r in reports] == [10, 10, 5]
+    assert reports[0].cpu_seconds > reports[1].cpu_seconds  # the first one has paid for the server
+    assert rows(place).num_rows == 25
+
+
 def test_running_again_reports_the_same(place: Settings) -> None:
     night = night_of(place)
     taken_in(place, files(5), night)
