@@ -28,6 +28,9 @@ def _apply(settings: Settings) -> None:
         if settings.log_format == "json"
         else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)
     )
+    filtering = structlog.make_filtering_bound_logger(getattr(logging, settings.log_level))
+    # in one process with Airflow (`make demo`, a test of a DAG) its operators ask this logger by the standard library's names
+    names = {"getEffectiveLevel": filtering.get_effective_level, "isEnabledFor": filtering.is_enabled_for}
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -35,7 +38,7 @@ def _apply(settings: Settings) -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             renderer,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, settings.log_level)),
+        wrapper_class=type(filtering.__name__, (filtering,), names),
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
     )
 
