@@ -12,10 +12,11 @@ day takes in what waits now under that day's name; it does not bring back what w
 |---|---|---|
 | `begin` | no space left, or a setting or policy file is wrong | the message names it |
 | `take_turn` | another run had the turn to write the queue for twelve hours | see that run; `triage night turn` says which |
+| `plan_digest`, `digest` | as `ingest`; they have work only in a night of more than `TRIAGE_LARGE_NIGHT` packages | check the mount, clear the task |
 | `ingest` | the landing folder cannot be read (bad packages never fail the task: they go to quarantine) | check the mount |
 | `fingerprint` | the media worker cannot start, or strict isolation is asked for and not available | `triage fingerprint --help` |
 | `match`, `flood` | the release is damaged, or a canary was missed: no result of that shard was kept | `triage index verify`; publish a sound release; clear the task |
-| `assess`, `publish`, `reporting` | the case store cannot be reached or is locked | check the database; clear the task |
+| `plan_assess`, `assess_cases`, `assess`, `publish`, `reporting` | the case store cannot be reached or is locked | check the database; clear the task |
 | `reconcile` | something that came in is not accounted for, or a canary failed | read the report before anyone works the queue |
 
 Emits the assets `referrals` (after ingest) and `case_queue` (after reconciliation). Tasks pass names of work, never
@@ -41,7 +42,15 @@ REFERRALS = Asset("referrals", uri="triage://referrals")
     **EVERY_DAG,
 )
 def nightly_triage() -> None:
-    @task(outlets=[REFERRALS], **SINGLE_WRITER)
+    @task
+    def plan_digest(run: str) -> list[list[str]]:
+        return nightly.plan("digest", run)
+
+    @task(**LONG_STAGE)
+    def digest(run: str, shards: list[str]) -> None:
+        nightly.bundle("digest", run, shards)
+
+    @task(outlets=[REFERRALS], trigger_rule="none_failed", **SINGLE_WRITER)
     def ingest(run: str):
         report = nightly.stage("ingest", run)
         yield Metadata(REFERRALS, {"run": run, "packages": report["read"]})
@@ -68,12 +77,15 @@ def nightly_triage() -> None:
 
     run = begin()
     turn = take_turn(run)
+    digest_shards = plan_digest(run)
+    digested = digest.partial(run=run).expand(shards=digest_shards)
     arrived = ingest(run)
     fingerprint_shards = plan_fingerprint(run)
     fingerprinted = fingerprint.partial(run=run).expand(shards=fingerprint_shards)
     match_shards = plan_match(run)
     matched = match.partial(run=run).expand(shards=match_shards)
-    turn >> arrived >> fingerprint_shards
+    turn >> digest_shards
+    digested >> arrived >> fingerprint_shards
     fingerprinted >> match_shards
     queue_after(matched >> flood(run), run)
 

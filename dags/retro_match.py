@@ -15,7 +15,7 @@ media is still in place and are otherwise marked as unrefined leads.
 | `match_delta` | the release is damaged, or a canary was missed: nothing was kept | `triage hashset verify`; publish a sound release; clear the task |
 | `take_turn` | a night had the turn to write the queue for twelve hours, or failed and keeps it | see that run; `triage night turn` says which |
 | `flood_guard` | the lake or the matching policy cannot be read | the message names the file; clear the task |
-| `assess`, `publish`, `reporting` | the case store cannot be reached or is locked | check the database; clear the task |
+| `plan_assess`, `assess_cases`, `assess`, `publish`, `reporting` | the case store cannot be reached or is locked | check the database; clear the task |
 | `reconcile` | something is not accounted for, or a canary failed | read the report before anyone works the queue |
 """
 

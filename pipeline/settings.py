@@ -106,6 +106,11 @@ class Settings:
         None, "File with the Bearer token with which GET /metrics of the console is read. Default: it is switched off."
     )
     shard_files: int = _setting(1000, "Media files in one fingerprint or match shard, the unit that is committed.")
+    large_night: int = _setting(
+        5000,
+        "New packages, or cases to assess, above which a night digests media before ingest, and assesses, in shards of that many "
+        "beside each other.",
+    )
     task_seconds: int = _setting(
         120, "Seconds of work of one task that Airflow maps: as many shards as that, by what one cost in the last runs."
     )

@@ -1,6 +1,6 @@
 """What the DAGs share: how a run begins, and the way from matches to a reconciled queue. Not a DAG itself.
 
-begin >> ... what a DAG is for ... >> assess >> publish >> reporting >> reconcile
+begin >> ... what a DAG is for ... >> plan_assess >> assess_cases (mapped, in a large night) >> assess >> publish >> reporting >> reconcile
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from pipeline.night import naming
 from pipeline.night import stages as nightly
-from pipeline.night.orchestration import SINGLE_WRITER, TURN
+from pipeline.night.orchestration import LONG_STAGE, SINGLE_WRITER, TURN
 from tasks.turn import TakeTurn
 
 CASE_QUEUE = Asset("case_queue", uri="triage://case_queue")
@@ -55,6 +55,16 @@ def nothing_new(why: str) -> NoReturn:
 
 
 @task(**SINGLE_WRITER)
+def plan_assess(run: str) -> list[list[str]]:
+    return nightly.plan("assess_cases", run)
+
+
+@task(**LONG_STAGE)
+def assess_cases(run: str, shards: list[str]) -> None:
+    nightly.bundle("assess_cases", run, shards)
+
+
+@task(trigger_rule="none_failed", **SINGLE_WRITER)
 def assess(run: str) -> None:
     nightly.stage("assess", run)
 
@@ -77,4 +87,12 @@ def reconcile(run: str):
 
 def queue_after(last, run: str) -> None:
     """Assess, publish, report and reconcile, in this order, after the task `last` of the DAG at hand."""
-    last >> assess(run) >> publish(run) >> reporting(run) >> reconcile(run)
+    shards = plan_assess(run)
+    last >> shards
+    (
+        assess_cases.partial(run=run).expand(shards=shards)
+        >> assess(run)
+        >> publish(run)
+        >> reporting(run)
+        >> reconcile(run)
+    )

@@ -15,11 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import logs
-from pipeline.assess import database, touched
+from pipeline.assess import database, parts, touched
 from pipeline.assess.evidence import unmapped
 from pipeline.assess.evidence.case_file import Bulk, case_id
 from pipeline.assess.evidence.inputs import FORCE_NOT_SET, CaseFile
-from pipeline.assess.links.linking import link
+from pipeline.assess.links.linking import Linked, link
 from pipeline.assess.models import shadow
 from pipeline.assess.models.model import BANDS, Model
 from pipeline.assess.rows import STAGE, Inputs, Previous, Writer, transfer_to
@@ -42,13 +42,47 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
     linked = link(settings, night, lake)
     report.counts |= linked.counts
     watcher = shadow.Watcher.for_night(settings, model)
-    work = touched.find(settings, model, lake)
-    chains = touched.Chains.read(lake)
-    if watcher is not None or work.referrals is None:  # another model, or other rules, concern every case
+    work, chains = touched.find(settings, model, lake), touched.Chains.read(lake)
+    done = parts.done(settings, night, lake, work)  # by shards beside each other, where a night is large
+    left = None if watcher is not None else parts.left(lake, work, done)  # another model concerns every case
+    writer, counts = assess_cases(settings, night, lake, model, linked, chains=chains, referrals=left, watcher=watcher)
+    report.outputs += writer.outputs
+    touched.done(lake, night, work, [*report.outputs, *linked.outputs])
+    bands = standing(settings, lake, chains)
+    report.read = report.kept = sum(bands.values())
+    counts = {name: number + sum(one.counts.get(name, 0) for one in done) for name, number in counts.items()}
+    written = writer.rows + sum(one.written for one in done)
+    counts["unchanged"] = report.read - written
+    report.counts |= counts | {f"band_{b}": n for b, n in bands.items()} | {"model": model.label}
+    report.outputs += linked.outputs
+    report.counts |= unmapped.found(settings, model, lake)
+    if settings.force == FORCE_NOT_SET:
+        report.counts["transfer"] = "not checked: TRIAGE_FORCE is not set"
+    if watcher is not None:
+        report.outputs.append(watcher.write(settings, night))
+    report.seconds = round(time.perf_counter() - started, 3)
+    report.cpu_seconds = round(time.process_time() - cpu, 3)
+    logs.get(STAGE).info("cases assessed", run_id=night.run_id, cases=report.read, written=written)
+    return report
+
+
+def assess_cases(
+    settings: Settings,
+    night: Night,
+    lake: Lake,
+    model: Model,
+    linked: Linked,
+    *,
+    chains: touched.Chains,
+    referrals: frozenset[str] | None,
+    watcher: shadow.Watcher | None = None,
+) -> tuple[Writer, dict[str, int]]:
+    """Assess the cases of some referrals (None: every case) and commit the rows that are new; counts by what became of them."""
+    if referrals is None:
         before = latest(settings, lake)
         bulk = Bulk(settings, model, lake, linked.current, linked.hits, frozenset(before))
     else:
-        among = frozenset(chains.members(work.referrals))
+        among = frozenset(chains.members(referrals))
         before = latest(settings, lake, {case_id(r) for r in among} | {chains.case(r) for r in among})
         links = _concerning(linked.current, among)
         bulk = Bulk(settings, model, lake, links, linked.hits, frozenset(before), among, chains.root)
@@ -67,22 +101,8 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
         assessed = model.assess(case)
         counts[_kind(previous, assessed.band)] += 1
         writer.add(case, assessed, inputs, transfer, previous)
-    report.outputs += writer.close()
-    touched.done(lake, night, work, [*report.outputs, *linked.outputs])
-    bands = standing(settings, lake, chains)
-    report.read = report.kept = sum(bands.values())
-    counts["unchanged"] = report.read - writer.rows
-    report.counts |= counts | {f"band_{b}": n for b, n in bands.items()} | {"model": model.label}
-    report.outputs += linked.outputs
-    report.counts |= unmapped.found(settings, model, lake)
-    if settings.force == FORCE_NOT_SET:
-        report.counts["transfer"] = "not checked: TRIAGE_FORCE is not set"
-    if watcher is not None:
-        report.outputs.append(watcher.write(settings, night))
-    report.seconds = round(time.perf_counter() - started, 3)
-    report.cpu_seconds = round(time.process_time() - cpu, 3)
-    logs.get(STAGE).info("cases assessed", run_id=night.run_id, cases=report.read, written=writer.rows)
-    return report
+    writer.close()
+    return writer, counts
 
 
 def _without_collector(cases: Iterator[CaseFile]) -> Iterator[CaseFile]:

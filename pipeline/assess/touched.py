@@ -78,6 +78,14 @@ def find(settings: Settings, model: Model, lake: Lake) -> Work:
     return Work(frozenset(_concerned(lake, fresh)) if fresh else frozenset(), last, rules, len(fresh))
 
 
+def since(lake: Lake, through: int) -> frozenset[str] | None:
+    """Referrals concerned by what came after a commit, assessments left out; None where that may be every case."""
+    fresh = [c for c in lake.commits(after=through) if c.stage not in (STAGE, "assess") and c.parts]
+    if any(p.table in OF_ALL for c in fresh for p in c.parts):
+        return None
+    return frozenset(_concerned(lake, fresh)) if fresh else frozenset()
+
+
 def done(lake: Lake, night: Night, work: Work, own: Iterable[str]) -> None:
     """Note that all of the work is assessed. `own` are the commits that it made itself (`<stage>/<key>`)."""
     if work.fresh:

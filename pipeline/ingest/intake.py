@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.collector import no_cycle_search
-from pipeline.ingest import identity, media
+from pipeline.ingest import ahead, identity, media
 from pipeline.ingest.identity import Arrival, Held, Returned
 from pipeline.ingest.landing import completeness, discovery, seen
 from pipeline.ingest.landing.discovery import LandingEntry
@@ -65,10 +65,11 @@ def take(reading: PackageReading, night: Night, held: Held, entries: deque[Landi
     """Work through the next batch: `entries` from the left, as many as the policy puts into one. Nothing is written. `held`
     learns what was decided."""
     with no_cycle_search():
-        return _take(reading.settings, night, reading.rules, held, _looked_at(reading, night, entries))
+        return _take(reading.settings, night, reading.rules, held, looked_at(reading, night, entries))
 
 
-def _looked_at(reading: PackageReading, night: Night, entries: deque[LandingEntry]) -> list[Candidate]:
+def looked_at(reading: PackageReading, night: Night, entries: deque[LandingEntry]) -> list[Candidate]:
+    """Look into as many `entries` from the left as the policy puts into one batch."""
     rules = reading.rules
     found: list[Candidate] = []
     room = rules.data["batch_bytes"]
@@ -83,7 +84,7 @@ def _take(settings: Settings, night: Night, rules: IngestRules, held: Held, foun
     moments = seen.moments(settings, night, [candidate.entry.container for candidate in found])
     for candidate in found:
         candidate.seen_at = moments[candidate.entry.container]
-    answers = media.answers(settings, locators(found), with_sha512(found))
+    answers = _answers(settings, night, found)
     for candidate in found:
         _conclude(candidate, answers, night.as_of, rules)
     waiting = [c for c in found if c.waits]
@@ -99,6 +100,15 @@ def _take(settings: Settings, night: Night, rules: IngestRules, held: Held, foun
     del found, taken  # what was read of a package goes when its rows are made
     _readable(night, rules, held, readable, tables)
     return PackageBatch(tables.finish(), arrivals, tables.counts, waiting, looked_at)
+
+
+def _answers(settings: Settings, night: Night, found: list[Candidate]) -> Answers:
+    """What the media worker says, now or before in a shard of the stage `digest`."""
+    held = ahead.held(settings, night, [(c.package.container, c.package.stat_key) for c in found])
+    longer = with_sha512(found)
+    wanted = [p for p in locators(found) if str(p) not in held or (p in longer and not held[str(p)].sha512)]
+    made = media.answers(settings, wanted, longer)
+    return Answers({**held, **made.digests}, made.failures)
 
 
 def _key(candidate: Candidate) -> str:

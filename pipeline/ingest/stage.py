@@ -88,6 +88,13 @@ def waiting(settings: Settings, night: Night) -> list[Candidate]:
     return found
 
 
+def fresh_entries(settings: Settings) -> list[LandingEntry]:
+    """The packages in landing that the next run looks at, in its order. Raises what `run` raises."""
+    rule, held, known = rules.load(settings), Held.read(Lake.of(settings)), seen.load(settings)
+    entries, _ = discovery.entries(settings.landing_dir, rule.data)
+    return [entry for entry in entries if not _unchanged(entry, known, held, rule)]
+
+
 def _unchanged(entry: LandingEntry, known: seen.SeenContainers, held: Held, rule: IngestRules) -> bool:
     """Whether this container was taken in or returned before (it is in the tables) and was not touched since."""
     if entry.container not in known:

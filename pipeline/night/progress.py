@@ -83,7 +83,8 @@ def sentence(stages: Iterable[StageProgress]) -> str:
 
 def attempts(reports: Sequence[StageReport]) -> list[list[dict[str, Any]]]:
     """Stage reports by attempt: another one begins where a stage comes again, or an earlier one."""
-    order = {stage.name: place for place, stage in enumerate((*nightly.STAGES, *nightly.EXTRA))}
+    order = {stage.name: 2 * place for place, stage in enumerate((*nightly.STAGES, *nightly.EXTRA), 1)}
+    order |= {part: order[stage] - 1 for part, stage in nightly.BEFORE.items()}
     found: list[list[dict[str, Any]]] = []
     seen: set[tuple[str, str | None]] = set()
     last = -1

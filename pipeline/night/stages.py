@@ -54,6 +54,8 @@ STAGES = (
 """The night, in order."""
 
 EXTRA = (
+    Stage("digest", "pipeline.ingest.digesting", True, "Digest the media of a large night"),
+    Stage("assess_cases", "pipeline.cases.publishing.assessing_parts", True, "Assess the cases of a large night"),
     Stage("hashset_import", "hashsets.importing.landing", False, "Import hash sets from the landing folder"),
     Stage("hashset_build", "pipeline.approval.judging", False, "Build and verify a release, and judge what it changes"),
     Stage("hashset_release", "pipeline.approval.stage", False, "Build, verify, judge and publish a release"),
@@ -61,7 +63,10 @@ EXTRA = (
         "retro_match", "pipeline.matching.retro", False, "Match what a release changed against all past fingerprints"
     ),
 )
-"""Stages of the other DAGs."""
+"""Stages of the other DAGs, and the parts of ingest and assess that a large night does in shards before them."""
+
+BEFORE = {"digest": "ingest", "assess_cases": "assess"}
+"""Which stage of the night such a part comes before."""
 
 POLICIES = (
     "facts",

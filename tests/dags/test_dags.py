@@ -50,12 +50,16 @@ class TestStructure:
         after = edges(bag.dags["nightly_triage"])
         order = [
             "take_turn",
+            "plan_digest",
+            "digest",
             "ingest",
             "plan_fingerprint",
             "fingerprint",
             "plan_match",
             "match",
             "flood",
+            "plan_assess",
+            "assess_cases",
             "assess",
             "publish",
             "reporting",
@@ -94,7 +98,7 @@ class TestStructure:
 
     def test_fingerprints_and_matches_are_mapped(self, bag: Any) -> None:
         mapped = {t.task_id for t in bag.dags["nightly_triage"].tasks if t.is_mapped}
-        assert mapped == {"fingerprint", "match"}
+        assert mapped == {"digest", "fingerprint", "match", "assess_cases"}
 
     def test_no_night_is_mapped_to_more_tasks_than_airflow_takes(self, airflow_home: Path) -> None:
         from airflow.configuration import conf
