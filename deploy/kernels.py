@@ -31,7 +31,7 @@ def ready(settings: Settings) -> float:
 def build(folder: Path, program: tuple[str, ...]) -> list[str]:
     """Fill `folder` by running `program` once for each family that this machine has; returns the families' names.
 
-    Raises subprocess.CalledProcessError when a run fails.
+    A run that fails ends it with that run's error.
     """
     folder.mkdir(parents=True, exist_ok=True)
     own = of_this_machine()
