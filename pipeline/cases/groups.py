@@ -104,13 +104,20 @@ def settle(session: Session, case_ids: Iterable[str]) -> None:
     for part in _chunks(ids):
         for row in session.scalars(select(GroupMember).where(GroupMember.case_id.in_(part))):
             groups[row.case_id, row.scope] = row.group_id
-    members = {group_id: _members(session, group_id) for group_id in sorted(set(groups.values()))}
-    for case in _cases(session, ids):
+    members = _members_of(session, sorted(set(groups.values())))
+    cases = list(_cases(session, ids))
+    everybody = {case.case_id: case for case in [*cases, *(case for group in members.values() for case in group)]}
+    newest = list(
+        _newest(session, list(everybody.values()))
+    )  # held, so that `target` finds them without asking the store
+    targets = {case_id: target(session, case) for case_id, case in everybody.items()}
+    del newest
+    for case in cases:
         group_id = groups.get((case.case_id, case.compartment or OPEN))
         together = members[group_id] if group_id is not None and case.is_open else [case]
         case.band_order = min(BANDS.index(member.band) for member in together)
         case.score_order = min(-member.score for member in together)
-        case.due_at = min(target(session, member) for member in together)
+        case.due_at = min(targets[member.case_id] for member in together)
     session.flush()
 
 
@@ -124,13 +131,30 @@ def follow(session: Session, case: Case) -> None:
 
 
 def _members(session: Session, group_id: str) -> list[Case]:
-    query = (
-        select(Case)
-        .join(GroupMember, GroupMember.case_id == Case.case_id)
-        .where(GroupMember.group_id == group_id, Case.is_open.is_(True))
-        .order_by(Case.case_id)
-    )
-    return sorted(session.scalars(query), key=lambda case: (BANDS.index(case.band), -case.score, case.case_id))
+    return _members_of(session, [group_id])[group_id]
+
+
+def _members_of(session: Session, group_ids: Sequence[str]) -> dict[str, list[Case]]:
+    """Open cases of each group, first the one with the worst band."""
+    found: dict[str, list[Case]] = {group_id: [] for group_id in group_ids}
+    for part in _chunks(group_ids):
+        query = (
+            select(GroupMember.group_id, Case)
+            .join(Case, GroupMember.case_id == Case.case_id)
+            .where(GroupMember.group_id.in_(part), Case.is_open.is_(True))
+            .order_by(Case.case_id)
+        )
+        for group_id, case in session.execute(query):
+            found[group_id].append(case)
+    for cases in found.values():
+        cases.sort(key=lambda case: (BANDS.index(case.band), -case.score, case.case_id))
+    return found
+
+
+def _newest(session: Session, cases: Sequence[Case]) -> Iterator[Assessment]:
+    """The assessments in force of some cases."""
+    for part in _chunks(sorted({case.assessment_id for case in cases})):
+        yield from session.scalars(select(Assessment).where(Assessment.assessment_id.in_(part)))
 
 
 def _together_with(session: Session, case_ids: set[str]) -> set[str]:

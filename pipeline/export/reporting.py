@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -101,10 +101,17 @@ OPEN = Actor("reporting", "Reporting", SYSTEM.roles, frozenset())
 
 
 def build(
-    settings: Settings, session: Session, as_of: datetime, run_id: str, hours: dict[str, int], *, reader: Actor = OPEN
+    settings: Settings,
+    session: Session,
+    as_of: datetime,
+    run_id: str,
+    hours: dict[str, int],
+    *,
+    reader: Actor = OPEN,
+    stored: Mapping[str, pa.Table] | None = None,
 ) -> Reporting:
     """Compute every reporting table as of a moment, as `reader` may see them. `hours`: critically_overdue_hours and
-    due_soon_hours of the policy.
+    due_soon_hours of the policy; `stored` what `stored_tables` gave, where two sets are made of one reading.
 
     Raises TriageError when a statement does not give the columns of its schema.
     """
@@ -117,11 +124,23 @@ def build(
         },
     )
     try:
-        _register(connection, settings, session, reader)
+        tables_of_store = sources.visible(stored_tables(session) if stored is None else stored, reader)
+        _register(connection, settings, session, reader, tables_of_store)
         values = {"as_of": as_of.astimezone(UTC).replace(tzinfo=None), **hours}
         return Reporting(as_of, run_id, {name: _table(connection, name, values) for name in tables()})
     finally:
         connection.close()
+
+
+def stored_tables(session: Session) -> dict[str, pa.Table]:
+    """What the statements read of the case store, restricted cases included."""
+    return sources.stored(session, _words())
+
+
+@cache
+def _words() -> frozenset[str]:
+    """Every word of the statements: tables and columns that are not among them need not be read."""
+    return frozenset(re.findall(r"\w+", " ".join((SQL / f"{name}.sql").read_text() for name in tables())))
 
 
 def write(settings: Settings, reporting: Reporting, *, restricted: Sequence[bool] = (False,)) -> list[str]:
@@ -185,10 +204,16 @@ def reporting_dir(settings: Settings, *, restricted: bool = False) -> Path:
     return settings.home / ("reporting-restricted" if restricted else "reporting")
 
 
-def _register(connection: duckdb.DuckDBPyConnection, settings: Settings, session: Session, reader: Actor) -> None:
+def _register(
+    connection: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    session: Session,
+    reader: Actor,
+    of_store: Mapping[str, pa.Table],
+) -> None:
     lake = Lake.of(settings)
     hidden = sorted(views.hidden_referrals(session, reader).union(sources.hidden_referrals(lake, reader)))
-    words = frozenset(re.findall(r"\w+", " ".join((SQL / f"{name}.sql").read_text() for name in tables())))
+    words = _words()
     parts = sources.lake_parts(settings, [n for n in records.tables() if n in words])
     empty = sources.empty_lake_tables(parts)  # before tables that are filtered leave `parts`: those are not empty
     for name in list(parts) if hidden else ():
@@ -198,7 +223,7 @@ def _register(connection: duckdb.DuckDBPyConnection, settings: Settings, session
         lake_views.register(connection, name, paths)
     for name, table in empty.items():
         connection.register(name, plain(table))
-    for name, table in sources.case_tables(session, reader).items():
+    for name, table in of_store.items():
         connection.register(f"store_{name}", plain(table))
     origins = [{"source": s.code, "origin": s.origin} for s in senders.SOURCES.values()]
     connection.register("source_origins", pa.Table.from_pylist(origins))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import select
+import pyarrow as pa
+from sqlalchemy.orm import Session
 
 from pipeline import senders
 from pipeline.cases.views import case as views
@@ -19,7 +21,6 @@ from pipeline.night.contract import Night, StageReport
 from pipeline.settings import Settings
 from pipeline.store import opening as store
 from pipeline.store.actors import Actor
-from pipeline.store.tables import Case, Link
 
 
 def run(settings: Settings, night: Night, shard: str | None = None) -> StageReport:
@@ -58,30 +59,33 @@ RESTRICTED = replace(reporting.OPEN, compartments=frozenset(senders.COMPARTMENTS
 def both(settings: Settings, as_of: datetime, run_id: str) -> reporting.Reporting:
     """Write the set that everybody may read and that with restricted cases; returns the first. Where nothing is restricted
     they are the same, and computed once."""
-    everything = build(settings, as_of, run_id, RESTRICTED)
-    if not _anything_restricted(settings):
-        reporting.write(settings, everything, restricted=(True, False))
-        return everything
-    reporting.write(settings, everything, restricted=(True,))
-    built = build(settings, as_of, run_id)
+    opened = store.open_store(settings)
+    try:
+        urgency = opened.rules.data["urgency"]
+        with opened.reader() as session:
+            stored = reporting.stored_tables(session)
+            everything = reporting.build(settings, session, as_of, run_id, urgency, reader=RESTRICTED, stored=stored)
+            if not _anything_restricted(settings, session, stored):
+                reporting.write(settings, everything, restricted=(True, False))
+                return everything
+            reporting.write(settings, everything, restricted=(True,))
+            built = reporting.build(settings, session, as_of, run_id, urgency, stored=stored)
+    finally:
+        opened.close()
     reporting.write(settings, built)
     return built
 
 
-def _anything_restricted(settings: Settings) -> bool:
+def _anything_restricted(settings: Settings, session: Session, stored: Mapping[str, pa.Table]) -> bool:
     """Whether there is a case, a link or a referral that not everybody may read."""
-    opened = store.open_store(settings)
-    try:
-        with opened.reader() as session:
-            columns = (Case.compartment, Link.compartment)
-            marked = any(session.scalar(select(c).where(c.is_not(None)).limit(1)) for c in columns)
-            return (
-                marked
-                or bool(views.hidden_referrals(session, reporting.OPEN))
-                or bool(sources.hidden_referrals(Lake.of(settings), reporting.OPEN))
-            )
-    finally:
-        opened.close()
+    marked = [
+        t for t in stored.values() if "compartment" in t.column_names and t["compartment"].null_count < t.num_rows
+    ]
+    return (
+        bool(marked)
+        or bool(views.hidden_referrals(session, reporting.OPEN))
+        or bool(sources.hidden_referrals(Lake.of(settings), reporting.OPEN))
+    )
 
 
 def build(settings: Settings, as_of: datetime, run_id: str, reader: Actor = reporting.OPEN) -> reporting.Reporting:

@@ -15,7 +15,7 @@ A supplement keeps its own row; `supplements` names the first referral of the ch
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -23,9 +23,7 @@ from typing import Any
 
 import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from pipeline import records
 from pipeline.ingest.writing import personas
 from pipeline.ingest.writing.context import stable_id
 from pipeline.lake import Lake
@@ -58,6 +56,8 @@ _ENDING = re.compile(
     r"(?:[-_ ]corrected(?:[-_ ]?\d+)?)?(?:\.zip|\.tar|\.tgz|\.tbz2|\.txz|\.tar\.\w+|\.json|\.xml|\.csv)?\Z",
     re.IGNORECASE,
 )
+ENDING_RE2 = "(?i)" + _ENDING.pattern.replace(r"\Z", r"\z")
+"""The same as Arrow's regular expressions write it, for names in ASCII."""
 
 
 def plain_name(container: str) -> str:
@@ -83,7 +83,7 @@ def sender(source: str, extension: Any) -> str | None:
 
 @dataclass
 class Held:
-    """What the lake holds, and what this run has decided so far. Read once a run."""
+    """What the lake holds of what has been asked for, and what this run has decided so far."""
 
     containers: dict[tuple[str, str], str] = field(default_factory=dict)
     packages: dict[str, str | None] = field(default_factory=dict)
@@ -96,53 +96,81 @@ class Held:
     media: dict[str, set[bytes]] = field(default_factory=dict)
     returned: dict[str, Returned] = field(default_factory=dict)
     lake: Lake | None = None
+    _asked: set[tuple[str, str]] = field(default_factory=set)
+    """Column and value of what was looked up already: what this run decides is not read back over it."""
 
     @classmethod
     def read(cls, lake: Lake) -> Held:
-        """From the published tables."""
+        """What is in quarantine. Everything else is looked up by key when packages come that it may concern."""
         held = cls(lake=lake)
-        packages = lake.read(
-            "packages",
-            [
-                "package_id",
-                "container",
-                "state",
-                "referral_id",
-                "report_sha256",
-                "clock_from",
-                "first_seen",
-                "corrects",
-            ],
-        )
-        for package, container, state, referral, report, clock, first, corrects in zip(
-            *(packages[c].to_pylist() for c in packages.column_names), strict=True
-        ):
-            held.containers[package, container] = state
-            held.packages[package] = held.packages.get(package) or referral
-            if state == "quarantined":
-                held.put_back(package, container, report, Returned(corrects or package, clock or first))
-        columns = ["referral_id", "source", "source_reference", "supplements", "report_sha256", "extension"]
-        table = lake.read("referrals", columns)
-        for referral, source, reference, root, report, extension in zip(
+        columns = ["package_id", "container", "report_sha256", "clock_from", "first_seen", "corrects"]
+        table = lake.read("packages", columns, where=("state", pa.array(["quarantined"])))
+        for package, container, report, clock, first, corrects in zip(
             *(table[c].to_pylist() for c in columns), strict=True
         ):
-            who = sender(source, orjson.loads(extension)) if extension and SOURCES[source].sender else None
-            held.remember(referral, source, reference, root, report, who)
+            held.put_back(package, container, report, Returned(corrects or package, clock or first))
         return held
+
+    def look_up_packages(self, packages: Iterable[str]) -> None:
+        """Learn what the lake holds of packages with these ids."""
+        columns = ["package_id", "container", "state", "referral_id"]
+        for package, container, state, referral in self._rows("packages", "package_id", packages, columns):
+            self.containers[package, container] = state
+            self.packages[package] = self.packages.get(package) or referral
+
+    def look_up(self, arrivals: Iterable[Arrival]) -> None:
+        """Learn what the lake holds that can decide these arrivals: the referrals with their references, with those that
+        they name as earlier ones, and with the ids that they would get, each with its whole chain."""
+        wanted = list(arrivals)
+        self.look_up_packages(a.package_id for a in wanted)
+        named = {a.reference for a in wanted if a.reference is not None}.union(*(a.prior for a in wanted))
+        columns = ["referral_id", "source", "source_reference", "supplements", "extension"]
+        roots = {i for a in wanted for i in _own_ids(a)}
+        for referral, source, reference, root, extension in self._rows("referrals", "source_reference", named, columns):
+            who = sender(source, orjson.loads(extension)) if extension and SOURCES[source].sender else None
+            self._refer(source, reference, root or referral, who)
+            roots.add(root or referral)
+        while roots:  # the rows of an id, and of the chain that it begins or belongs to
+            chain = ["referral_id", "supplements", "report_sha256"]
+            of_chain = [
+                *self._rows("referrals", "referral_id", roots, chain),
+                *self._rows("referrals", "supplements", roots, chain),
+            ]
+            for referral, root, report in dict.fromkeys(of_chain):
+                self._belong(referral, root, report)
+            roots = {root for _, root, _ in of_chain if root and ("referral_id", root) not in self._asked}
+
+    def _rows(self, table: str, column: str, values: Iterable[str], columns: list[str]) -> Iterator[tuple[Any, ...]]:
+        """Rows of the lake in which a column has one of the values that were not asked for before."""
+        fresh = sorted({v for v in values if (column, v) not in self._asked})
+        self._asked.update((column, v) for v in fresh)
+        if self.lake is None or not fresh:
+            return iter(())
+        found = self.lake.read(table, columns, where=(column, pa.array(fresh, pa.string())))
+        return zip(*(found[c].to_pylist() for c in columns), strict=True)
 
     def remember(  # noqa: PLR0917 - the columns of a row
         self, referral: str, source: str, reference: str | None, root: str | None, report: str, who: str | None = None
     ) -> None:
         """A referral row that exists from now on; `who` as `sender`."""
-        self.roots[referral] = root or referral
-        self.members.setdefault(root or referral, []).append(referral)
+        self._belong(referral, root, report)
         if reference is not None:
-            self.references.setdefault((_family(source), reference), root or referral)
-            self.references.setdefault((source, reference), root or referral)
-            if who:
-                for key in (_family(source), source):
-                    self.numbered.setdefault((key, reference), {}).setdefault(who, root or referral)
+            self._refer(source, reference, root or referral, who)
+
+    def _belong(self, referral: str, root: str | None, report: str) -> None:
+        """A referral and the chain that it belongs to."""
+        self.roots[referral] = root or referral
+        members = self.members.setdefault(root or referral, [])
+        if referral not in members:
+            members.append(referral)
         self.reports.setdefault((root or referral, report), set()).add(referral)
+
+    def _refer(self, source: str, reference: str, root: str, who: str | None) -> None:
+        """A reference and the first referral of the chain that has it."""
+        for key in (_family(source), source):
+            self.references.setdefault((key, reference), root)
+            if who:
+                self.numbered.setdefault((key, reference), {}).setdefault(who, root)
 
     def root(self, source: str, reference: str, who: str | None) -> str | None:
         """The first referral that has a reference; of several senders the one that says it is `who`."""
@@ -169,10 +197,10 @@ class Held:
     def media_of(self, root: str) -> set[bytes]:
         """SHA-256 of every file held for a referral and its supplements."""
         if root not in self.media:
-            members = pa.array(self.members.get(root, []), pa.string())
-            chosen = pc.is_in(self._files["referral_id"], value_set=members)
-            digests = self._files["sha256"].filter(chosen).to_pylist()
-            self.media[root] = {value for value in digests if value is not None}
+            members = pa.array(sorted(self.members.get(root, [])), pa.string())
+            where = ("referral_id", members)
+            found = self.lake.read("media_files", ["sha256"], where=where) if self.lake and len(members) else None
+            self.media[root] = set(found["sha256"].drop_null().to_pylist()) if found else set()
         return self.media[root]
 
     @cached_property
@@ -180,16 +208,17 @@ class Held:
         """Names that covert sources use."""
         return personas.KnownPersonas(self.lake)
 
-    @cached_property
-    def _files(self) -> pa.Table:
-        """Referral and digest of every file held; read only when a package repeats or extends a referral."""
-        if self.lake is None:
-            return records.empty("media_files")
-        return self.lake.read("media_files", ["referral_id", "sha256"])
-
 
 def _family(source: str) -> str:
     return "family:" + SOURCES[source].family
+
+
+def _own_ids(arrival: Arrival) -> list[str]:
+    """The ids that an arrival can get for a referral of its own: the second when another sender has its number."""
+    first = stable_id("referral", arrival.source, arrival.reference or arrival.report_sha256)
+    if arrival.reference is None:
+        return [first]
+    return [first, stable_id("referral", arrival.source, arrival.reference, arrival.sender)]
 
 
 def decide(arrival: Arrival, held: Held) -> Identified:
@@ -197,11 +226,11 @@ def decide(arrival: Arrival, held: Held) -> Identified:
     known = held.packages.get(arrival.package_id)
     if known is not None:
         return Identified("duplicate", known)
-    own = stable_id("referral", arrival.source, arrival.reference or arrival.report_sha256)
+    own, *another = _own_ids(arrival)
     who = arrival.sender
     root = held.root(arrival.source, arrival.reference, who) if arrival.reference else held.roots.get(own)
     if root is None and own in held.roots:  # another sender has this number
-        own = stable_id("referral", arrival.source, arrival.reference, who)
+        [own] = another
     if root is not None:
         if (root, arrival.report_sha256) in held.reports and arrival.media <= held.media_of(root):
             held.packages[arrival.package_id] = root

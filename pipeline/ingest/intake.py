@@ -89,6 +89,7 @@ def _take(settings: Settings, night: Night, rules: IngestRules, held: Held, foun
         _conclude(candidate, answers, night.as_of, rules)
     waiting = [c for c in found if c.waits]
     looked_at = {c.package.container: (_key(c), c.package_id) for c in found if not c.waits}
+    held.look_up_packages(c.package_id for c in found if not c.waits)
     taken = [c for c in found if not c.waits and (c.package_id, c.package.container) not in held.containers]
     arrivals = sorted(f"{c.package_id}@{c.package.container}" for c in taken)
     tables = Tables()
@@ -219,6 +220,7 @@ def _readable(
     compartment holds."""
     counts = tables.counts
     counts.update(identifiers_given=0, identifiers_unusable=0, identifiers_withheld=0)
+    held.look_up(arrival for _, arrival in arrivals.values())
     for key in identity.in_order((key, arrival) for key, (_, arrival) in arrivals.items()):
         candidate, arrival = arrivals.pop(key)
         decision = identity.decide(arrival, held)

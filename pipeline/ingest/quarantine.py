@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import files
-from pipeline.ingest.identity import plain_name
+from pipeline.ingest.identity import ENDING_RE2, plain_name
 from pipeline.lake import Lake
 from pipeline.settings import Settings
 
@@ -65,8 +65,7 @@ def write_notices(settings: Settings, lake: Lake) -> int:
     """Write the notices that are not there yet; returns how many packages are in quarantine in all."""
     folder = settings.quarantine_dir
     columns = ["package_id", "container", "landing_folder", "state", "reasons", "first_seen", "clock_from", "run_id"]
-    table = lake.read("packages", columns)
-    listed = table.filter(pc.equal(table["state"], "quarantined")).to_pylist()
+    listed = lake.read("packages", columns, where=("state", pa.array(["quarantined"]))).to_pylist()
     first: dict[str, dict[str, Any]] = {}
     for row in listed:
         first.setdefault(row["package_id"], row)
@@ -127,7 +126,7 @@ def held_back(packages: pa.Table) -> dict[str, tuple[str, ...]]:
     for row in waiting.to_pylist():
         for key in _keys(row):
             by_key.setdefault(key, []).append(row)
-    taken = packages.filter(pc.not_equal(packages["state"], "quarantined")).to_pylist()
+    taken = _perhaps_near(packages.filter(pc.not_equal(packages["state"], "quarantined")), by_key).to_pylist()
     near = [(read, row) for read in taken for key in _keys(read) for row in by_key.get(key, ())]
     settled = {row["package_id"] for read, row in near if _puts_right(read, row)}
     found: dict[str, set[str]] = {}
@@ -157,6 +156,16 @@ def rewrite_notices(settings: Settings, lake: Lake, package_ids: Iterable[str]) 
     if there:
         write_notices(settings, lake)
     return len(there)
+
+
+def _perhaps_near(taken: pa.Table, by_key: Mapping[str, Any]) -> pa.Table:
+    """The packages that may share a key with one in quarantine: looked at in columns, since hardly any of them do."""
+    keys = pa.array(list(by_key), pa.string())
+    # in ASCII, lower case is what casefold gives; of other names each is looked at
+    names = pc.utf8_lower(pc.replace_substring_regex(taken["container"], ENDING_RE2, "", max_replacements=1))
+    masks = [pc.invert(pc.string_is_ascii(taken["container"])), pc.is_in(names, value_set=keys)]
+    masks += [pc.is_in(taken[column], value_set=keys) for column in ("report_sha256", "corrects")]
+    return taken.filter(pc.or_(pc.or_(masks[0], masks[1]), pc.or_(masks[2], masks[3])))
 
 
 HELD_BACK = ["package_id", "container", "state", "referral_id", "report_sha256", "first_seen", "corrects"]

@@ -34,6 +34,7 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
     held = Held.read(lake)
     known = seen.load(settings)
     entries, strange = discovery.entries(settings.landing_dir, rule.data)
+    held.look_up_packages(known[e.container][1] for e in entries if e.container in known)
     fresh = deque(entry for entry in entries if not _unchanged(entry, known, held, rule))
     new = len(fresh)
     remembered = {e.container: known[e.container] for e in entries if e.container in known}
@@ -80,6 +81,7 @@ def waiting(settings: Settings, night: Night) -> list[Candidate]:
     """
     rule, held, known = rules.load(settings), Held.read(Lake.of(settings)), seen.load(settings)
     entries, _ = discovery.entries(settings.landing_dir, rule.data)
+    held.look_up_packages(known[e.container][1] for e in entries if e.container in known)
     fresh = deque(entry for entry in entries if not _unchanged(entry, known, held, rule))
     found: list[Candidate] = []
     with PackageReading(settings, rule) as reading:

@@ -155,7 +155,8 @@ class Log:
                     app_transactions=[Transaction(name, number) for name, number in transactions.items()]
                 ),
                 post_commithook_properties=PostCommitHookProperties(
-                    create_checkpoint=(after + 1) % CHECKPOINT == 0, cleanup_expired_logs=False
+                    create_checkpoint=True,
+                    cleanup_expired_logs=False,  # delta-rs makes one every CHECKPOINT versions
                 ),
             )
         except CommitFailedError as error:

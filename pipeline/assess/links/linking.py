@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import duckdb
+import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,6 +28,7 @@ from pipeline.assess.links.strength import LinkRules, Sighting, Verdict, stronge
 from pipeline.collector import no_cycle_search
 from pipeline.ingest.geography import forces
 from pipeline.lake import Lake
+from pipeline.lake.parts import Where
 from pipeline.night.contract import Night
 from pipeline.settings import Settings
 
@@ -38,7 +40,7 @@ _DATED = re.compile(r'"dated":"\d{4}-\d{2}-\d{2}",|, dated \d{4}-\d{2}-\d{2},')
 
 @dataclass
 class Linked:
-    """What linking hands on: the links that hold now, the hits on the force's lists, and figures for the report."""
+    """What linking hands on: the links that hold now (without their evidence), the hits on the force's lists, and figures for the report."""
 
     current: pa.Table
     hits: list[ListHit]
@@ -65,12 +67,11 @@ def _link(settings: Settings, night: Night, lake: Lake) -> Linked:
         found = find(con, rules.data, _members(con), first=not done) if fresh else Found()
         listed = lists.match(settings, night, con, rules.data)
     rows = [_row(f, night) for f in (*found.links, *listed.links)]
-    stored = latest(lake)
     kinds = ("ip", *rules.data["kinds"])
     wanted: set[str] = set()
-    if stored.num_rows:
+    if lake.parts("links"):
         wanted = {r["link_id"] for r in rows} | {link_id(a, b, kind) for a, b in found.pairs for kind in kinds}
-    known = _known(stored, wanted, everything=not done)
+    known = _known(lake, wanted, everything=not done)
     gone = _not_found(known, found, everything=not done)
     changed = _changed(known, [*rows, *gone, *lists.withdrawn(known, listed)], night)
     table = records.build("links", changed)
@@ -81,33 +82,51 @@ def _link(settings: Settings, night: Night, lake: Lake) -> Linked:
         key = _key(night, rules.digest, fresh, table)
         commit = lake.commit(STAGE, key, {"links": table}, run_id=night.run_id, meta=meta)
         outputs.append(f"{commit.stage}/{commit.key}")
-    now = current(lake)
+    now = current(lake, LIGHT)
     hits = lists.hits(settings, now) + conflicts.hits(settings, lake, now)
     return Linked(now, hits, counts | listed.counts, outputs)
 
 
-def latest(lake: Lake) -> pa.Table:
+LIGHT = [name for name in records.arrow_schema("links").names if name != "evidence"]
+"""Columns of links that concern every night; the evidence is the bulk of a link and read of few."""
+
+
+def latest(lake: Lake, columns: Sequence[str] | None = None, where: Where | None = None) -> pa.Table:
     """Of each link the row with the highest version, ordered by link id; withdrawn ones included."""
-    table = lake.read("links")
-    version = pc.fill_null(table["version"], 1)
-    order = pc.sort_indices(table.append_column("order", version), sort_keys=[("order", "ascending")])
-    ordered = table["link_id"].take(order).to_pylist()
-    last = dict(zip(ordered, order.to_pylist(), strict=True))
-    return table.take(pa.array([last[identity] for identity in sorted(last)], pa.int64()))
+    return newest(lake.read("links", columns, where=where))
 
 
-def current(lake: Lake) -> pa.Table:
+def newest(rows: pa.Table) -> pa.Table:
+    """Of each link_id the row with the highest version (of equal ones the last), ordered by link id."""
+    if not rows.num_rows:
+        return rows
+    rows = rows.combine_chunks()
+    order = pa.table(
+        {
+            "link_id": rows["link_id"],
+            "version": pc.fill_null(rows["version"], 1),
+            "place": pa.array(np.arange(rows.num_rows, dtype=np.int64)),
+        }
+    ).sort_by([("link_id", "ascending"), ("version", "ascending"), ("place", "ascending")])
+    ids = order["link_id"].combine_chunks()
+    last = pa.concat_arrays([pc.not_equal(ids[1:], ids[:-1]), pa.array([True])])
+    return rows.take(order["place"].combine_chunks().filter(last))
+
+
+def current(lake: Lake, columns: Sequence[str] | None = None) -> pa.Table:
     """The links that hold, ordered by link id."""
-    table = latest(lake)
+    table = latest(lake, columns)
     return table.filter(pc.invert(pc.fill_null(table["withdrawn"], False)))
 
 
-def _known(stored: pa.Table, wanted: set[str], *, everything: bool) -> dict[str, dict[str, Any]]:
+def _known(lake: Lake, wanted: set[str], *, everything: bool) -> dict[str, dict[str, Any]]:
     """Stored links by id: those wanted and all to lists, or everything."""
-    if not everything:
-        chosen = pc.is_in(stored["link_id"], value_set=pa.array(sorted(wanted), pa.string()))
-        stored = stored.filter(pc.or_(chosen, pc.starts_with(stored["right"], "list:")))
-    return {r["link_id"]: r for r in stored.to_pylist()}
+    if everything:
+        return {r["link_id"]: r for r in latest(lake).to_pylist()}
+    ends = lake.read("links", ["link_id", "right"])
+    to_lists = ends.filter(pc.starts_with(ends["right"], "list:"))["link_id"].to_pylist()
+    ids = pa.array(sorted(wanted.union(to_lists)), pa.string())
+    return {r["link_id"]: r for r in latest(lake, where=("link_id", ids)).to_pylist()}
 
 
 @dataclass

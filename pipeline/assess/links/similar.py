@@ -75,6 +75,12 @@ def streets(address: str, counties: frozenset[str] = frozenset()) -> list[str]:
     return []
 
 
+@lru_cache(maxsize=262144)
+def _streets_of(address: str, counties: frozenset[str]) -> tuple[str, ...]:
+    """`streets`, kept for a run: links and lists ask for the same addresses."""
+    return tuple(streets(address, counties))
+
+
 def register(con: duckdb.DuckDBPyConnection, counties: Iterable[str], *, entries: bool = False) -> None:
     """The tables `first_names`, `street_keys` and `special_mailboxes` (written, value) for the keys of `con`; with
     `entries`, of the entries of lists too."""
@@ -97,7 +103,7 @@ def _values(kind: str, text: str, counties: frozenset[str]) -> Iterator[str]:
     if kind == "forename":
         yield from sorted(forenames(text))
     elif kind == "address":
-        yield from streets(text, counties)
+        yield from _streets_of(text, counties)
     else:
         try:
             yield mailbox(values.email(text))

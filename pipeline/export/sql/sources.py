@@ -6,7 +6,7 @@ referrals (as in `pipeline/people/permissions.py`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -63,9 +63,39 @@ MEANINGS = {
 
 def case_tables(session: Session, actor: Actor) -> dict[str, pa.Table]:
     """Every view of the case store as an Arrow table, without what the actor may not know of."""
-    restricted = session.execute(select(Case.case_id, Case.compartment).where(Case.compartment.is_not(None)))
-    hidden_cases = {row.case_id for row in restricted if row.compartment not in actor.compartments}
-    return {name: _view(session, columns, actor, hidden_cases) for name, columns in VIEWS.items()}
+    return visible(stored(session), actor)
+
+
+def stored(session: Session, words: Collection[str] | None = None) -> dict[str, pa.Table]:
+    """Every view of the case store as an Arrow table, for nobody to see before `visible`; with `words` only the views
+    (as `store_<view>`) and columns that they name."""
+    found = {}
+    for name, columns in VIEWS.items():
+        if words is None or name == "cases" or f"store_{name}" in words:
+            found[name] = _view(session, [c for c in columns if words is None or c.key in words or c.key in _DECIDING])
+    return found
+
+
+_DECIDING = ("case_id", "compartment")
+"""Columns by which it is decided who may see a row."""
+
+
+def visible(tables: Mapping[str, pa.Table], actor: Actor) -> dict[str, pa.Table]:
+    """The views without what the actor may not know of: rows of another compartment, and of cases in one."""
+    own = pa.array(sorted(actor.compartments), pa.string())
+
+    def allowed(table: pa.Table) -> pa.ChunkedArray:
+        return pc.or_(pc.is_null(table["compartment"]), pc.is_in(table["compartment"], value_set=own))
+
+    cases = tables["cases"]
+    hidden = cases["case_id"].filter(pc.invert(allowed(cases))).combine_chunks()
+    found = dict(tables)
+    for name in tables:
+        if "compartment" in found[name].column_names:
+            found[name] = found[name].filter(allowed(found[name]))
+        if "case_id" in found[name].column_names and len(hidden):
+            found[name] = found[name].filter(pc.invert(pc.is_in(found[name]["case_id"], value_set=hidden)))
+    return found
 
 
 def hidden_referrals(lake: Lake, actor: Actor) -> list[str]:
@@ -87,22 +117,10 @@ def empty_lake_tables(parts: dict[str, list[str]]) -> dict[str, pa.Table]:
     return {table: records.empty(table) for table in records.tables() if table not in parts}
 
 
-def _view(
-    session: Session, columns: tuple[InstrumentedAttribute[Any], ...], actor: Actor, hidden: set[str]
-) -> pa.Table:
+def _view(session: Session, columns: Sequence[InstrumentedAttribute[Any]]) -> pa.Table:
     rows: Sequence[Any] = session.execute(select(*(_read(session, c) for c in columns))).all()
-    names = [c.key for c in columns]
-    place = {name: i for i, name in enumerate(names)}
-    if hidden:
-        at, compartment = place.get("case_id"), place.get("compartment")
-        rows = [
-            r
-            for r in rows
-            if (at is None or r[at] not in hidden)
-            and (compartment is None or r[compartment] is None or r[compartment] in actor.compartments)
-        ]
     schema = pa.schema([pa.field(c.key, _arrow(c)) for c in columns])
-    values: list[Any] = list(zip(*rows, strict=True)) if rows else [()] * len(names)
+    values: list[Any] = list(zip(*rows, strict=True)) if rows else [()] * len(columns)
     return pa.Table.from_arrays([_array(v, f.type) for v, f in zip(values, schema, strict=True)], schema=schema)
 
 
