@@ -115,22 +115,29 @@ def mutant(number: int, seed: int) -> Mutant:
 
 
 def played(data: bytes) -> float | None:
-    """Time of the latest frame (seconds) that FFmpeg gives when each packet is tried by itself; None without any."""
+    """Time of the latest frame (seconds) that FFmpeg gives when each packet is tried by itself and reading goes on after an error;
+    None without any."""
     latest: float | None = None
     try:
         with av.open(io.BytesIO(data), metadata_errors="ignore") as opened:
             if not opened.streams.video:
                 return None
             packets = opened.demux(opened.streams.video[0])
-            for _ in range(100_000):
+            errors = 0
+            while errors < 64:
                 try:
-                    for frame in next(packets).decode():
-                        if frame.time is not None:
-                            latest = frame.time if latest is None else max(latest, frame.time)
+                    packet = next(packets)
                 except StopIteration:
                     break
+                except (av.FFmpegError, IndexError):  # a stream that begins in mid-file is none that was there at first
+                    errors += 1
+                    packets = opened.demux(opened.streams.video[0])
+                    continue
+                try:
+                    times = [frame.time for frame in packet.decode() if frame.time is not None]
                 except av.FFmpegError:
                     continue
+                latest = max([*times, *([] if latest is None else [latest])], default=None)
     except (av.FFmpegError, ValueError):
         return latest
     return latest

@@ -89,7 +89,7 @@ class Settings:
     anchors: Path | None = _setting(
         None,
         "File to which signed anchors of the audit log are appended; best on another machine or write-once storage. "
-        "Default: HOME/audit-anchors.jsonl.",
+        "Default: what policy/cases.yaml names (audit/anchors), else HOME/audit-anchors.jsonl.",
     )
     alarm_smtp: str = _setting("", "Mail server for alarms as host:port. Default: none; with it, `alarm_to`.")
     alarm_smtp_tls: bool = _setting(

@@ -1,7 +1,7 @@
 """Anchors of the audit chain: its head, signed and appended to a file outside the store.
 
 The chain alone does not show a cut tail or a rewrite from the first entry on; an anchor taken before does, as long as
-its file lies where whoever can change the store cannot (another machine, write-once storage; TRIAGE_ANCHORS names it).
+its file lies where whoever can change the store cannot (another machine, write-once storage; policy/cases.yaml or TRIAGE_ANCHORS names it).
 Each line holds the head's number and hash, the time, and an HMAC over these and the line before it. A night writes into
 the log how many anchors there are to be after it (`promise`), so that a file which is gone, emptied or begun anew shows.
 """
@@ -20,7 +20,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from pipeline import files
+from pipeline import files, policy
 from pipeline.errors import IntegrityError
 from pipeline.jsontext import canonical_json
 from pipeline.settings import Settings
@@ -40,8 +40,14 @@ class Anchor:
 
 
 def path(settings: Settings) -> Path:
-    """The anchor file."""
-    return settings.anchors or settings.home / "audit-anchors.jsonl"
+    """The anchor file: TRIAGE_ANCHORS where it is set, else what policy/cases.yaml names (`audit/anchors`), else one in TRIAGE_HOME.
+
+    Raises SettingsError for a policy file that cannot be read.
+    """
+    if settings.anchors is not None:
+        return settings.anchors
+    named = policy.load(settings, "cases").data.get("audit", {}).get("anchors")
+    return settings.home / (named or "audit-anchors.jsonl")
 
 
 def write(store: Store) -> Anchor | None:

@@ -140,8 +140,8 @@ def add(
 
 
 def _add(  # noqa: PLR0917 - all that an account has, as `add` takes it
-    session: Session, actor: Actor, user_id: str, name: str, roles: Iterable[str], compartments: Iterable[str],
-    team_id: str | None, password: str | None,
+    session: Session, actor: Actor, user_id: str, name: str, roles: Iterable[str], compartments: Iterable[str] = (),
+    team_id: str | None = None, password: str | None = None,
 ) -> User:  # fmt: skip
     if not re.fullmatch(r"[a-z0-9][a-z0-9._@-]{0,63}", user_id) or user_id == SYSTEM.user_id:
         raise UsageError(

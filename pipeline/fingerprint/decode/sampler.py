@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,8 @@ from pipeline.fingerprint.outcome import Frame, Variant
 THUMBNAIL = 32
 LEAST_GAP = 0.1
 """Seconds between two hashed frames at least: a flicker is not a scene."""
+_UNSTATED = 2
+"""FFmpeg's code for a colour matrix that the stream does not state (AVCOL_SPC_UNSPECIFIED)."""
 _MATRIX_BYTES = 36
 
 
@@ -124,9 +127,17 @@ def displayed(pixels: NDArray[np.uint8], matrix: NDArray[np.int32] | None) -> ND
 
 def _scaled(frame: Any, width: int, height: int, form: str) -> NDArray[np.uint8]:
     """The frame in another size and pixel format. By one thread: FFmpeg's own choice is one a core for every frame, which the
-    worker's limits refuse after a while (EAGAIN), and the frame with them."""
-    scaled: NDArray[np.uint8] = frame.reformat(width=width, height=height, format=form, threads=1).to_ndarray()
-    return scaled
+    worker's limits refuse after a while (EAGAIN), and the frame with them. A colour matrix that nobody has defined, which a few bytes
+    of a stream can state, is taken for an unstated one, as players do."""
+    try:
+        scaled = frame.reformat(width=width, height=height, format=form, threads=1)
+    except OSError as error:
+        if error.errno != errno.EOPNOTSUPP or frame.colorspace == _UNSTATED:
+            raise
+        frame.colorspace = _UNSTATED
+        scaled = frame.reformat(width=width, height=height, format=form, threads=1)
+    pixels: NDArray[np.uint8] = scaled.to_ndarray()
+    return pixels
 
 
 def _thumbnail(frame: Any) -> NDArray[np.int16]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
-import sqlite3
-from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,6 @@ from pipeline.cases.views import case as view
 from pipeline.cases.views import timeline as timelines
 from pipeline.cases.work import notes
 from pipeline.errors import IntegrityError, PermissionDeniedError, TriageError, UsageError
-from pipeline.settings import Settings
 from pipeline.store import recording as audit
 from pipeline.store.actors import SYSTEM
 from pipeline.store.opening import Store, open_store
@@ -333,24 +331,23 @@ def test_the_hash_depends_on_every_byte(detail: dict[str, str], reason: str) -> 
     assert audit.entry_hash(row) == audit.entry_hash(dict(reversed(row.items())))
 
 
-def test_the_documented_backup_restores_without_a_false_alarm(sqlite_store: Store, tmp_path: Path) -> None:
-    """The case store by SQLite's own backup, the anchor file and `secret`: the log verifies. Without `secret` it does not."""
-    settings = sqlite_store.settings
-    fill(sqlite_store)
-    anchors.write(sqlite_store)
-    home = tmp_path / "restored"
-    home.mkdir()
-    with (
-        closing(sqlite3.connect(settings.home / "cases.sqlite")) as there,
-        closing(sqlite3.connect(home / "cases.sqlite")) as here,
+def test_anchors_are_written_where_the_policy_names(sqlite_store: Store, tmp_path: Path) -> None:
+    """The setting of the machine comes before the policy, a name in the policy before the home's own file."""
+    folder = tmp_path / "policy"
+    shutil.copytree(sqlite_store.settings.policy, folder)
+    rules = (folder / "cases.yaml").read_text()
+    home = sqlite_store.settings.home
+    assert anchors.path(sqlite_store.settings) == home / "audit-anchors.jsonl"
+    for named, place in (
+        (str(tmp_path / "elsewhere" / "anchors"), tmp_path / "elsewhere" / "anchors"),
+        ("kept/anchors", home / "kept" / "anchors"),
     ):
-        there.backup(here)
-    shutil.copy(anchors.path(settings), home / "audit-anchors.jsonl")
-    shutil.copy(settings.home / "secret", home / "secret")
-    restored = open_store(Settings(home=home))
-    assert audit_log.verify(restored, SYSTEM).anchors == 1
-    assert (home / "cases.sqlite").stat().st_mode & 0o077 == 0
-    (home / "secret").unlink()
-    with pytest.raises(IntegrityError):
-        audit_log.verify(restored, SYSTEM)
-    restored.close()
+        (folder / "cases.yaml").write_text(rules.replace("anchors: null", f"anchors: {named}"))
+        opened = open_store(replace(sqlite_store.settings, policy=folder))
+        assert anchors.path(opened.settings) == place
+        with opened.session() as session:
+            audit.record(session, SYSTEM, "consultation", "looked")
+        anchors.write(opened)
+        assert place.is_file() and not (home / "audit-anchors.jsonl").exists()
+        opened.close()
+    assert anchors.path(replace(sqlite_store.settings, policy=folder, anchors=tmp_path / "x")) == tmp_path / "x"

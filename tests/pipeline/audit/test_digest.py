@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import json
+import os
+import pwd
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy import delete, insert, select, update
 
 from pipeline.audit import anchors, digest
+from pipeline.audit import cli as audit_cli
 from pipeline.audit import log as audit_log
-from pipeline.errors import InputError, IntegrityError
+from pipeline.errors import InputError, IntegrityError, UsageError
+from pipeline.people import users
 from pipeline.store import recording as audit
 from pipeline.store.actors import SYSTEM
 from pipeline.store.opening import Store
 from pipeline.store.people_tables import AuditEntry, AuditHead
 from tests.pipeline.audit.test_audit import fill, tamper
 
+OWN = pwd.getpwuid(os.getuid()).pw_name
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))  # of these tests only
 
 
@@ -78,3 +85,28 @@ def test_files_that_are_none_of_it(signed: tuple[Path, Path, Path]) -> None:
     key.write_text("nothing")
     with pytest.raises(InputError, match="no public key"):
         digest.read(*signed)
+
+
+def test_the_commands_write_a_digest_and_verify_against_it(sqlite_store: Store, tmp_path: Path) -> None:
+    """As a person with the role does it, with OpenSSL's form of signature and key."""
+    fill(sqlite_store, 3)
+    settings = sqlite_store.settings
+    with sqlite_store.session() as session:
+        users._add(session, SYSTEM, OWN, "Auditor", roles=["auditor"], password=None)
+    paths = {name: tmp_path / name for name in ("digest", "signature", "public-key")}
+
+    def triage(*words: str) -> Result:
+        return CliRunner().invoke(audit_cli.audit, list(words), obj=settings)
+
+    done = triage("digest", "--output", str(paths["digest"]))
+    assert done.exit_code == 0, done.exception
+    paths["signature"].write_bytes(KEY.sign(paths["digest"].read_bytes()))
+    paths["public-key"].write_bytes(KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    given = [word for name, path in paths.items() for word in (f"--{name}", str(path))]
+    done = triage("verify", *given, "--format", "json")
+    assert done.exit_code == 0 and json.loads(done.output)[0]["result"] == "intact", done.exception
+    for left_out in range(0, len(given), 2):
+        done = triage("verify", *given[:left_out], *given[left_out + 2 :])
+        assert isinstance(done.exception, UsageError), "all three or none"
+    paths["signature"].write_bytes(bytes(64))
+    assert isinstance(triage("verify", *given).exception, IntegrityError)

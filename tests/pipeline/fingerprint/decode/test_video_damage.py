@@ -215,3 +215,14 @@ def test_a_frame_is_scaled_by_one_thread() -> None:
 
     sampler._scaled(Frame(), 2, 2, "rgb24")
     assert asked == [{"width": 2, "height": 2, "format": "rgb24", "threads": 1}]
+
+
+@pytest.mark.parametrize("matrix", [3, 12, 13, 15, 200])
+def test_a_colour_matrix_that_nobody_defined_hides_nothing(matrix: int) -> None:
+    """A few bytes of a stream state it; players show the frame as if nothing were stated."""
+    pixels = samples.scene(96, 72, 5)
+    plain = av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(format="yuv420p")
+    wanted = sampler._scaled(plain, 48, 36, "rgb24")
+    frame = av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(format="yuv420p")
+    frame.colorspace = matrix
+    np.testing.assert_array_equal(sampler._scaled(frame, 48, 36, "rgb24"), wanted)
