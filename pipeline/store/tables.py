@@ -8,26 +8,14 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Date, Float, Index, Integer, String, Text, false, text
+from sqlalchemy import Date, Float, Integer, String, Text, false
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from pipeline.store import indexes
 from pipeline.store.types import JsonText, Moment
 
 BANDS = ("very_high", "high", "medium", "low")
 """Bands, highest first; `Case.band_order` is the place in this list."""
-
-
-def _restricted(name: str) -> Index:
-    """An index of the few rows that are in a compartment: what somebody may not see is found at once."""
-    few = text("compartment IS NOT NULL")
-    return Index(name, "compartment", sqlite_where=few, postgresql_where=few)
-
-
-_COVERED = (
-    "compartment", "unacknowledged", "score_order", "case_id", "state", "holder", "claim_expires_at", "source", "provider",
-    "force_code", "team_id", "flagged", "text_only", "unknown_files", "matched_exact", "matched_near", "lowering_pending",
-    "second_look", "change_id", "reopened_at", "opened_at",
-)  # fmt: skip
 
 
 class Base(DeclarativeBase):
@@ -93,14 +81,7 @@ class Case(Base):
     retention_review_at: Mapped[datetime | None]
     version: Mapped[int]
 
-    __table_args__ = (
-        # The two orders of the queue. Each covers every filter, so that a page reads no row but its own.
-        Index("ix_cases_queue", "is_open", "band_order", "due_at", *_COVERED),
-        Index("ix_cases_target", "is_open", "due_at", "band_order", *_COVERED),
-        _restricted("ix_cases_compartment"),
-        Index("ix_cases_holder", "holder"),
-        Index("ix_cases_retention", "retention_review_at"),
-    )  # fmt: skip
+    __table_args__ = tuple(indexes.of_cases())
 
 
 class CaseReferral(Base):
@@ -154,7 +135,7 @@ class Link(Base):
     run_id: Mapped[str]
     found_at: Mapped[datetime]
 
-    __table_args__ = (_restricted("ix_links_compartment"),)
+    __table_args__ = (indexes.restricted("ix_links_compartment"),)
 
 
 class Change(Base):

@@ -1,8 +1,8 @@
 """The order of the queue, in one place: every list of open cases, the next case and every page follow it.
 
 By risk: the band in force; inside the band cases with an escalation flag that nobody has acknowledged, then cases past
-their target before cases that are not; then the higher score, the earlier target, the case number. Lateness is a mark,
-never a wall: no low case, however late, stands above a high one. `queue/lift_after_targets` of policy/cases.yaml can
+their target before cases that are not; then the higher score, the earlier target; inside a group the case whose own band
+and score are higher; the case number. Lateness is a mark, never a wall: no low case, however late, stands above a high one. `queue/lift_after_targets` of policy/cases.yaml can
 lift a case one band's place after so many times its target (off unless the policy says so).
 
 By target: the earliest target first, whatever the band; and by each column of the list that a person may want to sort by. All take the moment of asking, so nothing about them is stale.
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, literal, or_, tuple_
+from sqlalchemy import ColumnElement, and_, case, func, literal, or_, tuple_
 from sqlalchemy.orm import Session
 
 from pipeline.errors import UsageError
@@ -24,14 +24,24 @@ from pipeline.store.tables import BANDS, Case
 
 ORDERS = ("risk", "target", "age", "source", "state", "case")
 """The orders by name; the first is the default. All but the first two sort every open case that the filters leave."""
+_OWN: tuple[Any, ...] = (
+    case(*((Case.band == band, place) for place, band in enumerate(BANDS[:-1])), else_=len(BANDS) - 1),
+    -Case.score,
+    Case.case_id,
+)
+"""What decides between cases of one group, which share everything else: their own band and score."""
 _COLUMNS: dict[str, tuple[Any, ...]] = {
-    "target": (Case.due_at, Case.band_order, Case.score_order, Case.case_id),
+    "target": (Case.due_at, Case.band_order, Case.score_order, *_OWN),
     "age": (Case.clock_start, Case.case_id),
-    "source": (Case.source, Case.band_order, Case.score_order, Case.case_id),
-    "state": (Case.state, Case.band_order, Case.score_order, Case.case_id),
+    "source": (Case.source, Case.band_order, Case.score_order, *_OWN),
+    "state": (Case.state, Case.band_order, Case.score_order, *_OWN),
     "case": (Case.case_id,),
 }
 """What the orders other than by risk sort by."""
+
+
+RUN = 3
+"""How many of the keys of the order by risk are the same for all cases of a run."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +56,24 @@ class Order:
     keys: tuple[ColumnElement[Any], ...]
     parts: tuple[ColumnElement[bool] | None, ...]
 
+    def runs(self, places: Sequence[int], behind: Sequence[Any] | None) -> list[ColumnElement[bool]]:
+        """Of the order by risk without lifting: the runs of cases (by band, flag, lateness) in the places of some bands, each
+        behind the other, from the run on in which `behind` lies. In a run only `keys[RUN:]` differ, and the index
+        `ix_cases_queue` has them in order."""
+        due = func.coalesce(Case.due_at, Case.due_at)  # out of the planner's sight, so that it takes that index
+        start = tuple(map(int, behind[:RUN])) if behind is not None else ()
+        return [
+            and_(
+                Case.band_order == place,
+                Case.unacknowledged.is_(not calm),
+                due >= self.moment if timely else due < self.moment,
+            )
+            for place in places
+            for calm in (False, True)
+            for timely in (False, True)
+            if (place, calm, timely) >= start
+        ]
+
     def after(self, place: Sequence[Any]) -> ColumnElement[bool]:
         """Cases behind this place."""
         given = [literal(value, key.type) for value, key in zip(place, self.keys, strict=True)]
@@ -57,7 +85,7 @@ def order(session: Session, name: str, moment: datetime) -> Order:
     if name not in ORDERS:
         raise UsageError(f"{name!r} is no order of the queue.", f"Orders: {', '.join(ORDERS)}.")
     if name != "risk":
-        return Order(name, moment, tuple(column.expression for column in _COLUMNS[name]), (None,))
+        return Order(name, moment, _expressions(_COLUMNS[name]), (None,))
     cutoffs = lift_cutoffs(session, moment)
     if not cutoffs:
         return Order(name, moment, risk_keys(moment), (None,))
@@ -65,6 +93,10 @@ def order(session: Session, name: str, moment: datetime) -> Order:
     place = Case.band_order - case((lifted, 1), else_=0)
     keys = (place, *risk_keys(moment)[1:3], case((lifted, 1), else_=0), *risk_keys(moment)[3:])
     return Order(name, moment, keys, tuple(_place(at, cutoffs) for at in range(len(BANDS))))
+
+
+def _expressions(columns: Sequence[Any]) -> tuple[ColumnElement[Any], ...]:
+    return tuple(column.expression if hasattr(column, "expression") else column for column in columns)
 
 
 def risk_keys(moment: datetime) -> tuple[ColumnElement[Any], ...]:
@@ -75,7 +107,7 @@ def risk_keys(moment: datetime) -> tuple[ColumnElement[Any], ...]:
         case((Case.due_at < moment, 0), else_=1),
         Case.score_order.expression,
         Case.due_at.expression,
-        Case.case_id.expression,
+        *_expressions(_OWN),
     )
 
 

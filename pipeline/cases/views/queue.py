@@ -10,17 +10,31 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from dataclasses import dataclass, fields
-from datetime import datetime, timedelta
+from dataclasses import dataclass, fields, replace
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, and_, exists, func, or_, select
+from sqlalchemy import String, and_, func, select
 from sqlalchemy import case as case_
 from sqlalchemy.orm import Session
 
 from pipeline.cases.cases import expired
-from pipeline.cases.states import OPEN, STATES
 from pipeline.cases.views import ordering
+from pipeline.cases.views.filtering import (
+    MANY,
+    URGENCIES,
+    Narrowest,
+    QueueFilters,
+    conditions,
+    free,
+    narrowest,
+    of_team,
+    places,
+    ranges,
+    unseen,
+    visible,
+    within,
+)
 from pipeline.cases.views.ordering import ORDERS
 from pipeline.errors import UsageError
 from pipeline.people import permissions
@@ -30,44 +44,26 @@ from pipeline.store.context import now, rules
 from pipeline.store.tables import BANDS, Case, Seen
 from pipeline.store.types import Moment
 
-URGENCIES = ("critically_overdue", "overdue", "due_soon", "not_yet_due")
 LARGEST_PAGE = 500
+FEW_FILTERS = 5
+"""Filters up to which so many cases are taken to be left that a page is full soon."""
+AHEAD = 8
+"""Pages of cases that are looked at before every case is asked whether the person has looked at it."""
 
-
-@dataclass(frozen=True)
-class QueueFilters:
-    """What a list shows. None leaves a filter off; a tuple shows any of its values.
-
-    `state` None shows open cases; closed and transferred ones are shown only when named. `holder`: a user id, "me" or
-    "nobody". `other_force` picks cases that belong to another force than `force`; `new_for_me` those that changed
-    since the person last looked; `query` a case number's beginning.
-    """
-
-    urgency: tuple[str, ...] | None = None
-    band: tuple[str, ...] | None = None
-    state: tuple[str, ...] | None = None
-    source: tuple[str, ...] | None = None
-    provider: tuple[str, ...] | None = None
-    force: str | None = None
-    other_force: str | None = None
-    team: str | None = None
-    holder: str | None = None
-    flagged: bool | None = None
-    unacknowledged: bool | None = None
-    text_only: bool | None = None
-    unknown_files: bool | None = None
-    exact_matches: bool | None = None
-    near_matches: bool | None = None
-    new_for_me: bool | None = None
-    reopened: bool | None = None
-    lowering_pending: bool | None = None
-    second_look: bool | None = None
-    opened_since: datetime | None = None
-    query: str | None = None
-
-    def active(self) -> dict[str, Any]:
-        """The filters that are on."""
-        return {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
+__all__ = [
+    "LARGEST_PAGE",
+    "URGENCIES",
+    "QueueFilters",
+    "QueuePage",
+    "QueueRow",
+    "conditions",
+    "counts",
+    "free",
+    "of_team",
+    "page",
+    "urgency",
+    "visible",
+]
 
 
 @dataclass(frozen=True)
@@ -148,7 +144,9 @@ def page(
     moment, given = _decode(after, order) or (now(session), None)
     ordered = ordering.order(session, order, moment)
     place = _typed(ordered, given) if given is not None else None
-    keys = _keys(session, actor, chosen, ordered, place, rows=size + 1)
+    narrow = narrowest(session, actor, chosen)
+    nothing = narrow is not None and narrow.number == 0
+    keys = [] if nothing else _keys(session, actor, chosen, ordered, narrow, place=place, rows=size + 1)
     rows = _rows(session, actor, ordered, [key[-1] for key in keys[:size]])
     if rules(session).data["consultation"]["log_listings"]:
         shown = {"filters": sorted(chosen.active()), "cases": [r.case_id for r in rows]}
@@ -161,7 +159,7 @@ def counts(session: Session, actor: Actor, filters: QueueFilters | None = None) 
     """How many cases stand in the place of each band, how many each urgency group holds, and `total`, under the filters."""
     permissions.require(actor, "queue.list")
     chosen = filters or QueueFilters()
-    _, *edges = [low for _, low, _ in _ranges(session)]
+    _, *edges = [low for _, low, _ in ranges(session)]
     group = case_(*((Case.due_at < edge, place) for place, edge in enumerate(edges)), else_=len(edges))
     query = select(Case.band_order, group.label("urgency"), func.count())
     query = query.where(*conditions(session, actor, chosen)).group_by(Case.band_order, "urgency")
@@ -176,52 +174,7 @@ def counts(session: Session, actor: Actor, filters: QueueFilters | None = None) 
 
 def urgency(session: Session, due_at: datetime) -> str:
     """The urgency group of a target, now."""
-    return next(name for name, _, high in _ranges(session) if high is None or due_at < high)
-
-
-def free(moment: datetime) -> ColumnElement[bool]:
-    """Held by nobody: never claimed, given back, or lapsed."""
-    return or_(Case.holder.is_(None), and_(Case.state == "allocated", Case.claim_expires_at <= moment))
-
-
-def of_team(actor: Actor) -> ColumnElement[bool]:
-    """Allocated to no team, or to the actor's."""
-    return or_(Case.team_id.is_(None), Case.team_id == (actor.team_id or ""))
-
-
-def visible(actor: Actor) -> ColumnElement[bool]:
-    """In no compartment, or in one of the actor's: part of every list and count of cases."""
-    if not actor.compartments:
-        return Case.compartment.is_(None)
-    return or_(Case.compartment.is_(None), Case.compartment.in_(sorted(actor.compartments)))
-
-
-def _ranges(session: Session) -> list[tuple[str, datetime | None, datetime | None]]:
-    moment, policy = now(session), rules(session).data["urgency"]
-    edges = (
-        moment - timedelta(hours=policy["critically_overdue_hours"]),
-        moment,
-        moment + timedelta(hours=policy["due_soon_hours"]),
-    )
-    return list(zip(URGENCIES, (None, *edges), (*edges, None), strict=True))
-
-
-def _merged(session: Session, chosen: tuple[str, ...]) -> list[tuple[datetime | None, datetime | None]]:
-    """The ranges of targets of these urgency groups, neighbours joined to one."""
-    found: list[tuple[datetime | None, datetime | None]] = []
-    for name, low, high in _ranges(session):
-        if name not in chosen:
-            continue
-        if found and low is not None and found[-1][1] == low:
-            found[-1] = (found[-1][0], high)
-        else:
-            found.append((low, high))
-    return found
-
-
-def _bounds(low: datetime | None, high: datetime | None) -> list[ColumnElement[bool]]:
-    bounds = [Case.due_at >= low] if low is not None else []
-    return bounds + ([Case.due_at < high] if high is not None else [])
+    return next(name for name, _, high in ranges(session) if high is None or due_at < high)
 
 
 def _keys(
@@ -229,20 +182,55 @@ def _keys(
     actor: Actor,
     filters: QueueFilters,
     ordered: ordering.Order,
-    place: list[Any] | None,
+    narrow: Narrowest | None,
     *,
+    place: list[Any] | None,
     rows: int,
 ) -> list[tuple[Any, ...]]:
     """Places of up to `rows` cases behind `place`, in order."""
-    query = select(*ordered.keys).where(*conditions(session, actor, filters)).order_by(*ordered.keys)
+    if filters.new_for_me and len(filters.active()) <= FEW_FILTERS:
+        # whether a person has looked is asked of few cases first: of every case that the other filters leave it is dear
+        first = _walk(
+            session, actor, replace(filters, new_for_me=None), ordered, narrow, place=place, rows=rows * AHEAD
+        )
+        new = unseen(session, actor, [key[-1] for key in first])
+        found = [key for key in first if key[-1] in new][:rows]
+        if len(found) == rows or len(first) < rows * AHEAD:
+            return found
+    return _walk(session, actor, filters, ordered, narrow, place=place, rows=rows)
+
+
+def _walk(
+    session: Session,
+    actor: Actor,
+    filters: QueueFilters,
+    ordered: ordering.Order,
+    narrow: Narrowest | None,
+    *,
+    place: list[Any] | None,
+    rows: int,
+) -> list[tuple[Any, ...]]:
+    parts, first = ordered.parts, 0
+    selective = narrow is not None and narrow.number <= MANY
+    by_risk = parts[0] is None and ordered.name == "risk"
+    left = conditions(session, actor, filters, ordered.name, few=selective)
+    if narrow is not None and selective:
+        left = within(session, left, narrow)
+    query = select(*ordered.keys).where(*left).order_by(*ordered.keys)
     if place is not None:
         query = query.where(ordered.after(place))
-        if ordered.name == "risk" and ordered.parts[0] is None:
-            query = query.where(Case.band_order >= place[0])  # said apart, so that the index begins there
+    if by_risk and not selective and len(filters.active()) <= FEW_FILTERS:
+        # many cases are left: each run of them is taken from the index as it lies there, and nothing is sorted
+        parts = tuple(ordered.runs(places(session, filters), place))
+        query = query.order_by(None).order_by(*ordered.keys[ordering.RUN :])
+    elif by_risk:
+        query = query.where(Case.band_order.in_(places(session, filters)))
+    elif place is not None and parts[0] is not None:
+        first = int(place[0])
     connection = session.connection()  # plain columns: the session's own way to the rows costs more than the rows
     found: list[tuple[Any, ...]] = []
-    for number, part in enumerate(ordered.parts):
-        if part is not None and place is not None and number < place[0]:
+    for number, part in enumerate(parts):
+        if number < first:
             continue
         here = query if part is None else query.where(part)
         found += [tuple(row) for row in connection.execute(here.limit(rows - len(found)))]
@@ -257,14 +245,14 @@ def _rows(session: Session, actor: Actor, ordered: ordering.Order, numbers: list
     seen = and_(Seen.case_id == Case.case_id, Seen.user_id == actor.user_id)
     query = select(Case, Seen.change_id).outerjoin(Seen, seen).where(Case.case_id.in_(numbers))
     by_id = {found.case_id: (found, change) for found, change in session.execute(query)}
-    moment, ranges = now(session), _ranges(session)
+    moment, spans = now(session), ranges(session)
     names = [f.name for f in fields(QueueRow)]
     rows = []
     for case_id in numbers:
         found, change = by_id[case_id]
         values: dict[str, Any] = {name: getattr(found, name, None) for name in names}
         values.update(
-            urgency=next(name for name, _, high in ranges if high is None or found.due_at < high),
+            urgency=next(name for name, _, high in spans if high is None or found.due_at < high),
             place=BANDS[found.band_order],
             standing=ordering.standing(session, found, ordered.name, moment),
             top_reasons=tuple(found.top_reasons),
@@ -274,73 +262,6 @@ def _rows(session: Session, actor: Actor, ordered: ordering.Order, numbers: list
         )
         rows.append(QueueRow(**values))
     return rows
-
-
-def conditions(session: Session, actor: Actor, f: QueueFilters) -> list[ColumnElement[bool]]:
-    """What the filters and the actor's compartments leave."""
-    _check(f)
-    found: list[ColumnElement[bool]] = [_open_or_closed(f), visible(actor)]
-    if f.urgency is not None and not set(URGENCIES) <= set(f.urgency):
-        found.append(or_(*(and_(*_bounds(low, high)) for low, high in _merged(session, f.urgency))))
-    if f.band is not None:
-        found.append(Case.band.in_(f.band))
-        # a case of a group stands in the place of the group's worst band, never below its own
-        found.append(Case.band_order <= max(BANDS.index(band) for band in f.band))
-    for column, chosen in ((Case.state, f.state), (Case.source, f.source), (Case.provider, f.provider)):
-        if chosen is not None:
-            found.append(column == chosen[0] if len(chosen) == 1 else column.in_(chosen))
-    for value, condition in (
-        (f.force, Case.force_code == f.force),
-        (f.other_force, and_(Case.force_code.is_not(None), Case.force_code != f.other_force)),
-        (f.team, Case.team_id == f.team),
-    ):
-        if value is not None:
-            found.append(condition)
-    if f.holder is not None:
-        wanted = actor.user_id if f.holder == "me" else f.holder
-        found.append(free(now(session)) if wanted == "nobody" else Case.holder == wanted)
-    for flag, condition in (
-        (f.flagged, Case.flagged.is_(True)),
-        (f.unacknowledged, Case.unacknowledged.is_(True)),
-        (f.text_only, Case.text_only.is_(True)),
-        (f.unknown_files, Case.unknown_files > 0),
-        (f.exact_matches, Case.matched_exact > 0),
-        (f.near_matches, Case.matched_near > 0),
-        (f.reopened, Case.reopened_at.is_not(None)),
-        (f.lowering_pending, Case.lowering_pending.is_(True)),
-        (f.second_look, Case.second_look.is_(True)),
-        (f.new_for_me, ~_looked_at(actor)),
-    ):
-        if flag is not None:
-            found.append(condition if flag else ~condition)
-    if f.opened_since is not None:
-        found.append(Case.opened_at >= f.opened_since)
-    if f.query:
-        found.append(Case.case_id.startswith(f.query, autoescape=True))
-    return found
-
-
-def _open_or_closed(f: QueueFilters) -> ColumnElement[bool]:
-    if f.state is None or OPEN.issuperset(f.state):
-        if f.holder not in {None, "nobody"}:  # out of the planner's sight, so that it takes the index of holders
-            return func.coalesce(Case.is_open, False).is_(True)
-        return Case.is_open.is_(True)
-    return Case.is_open.in_([True, False])
-
-
-def _looked_at(actor: Actor) -> ColumnElement[bool]:
-    return exists().where(Seen.case_id == Case.case_id, Seen.user_id == actor.user_id, Seen.change_id >= Case.change_id)
-
-
-def _check(f: QueueFilters) -> None:
-    for name, values, known in (
-        ("urgency", f.urgency, URGENCIES),
-        ("band", f.band, BANDS),
-        ("state", f.state, STATES),
-    ):
-        wrong = sorted(set(values or ()) - set(known))
-        if wrong:
-            raise UsageError(f"{', '.join(map(repr, wrong))} is no {name}.", f"Known: {', '.join(known)}.")
 
 
 def _encode(ordered: ordering.Order, key: tuple[Any, ...]) -> str:

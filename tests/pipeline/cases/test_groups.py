@@ -14,7 +14,7 @@ from sqlalchemy import select
 from pipeline.cases import groups
 from pipeline.cases.duties import notices
 from pipeline.cases.views import case as view
-from pipeline.cases.views import queue
+from pipeline.cases.views import mine, queue
 from pipeline.cases.work import bands, claims, decisions, together
 from pipeline.cli import triage
 from pipeline.errors import ConflictError, UsageError
@@ -69,6 +69,27 @@ def test_the_worst_band_and_the_earliest_target_apply_to_all(store: Store) -> No
         group = groups.of_case(session, ANALYST, case_of(3))
         assert group is not None and (group.band, group.due_at) == ("high", samples.START + timedelta(hours=168))
     assert members(store, 3)[0] == case_of(2) and len(members(store, 3)) == 5
+
+
+@pytest.mark.parametrize("order", ["risk", "target"])
+def test_inside_a_group_the_case_whose_own_band_and_score_are_higher_comes_first(store: Store, order: str) -> None:
+    """The band before the score: a floor can put a case of few points above one of many. Pages of two say the same."""
+    graded = {1: ("low", 20.0), 2: ("high", 50.0), 3: ("medium", 40.0), 4: ("medium", 55.0), 5: ("low", 21.0)}
+    rows = [assessment(n, band, score=score) for n, (band, score) in graded.items()]
+    links = [link(one, two, kind="user_id") for one, two in itertools.pairwise(graded)]
+    publish_rows(store, assessments=rows, links=links, referrals=[referral_row(n) for n in graded])
+    wanted = [case_of(n) for n in (2, 4, 3, 5, 1)]
+    with store.reader() as session:
+        assert [row.case_id for row in queue.page(session, ANALYST, order=order).rows] == wanted
+        found, after = [], None
+        while len(found) < len(wanted):
+            page = queue.page(session, ANALYST, order=order, size=2, after=after)
+            found += [row.case_id for row in page.rows]
+            after = page.next_after
+        assert found == wanted and after is None
+    with store.session() as session:
+        taken = claims.claim_next(session, ANALYST)
+        assert taken is not None and taken.case_id == wanted[0]
 
 
 def test_a_group_stands_together_in_the_queue(store: Store) -> None:
@@ -265,9 +286,12 @@ def test_a_case_that_becomes_restricted_leaves_sight_claims_lists_and_links_at_o
         assert (case.compartment, case.holder, case.state) == ("ucol", None, "new")
         assert [n.text for n in notices.unread(session, ANALYST)] == [f"Case {case_of(2)} was taken over."]
         assert case_of(2) not in [row.case_id for row in queue.page(session, ANALYST).rows]
-        mine = queue.QueueFilters(holder="me")
-        assert case_of(2) not in [row.case_id for row in queue.page(session, ANALYST, mine).rows]
+        held = queue.QueueFilters(holder="me")
+        assert case_of(2) not in [row.case_id for row in queue.page(session, ANALYST, held).rows]
         assert queue.counts(session, ANALYST)["total"] == 5
+        kept = queue.QueueFilters(query=case_of(2))  # a filter that was saved while the case could be seen
+        assert queue.page(session, ANALYST, kept).rows == () and queue.counts(session, ANALYST, kept)["total"] == 0
+        assert case_of(2) not in [duty.case_id for duty in mine.mine(session, ANALYST).duties]
         links = session.scalars(select(Link).where(Link.compartment.is_(None))).all()
         assert all(referral(2) not in (one.left_referral, one.right_referral) for one in links)
     assert case_of(2) not in members(store, 3) and places(store)[1][0] == "low"

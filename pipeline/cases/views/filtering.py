@@ -1,0 +1,301 @@
+"""What the filters of the queue and a person's compartments leave, as conditions that each database can take from an index."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, and_, case, exists, func, literal, or_, select, text
+from sqlalchemy.orm import Session
+
+from pipeline.cases.states import OPEN, STATES
+from pipeline.cases.views.ordering import ORDERS
+from pipeline.errors import UsageError
+from pipeline.store.actors import Actor
+from pipeline.store.context import now, rules
+from pipeline.store.indexes import SOME
+from pipeline.store.tables import BANDS, Case, Seen
+
+URGENCIES = ("critically_overdue", "overdue", "due_soon", "not_yet_due")
+
+
+@dataclass(frozen=True)
+class QueueFilters:
+    """What a list shows. None leaves a filter off; a tuple shows any of its values.
+
+    `state` None shows open cases; closed and transferred ones are shown only when named. `holder`: a user id, "me" or
+    "nobody". `other_force` picks cases that belong to another force than `force`; `new_for_me` those that changed
+    since the person last looked; `query` a case number's beginning.
+    """
+
+    urgency: tuple[str, ...] | None = None
+    band: tuple[str, ...] | None = None
+    state: tuple[str, ...] | None = None
+    source: tuple[str, ...] | None = None
+    provider: tuple[str, ...] | None = None
+    force: str | None = None
+    other_force: str | None = None
+    team: str | None = None
+    holder: str | None = None
+    flagged: bool | None = None
+    unacknowledged: bool | None = None
+    text_only: bool | None = None
+    unknown_files: bool | None = None
+    exact_matches: bool | None = None
+    near_matches: bool | None = None
+    new_for_me: bool | None = None
+    reopened: bool | None = None
+    lowering_pending: bool | None = None
+    second_look: bool | None = None
+    opened_since: datetime | None = None
+    query: str | None = None
+
+    def active(self) -> dict[str, Any]:
+        """The filters that are on."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
+
+
+def free(moment: datetime) -> ColumnElement[bool]:
+    """Held by nobody: never claimed, given back, or lapsed."""
+    held, state = _hidden(Case.holder), _hidden(Case.state)  # most cases are free: no index helps to find them
+    return or_(held.is_(None), and_(state == "allocated", Case.claim_expires_at <= moment))
+
+
+def of_team(actor: Actor) -> ColumnElement[bool]:
+    """Allocated to no team, or to the actor's."""
+    return or_(Case.team_id.is_(None), Case.team_id == (actor.team_id or ""))
+
+
+def visible(actor: Actor) -> ColumnElement[bool]:
+    """In no compartment, or in one of the actor's: part of every list and count of cases."""
+    if not actor.compartments:
+        return Case.compartment.is_(None)
+    return or_(Case.compartment.is_(None), Case.compartment.in_(sorted(actor.compartments)))
+
+
+def ranges(session: Session) -> list[tuple[str, datetime | None, datetime | None]]:
+    """Urgency groups with the targets from and before which a case belongs to each."""
+    moment, policy = now(session), rules(session).data["urgency"]
+    edges = (
+        moment - timedelta(hours=policy["critically_overdue_hours"]),
+        moment,
+        moment + timedelta(hours=policy["due_soon_hours"]),
+    )
+    return list(zip(URGENCIES, (None, *edges), (*edges, None), strict=True))
+
+
+def _merged(session: Session, chosen: tuple[str, ...]) -> list[tuple[datetime | None, datetime | None]]:
+    """The ranges of targets of these urgency groups, neighbours joined to one."""
+    found: list[tuple[datetime | None, datetime | None]] = []
+    for name, low, high in ranges(session):
+        if name not in chosen:
+            continue
+        if found and low is not None and found[-1][1] == low:
+            found[-1] = (found[-1][0], high)
+        else:
+            found.append((low, high))
+    return found
+
+
+def _bounds(low: datetime | None, high: datetime | None, due: Any = Case.due_at) -> list[ColumnElement[bool]]:
+    bounds: list[ColumnElement[bool]] = [due >= low] if low is not None else []
+    return bounds + ([due < high] if high is not None else [])
+
+
+def conditions(
+    session: Session, actor: Actor, f: QueueFilters, order: str = ORDERS[0], *, few: bool = False
+) -> list[ColumnElement[bool]]:
+    """What the filters and the actor's compartments leave, for a list in that order; `few`: begin with what a selective
+    filter fits (`within`).
+
+    SQLite has no statistics and takes an index for each filter that it sees, row by row from the table; `seen` hides the
+    filter, so that it walks the order's own index, which has every column. What few cases fit is found by `fewest`.
+    """
+    _check(f)
+    by_risk = order == ORDERS[0]
+    seen = _hidden if _is_sqlite(session) else _as_it_is
+    found: list[ColumnElement[bool]] = [
+        _open_or_closed(f, few=few or f.holder not in {None, "nobody"}),
+        visible(actor),
+    ]
+    if f.urgency is not None and not set(URGENCIES) <= set(f.urgency):
+        due = _hidden(Case.due_at) if by_risk else Case.due_at
+        found.append(or_(*(and_(*_bounds(low, high, due)) for low, high in _merged(session, f.urgency))))
+    if f.band is not None:
+        found.append(seen(Case.band).in_(f.band))
+    for column, chosen in ((Case.state, f.state), (Case.source, f.source), (Case.provider, f.provider)):
+        if chosen is not None:
+            found.append(seen(column) == chosen[0] if len(chosen) == 1 else seen(column).in_(chosen))
+    for value, condition in (
+        (f.force, seen(Case.force_code) == f.force),
+        (f.other_force, and_(Case.force_code.is_not(None), Case.force_code != f.other_force)),
+        (f.team, seen(Case.team_id) == f.team),
+    ):
+        if value is not None:
+            found.append(condition)
+    if f.holder is not None:
+        wanted = actor.user_id if f.holder == "me" else f.holder
+        found.append(free(now(session)) if wanted == "nobody" else Case.holder == wanted)
+    for flag, condition in (
+        (f.flagged, Case.flagged.is_(True)),
+        (f.unacknowledged, Case.unacknowledged.is_(True)),
+        (f.text_only, Case.text_only.is_(True)),
+        (f.unknown_files, Case.unknown_files > 0),
+        (f.exact_matches, Case.matched_exact > 0),
+        (f.near_matches, Case.matched_near > 0),
+        (f.reopened, Case.reopened_at.is_not(None)),
+        (f.lowering_pending, Case.lowering_pending.is_(True)),
+        (f.second_look, Case.second_look.is_(True)),
+        (f.new_for_me, ~_looked_at(actor)),
+    ):
+        if flag is not None:
+            found.append(condition if flag else ~condition)
+    if f.opened_since is not None:
+        found.append(seen(Case.opened_at) >= f.opened_since)
+    if f.query:
+        found.append(Case.case_id.startswith(f.query, autoescape=True))
+    return found
+
+
+def _hidden(column: Any) -> Any:
+    return func.coalesce(column, column)
+
+
+def _as_it_is(column: Any) -> Any:
+    return column
+
+
+def _is_sqlite(session: Session) -> bool:
+    return session.get_bind().dialect.name == "sqlite"
+
+
+MANY = 2_500
+"""Cases up to which a filter is selective: what it leaves is sorted; else cases are walked in order until a page is full."""
+
+
+class Narrowest(NamedTuple):
+    """The most selective of the filters: how many cases it fits by itself, counted up to MANY and one, and its condition."""
+
+    number: int
+    condition: ColumnElement[bool]
+
+
+def narrowest(session: Session, actor: Actor, f: QueueFilters) -> Narrowest | None:
+    """Asked of the small indexes of `store.indexes`, so that a list with nothing in it costs no walk through all cases;
+    None where no filter of those is on."""
+    _check(f)
+    few, many = _probes(session, actor, f)
+    if not few and not many:
+        return None
+    numbers: list[ColumnElement[int]] = [
+        select(func.count())
+        .select_from(select(literal(1)).select_from(Case).where(one).limit(MANY + 1).subquery())
+        .scalar_subquery()
+        for one in few
+    ]
+    numbers += [case((exists(select(Case.case_id).where(one)), MANY + 1), else_=0) for one in many]
+    found = session.execute(select(*numbers)).one()
+    listed = [Narrowest(int(n), one) for n, one in zip(found, [*few, *many], strict=True)]
+    return min(listed, key=lambda each: each.number)
+
+
+def _probes(
+    session: Session, actor: Actor, f: QueueFilters
+) -> tuple[list[ColumnElement[bool]], list[ColumnElement[bool]]]:
+    """The filters by themselves: those that may be selective, and those of which it is only asked whether any case fits."""
+    few: list[ColumnElement[bool]] = [
+        text(condition) for name, condition in SOME.items() if getattr(f, _ASKED.get(name, name)) and name not in _USUAL
+    ]
+    many: list[ColumnElement[bool]] = [
+        text(condition) for name, condition in SOME.items() if getattr(f, _ASKED.get(name, name)) and name in _USUAL
+    ]
+    if f.provider is not None:
+        few.append(Case.provider.in_(f.provider))
+    if f.team is not None:
+        few.append(Case.team_id == f.team)
+    if f.holder not in {None, "nobody"}:
+        few.append(Case.holder == (actor.user_id if f.holder == "me" else f.holder))
+    if f.query:
+        few.append(_begins(session, f.query))
+    many += [
+        column.in_(values)
+        for column, values in ((Case.band, f.band), (Case.state, f.state), (Case.source, f.source))
+        if values is not None
+    ]
+    if f.force is not None:
+        many.append(Case.force_code == f.force)
+    if f.opened_since is not None:
+        many.append(Case.opened_at >= f.opened_since)
+    if f.urgency is not None:
+        spans = [_bounds(low, high) for low, high in _merged(session, f.urgency)]
+        many.append(or_(*(and_(Case.is_open.is_(True), *bounds) for bounds in spans)))
+    return few, many
+
+
+def within(session: Session, left: list[ColumnElement[bool]], narrow: Narrowest) -> list[ColumnElement[bool]]:
+    """`left`, what `conditions` leave, for a list of few cases: SQLite, which does not see by itself how few they are,
+    begins with those that the selective filter fits."""
+    if not _is_sqlite(session):
+        return left
+    few = Case.case_id.in_(select(Case.case_id).where(narrow.condition).correlate(None))
+    return [few, *left]
+
+
+def places(session: Session, f: QueueFilters) -> list[int]:
+    """The places in BANDS where cases of the bands stand: a case of a group stands in the place of the group's worst band,
+    never below its own."""
+    if f.band is None:
+        return list(range(len(BANDS)))
+    last = max(BANDS.index(band) for band in f.band)
+    # the least place from one on, by the index of bands and places: whether a place has any is not asked of the table
+    asked = [
+        select(func.min(Case.band_order)).where(Case.band == band, Case.band_order >= place).scalar_subquery()
+        for band in f.band
+        for place in range(last + 1)
+    ]
+    return sorted({int(place) for place in session.execute(select(*asked)).one() if place is not None})
+
+
+_USUAL = frozenset({"unknown_files", "matched_exact", "matched_near"})
+"""Conditions of `store.indexes.SOME` that are so of many cases."""
+_ASKED = {"reopened_at": "reopened", "matched_exact": "exact_matches", "matched_near": "near_matches"}
+"""Filters by the condition of `store.indexes.SOME` that they ask for, where it has another name."""
+
+
+def _begins(session: Session, number: str) -> ColumnElement[bool]:
+    """Cases whose number begins so, in words for which each database uses an index."""
+    if _is_sqlite(session):
+        return and_(Case.case_id >= number, Case.case_id < f"{number}\U0010ffff")
+    return Case.case_id.startswith(number, autoescape=True)
+
+
+def _open_or_closed(f: QueueFilters, *, few: bool) -> ColumnElement[bool]:
+    """`few`: out of the planner's sight, so that it takes the index of what few cases have."""
+    if f.state is None or OPEN.issuperset(f.state):
+        return func.coalesce(Case.is_open, False).is_(True) if few else Case.is_open.is_(True)
+    return Case.is_open.in_([True, False])
+
+
+def _looked_at(actor: Actor) -> ColumnElement[bool]:
+    """Seen at its newest change, asked case by case: joined, all that the person has ever seen would be read for a page."""
+    seen = select(Seen.change_id).where(Seen.case_id == Case.case_id, Seen.user_id == actor.user_id).scalar_subquery()
+    return func.coalesce(seen, -1) >= Case.change_id
+
+
+def unseen(session: Session, actor: Actor, case_ids: Sequence[str]) -> set[str]:
+    """Which of these cases have changed since the actor looked, or were never looked at."""
+    query = select(Case.case_id).where(Case.case_id.in_(case_ids), ~_looked_at(actor))
+    return set(session.scalars(query))
+
+
+def _check(f: QueueFilters) -> None:
+    for name, values, known in (
+        ("urgency", f.urgency, URGENCIES),
+        ("band", f.band, BANDS),
+        ("state", f.state, STATES),
+    ):
+        wrong = sorted(set(values or ()) - set(known))
+        if wrong:
+            raise UsageError(f"{', '.join(map(repr, wrong))} is no {name}.", f"Known: {', '.join(known)}.")
