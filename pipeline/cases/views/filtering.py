@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, and_, case, exists, func, literal, or_, select, text
+from sqlalchemy import Boolean, ColumnElement, and_, case, exists, func, literal, literal_column, or_, select
 from sqlalchemy.orm import Session
 
 from pipeline.cases.states import OPEN, STATES
@@ -205,12 +205,8 @@ def _probes(
     session: Session, actor: Actor, f: QueueFilters
 ) -> tuple[list[ColumnElement[bool]], list[ColumnElement[bool]]]:
     """The filters by themselves: those that may be selective, and those of which it is only asked whether any case fits."""
-    few: list[ColumnElement[bool]] = [
-        text(condition) for name, condition in SOME.items() if getattr(f, _ASKED.get(name, name)) and name not in _USUAL
-    ]
-    many: list[ColumnElement[bool]] = [
-        text(condition) for name, condition in SOME.items() if getattr(f, _ASKED.get(name, name)) and name in _USUAL
-    ]
+    asked = [name for name in SOME if getattr(f, _ASKED.get(name, name))]
+    few, many = ([_so(name) for name in asked if (name in _USUAL) is usual] for usual in (False, True))
     if f.provider is not None:
         few.append(Case.provider.in_(f.provider))
     if f.team is not None:
@@ -232,6 +228,11 @@ def _probes(
         spans = [_bounds(low, high) for low, high in _merged(session, f.urgency)]
         many.append(or_(*(and_(Case.is_open.is_(True), *bounds) for bounds in spans)))
     return few, many
+
+
+def _so(name: str) -> ColumnElement[bool]:
+    """The condition of an index of `store.indexes.SOME` in the index's own words, by which the database knows it again."""
+    return literal_column(SOME[name], Boolean)
 
 
 def within(session: Session, left: list[ColumnElement[bool]], narrow: Narrowest) -> list[ColumnElement[bool]]:

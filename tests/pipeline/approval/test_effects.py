@@ -49,7 +49,7 @@ def test_a_supposed_lake_knows_floods_too_and_is_only_read(assessed: Settings, m
     building.build_release(assessed, tonight)
     release = approving.built(assessed)
     assert release is not None
-    assert effects.moved(assessed, tonight, release) == ({"medium to low": 1}, 1)
+    assert effects.moved(assessed, tonight, release) == ({"low to medium": 1}, 1)
     monkeypatch.setattr(flood, "SURE", ("claimed",))  # the match by digest counts as a near one
     low, real = {"min_files": 1, "share": 0.1}, flood.flooding
     monkeypatch.setattr(flood, "flooding", lambda counts, total, rules, night: real(counts, total, low, night))
