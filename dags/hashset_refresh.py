@@ -24,7 +24,7 @@ same `run_id` parameter; what was imported is not imported again.
 
 from __future__ import annotations
 
-from airflow.sdk import Asset, AssetWatcher, Metadata, dag, task
+from airflow.sdk import Asset, AssetWatcher, Metadata, TaskGroup, dag, task
 
 from pipeline.night import marks
 from pipeline.night import stages as nightly
@@ -33,7 +33,7 @@ from pipeline.settings import Settings
 from tasks.approving import approve
 from tasks.every import EVERY_DAG
 from tasks.known import KNOWN_HASHES, announced
-from tasks.queue import RUN_PARAMS, begin, nothing_new, take_turn
+from tasks.queue import RUN, RUN_PARAMS, begin, nothing_new, take_turn
 from triggers.landing import LandingTrigger, look
 
 LANDING = Settings.load().landing_dir.resolve() / "hashsets"
@@ -71,8 +71,10 @@ def hashset_refresh() -> None:
         announced(Settings.load())
         yield Metadata(KNOWN_HASHES, {"run": run, **report["counts"]})
 
-    run = begin()
-    import_files(run) >> build(run) >> approve(run) >> take_turn(run) >> publish_release(run)
+    prepared = import_files(RUN)
+    with TaskGroup("release", prefix_group_id=False, tooltip="Built, approved where it changes much, published"):
+        prepared >> build(RUN) >> approve(RUN) >> take_turn() >> publish_release(RUN)
+    begin() >> prepared
 
 
 hashset_refresh()

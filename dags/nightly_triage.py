@@ -25,12 +25,12 @@ personal data.
 
 from __future__ import annotations
 
-from airflow.sdk import Asset, Metadata, dag, task
+from airflow.sdk import Asset, Metadata, TaskGroup, dag, task
 
 from pipeline.night import stages as nightly
 from pipeline.night.orchestration import LONG_STAGE, SINGLE_WRITER
 from tasks.every import EVERY_DAG
-from tasks.queue import RUN_PARAMS, begin, queue_after, take_turn
+from tasks.queue import RUN, RUN_PARAMS, begin, queue_after, take_turn
 
 REFERRALS = Asset("referrals", uri="triage://referrals")
 
@@ -75,19 +75,22 @@ def nightly_triage() -> None:
     def flood(run: str) -> None:
         nightly.stage("flood", run)
 
-    run = begin()
-    turn = take_turn(run)
-    digest_shards = plan_digest(run)
-    digested = digest.partial(run=run).expand(shards=digest_shards)
-    arrived = ingest(run)
-    fingerprint_shards = plan_fingerprint(run)
-    fingerprinted = fingerprint.partial(run=run).expand(shards=fingerprint_shards)
-    match_shards = plan_match(run)
-    matched = match.partial(run=run).expand(shards=match_shards)
-    turn >> digest_shards
-    digested >> arrived >> fingerprint_shards
+    with TaskGroup("arrival", prefix_group_id=False, tooltip="Digests of a large night in shards, then all packages"):
+        digest_shards = plan_digest(RUN)
+        arrived = ingest(RUN)
+        digest.partial(run=RUN).expand(shards=digest_shards) >> arrived
+    with TaskGroup("fingerprinting", prefix_group_id=False, tooltip="What came in, in shards"):
+        fingerprint_shards = plan_fingerprint(RUN)
+        fingerprinted = fingerprint.partial(run=RUN).expand(shards=fingerprint_shards)
+    with TaskGroup("matching", prefix_group_id=False, tooltip="Against the release of known hashes"):
+        match_shards = plan_match(RUN)
+        matched = match.partial(run=RUN).expand(shards=match_shards)
+        last = flood(RUN)
+    begin() >> take_turn() >> digest_shards
+    arrived >> fingerprint_shards
     fingerprinted >> match_shards
-    queue_after(matched >> flood(run), run)
+    matched >> last
+    queue_after(last)
 
 
 nightly_triage()

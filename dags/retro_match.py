@@ -28,7 +28,7 @@ from pipeline.night.orchestration import LONG_STAGE, SINGLE_WRITER
 from pipeline.settings import Settings
 from tasks.every import EVERY_DAG
 from tasks.known import KNOWN_HASHES, announced
-from tasks.queue import RUN_PARAMS, begin, queue_after, take_turn
+from tasks.queue import RUN, RUN_PARAMS, begin, queue_after, take_turn
 
 
 @dag(
@@ -47,8 +47,9 @@ def retro_match() -> None:
     def flood_guard(run: str) -> None:
         nightly.stage("flood", run)
 
-    run = begin()
-    queue_after(match_delta(run) >> take_turn(run) >> flood_guard(run), run)
+    last = flood_guard(RUN)
+    begin() >> match_delta(RUN) >> take_turn() >> last
+    queue_after(last)
 
 
 retro_match()

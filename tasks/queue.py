@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import NoReturn
 
-from airflow.sdk import Asset, Metadata, Param, task
+from airflow.sdk import Asset, Metadata, Param, TaskGroup, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from pipeline.night import naming
@@ -44,9 +44,14 @@ def begin(params: dict[str, str | None] | None = None, dag_run=None) -> str:
     return nightly.begin(name, given.get("as_of"), began.astimezone(UTC).replace(microsecond=0))
 
 
-def take_turn(run: str) -> TakeTurn:
+RUN = "{{ ti.xcom_pull(task_ids='begin') }}"
+"""The name that `begin` gave, for the tasks after it: as text that Airflow fills in when a task starts. The value itself would draw an
+arrow from `begin` to every task."""
+
+
+def take_turn() -> TakeTurn:
     """The task that waits for this run's turn to write the queue."""
-    return TakeTurn(task_id="take_turn", run=run, **TURN)
+    return TakeTurn(task_id="take_turn", run=RUN, **TURN)
 
 
 def nothing_new(why: str) -> NoReturn:
@@ -85,14 +90,10 @@ def reconcile(run: str):
     yield Metadata(CASE_QUEUE, {"run": run, "checks": report["read"]})
 
 
-def queue_after(last, run: str) -> None:
-    """Assess, publish, report and reconcile, in this order, after the task `last` of the DAG at hand."""
-    shards = plan_assess(run)
-    last >> shards
-    (
-        assess_cases.partial(run=run).expand(shards=shards)
-        >> assess(run)
-        >> publish(run)
-        >> reporting(run)
-        >> reconcile(run)
-    )
+def queue_after(last) -> None:
+    """Assess, publish, report and reconcile, in this order and as one group, after the task `last` of the DAG at hand."""
+    with TaskGroup("queue", prefix_group_id=False, tooltip="From matches to a reconciled queue"):
+        shards = plan_assess(RUN)
+        assessed = assess_cases.partial(run=RUN).expand(shards=shards)
+        last >> shards
+        assessed >> assess(RUN) >> publish(RUN) >> reporting(RUN) >> reconcile(RUN)

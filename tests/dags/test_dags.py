@@ -38,7 +38,7 @@ def bag(airflow_home: Path) -> Any:
 
 
 def edges(dag: Any) -> dict[str, set[str]]:
-    return {t.task_id: set(t.downstream_task_ids) - {"begin"} for t in dag.tasks}
+    return {t.task_id: set(t.downstream_task_ids) for t in dag.tasks}
 
 
 class TestStructure:
@@ -68,6 +68,27 @@ class TestStructure:
         for here, there in itertools.pairwise(order):
             assert there in after[here]
         assert after["reconcile"] == set()
+
+    def test_no_graph_has_a_fan_of_edges(self, bag: Any) -> None:
+        """Each task is followed by the next one alone, so that the graph is one line to be read from left to right."""
+        wide = {
+            (dag.dag_id, here): sorted(there)
+            for dag in bag.dags.values()
+            for here, there in edges(dag).items()
+            if len(there) > 1
+        }
+        assert wide == {}
+
+    def test_stages_stand_in_groups(self, bag: Any) -> None:
+        groups = {name: sorted(set(dag.task_group_dict) - {None}) for name, dag in bag.dags.items()}
+        assert groups == {
+            "nightly_triage": ["fingerprinting", "matching", "queue"],
+            "hashset_refresh": ["release"],
+            "retro_match": ["queue"],
+            "lake_maintenance": [],
+        }
+        queue = bag.dags["nightly_triage"].task_group_dict["queue"]
+        assert sorted(queue.children) == ["assess", "publish", "reconcile", "reporting"]
 
     def test_a_release_waits_for_a_person_and_holds_no_night_up_meanwhile(self, bag: Any) -> None:
         after = edges(bag.dags["hashset_refresh"])
