@@ -53,8 +53,8 @@ def text(
 
 
 def _fitted(names: Sequence[str], cells: Mapping[str, Sequence[str]], width: int) -> dict[str, int]:
-    """Width of each column that fits, most important first; words longer than a fifth of the line are cut."""
-    longest = max(18, width // 5)
+    """Width of each column that fits, most important first; words longer than a fifth of the line go on in the next."""
+    longest = max(22, width // 5)
     natural = {name: _natural(name, cells[name]) for name in names}
     least = {
         name: max(cell_len(name), min(_word(cells[name]), longest), min(PROSE, _prose(cells[name]))) for name in names
@@ -83,7 +83,7 @@ def _drawn(
     for name in names:
         numeric = all(isinstance(row.get(name), int | float | None) for row in rows)
         numeric = numeric and not any(isinstance(row.get(name), bool) for row in rows)
-        table.add_column(name, justify="right" if numeric else "left", overflow="ellipsis", width=widths[name])
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold", width=widths[name])
     for place in range(len(rows)):
         table.add_row(*(_safe(cells[name][place]) for name in names))
     return _printed(table, width)

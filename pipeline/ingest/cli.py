@@ -60,7 +60,7 @@ def waiting(ctx: click.Context) -> Rows:
 
 
 @click.command()
-@output_options
+@output_options(columns=("container", "landing_folder", "hours", "reasons", "clock_from", "times_returned", "package_id"))
 @click.pass_context
 def returned(ctx: click.Context) -> Rows:
     """Packages in quarantine that nothing has put right yet: returned for information, their clock running.
@@ -75,11 +75,11 @@ def returned(ctx: click.Context) -> Rows:
     now = datetime.now(UTC)
     return [
         {
-            "state": "returned for information",
-            "hours": row.hours(now),
-            "clock_from": row.clock_from.isoformat(),
-            "landing_folder": row.landing_folder,
             "container": row.container,
+            "landing_folder": row.landing_folder,
+            "hours": row.hours(now),
+            "clock_from": row.clock_from,
+            "state": "returned for information",
             "times_returned": row.returned,
             "reasons": "; ".join(row.reasons),
             "package_id": row.package_id,

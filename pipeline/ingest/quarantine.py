@@ -90,8 +90,8 @@ class Outstanding:
     reasons: list[str]
 
     def hours(self, as_of: datetime) -> float:
-        """Hours on the clock."""
-        return round((as_of - self.clock_from).total_seconds() / 3600, 1)
+        """Hours on the clock; 0 where it starts later than `as_of`, as after a night with a clock of its own."""
+        return max(0.0, round((as_of - self.clock_from).total_seconds() / 3600, 1))
 
 
 def outstanding(lake: Lake) -> list[Outstanding]:

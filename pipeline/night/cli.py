@@ -199,7 +199,7 @@ def floods_command(settings: Settings, media_key: int | None, person: str | None
 
 @click.command()
 @click.pass_obj
-@output_options(columns=("run", "state", "clock", "needs", "last_stage", "referrals", "quarantined"))
+@output_options(columns=("run", "state", "needs", "clock", "last_stage", "referrals", "quarantined"))
 def status(settings: Settings) -> Rows:
     """Every run with its state, and what in it needs the operator.
 
@@ -207,6 +207,7 @@ def status(settings: Settings) -> Rows:
     reconciled            everything that came in is accounted for
     FAILED                stopped at the stage and for the reason that it names
     unfinished            not at its last stage: it is running, or it stopped there and can be run again
+    hash sets             read hash sets; it writes no queue, so that there is nothing to reconcile
     DOES NOT RECONCILE    do not work the queue from it
 
     `triage night report --run-id RUN` has every count and every reason.
@@ -231,12 +232,12 @@ def _status(settings: Settings, name: str, referrals: int, floods: int) -> dict[
     done = json.loads(report.read_text()) if report.is_file() else None
     stages = nightly.reports(settings, name)
     rows = runreport.stage_rows(stages)
-    failed = failures.of_run(settings, name)
+    failed, sets = failures.of_run(settings, name), nights.of_hash_sets(settings, name)
     tracebacks = len(list((folder / "failures").glob("*.txt")))
     return {
         "run": name,
         "clock": nights.load(settings, name).as_of,
-        "state": _state(done, failed),
+        "state": "hash sets" if sets and failed is None else _state(done, failed),
         "last_stage": stages[-1].stage if stages else "none",
         "last_stage_at": _changed(folder / "stages.jsonl"),
         "referrals": referrals,
@@ -244,8 +245,8 @@ def _status(settings: Settings, name: str, referrals: int, floods: int) -> dict[
         "seconds": round(sum(row["seconds"] for row in rows.values()), 1),
         "needs": "; ".join(
             [
-                *_running(settings, name, done, failed),
-                *_needs(done, rows, floods, tracebacks=tracebacks, failed=failed),
+                *(() if sets else _running(settings, name, done, failed)),
+                *_needs(done, rows, floods, tracebacks=tracebacks, failed=failed, sets=sets),
             ]
         ),
     }
@@ -278,13 +279,14 @@ def _needs(
     *,
     tracebacks: int,
     failed: failures.RunFailure | None,
+    sets: bool,
 ) -> Iterator[str]:
     """What waits for a person, in words."""
     if failed is not None:
         yield f"failed at {failed.stage}: {failed.message} {failed.advice}"
-    elif done is None:
+    elif done is None and not sets:
         yield "run it again if it is not running"
-    elif not done["reconciles"]:
+    elif done is not None and not done["reconciles"]:
         yield "do not work the queue: see the report"
     ingest = rows.get("ingest", {"rejected": {}, "counts": {}})
     if ingest["rejected"].get("quarantined"):

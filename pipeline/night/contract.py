@@ -120,3 +120,8 @@ def reports(settings: Settings, run_id: str) -> list[StageReport]:
         if line.endswith(b"\n") and line.startswith(b"{"):
             found.append(StageReport.from_dict(json.loads(line)))
     return found
+
+
+def of_hash_sets(settings: Settings, run_id: str) -> bool:
+    """Whether a run read hash sets: it writes no queue, so that nothing in it has to reconcile."""
+    return (run_dir(settings, run_id) / "hashsets.json").is_file()

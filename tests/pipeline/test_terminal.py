@@ -53,7 +53,7 @@ def matches() -> list[dict[str, Any]]:
 
 
 TABLES = {
-    "status": (statuses(), ("run", "state", "clock", "needs", "last_stage", "referrals")),
+    "status": (statuses(), ("run", "state", "needs", "clock", "last_stage", "referrals")),
     "queue": (cases(), ("case_id", "band", "urgency", "score", "holder", "due_at", "source", "flagged", "top_reasons")),
     "matches": (matches(), ("case_id", "level", "grade", "category", "distance", "media_key", "cases", "media_file")),
     "record": (matches()[:1], ("case_id",)),
@@ -76,6 +76,13 @@ def test_no_line_is_longer_than_the_terminal(name: str, width: int) -> None:
     rows, chosen = TABLES[name]
     lines = terminal.text(list(rows[0]), rows, width, chosen=chosen).splitlines()
     assert [line for line in lines if cell_len(line) > width] == []
+
+
+@pytest.mark.parametrize("width", [60, 80, 140, 200])
+@pytest.mark.parametrize("name", TABLES)
+def test_no_cell_is_cut(name: str, width: int) -> None:
+    rows, chosen = TABLES[name]
+    assert "…" not in terminal.text(list(rows[0]), rows, width, chosen=chosen)
 
 
 def test_wide_shows_every_value_whole() -> None:

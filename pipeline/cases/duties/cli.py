@@ -16,7 +16,7 @@ from pipeline.settings import Settings
 @click.command("flags")
 @click.argument("case_id", required=False)
 @as_option
-@output_options
+@output_options(columns=("case_id", "band", "label", "role", "due_at", "late", "flag_id", "holder", "post", "reason"))
 @click.pass_obj
 def flags(settings: Settings, /, *, case_id: str | None, name: str | None) -> Rows:
     """List escalation flags that nobody has acknowledged, the first due first, of any band; or those of one case.

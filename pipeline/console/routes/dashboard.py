@@ -107,7 +107,11 @@ def run(request: Request, run_id: str) -> Response:
     failed = failures.of_run(settings(request), run_id)
     data["failure"] = vars(failed) if failed else None
     data["attempts"] = progress.attempts(nightly.reports(settings(request), run_id))
-    data["progress"] = progress.of_run(settings(request), run_id, datetime.now(UTC)) if summary is None else []
+    data["progress"] = (
+        progress.of_run(settings(request), run_id, datetime.now(UTC))
+        if summary is None and not data["hash_sets"]
+        else []
+    )
     return pages.answer(request, "run.html", data, rows=stages, name=f"run-{run_id}", formats=pages.formats(request))
 
 
@@ -135,6 +139,7 @@ def _run(request: Request, run_id: str) -> dict[str, Any]:
         "as_of": started.as_of,
         "failed": f"{failed.stage}: {failed.message}" if failed else None,
         "finished": summary is not None,
+        "hash_sets": night.of_hash_sets(settings(request), run_id),
         "reconciles": summary["reconciles"] if summary else None,
         "checks_that_differ": sum(not c["holds"] for c in summary["checks"]) if summary else None,
         "parts_verified": summary["parts_verified"] if summary else None,

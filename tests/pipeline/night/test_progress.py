@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
+
+from click.testing import CliRunner
 
 from pipeline.errors import TriageError
 from pipeline.night import contract as nights
 from pipeline.night import failures, plans, progress
 from pipeline.night import stages as nightly
+from pipeline.night.cli import status
 from pipeline.night.contract import StageReport
 from pipeline.settings import Settings
 
@@ -74,3 +78,13 @@ def test_planning_a_stage_is_noted(settings: Settings) -> None:
     run = nights.start(settings, "trial")
     assert nightly.plan_shards(settings, nightly.find("fingerprint"), run) == []
     assert plans.newest(settings, "trial")["fingerprint"].left == 0
+
+
+def test_a_run_that_read_hash_sets_has_nothing_to_reconcile(settings: Settings) -> None:
+    run = nights.start(settings, "hashset-trial").run_id
+    invoke = CliRunner().invoke
+    (row,) = json.loads(invoke(status, ["--format", "json"], obj=settings, catch_exceptions=False).stdout)
+    assert (row["state"], row["needs"].endswith("run it again if it is not running")) == ("unfinished", True)
+    (nights.run_dir(settings, run) / "hashsets.json").write_text("[]")
+    (row,) = json.loads(invoke(status, ["--format", "json"], obj=settings, catch_exceptions=False).stdout)
+    assert (row["state"], row["needs"]) == ("hash sets", "")
