@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from rich.progress import track
 
-from bench import recall_asking
+from bench import recall_asking, recall_series
 from bench.common import machine, save, versions
 from bench.recall_report import BARS, write_docs
 from pipeline import policy
@@ -53,7 +53,7 @@ SAME = 70
 OTHERS, NATIONAL = 1_000_000, 10_000_000
 """Random known hashes for false hits, and for what a query costs."""
 
-FILMS, SHOTS = 4, 3
+FILMS, SHOTS = 12, 3
 """Videos made, and photographs that each pans over, four seconds each."""
 
 
@@ -215,25 +215,10 @@ def margins(rows: Rows) -> dict[str, Any]:
 def films(pictures: list[Image.Image], folder: Path) -> Iterator[Path]:
     """Videos that pan and zoom over photographs, no photograph in two of them."""
     for film in range(FILMS):
-        chosen = pictures[film * SHOTS * 7 : (film + 1) * SHOTS * 7 : 7]
+        chosen = pictures[film::FILMS][:SHOTS]
         path = folder / f"film-{film}.mp4"
         path.write_bytes(videos.panned(chosen))
         yield path
-
-
-def series(corpora: Path, pictures: list[Image.Image]) -> dict[str, list[Image.Image]]:
-    """Pictures of one scene that are not the same picture: standpoints that move over one photograph, a third apart."""
-    found = {}
-    for number, source in enumerate(pictures[5:60:11]):
-        width, height = source.size
-        found[f"standpoints {number + 1}"] = [
-            source.crop((x * width // 6, y * height // 6, (x + 3) * width // 6, (y + 3) * height // 6)).resize(
-                (640, 480)
-            )
-            for x in (0, 1, 2, 3)
-            for y in (0, 2)
-        ]
-    return found
 
 
 def main() -> None:
@@ -257,7 +242,8 @@ def main() -> None:
     quiet = lambda *_: None  # noqa: E731 - a step that says nothing
     with tempfile.TemporaryDirectory() as folder:
         moving = runs.moving(list(films(pictures, Path(folder))), rules, quiet)
-    negatives = runs.hard_negatives(rules, series(corpora, pictures), quiet)
+    real = corpora / "vectors" / "vpdq_frames"
+    negatives = runs.hard_negatives(rules, recall_series.standpoints(pictures), quiet) | recall_series.neighbours(real)
     recall = summary(rows, limits, same_rate)
     result = {
         "machine": machine(),
@@ -274,6 +260,7 @@ def main() -> None:
         "cost": costs(rows, prices(sorted({int(r) for row in rows for r in row.queries}))),
         "nearest_by_family": won_alone(rows, limits),
         "videos": moving,
+        "real_videos": recall_series.versions(real),
         "hard_negatives": negatives,
         "cpu_minutes": round((time.process_time() - began) / 60, 1),
     }

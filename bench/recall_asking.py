@@ -153,7 +153,10 @@ def _wrong(data: bytes, distance: int, plain: int, known: bytes, rules: Any) -> 
 
 
 def _family(name: str, rules: list[dict[str, Any]]) -> str:
-    return str(rules[altered._family(name, rules)]["begins"]) or "flips"
+    """What a query's family is called: the first word of its names, the flips of the picture, or its one name."""
+    words = rules[altered._family(altered.TIME.sub("", name), rules)]["begins"]
+    begins = str(words if isinstance(words, str) else words[0])
+    return begins if begins in (altered.PICTURE, altered.INVERTED) else begins.split(" ", maxsplit=1)[0] or "flips"
 
 
 def _before(data: bytes, hashes: picture.PictureHashes, known: Codes, rules: Any) -> int:

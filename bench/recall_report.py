@@ -90,7 +90,16 @@ def _foot(result: dict[str, Any]) -> list[str]:
 
 def _moving(result: dict[str, Any]) -> list[str]:
     rows = [f"| {name} | {x['found']} of {x['n']} | {x['wrong']} |" for name, x in result["videos"].items()]
-    return ["| video made from photographs | found | other videos |", "|---|---:|---:|", *rows, ""]
+    real = [
+        f"| {name} | {x['near']} of {x['frames']} | {x['near_another']} | {x['evidence'] or 'none'} |"
+        + (f" {x['off_seconds']} |" if x["evidence"] else " |")
+        for name, x in result["real_videos"].items()
+    ]
+    head = (
+        "| version of a real video, one frame a second | frames near | near another video | evidence | off, seconds |"
+    )
+    made = ["| video made from photographs | found | other videos |", "|---|---:|---:|", *rows, ""]
+    return [*made, head, "|---|---:|---:|---|---:|", *real, ""]
 
 
 def _negatives(result: dict[str, Any]) -> list[str]:

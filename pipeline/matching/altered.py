@@ -7,6 +7,7 @@ Wide radii are what costs (at 10 M known hashes one query at 47 bits costs fourt
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,9 @@ PICTURE, INVERTED = "picture as it is", "colours inverted"
 """Names of two queries that need no variant: the plain hash at a wide radius, and the complement of its bits."""
 
 Codes = NDArray[np.uint8]
+
+TIME = re.compile(r", at [\d.]+ s$")
+"""What the name of a video frame's variant ends with: the frame's time, no part of what the variant guesses."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ def asked(table: pa.Table, families: list[dict[str, Any]]) -> list[AskedFamilies
     if not table.num_rows:
         return []
     names = table["variant"].combine_chunks().dictionary_encode()
-    texts = names.dictionary.to_pylist()
+    texts = [TIME.sub("", text) for text in names.dictionary.to_pylist()]
     family = np.array([_family(text, families) for text in texts])[names.indices.to_numpy(zero_copy_only=False)]
     hashes = matrix(table["pdq"])
     found: dict[int, list[tuple[NDArray[np.int64], Codes, str]]] = {}
@@ -93,7 +97,8 @@ def asked(table: pa.Table, families: list[dict[str, Any]]) -> list[AskedFamilies
         rows = np.flatnonzero(family == number)
         if not len(rows):
             continue
-        found.setdefault(int(rules["radius"]), []).append((rows, hashes[rows], ""))
+        if rules["radius"]:  # 0: asked in its flips only
+            found.setdefault(int(rules["radius"]), []).append((rows, hashes[rows], ""))
         for flips in rules.get("flips", []):
             endings = tuple(flips.get("ending", ()))
             chosen = rows
@@ -112,11 +117,15 @@ def _together(radius: int, parts: list[tuple[NDArray[np.int64], Codes, str]]) ->
 
 
 def _family(name: str, families: list[dict[str, Any]]) -> int:
-    """Place of the first family whose words begin a variant's name; the last family has to fit all that is left."""
+    """Place of the first family that a variant's name fits, by its beginning and its ending; the last one has to fit all that is left."""
     for place, rules in enumerate(families):
-        if name.startswith(rules["begins"]):
+        if name.startswith(_words(rules["begins"])) and name.endswith(_words(rules.get("ending", ""))):
             return place
     raise ValueError(f"no family of variants in policy/matching.yaml begins {name!r}")
+
+
+def _words(rule: str | list[str]) -> tuple[str, ...]:
+    return (rule,) if isinstance(rule, str) else tuple(rule)
 
 
 def candidates(

@@ -152,7 +152,8 @@ def _shapes(aspect: float, policy: dict[str, Any]) -> list[NamedFrame]:
 
 
 def _inside(frame: str, policy: dict[str, Any]) -> list[NamedFrame]:
-    """The small grid within a frame: padded on all sides, one side, two neighbouring sides; cropped."""
+    """The small grid within a frame: padded on all sides, one side, two neighbouring sides; cropped. A part has its own grid."""
+    policy = policy["of_parts"] if frame.startswith("part") else policy
     found = [_all_sides(f"inside {frame}", percent) for percent in policy["all_sides"]]
     for place, side in enumerate(SIDES):
         following = (place + 1) % 4

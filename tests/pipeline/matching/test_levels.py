@@ -84,3 +84,13 @@ def test_the_picture_itself_and_its_inverse_are_asked() -> None:
         (altered.INVERTED, bytes(255 - value for value in range(32))),
     ]
     assert altered.queries(table([]), prints, 90).num_rows == 0
+
+
+def test_a_family_can_be_the_names_that_end_so_and_a_frame_of_a_video_fits_as_a_still_does() -> None:
+    families = [
+        {"begins": ["padded left", "padded top"], "ending": [" 5 %", " 8 %"], "radius": 43},
+        {"begins": "", "radius": 33},
+    ]
+    queries = table(["padded left 5 %", "padded top 8 %, at 12.0 s", "padded top 25 %", "padded right 5 %"])
+    by_radius = {one.radius: sorted(one.rows.tolist()) for one in altered.asked(queries, families)}
+    assert by_radius == {43: [0, 1], 33: [2, 3]}

@@ -91,7 +91,7 @@ class TestKinds:
             fingerprint(1, pdq=release[2].pdq, low_information=True, pdq_quality=3),
             fingerprint(2, low_information=True),
         ]
-        unit = fingerprinted(settings, "a", flat, [variant(2, "padded left 5.5 %", flipped(release[5].pdq, 40))])
+        unit = fingerprinted(settings, "a", flat, [variant(2, "padded left 25 %", flipped(release[5].pdq, 40))])
         whole, part = sorted(matched(settings, unit), key=lambda row: str(row["kind"]))
         assert whole["low_information"] is True and whole["kind"] == "near" and whole["known_quality"] is None
         assert part["low_information"] is False and part["kind"] == "unrefined" and part["quality"] == 100
@@ -171,7 +171,7 @@ class TestRetro:
             fingerprint(4),
         ]
         matched(
-            settings, fingerprinted(settings, "a", prints, [variant(4, "padded left 5.5 %", flipped(late[2].pdq, 40))])
+            settings, fingerprinted(settings, "a", prints, [variant(4, "padded left 25 %", flipped(late[2].pdq, 40))])
         )
         rows = [media("F-1", claimed_md5=late[0].md5)]
         Lake(settings.lake_dir).commit("ingest", "k", {"media_files": records.build("media_files", rows)}, run_id="n")
