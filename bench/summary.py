@@ -107,6 +107,10 @@ FIGURES: dict[str, list[Figure]] = {
         Figure("files with a false hit", lambda r: r["false_hits"]["files_with_a_false_candidate"], "", None, 0),
         Figure("matching of a file at 10 M known, against 177 variants at 47 bits", lambda r: r["cost"]["matching_ms_per_file_at_10_million"] / r["cost"]["matching_ms_per_file_before"], "x", None, 1.5),
     ],
+    "recall_choose": [
+        Figure("mean share of altered copies found of photographs that the radii were not chosen on", lambda r: r["mean"]["other_half"], ""),
+        Figure("the same with all groups of queries at 47 bits", lambda r: r["mean"]["other_half_all_at_47"], ""),
+    ],
     "hostile": [
         Figure("throughput among hostile files, share of the good ones alone", lambda r: r["ratio_files_per_cpu_second"], "", 0.8),
         Figure("good files harmed", lambda r: r["photographs_harmed"], "", None, 0),

@@ -11,6 +11,7 @@ from pipeline.matching import knownvideos, stage
 from pipeline.matching.pairs import Pairs
 from pipeline.matching.stated import KnownFrame, StatedMedia, stated
 from pipeline.settings import Settings
+from tests.hashsets import samples
 from tests.pipeline.matching.synthetic_night import fingerprint, fingerprinted, flipped, frame, known, start
 
 
@@ -25,6 +26,34 @@ def deliver(settings: Settings, film: str, count: int, quality: int = 90) -> lis
     assert landing.run(settings, tonight).rejected == {}
     building.run(settings, tonight)
     return hashes
+
+
+def deliver_vics(settings: Settings, film: str, count: int) -> list[bytes]:
+    """A VICS file whose items are frames of one video, each with its PDQ hash and its place in the member `frames`."""
+    folder = settings.landing_dir / "hashsets" / "caid"
+    folder.mkdir(parents=True, exist_ok=True)
+    hashes = [known(900 + k).pdq for k in range(count)]
+    items = [
+        samples.media(
+            f"{film} {k}",
+            MediaID=k + 1,
+            AlternativeHashes=[{"HashName": "PDQ", "HashValue": code.hex()}],
+            frames=[{"video": film, "seconds": 2.0 * k, "quality": 90, "pdq": code.hex()}],
+        )
+        for k, code in enumerate(hashes)
+    ]
+    samples.vics(folder / "frames.json", items, country="UK")
+    tonight = start(settings)
+    assert landing.run(settings, tonight).rejected == {}
+    building.run(settings, tonight)
+    return hashes
+
+
+def test_a_frame_list_in_vics_is_a_known_video_with_order_and_time(settings: Settings) -> None:
+    hashes = deliver_vics(settings, "film", 40)
+    (row,) = asked(settings, hashes[20:27])
+    assert (row["kind"], row["frames_matched"], row["known_in_order"], row["known_quality"]) == ("video", 7, True, 90)
+    assert knownvideos.words(row) == "12 s of the known video film from 0:40"
 
 
 def asked(settings: Settings, frames: list[bytes]) -> list[dict[str, object]]:
