@@ -74,6 +74,8 @@ def test_the_command_writes_a_page_and_figures_and_nothing_else(tmp_path: Path, 
     assert all(x["differences"] == 0 for x in result["exactness"].values())
     order = [page.read_text().index(f"<h2>{k}.") for k in range(1, 7)]
     assert order == sorted(order) and "Hard negatives" in page.read_text()
+    letters = result["hard_negatives"]["template: letterhead"]["files"]
+    assert f'<td class="n">{letters["per_million"]}</td><td class="n">{letters["upper_95"]}</td>' in page.read_text()
 
 
 def test_templates_are_different_pictures_and_the_same_each_time() -> None:
