@@ -10,7 +10,7 @@ export TRIAGE_CORPORA := $(if $(TRIAGE_CORPORA),$(abspath $(TRIAGE_CORPORA)),)
 help:
 	@echo "make demo    a night on sample referrals, and the queue that comes out; again: the same night changes nothing"
 	@echo "             (TRIAGE_CORPORA=FOLDER: on photographs from there; ARGS=--anew: from the start; ARGS=--help)"
-	@echo "make test    all tests, a worker per core (ARGS='tests/dags -x': those, in one process)"
+	@echo "make test    all tests, side by side (ARGS='tests/dags -x': those, in one process)"
 	@echo "make check   ruff, mypy, and whether the bill of materials is current (make bill makes it)"
 	@echo "make bench   every benchmark (hours; NAME=matching: one)"
 	@echo "make serve   the console and Airflow on this machine, until Ctrl-C (TRIAGE_HOME=var/demo: on the demo's night)"
