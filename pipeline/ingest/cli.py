@@ -60,7 +60,9 @@ def waiting(ctx: click.Context) -> Rows:
 
 
 @click.command()
-@output_options(columns=("container", "landing_folder", "hours", "reasons", "clock_from", "times_returned", "package_id"))
+@output_options(
+    columns=("container", "landing_folder", "hours", "reasons", "clock_from", "times_returned", "package_id")
+)
 @click.pass_context
 def returned(ctx: click.Context) -> Rows:
     """Packages in quarantine that nothing has put right yet: returned for information, their clock running.
