@@ -82,7 +82,7 @@ class TestStructure:
     def test_stages_stand_in_groups(self, bag: Any) -> None:
         groups = {name: sorted(set(dag.task_group_dict) - {None}) for name, dag in bag.dags.items()}
         assert groups == {
-            "nightly_triage": ["fingerprinting", "matching", "queue"],
+            "nightly_triage": ["arrival", "fingerprinting", "matching", "queue"],
             "hashset_refresh": ["release"],
             "retro_match": ["queue"],
             "lake_maintenance": [],
