@@ -88,7 +88,7 @@ class TestStructure:
             "lake_maintenance": [],
         }
         queue = bag.dags["nightly_triage"].task_group_dict["queue"]
-        assert sorted(queue.children) == ["assess", "publish", "reconcile", "reporting"]
+        assert sorted(queue.children) == ["assess", "assess_cases", "plan_assess", "publish", "reconcile", "reporting"]
 
     def test_a_release_waits_for_a_person_and_holds_no_night_up_meanwhile(self, bag: Any) -> None:
         after = edges(bag.dags["hashset_refresh"])
