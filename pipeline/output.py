@@ -18,6 +18,7 @@ import functools
 import io
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -141,6 +142,15 @@ def emit(
     else:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
+
+
+def working(text: str) -> AbstractContextManager[object]:
+    """While this lasts, a terminal shows that `text` is being done; a file or a program that reads gets nothing."""
+    if not sys.stderr.isatty():
+        return nullcontext()
+    from rich.console import Console
+
+    return Console(stderr=True).status(text)
 
 
 def render(rows: Rows, format_: str) -> bytes:

@@ -63,15 +63,13 @@ def lookup(
     triage lookup picture.jpg --reason "exhibit ABC/1" --format json
     triage lookup list.csv --reason disclosure --output answer.csv
     """
-    from rich.console import Console
-
     from hashsets.release import releases
     from pipeline.export import lookup as looking
 
     with asking.ask(settings, name, "lookup.hash", "lookup", reason) as question:
         opened = releases.current(settings) if release is None else releases.open_release(settings, release)
         hashes, rejects, notes, altered = _read(settings, asked, opened)
-        with Console(stderr=True).status(f"Looking up {len(hashes):,} hashes in release {opened.number}"):
+        with output.working(f"Looking up {len(hashes):,} hashes in release {opened.number}"):
             rows = looking.look_up(settings, opened, hashes, radius) + altered
         hits = sum(row["result"] != "not known" for row in rows)
         question.log(
