@@ -10,7 +10,7 @@ from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 from hashsets.release import releases
 from pipeline import logs
-from pipeline.errors import DependencyError
+from pipeline.errors import TriageError
 from pipeline.night import marks
 from pipeline.settings import Settings
 
@@ -34,8 +34,8 @@ class ReleaseTrigger(BaseEventTrigger):
         while True:
             try:
                 number = await asyncio.to_thread(unannounced, Settings.load())
-            except DependencyError as error:  # a trigger that ends in an error watches nothing
-                logs.get("releases").warning("the case store does not answer", reason=error.message)
+            except TriageError as error:  # a trigger that ends in an error watches nothing
+                logs.get("releases").warning("the current release cannot be told", reason=error.message)
                 number = 0
             if number and number == previous and number != fired:
                 fired = number

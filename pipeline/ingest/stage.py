@@ -94,6 +94,7 @@ def fresh_entries(settings: Settings) -> list[LandingEntry]:
     """The packages in landing that the next run looks at, in its order. Raises what `run` raises."""
     rule, held, known = rules.load(settings), Held.read(Lake.of(settings)), seen.load(settings)
     entries, _ = discovery.entries(settings.landing_dir, rule.data)
+    held.look_up_packages(known[e.container][1] for e in entries if e.container in known)
     return [entry for entry in entries if not _unchanged(entry, known, held, rule)]
 
 

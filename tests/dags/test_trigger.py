@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from hashsets.release.releases import Pointer
+from pipeline.errors import IntegrityError
 from pipeline.night import marks
 from pipeline.settings import Settings
 
@@ -89,7 +90,13 @@ def test_a_release_published_by_command_is_reported_once(
 
     current: list[int] = [1]
     monkeypatch.setattr(Settings, "load", classmethod(lambda cls: settings))
-    monkeypatch.setattr("triggers.releases.releases.pointer", lambda _: Pointer(current[0], ""))
+
+    def pointer(_: Settings) -> Pointer:
+        if current[0] < 0:
+            raise IntegrityError("CURRENT is damaged.")
+        return Pointer(current[0], "")
+
+    monkeypatch.setattr("triggers.releases.releases.pointer", pointer)
     marks.put(settings, marks.RELEASE_ANNOUNCED, "1")  # by hashset_refresh
 
     async def watch() -> list[object]:
@@ -108,6 +115,8 @@ def test_a_release_published_by_command_is_reported_once(
         task = asyncio.create_task(collect())
         await asyncio.sleep(0.3)
         assert events == []
+        current[0] = -1  # a damaged pointer ends nothing
+        await asyncio.sleep(0.1)
         current[0] = 2  # by `triage hashset approve`
         await until(1)
         await asyncio.sleep(0.3)

@@ -92,3 +92,16 @@ def test_the_executor_makes_the_pod_of_a_task_from_the_template(airflow_home: Pa
     assert (
         container["securityContext"]["readOnlyRootFilesystem"] and pod["spec"]["automountServiceAccountToken"] is False
     )
+
+
+@pytest.mark.airflow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_image_of_tasks_can_be_named_by_its_digest(airflow_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow.providers.cncf.kubernetes.kube_config import KubeConfig
+
+    settings = yaml.safe_load((FOLDER / "settings.yaml").read_text())["data"]
+    repository, tag = (f"AIRFLOW__KUBERNETES_EXECUTOR__WORKER_CONTAINER_{n}" for n in ("REPOSITORY", "TAG"))
+    assert {repository, tag} <= set(settings)
+    monkeypatch.setenv(repository, "registry.example/triage@sha256")
+    monkeypatch.setenv(tag, "0" * 64)
+    assert KubeConfig().kube_image == f"registry.example/triage@sha256:{'0' * 64}"

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from pipeline.errors import UsageError
-from pipeline.ingest import ahead, digesting, intake
+from pipeline.ingest import ahead, digesting, intake, stage
 from pipeline.lake import Lake
 from pipeline.locator import Locator
 from pipeline.night import contract as nights
@@ -73,6 +73,9 @@ def test_ingest_asks_for_nothing_twice_and_writes_the_same(
     assert asked == []
     assert (report.read, report.kept, report.rejected) == (expected.read, expected.kept, expected.rejected)
     assert rows(landed) == rows(plain) and rows(plain)["media_files"]
+    waiting = {p.package.container for p in stage.waiting(landed, NIGHT)}
+    # what was taken in is not new to the next night
+    assert {e.container for e in stage.fresh_entries(landed)} == waiting
 
 
 def test_a_package_that_was_touched_since_is_digested_again(landed: Settings, asked: list[Locator]) -> None:
