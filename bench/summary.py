@@ -115,6 +115,11 @@ FIGURES: dict[str, list[Figure]] = {
         Figure("throughput among hostile files, share of the good ones alone", lambda r: r["ratio_files_per_cpu_second"], "", 0.8),
         Figure("good files harmed", lambda r: r["photographs_harmed"], "", None, 0),
     ],
+    "video_damage": [
+        Figure("videos with damaged packets tried", lambda r: r["mutants"], ""),
+        Figure("workers that died of them", lambda r: sum(r["workers_died"].values()), "", None, 0),
+        Figure("shown by FFmpeg behind the damage and not seen", lambda r: r["shown_and_not_seen"], "", None, 0),
+    ],
     "vics_pdq": [
         Figure("VICS with PDQ in AlternativeHashes, read and judged", lambda r: r["pdq_rows_per_core_second"], "rows per core-second"),
         Figure("the same rows with digests only", lambda r: r["digests_rows_per_core_second"], "rows per core-second"),

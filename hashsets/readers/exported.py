@@ -1,7 +1,10 @@
-"""The CSV that `triage hashset export` writes, read back without loss.
+"""What this product exports, read back: the CSV of `triage hashset export`, and CASE/UCO graphs, ours or another tool's.
 
-Its columns say what they are, so no mapping is declared. Derived columns (the grade, the UK category) are not read, nor are
-votes: what a source's word is worth stands in policy. A leading apostrophe is taken off, as the export put it on.
+The CSV's columns say what they are, so no mapping is declared, and nothing is lost. Derived columns (the grade, the UK category) are
+not read, nor are votes: what a source's word is worth stands in policy. A leading apostrophe is taken off, as the export put it on.
+
+Of a CASE/UCO graph (JSON-LD) the digests of the files that it names are read. Terms are known by the last part of their names,
+whatever prefix a graph gives the ontology. The format has words for digests only; perceptual hashes travel as VICS.
 """
 
 from __future__ import annotations
@@ -84,3 +87,93 @@ def as_cell(value: Any) -> Any:
         plain = not any("," in item for item in value) and not value[:1][0].startswith("[") if value else True
         value = ",".join(value) if plain else orjson.dumps(value).decode()
     return f"'{value}" if isinstance(value, str) and value.startswith("'") else value
+
+
+LARGEST = 256 << 20
+"""Bytes of a graph that are read: it is one JSON document, held in memory."""
+_METHODS = {"md5": "md5", "sha1": "sha1", "sha256": "sha256"}
+_ONTOLOGY = b"ontology.unifiedcyberontology.org"
+
+
+class CaseUcoReader:
+    """One row per object with digests: of a bundle's objects, or of a graph's nodes."""
+
+    name = "case_uco"
+    stable_ids = False
+
+    def detect(self, head: bytes, source: Source) -> Detection | None:
+        text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+        found = text.startswith((b"{", b"[")) and b'"@context"' in head and _ONTOLOGY in head
+        return Detection(self.name, "1", entity="Bundle") if found else None
+
+    def read(self, source: Source, detection: Detection) -> Iterator[Batch]:
+        with source.open() as file:
+            data = file.read(LARGEST + 1)
+        if len(data) > LARGEST:
+            raise damaged(source, f"byte {LARGEST}", "a graph of CASE/UCO is read up to 256 MiB")
+        try:
+            graph = orjson.loads(data.removeprefix(b"\xef\xbb\xbf"))
+        except orjson.JSONDecodeError as error:
+            raise damaged(source, f"line {error.lineno}", f"it is not JSON ({error.msg})") from None
+        rows = [(number, record) for number, node in enumerate(_nodes(graph), 1) if (record := _digests(node))]
+        for start in range(0, len(rows), delimited.BATCH):
+            chosen = rows[start : start + delimited.BATCH]
+            yield Batch([number for number, _ in chosen], delimited.to_columns([record for _, record in chosen]))
+        source.done = len(data)
+
+
+def _nodes(graph: Any) -> Iterator[dict[str, Any]]:
+    """The nodes of a graph in their order: of a list, of `@graph`, or of the objects that a bundle contains."""
+    if isinstance(graph, list):
+        for item in graph:
+            yield from _nodes(item)
+    elif isinstance(graph, dict):
+        inside = [value for key, value in graph.items() if key == "@graph" or _local(key) == "object"]
+        if any(isinstance(value, list) and any(len(_dict(v)) > 1 for v in value) for value in inside):
+            for value in inside:
+                yield from _nodes(value)
+        else:
+            yield graph
+
+
+def _digests(node: dict[str, Any]) -> dict[str, Any] | None:
+    """The digests, size and type of a node; None for one without digests."""
+    record: dict[str, Any] = {}
+    others: list[str] = []
+    for facet in _list(_term(node, "hasFacet")):
+        for one in _list(_term(_dict(facet), "hash")):
+            method = str(_value(_term(_dict(one), "hashMethod")) or "")
+            column = _METHODS.get(method.lower().replace("-", ""))
+            if column is None:
+                others.append(method)
+            elif column not in record:
+                record[column] = _value(_term(_dict(one), "hashValue"))
+        for term, column in (("sizeInBytes", "size"), ("mimeType", "mime")):
+            value = _value(_term(_dict(facet), term))
+            if value is not None and column not in record:
+                record[column] = str(value)
+    if not record.keys() & set(_METHODS.values()):
+        return {"unsupported": ("unsupported_hash_type", ", ".join(others))} if others else None
+    return record
+
+
+def _term(node: dict[str, Any], local: str) -> Any:
+    return next((value for key, value in node.items() if _local(key) == local), None)
+
+
+def _local(key: str) -> str:
+    return key.replace("#", ":").replace("/", ":").rpartition(":")[2]
+
+
+def _value(value: Any) -> Any:
+    """A literal, plain or with its datatype."""
+    value = value[0] if isinstance(value, list) and value else value
+    return value.get("@value") if isinstance(value, dict) else value
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hashsets.readers import delimited
 from hashsets.readers.base import Batch, Detection, HashSetReader, Source
-from hashsets.readers.exported import ExportedReader
+from hashsets.readers.exported import CaseUcoReader, ExportedReader
 from hashsets.readers.icse import IcseReader
 from hashsets.readers.lists import ListReader
 from hashsets.readers.ncmec import NcmecReader
@@ -23,6 +23,7 @@ READERS: dict[str, HashSetReader] = {
         NsrlSqliteReader(),
         NsrlTextReader(),
         ExportedReader(),
+        CaseUcoReader(),
         VpdqReader(),
         ListReader(),
         ThreatExchangeReader(),

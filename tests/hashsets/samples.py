@@ -169,6 +169,34 @@ def threatexchange(path: Path) -> Path:
     return path
 
 
+def case_uco(path: Path) -> Path:
+    """A bundle with two files, as `triage export case-uco` writes them, and an object that is none."""
+    core, observable, types = (
+        f"https://ontology.unifiedcyberontology.org/uco/{n}/" for n in ("core", "observable", "types")
+    )
+    context = {"uco-core": core, "uco-observable": observable, "uco-types": types}
+    files = [
+        {
+            "@id": f"kb:file-{n}",
+            "@type": "uco-observable:File",
+            "uco-core:hasFacet": [
+                {
+                    "@type": "uco-observable:ContentDataFacet",
+                    "uco-observable:mimeType": "image/jpeg",
+                    "uco-observable:hash": [
+                        {"uco-types:hashMethod": name, "uco-types:hashValue": {"@value": digest(kind, n).upper()}}
+                        for name, kind in (("MD5", "md5"), ("SHA1", "sha1"))
+                    ],
+                }
+            ],
+        }
+        for n in (1, 2)
+    ]
+    nodes = [{"@id": "kb:tool", "@type": "uco-tool:Tool", "uco-core:name": "x"}, *files]
+    path.write_text(json.dumps({"@context": context, "@type": "uco-core:Bundle", "uco-core:object": nodes}, indent=1))
+    return path
+
+
 SOURCES = {
     "vics": ("project_vic", "set.json", lambda p: vics(p, [media(1), media(2)])),
     "ncmec": ("ncmec", "page.xml", lambda p: ncmec(p, ncmec_entry(1, stamp="2026-04-01T00:00:00Z") + ncmec_entry(2, stamp="2026-04-02T00:00:00Z"))),
@@ -176,6 +204,7 @@ SOURCES = {
     "nsrl_sqlite": ("nsrl", "rds.db", nsrl_sqlite),
     "nsrl_text": ("nsrl", "NSRLFile.txt", nsrl_text),
     "exported": ("force", "force.csv", exported),
+    "case_uco": ("force", "case.json", case_uco),
     "list": ("iwf", "list.csv", iwf),
     "vpdq": ("vpdq", "film.txt", vpdq),
     "threatexchange": ("threatexchange", "hashes.txt", threatexchange),

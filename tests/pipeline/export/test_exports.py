@@ -7,9 +7,11 @@ import io
 import json
 import os
 import pwd
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,7 @@ from pipeline.settings import Settings
 from pipeline.store.actors import Actor
 from pipeline.store.opening import open_store
 from pipeline.store.people_tables import AuditEntry
+from tests.hashsets import samples as hash_samples
 from tests.pipeline.cases import samples
 
 ME = pwd.getpwuid(os.getuid()).pw_name
@@ -164,6 +167,57 @@ def test_vics_comes_back_through_import_and_release_with_every_hash(
     counts = releases.current(filled).manifest["counts"]
     for algorithm in ("md5", "sha1", "sha256", "pdq", "phash256"):
         assert counts[f"hash_{algorithm}"] == 1, algorithm
+
+
+def test_case_uco_comes_back_through_import_and_release_with_every_digest(
+    run: Callable[..., Any], filled: Settings, tmp_path: Path
+) -> None:
+    path = tmp_path / "case.json"
+    path.write_bytes(caseuco.render(a_case()))
+    done = run("hashset", "import", "--source", "force", str(path), "--format", "json")
+    [record] = json.loads(done.stdout)
+    assert (record["read"], record["rejected"], record["values_dropped"]) == (2, 0, {})
+    counts = releases.current(filled).manifest["counts"]
+    for algorithm in ("md5", "sha1", "sha256"):
+        assert counts[f"hash_{algorithm}"] == 1, algorithm
+
+
+def test_a_table_as_csv_comes_back_as_a_list_with_every_hash(
+    run: Callable[..., Any], filled: Settings, tmp_path: Path
+) -> None:
+    """By a declared mapping, as any list: each content once with the digests and the PDQ that the lake has."""
+    prints = [
+        {"sha256": SHA, "md5": b"m" * 16, "sha1": b"s" * 20, "pdq": b"p" * 32, "size": 7, "state": "hashed", "low_information": False,
+         "algorithm_version": "1", "decoder_version": "1", "sandbox": "none", "run_id": "night-0"}
+    ]  # fmt: skip
+    Lake(filled.lake_dir).commit(
+        "fingerprint", "f", {"fingerprints": records.build("fingerprints", prints)}, run_id="night-0"
+    )
+    path = tmp_path / "fingerprints.csv"
+    done = run("export", "csv", "fingerprints", "--to", "Unit", "--reason", "test", "--output", str(path))
+    assert done.exit_code == 0, done.exception
+    policy = tmp_path / "policy"
+    shutil.copytree(filled.policy, policy)
+    with (policy / "hashsets.yaml").open("a") as file:
+        file.write(OWN_TABLE)
+    settings = replace(filled, policy=policy)
+    record = hash_samples.take(settings, path, "own_table")
+    assert (record.read, record.accepted, sum(record.rejected.values())) == (1, 1, 0)
+    release = releases.current(settings)
+    for name in ("md5", "sha1", "sha256", "pdq"):
+        assert release.hashes(name, [1]).to_pylist()[0]["value"] == prints[0][name], name
+
+
+OWN_TABLE = """
+  own_table:
+    name: A table of the lake
+    owner: this force
+    kind: alert
+    jurisdiction: UK
+    category_map: uk-letters
+    reader: list
+    columns: {md5: md5, sha1: sha1, sha256: sha256, pdq: pdq}
+"""
 
 
 def test_the_commands_list_query_and_export_and_are_logged(
