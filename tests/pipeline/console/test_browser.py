@@ -5,6 +5,7 @@ Needs Chromium (Debian's package); skipped with one line where it is not install
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.lake import Lake
 from pipeline.settings import Settings
 from pipeline.store.opening import open_store
 from tests.pipeline.console import places, world
@@ -173,7 +175,7 @@ def test_filters_are_seen_and_removed_one_by_one(open_as: Callable[..., Any]) ->
 def test_look_a_hash_up(open_as: Callable[..., Any]) -> None:
     page = open_as("dan")
     page.goto("/matches?format=json")
-    match = next(m for m in __import__("json").loads(page.locator("body").inner_text())["matches"] if m["query_hash"])
+    match = next(m for m in json.loads(page.locator("body").inner_text())["matches"] if m["query_hash"])
     page.goto("/look-up")
     page.get_by_label("Hashes, one per line").fill(f"{match['algorithm']}:{match['known_hash']}\nnot a hash\n")
     page.get_by_role("button", name="Look up").click()
@@ -187,7 +189,7 @@ def test_look_a_hash_up(open_as: Callable[..., Any]) -> None:
 def test_opening_a_text_is_a_choice_and_is_logged(open_as: Callable[..., Any], address: str) -> None:
     page = open_as("ana")
     page.goto("/queue?format=json")
-    cases = __import__("json").loads(page.locator("body").inner_text())["cases"]
+    cases = json.loads(page.locator("body").inner_text())["cases"]
     for row in cases:
         page.goto(f"/cases/{row['case_id']}/texts")
         if page.get_by_role("button", name="Open this text").count():
@@ -339,6 +341,93 @@ def test_the_print_view_has_no_menu_and_everything_unfolded(open_as: Callable[..
     assert page.locator("details:not([open])").count() == 0
     page.emulate_media(media="print")
     assert not page.locator(".govuk-service-navigation").is_visible()
-    data = page.pdf()
-    assert data.startswith(b"%PDF")
-    assert len(re.findall(rb"/Type\s*/Page[^s]", data)) >= 1
+    page.goto("/queue?format=json")
+    for row in json.loads(page.locator("body").inner_text())["cases"][:6]:
+        page.goto(f"/cases/{row['case_id']}/print")
+        assert 1 <= printed_pages(page) <= 2, row["case_id"]
+    page.goto(f"{page.url}?part=all")
+    assert printed_pages(page) > 2
+
+
+def printed_pages(page: Any) -> int:
+    """Pages of A4 that the browser makes of what is open."""
+    return len(re.findall(rb"/Type\s*/Page[^s]", page.pdf(format="A4", prefer_css_page_size=True)))
+
+
+class Steps:
+    """Counts what a person presses: buttons, links, what unfolds. Fields that are filled are no steps."""
+
+    def __init__(self, page: Any) -> None:
+        self.page, self.taken = page, 0
+
+    def press(self, place: Any) -> None:
+        place.click()
+        self.taken += 1
+
+    def button(self, name: str) -> None:
+        self.press(self.page.get_by_role("button", name=name, exact=True))
+
+
+def test_the_jobs_of_a_day_take_few_steps(open_as: Callable[..., Any], served: Settings) -> None:
+    """Claim the next case 1, answer a question 2, allocate ten 3, transfer 4, find a username 1, verify the log 1."""
+    sue, aud = open_as("sue"), open_as("aud")
+    sue.goto("/queue")
+    (claim := Steps(sue)).button("Give me the next case")
+    assert "Held by you" in sue.locator(".app-facts").inner_text() and claim.taken == 1
+    number = sue.url.split("?")[0].split("/")[-1]
+
+    answer = Steps(sue)
+    answer.press(sue.locator("#unknown summary", has_text="Answer").first)
+    form = sue.locator("details[open] > div > form.app-answer").first
+    form.get_by_label("Found in").select_option(index=1)
+    answer.press(form.get_by_role("button", name=re.compile("^No")))
+    assert "done=" in sue.url and answer.taken == 2
+
+    sue.goto("/supervision")
+    allocate = Steps(sue)
+    allocate.press(sue.get_by_role("link", name="Choose the first 10"))
+    sue.get_by_label("To whom, with what they hold now").select_option("ben")
+    allocate.button("Allocate the chosen cases")
+    assert "done=allocated-all" in sue.url and allocate.taken <= 3
+
+    store = open_store(served)
+    world.settle_duties(store, number)
+    store.close()
+    sue.goto(f"/cases/{number}")
+    transfer = Steps(sue)
+    transfer.press(sue.locator("summary", has_text="Transfer to another force"))
+    form = sue.locator("#move-form")
+    form.get_by_label("Force").select_option(index=1)
+    form.get_by_label("Who is asked").fill("[synthetic unit]")
+    form.get_by_label("Reason").select_option(index=1)
+    transfer.button("Check and offer")
+    transfer.button("Offer the case")
+    assert "Awaiting acceptance" in sue.locator(".app-facts").inner_text() and transfer.taken <= 4
+
+    names = Lake.of(served).read("identifiers", ["kind", "value"]).to_pylist()
+    username = next(row["value"] for row in names if row["kind"] == "username")
+    sue.locator("#search").fill(username)
+    (find := Steps(sue)).button("Search")
+    assert sue.locator("main table tbody a").count() > 0 and find.taken == 1
+
+    aud.goto("/audit")
+    (verify := Steps(aud)).button("Verify the log")
+    assert "Verified" in aud.locator("main").inner_text() and verify.taken == 1
+
+
+def test_the_first_case_and_the_main_actions_are_few_tabs_away(open_as: Callable[..., Any]) -> None:
+    page = open_as("ben")
+
+    def tabs(*keys: str) -> str:
+        for key in keys:
+            page.keyboard.press(key)
+        return str(page.locator(":focus").inner_text())
+
+    page.goto("/queue")
+    first = page.locator(".app-queue tbody a").first
+    number, path = first.inner_text(), first.get_attribute("href")
+    assert tabs("Tab", "Tab", "Enter", "Tab") == number, "three tabs to the first case"
+    page.goto("/queue")
+    assert tabs("Tab", "Enter", "Tab") == "Give me the next case", "two tabs to the queue's main action"
+    page.goto(path)
+    assert tabs("Tab", "Tab", "Enter", "Tab") in {"Claim", "Claim all"}, "three tabs to a case's main action"
