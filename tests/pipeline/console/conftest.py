@@ -12,6 +12,7 @@ from pipeline.console.app import create_app
 from pipeline.settings import Settings
 from tests import sharing
 from tests.pipeline.console import world
+from tests.pipeline.console.browsing import ARGUMENTS, CHROMIUM, sign_in
 from tests.pipeline.console.client import Client
 
 
@@ -76,3 +77,45 @@ def readers(read_app: Any) -> Iterator[dict[str, Client]]:
     yield clients
     for client in clients.values():
         client.close()
+
+
+@pytest.fixture(scope="module")
+def served(night: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return world.copy_home(night, tmp_path_factory.mktemp("browser") / "home")
+
+
+@pytest.fixture(scope="module")
+def address(served: Settings) -> Iterator[str]:
+    with world.server(served) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def open_as(chromium: Any, address: str) -> Iterator[Callable[..., Any]]:
+    """Signed-in pages by account name; JavaScript is off unless a test's own tool needs it."""
+    contexts: list[Any] = []
+
+    def make(name: str, *, script: bool = False, width: int = 1280) -> Any:
+        context = chromium.new_context(
+            java_script_enabled=script, viewport={"width": width, "height": 900}, base_url=address, bypass_csp=script
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(60_000)
+        if name:
+            sign_in(page, name)
+        return page
+
+    yield make
+    for context in contexts:
+        context.close()

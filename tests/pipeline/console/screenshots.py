@@ -17,7 +17,7 @@ from PIL import Image
 
 from pipeline.settings import ROOT, Settings
 from tests.pipeline.console import world
-from tests.pipeline.console.test_browser import ARGUMENTS, CHROMIUM, sign_in
+from tests.pipeline.console.browsing import ARGUMENTS, CHROMIUM, sign_in
 
 LONGEST = 2_400
 """Pixels of height after which a page is cut."""

@@ -1,0 +1,31 @@
+"""A real browser for tests of the pages: how Chromium is started, and signing in."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any
+
+import pytest
+
+from tests.pipeline.console import world
+
+CHROMIUM = shutil.which("chromium")
+ARGUMENTS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+
+MARKS = [
+    pytest.mark.browser,
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: apt-get install chromium"),
+]
+"""Marks of a file of browser tests."""
+
+
+def sign_in(page: Any, name: str) -> None:
+    page.goto("/sign-in")
+    page.get_by_label("User name").fill(name)
+    page.get_by_label("Password").fill(world.PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url("**/queue" if name != "admin" else "**/dashboard")
