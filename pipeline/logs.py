@@ -21,7 +21,7 @@ def configure(settings: Settings) -> None:
 
 
 def _apply(settings: Settings) -> None:
-    import structlog
+    import structlog  # see above: a command that logs nothing starts without it
 
     renderer: Any = (
         structlog.processors.JSONRenderer()
@@ -45,7 +45,7 @@ def _apply(settings: Settings) -> None:
 
 def get(stage: str) -> Any:
     """A logger bound to a stage's name."""
-    import structlog
+    import structlog  # see above: a command that logs nothing starts without it
 
     if _wanted:
         _apply(_wanted.pop())

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.algorithms import COMPUTED, algorithm_version
+from pipeline.algorithms import COMPUTED, DIGESTS, algorithm_version
 from pipeline.fingerprint.outcome import Digests, Failure, Fingerprint, Reason, State
 from pipeline.records import Row
 
@@ -67,9 +67,7 @@ def rows_of(outcome: Fingerprint | Failure, sha256: bytes, size: int, origin: Or
     if digests is None or (isinstance(outcome, Failure) and outcome.reason is Reason.CHANGED):
         digests = Digests(sha256, b"", b"", size)
     row: Row = {
-        "sha256": digests.sha256,
-        "md5": digests.md5 or None,
-        "sha1": digests.sha1 or None,
+        **{name: getattr(digests, name) or None for name in DIGESTS},
         "size": digests.size,
         "media_type": outcome.media_type or None,
         "low_information": False,

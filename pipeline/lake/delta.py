@@ -49,6 +49,7 @@ class Log:
 
     def table(self) -> Any:
         """The opened table. None when it does not exist yet. Raises IntegrityError for a log that cannot be read."""
+        # loaded only by who opens a log: most commands open none, and it is slow to load
         from deltalake import DeltaTable
         from deltalake.exceptions import DeltaError, TableNotFoundError
 
@@ -100,7 +101,7 @@ class Log:
 
     def create(self, schema: pa.Schema) -> None:
         """Make the table unless it is there; its columns may all be null, since older files lack what came later."""
-        from deltalake import DeltaTable
+        from deltalake import DeltaTable  # slow to load, see `table`
 
         if self.table() is None:
             DeltaTable.create(
@@ -117,7 +118,7 @@ class Log:
         there = set(pa.schema(table.schema().to_arrow()).names)
         missing = [f for f in nullable(schema) if f.name not in there]
         if missing:
-            from deltalake import Schema
+            from deltalake import Schema  # slow to load, see `table`
 
             table.alter.add_columns(list(Schema.from_arrow(pa.schema(missing)).fields))
             self._table = None
@@ -136,6 +137,7 @@ class Log:
 
         Raises CommitConflictError when another writer has put one of the transactions since version `after`.
         """
+        # slow to load, see `table`
         from deltalake import CommitProperties, PostCommitHookProperties, Transaction
         from deltalake.exceptions import CommitFailedError
         from deltalake.transaction import AddAction, RemoveAction

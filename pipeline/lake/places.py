@@ -117,7 +117,7 @@ class LakePlace:
         if isinstance(self.root, Path):
             (self.root / name).unlink(missing_ok=True)
             return
-        from pyarrow import fs
+        from pyarrow import fs  # for an object store only
 
         path = f"{self._store[1]}/{name}"
         if self._store[0].get_file_info(path).type != fs.FileType.NotFound:
@@ -139,7 +139,7 @@ class LakePlace:
                 if path.name.startswith(files.TEMPORARY) or path.suffix == ".parquet":
                     yield FoundFile(path.relative_to(self.root).as_posix(), _age(path))
             return
-        from pyarrow import fs
+        from pyarrow import fs  # for an object store only
 
         base = self._store[1]
         for info in self._store[0].get_file_info(fs.FileSelector(base, allow_not_found=True, recursive=True)):
@@ -164,7 +164,7 @@ class LakePlace:
 
     @cached_property
     def _store(self) -> tuple[Any, str]:
-        from pyarrow import fs
+        from pyarrow import fs  # for an object store only
 
         store, base = fs.FileSystem.from_uri(str(self.root))
         return store, base

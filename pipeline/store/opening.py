@@ -262,6 +262,7 @@ def _migrate_as_owner(url: sa.URL, role: str) -> None:
 
 def _migrate(engine: sa.Engine) -> None:
     """Bring the store to HEAD in one transaction. Raises DependencyError for a store of a newer version."""
+    # Alembic is slow to load, and a SQLite store that is up to date is opened without it
     from alembic import command
     from alembic.config import Config
     from alembic.util import CommandError

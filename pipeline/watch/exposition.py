@@ -30,6 +30,7 @@ def collector() -> Any:
     """A meter provider that pushes to the collector which OTEL_EXPORTER_OTLP_ENDPOINT names; None without one."""
     if not os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
         return None
+    # loaded only where there is a collector
     from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
     from opentelemetry.sdk.metrics import MeterProvider
     from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader

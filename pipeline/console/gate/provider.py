@@ -38,7 +38,7 @@ class Provider:
         self._claims_asked = {policy[name] for name in ("user_claim", "role_claim", "compartment_claim")}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Authlib prefers httpx2, which nothing else here needs
-            from authlib.integrations.starlette_client import OAuth
+            from authlib.integrations.starlette_client import OAuth  # only where there is an identity provider
         self._client = OAuth().register(
             "force",
             client_id=self.client_id,

@@ -67,7 +67,7 @@ def set_up(formats: dict[str, bool]) -> None:
 
 def _set_up_jpegxl() -> None:
     with contextlib.suppress(ModuleNotFoundError):  # reported with the other formats that have no decoder
-        from pillow_jxl import JpegXLImagePlugin
+        from pillow_jxl import JpegXLImagePlugin  # not there on every platform
 
         JpegXLImagePlugin.DECODE_THREADS = 0
 

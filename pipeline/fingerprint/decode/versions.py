@@ -7,7 +7,7 @@ import importlib.metadata
 
 def decoder_versions() -> dict[str, str]:
     """Versions of the decoding libraries that are loaded (for use inside the worker's process)."""
-    from PIL import Image, features
+    from PIL import Image, features  # decoders are loaded in the process that decodes, nowhere else
 
     found = {name: importlib.metadata.version(name) for name in ("pillow", "pillow-heif", "av")}
     if "JXL" in Image.OPEN:

@@ -18,6 +18,7 @@ from enum import IntEnum
 from functools import lru_cache
 from typing import Any
 
+from pipeline.algorithms import ALGORITHMS, DIGESTS
 from pipeline.fingerprint.decode.sniff import CODES, TYPES
 from pipeline.fingerprint.facts import CAPTURED, TEXT, TEXT_BYTES, Exif
 from pipeline.fingerprint.outcome import Digests, Failure, Fingerprint, Frame, Hashes, Reason, State, Variant
@@ -37,7 +38,8 @@ STATES = tuple(State)
 _HEADER = struct.Struct("<4sBQI")  # magic, kind, job, largest resident KiB of the worker so far
 _HELLO = struct.Struct("<II")  # layers, Landlock ABI
 _TICK = struct.Struct("<Q")
-_DIGESTS = struct.Struct("<Q32s16s20s64sB")
+_WIDTHS = "".join(f"{ALGORITHMS[name].width}s" for name in DIGESTS)
+_DIGESTS = struct.Struct(f"<Q{_WIDTHS}64sB")  # size, the digests of every content, SHA-512, media type
 _FAILED = struct.Struct("<B40s")
 _REFINED = struct.Struct(f"<h{GEOMETRY_BYTES}s")
 _RESULT = struct.Struct(f"<BB40siiidB32sh32s8s8sBBB32s{TEXT_BYTES}s{TEXT_BYTES}s{TEXT_BYTES}sBHHII")
@@ -93,7 +95,7 @@ def tick(job: int, size: int) -> bytes:
 
 
 def digests(job: int, resident_kib: int, found: Digests, media_type: str) -> bytes:
-    body = _DIGESTS.pack(found.size, found.sha256, found.md5, found.sha1, found.sha512, CODES[media_type])
+    body = _DIGESTS.pack(found.size, *(getattr(found, name) for name in DIGESTS), found.sha512, CODES[media_type])
     return _pack(Kind.DIGESTS, job, resident_kib, body)
 
 
@@ -171,8 +173,9 @@ def _parse_tick(body: bytes) -> int:
 
 
 def _parse_digests(body: bytes) -> tuple[Digests, str]:
-    size, sha256, md5, sha1, sha512, media = _DIGESTS.unpack(body)
-    return Digests(sha256, md5, sha1, size, sha512 if any(sha512) else b""), TYPES[media].name  # not made: zeros
+    size, *made, sha512, media = _DIGESTS.unpack(body)
+    more = sha512 if any(sha512) else b""  # not made: zeros
+    return Digests(size=size, sha512=more, **dict(zip(DIGESTS, made, strict=True))), TYPES[media].name
 
 
 def _parse_failed(body: bytes) -> Failure:

@@ -78,8 +78,8 @@ class _Finder:
         for member in self._members:
             found = member.digests
             if found is not None:
-                for digest in (found.md5, found.sha1, found.sha256):
-                    result.setdefault(digest, member)
+                for name in DIGESTS:
+                    result.setdefault(getattr(found, name), member)
         return result
 
     def find(self, name: str | None, alias: str | None, row: Row) -> Member | None:
@@ -91,7 +91,7 @@ class _Finder:
                     found = self._by_name.get(bare) or self._by_name.get(bare.rpartition("/")[2])
                 if found is not None:
                     return found
-        for claimed in ("claimed_sha256", "claimed_sha1", "claimed_md5"):
+        for claimed in (f"claimed_{name}" for name in DIGESTS):
             if row.get(claimed) and row[claimed] in self._by_digest:
                 return self._by_digest[row[claimed]]
         return None
@@ -110,8 +110,8 @@ def _file_row(  # noqa: PLR0917 - one call per file, and there are a hundred tho
     context: Context,
     ids: _FileIds,
 ) -> Row:
-    md5, sha1, sha256 = row.get("claimed_md5"), row.get("claimed_sha1"), row.get("claimed_sha256")
-    name, content = row["name"] or "", sha256 or sha1 or md5 or b""
+    claimed = (row.get(f"claimed_{digest}") for digest in DIGESTS)
+    name, content = row["name"] or "", next(filter(None, claimed), b"")
     if member is None:
         row["state"] = "hash_only" if sent == values.NO or (not name and _claimed(row)) else "missing"
     else:
@@ -123,8 +123,7 @@ def _file_row(  # noqa: PLR0917 - one call per file, and there are a hundred tho
         if digests:
             row["state"], row["size"], row["sha256"] = "present", digests.size, digests.sha256
             content = digests.sha256
-            if (md5 and md5 != digests.md5) or (sha1 and sha1 != digests.sha1) or (sha256 and sha256 != content):
-                _note_other_digests(row, digests, path or "/", draft)
+            _note_other_digests(row, digests, path or "/", draft)
         else:
             row["state"], row["size"], row["sha256"] = "unreadable", member.size, None
     row["file_id"] = ids.make(name, content.hex())

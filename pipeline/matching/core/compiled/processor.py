@@ -16,7 +16,7 @@ FAMILIES = ("avx512", "avx2", "plain")
 @cache
 def target() -> tuple[str, str, frozenset[str]]:
     """Triple, processor and features that LLVM compiles the kernels of this process for."""
-    from numba.core.registry import cpu_target
+    from numba.core.registry import cpu_target  # Numba is loaded when something is compiled, not before
 
     triple, name, features = cpu_target.target_context.codegen().magic_tuple()
     return triple, name, frozenset(f[1:] for f in features.split(",") if f.startswith("+"))
@@ -36,7 +36,7 @@ def environment(wanted: str) -> dict[str, str]:
 
     Raises ValueError for a family that this processor does not have.
     """
-    from llvmlite import binding
+    from llvmlite import binding  # as above
 
     features = dict(binding.get_host_cpu_features())
     off = {"avx512": (), "avx2": ("avx512",), "plain": ("avx", "f16c", "fma", "vaes", "vpclmulqdq", "gfni")}[wanted]
