@@ -130,7 +130,7 @@ def emit(
         names = rows.column_names if isinstance(rows, pa.Table) else _names(listed)
         from rich.console import Console  # not where rows go to a program: a twentieth of a look-up's time
 
-        from pipeline import terminal
+        from pipeline import terminal  # loads rich, as above
 
         click.echo(terminal.text(names, listed, Console().width, chosen=columns, wide=wide), nl=False)
         return
@@ -171,7 +171,7 @@ def render(rows: Rows, format_: str) -> bytes:
     names = rows.column_names if isinstance(rows, pa.Table) else _names(listed)
     if format_ == "csv":
         return as_csv(names, listed)
-    from pipeline import terminal
+    from pipeline import terminal  # loads rich, which only text needs
 
     return terminal.text(names, listed, 200, wide=True).encode()
 
