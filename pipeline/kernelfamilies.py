@@ -38,7 +38,7 @@ x86-64-v3 level, Intel from Haswell on, AMD from Zen on (psABI for x86-64, table
 
 def of_this_machine() -> str | None:
     """The best family that this processor belongs to; None for one without AVX2 and for other architectures."""
-    from llvmlite import binding
+    from llvmlite import binding  # only for who has a folder of kernels: it is slow to load
 
     features = dict(binding.get_host_cpu_features())
     return next((name for name, needed in FAMILIES.items() if all(features.get(f) for f in needed)), None)
@@ -63,7 +63,7 @@ def adopt(folder: Path = IMAGE) -> bool:
     if family is None or family not in json.loads(listed.read_text()):
         return False
     os.environ.update(environment(family), NUMBA_CACHE_DIR=str(folder))
-    from numba import config
+    from numba import config  # only now: it reads the environment when it is imported
 
     vars(config).update(CPU_NAME=NAME, CPU_FEATURES=environment(family)["NUMBA_CPU_FEATURES"], CACHE_DIR=str(folder))
     return True
