@@ -129,7 +129,7 @@ def test_a_package_in_quarantine_that_brings_more_of_a_case_is_named_and_changes
 def package(of: str | None, name: str = "", **more: Any) -> dict[str, Any]:
     """A package that was taken in for a referral, or one in quarantine."""
     return {
-        "package_id": f"p-{name or of}", "source": "nca", "container": name or f"nca/{of}.zip", "referral_id": of,
+        "package_id": f"p-{name or of}", "landing_folder": "nca", "container": name or f"nca/{of}.zip", "referral_id": of,
         "state": "accepted" if of else "quarantined", "reasons": [] if of else ["x"], "first_seen": T0,
         "files": 0, "defects": 0, "run_id": "r", **more,
     }  # fmt: skip

@@ -14,7 +14,7 @@ from tests import factory
 
 def package(container: str, state: str) -> dict[str, Any]:
     return {
-        "package_id": "p", "source": "OTHER", "container": container, "state": state, "reasons": [], "files": 0,
+        "package_id": "p", "landing_folder": "other", "container": container, "state": state, "reasons": [], "files": 0,
         "defects": 0, "first_seen": factory.AS_OF, "run_id": "run",
     }  # fmt: skip
 
