@@ -232,24 +232,6 @@ def test_paths_that_the_guides_name_are_there() -> None:
     assert missing == []
 
 
-def test_an_import_inside_a_function_says_why() -> None:
-    """In its line or the line above its block. The modules of commands load what a command uses when it is called
-    (`COMMANDS` in pipeline/cli.py), and `deploy` loads the product and Airflow after it has set their environment."""
-    found = []
-    for path, tree in product():
-        if path.name == "cli.py" or path.relative_to(ROOT).parts[0] == "deploy":
-            continue
-        lines = path.read_text().splitlines()
-        inner = [f for f in ast.walk(tree) if isinstance(f, ast.FunctionDef | ast.AsyncFunctionDef)]
-        for number in {n.lineno for f in inner for n in ast.walk(f) if isinstance(n, ast.Import | ast.ImportFrom)}:
-            first = number
-            while re.match(r"\s+(from|import) ", lines[first - 2]):
-                first -= 1
-            if "#" not in lines[number - 1] and "#" not in lines[first - 2]:
-                found.append(f"{path.relative_to(ROOT)}:{number}")
-    assert found == []
-
-
 def test_errors_that_docstrings_name_are_there() -> None:
     """ "Raises SomeError" names a class of the product, of Python, or one that the module imports."""
     classes = set(dir(builtins)) | {n.name for _, tree in product() for n in tree.body if isinstance(n, ast.ClassDef)}
