@@ -157,11 +157,13 @@ def plot(result: dict[str, Any]) -> None:
             [result["recall"][name][key] for name in names], range(len(names)), marker, color=colour, label=label, ms=4
         )
     axes.set_yticks(range(len(names)), names, fontsize=7)
-    axes.invert_yaxis()
+    axes.set_ylim(len(names) - 0.4, -0.6)
     axes.set_xlim(-0.02, 1.02)
     axes.set_xlabel("share of edited copies found")
     axes.grid(axis="both", color="#ddd", linewidth=0.5)
-    axes.legend(loc="lower left", fontsize=7)
+    axes.legend(
+        loc="lower center", bbox_to_anchor=(0.5, 1.0), ncol=2, frameon=False, fontsize=7
+    )  # above: no row is covered
     figure.tight_layout()
     figure.savefig(DOCS / "recall.svg", metadata={"Date": None})
     plt.close(figure)

@@ -19,7 +19,7 @@ from pipeline.settings import ROOT, Settings
 from tests.pipeline.console import world
 from tests.pipeline.console.browsing import ARGUMENTS, CHROMIUM, sign_in
 
-LONGEST = 2_400
+LONGEST = 1_600
 """Pixels of height after which a page is cut."""
 
 
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def take(address: str, folder: Path, width: int) -> None:
-    """Walk through the pages as a supervisor and as an examiner."""
+    """Walk through the pages as every role."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -50,14 +50,14 @@ def take(address: str, folder: Path, width: int) -> None:
 
         def person(name: str) -> Any:
             page = browser.new_context(
-                viewport={"width": width, "height": 900}, base_url=address, java_script_enabled=False
+                viewport={"width": width, "height": 900}, base_url=address, java_script_enabled=False, locale="en-GB"
             ).new_page()
             page.set_default_timeout(120_000)
             if name:
                 sign_in(page, name)
             return page
 
-        nobody, sue, dan, ana = person(""), person("sue"), person("dan"), person("ana")
+        nobody, sue, dan, ana, aud, admin = (person(name) for name in ("", "sue", "dan", "ana", "aud", "admin"))
         _walk(nobody, folder, {"sign-in": "/sign-in"})
         ana.goto("/queue?band=very_high&band=high")
         _save(ana, folder / "queue.png")
@@ -66,9 +66,15 @@ def take(address: str, folder: Path, width: int) -> None:
         ana.goto(f"/cases/{number}")
         _save(ana, folder / "case.png")
         _walk(ana, folder, {"texts": f"/cases/{number}/texts", "outcomes": "/outcomes", "break": "/break",
-                            "print": f"/cases/{number}/print", "account": "/account", "missing": "/cases/C-NOTHERE"})  # fmt: skip
+                            "print": f"/cases/{number}/print", "account": "/account", "missing": "/cases/C-NOTHERE",
+                            "mine": "/mine", "group": f"/cases/{number}/group",
+                            "childrens-services": f"/cases/{number}/childrens-services"})  # fmt: skip
+        ana.locator("#search").fill("sample")
+        ana.get_by_role("button", name="Search").click()
+        _save(ana, folder / "search.png")
         _walk(sue, folder, {"supervision": "/supervision", "dashboard": "/dashboard", "report": "/dashboard/stage_times",
-                            "runs": "/runs"})  # fmt: skip
+                            "runs": "/runs", "partners": "/dashboard/partners", "wellbeing": "/supervision/wellbeing",
+                            "quarantine": "/quarantine"})  # fmt: skip
         sue.goto("/runs")
         _walk(sue, folder, {"run": sue.locator("main table a").first.get_attribute("href")})
         dan.goto("/matches")
@@ -83,6 +89,15 @@ def take(address: str, folder: Path, width: int) -> None:
         dan.get_by_label("Why you ask").fill("synthetic request 12")
         dan.get_by_role("button", name="Look up").click()
         _save(dan, folder / "look-up.png")
+        _walk(dan, folder, {"known": f"/known/{chosen['media_key']}"})
+        dan.goto("/sql")
+        dan.locator("#sql").fill("@open_cases")
+        dan.get_by_role("button", name="Run", exact=True).click()
+        _save(dan, folder / "sql.png")
+        aud.goto("/audit")
+        aud.get_by_role("button", name="Verify the log").click()
+        _save(aud, folder / "audit.png")
+        _walk(admin, folder, {"accounts": "/accounts", "account-of-one": "/accounts/ana"})
         browser.close()
 
 

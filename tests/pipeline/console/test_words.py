@@ -6,6 +6,9 @@ import html
 import re
 from typing import Any
 
+from pipeline import policy
+from pipeline.console import wording
+from pipeline.settings import Settings
 from tests.pipeline.console.client import Client, version_of
 
 CODE = re.compile(r"\b[a-z]+(?:_[a-z0-9]+)+\b")
@@ -61,3 +64,8 @@ def test_a_decision_record_says_what_its_form_said(browser_of: Any) -> None:
     assert "Enquiry started: Warrant being sought" in page
     assert "Information asked for: Times or time zones are unclear" in page
     assert "Suspect elsewhere" not in page
+
+
+def test_bands_are_spelled_in_one_way() -> None:
+    labels = {b["band"]: b["label"] for b in policy.load(Settings.load(), "risk-model").data["bands"]}
+    assert labels == {band: wording.words(band) for band in labels}
