@@ -145,7 +145,10 @@ def standing(session: Session, found: Case, name: str, moment: datetime) -> str:
         words[0] += f", lifted to {BANDS[found.band_order - 1].replace('_', ' ')}'s place"
     if found.unacknowledged:
         words.append("to be brought to somebody now")
-    return ", ".join([*words, late, f"score {found.score:g}"])
+    score = f"score {found.score:g}"
+    if -found.score_order != found.score:
+        score += f", its group's {-found.score_order:g}"
+    return ", ".join([*words, late, score])
 
 
 def _span(span: timedelta) -> str:

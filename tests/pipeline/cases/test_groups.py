@@ -80,7 +80,16 @@ def test_inside_a_group_the_case_whose_own_band_and_score_are_higher_comes_first
     publish_rows(store, assessments=rows, links=links, referrals=[referral_row(n) for n in graded])
     wanted = [case_of(n) for n in (2, 4, 3, 5, 1)]
     with store.reader() as session:
-        assert [row.case_id for row in queue.page(session, ANALYST, order=order).rows] == wanted
+        rows_ = queue.page(session, ANALYST, order=order).rows
+        assert [row.case_id for row in rows_] == wanted
+        if order == "risk":  # the row says by whose score it stands here, when that is not its own
+            assert [row.standing.partition("score ")[2] for row in rows_] == [
+                "50, its group's 55",
+                "55",
+                "40, its group's 55",
+                "21, its group's 55",
+                "20, its group's 55",
+            ]
         found, after = [], None
         while len(found) < len(wanted):
             page = queue.page(session, ANALYST, order=order, size=2, after=after)
