@@ -49,6 +49,8 @@ class Lake:
         self._ledger = Ledger(self.place, lambda name: self._parts.check(name, self.place.local(name)), as_of)
         self._settler = Settler(self._ledger, self._parts)
         self._active: dict[tuple[str, int], list[Part]] = {}
+        if as_of is not None:
+            self._parts.taken_out = self._taken_out
         if not migrating:
             refuse(self.place)
 
@@ -263,6 +265,10 @@ class Lake:
             self.place.remove(file.name)
             removed += 1
         return removed
+
+    def _taken_out(self, name: str) -> bool:
+        """Whether the lake as it is now names this file no more: it was erased or merged away."""
+        return name not in Lake(self.root, cache=self.place.cache)._named_now({name.partition("/")[0]})
 
     def _named_now(self, tables: set[str]) -> set[str]:
         """Names of the files that the newest logs name, and of those that wait to be in one."""

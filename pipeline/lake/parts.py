@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline import files, records
-from pipeline.errors import IntegrityError
+from pipeline.errors import IntegrityError, UsageError
 from pipeline.lake.places import LakePlace, digest_of
 
 SEQ = "lake_seq"
@@ -55,6 +55,8 @@ class Parts:
     def __init__(self, place: LakePlace) -> None:
         self.place = place
         self._verified: dict[Path, tuple[int, int, int]] = {}
+        self.taken_out: Callable[[str], bool] | None = None
+        """Of a state of the past: whether the lake as it is now names a file no more."""
 
     def write(self, table: str, stem: str, data: pa.Table, *, group: int | None = None) -> tuple[str, int]:
         """Write a part `<table>/<stem>.<sha256>.parquet`; returns its name below the lake and its size in bytes."""
@@ -73,7 +75,10 @@ class Parts:
         return part
 
     def check(self, name: str, path: Path) -> Path:
-        """Check one file of the lake by its name, once per process and again when it was touched."""
+        """Check one file of the lake by its name, once per process and again when it was touched.
+
+        Raises IntegrityError for one that is damaged or gone, UsageError for one of a past state that was taken out since.
+        """
         table, _, shown = name.partition("/")
         try:
             self.place.fetch(name)
@@ -85,7 +90,14 @@ class Parts:
                         f"{path} of table {table} is not what was written.", "Restore it from a backup."
                     )
                 self._verified[path] = seen
-        except OSError as error:
+        except (OSError, IntegrityError) as error:
+            if self.taken_out is not None and not path.exists() and self.taken_out(name):
+                raise UsageError(
+                    "That state of the lake is no longer kept: files of it were erased or merged away since.",
+                    "policy/lake.yaml says how long past states are kept; an erasure ends all before it.",
+                ) from error
+            if isinstance(error, IntegrityError):
+                raise
             raise IntegrityError(
                 f"{shown} of table {table} cannot be read: {error.strerror}.", "Restore it from a backup."
             ) from error

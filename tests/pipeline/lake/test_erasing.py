@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline import records
+from pipeline.errors import IntegrityError, UsageError
 from pipeline.lake import Lake
 from pipeline.lake.erasing import ERASED, Wanted
 
@@ -80,3 +81,17 @@ def test_every_table_with_personal_values_of_a_referral_can_be_erased() -> None:
         t for t in records.tables() if records.personal_columns(t) and everything.of(t, records.empty(t)) is None
     }
     assert keyless == {"flood_releases"}, "of people here who decided on a flood"
+
+
+def test_a_state_before_the_erasure_is_said_to_be_no_longer_kept(lake: Lake, tmp_path: Path) -> None:
+    """Not that a file is damaged and is to be restored: that would bring the person back."""
+    before = lake.now()
+    lake.erase(Wanted({"R-2"}), "e")
+    with pytest.raises(UsageError, match="no longer kept"):
+        before.read("subjects")
+    now = Lake(tmp_path / "lake").now()
+    assert now.read("subjects").num_rows == 3
+    [part] = now.parts("subjects")[:1]
+    part.path.unlink()
+    with pytest.raises(IntegrityError):
+        Lake(tmp_path / "lake").now().read("subjects")

@@ -91,7 +91,7 @@ def test_snapshots_go_with_the_retention(tmp_path: Path) -> None:
     assert rows(lake.after("night-3"))[1] > 0
     assert lake.vacuum(timedelta(0)) >= 12
     assert rows(Lake(tmp_path)) == now
-    with pytest.raises(IntegrityError, match="cannot be read"):
+    with pytest.raises(UsageError, match="no longer kept"):
         rows(lake.after("night-3"))
 
 
