@@ -10,7 +10,7 @@ import duckdb
 import pytest
 from deltalake import DeltaTable
 
-from pipeline.errors import IntegrityError, UsageError
+from pipeline.errors import UsageError
 from pipeline.lake import Lake
 from pipeline.lake import lake as lakes
 from pipeline.lake.settling import Settler
