@@ -147,6 +147,7 @@ FIGURES: dict[str, list[Figure]] = {
     ],
     "console": [
         Figure("20 analysts for 60 s on 100,000 cases, 95th percentile", lambda r: r["milliseconds"]["p95"], "ms", None, 100),
+        Figure("of these the queue, counts made anew included", lambda r: r["by_kind"]["queue"]["p95"], "ms", None, 60),
         Figure("errors", lambda r: sum(r["errors"].values()), "", None, 0),
         Figure("queue page", lambda r: r["queue_page_bytes"] / 1000, "kB", None, 60),
     ],
