@@ -43,6 +43,15 @@ def pytest_xdist_auto_num_workers() -> int:
     return sharing.workers()
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object | None:
+    if config.getoption("dist") != "loadgroup":
+        return None
+    from tests.scheduling import ByFile  # needs xdist, which a run in one process does without
+
+    return ByFile(config, log)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def kernels(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Where tests run side by side, one worker compiles the matching kernels and the others load them."""

@@ -36,14 +36,17 @@ FIRST = (
 """The longest files by measured duration, the longest first: a night takes a minute, the containers wait for services."""
 
 
+def group_of(nodeid: str) -> str:
+    """The group of a test: its file, or the files that go with it."""
+    file = nodeid.split("::", maxsplit=1)[0]
+    return TOGETHER.get(file, file)
+
+
 def arrange(items: list[pytest.Item]) -> None:
-    """Give each test its group, and order the groups: those with a slow test first, else as they were collected."""
+    """Order the tests by group: the longest files and those with a slow test first, else as they were collected."""
     groups: dict[str, list[pytest.Item]] = {}
     for item in items:
-        file = item.nodeid.split("::")[0]
-        group = TOGETHER.get(file, file)
-        item.add_marker(pytest.mark.xdist_group(group))
-        groups.setdefault(group, []).append(item)
+        groups.setdefault(group_of(item.nodeid), []).append(item)
     slow = {name for name, members in groups.items() if any(m.get_closest_marker("slow") for m in members)}
     place = {name: number for number, name in enumerate(FIRST)}
     order = sorted(groups, key=lambda name: (place.get(name, len(FIRST)), name not in slow))
