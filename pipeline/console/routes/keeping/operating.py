@@ -104,6 +104,9 @@ def _waiting(request: Request) -> dict[str, Any]:
         return {"as_of": None, "packages": []}
     found = json.loads(path.read_bytes())
     held = actor(request).compartments
-    needed = [(p, COMPARTMENTS.get(p["landing_folder"])) for p in found["packages"]]
+    packages = [
+        {**p, "landing_folder": p["container"].partition("/")[0]} for p in found["packages"]
+    ]  # whoever wrote them
+    needed = [(p, COMPARTMENTS.get(p["landing_folder"])) for p in packages]
     shown = [package for package, compartment in needed if compartment is None or compartment in held]
     return {"as_of": datetime.fromisoformat(found["as_of"]), "packages": shown}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
+import pytest
 import sqlalchemy as sa
 
 from pipeline.ingest.stage import waiting_file
@@ -34,11 +35,12 @@ def test_a_package_is_sent_back_and_marked(app: Any, home: Any, browser_of: Any)
     assert not restricted & {p["package_id"] for p in admin.get("/quarantine?format=json").json()["returned"]}
 
 
-def test_packages_that_wait_are_named_as_of_the_last_run(home: Any, browser_of: Any) -> None:
+@pytest.mark.parametrize("column", ["landing_folder", "source"], ids=["now", "written by an earlier version"])
+def test_packages_that_wait_are_named_as_of_the_last_run(home: Any, browser_of: Any, column: str) -> None:
     sue, admin = browser_of("sue"), browser_of("admin")
     assert waiting_file(home).is_file()  # the night wrote it
     rows = [
-        {"landing_folder": folder, "container": f"{folder}/late", "hours": 30.0, "reasons": ["no marker"]}
+        {column: folder, "container": f"{folder}/late", "hours": 30.0, "reasons": ["no marker"]}
         for folder in ("nca", "ucol")
     ]
     waiting_file(home).write_bytes(orjson.dumps({"as_of": "2026-11-21T01:00:00+00:00", "packages": rows}))
