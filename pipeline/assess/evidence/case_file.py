@@ -167,7 +167,9 @@ class Bulk:
             made.places = tuple(sorted(places.get(case, ()), key=_place_order))
             made.quarantined = tuple(sorted(quarantined.get(case, ())))
             own = {case_id(r) for r in made.referrals} | {case} if len(made.referrals) > 1 else {case}
-            made.joined = tuple(sorted(own & self.assessed - {case}))
+            made.joined = tuple(
+                sorted((own - {case}) & self.assessed)
+            )  # in this order: the other copies all cases for each
             if answered:
                 given = [row for name in own for row in answered.get(name, ())]
                 answers.lay_over(made, answers.held(given))
