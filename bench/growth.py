@@ -59,6 +59,15 @@ print("RESULT" + json.dumps({"cpu_seconds": own.ru_utime + own.ru_stime + ended.
     "peak_mib": int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) // 1024}))
 """
 
+NOTICES = """
+from pipeline.ingest import quarantine
+from pipeline.lake import Lake
+from pipeline.settings import Settings
+settings = Settings.load()
+quarantine.write_notices(settings, Lake.of(settings))
+"""
+"""What each past night wrote for its sender, which rows alone do not bring."""
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -219,7 +228,13 @@ def one_more(folder: Path, home: Path, referrals: int, files: int) -> dict[str, 
     for run, day in (("before", 20), ("measured", 21)):
         begin = f"from pipeline.night import stages; stages.begin('{run}', '2026-11-{day}T01:00:00+00:00')"
         subprocess.run([sys.executable, "-c", begin], env=environment, cwd=ROOT, check=True)
-    for stage in ("assess", "publish", "reporting", "reconcile"):  # as the night before has left it, whatever policy grew it
+    subprocess.run([sys.executable, "-c", NOTICES], env=environment, cwd=ROOT, check=True)
+    for stage in (
+        "assess",
+        "publish",
+        "reporting",
+        "reconcile",
+    ):  # as the night before has left it, whatever policy grew it
         timed(environment, ["-c", ONE_STAGE, "before", stage])
     stages = {stage: timed(environment, ["-c", ONE_STAGE, "measured", stage]) for stage in STAGES}
     started = time.perf_counter()
