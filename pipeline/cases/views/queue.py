@@ -12,10 +12,10 @@ import binascii
 import json
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 from sqlalchemy import String, and_, func, select
-from sqlalchemy import case as case_
 from sqlalchemy.orm import Session
 
 from pipeline.cases.cases import expired
@@ -160,15 +160,18 @@ def counts(session: Session, actor: Actor, filters: QueueFilters | None = None) 
     permissions.require(actor, "queue.list")
     chosen = filters or QueueFilters()
     _, *edges = [low for _, low, _ in ranges(session)]
-    group = case_(*((Case.due_at < edge, place) for place, edge in enumerate(edges)), else_=len(edges))
-    query = select(Case.band_order, group.label("urgency"), func.count())
-    query = query.where(*conditions(session, actor, chosen)).group_by(Case.band_order, "urgency")
+    # Grouped by band alone, as the order's index has it, and what is due before each edge beside: by both the rows were sorted.
+    before = [func.count().filter(Case.due_at < edge) for edge in edges]
+    query = select(Case.band_order, *before, func.count())
+    query = query.where(*conditions(session, actor, chosen)).group_by(Case.band_order)
     asked = chosen.urgency or URGENCIES
     found = dict.fromkeys([*BANDS, *(u for u in URGENCIES if u in asked), "total"], 0)
-    for band, place, number in session.execute(query):
-        found[BANDS[band]] += number
-        found[URGENCIES[place]] += number
-        found["total"] += number
+    for band, *upto in session.execute(query):
+        found[BANDS[band]] += upto[-1]
+        found["total"] += upto[-1]
+        for name, number in zip(URGENCIES, (b - a for a, b in pairwise((0, *upto))), strict=True):
+            if number:
+                found[name] += number
     return found
 
 
