@@ -67,6 +67,8 @@ DIGESTS = tuple(a.name for a in ALGORITHMS.values() if a.digest)
 
 PERCEPTUAL = tuple(a.name for a in ALGORITHMS.values() if not a.digest)
 COMPUTED = tuple(a.name for a in ALGORITHMS.values() if a.computed)
+INDEXED = tuple(a.name for a in ALGORITHMS.values() if a.near)
+"""Names of the hashes that are searched within a distance, the widest first."""
 
 EXCHANGED = (*reversed(DIGESTS), *PERCEPTUAL)
 """All names in the order in which files of the field list them: MD5 first."""

@@ -15,7 +15,7 @@ import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pipeline import policy as policies
-from pipeline.algorithms import algorithm_version
+from pipeline.algorithms import INDEXED, algorithm_version
 from pipeline.errors import UsageError
 from pipeline.fingerprint.decode.versions import decoder_version
 from pipeline.fingerprint.journal import Journal
@@ -176,9 +176,7 @@ def _row(locator: Locator, outcome: Fingerprint | Failure, variants: bool) -> Ro
     found = outcome if isinstance(outcome, Fingerprint) else None
     hashes = found.hashes if found else None
     row.update({name: getattr(found, name, None) for name in ("width", "height", "frames", "duration")})
-    row.update(
-        {name: getattr(hashes, name).hex() if hashes else None for name in ("pdq", "phash256", "phash64", "dhash64")}
-    )
+    row.update({name: getattr(hashes, name).hex() if hashes else None for name in INDEXED})
     row["pdq_quality"] = hashes.pdq_quality if hashes else None
     row["low_information"] = hashes.low_information if hashes else None
     row["algorithm_version"] = algorithm_version() if hashes or (found and found.video_frames) else None

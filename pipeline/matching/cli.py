@@ -6,18 +6,21 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pipeline import output, policy
+from pipeline.algorithms import INDEXED
 from pipeline.matching import core
 from pipeline.settings import Settings
 
+if TYPE_CHECKING:
+    from hashsets.release.releases import Release
+
 IndexFolder = click.Path(file_okay=False, path_type=Path)
-NAMES = ("pdq", "phash256", "phash64", "dhash64")
 
 
 @click.group()
@@ -30,7 +33,7 @@ def index() -> None:
 
 @index.command()
 @click.argument("folder", type=IndexFolder)
-@click.option("--algorithm", type=click.Choice(NAMES), default="pdq", show_default=True, help="Hashes to index.")
+@click.option("--algorithm", type=click.Choice(INDEXED), default="pdq", show_default=True, help="Hashes to index.")
 @click.option("--release", type=int, default=None, help="Known-hash release to read. Default: the current one.")
 @output.output_options
 @click.pass_obj
@@ -130,7 +133,7 @@ def compact(folder: Path, target: Path) -> output.Rows:
 @click.option(
     "--index", "folder", type=IndexFolder, default=None, help="Match against this index instead of a release."
 )
-@click.option("--algorithm", type=click.Choice(NAMES), default=None, help="What the hashes are. Default: pdq.")
+@click.option("--algorithm", type=click.Choice(INDEXED), default=None, help="What the hashes are. Default: pdq.")
 @click.option("--radius", type=int, default=None, help="Most bits that may differ. Default: the matching policy's.")
 @click.option("--cap", type=int, default=None, help="Nearest pairs kept for a hash. Default: the matching policy's.")
 @click.option("--format", "format_", type=click.Choice(output.FORMATS), default=None, help="Output format.")
@@ -202,7 +205,7 @@ def _progress(console: Console) -> Iterator[Callable[[int, int], None] | None]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _release(settings: Settings, number: int | None) -> Any:
+def _release(settings: Settings, number: int | None) -> Release:
     from hashsets.release import releases
 
     return releases.current(settings) if number is None else releases.open_release(settings, number)

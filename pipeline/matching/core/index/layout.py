@@ -41,7 +41,7 @@ class IndexForm:
         return self.width // 2
 
 
-FORMS = {a.name: IndexForm(a.name, a.width) for a in algorithms.ALGORITHMS.values() if a.near}
+FORMS = {name: IndexForm(name, algorithms.ALGORITHMS[name].width) for name in algorithms.INDEXED}
 
 
 def algorithm(name: str) -> IndexForm:
