@@ -169,7 +169,7 @@ def test_the_first_account_signs_in_through_the_proxy(server: Server) -> None:
     password = (server.folder / "first-password").read_text().strip()
     trusted = ssl.create_default_context(cafile=str(server.folder / "secrets" / "tls_certificate"))
     console = f"https://localhost:{server.engine.ports['127.0.0.1:8443:8443']}"
-    with httpx.Client(base_url=console, verify=trusted, timeout=60) as browser:
+    with httpx.Client(base_url=console, verify=trusted, timeout=300) as browser:
         entered = {"name": "ada", "password": password, "csrf": token_of(browser.get("/sign-in"))}
         answer = browser.post("/sign-in", data=entered)
         assert answer.status_code == 303, answer.text
@@ -181,7 +181,7 @@ def test_the_first_account_signs_in_through_the_proxy(server: Server) -> None:
 def test_airflow_sets_its_cookies_for_https_only(server: Server) -> None:
     trusted = ssl.create_default_context(cafile=str(server.folder / "secrets" / "tls_certificate"))
     address = f"https://localhost:{server.engine.ports['127.0.0.1:8444:8444']}"
-    with httpx.Client(base_url=address, verify=trusted, timeout=60) as browser:
+    with httpx.Client(base_url=address, verify=trusted, timeout=300) as browser:
         form = browser.get("/auth/login/")
         token = form.text.split('name="csrf_token"')[1].split('value="')[1].split('"')[0]
         password = (server.folder / "secrets" / "airflow_admin_password").read_text().strip()

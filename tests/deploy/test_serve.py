@@ -67,11 +67,11 @@ def test_it_serves_until_it_is_interrupted(tmp_path: Path) -> None:
         assert sign_in.status_code == 200 and "password" in sign_in.text.lower()
         (password,) = re.findall(r"user admin, password (\S+)", text)
         token = httpx.post(
-            f"http://127.0.0.1:{airflow}/auth/token", json={"username": "admin", "password": password}, timeout=60
+            f"http://127.0.0.1:{airflow}/auth/token", json={"username": "admin", "password": password}, timeout=300
         )
         assert token.status_code == 201 and token.json()["access_token"]
         wrong = httpx.post(
-            f"http://127.0.0.1:{airflow}/auth/token", json={"username": "admin", "password": "no"}, timeout=60
+            f"http://127.0.0.1:{airflow}/auth/token", json={"username": "admin", "password": "no"}, timeout=300
         )
         assert wrong.status_code == 401
         process.send_signal(signal.SIGINT)

@@ -55,7 +55,7 @@ def test_four_readers_over_five_hundred_publishes_never_see_half_a_set(tmp_path:
     stop.touch()
     seen: dict[str, int] = {}
     for reader in readers:
-        said, error = reader.communicate(timeout=300)
+        said, error = reader.communicate(timeout=900)
         assert reader.returncode == 0, error[-2000:]
         for answer, count in json.loads(said).items():
             seen[answer] = seen.get(answer, 0) + count

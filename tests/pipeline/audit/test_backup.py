@@ -44,7 +44,7 @@ def run(block: str, settings: Settings, backup: Path) -> None:
         "POLICY": str(settings.policy),
         "CASES_URL": plain if url.get_backend_name() == "postgresql" else "",
     }
-    done = subprocess.run(["sh", "-euc", block], env=words, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(["sh", "-euc", block], env=words, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
 
 

@@ -111,7 +111,7 @@ def test_two_workers_that_share_nothing_but_the_bucket(tmp_path: Path, bucket: d
         for name in ("a", "b")
     ]
     for worker in workers:
-        _, errors = worker.communicate(timeout=240)
+        _, errors = worker.communicate(timeout=1200)
         assert worker.returncode == 0, errors.decode()
     done = subprocess.run(
         [sys.executable, "-X", "faulthandler", "-c", READER, str(tmp_path / "c")],
