@@ -1,7 +1,8 @@
-"""The night's last stage: write the reporting tables for the dashboard and Power BI."""
+"""The night's last stage but one: bring the reporting tables for the dashboard and Power BI up to date."""
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,89 +12,146 @@ from typing import Any
 import pyarrow as pa
 from sqlalchemy.orm import Session
 
-from pipeline import senders
+from pipeline import files, logs, policy
 from pipeline.cases.views import case as views
-from pipeline.export import reporting
-from pipeline.export.sql import sources
+from pipeline.export import reporting, reporting_rows, reporting_runs, reporting_state
+from pipeline.export.reporting_parts import KeptPart, LostError, Shelf
+from pipeline.export.reporting_rows import BY, Concerned, World
+from pipeline.export.reporting_state import State
 from pipeline.lake import Lake
 from pipeline.night import contract as nights
 from pipeline.night.contract import Night, StageReport
 from pipeline.settings import Settings
 from pipeline.store import opening as store
-from pipeline.store.actors import Actor
+from pipeline.store.opening import Store
+
+STAGE = "reporting"
 
 
 def run(settings: Settings, night: Night, shard: str | None = None) -> StageReport:
-    """Write every reporting table as of the run's clock. `read` and `kept` count the tables."""
+    """Bring every reporting table up to the run's clock. `read` and `kept` count the tables."""
     started, cpu = time.monotonic(), time.process_time()
-    built = both(settings, night.as_of, night.run_id)
+    rows = bring_up(settings, night.as_of, night.run_id)
     return StageReport(
-        "reporting",
+        STAGE,
         night.run_id,
-        read=len(built.tables),
-        kept=len(built.tables),
-        counts={f"{name}_rows": table.num_rows for name, table in built.tables.items()},
+        read=len(rows),
+        kept=len(rows),
+        counts={f"{name}_rows": number for name, number in rows.items()},
         seconds=round(time.monotonic() - started, 3),
         cpu_seconds=round(time.process_time() - cpu, 3),
     )
 
 
-def write(settings: Settings, run_id: str | None) -> list[dict[str, Any]]:
-    """Write the tables outside a run, as of now or of a run's clock; returns one row per table."""
+def write(settings: Settings, run_id: str | None, *, whole: bool = False) -> list[dict[str, Any]]:
+    """Bring the tables up to now or to a run's clock, outside a run; returns one row per table. With `whole` everything is
+    computed anew and what was there before is removed at once."""
     if run_id is None:
         moment, name = datetime.now(UTC).replace(microsecond=0), "on demand"
     else:
         night = nights.load(settings, run_id)
         moment, name = night.as_of, night.run_id
-    built = both(settings, moment, name)
+    rows = bring_up(settings, moment, name, whole=whole)
     return [
-        {"table": table, "rows": rows.num_rows, "meaning": reporting.describe(table)["description"]}
-        for table, rows in built.tables.items()
+        {"table": table, "rows": number, "meaning": reporting.describe(table)["description"]}
+        for table, number in rows.items()
     ]
 
 
-RESTRICTED = replace(reporting.OPEN, compartments=frozenset(senders.COMPARTMENTS))
-"""As whom the second set is built."""
+def bring_up(settings: Settings, as_of: datetime, run_id: str, *, whole: bool = False) -> dict[str, int]:
+    """Make both sets of tables what lake, runs and case store say at a moment; rows by table of the set for everybody.
 
-
-def both(settings: Settings, as_of: datetime, run_id: str) -> reporting.Reporting:
-    """Write the set that everybody may read and that with restricted cases; returns the first. Where nothing is restricted
-    they are the same, and computed once."""
+    Killed anywhere, the tables stay as they were, and the next time does what is missing.
+    """
     opened = store.open_store(settings)
     try:
-        urgency = opened.rules.data["urgency"]
-        with opened.reader() as session:
-            stored = reporting.stored_tables(session)
-            everything = reporting.build(settings, session, as_of, run_id, urgency, reader=RESTRICTED, stored=stored)
-            if not _anything_restricted(settings, session, stored):
-                reporting.write(settings, everything, restricted=(True, False))
-                return everything
-            reporting.write(settings, everything, restricted=(True,))
-            built = reporting.build(settings, session, as_of, run_id, urgency, stored=stored)
+        hours = opened.rules.data["urgency"]
+        kept = None if whole else reporting_state.load(Shelf(settings), hours)
+        try:
+            return _bring_up(settings, opened, as_of, run_id, kept, at_once=whole)
+        except LostError as lost:
+            logs.get(STAGE).warning("a kept file is not what was written: everything is computed anew", file=str(lost))
+            return _bring_up(settings, opened, as_of, run_id, None, at_once=whole)
     finally:
         opened.close()
-    reporting.write(settings, built)
-    return built
 
 
-def _anything_restricted(settings: Settings, session: Session, stored: Mapping[str, pa.Table]) -> bool:
-    """Whether there is a case, a link or a referral that not everybody may read."""
-    marked = [
-        t for t in stored.values() if "compartment" in t.column_names and t["compartment"].null_count < t.num_rows
-    ]
-    return (
-        bool(marked)
-        or bool(views.hidden_referrals(session, reporting.OPEN))
-        or bool(sources.hidden_referrals(Lake.of(settings), reporting.OPEN))
+def _bring_up(
+    settings: Settings, opened: Store, as_of: datetime, run_id: str, kept: State | None, *, at_once: bool
+) -> dict[str, int]:
+    hours: dict[str, int] = opened.rules.data["urgency"]
+    shelf, lake = Shelf(settings), Lake.of(settings).now()
+    with opened.reader() as session:
+        touches = reporting_state.touched(session)
+        if kept and reporting_state.outdated(
+            kept, as_of, lake, int(policy.load(settings, "lake").data["recheck_days"])
+        ):
+            kept = None
+        state = _now(settings, session, lake, as_of, kept)
+        concerned = reporting_state.changed(kept, state, lake, session, touches.values()) if kept else Concerned()
+        runs = reporting_runs.read(settings, concerned.runs)
+        world = World(settings, session, lake, as_of, hours, state.secret, state.erased, runs)
+        parts = _parts(shelf, world, concerned, kept)
+    rows = _publish(shelf, replace(state, parts=parts), run_id, hours)
+    shelf.sweep(parts, at_once=at_once)
+    if touches:
+        with opened.session() as session:
+            reporting_state.settled(session, touches)
+    return rows
+
+
+def _now(settings: Settings, session: Session, lake: Lake, as_of: datetime, kept: State | None) -> State:
+    """What the tables are made of from now on, without their parts."""
+    restricted = reporting_state.restricted(lake, kept)
+    erased = frozenset(views.erased_referrals(session))
+    return State(
+        parts={},
+        through=lake.last(),
+        as_of=as_of,
+        whole=kept.whole if kept else as_of.astimezone(UTC).date(),
+        runs=reporting_state.stamps(settings.runs_dir, reporting_runs.FILES),
+        restricted=restricted,
+        secret=restricted | frozenset(views.hidden_referrals(session, reporting.OPEN)) - erased,
+        erased=erased,
     )
 
 
-def build(settings: Settings, as_of: datetime, run_id: str, reader: Actor = reporting.OPEN) -> reporting.Reporting:
-    """The reporting tables over the lake and the case store as they are, as `reader` may see them."""
-    opened = store.open_store(settings)
-    try:
-        urgency = opened.rules.data["urgency"]
-        with opened.reader() as session:
-            return reporting.build(settings, session, as_of, run_id, urgency, reader=reader)
-    finally:
-        opened.close()
+def _parts(shelf: Shelf, world: World, concerned: Concerned, kept: State | None) -> dict[str, list[KeptPart]]:
+    """The parts of every table with the rows of the owners concerned computed and put in their places."""
+    before: Mapping[str, list[KeptPart]] = kept.parts if kept else {}
+    parts: dict[str, list[KeptPart]] = {}
+    mirrors: dict[str, pa.Table] = {}
+    for table, rows in reporting_rows.mirrored(world.session, concerned).items():
+        parts[table] = shelf.replaced(table, before.get(table, ()), rows, _owners(table, concerned))
+        mirrors[table] = shelf.read(table, parts[table]) if parts[table] else rows
+    found = reporting_rows.compute(world, concerned, mirrors)
+    for table, rows in found.items():
+        owners = _owners(table, concerned)
+        if table == "report_cases" and owners is not None:  # rows of open cases say how long they wait
+            owners = pa.concat_arrays([owners, rows["owner"].combine_chunks()])
+        parts[table] = shelf.replaced(table, before.get(table, ()), rows, owners)
+    matched = shelf.read("matched", parts["matched"]) if parts["matched"] else found["matched"]
+    counted = reporting_rows.counted(world.settings, matched)
+    parts["report_matches"] = shelf.replaced("report_matches", before.get("report_matches", ()), counted, None)
+    return parts
+
+
+def _owners(table: str, concerned: Concerned) -> pa.Array | None:
+    ids = getattr(concerned, BY[table]) if BY[table] else None
+    return None if ids is None else pa.array(sorted(ids), pa.string())
+
+
+def _publish(shelf: Shelf, state: State, run_id: str, hours: Mapping[str, int]) -> dict[str, int]:
+    """Make the parts visible, the set with restricted cases first; the manifest of each set is written last."""
+    for restricted in (True, False):
+        shelf.put(state.parts, restricted=restricted)
+        listed = {t: shelf.seen(t, state.parts[t], restricted=restricted) for t in reporting.tables()}
+        manifest = {
+            "as_of": state.as_of.isoformat(),
+            "run_id": run_id,
+            "tables": {t: {"rows": sum(p.rows for p in ps), "parts": [p.name for p in ps]} for t, ps in listed.items()},
+        }
+        folder = shelf.restricted if restricted else shelf.open
+        files.write_bytes(folder / reporting.MANIFEST, json.dumps(manifest, indent=1, sort_keys=True).encode())
+    reporting_state.save(shelf, state, hours)
+    return {table: sum(p.rows for p in parts) for table, parts in listed.items()}

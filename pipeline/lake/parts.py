@@ -60,12 +60,8 @@ class Parts:
 
     def write(self, table: str, stem: str, data: pa.Table, *, group: int | None = None) -> tuple[str, int]:
         """Write a part `<table>/<stem>.<sha256>.parquet`; returns its name below the lake and its size in bytes."""
-        buffer = io.BytesIO()
-        pq.write_table(
-            data, buffer, compression="zstd", write_page_checksum=True, store_schema=True, row_group_size=group
-        )
-        content = buffer.getbuffer()
-        name = f"{table}/{stem}.{hashlib.sha256(content).hexdigest()}.parquet"
+        file, content = encoded(stem, data, group=group)
+        name = f"{table}/{file}"
         self.place.put(name, content)
         return name, len(content)
 
@@ -146,6 +142,14 @@ class Parts:
             if pc.any(mask).as_py():  # most groups hold nothing of what is asked: only their keys were read
                 found.append(conform(file.read_row_group(group, columns=[*keys, *names]).filter(mask), schema, former))
         return pa.concat_tables(found[1:] or [conform(found[0], schema)])
+
+
+def encoded(stem: str, data: pa.Table, *, group: int | None = None) -> tuple[str, memoryview[int]]:
+    """Rows as the bytes of a Parquet file with checksums, and its name `<stem>.<sha256>.parquet`."""
+    buffer = io.BytesIO()
+    pq.write_table(data, buffer, compression="zstd", write_page_checksum=True, store_schema=True, row_group_size=group)
+    content = buffer.getbuffer()
+    return f"{stem}.{hashlib.sha256(content).hexdigest()}.parquet", content
 
 
 def _mask(rows: pa.Table, commits: pa.Array | None, where: Where | None) -> pa.ChunkedArray:

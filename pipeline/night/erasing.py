@@ -4,7 +4,7 @@
 |---|---|
 | lake | personal columns emptied, rows stay; older versions, cached copies and snapshots removed |
 | quarantine | notices of the case's packages written anew without names and reasons |
-| reporting tables | written anew |
+| reporting tables | computed anew, their former files removed at once |
 | ingest's shortcuts, moments of runs | names of the case's packages taken out |
 | runs | tracebacks and journals of stages that broke off, which may hold any value, removed |
 | the console's index | its rows removed |
@@ -74,7 +74,7 @@ def erase(settings: Settings, run_id: str) -> Erasure:
     tables = lake.erase(wanted, run_id)
     if tables or fresh:
         others += quarantine.rewrite_notices(settings, Lake.of(settings), gone)
-        reporting.write(settings, None)
+        reporting.write(settings, None, whole=True)
     others += _tracebacks(settings)
     _index(settings, referrals)
     return Erasure(tables, others, sorted(there))

@@ -33,6 +33,20 @@ class Mark(Base):
     at: Mapped[datetime]
 
 
+class Touched(Base):
+    """A case or a link that was written, changed or removed since the reporting tables were last brought up to date. Triggers of
+    the database write the rows (migration 0016), so that no way of changing a case can forget it; the reporting stage takes
+    them out again. `kind` is `case` or `link`; ids are never used twice.
+    """
+
+    __tablename__ = "touched"
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012 (SQLAlchemy reads it)
+
+    touched_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    kind: Mapped[str]
+    name: Mapped[str]
+
+
 class Alarm(Base):
     """Something that a person must know. `key` says what it is about: an alarm that is open is not raised twice.
 

@@ -1,5 +1,7 @@
--- One row per case: its state, band, target and age at the time of the report.
+-- One row per case: its state, band, target and age at the time of the report, or when it was closed.
 SELECT
+    store_cases.case_id AS owner,
+    compartment IS NOT NULL AS hidden,
     CASE WHEN compartment IS NULL THEN case_id END AS case_id,
     source,
     coalesce((SELECT origin FROM source_origins o WHERE o.source = store_cases.source), 'reactive_referral') AS origin,
@@ -23,7 +25,7 @@ SELECT
     first_action_at,
     closed_at,
     date_diff('minute', clock_start, coalesce(closed_at, $as_of)) / 1440.0 AS age_days,
-    date_diff('minute', $as_of, due_at) / 60.0 AS hours_to_due,
+    date_diff('minute', coalesce(closed_at, $as_of), due_at) / 60.0 AS hours_to_due,
     CASE
         WHEN first_action_at IS NOT NULL THEN first_action_at <= due_at
         WHEN due_at < $as_of AND is_open THEN false
@@ -33,6 +35,6 @@ SELECT
     second_look,
     (SELECT arg_max(s.children, s.safeguarded_id) FROM store_case_safeguarded s WHERE s.case_id = store_cases.case_id) AS children_safeguarded,
     (SELECT arg_max(s.at, s.safeguarded_id) FROM store_case_safeguarded s WHERE s.case_id = store_cases.case_id) AS safeguarded_at,
-    $as_of AS as_of
+    coalesce(closed_at, $as_of) AS as_of
 FROM store_cases
 ORDER BY store_cases.case_id

@@ -1,6 +1,6 @@
 -- One row per media file of a referral, with the best match it has.
 WITH keyed AS (
-    SELECT f.file_id, f.state, f.sha256, r.source, r.force_received_at
+    SELECT f.referral_id, f.file_id, f.state, f.sha256, r.source, r.force_received_at
     FROM media_files f
     JOIN (SELECT * FROM referrals QUALIFY row_number() OVER (PARTITION BY referral_id ORDER BY force_received_at) = 1) r
         ON r.referral_id = f.referral_id
@@ -12,6 +12,8 @@ ranked AS (
     FROM matches
 )
 SELECT
+    k.referral_id AS owner,
+    k.referral_id IN (SELECT referral_id FROM hidden_referrals) AS hidden,
     k.file_id,
     k.source,
     k.state,

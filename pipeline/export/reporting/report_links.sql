@@ -1,6 +1,8 @@
 -- One row per link between two referrals or with a list of the force; one to a restricted case without its number.
 WITH sides AS (SELECT DISTINCT ON (referral_id) referral_id, source, force_code FROM referrals ORDER BY referral_id, force_received_at)
 SELECT
+    l.link_id AS owner,
+    l.compartment IS NOT NULL AS hidden,
     CASE WHEN l.compartment IS NULL THEN l.link_id END AS link_id,
     l.kind,
     l.strength,

@@ -1,5 +1,7 @@
 -- One row per request for information.
 SELECT
+    c.case_id AS owner,
+    c.compartment IS NOT NULL AS hidden,
     CASE WHEN c.compartment IS NULL THEN c.case_id END AS case_id,
     c.source,
     q.reason_code,

@@ -1,5 +1,7 @@
 -- One row per review that is due or done.
 SELECT
+    c.case_id AS owner,
+    c.compartment IS NOT NULL AS hidden,
     CASE WHEN c.compartment IS NULL THEN c.case_id END AS case_id,
     c.band,
     v.rank,

@@ -20,6 +20,8 @@ stages AS (
     SELECT *, 6 AS position, 'force_to_first_action' AS stage, force_received_at AS started_at, first_action_at AS ended_at FROM times
 )
 SELECT
+    case_id AS owner,
+    compartment IS NOT NULL AS hidden,
     CASE WHEN compartment IS NULL THEN case_id END AS case_id,
     source,
     band,

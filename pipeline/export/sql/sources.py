@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlalchemy import Text, select, type_coerce
+from sqlalchemy import ColumnElement, Text, select, type_coerce
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from pipeline import records
@@ -66,16 +66,25 @@ def case_tables(session: Session, actor: Actor) -> dict[str, pa.Table]:
     return visible(stored(session), actor)
 
 
-def stored(session: Session, words: Collection[str] | None = None) -> dict[str, pa.Table]:
-    """Every view of the case store as an Arrow table, for nobody to see before `visible`; with `words` only the views
-    (as `store_<view>`) and columns that they name."""
-    found = {}
-    for name, columns in VIEWS.items():
-        if words is None or name == "cases" or f"store_{name}" in words:
-            found[name] = _view(session, [c for c in columns if words is None or c.key in words or c.key in _DECIDING])
-    return found
+def stored(session: Session) -> dict[str, pa.Table]:
+    """Every view of the case store as an Arrow table, for nobody to see before `visible`."""
+    return {name: _view(session, columns) for name, columns in VIEWS.items()}
 
 
+def of_some(session: Session, name: str, ids: Collection[str] | None, words: Collection[str]) -> pa.Table:
+    """Rows of one view that belong to some cases (of `case_links`: the links with these ids), None for all rows; only the
+    columns that `words` name. For nobody to see before it is decided who may."""
+    columns = [c for c in VIEWS[name] if c.key in words or c.key in _DECIDING]
+    if ids is None:
+        return _view(session, columns)
+    key = Link.link_id if name == "case_links" else next(c for c in columns if c.key == "case_id")
+    listed = sorted(ids)
+    parts = [_view(session, columns, key.in_(listed[n : n + _CHUNK])) for n in range(0, len(listed), _CHUNK)]
+    return pa.concat_tables(parts) if parts else pa.schema([pa.field(c.key, _arrow(c)) for c in columns]).empty_table()
+
+
+_CHUNK = 500
+"""Ids in one IN list."""
 _DECIDING = ("case_id", "compartment")
 """Columns by which it is decided who may see a row."""
 
@@ -117,8 +126,8 @@ def empty_lake_tables(parts: dict[str, list[str]]) -> dict[str, pa.Table]:
     return {table: records.empty(table) for table in records.tables() if table not in parts}
 
 
-def _view(session: Session, columns: Sequence[InstrumentedAttribute[Any]]) -> pa.Table:
-    rows: Sequence[Any] = session.execute(select(*(_read(session, c) for c in columns))).all()
+def _view(session: Session, columns: Sequence[InstrumentedAttribute[Any]], *where: ColumnElement[bool]) -> pa.Table:
+    rows: Sequence[Any] = session.execute(select(*(_read(session, c) for c in columns)).where(*where)).all()
     schema = pa.schema([pa.field(c.key, _arrow(c)) for c in columns])
     values: list[Any] = list(zip(*rows, strict=True)) if rows else [()] * len(columns)
     return pa.Table.from_arrays([_array(v, f.type) for v, f in zip(values, schema, strict=True)], schema=schema)

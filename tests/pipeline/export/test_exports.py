@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
+from deltalake import DeltaTable
 
 from hashsets.release import releases
-from pipeline import records
+from pipeline import output, records
 from pipeline.cli import triage
 from pipeline.errors import IntegrityError
 from pipeline.export import reporting, stage
@@ -348,9 +348,10 @@ def test_a_reason_is_demanded_and_an_account(run: Callable[..., Any], filled: Se
 
 def test_reporting_tables_agree_with_the_store_and_their_dictionary(filled: Settings) -> None:
     moment = datetime(2026, 3, 20, tzinfo=UTC)
-    built = stage.build(filled, moment, "night-0")
-    names = reporting.write(filled, built)
-    assert {f"{t}.{s}" for t in reporting.tables() for s in ("parquet", "csv")} <= set(names)
+    assert stage.bring_up(filled, moment, "night-0")["report_files"] == 2
+    built = reporting.load(filled)
+    assert built is not None and (built.as_of, built.run_id) == (moment, "night-0")
+    assert built.tables["report_moment"].to_pylist() == [{"as_of": moment}]
     row = built.tables["report_cases"].to_pylist()[0]
     assert row["case_id"] == samples.case_of(1)
     assert row["urgency"] == "critically_overdue"
@@ -360,19 +361,26 @@ def test_reporting_tables_agree_with_the_store_and_their_dictionary(filled: Sett
         {"source": "NCA_NCMEC", "release": 3, "kind": "near", "grade": "TRUSTED", "files": 2, "matches": 1}
     ]
     assert [r["match_kind"] for r in built.tables["report_files"].to_pylist()] == ["near", "near"]
-    folder = reporting.reporting_dir(filled)
+
+
+def test_other_programs_read_the_reporting_tables_as_they_are(filled: Settings) -> None:
+    """As Delta tables, and as one file of CSV each, with the columns of the dictionary."""
+    stage.bring_up(filled, datetime(2026, 3, 20, tzinfo=UTC), "night-0")
+    folder, built = reporting.reporting_dir(filled), reporting.load(filled)
+    assert built is not None
     listed = list(csv.DictReader(io.StringIO((folder / "data-dictionary.csv").read_text())))
     for table in reporting.tables():
-        columns = pq.read_schema(folder / f"{table}.parquet").names
-        assert columns == [r["column"] for r in listed if r["table"] == table]
-    again = reporting.load(filled)
-    assert again is not None
-    assert again.tables["report_cases"].to_pylist() == built.tables["report_cases"].to_pylist()
+        seen = DeltaTable(str(folder / table)).to_pyarrow_table()
+        columns = [r["column"] for r in listed if r["table"] == table]
+        assert seen.column_names == columns
+        assert seen.to_pylist() == built.tables[table].to_pylist()
+        lines = (folder / f"{table}.csv").read_bytes()
+        assert lines == output.table_csv(built.tables[table])
 
 
 def test_a_damaged_reporting_table_is_refused(filled: Settings) -> None:
-    reporting.write(filled, stage.build(filled, datetime(2026, 3, 20, tzinfo=UTC), "night-0"))
-    path = reporting.reporting_dir(filled) / "report_cases.parquet"
+    stage.bring_up(filled, datetime(2026, 3, 20, tzinfo=UTC), "night-0")
+    [path] = (reporting.reporting_dir(filled) / "report_cases").glob("*.parquet")
     data = bytearray(path.read_bytes())
     data[100] ^= 1
     path.write_bytes(bytes(data))

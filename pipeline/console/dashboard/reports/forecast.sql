@@ -1,7 +1,7 @@
 -- The backlog of each band if the next weeks are like the last eight.
 -- Open now, opened and closed a week on average of those eight, and open in 4 and 12 weeks. A forecast, not a promise: it knows
 -- of no new release and of no leave.
-WITH edge AS (SELECT max(as_of) AS today FROM report_cases),
+WITH edge AS (SELECT max(as_of) AS today FROM report_moment),
 counted AS (
     SELECT
         c.band,

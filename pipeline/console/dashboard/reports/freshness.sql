@@ -5,6 +5,6 @@ WITH newest AS (
     UNION ALL SELECT 3, 'case_opened', max(opened_at) FROM report_cases
     UNION ALL SELECT 4, 'first_action', max(first_action_at) FROM report_cases
 )
-SELECT what, newest, round(date_diff('minute', newest, (SELECT max(as_of) FROM report_cases)) / 60.0, 1) AS hours_old
+SELECT what, newest, round(date_diff('minute', newest, (SELECT max(as_of) FROM report_moment)) / 60.0, 1) AS hours_old
 FROM newest
 ORDER BY place

@@ -1,6 +1,6 @@
 -- Cases opened each year, reactive referrals (reported to us) and proactive investigations (found by covert work or a group) apart.
 -- The change is on the year before; the running year is compared with the same days of the year before.
-WITH edge AS (SELECT max(as_of) AS today FROM report_cases),
+WITH edge AS (SELECT max(as_of) AS today FROM report_moment),
 counted AS (
     SELECT
         year(c.opened_at) AS year,

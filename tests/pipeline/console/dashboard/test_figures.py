@@ -26,7 +26,7 @@ def case(number: int, **over: Any) -> dict[str, Any]:
 
 def answers(cases: Iterable[dict[str, Any]] = (), **tables: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     """Every figure over these rows; all other tables are empty."""
-    given = {"report_cases": list(cases), **tables}
+    given = {"report_cases": list(cases), "report_moment": [{"as_of": NOW}], **tables}
     built = {
         name: pa.Table.from_pylist(given.get(name, []), schema=reporting.arrow_schema(name))
         for name in reporting.tables()

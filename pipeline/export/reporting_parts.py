@@ -1,0 +1,186 @@
+"""The files of the reporting tables: which rows lie where, rows replaced by their owners, and both sets made visible.
+
+A table is a few files of PART rows. A file is never changed: where some of its rows are replaced, it is written anew under another
+name, and the others stay. Beside each file lie the owners of its rows and its lines of CSV, in HOME/cache/reporting; that folder
+can be thrown away, and everything is computed anew.
+
+    HOME/reporting/<table>/<part>.<sha256>.parquet       rows that everybody may read
+    HOME/reporting-restricted/<table>/...                the same, and those that are hidden
+    HOME/cache/reporting/<table>/<part>.owners.<sha256>.parquet, <part>.csv
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline import files, output
+from pipeline.export import reporting
+from pipeline.export.reporting import read_part
+from pipeline.export.reporting_rows import KEPT, OWN
+from pipeline.lake.delta import DataFile, Log
+from pipeline.lake.parts import encoded
+from pipeline.lake.places import LakePlace
+from pipeline.lake.settling import again
+from pipeline.settings import Settings
+
+PART = 10_000
+"""Rows of a file: what is written anew for one row that changes."""
+ALONE = frozenset({"report_matches"})
+"""Tables of counts: what everybody may read and what is counted over everything are two sets of rows, not a part and the whole."""
+LEFTOVER_SECONDS = 86_400
+"""Age from which a file that no set names any more is removed: somebody who reads may still have it open."""
+
+
+@dataclass(frozen=True)
+class KeptPart:
+    """One file of a table: its name, its rows, whether they are hidden, and the name of the file with their owners."""
+
+    name: str
+    rows: int
+    hidden: bool
+    owners: str
+    size: int
+
+
+class LostError(Exception):
+    """A kept file is gone or is not what was written: everything is computed anew."""
+
+
+class Shelf:
+    """The files of all tables of an installation."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.open, self.restricted = (reporting.reporting_dir(settings, restricted=r) for r in (False, True))
+        self.cache = settings.home / "cache" / "reporting"
+
+    def folders(self, table: str, *, hidden: bool) -> list[Path]:
+        """Where a file of a table lies."""
+        if table in KEPT:
+            return [self.cache / table]
+        if not hidden:
+            return [self.open / table] if table in ALONE else [self.open / table, self.restricted / table]
+        return [self.restricted / table]
+
+    def read(self, table: str, parts: Sequence[KeptPart]) -> pa.Table:
+        """Rows of some files, with their owners. Raises LostError for a file that is not what was written."""
+        pieces = [self._piece(table, part) for part in parts]
+        return pa.concat_tables(pieces) if pieces else pa.table({})
+
+    def _piece(self, table: str, part: KeptPart) -> pa.Table:
+        rows = self._sound(self.folders(table, hidden=part.hidden)[-1] / part.name)
+        rows = rows.add_column(0, "owner", self.owners(table, part))
+        return rows.add_column(1, "hidden", pa.array([part.hidden] * rows.num_rows, pa.bool_()))
+
+    def owners(self, table: str, part: KeptPart) -> pa.ChunkedArray:
+        """The owner of each row of a file."""
+        return self._sound(self.cache / table / part.owners)["owner"]
+
+    def _sound(self, path: Path) -> pa.Table:
+        found = read_part(path)
+        if found is None:
+            raise LostError(path.name)
+        return found
+
+    def replaced(
+        self, table: str, parts: Sequence[KeptPart], rows: pa.Table, owners: pa.Array | pa.ChunkedArray | None
+    ) -> list[KeptPart]:
+        """Files of a table with the rows of some owners (None: of all) replaced by `rows`; only what changes is written."""
+        found: list[KeptPart] = []
+        number = max((int(p.name.split(".")[0].split("-")[1]) for p in parts if owners is not None), default=0)
+        for hidden in (False, True):
+            fresh = rows.filter(pc.equal(rows["hidden"], hidden))
+            kept, pool = self._parted(table, [p for p in parts if p.hidden == hidden], owners)
+            if fresh.num_rows and kept and kept[-1].rows < PART:
+                pool.append(self._piece(table, kept.pop()))
+            together = pa.concat_tables([*pool, fresh])
+            found += kept
+            for start in range(0, together.num_rows, PART):
+                number += 1
+                found.append(self._write(table, f"part-{number}", together.slice(start, PART), hidden=hidden))
+        return found
+
+    def _parted(
+        self, table: str, parts: Sequence[KeptPart], owners: pa.Array | pa.ChunkedArray | None
+    ) -> tuple[list[KeptPart], list[pa.Table]]:
+        """Files that stay as they are, and the rows that stay of the others."""
+        kept: list[KeptPart] = []
+        pool: list[pa.Table] = []
+        for part in parts if owners is not None else ():
+            gone = pc.is_in(self.owners(table, part), value_set=owners)
+            if pc.any(gone).as_py():
+                pool.append(self._piece(table, part).filter(pc.invert(gone)))
+            else:
+                kept.append(part)
+        return kept, pool
+
+    def _write(self, table: str, stem: str, rows: pa.Table, *, hidden: bool) -> KeptPart:
+        shown = rows.drop_columns(list(OWN))
+        name, data = encoded(stem, shown)
+        owners, listed = encoded(f"{stem}.owners", rows.select(["owner"]))
+        for folder in self.folders(table, hidden=hidden):
+            files.write_bytes(folder / name, data)
+        files.write_bytes(self.cache / table / owners, listed)
+        if table not in KEPT:
+            lines = output.table_csv(shown)
+            files.write_bytes(self.cache / table / f"{name}.csv", lines[lines.index(b"\r\n") + 2 :])
+        return KeptPart(name, rows.num_rows, hidden, owners, len(data))
+
+    def seen(self, table: str, parts: Sequence[KeptPart], *, restricted: bool) -> list[KeptPart]:
+        """Which files of a table a set consists of."""
+        return [p for p in parts if p.hidden == restricted or (restricted and table not in ALONE)]
+
+    def put(self, parts: Mapping[str, Sequence[KeptPart]], *, restricted: bool) -> None:
+        """Make the files of every table what a set consists of: each in its Delta log, and as one file of CSV."""
+        folder = self.restricted if restricted else self.open
+        place = LakePlace(folder)
+        for table in reporting.tables():
+            chosen = self.seen(table, parts[table], restricted=restricted)
+            again(partial(_put, Log(place, table), table, chosen))
+            with files.atomic_writer(folder / f"{table}.csv") as sink:
+                sink.write(output.as_csv(reporting.arrow_schema(table).names, ()))
+                for part in chosen:
+                    sink.write(self._lines(table, part))
+        files.write_bytes(
+            folder / reporting.DICTIONARY, output.as_csv(list(reporting.dictionary()[0]), reporting.dictionary())
+        )
+
+    def _lines(self, table: str, part: KeptPart) -> bytes:
+        try:
+            return (self.cache / table / f"{part.name}.csv").read_bytes()
+        except FileNotFoundError:
+            raise LostError(part.name) from None
+
+    def sweep(self, parts: Mapping[str, Sequence[KeptPart]], *, at_once: bool) -> int:
+        """Remove the files that neither set names any more; `at_once` also those that were just replaced."""
+        removed = 0
+        for table, listed in parts.items():
+            named = {p.name for p in listed} | {p.owners for p in listed} | {f"{p.name}.csv" for p in listed}
+            for path in self._lying(table):
+                if path.name not in named and (at_once or time.time() - path.stat().st_mtime > LEFTOVER_SECONDS):
+                    path.unlink(missing_ok=True)
+                    removed += 1
+        return removed
+
+    def _lying(self, table: str) -> Iterator[Path]:
+        for folder in (self.open, self.restricted, self.cache):
+            yield from (p for p in (folder / table).glob("*") if p.is_file())
+
+
+def _put(log: Log, table: str, parts: Sequence[KeptPart]) -> None:
+    """The log names exactly these files. Raises CommitConflictError when somebody else has changed it meanwhile."""
+    schema = reporting.arrow_schema(table)
+    log.create(schema)
+    there = {f.name: f for f in log.files()}
+    wanted = {p.name: DataFile(p.name, p.rows, p.size) for p in parts}
+    if there.keys() != wanted.keys():
+        version = log.version()
+        added = [f for name, f in wanted.items() if name not in there]
+        removed = [f for name, f in there.items() if name not in wanted]
+        log.put(schema, added, removed, after=version, transactions={"reporting": version + 1})

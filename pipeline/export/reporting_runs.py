@@ -1,0 +1,62 @@
+"""Stage reports and reconciliation checks of runs, as the statements of the reporting tables read them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.night.contract import REPORTS
+from pipeline.settings import Settings
+
+FILES = (REPORTS, "report.json")
+"""Files of a run's folder that the tables are made of."""
+
+
+def read(settings: Settings, runs: Collection[str] | None) -> tuple[pa.Table, pa.Table]:
+    """Stage reports and reconciliation checks of some runs (None: of every run), as two tables."""
+    stages: list[dict[str, Any]] = []
+    checks: list[dict[str, Any]] = []
+    paths = settings.runs_dir.glob("*/run.json") if runs is None else (settings.runs_dir / r / "run.json" for r in runs)
+    for path in sorted(p for p in paths if p.is_file()):
+        run = json.loads(path.read_text())
+        head = {"run_id": run["run_id"], "as_of": datetime.fromisoformat(run["as_of"])}
+        for line, stage in enumerate(_lines(path.parent / REPORTS)):
+            stages.append(
+                {**head, "line": line, "stage": stage["stage"], "read": stage["read"], "kept": stage["kept"],
+                 "rejected": sum(stage["rejected"].values()), "seconds": stage["seconds"],
+                 "cpu_seconds": stage["cpu_seconds"]}
+            )  # fmt: skip
+        report = path.parent / "report.json"
+        if report.is_file():
+            data = json.loads(report.read_text())
+            for line, check in enumerate(data["checks"]):
+                checks.append(
+                    {**head, "line": line, "check": check["name"], "into": check["into"], "out": check["out"],
+                     "holds": check["holds"], "canary_indexes": data["indexes_with_canaries_checked"],
+                     "parts_verified": data["parts_verified"]}
+                )  # fmt: skip
+    return pa.Table.from_pylist(stages, schema=_RUN_STAGES), pa.Table.from_pylist(checks, schema=_RUN_CHECKS)
+
+
+_RUN_STAGES = pa.schema(
+    [("run_id", pa.string()), ("as_of", pa.timestamp("us", tz="UTC")), ("line", pa.int32()), ("stage", pa.string()),
+     ("read", pa.int64()), ("kept", pa.int64()), ("rejected", pa.int64()), ("seconds", pa.float64()),
+     ("cpu_seconds", pa.float64())]
+)  # fmt: skip
+_RUN_CHECKS = pa.schema(
+    [("run_id", pa.string()), ("as_of", pa.timestamp("us", tz="UTC")), ("line", pa.int32()), ("check", pa.string()),
+     ("into", pa.int64()), ("out", pa.int64()), ("holds", pa.bool_()), ("canary_indexes", pa.int64()),
+     ("parts_verified", pa.int64())]
+)  # fmt: skip
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    """Whole JSON lines of a file; a line cut short by a kill is left out, a missing file is empty."""
+    if not path.is_file():
+        return []
+    return [json.loads(x) for x in path.read_bytes().splitlines(keepends=True) if x.endswith(b"\n")]
