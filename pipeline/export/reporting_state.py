@@ -34,7 +34,7 @@ CHUNK = 500
 
 
 @dataclass(frozen=True)
-class State:
+class KeptTables:
     """The parts of every table and what they were made of: the lake up to the commit `through`, the runs' files by size and time
     of change, and who is kept from whom."""
 
@@ -56,7 +56,7 @@ def made_by(hours: Mapping[str, int]) -> str:
     return hashlib.sha256(b"\0".join([*texts, repr(words).encode()])).hexdigest()
 
 
-def load(shelf: Shelf, hours: Mapping[str, int]) -> State | None:
+def load(shelf: Shelf, hours: Mapping[str, int]) -> KeptTables | None:
     """What was kept with the tables that lie there now; None where there is nothing, or it is not of these tables."""
     try:
         kept = json.loads((shelf.cache / "state.json").read_text())
@@ -65,12 +65,12 @@ def load(shelf: Shelf, hours: Mapping[str, int]) -> State | None:
         parts = {t: [KeptPart(**p) for p in kept["parts"][t]] for t in (*reporting.tables(), *KEPT)}
         moment, whole = datetime.fromisoformat(kept["as_of"]), date.fromisoformat(kept["whole"])
         sets = (frozenset(kept[name]) for name in ("restricted", "secret", "erased"))
-        return State(parts, int(kept["through"]), moment, whole, kept["runs"], *sets)
+        return KeptTables(parts, int(kept["through"]), moment, whole, kept["runs"], *sets)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-def save(shelf: Shelf, state: State, hours: Mapping[str, int]) -> None:
+def save(shelf: Shelf, state: KeptTables, hours: Mapping[str, int]) -> None:
     """Keep it, with the manifests that it belongs to."""
     kept = {
         "made_by": made_by(hours),
@@ -117,7 +117,7 @@ def stamps(runs: Path, names: Iterable[str]) -> dict[str, list[int]]:
     return found
 
 
-def restricted(lake: Lake, kept: State | None) -> frozenset[str]:
+def restricted(lake: Lake, kept: KeptTables | None) -> frozenset[str]:
     """Referrals that the lake says are restricted: the kept ones and those of later commits."""
     fresh = None if kept is None else lake.commits("ingest", after=kept.through)
     rows = lake.read("referrals", ["referral_id", "compartment"], commits=fresh)
@@ -125,13 +125,15 @@ def restricted(lake: Lake, kept: State | None) -> frozenset[str]:
     return frozenset(found) | (kept.restricted if kept else frozenset())
 
 
-def outdated(kept: State, as_of: datetime, lake: Lake, days: int) -> bool:
+def outdated(kept: KeptTables, as_of: datetime, lake: Lake, days: int) -> bool:
     """Whether everything is to be computed anew: for a moment before the kept one, after `days`, and after an erasure."""
     since = (as_of.astimezone(UTC).date() - kept.whole).days
     return as_of < kept.as_of or since >= days or bool(lake.commits(erasing.STAGE, after=kept.through))
 
 
-def changed(kept: State, now: State, lake: Lake, session: Session, touches: Iterable[tuple[str, str]]) -> Concerned:
+def changed(
+    kept: KeptTables, now: KeptTables, lake: Lake, session: Session, touches: Iterable[tuple[str, str]]
+) -> Concerned:
     """The owners whose rows may be others than the kept ones. `now` has no parts yet."""
     fresh = lake.commits(after=kept.through)
     moved = (now.secret ^ kept.secret) | (now.erased ^ kept.erased)

@@ -17,7 +17,7 @@ from pipeline.cases.views import case as views
 from pipeline.export import reporting, reporting_rows, reporting_runs, reporting_state
 from pipeline.export.reporting_parts import KeptPart, LostError, Shelf
 from pipeline.export.reporting_rows import BY, Concerned, World
-from pipeline.export.reporting_state import State
+from pipeline.export.reporting_state import KeptTables
 from pipeline.lake import Lake
 from pipeline.night import contract as nights
 from pipeline.night.contract import Night, StageReport
@@ -77,7 +77,7 @@ def bring_up(settings: Settings, as_of: datetime, run_id: str, *, whole: bool = 
 
 
 def _bring_up(
-    settings: Settings, opened: Store, as_of: datetime, run_id: str, kept: State | None, *, at_once: bool
+    settings: Settings, opened: Store, as_of: datetime, run_id: str, kept: KeptTables | None, *, at_once: bool
 ) -> dict[str, int]:
     hours: dict[str, int] = opened.rules.data["urgency"]
     shelf, lake = Shelf(settings), Lake.of(settings).now()
@@ -100,11 +100,11 @@ def _bring_up(
     return rows
 
 
-def _now(settings: Settings, session: Session, lake: Lake, as_of: datetime, kept: State | None) -> State:
+def _now(settings: Settings, session: Session, lake: Lake, as_of: datetime, kept: KeptTables | None) -> KeptTables:
     """What the tables are made of from now on, without their parts."""
     restricted = reporting_state.restricted(lake, kept)
     erased = frozenset(views.erased_referrals(session))
-    return State(
+    return KeptTables(
         parts={},
         through=lake.last(),
         as_of=as_of,
@@ -116,7 +116,7 @@ def _now(settings: Settings, session: Session, lake: Lake, as_of: datetime, kept
     )
 
 
-def _parts(shelf: Shelf, world: World, concerned: Concerned, kept: State | None) -> dict[str, list[KeptPart]]:
+def _parts(shelf: Shelf, world: World, concerned: Concerned, kept: KeptTables | None) -> dict[str, list[KeptPart]]:
     """The parts of every table with the rows of the owners concerned computed and put in their places."""
     before: Mapping[str, list[KeptPart]] = kept.parts if kept else {}
     parts: dict[str, list[KeptPart]] = {}
@@ -141,7 +141,7 @@ def _owners(table: str, concerned: Concerned) -> pa.Array | None:
     return None if ids is None else pa.array(sorted(ids), pa.string())
 
 
-def _publish(shelf: Shelf, state: State, run_id: str, hours: Mapping[str, int]) -> dict[str, int]:
+def _publish(shelf: Shelf, state: KeptTables, run_id: str, hours: Mapping[str, int]) -> dict[str, int]:
     """Make the parts visible, the set with restricted cases first; the manifest of each set is written last."""
     for restricted in (True, False):
         shelf.put(state.parts, restricted=restricted)

@@ -32,7 +32,7 @@ class World:
     """A home in which nights go by: what arrives, what people do, and what the tables say then."""
 
     def __init__(self, settings: Settings, seed: int) -> None:
-        self.settings, self.chance = settings, random.Random(seed)  # noqa: S311 - chooses what happens in a test
+        self.settings, self.chance = settings, random.Random(seed)
         self.night, self.known, self.versions = 0, 0, dict[int, int]()
         self.moment = samples.START
         self.store: Store = open_store(settings, lambda: self.moment + timedelta(hours=3))
@@ -42,7 +42,7 @@ class World:
         """New referrals with files, packages and links to earlier ones, of which some are restricted."""
         first, self.known = self.known + 1, self.known + count
         new = range(first, self.known + 1)
-        compartment = {n: "ucol" for n in new if self.chance.random() < 0.25} | {n: None for n in over.get("open", ())}
+        compartment = {n: "ucol" for n in new if self.chance.random() < 0.25} | dict.fromkeys(over.get("open", ()))
         self._commit("ingest", {
             "packages": [self._package(n, compartment.get(n)) for n in new],
             "media_files": [self._file(n, k) for n in new for k in range(2)],
@@ -53,7 +53,9 @@ class World:
             for n in new
         ]  # fmt: skip
         assessed = [
-            samples.assessment(n, self.chance.choice(["low", "medium", "very_high"]), summary={"compartment": compartment.get(n)})
+            samples.assessment(
+                n, self.chance.choice(["low", "medium", "very_high"]), summary={"compartment": compartment.get(n)}
+            )
             for n in new
         ]
         pairs = [(n, self.chance.randint(1, n - 1)) for n in new if n > 1]
@@ -212,7 +214,14 @@ def test_after_any_sequence_of_nights_the_tables_are_those_computed_anew(
     world = World(settings, seed)
     world.arrive(6)
     stage.bring_up(settings, world.run.as_of, "night-0")
-    happenings: list[Callable[[], None]] = [world.match, world.change_model, world.supplement, world.restrict, world.work, world.erase]
+    happenings: list[Callable[[], None]] = [
+        world.match,
+        world.change_model,
+        world.supplement,
+        world.restrict,
+        world.work,
+        world.erase,
+    ]
     world.chance.shuffle(happenings)
     for happening in [*happenings, world.match]:
         world.on()
