@@ -93,6 +93,25 @@ PAGES: dict[str, QueueFilters] = {
         provider=(PROVIDERS[3],), band=("low",), source=("UCOL",), holder="nobody", query=samples.case_of(77)[:5]
     ),
     "nothing found: flag waits, text only, low": QueueFilters(unacknowledged=True, text_only=True, source=("NONE",)),
+    "flag waits, not near": QueueFilters(unacknowledged=True, near_matches=False),
+    "flag waits, flagged, unknown files, held by nobody": QueueFilters(
+        flagged=True, unacknowledged=True, holder="nobody", unknown_files=True
+    ),
+    "six filters that leave many": QueueFilters(
+        force="13",
+        provider=tuple(PROVIDERS[5:9]),
+        holder="nobody",
+        text_only=False,
+        other_force="42",
+        band=("very_high", "medium", "low"),
+    ),
+    "text only, held by nobody, two urgencies": QueueFilters(
+        holder="nobody", lowering_pending=False, text_only=True, urgency=("critically_overdue", "not_yet_due")
+    ),
+    "seen, held by nobody, very high": QueueFilters(new_for_me=False, holder="nobody", band=("very_high",)),
+    "two providers, critically overdue, new for me": QueueFilters(
+        provider=tuple(PROVIDERS[6:8]), urgency=("critically_overdue",), new_for_me=True, band=("medium",)
+    ),
 }
 """Filters by name; each is measured by risk and by target. The other orders sort every open case, which has no bar."""
 

@@ -31,7 +31,7 @@ def load(settings: Settings) -> IngestRules:
     """Read and cross-check the policy. Raises SettingsError."""
     data = policy.load(settings, "ingest").data
     names = frozenset(policy.load(settings, "facts").data["facts"])
-    tables = (data["incident_types"], data["offers"], data["relationships"])
+    tables = (data["incident_types"], data["offers"], data["offers_otherwise"], data["relationships"])
     used = {n for table in tables for listed in table.values() for n in listed} | set(data["annotations"].values())
     if used - names:
         raise SettingsError(f"Policy file ingest.yaml uses facts that facts.yaml has not: {sorted(used - names)}.")

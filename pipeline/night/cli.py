@@ -299,6 +299,8 @@ def _needs(
     yield from _lists(assess)
     if assess.get("incident_types_not_mapped"):
         yield f"incident types that policy/ingest.yaml does not map: {assess['incident_types_not_mapped']}"
+    if assess.get("offers_not_mapped"):
+        yield f"kinds of offers in UCOL referrals that policy/ingest.yaml does not map: {assess['offers_not_mapped']}"
     if assess.get("priorities_not_mapped"):
         yield f"priority marks that the risk model does not map: {assess['priorities_not_mapped']}"
     if floods:

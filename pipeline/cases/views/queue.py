@@ -15,7 +15,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
-from sqlalchemy import String, and_, func, select
+from sqlalchemy import ColumnElement, String, and_, func, select
 from sqlalchemy.orm import Session
 
 from pipeline.cases.cases import expired
@@ -27,7 +27,9 @@ from pipeline.cases.views.filtering import (
     QueueFilters,
     conditions,
     free,
+    is_sqlite,
     narrowest,
+    nearby,
     of_team,
     places,
     ranges,
@@ -217,16 +219,21 @@ def _walk(
     selective = narrow is not None and narrow.number <= MANY
     by_risk = parts[0] is None and ordered.name == "risk"
     left = conditions(session, actor, filters, ordered.name, few=selective)
+    chosen, bounds = len(filters.active()), None
     if narrow is not None and selective:
         left = within(session, left, narrow)
+    elif chosen > (FEW_FILTERS if by_risk else 1) and parts[0] is None and ordered.name in ORDERS[:2]:
+        bounds = _near(session, actor, filters, ordered, place=place, rows=rows)
+    if bounds is not None:
+        left = bounds
     query = select(*ordered.keys).where(*left).order_by(*ordered.keys)
     if place is not None:
         query = query.where(ordered.after(place))
-    if by_risk and not selective and len(filters.active()) <= FEW_FILTERS:
+    if by_risk and not selective and chosen <= FEW_FILTERS:
         # many cases are left: each run of them is taken from the index as it lies there, and nothing is sorted
         parts = tuple(ordered.runs(places(session, filters), place))
         query = query.order_by(None).order_by(*ordered.keys[ordering.RUN :])
-    elif by_risk:
+    elif by_risk and bounds is None:
         query = query.where(Case.band_order.in_(places(session, filters)))
     elif place is not None and parts[0] is not None:
         first = int(place[0])
@@ -240,6 +247,24 @@ def _walk(
         if len(found) >= rows:
             break
     return found
+
+
+def _near(
+    session: Session,
+    actor: Actor,
+    filters: QueueFilters,
+    ordered: ordering.Order,
+    *,
+    place: list[Any] | None,
+    rows: int,
+) -> list[ColumnElement[bool]] | None:
+    """What leaves the page where it is full soon (`filtering.nearby`). SQLite walks as fast as it looks ahead."""
+    if is_sqlite(session):
+        return None
+    left = conditions(session, actor, filters, ordered.name, walked=True)
+    after = [ordered.after(place)] if place is not None else []
+    bounds = nearby(session, [*left, *after], ordered.name, rows, place)
+    return None if bounds is None else [*left, *bounds]
 
 
 def _rows(session: Session, actor: Actor, ordered: ordering.Order, numbers: list[str]) -> list[QueueRow]:

@@ -16,6 +16,7 @@ class ReportRules:
     annotations: Mapping[str, str]
     incident_types: Mapping[str, list[str]]
     offers: Mapping[str, list[str]]
+    offers_otherwise: Mapping[str, list[str]]
     relationships: Mapping[str, list[str]]
     phone_region: str
     facts: frozenset[str]
@@ -23,5 +24,5 @@ class ReportRules:
     @classmethod
     def of(cls, data: Mapping[str, Any], facts: Iterable[str]) -> ReportRules:
         """From policy/ingest.yaml as it was read, and the names of facts."""
-        names = ("caps", "annotations", "incident_types", "offers", "relationships", "phone_region")
+        names = ("caps", "annotations", "incident_types", "offers", "offers_otherwise", "relationships", "phone_region")
         return cls(**{name: data[name] for name in names}, facts=frozenset(facts))

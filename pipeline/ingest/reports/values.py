@@ -331,9 +331,9 @@ def district(text: str) -> str | None:
     return found[1] if found else None
 
 
-_BIRTH = re.compile(r"(\d{1,2})[/.](\d{1,2})[/.](\d{4})")
-
-
+_BIRTH = re.compile(r"(\d{1,2})[/. -]+(\d{1,2})[/. -]+(\d{4})")
+_YEAR_FIRST = re.compile(r"(\d{4})[/. ](\d{1,2})[/. ](\d{1,2})")
+_WEEKDAY = re.compile(r"(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?\.?,?\s+(?=\S)", re.IGNORECASE)
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _MONTH = (
     r"(jan|feb|mar|apr|may|june?|july?|aug|sept?|oct|nov|dec|january|february|march|april|august|september|october"
@@ -357,10 +357,12 @@ def _written_out(text: str) -> str | None:
 
 def date_of_birth(text: str) -> str:
     """A date of birth in ISO 8601 where it can be read with certainty, else the text as given."""
-    bare = text.strip()
+    bare = _WEEKDAY.sub("", " ".join(visible(text).split()), count=1)
     parts = _BIRTH.fullmatch(bare)
     if written := _written_out(bare):
         bare = written
+    elif year := _YEAR_FIRST.fullmatch(bare):
+        bare = f"{year[1]}-{int(year[2]):02d}-{int(year[3]):02d}"
     elif parts and (int(parts[1]) > 12 or parts[1] == parts[2]):
         bare = f"{parts[3]}-{int(parts[2]):02d}-{int(parts[1]):02d}"
     try:

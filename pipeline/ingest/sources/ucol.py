@@ -6,6 +6,8 @@ A referral that the sender marks `restricted` is in the compartment as a whole.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
 from pipeline.ingest.reports import values
@@ -14,7 +16,6 @@ from pipeline.ingest.reports.fields import Fields
 from pipeline.ingest.reports.reportrules import ReportRules
 from pipeline.ingest.sources import covert
 from pipeline.ingest.sources.common import read_form
-from pipeline.ingest.sources.ncmec_json import stated_by
 from pipeline.ingest.sources.reader import Reader, form
 
 COMPARTMENT = covert.COMPARTMENT
@@ -52,16 +53,30 @@ def _original(fields: Fields, key: str, zone: str) -> dict[str, Any] | None:
     return moment.stated() if moment else None
 
 
+def by_words(table: Mapping[str, list[str]], kind: str | None) -> list[str]:
+    """The facts that a kind of offer states, by whole words of it ("phone call" has "call"); empty where it has none."""
+    words = f" {' '.join(re.findall(r'[a-z]+', (kind or '').casefold()))} "
+    return sorted({fact for name, facts in table.items() if f" {name} " in words for fact in facts})
+
+
 def _offer(fields: Fields, draft: Draft, rules: ReportRules, zone: str) -> dict[str, Any]:
-    """An offer: the facts that its kind states (an offer to meet where the kind is not one of the policy's), with where and
-    when in the extension."""
+    """An offer: the facts that its kind states, with where and when in the extension. Of one that does not say what is
+    offered, whether it is a meeting is an open question unless it names a place."""
     when = _original(fields, "when", zone)
     kind = fields.text("kind")
     row = {"kind": kind, "place": fields.text("place"), "when": when}
-    for name in stated_by(rules.offers, kind) or ["contact_offer"]:
+    stated = by_words(rules.offers, kind)
+    if not stated:
+        stated = rules.offers_otherwise["with_place" if row["place"] else "without"]
+        if MEETING not in stated:
+            draft.fact(MEETING, values.UNKNOWN, fields.path, detail=kind)
+    for name in stated:
         draft.fact(name, values.YES, fields.path, detail=kind)
     return {k: v for k, v in row.items() if v is not None}
 
+
+MEETING = "contact_offer"
+"""The fact that an offer to meet states."""
 
 READER = Reader(
     name="ucol",

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from pipeline.cases.views import case as view
-from pipeline.cases.views import queue, supervision
+from pipeline.cases.views import filtering, queue, supervision
 from pipeline.cases.views.ordering import ORDERS
 from pipeline.cases.views.queue import QueueFilters
 from pipeline.cases.work import claims
 from pipeline.errors import PermissionDeniedError, UsageError
+from pipeline.store.indexes import SOME
 from pipeline.store.opening import Store
 from pipeline.store.people_tables import AuditEntry
 from pipeline.store.tables import BANDS, Case
@@ -60,7 +62,8 @@ def naive(cases: list[Case], now: Any, filters: QueueFilters, *, cleared: bool, 
         flags = {
             "flagged": case.flagged, "text_only": case.text_only, "unknown_files": case.unknown_files > 0,
             "exact_matches": case.matched_exact > 0, "near_matches": case.matched_near > 0,
-            "unacknowledged": case.unacknowledged,
+            "unacknowledged": case.unacknowledged, "reopened": case.reopened_at is not None,
+            "lowering_pending": case.lowering_pending, "second_look": case.second_look,
         }  # fmt: skip
         return (
             (cleared or case.compartment is None)
@@ -70,6 +73,8 @@ def naive(cases: list[Case], now: Any, filters: QueueFilters, *, cleared: bool, 
             and (filters.provider is None or case.provider in filters.provider)
             and (filters.force is None or case.force_code == filters.force)
             and (filters.other_force is None or case.force_code not in (None, filters.other_force))
+            and (filters.opened_since is None or case.opened_at >= filters.opened_since)
+            and case.case_id.startswith(filters.query or "")
             and (
                 filters.holder is None
                 or case.holder == {"me": "ana", "nobody": None}.get(filters.holder, filters.holder)
@@ -121,14 +126,28 @@ some = st.one_of(st.none(), st.booleans())
         exact_matches=some,
         near_matches=some,
         unacknowledged=some,
+        reopened=some,
+        lowering_pending=some,
+        second_look=some,
+        opened_since=st.sampled_from([None, None, START - timedelta(days=9), START + timedelta(days=900)]),
+        query=st.sampled_from([None, None, "C-", "C-7", "C-ZZZ"]),
     ),
     size=st.integers(3, 30),
     cleared=st.booleans(),
     order=st.sampled_from(ORDERS),
+    limits=st.tuples(st.sampled_from([0, 4, 2_500]), st.sampled_from([0, 5]), st.sampled_from([0, 6, 2_000])),
 )
 def test_pages_are_those_of_the_obvious_twin(
-    store: Store, clock: Clock, *, filters: QueueFilters, size: int, cleared: bool, order: str
+    store: Store,
+    clock: Clock,
+    *,
+    filters: QueueFilters,
+    size: int,
+    cleared: bool,
+    order: str,
+    limits: tuple[int, int, int],
 ) -> None:
+    """Whichever way a page is found: from a small index, walked run by run, looked for among the next cases, or sorted."""
     with store.reader() as session:
         cases = list(session.scalars(select(Case)))
     if not cases:
@@ -139,13 +158,43 @@ def test_pages_are_those_of_the_obvious_twin(
     if filters.holder == "me" and cleared:
         return
     expected = naive(cases, clock.at, filters, cleared=cleared, order=order)
-    assert walk(store, actor, filters, size, order) == expected
+    with (
+        patch.object(queue, "MANY", limits[0]),
+        patch.object(queue, "FEW_FILTERS", limits[1]),
+        patch.object(filtering, "SAMPLE", limits[2]),
+    ):
+        assert walk(store, actor, filters, size, order) == expected
     with store.reader() as session:
         counted = queue.counts(session, actor, filters)
     assert counted["total"] == len(expected)
     assert (
         sum(counted.get(band, 0) for band in BANDS) == sum(counted.get(u, 0) for u in queue.URGENCIES) == len(expected)
     )
+
+
+@pytest.mark.parametrize("name", SOME)
+def test_what_few_cases_have_is_asked_of_its_small_index(sqlite_store: Store, name: str) -> None:
+    """SQLite uses an index with a condition only where it is asked in the same words."""
+    asked: list[tuple[str, Any]] = []
+    of_filter = {"reopened_at": "reopened", "matched_exact": "exact_matches", "matched_near": "near_matches"}
+    filters = QueueFilters(**{of_filter.get(name, name): True})
+
+    def listen(_connection: Any, _cursor: Any, statement: str, given: Any, *_: Any) -> None:
+        if statement.startswith("SELECT"):
+            asked.append((statement, given))
+
+    with sqlite_store.reader() as session:
+        event.listen(sqlite_store.engine, "before_cursor_execute", listen)
+        try:
+            found = filtering.narrowest(session, ANALYST, filters)
+            assert found is not None and found.number == 0
+            session.execute(select(Case.case_id).where(*filtering.within(session, [], found))).all()
+        finally:
+            event.remove(sqlite_store.engine, "before_cursor_execute", listen)
+        assert len(asked) == 2
+        for statement, given in asked:
+            plan = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", given).all()
+            assert any(f"ix_cases_{name} " in f"{row[-1]} " for row in plan), plan
 
 
 def late(number: int, band: str, days: float, score: float, *, flag: bool = False) -> dict[str, Any]:

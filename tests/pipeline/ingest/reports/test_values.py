@@ -229,11 +229,20 @@ def test_postcode_and_birth() -> None:
         ("March 15, 1970", "1970-03-15"),
         ("15-Mar-1970", "1970-03-15"),
         ("1 Sept. 1970", "1970-09-01"),
+        ("Sunday 15 March 1970", "1970-03-15"),
+        ("Sun, Mar 15 1970", "1970-03-15"),
+        ("15\u200b March 1970", "1970-03-15"),
+        ("15-03-1970", "1970-03-15"),
+        ("15 03 1970", "1970-03-15"),
+        ("1970/03/15", "1970-03-15"),
+        ("1970.3.15", "1970-03-15"),
+        ("03-04-1970", "03-04-1970"),
+        ("Monday", "Monday"),
         ("31 February 1970", "31 February 1970"),
         ("March 1970", "March 1970"),
     ],
 )
-def test_a_date_of_birth_whose_month_is_a_word_is_read(written: str, read: str) -> None:
+def test_a_date_of_birth_is_read_however_it_is_written(written: str, read: str) -> None:
     assert values.date_of_birth(written) == read
 
 

@@ -53,6 +53,8 @@ def test_every_incident_type_states_what_its_words_say(kind: str, stated: set[st
     ("relation", "stated"),
     [
         ("Father", {"access_to_child_victim"}),
+        ("mum's boyfriend", {"access_to_child_victim"}),
+        ("his niece", {"access_to_child_victim"}),
         ("step-father of the child", {"access_to_child_victim"}),
         ("Teacher", {"access_to_child_victim", "profession_teacher"}),
         ("Football coach", {"access_to_child_victim", "position_of_trust"}),
@@ -73,18 +75,36 @@ def test_the_relationship_of_the_suspect_to_the_child_states_access(relation: st
     ("kind", "stated"),
     [
         ("meeting", "contact_offer"),
+        ("Meet-up", "contact_offer"),
+        ("to meet in person", "contact_offer"),
         ("Call", "offer_call"),
+        ("phone call", "offer_call"),
+        ("Video-Call", "offer_call"),
         ("pictures", "offer_pictures"),
+        ("exchange", "offer_pictures"),
         ("money", "offer_money"),
-        ("something else", "contact_offer"),
-        (None, "contact_offer"),
+        ("gift", "offer_money"),
     ],
 )
-def test_only_an_offer_to_meet_is_an_offer_to_meet(kind: str | None, stated: str) -> None:
-    """A kind that the policy does not know is taken for the graver one."""
+def test_only_an_offer_to_meet_is_an_offer_to_meet(kind: str, stated: str) -> None:
     made = draft({"form": "ucol-referral/1", "ucol": {"offers_of_contact": [{"kind": kind}]}})
-    assert facts(made) == {stated}
-    assert made.referral["extension"]["ucol"]["offers_of_contact"] == ([{"kind": kind}] if kind else [{}])
+    assert facts(made) == {stated} and {f["name"] for f in made.facts} == {stated}
+    assert made.referral["extension"]["ucol"]["offers_of_contact"] == [{"kind": kind}]
+
+
+@pytest.mark.parametrize("kind", ["something else", "other", None])
+def test_an_offer_that_does_not_say_what_is_offered_is_a_meeting_where_it_names_a_place(kind: str | None) -> None:
+    """Without a place it stays an open question, and is no less than contact."""
+    [asked, stated] = draft({"form": "ucol-referral/1", "ucol": {"offers_of_contact": [{"kind": kind}]}}).facts
+    assert (asked["name"], asked["value"]) == ("contact_offer", "unknown")
+    assert (stated["name"], stated["value"], stated["detail"]) == ("offer_call", "yes", kind)
+    placed = {"kind": kind, "place": "[synthetic place]"}
+    assert facts(draft({"form": "ucol-referral/1", "ucol": {"offers_of_contact": [placed]}})) == {"contact_offer"}
+
+
+def test_an_offer_of_two_things_states_both() -> None:
+    made = draft({"form": "ucol-referral/1", "ucol": {"offers_of_contact": [{"kind": "money for a meeting"}]}})
+    assert facts(made) == {"contact_offer", "offer_money"}
 
 
 PERSON = """<relationshipToChildVictim>Father</relationshipToChildVictim><occupation>teacher</occupation>
