@@ -12,7 +12,6 @@ from collections.abc import Collection, Iterator
 from functools import cache, partial
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipeline import logs
 from pipeline.assess import database, parts, touched
@@ -80,12 +79,11 @@ def assess_cases(
     """Assess the cases of some referrals (None: every case) and commit the rows that are new; counts by what became of them."""
     if referrals is None:
         before = latest(settings, lake)
-        bulk = Bulk(settings, model, lake, linked.current, linked.hits, frozenset(before))
+        bulk = Bulk(settings, model, lake, *linked.of(None), frozenset(before))
     else:
         among = frozenset(chains.members(referrals))
         before = latest(settings, lake, {case_id(r) for r in among} | {chains.case(r) for r in among})
-        links = _concerning(linked.current, among)
-        bulk = Bulk(settings, model, lake, links, linked.hits, frozenset(before), among, chains.root)
+        bulk = Bulk(settings, model, lake, *linked.of(among), frozenset(before), among, chains.root)
     names = {} if settings.force == FORCE_NOT_SET else forces.load(settings).names
     writer = Writer(lake, night, model, names)
     counts = {"new": 0, "raised": 0, "lowered": 0, "changed": 0, "unchanged": 0, "looked_at": 0, "for_transfer": 0}
@@ -110,12 +108,6 @@ def _without_collector(cases: Iterator[CaseFile]) -> Iterator[CaseFile]:
     cycles, which it would walk again and again."""
     with no_cycle_search():
         yield from cases
-
-
-def _concerning(links: pa.Table, among: frozenset[str]) -> pa.Table:
-    """The links with a referral of some on one of their sides."""
-    own = pa.array(sorted(among), pa.string())
-    return links.filter(pc.or_(pc.is_in(links["left"], value_set=own), pc.is_in(links["right"], value_set=own)))
 
 
 def standing(settings: Settings, lake: Lake, chains: touched.Chains) -> dict[str, int]:

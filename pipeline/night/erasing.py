@@ -8,6 +8,7 @@
 | ingest's shortcuts, moments of runs | names of the case's packages taken out |
 | runs | tracebacks and journals of stages that broke off, which may hold any value, removed |
 | the console's index | its rows removed |
+| the index of link keys | removed; the next night makes it anew |
 | write-ahead logs of SQLite | brought into the files, whose free pages are overwritten |
 
 A package that still lies in the landing folder keeps its name here, since the next night would read it again: it is told, to
@@ -23,6 +24,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.assess.links.index import KeyIndex
 from pipeline.cases.views import case as views
 from pipeline.console.casepage.evidence import Evidence
 from pipeline.export import stage as reporting
@@ -75,6 +77,7 @@ def erase(settings: Settings, run_id: str) -> Erasure:
     if tables or fresh:
         others += quarantine.rewrite_notices(settings, Lake.of(settings), gone)
         reporting.write(settings, None, whole=True)
+        others += KeyIndex(settings, "").forget()
     others += _tracebacks(settings)
     _index(settings, referrals)
     return Erasure(tables, others, sorted(there))

@@ -30,10 +30,16 @@ def hits(settings: Settings, lake: Lake, links: pa.Table) -> list[ListHit]:
     chosen = links.filter(pc.is_in(links["strength"], value_set=pa.array(strengths)))
     if not rules["sources_in_conflict"] or not chosen.num_rows:
         return found
-    referrals = lake.read("referrals", ["referral_id", "source", "compartment"])
+    referrals = _sides(lake, chosen, ["referral_id", "source", "compartment"])
     for rule in rules["sources_in_conflict"]:
         found += _between(rule, chosen, referrals)
     return found
+
+
+def _sides(lake: Lake, links: pa.Table, columns: list[str]) -> pa.Table:
+    """The referrals on both sides of links."""
+    ids = pc.unique(pa.chunked_array([*links["left"].chunks, *links["right"].chunks], pa.string()))
+    return lake.read("referrals", columns, where=("referral_id", ids))
 
 
 def _between(rule: dict[str, Any], links: pa.Table, referrals: pa.Table) -> list[ListHit]:
@@ -53,7 +59,7 @@ def _between_forces(rule: dict[str, Any], lake: Lake, links: pa.Table) -> list[L
     chosen = links.filter(pc.and_(strong, pc.is_in(links["kind"], value_set=pa.array(rule["kinds"], pa.string()))))
     if not chosen.num_rows:
         return []
-    referrals = lake.read("referrals", ["referral_id", "force_code", "compartment"])
+    referrals = _sides(lake, chosen, ["referral_id", "force_code", "compartment"])
     columns = (referrals[name].to_pylist() for name in ("referral_id", "force_code", "compartment"))
     of = {referral: (force, compartment) for referral, force, compartment in zip(*columns, strict=True) if force}
     near = chosen.select(["link_id", "left", "right", "explanation"])

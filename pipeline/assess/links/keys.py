@@ -68,6 +68,18 @@ def old() -> str:
     )
 
 
+def kept() -> str:
+    """The same from the index of `links/index.py`, attached as `kept`."""
+    return database.sql("keys_kept")
+
+
+def written(con: duckdb.DuckDBPyConnection, *ages: str) -> None:
+    """The views written_identifiers and written_subjects: the rows, new or old, whose spellings are looked up."""
+    for table in ("identifiers", "subjects"):
+        rows = " UNION ALL ".join(database.sql("rows", view=f"{age}_{table}") for age in ages)
+        con.execute(database.sql("view_of", view=f"written_{table}", rows=rows))
+
+
 def views(con: duckdb.DuckDBPyConnection, lake: Lake, through: int) -> list[str]:
     """Create the views new_<table>, old_<table> and roles over the lake's rows. Commits up to `through` are linked
     already; returns the names of the parts that later ones published."""
@@ -79,6 +91,7 @@ def views(con: duckdb.DuckDBPyConnection, lake: Lake, through: int) -> list[str]
         names = {p.name for p in new_parts}
         _old(con, lake, table, [p for p in lake.parts(table) if p.name not in names], through)
     con.execute(database.sql("roles"))
+    written(con, "new", "old")
     return sorted(p.name for p in fresh)
 
 

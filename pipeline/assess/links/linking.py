@@ -22,8 +22,9 @@ import pyarrow.compute as pc
 from pipeline import jsontext, policy, records
 from pipeline.algorithms import DIGESTS
 from pipeline.assess import database
-from pipeline.assess.evidence.case_file import ListHit, group
+from pipeline.assess.evidence.case_file import ListHit, roots
 from pipeline.assess.links import conflicts, keys, lists, naming, similar
+from pipeline.assess.links.index import KeyIndex
 from pipeline.assess.links.strength import LinkRules, Sighting, Verdict, strongest
 from pipeline.collector import no_cycle_search
 from pipeline.ingest.geography import forces
@@ -40,18 +41,35 @@ _DATED = re.compile(r'"dated":"\d{4}-\d{2}-\d{2}",|, dated \d{4}-\d{2}-\d{2},')
 
 @dataclass
 class Linked:
-    """What linking hands on: the links that hold now (without their evidence), the hits on the force's lists, and figures for the report."""
+    """What linking hands on: the links that hold now, the hits on the force's lists, and figures for the report."""
 
-    current: pa.Table
-    hits: list[ListHit]
+    settings: Settings
+    lake: Lake
     counts: dict[str, int | float | str] = field(default_factory=dict)
     outputs: list[str] = field(default_factory=list)
+
+    @property
+    def current(self) -> pa.Table:
+        """The links that hold, without their evidence."""
+        return current(self.lake, LIGHT)
+
+    def of(self, referrals: frozenset[str] | None) -> tuple[pa.Table, list[ListHit]]:
+        """The links that hold of some referrals (None: all) without their evidence, looked up by key, and the hits on lists and
+        conflicts of these referrals."""
+        now = self.current if referrals is None else _current_of(self.lake, referrals)
+        return now, lists.hits(self.settings, now) + conflicts.hits(self.settings, self.lake, now)
+
+
+def _current_of(lake: Lake, referrals: frozenset[str]) -> pa.Table:
+    wanted = pa.array(sorted(referrals), pa.string())
+    rows = pa.concat_tables([lake.read("links", LIGHT, where=(side, wanted)) for side in ("left", "right")])
+    return _held(newest(rows))
 
 
 def link(settings: Settings, night: Night, lake: Lake) -> Linked:
     """Link what no earlier run has linked and match the lists anew; commits the new and changed links.
 
-    Raises SettingsError for a policy file that cannot be used.
+    Raises SettingsError for a policy file that cannot be used, BusyError while another process links.
     """
     with no_cycle_search():
         return _link(settings, night, lake)
@@ -60,31 +78,60 @@ def link(settings: Settings, night: Night, lake: Lake) -> Linked:
 def _link(settings: Settings, night: Night, lake: Lake) -> Linked:
     rules = policy.load(settings, "linking")
     done, last = _done(lake, rules.digest), lake.last()
+    index = KeyIndex(settings, rules.digest)
     with database.connection(settings, {}) as con:
         fresh = keys.views(con, lake, done)
-        naming.register(con, rules.data)
-        similar.register(con, forces.counties(settings))
-        found = find(con, rules.data, _members(con), first=not done) if fresh else Found()
+        _look_up(settings, con, lake, index, rules.data, done, writing=bool(fresh))
+        found = find(con, rules.data, _chains(con), first=not done, old=keys.kept()) if fresh else Found()
         listed = lists.match(settings, night, con, rules.data)
+        table = _table(lake, night, found, listed, everything=not done, kinds=("ip", *rules.data["kinds"]))
+        counts: dict[str, int | float | str] = {
+            "links_new_or_changed": table.num_rows,
+            "links_judged": len(found.links),
+        }
+        outputs = []
+        if fresh or table.num_rows:
+            meta = {"policy": rules.digest, "through": last if fresh else done, "links": table.num_rows}
+            key = _key(night, rules.digest, fresh, table)
+            commit = lake.commit(STAGE, key, {"links": table}, run_id=night.run_id, meta=meta)
+            outputs.append(f"{commit.stage}/{commit.key}")
+            if fresh:
+                index.add(con, int(commit.meta["through"]), _referrals(con, "new"))
+    return Linked(settings, lake, counts | listed.counts, outputs)
+
+
+def _look_up(  # noqa: PLR0917 - what linking works with
+    settings: Settings,
+    con: duckdb.DuckDBPyConnection,
+    lake: Lake,
+    index: KeyIndex,
+    rules: Mapping[str, Any],
+    done: int,
+    *,
+    writing: bool,
+) -> None:
+    """Attach the index of the keys of earlier nights, made anew where need be, and look up the spellings of what is new."""
+    kept = index.attach(con, lake, done, writing=writing)
+    if kept:
+        keys.written(con, "new")
+    naming.register(con, rules)
+    similar.register(con, forces.counties(settings), kept=kept)
+    if not kept:
+        index.make(con, done, _referrals(con, "old"), writing=writing)
+        keys.written(con, "new")
+
+
+def _table(
+    lake: Lake, night: Night, found: Found, listed: lists.Listed, *, everything: bool, kinds: Iterable[str]
+) -> pa.Table:
+    """The links that are new or have changed, and those that hold no more, each with its next version."""
     rows = [_row(f, night) for f in (*found.links, *listed.links)]
-    kinds = ("ip", *rules.data["kinds"])
     wanted: set[str] = set()
     if lake.parts("links"):
         wanted = {r["link_id"] for r in rows} | {link_id(a, b, kind) for a, b in found.pairs for kind in kinds}
-    known = _known(lake, wanted, everything=not done)
-    gone = _not_found(known, found, everything=not done)
-    changed = _changed(known, [*rows, *gone, *lists.withdrawn(known, listed)], night)
-    table = records.build("links", changed)
-    counts: dict[str, int | float | str] = {"links_new_or_changed": table.num_rows, "links_judged": len(found.links)}
-    outputs = []
-    if fresh or table.num_rows:
-        meta = {"policy": rules.digest, "through": last, "links": table.num_rows}
-        key = _key(night, rules.digest, fresh, table)
-        commit = lake.commit(STAGE, key, {"links": table}, run_id=night.run_id, meta=meta)
-        outputs.append(f"{commit.stage}/{commit.key}")
-    now = current(lake, LIGHT)
-    hits = lists.hits(settings, now) + conflicts.hits(settings, lake, now)
-    return Linked(now, hits, counts | listed.counts, outputs)
+    known = _known(lake, wanted, listed.read, everything=everything)
+    gone = _not_found(known, found, everything=everything)
+    return records.build("links", _changed(known, [*rows, *gone, *lists.withdrawn(known, listed)], night))
 
 
 LIGHT = [name for name in records.arrow_schema("links").names if name != "evidence"]
@@ -115,18 +162,20 @@ def newest(rows: pa.Table) -> pa.Table:
 
 def current(lake: Lake, columns: Sequence[str] | None = None) -> pa.Table:
     """The links that hold, ordered by link id."""
-    table = latest(lake, columns)
+    return _held(latest(lake, columns))
+
+
+def _held(table: pa.Table) -> pa.Table:
     return table.filter(pc.invert(pc.fill_null(table["withdrawn"], False)))
 
 
-def _known(lake: Lake, wanted: set[str], *, everything: bool) -> dict[str, dict[str, Any]]:
-    """Stored links by id: those wanted and all to lists, or everything."""
+def _known(lake: Lake, wanted: set[str], to_lists: set[str], *, everything: bool) -> dict[str, dict[str, Any]]:
+    """Stored links by id: those wanted and all to some lists (whose name is the kind of the link), or everything."""
     if everything:
         return {r["link_id"]: r for r in latest(lake).to_pylist()}
-    ends = lake.read("links", ["link_id", "right"])
-    to_lists = ends.filter(pc.starts_with(ends["right"], "list:"))["link_id"].to_pylist()
-    ids = pa.array(sorted(wanted.union(to_lists)), pa.string())
-    return {r["link_id"]: r for r in latest(lake, where=("link_id", ids)).to_pylist()}
+    chosen = (("link_id", wanted), ("kind", to_lists))
+    some = [latest(lake, where=(c, pa.array(sorted(values), pa.string()))) for c, values in chosen if values]
+    return {r["link_id"]: r for table in some for r in table.to_pylist()}
 
 
 @dataclass
@@ -139,19 +188,26 @@ class Found:
 
 
 def find(
-    con: duckdb.DuckDBPyConnection, rules: Mapping[str, Any], members: Mapping[str, str], *, first: bool = False
+    con: duckdb.DuckDBPyConnection,
+    rules: Mapping[str, Any],
+    chains: Mapping[str, str],
+    *,
+    first: bool = False,
+    old: str | None = None,
 ) -> Found:
     """Links among the views of `keys.views` (and `naming`) in which something new takes part, ordered by both sides and kind.
 
-    `rules` is policy/linking.yaml; `members` maps referrals to cases: within a case only supplements are linked.
-    `first` says that no earlier night has linked anything, so that there is nothing old to look among.
+    `rules` is policy/linking.yaml; `chains` maps referrals that extend another, or are extended, to the first of their case:
+    within a case only supplements are linked. `first` says that no earlier night has linked anything, so that there is nothing
+    old to look among; `old` gives the keys of what is old (default: made from the views).
     """
     least = {k: v["least"] for k, v in rules["kinds"].items()} | {"ip": 1}
     con.register("kinds", pa.table({"kind": list(least), "least": pa.array(list(least.values()), pa.int32())}))
     con.register("ignored", pa.table({"role": pa.array(rules["ignored_roles"], pa.string())}))
-    con.register("cases", pa.table({"referral_id": list(members), "case_id": list(members.values())}, schema=_MEMBERS))
-    new, old = (database.sql("link_wanted", keys=which) for which in (keys.new(), keys.old()))
-    con.execute(database.sql("link_affected", new=new))
+    con.register("chains", pa.table({"referral_id": list(chains), "root": list(chains.values())}, schema=_CHAINS))
+    wanted = database.sql("link_wanted", keys=database.sql("rows", view="new_keys"))
+    con.execute(database.sql("link_affected", new=keys.new(), wanted=wanted))
+    old = database.sql("link_wanted", keys=old or keys.old())
     if not first:
         con.execute(database.sql("link_touched", old=old))
     con.execute(database.sql("link_holders"))
@@ -177,7 +233,7 @@ _SAID_BETTER = {
 }
 """Kinds that only repeat, less surely, what a value of another kind says."""
 
-_MEMBERS = pa.schema([("referral_id", pa.string()), ("case_id", pa.string())])
+_CHAINS = pa.schema([("referral_id", pa.string()), ("root", pa.string())])
 
 
 def _judge(
@@ -320,9 +376,17 @@ def _not_found(known: Mapping[str, Mapping[str, Any]], found: Found, *, everythi
     ]
 
 
-def _members(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
+def _chains(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """Of referrals that extend another, and of those that are extended, the first of their chain."""
     table = database.query(con, database.sql("members"))
-    return group(dict(zip(table["referral_id"].to_pylist(), table["supplements"].to_pylist(), strict=True)))
+    found = roots(dict(zip(table["referral_id"].to_pylist(), table["supplements"].to_pylist(), strict=True)))
+    return found | {root: root for root in found.values()}
+
+
+def _referrals(con: duckdb.DuckDBPyConnection, age: str) -> list[str]:
+    """Ids of new or old referrals, and of those that they extend."""
+    rows = database.query(con, database.sql("rows", view=f"{age}_referrals"))
+    return [x for name in ("referral_id", "supplements") for x in rows[name].drop_null().to_pylist()]
 
 
 def _done(lake: Lake, digest: str) -> int:

@@ -199,8 +199,8 @@ def _on_service(text: str, services: Services, exact: frozenset[str] = frozenset
 
 
 def match(settings: Settings, night: Night, con: duckdb.DuckDBPyConnection, linking: Mapping[str, Any]) -> Listed:
-    """Match the lists in force against all keys; `con` has the views of `keys.views` and the tables of `naming`, `linking`
-    is policy/linking.yaml."""
+    """Match the lists in force against all keys; `con` has the views of `keys.views`, the tables of `naming` and the kept index,
+    `linking` is policy/linking.yaml."""
     rules = policy.load(settings, "lists").data
     chosen = in_force(settings)
     listed = Listed([], set(chosen), _state(settings, rules, chosen, night))
@@ -214,7 +214,7 @@ def match(settings: Settings, night: Night, con: duckdb.DuckDBPyConnection, link
     columns = list(zip(*entries, strict=True))
     con.register("entries", pa.table(dict(zip(("list", "entry", "kind", "raw", "second"), columns, strict=True))))
     con.register("not_persons", pa.table({"role": pa.array(rules["not_the_suspect"], pa.string())}))
-    similar.register(con, forces.counties(settings), entries=True)
+    similar.register(con, forces.counties(settings), entries=True, kept=True)
     found = database.query(con, database.sql("list_match", keys=_keys()))
     together: dict[tuple[str, str, str], list[tuple[str, str, str]]] = {}
     for referral, name, entry, kind, source, row in zip(*[c.to_pylist() for c in found.columns], strict=True):
@@ -227,9 +227,8 @@ def match(settings: Settings, night: Night, con: duckdb.DuckDBPyConnection, link
 
 def _keys() -> str:
     """Keys of every identifier and person, new and old."""
-    ages = ("old", "new")
-    selects = [keys.select("identifiers", identifiers=age) for age in ages]
-    return " UNION ALL ".join(selects + [keys.select("persons", subjects=age) for age in ages])
+    new = [keys.select("identifiers", identifiers="new"), keys.select("persons", subjects="new")]
+    return database.sql("keys_of_people", new=" UNION ALL ".join(new), old=keys.kept())
 
 
 def _link(

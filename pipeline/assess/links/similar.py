@@ -81,22 +81,28 @@ def _streets_of(address: str, counties: frozenset[str]) -> tuple[str, ...]:
     return tuple(streets(address, counties))
 
 
-def register(con: duckdb.DuckDBPyConnection, counties: Iterable[str], *, entries: bool = False) -> None:
-    """The tables `first_names`, `street_keys` and `special_mailboxes` (written, value) for the keys of `con`; with
-    `entries`, of the entries of lists too."""
+def register(
+    con: duckdb.DuckDBPyConnection, counties: Iterable[str], *, entries: bool = False, kept: bool = False
+) -> None:
+    """The tables `first_names`, `street_keys` and `special_mailboxes` (written, value) for the keys of what `keys.written` has;
+    with `entries`, of the entries of lists too; with `kept`, the mailboxes of the kept index too."""
     known = frozenset(name.casefold() for name in counties)
     which = "similar_written_lists" if entries else "similar_written"
     written = database.query(con, database.sql(which))
     columns: dict[str, list[tuple[str, str]]] = {"forename": [], "address": [], "email": []}
     for kind, text in zip(written["kind"].to_pylist(), written["value"].to_pylist(), strict=True):
         columns[kind] += [(text, value) for value in _values(kind, text, known)]
-    for table, kind in (("first_names", "forename"), ("street_keys", "address"), ("special_mailboxes", "email")):
+    special = "special_of_lists" if entries else "special_found"
+    for table, kind in (("first_names", "forename"), ("street_keys", "address"), (special, "email")):
         rows = columns[kind]
         data = {
             "written": pa.array([r[0] for r in rows], pa.string()),
             "value": pa.array([r[1] for r in rows], pa.string()),
         }
         con.register(table, pa.table(data))
+    views = [special, "kept.special"] if kept else [special]
+    rows_of = " UNION ALL ".join(database.sql("rows", view=view) for view in views)
+    con.execute(database.sql("special_mailboxes", rows=rows_of))
 
 
 def _values(kind: str, text: str, counties: frozenset[str]) -> Iterator[str]:

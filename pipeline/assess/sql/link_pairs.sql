@@ -16,8 +16,8 @@ WITH hubs AS (
     FROM (FROM hubs WHERE new) l JOIN (FROM hubs WHERE place <= {few} + 1) r USING (kind, value)
     WHERE l.referral_id <> r.referral_id AND r.place <= {few} + (l.place <= {few})::INTEGER
 )
-SELECT a, b, x.case_id = y.case_id AS together FROM found
-    JOIN cases x ON x.referral_id = a JOIN cases y ON y.referral_id = b;
+SELECT a, b, coalesce(x.root, a) = coalesce(y.root, b) AS together FROM found
+    LEFT JOIN chains x ON x.referral_id = a LEFT JOIN chains y ON y.referral_id = b;
 CREATE OR REPLACE TEMP TABLE old_pairs AS
     SELECT DISTINCT unnest([a, b]) AS referral_id FROM pairs
     WHERE a IN (SELECT referral_id FROM old_referrals) AND b IN (SELECT referral_id FROM old_referrals);

@@ -1,2 +1,1 @@
-SELECT DISTINCT service FROM (SELECT service FROM old_identifiers UNION ALL SELECT service FROM new_identifiers)
-WHERE service IS NOT NULL ORDER BY service
+SELECT DISTINCT service FROM written_identifiers WHERE service IS NOT NULL ORDER BY service

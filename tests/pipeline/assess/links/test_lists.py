@@ -34,7 +34,7 @@ def supply(settings: Settings, name: str, dated: str, *rows: str, **about: Any) 
 
 def hits(settings: Settings, night: int = 1) -> dict[tuple[str, str], str | None]:
     """(referral, list) to the fact that follows, after a night's linking."""
-    found = link(settings, start(settings, night), Lake(settings.lake_dir)).hits
+    _, found = link(settings, start(settings, night), Lake(settings.lake_dir)).of(None)
     return {(h.referral_id, h.list_name): h.fact for h in found}
 
 
@@ -241,7 +241,7 @@ def test_a_stale_list_is_used_and_reported(settings: Settings) -> None:
     supply(settings, "registered_sex_offenders", dated, "1,,,a@b.example,,,,,,")
     linked = link(settings, start(settings), Lake(settings.lake_dir))
     assert linked.counts["list_registered_sex_offenders"] == f"dated {dated}, stale: 31 days old"
-    assert len(linked.hits) == 1
+    assert len(linked.of(None)[1]) == 1
 
 
 def test_entries_of_a_list_do_not_reach_the_lake(settings: Settings) -> None:
