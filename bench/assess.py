@@ -269,6 +269,7 @@ def link_identifiers(home: Path, old: int, new: int) -> dict[str, Any]:
     start = common.cpu_seconds()
     linked = linking.link(settings, night.start(settings, "night-1", T0), lake)
     everything = common.cpu_seconds() - start
+    before = linked.current.num_rows
     second = {"referrals": referrals(arriving, holders), "identifiers": identifiers(new, arriving, holders, 2)}
     lake.commit("ingest", "second", second, run_id="night-2")
     start = common.cpu_seconds()
@@ -285,7 +286,7 @@ def link_identifiers(home: Path, old: int, new: int) -> dict[str, Any]:
     return {
         "identifiers": old,
         "new_identifiers": new,
-        "links_before": linked.current.num_rows,
+        "links_before": before,
         "links_after": more.current.num_rows,
         "links_found_anew": len(again.links),
         "cpu_seconds_first": round(everything, 2),
