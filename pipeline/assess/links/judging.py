@@ -1,0 +1,109 @@
+"""From the values that two referrals share to links: what only repeats another value left out, each pair and kind one link."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.algorithms import DIGESTS
+from pipeline.assess.links.strength import LinkRules, Sighting, Verdict, strongest
+
+_SAID_BETTER = {
+    "person_first_and_last": ("person",),
+    "person_short_name": ("person", "person_first_and_last"),
+    "person_surname": ("person", "person_first_and_last", "person_short_name"),
+    "address_street": ("address",),
+    "mailbox": ("email",),
+    "other_case": ("user_id", "url"),
+}
+"""Kinds that only repeat, less surely, what a value of another kind says."""
+
+
+def judge(
+    rules: LinkRules, shared: pa.Table, sightings: Mapping[tuple[str, str, str], list[Sighting]]
+) -> list[dict[str, Any]]:
+    """Judge every shared value and fold the values of one pair and kind into one link."""
+    pairs: dict[tuple[str, str], list[tuple[str, str, int]]] = {}
+    for a, b, kind, value, holders in zip(*[c.to_pylist() for c in shared.columns], strict=True):
+        pairs.setdefault((a, b), []).append((kind, value, holders))
+    links = []
+    for (a, b), values in pairs.items():
+        groups: dict[str, list[tuple[str, Verdict]]] = {}
+        alone = len(values) == 1 and values[0][0] != "supplement"  # then there is nothing that it could repeat
+        for kind, value, holders in values if alone else _distinct(a, b, values, sightings):
+            verdict = rules.judge(kind, value, sightings[kind, value, a], sightings[kind, value, b], holders)
+            if verdict is not None:
+                groups.setdefault(kind, []).append((value, verdict))
+        links += [_fold(a, b, groups[kind], rules.data["evidence"]) for kind in sorted(groups)]
+    return links
+
+
+def _distinct(
+    a: str,
+    b: str,
+    values: Iterable[tuple[str, str, int]],
+    sightings: Mapping[tuple[str, str, str], list[Sighting]],
+) -> list[tuple[str, str, int]]:
+    """Leave out what only repeats another value: a username elsewhere that is also shared on its service, weaker
+    digests of a file, known media when the very files are shared, and a report's number when one extends the other or
+    when both only bear it, since each sender counts for itself."""
+    listed = list(values)
+    kinds = {kind for kind, _, _ in listed}
+    on_service = {
+        value.rpartition("\x1f")[2].casefold()
+        for kind, value, _ in listed
+        if kind in ("username", "user_id", "other_case")
+    }
+    hashes: dict[Any, tuple[int, str]] = {}
+    for kind, value, _ in listed:
+        if kind == "file_hash":
+            files = tuple(tuple(s.row_id for s in sightings[kind, value, side]) for side in (a, b))
+            rank = DIGESTS.index(value.partition(":")[0])
+            hashes[files] = min(hashes.get(files, (9, "")), (rank, value))
+    best = {value for _, value in hashes.values()}
+    extends = any(kind == "supplement" and not value.startswith("report:") for kind, value, _ in listed)
+    return [
+        (kind, value, n)
+        for kind, value, n in listed
+        if not (kind == "username_elsewhere" and value in on_service)
+        and not (kind == "file_hash" and value not in best)
+        and not (kind == "known_media" and "file_hash" in kinds)
+        and kinds.isdisjoint(_SAID_BETTER.get(kind, ()))
+        and not (
+            kind == "supplement" and value.startswith("report:") and (extends or _only_borne(value, a, b, sightings))
+        )
+    ]
+
+
+def _only_borne(value: str, a: str, b: str, sightings: Mapping[tuple[str, str, str], list[Sighting]]) -> bool:
+    """Whether a report's number is the own one of both referrals and neither names it as an earlier one."""
+    return all(s.source == "referrals:own" for side in (a, b) for s in sightings["supplement", value, side])
+
+
+def _fold(a: str, b: str, values: list[tuple[str, Verdict]], limit: int) -> dict[str, Any]:
+    """One link from the judged values of one pair and kind; the strongest value gives kind, strength and reason."""
+    strength, ordered = values[0][1].strength, values
+    if len(values) > 1:
+        strength = strongest([v.strength for _, v in values])
+        ordered = sorted(values, key=lambda x: (x[1].strength != strength, x[0]))
+    top = ordered[0][1]
+    more = f" {len(values)} values in common." if len(values) > 1 else ""
+    return {
+        "left": a,
+        "right": b,
+        "kind": top.kind,
+        "strength": strength,
+        "shared": len(values),
+        "explanation": top.reason + more,
+        "evidence": [
+            {
+                "value": value.replace("\x1f", " / "),
+                "strength": verdict.strength,
+                "left": [s.as_dict() for s in verdict.left[:limit]],
+                "right": [s.as_dict() for s in verdict.right[:limit]],
+            }
+            for value, verdict in ordered[:limit]
+        ],
+    }
