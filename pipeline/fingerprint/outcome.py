@@ -78,6 +78,9 @@ class Reason(StrEnum):
     """A camera's raw file without a JPEG preview that could be hashed."""
     UNSEEN_CONTENT = "unseen_content"
     """The file holds further pictures or videos that were not looked at: more than the policy's limits, or formats that are off."""
+    # rejected by where it lies, later than the codes above
+    PACKAGE_FAULTS = "package_faults"
+    """So many files of its package ended their workers that the rest of it was given up."""
 
 
 class Refusal(Exception):  # noqa: N818 - an outcome of the file, not an error of ours

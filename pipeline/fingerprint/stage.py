@@ -48,6 +48,7 @@ ELSEWHERE = {
     Reason.ENCRYPTED,
     Reason.AMBIGUOUS,
     Reason.CHANGED,
+    Reason.PACKAGE_FAULTS,
 }
 """Reasons that lie in the place and not in the content: the next place of the same content is tried."""
 

@@ -12,10 +12,11 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, cast
 
+from pipeline.fingerprint.decode.gzipped import SeekableGzip
 from pipeline.fingerprint.outcome import Reason, Refusal
 
 _SMALL_MEMBER = 1 << 20
@@ -23,9 +24,12 @@ _SMALL_MEMBER = 1 << 20
 
 
 class Archive:
-    """An open archive with an index of its plain files. Kept open between requests for its members."""
+    """An open archive with an index of its plain files. Kept open between requests for its members.
 
-    def __init__(self, file: BinaryIO, members: int, ratio: int) -> None:
+    `tick(bytes_unpacked)` is called while a compressed tar is read through; it may raise to stop.
+    """
+
+    def __init__(self, file: BinaryIO, members: int, ratio: int, tick: Callable[[int], None]) -> None:
         self.ratio = ratio
         self.zip: zipfile.ZipFile | None = None
         self.tar: tarfile.TarFile | None = None
@@ -37,7 +41,9 @@ class Archive:
                 self.zip = zipfile.ZipFile(file)
                 entries: Iterator[zipfile.ZipInfo | tarfile.TarInfo] = iter(self.zip.infolist())
             else:
-                self.tar = tarfile.open(fileobj=file, mode="r:gz" if magic[:2] == b"\x1f\x8b" else "r:")  # noqa: SIM115
+                if magic[:2] == b"\x1f\x8b":
+                    file = cast(BinaryIO, io.BufferedReader(SeekableGzip(file, tick), 1 << 18))
+                self.tar = tarfile.open(fileobj=file, mode="r:")  # noqa: SIM115
                 entries = iter(self.tar)
             for number, entry in enumerate(entries):
                 if number >= members:
@@ -111,10 +117,10 @@ class Opener:
         self._file: BinaryIO | None = None
 
     @contextmanager
-    def open(self, descriptor: int, member: str | None) -> Iterator[BinaryIO]:
+    def open(self, descriptor: int, member: str | None, tick: Callable[[int], None]) -> Iterator[BinaryIO]:
         """The file, or a member of it, as a seekable binary file; the descriptor is closed when it is done with.
 
-        Raises Refusal; errors while reading are for the caller (`refusal`).
+        `tick(bytes_unpacked)` is called while an archive that is not open yet is read through. Raises Refusal; errors while reading are for the caller (`refusal`).
         """
         file = cast(BinaryIO, os.fdopen(descriptor, "rb", buffering=0))
         if member is None:
@@ -122,14 +128,14 @@ class Opener:
                 yield file
             return
         try:
-            archive = self._archive_of(file)
+            archive = self._archive_of(file, tick)
         except BaseException:
             file.close()
             raise
         with archive.member(member) as content:
             yield content
 
-    def _archive_of(self, file: BinaryIO) -> Archive:
+    def _archive_of(self, file: BinaryIO, tick: Callable[[int], None]) -> Archive:
         status = os.fstat(file.fileno())
         key = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
         if self._archive is not None and self._key == key:
@@ -140,6 +146,7 @@ class Opener:
             cast(BinaryIO, io.BufferedReader(cast(io.RawIOBase, file))),
             self.limits["archive_members"],
             self.limits["member_ratio"],
+            tick,
         )
         self._file, self._key = file, key
         return self._archive

@@ -120,7 +120,7 @@ class Handle:
         kind = answer.kind
         if kind is wire.Kind.TICK:
             further = self._read // self._step < answer.body // self._step
-            if not further or answer.body > expected.most or self._digests is not None:
+            if not further or answer.body > expected.ticks or self._digests is not None:
                 raise wire.RubbishError("ticks")
             self._read = answer.body
             self.deadline = min(time.monotonic() + self._limits["wall_seconds"], self._latest)
@@ -167,6 +167,14 @@ class Handle:
         """The worker is to be ended; the present file's outcome is this failure."""
         self.failure = self._with_digests(Failure(reason, detail))
         return self.failure
+
+    def blamed(self, ending: str, cpu_seconds: float) -> Failure:
+        """Why the worker ended in the middle of a file: `ending` is its signal or exit code, empty when it is not known."""
+        if ending == "SIGXCPU" or (ending == "SIGKILL" and cpu_seconds > self.life - 1):
+            return self.fail(Reason.CPU_TIME, ending)
+        if ending.startswith("exit.") or not ending:
+            return self.fail(Reason.EXITED, ending)
+        return self.fail(Reason.CRASHED, ending)
 
     def _with_digests(self, failure: Failure) -> Failure:
         if self._digests is None:

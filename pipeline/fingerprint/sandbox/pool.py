@@ -29,7 +29,7 @@ from pipeline.errors import DependencyError
 from pipeline.fingerprint.outcome import Digests, Failure, Fingerprint, Item, Outcome, Reason, Refined, Refusal
 from pipeline.fingerprint.sandbox.handle import Handle
 from pipeline.fingerprint.sandbox.handover import Landing
-from pipeline.fingerprint.sandbox.jobs import Expected, Job, Request, expectation
+from pipeline.fingerprint.sandbox.jobs import Expected, Job, PackageFaults, Request, expectation
 from pipeline.fingerprint.sandbox.layers import Reached
 from pipeline.fingerprint.sandbox.spawner import Ending, ForkServer, ServerLostError
 from pipeline.locator import Locator
@@ -167,8 +167,9 @@ class Pool:
         """Run requests on the workers, yield (item, outcome) in order."""
         source = (Job(n, item, request) for n, (item, request) in enumerate(requests))
         retries: deque[Job[T]] = deque()
-        done: dict[int, tuple[T, Any]] = {}
+        done: dict[int, tuple[Job[T], Any]] = {}
         busy: dict[Handle, Job[T]] = {}
+        faults = PackageFaults(self.policy["limits"]["package_faults"])
         exhausted, following = False, 0
         with selectors.DefaultSelector() as selector:
             try:
@@ -178,9 +179,11 @@ class Pool:
                         if job is None:
                             exhausted = True
                             break
-                        self._begin(job, busy, done, selector)
+                        late = faults.given_up(job.request)
+                        self._begin(job, late or self._send(job), busy, done, selector)
                     while following in done:
-                        yield done.pop(following)
+                        ended, outcome = done.pop(following)
+                        yield ended.item, faults.judged(ended.request, outcome)
                         following += 1
                     if not busy:
                         if exhausted and not retries:
@@ -193,18 +196,22 @@ class Pool:
                         if outcome is None:
                             retries.append(job)
                         else:
-                            done[job.number] = (job.item, outcome)
+                            done[job.number] = (job, outcome)
             finally:
                 for handle in busy:
                     self._end(handle)
 
+    @staticmethod
     def _begin(
-        self, job: Job[T], busy: dict[Handle, Job[T]], done: dict[int, tuple[T, Any]], selector: selectors.BaseSelector
+        job: Job[T],
+        sent: Handle | Failure,
+        busy: dict[Handle, Job[T]],
+        done: dict[int, tuple[Job[T], Any]],
+        selector: selectors.BaseSelector,
     ) -> None:
-        """Give a file to a worker; one that cannot be opened is done."""
-        sent = self._send(job)
+        """Wait for the worker that a file was given to; one that could not be opened is done."""
         if isinstance(sent, Failure):
-            done[job.number] = (job.item, sent)
+            done[job.number] = (job, sent)
         else:
             busy[sent] = job
             selector.register(sent.channel, selectors.EVENT_READ, sent)
@@ -264,7 +271,7 @@ class Pool:
         ending = self._end(handle)
         failure = handle.failure
         if failure.reason is Reason.EXITED:
-            failure = _blame(handle, ending)
+            failure = handle.blamed(_detail(ending), ending.cpu_seconds if ending else 0.0)
         self._count_death(failure.detail or failure.reason)
         again = failure.reason in (Reason.CRASHED, Reason.EXITED, Reason.RUBBISH)
         if again and job.attempts < self.policy["limits"]["attempts"]:
@@ -346,16 +353,6 @@ class Pool:
 
 def _detail(ending: Ending | None) -> str:
     return ending.detail if ending else ""
-
-
-def _blame(handle: Handle, ended: Ending | None) -> Failure:
-    """Why a worker ended in the middle of a file."""
-    ending = _detail(ended)
-    if ending == "SIGXCPU" or (ended and ending == "SIGKILL" and ended.cpu_seconds > handle.life - 1):
-        return handle.fail(Reason.CPU_TIME, ending)
-    if ending.startswith("exit.") or not ending:
-        return handle.fail(Reason.EXITED, ending)
-    return handle.fail(Reason.CRASHED, ending)
 
 
 @contextmanager

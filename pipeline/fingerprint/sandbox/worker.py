@@ -59,7 +59,7 @@ class Worker:
             if self.hard_cpu is None:  # before the first byte of a file is read; it cannot be raised again
                 self.hard_cpu = int(request["life_cpu_seconds"])
                 resource.setrlimit(resource.RLIMIT_CPU, (self.hard_cpu, self.hard_cpu))
-            self._budget(self.limits["cpu_seconds"])
+            self.budget(self.limits["cpu_seconds"])
             self.channel.send(self._answer(request, descriptors[0]))
 
     def _answer(self, request: dict[str, Any], descriptor: int) -> bytes:
@@ -77,8 +77,9 @@ class Worker:
     def _handle(self, job: int, request: dict[str, Any], descriptor: int) -> bytes:
         member: str | None = request["member"]
         wanted = bytes.fromhex(request["sha256"]) if request["sha256"] else None
-        with self.opener.open(descriptor, member) as file:
-            reading = self._read(job, request, file, member is not None)
+        progress = _Progress(self, job)
+        with self.opener.open(descriptor, member, progress.opening) as file:
+            reading = self._read(request, file, member is not None, progress)
             found = reading.digests
             if (wanted is not None and found.sha256 != wanted) or request["size"] not in (None, found.size):
                 raise Refusal(Reason.CHANGED)
@@ -90,7 +91,7 @@ class Worker:
             if found.size == 0:
                 raise Refusal(Reason.EMPTY)
             if media.video:
-                self._budget(math.ceil(self.policy["video"]["cpu_seconds"]) + 2)
+                self.budget(math.ceil(self.policy["video"]["cpu_seconds"]) + 2)
             content = reading.content or file
             content.seek(0)
             known = [bytes.fromhex(text) for text in request["known_pdqs"]]
@@ -102,29 +103,16 @@ class Worker:
             return wire.refined(job, _resident_kib(), done.found)
         return wire.result(job, _resident_kib(), done)
 
-    def _read(self, job: int, request: dict[str, Any], file: BinaryIO, in_archive: bool) -> FileReading:
-        step = self.limits["heartbeat_mb"] * MIB
-        largest = self.limits["file_gb"] * GIB
-        if not in_archive and os.fstat(file.fileno()).st_size > largest:
+    def _read(self, request: dict[str, Any], file: BinaryIO, in_archive: bool, progress: _Progress) -> FileReading:
+        if not in_archive and os.fstat(file.fileno()).st_size > progress.largest:
             raise Refusal(Reason.TOO_LARGE)
-        beats = 0
-
-        def tick(size: int) -> None:
-            nonlocal beats
-            if size > largest:
-                raise Refusal(Reason.TOO_LARGE)
-            if size // step > beats:
-                beats = size // step
-                self._budget(self.limits["cpu_seconds"])
-                self.channel.send(wire.tick(job, size))
-
         buffer = 0 if request["kind"] == "digest" else self.limits["buffer_mb"] * MIB
         try:
-            return FileReading(file, buffer=buffer, tick=tick, names=request["digests"])
+            return FileReading(file, buffer=buffer, tick=progress.reading, names=request["digests"])
         except Exception as error:
             raise refusal(error, in_archive) from error
 
-    def _budget(self, seconds: int) -> None:
+    def budget(self, seconds: int) -> None:
         """From now on this process may use so many CPU seconds before the kernel sends SIGXCPU.
 
         A decoder that was taken over may ignore that; at the hard limit, set once, the kernel kills.
@@ -133,6 +121,36 @@ class Worker:
         used = math.ceil(sum(os.times()[:2]))
         soft = used + seconds if hard == resource.RLIM_INFINITY else min(used + seconds, hard)
         resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
+
+
+class _Progress:
+    """What one request has read, of its archive and then of the file: every `heartbeat_mb` the parent is told, and the
+    process may use the processor further."""
+
+    def __init__(self, worker: Worker, job: int) -> None:
+        self._worker, self._job = worker, job
+        self._step = worker.limits["heartbeat_mb"] * MIB
+        self.largest: int = worker.limits["file_gb"] * GIB
+        self._opened = self._beats = 0
+
+    def opening(self, size: int) -> None:
+        """So much of a compressed archive was unpacked to find its members. Raises Refusal."""
+        if size > self.largest:
+            raise Refusal(Reason.ARCHIVE_LIMIT, "size")
+        self._opened = size
+        self._beat(size)
+
+    def reading(self, size: int) -> None:
+        """So much of the file itself was read. Raises Refusal."""
+        if size > self.largest:
+            raise Refusal(Reason.TOO_LARGE)
+        self._beat(self._opened + size)
+
+    def _beat(self, size: int) -> None:
+        if size // self._step > self._beats:
+            self._beats = size // self._step
+            self._worker.budget(self._worker.limits["cpu_seconds"])
+            self._worker.channel.send(wire.tick(self._job, size))
 
 
 def _resident_kib() -> int:

@@ -31,6 +31,9 @@ from pipeline.locator import Locator
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 
+SLACK = 8192
+"""Bytes behind a member of a zip that belong to its header (extra fields, a descriptor) or align the next one."""
+
 _DAMAGE = (
     zipfile.BadZipFile,
     zipfile.LargeZipFile,
@@ -85,6 +88,7 @@ def _list_zip(package: Package, file: IO[bytes], caps: dict[str, Any], noise: No
         if packed > size:
             raise InputError("members of the archive overlap")
         _check_sizes(len(infos), unpacked, size, caps)
+        _check_gaps(archive)
         # zipfile cuts names at NUL and turns the system's separator; judge the name as it was stored
         names = [info.orig_filename.removeprefix("./") for info in infos]
         plain = all_plain(names, caps)
@@ -115,6 +119,21 @@ def _list_zip(package: Package, file: IO[bytes], caps: dict[str, Any], noise: No
             with archive.open(info) as stream:
                 member.hold(_read(stream, member, caps))
             room -= member.size
+
+
+def _check_gaps(archive: zipfile.ZipFile) -> None:
+    """Refuse a zip with more between its members than their headers: another archive put before it, or members that its
+    list does not name, would be seen by nobody. Raises InputError."""
+    reached = 0
+    for info in sorted(archive.infolist(), key=lambda info: info.header_offset):
+        _check_gap(info.header_offset - reached)
+        reached = info.header_offset + 30 + len(info.orig_filename.encode()) + info.compress_size
+    _check_gap(archive.start_dir - reached)
+
+
+def _check_gap(size: int) -> None:
+    if size > SLACK:
+        raise InputError("the archive holds data that belongs to no member of its list; pack it anew")
 
 
 def _zip_head(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
@@ -266,8 +285,9 @@ def _list_tar(package: Package, file: IO[bytes], caps: dict[str, Any], noise: No
     source: Any = _Blocks(raw, caps["header_bytes"])
     try:
         _walk_tar(package, source, size, caps, noise)
-        while compressed and source.read(1 << 16):
-            continue  # to the end of the stream, where its checksum is
+        while block := source.read(1 << 16):  # to the end of the stream, where its checksum is
+            if block.strip(b"\0"):
+                raise InputError("the archive holds data behind its end, perhaps another archive; pack it anew")
     finally:
         source.detach()  # the file is not ours to close
 

@@ -19,12 +19,15 @@ from pipeline.errors import UsageError
 from pipeline.ingest.landing.archives import SUFFIXES, list_archive
 from pipeline.ingest.landing.noise import HEAD, Noise
 from pipeline.ingest.landing.package import (
+    MARKER,
+    MARKER_BYTES,
     REPORT_SUFFIXES,
     Look,
     Member,
     Package,
     all_plain,
     collision_faults,
+    is_plain_text,
     is_small_text,
     name_faults,
     plain_locator,
@@ -54,7 +57,8 @@ class LandingEntry:
 def entries(landing: Path, policy: dict[str, Any]) -> tuple[list[LandingEntry], int]:
     """All packages below `landing`, ordered by container, and how many entries of it are of no source.
 
-    A marker without its package is left out: the package is not there yet, or was removed after it was taken in.
+    A marker without its package is left out: the package is not there yet, or was removed after it was taken in. What only
+    has a marker's name, and is no line of text, is an entry like any other.
 
     Raises UsageError when the landing folder cannot be listed.
     """
@@ -83,7 +87,7 @@ def _in_folder(name: str, path: str, policy: dict[str, Any]) -> list[LandingEntr
     for entry in os.scandir(path):
         if _is_noise(entry, policy):
             continue
-        if entry.name.lower().endswith(BESIDE) and not entry.is_dir(follow_symlinks=False):
+        if entry.name.lower().endswith(BESIDE) and not entry.is_dir(follow_symlinks=False) and _is_marker(entry):
             markers.append(entry)
         else:
             listed[entry.name] = LandingEntry(name, entry.name, _kind(entry), entry.path)
@@ -92,6 +96,17 @@ def _in_folder(name: str, path: str, policy: dict[str, Any]) -> list[LandingEntr
         if base in listed:
             listed[base].beside[f".{ending.lower()}"] = marker.path
     return [listed[name] for name in sorted(listed)]
+
+
+def _is_marker(entry: os.DirEntry[str]) -> bool:
+    """Whether a file of such a name speaks about a package: a marker of a line at most, a list that begins as text. A pipe
+    or a link is one too: it is never read as more."""
+    if not entry.is_file(follow_symlinks=False):
+        return True
+    size = entry.stat(follow_symlinks=False).st_size
+    if size > MARKER_BYTES and entry.name.lower().endswith(MARKER):
+        return False
+    return size == 0 or is_plain_text(_head(entry.path, MARKER_BYTES))
 
 
 def _is_noise(entry: os.DirEntry[str], policy: dict[str, Any]) -> bool:
@@ -341,13 +356,13 @@ def _list_folder(package: Package, found: _Survey, policy: dict[str, Any]) -> li
     return texts
 
 
-def _head(path: str) -> bytes:
-    """The first bytes of a regular file; none when it cannot be read (it is content then, and the worker says why)."""
+def _head(path: str, size: int = HEAD) -> bytes:
+    """The first `size` bytes of a regular file; none when it cannot be read (it is content then, and the worker says why)."""
     try:
         descriptor = files.open_regular(path)
     except OSError:
         return b""
     try:
-        return os.read(descriptor, HEAD)
+        return os.read(descriptor, size)
     finally:
         os.close(descriptor)

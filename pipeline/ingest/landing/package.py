@@ -21,7 +21,8 @@ REPORT_SUFFIXES = (".json", ".xml", ".csv")
 _PLAIN = re.compile(r"[\w-][\w.-]*(?:[/\n][\w-][\w.-]*)*", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 LIST_NAMES = ("sha256sums", "sha256sums.txt")
-_TEXT_ENDINGS = (*REPORT_SUFFIXES, ".sha256", ".txt", "sha256sums")
+MARKER = ".ready"
+_TEXT_ENDINGS = (MARKER, *REPORT_SUFFIXES, ".sha256", ".txt", "sha256sums")
 
 
 class Member:
@@ -42,8 +43,9 @@ class Member:
         self.failure: Failure | None = None
 
     def hold(self, content: bytes) -> None:
-        """Take what was read of it."""
-        self.content, self.read = content, digests_of(content)
+        """Take what was read of it. What has a marker's name and is no text is content, which the media worker reads."""
+        if not self.name.lower().endswith(MARKER) or is_plain_text(content):
+            self.content, self.read = content, digests_of(content)
 
     def sha256(self) -> str:
         """SHA-256 of the content in hex; only of a member that was read here."""
@@ -99,6 +101,13 @@ class Package:
 
 MARKER_BYTES = 1024
 """A marker holds nothing, or a line; what is larger is content under a marker's name."""
+_NO_TEXT = bytes(set(range(32)) - set(b"\t\n\r"))
+
+
+def is_plain_text(content: bytes) -> bool:
+    """Whether there are no control characters in it, which every picture and archive has."""
+    return len(content.translate(None, _NO_TEXT)) == len(content)
+
 
 
 def is_transport(member: Member, bag: bool) -> bool:
@@ -108,9 +117,9 @@ def is_transport(member: Member, bag: bool) -> bool:
     if "/" in name:
         return False
     if bag:
-        return name in TAG_FILES and member.read is not None
-    if name.endswith(".ready"):
-        return member.size <= MARKER_BYTES
+        return name in TAG_FILES and name not in UNREAD_TAG_FILES and member.read is not None
+    if name.endswith(MARKER):
+        return member.size == 0 or (member.size <= MARKER_BYTES and member.read is not None)
     return (name.endswith(".sha256") or name in LIST_NAMES) and member.read is not None
 
 
@@ -119,6 +128,8 @@ TAG_FILES = frozenset(
     + [f"{kind}-{name}.txt" for kind in ("manifest", "tagmanifest") for name in hashlib.algorithms_guaranteed]
 )
 """Files at the top of a bag by which it describes itself."""
+UNREAD_TAG_FILES = frozenset(["package-info.txt"])
+"""Of those what only bags before version 0.96 are described by, and nobody reads in others: it counts as content."""
 
 
 def is_small_text(name: str) -> bool:
@@ -128,7 +139,7 @@ def is_small_text(name: str) -> bool:
         return False  # nearly every member
     if lowered.endswith(REPORT_SUFFIXES) and lowered.count("/") <= 2:
         return True
-    return "/" not in lowered and (lowered.endswith((".sha256", ".txt")) or lowered in LIST_NAMES)
+    return "/" not in lowered and (lowered.endswith((MARKER, ".sha256", ".txt")) or lowered in LIST_NAMES)
 
 
 def name_faults(name: str, caps: dict[str, Any]) -> list[str]:

@@ -11,7 +11,7 @@ import pytest
 from pipeline.fingerprint.outcome import Failure, Fingerprint, Reason
 from pipeline.fingerprint.sandbox.pool import Pool
 from pipeline.settings import Settings
-from tests.pipeline.fingerprint.makers import FAULTY, items, settings_with, write
+from tests.pipeline.fingerprint.makers import FAULTY, held_items, items, settings_with, write
 from tests.pipeline.fingerprint.sandbox.faulty import HARMLESS, QUICK, SLOW
 
 BATCH = 9
@@ -103,6 +103,20 @@ def test_storm(tight: Settings, clean: dict[str, Fingerprint | Failure], workers
     with Pool(tight, decoder=FAULTY, workers=workers) as stormy:
         check(run(stormy, batch(tight, faults, 400)), faults, clean)
         assert sum(stormy.report.deaths.values()) > 0
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_package_of_such_files_is_given_up_and_the_next_is_not(tmp_path: Path, workers: int) -> None:
+    """Each file may take all its time, and twenty thousand of them all of the night."""
+    few = settings_with(tmp_path, package_faults=4)
+    bad = {f"other/bad/{number % 3}/{number:03}.bin": f"FAULT:segv {number}".encode() for number in range(30)}
+    bad["other/bad/0/000.bin"], bad["other/bad/2/029.bin"] = good("first"), good("last")
+    sound = {f"other/sound/{number}.bin": good(str(number)) for number in range(5)}
+    with Pool(few, decoder=FAULTY, workers=workers) as one:
+        found = [outcome for _, outcome in one.fingerprints(held_items(few, {**bad, **sound}))]
+    reasons = [outcome.reason for outcome in found]
+    assert reasons == [Reason.NONE, *[Reason.CRASHED] * 4, *[Reason.PACKAGE_FAULTS] * 25, *[Reason.NONE] * 5]
+    assert all(outcome.digests is not None for outcome in found), "what was made before any decoding is kept"
 
 
 def test_deaths_and_output_are_counted(tight: Settings) -> None:

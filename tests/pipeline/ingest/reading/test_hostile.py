@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import os
 import resource
+import tarfile
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
@@ -155,3 +157,62 @@ def test_this_process_stays_small(settings: Settings) -> None:
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024
     assert report.kept == 7
     assert grown < 300
+
+
+def tar_of(members: dict[str, bytes]) -> bytes:
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as archive:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return made.getvalue()
+
+
+def zip_of(members: dict[str, bytes]) -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return made.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz"])
+def test_what_lies_behind_or_before_the_members_of_an_archive_is_not_lost(settings: Settings, kind: str) -> None:
+    """Two archives one after the other are one file whose second, or first, half no reader shows."""
+    pack = zip_of if kind == "zip" else tar_of
+    report, hidden = pack({"report.json": form(reference="R-1")}), pack({"hidden.jpg": picture(1)})
+    whole = {"zip": hidden + report, "tar": report + hidden, "tar.gz": gzip.compress(report) + gzip.compress(hidden)}
+    folder = settings.landing_dir / "other"
+    folder.mkdir(parents=True)
+    for name, content in {"two": whole[kind], "one": gzip.compress(report) if kind == "tar.gz" else report}.items():
+        (folder / f"{name}.{kind}").write_bytes(content)
+        (folder / f"{name}.{kind}.ready").touch()
+    ingest(settings)
+    rows = {row["container"]: row for row in table(settings, "packages")}
+    assert rows[f"other/one.{kind}"]["state"] == "accepted"
+    assert rows[f"other/two.{kind}"]["state"] == "quarantined"
+    assert any("pack it anew" in reason for reason in rows[f"other/two.{kind}"]["reasons"])
+
+
+def test_a_picture_under_a_marker_s_name_is_a_picture(settings: Settings) -> None:
+    """A marker holds nothing, or a line. Only its name is the sender's, or the suspect's, to choose."""
+    small = picture(1)[:900]
+    land(settings, {"report.json": form(reference="R-1"), "seen.ready": small, "line.ready": b"complete\n"}, "inside")
+    beside = land(settings, {"report.json": form(reference="R-2")}, "beside").with_name("beside.ready")
+    beside.write_bytes(picture(2))
+    alone = beside.with_name("alone.zip.ready")
+    alone.write_bytes(small)
+    ingest(settings)
+    rows = {row["container"]: row for row in table(settings, "packages")}
+    assert rows["other/inside"]["state"] == "accepted"
+    assert [row["name"] for row in table(settings, "media_files")] == ["seen.ready"]
+    waiting = json.loads((settings.home / "ingest" / "waiting.json").read_text())["packages"]
+    assert {row["container"] for row in waiting} == {"other/beside.ready", "other/alone.zip.ready"}
+
+
+def test_a_picture_under_the_name_of_a_tag_file_that_no_bag_has_today_is_a_picture(settings: Settings) -> None:
+    land(settings, {"report.json": form(reference="R-1")}, "bag", how="bag")
+    (settings.landing_dir / "other" / "bag" / "package-info.txt").write_bytes(picture(1))
+    ingest(settings)
+    assert [row["name"] for row in table(settings, "media_files")] == ["package-info.txt"]
