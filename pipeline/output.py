@@ -226,7 +226,7 @@ def _cells(column: pa.Array) -> pa.Array:
 def _sheet_times(column: pa.Array) -> pa.Array:
     """Moments as `_sheet_time` writes them."""
     moments = column.cast(pa.timestamp("us", tz=column.type.tz)).cast(pa.timestamp("us"))
-    texts = pc.strftime(pc.floor_temporal(moments, unit="second").cast(pa.timestamp("s")), "%Y-%m-%d %H:%M:%S")
+    texts = pc.floor_temporal(moments, unit="second").cast(pa.timestamp("s")).cast(pa.string())
     thousandths = pc.millisecond(moments)
     fraction = pc.binary_join_element_wise(".", pc.utf8_lpad(thousandths.cast(pa.string()), 3, "0"), "")
     whole = pc.and_(pc.equal(thousandths, 0), pc.equal(pc.microsecond(moments), 0))

@@ -81,9 +81,9 @@ def _link(settings: Settings, night: Night, lake: Lake) -> Linked:
     index = KeyIndex(settings, rules.digest)
     with database.connection(settings, {}) as con:
         fresh = keys.views(con, lake, done)
-        _look_up(settings, con, lake, index, rules.data, done, writing=bool(fresh))
+        kept = _look_up(settings, con, lake, index, rules.data, done, writing=bool(fresh))
         found = find(con, rules.data, _chains(con), first=not done, old=keys.kept()) if fresh else Found()
-        listed = lists.match(settings, night, con, rules.data)
+        listed = lists.match(settings, night, con, rules.data, _lists_before(lake) if kept else "")
         table = _table(lake, night, found, listed, everything=not done, kinds=("ip", *rules.data["kinds"]))
         counts: dict[str, int | float | str] = {
             "links_new_or_changed": table.num_rows,
@@ -92,6 +92,7 @@ def _link(settings: Settings, night: Night, lake: Lake) -> Linked:
         outputs = []
         if fresh or table.num_rows:
             meta = {"policy": rules.digest, "through": last if fresh else done, "links": table.num_rows}
+            meta["lists"] = listed.digest
             key = _key(night, rules.digest, fresh, table)
             commit = lake.commit(STAGE, key, {"links": table}, run_id=night.run_id, meta=meta)
             outputs.append(f"{commit.stage}/{commit.key}")
@@ -109,8 +110,9 @@ def _look_up(  # noqa: PLR0917 - what linking works with
     done: int,
     *,
     writing: bool,
-) -> None:
-    """Attach the index of the keys of earlier nights, made anew where need be, and look up the spellings of what is new."""
+) -> bool:
+    """Attach the index of the keys of earlier nights, made anew where need be, and look up the spellings of what is new.
+    Returns whether the index was there."""
     kept = index.attach(con, lake, done, writing=writing)
     if kept:
         keys.written(con, "new")
@@ -119,6 +121,7 @@ def _look_up(  # noqa: PLR0917 - what linking works with
     if not kept:
         index.make(con, done, _referrals(con, "old"), writing=writing)
         keys.written(con, "new")
+    return kept
 
 
 def _table(
@@ -297,6 +300,12 @@ def _done(lake: Lake, digest: str) -> int:
     if not newest or newest[0].meta["policy"] != digest:
         return 0
     return int(newest[0].meta.get("through", 0))  # links of the version before are judged once more
+
+
+def _lists_before(lake: Lake) -> str:
+    """Digest of the lists that all referrals up to the last linked commit were matched against; empty where none was noted."""
+    newest = lake.newest(STAGE)
+    return str(newest[0].meta.get("lists", "")) if newest else ""
 
 
 def _key(night: Night, digest: str, fresh: Iterable[str], table: pa.Table) -> str:

@@ -1,4 +1,4 @@
-"""Deconfliction and safeguarding lists of the force, matched against every referral every night.
+"""Deconfliction and safeguarding lists of the force, matched against every referral: all when a list changes, new ones every night.
 
 A list arrives as landing/lists/<list>-<date>.csv with <list>-<date>.json beside it: {"list", "dated", "owner",
 "sha256"}. The JSON file comes last and says that the CSV file is complete. The latest complete file of each list counts;
@@ -23,7 +23,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline import policy
+from pipeline import __version__, policy
 from pipeline.assess import database
 from pipeline.assess.evidence.case_file import ListHit
 from pipeline.assess.links import keys, similar
@@ -61,6 +61,9 @@ class Listed:
 
     links: list[dict[str, Any]]
     read: set[str]
+    """Lists that were matched against every referral: links to them that were not found again hold no more."""
+    digest: str = ""
+    """What was matched: the lists in force, their policy, and the keys' version."""
     counts: dict[str, int | float | str] = field(default_factory=dict)
 
 
@@ -198,12 +201,18 @@ def _on_service(text: str, services: Services, exact: frozenset[str] = frozenset
     return f"{known}\x1f{values.visible(name).strip() if known in exact else values.handle(name)}"
 
 
-def match(settings: Settings, night: Night, con: duckdb.DuckDBPyConnection, linking: Mapping[str, Any]) -> Listed:
+def match(
+    settings: Settings, night: Night, con: duckdb.DuckDBPyConnection, linking: Mapping[str, Any], before: str = ""
+) -> Listed:
     """Match the lists in force against all keys; `con` has the views of `keys.views`, the tables of `naming` and the kept index,
-    `linking` is policy/linking.yaml."""
-    rules = policy.load(settings, "lists").data
-    chosen = in_force(settings)
-    listed = Listed([], set(chosen), _state(settings, rules, chosen, night))
+    `linking` is policy/linking.yaml. When `before`, the digest of what earlier nights have matched, is that of tonight, only
+    the keys of what is new can match anew.
+    """
+    policy_of = policy.load(settings, "lists")
+    rules, chosen = policy_of.data, in_force(settings)
+    digest = _digest(policy_of.digest, chosen)
+    again = digest != before
+    listed = Listed([], set(chosen) if again else set(), digest, _state(settings, rules, chosen, night))
     entries: list[tuple[str, str, str, str, str]] = []
     for name, file in chosen.items():
         rows, counts = read(file, rules["region"], linking)
@@ -215,20 +224,28 @@ def match(settings: Settings, night: Night, con: duckdb.DuckDBPyConnection, link
     con.register("entries", pa.table(dict(zip(("list", "entry", "kind", "raw", "second"), columns, strict=True))))
     con.register("not_persons", pa.table({"role": pa.array(rules["not_the_suspect"], pa.string())}))
     similar.register(con, forces.counties(settings), entries=True, kept=True)
-    found = database.query(con, database.sql("list_match", keys=_keys()))
+    found = database.query(con, database.sql("list_match", keys=_keys(everything=again)))
     together: dict[tuple[str, str, str], list[tuple[str, str, str]]] = {}
     for referral, name, entry, kind, source, row in zip(*[c.to_pylist() for c in found.columns], strict=True):
         together.setdefault((referral, name, entry), []).append((kind, source, row))
     for (referral, name, entry), agreed in together.items():
         listed.links.append(_link(referral, chosen[name], entry, agreed, rules))
-    listed.counts["list_hits"] = len(listed.links)
+    listed.counts |= {"list_hits": len(listed.links), "lists_matched": "every referral" if again else "new referrals"}
     return listed
 
 
-def _keys() -> str:
-    """Keys of every identifier and person, new and old."""
-    new = [keys.select("identifiers", identifiers="new"), keys.select("persons", subjects="new")]
-    return database.sql("keys_of_people", new=" UNION ALL ".join(new), old=keys.kept())
+def _digest(policy_digest: str, chosen: Mapping[str, ListFile]) -> str:
+    """Of the lists' policy and of every list in force: its name, date, owner and bytes."""
+    texts = [__version__, policy_digest]
+    for name, file in sorted(chosen.items()):
+        texts += [name, str(file.dated), file.owner, hashlib.sha256(file.path.read_bytes()).hexdigest()]
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()
+
+
+def _keys(*, everything: bool) -> str:
+    """Keys of every identifier and person, or of those that are new."""
+    new = " UNION ALL ".join([keys.select("identifiers", identifiers="new"), keys.select("persons", subjects="new")])
+    return database.sql("keys_of_people", new=new, old=keys.kept()) if everything else new
 
 
 def _link(

@@ -165,7 +165,7 @@ def test_no_file_of_the_home_holds_the_person_after_an_erase_and_counts_stay(hom
     leftover.parent.mkdir()
     leftover.write_text(f"ValueError: {GONE}")
     assert {Path(name).parts[0] for name in holding(home.home, GONE)} >= {
-        "cases.sqlite", "console", "ingest", "lake", "quarantine", "runs",
+        "cache", "cases.sqlite", "console", "ingest", "lake", "quarantine", "runs",
     }  # fmt: skip
     number = erase_case(home, GONE)
     told = erasing.erase(home, "erasure-1")
@@ -175,7 +175,10 @@ def test_no_file_of_the_home_holds_the_person_after_an_erase_and_counts_stay(hom
     assert again.in_landing == [] and again.tables == {"packages": 1}
     assert holding(home.home, GONE) == []
     assert figures(home) == before
-    assert {Path(name).parts[:2] for name in holding(home.home, STAYS)} == {Path(name).parts[:2] for name in kept}
+    made_anew = {("cache", "linking")}  # removed as a whole, until the next night
+    assert {Path(name).parts[:2] for name in holding(home.home, STAYS)} == {
+        Path(name).parts[:2] for name in kept
+    } - made_anew
     assert erasing.erase(home, "erasure-3") == erasing.Erasure()
     store = open_store(home)
     with store.reader() as session:

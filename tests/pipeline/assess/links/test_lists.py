@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -250,3 +251,19 @@ def test_entries_of_a_list_do_not_reach_the_lake(settings: Settings) -> None:
     link(settings, start(settings), Lake(settings.lake_dir))
     [row] = current(Lake(settings.lake_dir)).to_pylist()
     assert "Private" not in json.dumps(row, default=str) and "1970" not in json.dumps(row, default=str)
+
+
+def test_while_lists_stay_the_same_only_new_referrals_are_matched_and_none_is_lost(settings: Settings) -> None:
+    supply(settings, "registered_sex_offenders", "2026-11-02", "1,,,a@b.example,,,,,,", "2,,,c@d.example,,,,,,")
+    lake, said = Lake(settings.lake_dir), []
+    for night, mail in enumerate(["a@b.example", "x@y.example", "c@d.example"], 1):
+        name = f"R{night}"
+        commit(settings, name, referrals=[referral(name)], identifiers=[identifier(name, "email", mail)])
+        said.append(link(settings, start(settings, night), lake).counts)
+    assert [(c["lists_matched"], c["list_hits"]) for c in said] == [
+        ("every referral", 1), ("new referrals", 0), ("new referrals", 1)
+    ]  # fmt: skip
+    assert {row["left"] for row in current(lake).to_pylist()} == {"R1", "R3"}
+    shutil.rmtree(settings.home / "cache")
+    assert link(settings, start(settings, 4), lake).counts["lists_matched"] == "every referral"
+    assert {row["left"] for row in current(lake).to_pylist()} == {"R1", "R3"}
