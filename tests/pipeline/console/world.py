@@ -74,7 +74,12 @@ def run_night(settings: Settings, referrals: int = 24) -> None:
         ["export", "reporting"],
     ):
         done = subprocess.run(
-            [sys.executable, "-m", "pipeline", *command], cwd=ROOT, env=env, capture_output=True, text=True, timeout=240
+            [sys.executable, "-m", "pipeline", *command],
+            cwd=ROOT,
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=1200,
         )
         if done.returncode:
             raise RuntimeError(f"triage {' '.join(command)} ended with {done.returncode}:\n{done.stderr[-3000:]}")
