@@ -20,7 +20,7 @@ from hashsets.release.releases import Release
 from hashsets.release.tables import scalar
 from pipeline.errors import ReconciliationError
 from pipeline.matching import core
-from pipeline.matching.core.index.store import Array
+from pipeline.matching.core.index.manifest import Array
 from pipeline.sql import Sql, compose, each
 
 BATCH = 1 << 18

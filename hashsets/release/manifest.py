@@ -19,7 +19,7 @@ from pipeline import files
 from pipeline.errors import IntegrityError
 
 if TYPE_CHECKING:
-    from pipeline.matching.core.index.store import Array
+    from pipeline.matching.core.index.manifest import Array
 
 NAME = "manifest.json"
 FORMAT = 1

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipeline.matching.core.index.build import build_index, compact_index, extend_index, warm_build
-    from pipeline.matching.core.index.store import Index, Manifest, open_index
+    from pipeline.matching.core.index.manifest import Manifest
+    from pipeline.matching.core.index.store import Index, open_index
     from pipeline.matching.core.joining import Join, JoinReport, check_canaries, join
     from pipeline.matching.core.pairwise import join_arrays
 
@@ -27,7 +28,7 @@ _HOMES = {
     "warm_build": "index.build",
     "open_index": "index.store",
     "Index": "index.store",
-    "Manifest": "index.store",
+    "Manifest": "index.manifest",
     "join": "joining",
     "Join": "joining",
     "JoinReport": "joining",

@@ -23,7 +23,8 @@ from pipeline.errors import UsageError
 from pipeline.matching.core.compiled.jit import Compilation
 from pipeline.matching.core.index import canaries, tables
 from pipeline.matching.core.index.layout import IndexForm, algorithm, as_hashes, as_ids, to_chunks
-from pipeline.matching.core.index.store import MOST_ROWS, Index, Manifest, Segment, check_machine, open_index
+from pipeline.matching.core.index.manifest import MOST_ROWS, Manifest, Segment
+from pipeline.matching.core.index.store import Index, check_machine, open_index
 from pipeline.matching.core.index.tables import File
 
 SEGMENT_ROWS = MOST_ROWS

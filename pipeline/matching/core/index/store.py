@@ -14,11 +14,7 @@ All numbers are little-endian and every file is padded to 64 bytes. A hash of 25
 
 from __future__ import annotations
 
-import hashlib
-import json
 import sys
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +25,8 @@ from pipeline import files
 from pipeline.errors import IntegrityError, UsageError
 from pipeline.matching.core.compiled.jit import JIT, kernel
 from pipeline.matching.core.index.layout import IndexForm, algorithm
+from pipeline.matching.core.index.manifest import REBUILD, Array, Manifest, Segment, padded, stride
 
-FORMAT = 1
-"""Version of the files' layout; an index of another version is refused."""
-
-MANIFEST = "manifest.json"
-MOST_ROWS = 2**24
-"""Most rows of a segment, canaries included: rows are numbered in three bytes."""
-REBUILD = "Build the index again from its release: `triage index build`."
 DTYPES = {
     "offsets.u32": np.uint32,
     "words.u32": np.uint32,
@@ -44,147 +34,6 @@ DTYPES = {
     "hashes.u16": np.uint16,
     "ids.i64": np.int64,
 }
-
-
-@dataclass(frozen=True)
-class Array:
-    """One file: its bytes, SHA-256 (hex), and the quick sum that is compared before first use."""
-
-    bytes: int
-    sha256: str
-    sum: str
-
-
-@dataclass(frozen=True)
-class Segment:
-    """`rows` known hashes followed by `canaries` synthetic ones; `dead` of the former are withdrawn (bit map `tombstones`)."""
-
-    name: str
-    rows: int
-    canaries: int
-    dead: int
-    tombstones: str
-    arrays: dict[str, Array]
-
-    @property
-    def total(self) -> int:
-        return self.rows + self.canaries
-
-    def check(self, form: IndexForm) -> None:
-        """Raises ValueError or TypeError where the counts are impossible or an array has not the size they give it."""
-        for name in ("rows", "canaries", "dead"):
-            _is(getattr(self, name), int, name)
-        for name in (self.name, self.tombstones):
-            _is(name, str, "name")
-            if Path(name).name != name or name in {"", ".", ".."}:
-                raise ValueError(f"{name!r} is no name of a file here")
-        if not 0 <= self.dead <= self.rows or self.canaries != form.chunks or self.total > MOST_ROWS:
-            raise ValueError(f"{self.name} cannot have {self.rows} rows, {self.dead} dead, {self.canaries} canaries")
-        m, total = form.chunks, self.total
-        sizes = {
-            "offsets.u32": m * padded(65537, 4) * 4,
-            "words.u32": m * stride(total) * 4,
-            "rows.u24": m * stride(total) * 3,
-            "hashes.u16": padded(total * m, 2) * 2,
-            "ids.i64": padded(total, 8) * 8,
-            "dead": padded(-(-total // 8), 1),
-        }
-        found = {name: array.bytes for name, array in self.arrays.items()}
-        if found != sizes:
-            raise ValueError(f"the arrays of {self.name} do not have the sizes of {total} rows")
-
-
-def _is(value: Any, kind: type, name: str) -> None:
-    if type(value) is not kind:
-        raise TypeError(f"{name} is {value!r}")
-
-
-def _segment(data: dict[str, Any]) -> Segment:
-    arrays = {name: Array(**array) for name, array in data["arrays"].items()}
-    for array in arrays.values():
-        for value, kind in ((array.bytes, int), (array.sha256, str), (array.sum, str)):
-            _is(value, kind, "member of an array")
-    return Segment(**{**data, "arrays": arrays})
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What an index holds. `rows` counts known hashes that are not withdrawn, `bytes` all of its files."""
-
-    algorithm: str
-    hasher_version: str
-    release: str
-    rows: int
-    bytes: int
-    segments: tuple[Segment, ...]
-    format: int = FORMAT
-    digest: str = field(default="", compare=False)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values, with `digest` the SHA-256 of all the others."""
-        data = asdict(self)
-        data["segments"] = [asdict(s) for s in self.segments]
-        data.pop("digest")
-        return {**data, "digest": hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()}
-
-    @classmethod
-    def read(cls, folder: Path) -> Manifest:
-        """Read and check `folder`/manifest.json.
-
-        Raises UsageError when there is no index, IntegrityError when it is of another version, cut short or altered.
-        """
-        path = folder / MANIFEST
-        try:
-            data = json.loads(path.read_bytes())
-        except FileNotFoundError:
-            raise UsageError(f"There is no index in {folder.name}.", REBUILD) from None
-        except ValueError as error:
-            raise IntegrityError(f"The manifest of index {folder.name} is not JSON: it is damaged.", REBUILD) from error
-        if not isinstance(data, dict) or type(data.get("format")) is not int or data["format"] != FORMAT:
-            found = data.get("format") if isinstance(data, dict) else None
-            raise IntegrityError(
-                f"Index {folder.name} has format {found}; this program reads format {FORMAT}.", REBUILD
-            )
-        stated = data.pop("digest", "")
-        if hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest() != stated:
-            raise IntegrityError(f"The manifest of index {folder.name} was altered.", REBUILD)
-        # Whoever can write the folder can sign a manifest again: its members are looked at one by one.
-        try:
-            segments = tuple(_segment(s) for s in data.pop("segments"))
-            manifest = cls(**data, segments=segments, digest=stated)
-            manifest.check()
-        except (TypeError, KeyError, AttributeError, ValueError, UsageError) as error:
-            raise IntegrityError(
-                f"The manifest of index {folder.name} says what cannot be: {type(error).__name__}: {error}.", REBUILD
-            ) from error
-        return manifest
-
-    def listed(self) -> Iterator[tuple[str, Array]]:
-        """Every array with its path below the folder of the index."""
-        for segment in self.segments:
-            for name, array in segment.arrays.items():
-                yield segment.tombstones if name == "dead" else f"{segment.name}/{name}", array
-
-    def check(self) -> None:
-        """Raises ValueError, TypeError or UsageError where members contradict each other or are of another type."""
-        form = algorithm(self.algorithm)
-        for name in ("algorithm", "hasher_version", "release"):
-            _is(getattr(self, name), str, name)
-        for name in ("rows", "bytes"):
-            _is(getattr(self, name), int, name)
-        if len({s.name for s in self.segments}) != len(self.segments) or not self.segments:
-            raise ValueError("its segments are none, or two have one name")
-        for segment in self.segments:
-            segment.check(form)
-        if self.rows != sum(s.rows - s.dead for s in self.segments):
-            raise ValueError(f"{self.rows} rows are not those of its segments")
-        if self.bytes != sum(a.bytes for s in self.segments for a in s.arrays.values()):
-            raise ValueError(f"{self.bytes} bytes are not those of its arrays")
-
-    def write(self, folder: Path) -> Manifest:
-        """Write it, last of all files, and return it as it will be read."""
-        files.write_json(folder / MANIFEST, self.as_dict())
-        return Manifest.read(folder)
 
 
 @kernel
@@ -241,17 +90,6 @@ def quick_sum(array: NDArray[Any]) -> str:
     total = QuickSum()
     total.update(array)
     return total.hexdigest()
-
-
-def padded(count: int, size: int) -> int:
-    """The least number of entries of `size` bytes, at least `count`, that fill whole lines of 64 bytes."""
-    line = 64 // np.gcd(64, size)
-    return int(-(-count // line) * line)
-
-
-def stride(rows: int) -> int:
-    """Entries in one table: all rows, padded to whole vectors."""
-    return padded(rows, 4)
 
 
 def check_machine() -> None:
