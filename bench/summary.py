@@ -85,6 +85,11 @@ FIGURES: dict[str, list[Figure]] = {
         Figure("slowest build, AVX-512", lambda r: min(b["hashes_per_core_second"] for b in r["builds"].values() if b["rows"] >= 1_000_000), "hashes per core-second", 3e6),
         Figure("slowest build, AVX2", lambda r: min(b["hashes_per_core_second"] for b in r["avx2"]["builds"].values() if b["rows"] >= 1_000_000), "hashes per core-second", 2.2e6),
     ],
+    "matching_alike": [
+        Figure("a query near a hash that 100,000 known media share, among 1 M others", lambda r: r["near_microseconds_per_query"], "us of CPU", None, 10),
+        Figure("a query near nothing, same index", lambda r: r["far_microseconds_per_query"], "us of CPU"),
+        Figure("faiss flat, the nearest of the cap, same query", lambda r: r["faiss_flat_microseconds_per_query"], "us of CPU"),
+    ],
     "hashsets": [
         Figure("VICS 2.0 import against an ijson loop, digests", lambda r: r["import"]["digests_only"]["ratio"], "x", 8),
         Figure("the same with PhotoDNA values", lambda r: r["import"]["with_photodna"]["ratio"], "x", 8),

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from pipeline.matching.core.compiled import kernels, nibbles, verification
 from pipeline.matching.core.compiled.vectors import TILE
-from pipeline.matching.core.index.store import Index, MappedSegment
+from pipeline.matching.core.index.store import MappedSegment
 from pipeline.matching.core.plan import Plan
 from pipeline.matching.core.selection import PairArrays, nearest
 
@@ -192,22 +192,22 @@ class Collected:
 
 
 def run(  # noqa: PLR0917 - one pass, called in one place
-    index: Index,
+    segments: list[MappedSegment],
     queries: Queries,
     plan: Plan,
     threads: int,
     counters: JoinCounters,
     progress: Callable[[int, int], None] | None,
 ) -> Collected:
-    """Compare all queries with all segments. `progress(done, total)` is called from the calling thread or a worker."""
+    """Compare all queries with all rows of these segments. `progress(done, total)` is called from the calling thread or a worker."""
     groups: dict[int, Groups] = {}
-    scanned = [plan.too_deep or plan.scan(s.segment.total, queries.count) for s in index.segments]
+    scanned = [plan.too_deep or plan.scan(s.segment.total, queries.count) for s in segments]
     if not all(scanned):
         steps = [partial(_group, queries, i, groups) for i in plan.tables]
         counters.busiest += _each(steps, [None] * threads, None)
     tasks: list[JoinTask] = []
     room = ROOM
-    for segment, linear in zip(index.segments, scanned, strict=True):
+    for segment, linear in zip(segments, scanned, strict=True):
         counters.plans.add("scan" if linear else "buckets")
         if linear:
             room = max(room, SCAN_ROWS * SCAN_QUERIES)

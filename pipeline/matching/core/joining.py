@@ -11,16 +11,21 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.errors import CanaryError, UsageError
+from pipeline.matching.core import sharing
 from pipeline.matching.core.compiled.warm import warm
 from pipeline.matching.core.driver import NO_CAP, JoinCounters, Queries, run
 from pipeline.matching.core.index import canaries
 from pipeline.matching.core.index.layout import as_hashes, as_ids, to_chunks
-from pipeline.matching.core.index.store import Index
+from pipeline.matching.core.index.store import Index, MappedSegment
 from pipeline.matching.core.plan import plan
-from pipeline.matching.core.selection import PairArrays
+from pipeline.matching.core.selection import PairArrays, concatenated
 
 QUERY_BATCH = 2**20
 """Queries compared in one pass over the index; a pass needs about 150 bytes per query, and up to 130 more for each thread where a cap is given."""
+
+
+CanaryPair = tuple[int, int, int]
+"""Row of a canary query, position of the canary (-1: none of ours), distance."""
 
 
 @dataclass
@@ -159,43 +164,75 @@ def _part(progress: Any, step: int, steps: int) -> Any:
     return lambda done, total: progress(step * total + done, steps * total)
 
 
+class _Pass:
+    """A pass of queries over an index, with the canaries that prove it."""
+
+    def __init__(self, index: Index, radius: int, threads: int) -> None:
+        # Made from their names, not read from the index: what is damaged there must not agree with itself.
+        stored = [to_chunks(canaries.hashes(s.segment.name, index.form.width)) for s in index.segments]
+        own = np.concatenate([canaries.ids(k, len(c)) for k, c in enumerate(stored)])
+        asked = [canaries.query_chunks(c, radius) for c in stored]
+        # Twice, because the kernel compares the second half in tiles, which few other buckets of an index may come to.
+        self._asked = np.concatenate(asked * 2)
+        self._wanted = canaries.expected(np.concatenate(stored), self._asked, radius)
+        self._position = {int(i): k for k, i in enumerate(own)}
+        self._release = index.manifest.release
+        self._plan, self._threads = plan(radius, index.form.chunks), threads
+        self.counters = JoinCounters()
+
+    def compare(
+        self, segments: list[MappedSegment], chunks: NDArray[np.uint16], cap: int, progress: Any
+    ) -> tuple[PairArrays, NDArray[np.int64], list[CanaryPair]]:
+        """Pairs of the queries and the rows of these segments, the count of each query, and the pairs of canaries."""
+        real = len(chunks)
+        queries = Queries(np.ascontiguousarray(np.concatenate([chunks, self._asked])), real, cap)
+        collected = run(segments, queries, self._plan, self._threads, self.counters, progress)
+        query, ids, distances = collected.pairs
+        end = int(np.searchsorted(query, real))
+        if end and int(ids[:end].min()) < 0:
+            raise CanaryError("A canary was found by a query that is none.", canaries.REMEDY)
+        found = [
+            (int(q) - real, self._position.get(int(i), -1), int(d))
+            for q, i, d in zip(query[end:], ids[end:], distances[end:], strict=True)
+        ]
+        return (query[:end], ids[:end], distances[:end]), collected.totals[:real], found
+
+    def prove(self, found: list[CanaryPair]) -> int:
+        """How many pairs of canaries were found; raises CanaryError unless they are those of all segments, each once."""
+        canaries.compare(self._wanted, found, self._release)
+        return len(found)
+
+
 def _batch(  # noqa: PLR0917 - one pass, called in one place
     index: Index, chunks: NDArray[np.uint16], radius: int, cap: int, threads: int, report: JoinReport, progress: Any
 ) -> tuple[PairArrays, NDArray[np.int64]]:
     """One pass of queries, canaries included, over all segments; checks the canaries and takes them out."""
-    real = len(chunks)
-    # Made from their names, not read from the index: what is damaged there must not agree with itself.
-    stored = [to_chunks(canaries.hashes(s.segment.name, index.form.width)) for s in index.segments]
-    own = np.concatenate([canaries.ids(k, len(c)) for k, c in enumerate(stored)])
-    asked = [canaries.query_chunks(own, radius) for own in stored]
-    # Twice, because the kernel compares the second half in tiles, which few other buckets of an index may come to.
-    asked += asked
-    queries = Queries(np.ascontiguousarray(np.concatenate([chunks, *asked])), real, cap)
-    counters = JoinCounters()
-    collected = run(index, queries, plan(radius, index.form.chunks), threads, counters, progress)
+    one = _Pass(index, radius, threads)
+    pairs, totals, found = one.compare(index.plain, chunks, cap, progress)
+    if index.shared:
+        starts, ids = index.held
+        parts = []
+        for low, high in sharing.slices(len(chunks), len(starts) - 1):
+            shared, _, also = one.compare(index.shared, chunks[low:high], NO_CAP, None)
+            proven = one.prove(found + also)
+            totals[low:high] += sharing.counted(shared, starts, high - low)
+            parts.append(sharing.merged(pairs, low, high, sharing.spread(shared, starts, ids, cap), cap))
+        pairs = concatenated(parts)
+    else:
+        proven = one.prove(found)
+    counters = one.counters
+    report.canaries += proven
     report.visits += counters.visits
     report.candidates += counters.candidates
     report.survivors += counters.survivors
     report.path_cpu_seconds += counters.busiest
     report.plan = "mixed" if len(counters.plans) > 1 else next(iter(counters.plans))
-    query, ids, distances = collected.pairs
-    end = int(np.searchsorted(query, real))
-    position = {int(i): k for k, i in enumerate(own)}
-    found = [
-        (int(q) - real, position.get(int(i), -1), int(d))
-        for q, i, d in zip(query[end:], ids[end:], distances[end:], strict=True)
-    ]
-    wanted = canaries.expected(np.concatenate(stored), np.concatenate(asked), radius)
-    canaries.compare(wanted, found, index.manifest.release)
-    if end and int(ids[:end].min()) < 0:
-        raise CanaryError("A canary was found by a query that is none.", canaries.REMEDY)
-    report.canaries += len(found)
-    return (query[:end], ids[:end], distances[:end]), collected.totals[:real]
+    return pairs, totals
 
 
 def as_table(parts: list[PairArrays], keys: NDArray[np.int64], name: str) -> pa.Table:
     """Pairs as the table of a `Join`; `keys` are the ids of the query rows."""
-    query, known, distance = (np.concatenate([p[k] for p in parts]) for k in range(3))
+    query, known, distance = concatenated(parts)
     algorithm = pa.DictionaryArray.from_arrays(np.zeros(len(query), np.int8), pa.array([name]))
     return pa.table(
         {

@@ -132,6 +132,12 @@ def _nearest(
     return out
 
 
+def concatenated(parts: list[PairArrays]) -> PairArrays:
+    """Pairs in pieces, one after the other."""
+    query, ids, distances = (np.concatenate([part[k] for part in parts]) for k in range(3))
+    return query, ids, distances
+
+
 def nearest(parts: list[PairArrays], low: int, high: int, cap: int, real: int) -> PairArrays:
     """The `cap` nearest pairs of each of the queries [low, high), ordered by query, distance and known id.
 

@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -23,8 +24,9 @@ from pipeline.errors import UsageError
 from pipeline.matching.core.compiled.jit import Compilation
 from pipeline.matching.core.index import canaries, tables
 from pipeline.matching.core.index.layout import IndexForm, algorithm, as_hashes, as_ids, to_chunks
-from pipeline.matching.core.index.manifest import MOST_ROWS, Manifest, Segment
-from pipeline.matching.core.index.store import Index, check_machine, open_index
+from pipeline.matching.core.index.manifest import CHANGING, MOST_ROWS, Manifest, Segment
+from pipeline.matching.core.index.shared import Alike
+from pipeline.matching.core.index.store import Index, MappedSegment, check_machine, open_index
 from pipeline.matching.core.index.tables import File
 
 SEGMENT_ROWS = MOST_ROWS
@@ -38,7 +40,7 @@ KnownBatch = tuple[Any, Any]
 
 
 class _Part:
-    """A segment that is being filled."""
+    """A segment that is being filled, at a position among those of the index."""
 
     def __init__(self, folder: Path, position: int, chunks: int) -> None:
         self.name, self.position = f"segment-{position:04d}", position
@@ -54,15 +56,24 @@ class _Part:
 
 
 class _Writer:
-    """Takes hashes in their stored order and writes segments of at most SEGMENT_ROWS rows into `folder`."""
+    """Takes hashes in their stored order and writes segments of at most SEGMENT_ROWS rows into `folder`.
 
-    def __init__(self, folder: Path, form: IndexForm, first: int) -> None:
-        self.folder, self.form, self.first = folder, form, first
+    The first of them is at position `first` of the index, and its first shared hash has the number `numbered`.
+    """
+
+    def __init__(self, folder: Path, form: IndexForm, first: int = 0, numbered: int = 0) -> None:
+        self.folder, self.form = folder, form
         self.segments: list[Segment] = []
         self._part: _Part | None = None
+        self._begun = first
+        self._alike = Alike(form.chunks)
+        self._numbered = numbered
 
     def add(self, ids: NDArray[np.int64], chunks: NDArray[np.uint16]) -> None:
         room = SEGMENT_ROWS - self.form.chunks
+        ids, chunks = self._alike.sift(ids, chunks)
+        if self._alike.count and self._alike.count > room - STEP:
+            self._finish_shared()
         while len(ids):
             part = self._part = self._part or self._open()
             take = min(room - part.rows, len(ids))
@@ -70,19 +81,36 @@ class _Writer:
             part.rows += take
             ids, chunks = ids[take:], chunks[take:]
             if part.rows == room:
-                self._finish(part)
+                self._finish_plain(part)
 
     def close(self, at_least_one: bool) -> None:
         """Finish the last segment; with `at_least_one` an empty index still gets one, for its canaries."""
         if self._part is not None:
-            self._finish(self._part)
-        elif at_least_one and not self.segments:
+            self._finish_plain(self._part)
+        if self._alike.count:
+            self._finish_shared()
+        if at_least_one and not self.segments:
             self._finish(self._open())
+        self.segments.sort(key=lambda s: s.name)
 
     def _open(self) -> _Part:
-        return _Part(self.folder, self.first + len(self.segments), self.form.chunks)
+        self._begun += 1
+        return _Part(self.folder, self._begun - 1, self.form.chunks)
 
-    def _finish(self, part: _Part) -> None:
+    def _finish_plain(self, part: _Part) -> None:
+        self._finish(part)
+        self._part = None
+        self._alike.forget()
+
+    def _finish_shared(self) -> None:
+        chunks, starts, holders = self._alike.taken()
+        part = self._open()
+        part.write(np.arange(self._numbered, self._numbered + len(chunks)), chunks)
+        part.rows = len(chunks)
+        self._numbered += part.rows
+        self._finish(part, {"starts.i64": starts, "holders.i64": holders})
+
+    def _finish(self, part: _Part, shared: dict[str, NDArray[np.int64]] | None = None) -> None:
         name, m = part.name, self.form.chunks
         own = to_chunks(canaries.hashes(name, self.form.width))
         part.write(canaries.ids(part.position, len(own)), own)
@@ -90,19 +118,28 @@ class _Writer:
         total = part.rows + len(own)
         mapped = np.memmap(self.folder / name / "hashes.u16", np.uint16, "r")[: total * m].reshape(total, m)
         arrays |= tables.write(self.folder / name, mapped, part.groups)
-        segment = Segment(name, part.rows, len(own), 0, f"{name}-0.dead", arrays)
-        self.segments.append(_with_tombstones(self.folder, segment, np.zeros(total, bool), segment.tombstones))
+        for other, values in (shared or {}).items():
+            file = File(self.folder / name / other)
+            file.write(values)
+            arrays[other] = file.close()
+        holders = len(shared["holders.i64"]) if shared else 0
+        segment = Segment(name, part.rows, len(own), 0, "", arrays, holders, 0)
+        nothing = np.zeros(total, bool), np.zeros(holders, bool)
+        self.segments.append(_with_tombstones(self.folder, segment, *nothing, f"{name}-0.dead"))
         files.sync_folder(self.folder / name)
-        self._part = None
 
 
-def _with_tombstones(folder: Path, segment: Segment, dead: NDArray[np.bool_], name: str) -> Segment:
-    """Write the bit map of withdrawn rows under `name` and return the segment that uses it."""
-    file = File(folder / name)
-    file.write(np.packbits(np.pad(dead, (0, -len(dead) % 64)), bitorder="little"))
-    array = file.close()
-    arrays = {**segment.arrays, "dead": array}
-    return Segment(segment.name, segment.rows, segment.canaries, int(dead.sum()), name, arrays)
+def _with_tombstones(
+    folder: Path, segment: Segment, dead: NDArray[np.bool_], gone: NDArray[np.bool_], name: str
+) -> Segment:
+    """Write the bit map of withdrawn rows under `name`, that of withdrawn ids beside it, and return the segment that uses them."""
+    named = replace(segment, tombstones=name, dead=int(dead.sum()), gone=int(gone.sum()))
+    arrays = dict(segment.arrays)
+    for array, bits in (("dead", dead), ("gone", gone)) if segment.holders else (("dead", dead),):
+        file = File(folder / named.place(array))
+        file.write(np.packbits(np.pad(bits, (0, -len(bits) % 64)), bitorder="little"))
+        arrays[array] = file.close()
+    return replace(named, arrays=arrays)
 
 
 class _Folder:
@@ -136,7 +173,7 @@ def _manifest(form: IndexForm, hasher_version: str, release: str, segments: list
         algorithm=form.name,
         hasher_version=hasher_version,
         release=str(release),
-        rows=sum(s.rows - s.dead for s in segments),
+        rows=sum(s.known for s in segments),
         bytes=sum(a.bytes for s in segments for a in s.arrays.values()),
         segments=tuple(segments),
     )
@@ -164,7 +201,7 @@ def build_index(
     """
     form = _form(algorithm)
     with _Folder(folder) as place:
-        writer = _Writer(place, form, 0)
+        writer = _Writer(place, form)
         for ids, chunks in _batches(batches, form):
             writer.add(ids, chunks)
         writer.close(at_least_one=True)
@@ -194,7 +231,7 @@ def extend_index(
     gone = np.unique(as_ids(withdrawn, len(withdrawn)))
     with _Folder(folder_new) as place:
         segments = [_share(old, k, place, gone, str(release)) for k in range(len(old.segments))]
-        writer = _Writer(place, old.form, len(segments))
+        writer = _Writer(place, old.form, len(segments), sum(s.segment.rows for s in old.shared))
         for ids, chunks in _batches(added, old.form):
             writer.add(ids, chunks)
         writer.close(at_least_one=False)
@@ -206,13 +243,18 @@ def _share(old: Index, position: int, place: Path, gone: NDArray[np.int64], rele
     segment = mapped.segment
     (place / segment.name).mkdir()
     for name in segment.arrays:
-        if name != "dead":
-            _link(mapped.folder / segment.name / name, place / segment.name / name)
+        if name not in CHANGING:
+            _link(mapped.folder / segment.place(name), place / segment.place(name))
     files.sync_folder(place / segment.name)
     dead = np.unpackbits(np.asarray(mapped.dead), count=segment.total, bitorder="little").astype(bool)
-    dead |= np.isin(mapped.ids, gone)
+    left = np.zeros(0, bool)
+    if mapped.holders is None:
+        dead |= np.isin(mapped.ids, gone)
+    else:
+        left = mapped.holders.gone | np.isin(mapped.holders.ids, gone)
+        dead[: segment.rows] = np.logical_and.reduceat(left, mapped.holders.starts[:-1])
     dead[segment.rows :] = False  # canaries are never withdrawn
-    return _with_tombstones(place, segment, dead, f"{segment.name}-{len(old.segments)}.dead")
+    return _with_tombstones(place, segment, dead, left, f"{segment.name}-{len(old.segments)}.dead")
 
 
 def _link(source: Path, target: Path) -> None:
@@ -224,6 +266,23 @@ def _link(source: Path, target: Path) -> None:
             os.fsync(file.fileno())
 
 
+def _in_force(mapped: MappedSegment) -> Iterator[tuple[NDArray[np.int64], NDArray[np.uint16]]]:
+    """Ids and hashes of what is not withdrawn, in steps."""
+    if mapped.holders is not None:
+        starts, ids = mapped.holders.in_force()
+        for start in range(0, len(ids), STEP):
+            stop = min(start + STEP, len(ids))
+            row = np.searchsorted(starts, np.arange(start, stop), "right") - 1
+            yield np.asarray(ids[start:stop]), np.asarray(mapped.hashes)[row]
+        return
+    rows = mapped.segment.rows
+    for start in range(0, rows, STEP):
+        stop = min(start + STEP, rows)
+        bits = np.asarray(mapped.dead[start // 8 : (stop + 7) // 8])
+        alive = np.unpackbits(bits, count=stop - start, bitorder="little") == 0
+        yield np.asarray(mapped.ids[start:stop])[alive], np.asarray(mapped.hashes[start:stop])[alive]
+
+
 def compact_index(folder_old: Path, folder_new: Path) -> Manifest:
     """Write an index of the same known hashes in as few segments as they need, without what was withdrawn.
 
@@ -232,14 +291,10 @@ def compact_index(folder_old: Path, folder_new: Path) -> Manifest:
     old = open_index(folder_old)
     old.ensure_checked()
     with _Folder(folder_new) as place:
-        writer = _Writer(place, old.form, 0)
+        writer = _Writer(place, old.form)
         for mapped in old.segments:
-            rows = mapped.segment.rows
-            for start in range(0, rows, 2**18):
-                stop = min(start + 2**18, rows)
-                bits = np.asarray(mapped.dead[start // 8 : (stop + 7) // 8])
-                alive = np.unpackbits(bits, count=stop - start, bitorder="little") == 0
-                writer.add(np.asarray(mapped.ids[start:stop])[alive], np.asarray(mapped.hashes[start:stop])[alive])
+            for ids, chunks in _in_force(mapped):
+                writer.add(ids, chunks)
         writer.close(at_least_one=True)
         return _manifest(old.form, old.manifest.hasher_version, old.manifest.release, writer.segments).write(place)
 

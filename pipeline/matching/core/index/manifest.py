@@ -15,12 +15,16 @@ from pipeline import files
 from pipeline.errors import IntegrityError, UsageError
 from pipeline.matching.core.index.layout import IndexForm, algorithm
 
-FORMAT = 1
-"""Version of the files' layout; an index of another version is refused."""
+FORMAT = 2
+"""Version of the files' layout that is written."""
+READ = frozenset({1, FORMAT})
+"""Versions that are read: the first has no segments of shared hashes and is otherwise the same. Others are refused."""
 
 MANIFEST = "manifest.json"
 MOST_ROWS = 2**24
 """Most rows of a segment, canaries included: rows are numbered in three bytes."""
+CHANGING = ("dead", "gone")
+"""Arrays that an extension writes anew: bit maps of withdrawn rows, and of withdrawn ids of shared hashes."""
 REBUILD = "Build the index again from its release: `triage index build`."
 
 
@@ -46,7 +50,11 @@ class Array:
 
 @dataclass(frozen=True)
 class Segment:
-    """`rows` known hashes followed by `canaries` synthetic ones; `dead` of the former are withdrawn (bit map `tombstones`)."""
+    """`rows` hashes followed by `canaries` synthetic ones; `dead` of the former are withdrawn (bit map `tombstones`).
+
+    In a plain segment a row is one known media item. In a segment of shared hashes (`shared.py`) it is a hash with a list of
+    ids: `holders` are the ids of all its rows, of which `gone` are withdrawn; both are 0 in a plain one.
+    """
 
     name: str
     rows: int
@@ -54,14 +62,27 @@ class Segment:
     dead: int
     tombstones: str
     arrays: dict[str, Array]
+    holders: int
+    gone: int
 
     @property
     def total(self) -> int:
         return self.rows + self.canaries
 
+    @property
+    def known(self) -> int:
+        """Pairs of a known media item and a hash that are in force."""
+        return self.holders - self.gone if self.holders else self.rows - self.dead
+
+    def place(self, array: str) -> str:
+        """Path of an array below the folder of the index; the bit maps of what is withdrawn lie beside the segment."""
+        if array in CHANGING:
+            return Path(self.tombstones).with_suffix(f".{array}").name
+        return f"{self.name}/{array}"
+
     def check(self, form: IndexForm) -> None:
         """Raises ValueError or TypeError where the counts are impossible or an array has not the size they give it."""
-        for name in ("rows", "canaries", "dead"):
+        for name in ("rows", "canaries", "dead", "holders", "gone"):
             _is(getattr(self, name), int, name)
         for name in (self.name, self.tombstones):
             _is(name, str, "name")
@@ -69,6 +90,8 @@ class Segment:
                 raise ValueError(f"{name!r} is no name of a file here")
         if not 0 <= self.dead <= self.rows or self.canaries != form.chunks or self.total > MOST_ROWS:
             raise ValueError(f"{self.name} cannot have {self.rows} rows, {self.dead} dead, {self.canaries} canaries")
+        if not 0 <= self.gone <= self.holders <= MOST_ROWS or (self.holders and self.holders < self.rows):
+            raise ValueError(f"{self.name} cannot have {self.holders} ids, {self.gone} gone, of {self.rows} hashes")
         m, total = form.chunks, self.total
         sizes = {
             "offsets.u32": m * padded(65537, 4) * 4,
@@ -78,6 +101,10 @@ class Segment:
             "ids.i64": padded(total, 8) * 8,
             "dead": padded(-(-total // 8), 1),
         }
+        if self.holders:
+            sizes["starts.i64"] = padded(self.rows + 1, 8) * 8
+            sizes["holders.i64"] = padded(self.holders, 8) * 8
+            sizes["gone"] = padded(-(-self.holders // 8), 1)
         found = {name: array.bytes for name, array in self.arrays.items()}
         if found != sizes:
             raise ValueError(f"the arrays of {self.name} do not have the sizes of {total} rows")
@@ -88,7 +115,9 @@ def _is(value: Any, kind: type, name: str) -> None:
         raise TypeError(f"{name} is {value!r}")
 
 
-def _segment(data: dict[str, Any]) -> Segment:
+def _segment(data: dict[str, Any], version: int) -> Segment:
+    if version == 1:
+        data = {**data, **dict.fromkeys(("holders", "gone"), 0)} if "holders" not in data else {}
     arrays = {name: Array(**array) for name, array in data["arrays"].items()}
     for array in arrays.values():
         for value, kind in ((array.bytes, int), (array.sha256, str), (array.sum, str)):
@@ -129,7 +158,7 @@ class Manifest:
             raise UsageError(f"There is no index in {folder.name}.", REBUILD) from None
         except ValueError as error:
             raise IntegrityError(f"The manifest of index {folder.name} is not JSON: it is damaged.", REBUILD) from error
-        if not isinstance(data, dict) or type(data.get("format")) is not int or data["format"] != FORMAT:
+        if not isinstance(data, dict) or type(data.get("format")) is not int or data["format"] not in READ:
             found = data.get("format") if isinstance(data, dict) else None
             raise IntegrityError(
                 f"Index {folder.name} has format {found}; this program reads format {FORMAT}.", REBUILD
@@ -139,7 +168,7 @@ class Manifest:
             raise IntegrityError(f"The manifest of index {folder.name} was altered.", REBUILD)
         # Whoever can write the folder can sign a manifest again: its members are looked at one by one.
         try:
-            segments = tuple(_segment(s) for s in data.pop("segments"))
+            segments = tuple(_segment(s, data["format"]) for s in data.pop("segments"))
             manifest = cls(**data, segments=segments, digest=stated)
             manifest.check()
         except (TypeError, KeyError, AttributeError, ValueError, UsageError) as error:
@@ -152,7 +181,7 @@ class Manifest:
         """Every array with its path below the folder of the index."""
         for segment in self.segments:
             for name, array in segment.arrays.items():
-                yield segment.tombstones if name == "dead" else f"{segment.name}/{name}", array
+                yield segment.place(name), array
 
     def check(self) -> None:
         """Raises ValueError, TypeError or UsageError where members contradict each other or are of another type."""
@@ -165,7 +194,7 @@ class Manifest:
             raise ValueError("its segments are none, or two have one name")
         for segment in self.segments:
             segment.check(form)
-        if self.rows != sum(s.rows - s.dead for s in self.segments):
+        if self.rows != sum(s.known for s in self.segments):
             raise ValueError(f"{self.rows} rows are not those of its segments")
         if self.bytes != sum(a.bytes for s in self.segments for a in s.arrays.values()):
             raise ValueError(f"{self.bytes} bytes are not those of its arrays")
