@@ -112,6 +112,8 @@ class Shelf:
         """Files that stay as they are, and the rows that stay of the others."""
         kept: list[KeptPart] = []
         pool: list[pa.Table] = []
+        if owners is not None and not len(owners):
+            return list(parts), pool
         for part in parts if owners is not None else ():
             gone = pc.is_in(self.owners(table, part), value_set=owners)
             if pc.any(gone).as_py():

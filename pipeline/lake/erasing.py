@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from pipeline import records
 from pipeline.lake.delta import DataFile
-from pipeline.lake.parts import GROUP, MERGED, SEQ
+from pipeline.lake.parts import MERGED, SEQ
 from pipeline.lake.settling import Settler, again, schema_of
 
 STAGE = "erase"
@@ -90,7 +90,7 @@ def _erase(settler: Settler, table: str, wanted: Wanted) -> int:
         if emptied.equals(rows):
             continue
         first, last = emptied[SEQ][0].as_py(), emptied[SEQ][-1].as_py()
-        name, size = settler.parts.write(table, f"{MERGED}{first}-{last}", emptied, group=GROUP)
+        name, size = settler.parts.write(table, f"{MERGED}{first}-{last}", emptied)
         added.append(DataFile(name.partition("/")[2], emptied.num_rows, size))
         gone.append(file)
     if gone:

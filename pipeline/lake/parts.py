@@ -22,8 +22,8 @@ Where = tuple[str, pa.Array]
 """A column and the values of it that are wanted."""
 MERGED = "merged-"
 """What the name of a merged part begins with, before its first and last commit."""
-GROUP = 50_000
-"""Rows of a row group of a merged part, which is what reading a few commits of it has to touch."""
+GROUP = 10_000
+"""Rows of a row group of a part, which is what reading a few of its rows by key has to touch."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,9 @@ class Parts:
         self.taken_out: Callable[[str], bool] | None = None
         """Of a state of the past: whether the lake as it is now names a file no more."""
 
-    def write(self, table: str, stem: str, data: pa.Table, *, group: int | None = None) -> tuple[str, int]:
+    def write(self, table: str, stem: str, data: pa.Table) -> tuple[str, int]:
         """Write a part `<table>/<stem>.<sha256>.parquet`; returns its name below the lake and its size in bytes."""
-        file, content = encoded(stem, data, group=group)
+        file, content = encoded(stem, data)
         name = f"{table}/{file}"
         self.place.put(name, content)
         return name, len(content)
@@ -144,10 +144,10 @@ class Parts:
         return pa.concat_tables(found[1:] or [conform(found[0], schema)])
 
 
-def encoded(stem: str, data: pa.Table, *, group: int | None = None) -> tuple[str, memoryview[int]]:
+def encoded(stem: str, data: pa.Table) -> tuple[str, memoryview[int]]:
     """Rows as the bytes of a Parquet file with checksums, and its name `<stem>.<sha256>.parquet`."""
     buffer = io.BytesIO()
-    pq.write_table(data, buffer, compression="zstd", write_page_checksum=True, store_schema=True, row_group_size=group)
+    pq.write_table(data, buffer, compression="zstd", write_page_checksum=True, store_schema=True, row_group_size=GROUP)
     content = buffer.getbuffer()
     return f"{stem}.{hashlib.sha256(content).hexdigest()}.parquet", content
 

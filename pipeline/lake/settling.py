@@ -18,7 +18,7 @@ import pyarrow as pa
 from pipeline import records
 from pipeline.lake.delta import CommitConflictError, DataFile, Log, wait
 from pipeline.lake.ledger import FOLDER, SETTLE, Ledger, LedgerState
-from pipeline.lake.parts import GROUP, MERGED, SEQ, Part, Parts
+from pipeline.lake.parts import MERGED, SEQ, Part, Parts
 
 ATTEMPTS = 60
 """Times that a writer looks again before it gives up; it waits up to a second between two."""
@@ -120,7 +120,7 @@ class Settler:
         for batch in [b for chosen in _alike(files) for b in _batches(chosen, numbers)]:
             data = pa.concat_tables([self.numbered(table, f, numbers) for f in batch]).sort_by(SEQ)
             first, last = data[SEQ][0].as_py(), data[SEQ][-1].as_py()
-            name, size = self.parts.write(table, f"{MERGED}{first}-{last}", data, group=GROUP)
+            name, size = self.parts.write(table, f"{MERGED}{first}-{last}", data)
             added.append(DataFile(name.partition("/")[2], data.num_rows, size))
             gone += batch
         log.put(schema_of(table), added, gone, after=version, transactions={"merge": version + 1}, change=False)
