@@ -27,6 +27,8 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.embedded import ROOT, environment, prepare, run_dag
+from pipeline.night import turns
+from pipeline.settings import Settings
 
 MARK = ".demonstration"
 RUN = "demonstration"
@@ -60,7 +62,9 @@ def main() -> int:
         dag("hashset_refresh", conf)
     with step("DAG nightly_triage once more, the same night"):
         dag("nightly_triage", conf)
-    return report(home, everything(home) == before)
+    unchanged = everything(home) == before
+    turns.free(Settings.load(), RUN)  # its Airflow ends with this program: no command could ask whether it is at work
+    return report(home, unchanged)
 
 
 def first_night(home: Path, arguments: argparse.Namespace) -> None:
@@ -291,7 +295,6 @@ def known_media(home: Path) -> dict[int, int]:
     import pyarrow as pa
 
     from hashsets.release import releases
-    from pipeline.settings import Settings
 
     listed = json.loads((home / "landing" / "hashsets" / "demo" / "demo.json").read_text())["value"]
     ids = [row["MediaID"] for row in listed]

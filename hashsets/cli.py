@@ -245,7 +245,7 @@ def releases_(settings: Settings) -> Rows:
             {
                 "release": number,
                 "current": number == now.number,
-                "built_as_of": content["built_as_of"],
+                "built_as_of": datetime.fromisoformat(content["built_as_of"]),
                 "media": content["counts"]["media"],
                 "opinions": content["counts"]["opinion"],
                 **{name.removeprefix("hash_"): n for name, n in content["counts"].items() if name.startswith("hash_")},

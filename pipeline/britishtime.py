@@ -1,4 +1,5 @@
-"""Moments as people in Britain read them, in one form everywhere: on pages, at the terminal, in explanations."""
+"""Moments as people in Britain read them, and lengths of time, in one form everywhere: on pages, at the terminal, in
+explanations."""
 
 from __future__ import annotations
 
@@ -18,3 +19,20 @@ def moment(value: dt.datetime | str | None) -> str:
     at = (dt.datetime.fromisoformat(value) if isinstance(value, str) else value).astimezone(LONDON)
     twice = at.replace(fold=0).utcoffset() != at.replace(fold=1).utcoffset()
     return f"{at:%-d %b %Y, %H:%M}" + (f" {at:%Z}" if twice else "")
+
+
+def duration(value: dt.timedelta) -> str:
+    """A length of time in its largest sensible unit: "40 minutes", "30 hours", "12 days"."""
+    minutes = abs(value) // dt.timedelta(minutes=1)
+    if minutes < 120:
+        return counted(minutes, "minute")
+    if minutes < 72 * 60:
+        return counted(minutes // 60, "hour")
+    if minutes < 120 * 1440:
+        return counted(minutes // 1440, "day")
+    return counted(minutes // (30 * 1440), "month")
+
+
+def counted(count: int, unit: str) -> str:
+    """A number of things: "1 package", "1,200 packages"."""
+    return f"{count:,} {unit}" if count == 1 else f"{count:,} {unit}s"

@@ -65,8 +65,9 @@ def _fitted(names: Sequence[str], cells: Mapping[str, Sequence[str]], width: int
         if not taken or least[name] + GAP <= left:
             taken[name] = min(least[name], width)
             left -= taken[name] + GAP
-    for name in sorted(taken, key=lambda n: natural[n] - taken[n]):  # what needs little first, the rest to prose
-        more = max(0, min(natural[name] - taken[name], left))
+    thirsty = sorted(taken, key=lambda n: natural[n] - taken[n])
+    for place, name in enumerate(thirsty):  # what needs little first; nothing takes more than its share of what is left
+        more = max(0, min(natural[name] - taken[name], left // (len(thirsty) - place)))
         taken[name] += more
         left -= more
     return taken

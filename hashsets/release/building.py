@@ -25,7 +25,7 @@ from hashsets.release.assembly import ReleasePlan, assemble
 from hashsets.release.locking import locked
 from pipeline import files
 from pipeline.errors import IntegrityError
-from pipeline.night.contract import Night, StageReport, start
+from pipeline.night.contract import HASH_SETS, Night, StageReport, start
 from pipeline.settings import Settings
 
 
@@ -43,7 +43,7 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
 
 def own_run(settings: Settings, moment: datetime) -> Night:
     """The run of a command that builds a release by hand."""
-    return start(settings, f"hashset-{moment:%Y%m%dT%H%M%S}", moment)
+    return start(settings, f"{HASH_SETS}{moment:%Y%m%dT%H%M%S}", moment)
 
 
 def _cpu() -> float:

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from pipeline import britishtime
 from pipeline.cases import groups, words
 from pipeline.errors import ConflictError, UsageError
 from pipeline.people import permissions
@@ -60,9 +61,9 @@ def check_version(case: Case, version: int) -> None:
     """Raises ConflictError if the case has changed since version `version` was read."""
     if case.version != version:
         raise ConflictError(
-            f"Case {case.case_id} was changed by {case.changed_by} on {case.changed_at:%d %B %Y at %H:%M} UTC, "
-            f"after you opened it (it is at version {case.version}, you had {version}).",
-            "Nothing of yours was saved. Reload the case, look at what changed, and decide again.",
+            f"Case {case.case_id} was changed by {case.changed_by} on {britishtime.moment(case.changed_at)}, "
+            f"after you opened it (version {version}; it is now at version {case.version}).",
+            "Nothing of yours was saved. Look at what changed, and decide again.",
         )
 
 

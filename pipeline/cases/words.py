@@ -39,6 +39,12 @@ def reason(policy: CaseRules, kind: str, code: str | None) -> str:
     return known.get(code) or code.replace("_", " ").capitalize()
 
 
+def any_reason(policy: CaseRules, code: str | None) -> str:
+    """The words of a reason of whatever kind, as the audit log has them: a code of the policy, or what a person wrote."""
+    lists: list[dict[str, str]] = list(policy.data["reasons"].values())
+    return next((known[code] for known in lists if code in known), code or "")
+
+
 def decided(policy: CaseRules, kind: str, code: str) -> str:
     """A decision in one line: "Band lowered: A stated fact was disproved"."""
     return f"{DECIDED.get(kind) or kind.replace('_', ' ').capitalize()}: {reason(policy, kind, code)}"

@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.exceptions import HTTPException
 from starlette.middleware.sessions import SessionMiddleware
+from starlette.routing import Match
 
 from pipeline import __version__, errors, logs
 from pipeline.cases.views import case as views
@@ -48,7 +49,21 @@ RETRY_SECONDS = 5
 """When a client is told to try again after an answer of 503."""
 
 UNTYPED = frozenset(
-    {"csrf", "version", "form", "decision", "fact", "value", "notification_id", "request_id", "then", "seen"}
+    {
+        "csrf",
+        "version",
+        "form",
+        "decision",
+        "fact",
+        "value",
+        "notification_id",
+        "request_id",
+        "then",
+        "seen",
+        "password",
+        "again",
+        "next",
+    }
 )
 """Fields of forms that nobody types."""
 
@@ -153,23 +168,38 @@ def _session_ended(request: Request) -> Response:
     """A form came after its session had ended: nothing was saved, and what was typed is shown to be taken along."""
     number = request.path_params.get("number")
     target = identity.safe_target(f"/cases/{number}") if number else "/queue"
-    typed = [(name, text) for name, text in getattr(request.state, "sent", {}).items() if len(text.strip()) > 1]
-    context = {"typed": [(n, t) for n, t in typed if n not in UNTYPED], "back": identity.sign_in_url(target)}
+    context = {"typed": _typed(request), "back": identity.sign_in_url(target)}
     return Response(pages.render(request, "ended.html", context), 401, media_type="text/html; charset=utf-8")
+
+
+def _typed(request: Request) -> list[tuple[str, str]]:
+    """What a person had typed into a form that was not taken, to be copied."""
+    sent: dict[str, str] = getattr(request.state, "sent", {})
+    return [(name, text) for name, text in sent.items() if len(text.strip()) > 1 and name not in UNTYPED]
 
 
 def _http_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
-    number = request.path_params.get("number")
-    back = request.method in security.SAFE_METHODS and number is not None and _wants_page(request)
-    if error.status_code == 405 and back:
-        return RedirectResponse(f"/cases/{number}", 303)  # the address of a form, loaded again: back to its page
+    if error.status_code == 405 and request.method in security.SAFE_METHODS and _wants_page(request):
+        return RedirectResponse(_page_above(request), 303)  # the address of a form, loaded again: back to its page
+    if error.status_code in {404, 405}:  # no route was found, so nobody has asked yet who it is
+        request.state.visitor = identity.identify(request)
     headings = {404: "There is no such page", 405: "This cannot be done here", 413: "Too large"}
     text = "Check the address." if error.status_code == 404 else str(error.detail)
     answer = _message(request, error.status_code, headings.get(error.status_code, "This did not work"), text, "")
     answer.headers.update(error.headers or {})
     return answer
+
+
+def _page_above(request: Request) -> str:
+    """The nearest page above the address of a form: `/accounts/ana` of `/accounts/ana/end`."""
+    path = request.url.path.rstrip("/")
+    while path := path.rpartition("/")[0]:
+        scope = {"type": "http", "path": path, "method": "GET", "root_path": "", "headers": []}
+        if any(route.matches(scope)[0] is Match.FULL for route in request.app.routes):
+            return identity.safe_target(path)
+    return "/"
 
 
 def _invalid(request: Request, error: Exception) -> Response:
@@ -196,7 +226,14 @@ def _message(request: Request, status: int, heading: str, text: str, remedy: str
     headers = {"Retry-After": str(RETRY_SECONDS)} if status == 503 else {}
     if not _wants_page(request):
         return JSONResponse({"error": heading, "message": text, "remedy": remedy}, status, headers)
-    context = {"heading": heading, "text": text, "remedy": remedy, "back": "/queue", "back_text": "Go to the queue"}
+    context: dict[str, Any] = {
+        "heading": heading,
+        "text": text,
+        "remedy": remedy,
+        "back": "/queue",
+        "back_text": "Go to the queue",
+    }
+    context["typed"] = _typed(request) if status in {400, 403, 409, 422, 503} else []
     if getattr(request.state, "visitor", None) is None:
         context.update(back="/sign-in", back_text="Sign in")
     return Response(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 
 from fastapi import Request
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pipeline.console.casepage.evidence import Evidence
@@ -12,6 +13,7 @@ from pipeline.console.gate.identity import NotSignedInError, Visitor
 from pipeline.settings import Settings
 from pipeline.store.actors import Actor
 from pipeline.store.opening import Store
+from pipeline.store.people_tables import User
 
 
 def visitor(request: Request) -> Visitor:
@@ -49,3 +51,15 @@ def settings(request: Request) -> Settings:
     """The settings that the console was started with."""
     found: Settings = request.app.state.settings
     return found
+
+
+def person(request: Request, user_id: str) -> str:
+    """Whoever an account belongs to, by name as pages say it; the account itself where there is none of that name."""
+    if user_id == "system":
+        return "nightly run"
+    names: dict[str, str] | None = getattr(request.state, "names", None)
+    if names is None:
+        with store(request).reader() as session:
+            names = {row.user_id: row.name for row in session.execute(select(User.user_id, User.name))}
+        request.state.names = names
+    return names.get(user_id, user_id)

@@ -22,7 +22,7 @@ from fastapi.responses import HTMLResponse
 
 from pipeline import output
 from pipeline.cases.views import queue
-from pipeline.console import wording
+from pipeline.console import context, wording
 from pipeline.console.api import forms
 from pipeline.console.gate import access
 from pipeline.console.notices import NOTICES
@@ -113,6 +113,7 @@ def frame(request: Request) -> dict[str, Any]:
         "offer_break": visitor.offer_break if visitor else 0,
         "urgent_waiting": urgent_waiting(request) if visitor and visitor.offer_break else 0,
         "may_search": bool(actor) and access.may(actor, access.rule("POST", "/search")),
+        "person": lambda user_id: context.person(request, user_id),
         "can": lambda action: bool(actor) and access.may(actor, action),
     }
 
@@ -181,6 +182,7 @@ def environment() -> jinja2.Environment:
     env.filters.update(
         words=wording.words,
         cell=wording.cell,
+        stored=wording.stored,
         moment=wording.moment,
         iso=wording.iso,
         clock=wording.clock,

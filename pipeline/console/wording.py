@@ -12,6 +12,7 @@ from pipeline.britishtime import LONDON
 from pipeline.senders import SOURCES
 
 moment = britishtime.moment
+duration = britishtime.duration
 
 _UNSEEN = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u061c\u115f\u1160\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
@@ -38,7 +39,7 @@ WORDS = {
     "as_of": "Clock of the run",
     "oldest_unanswered": "Oldest unanswered",
     "into": "In",
-    "what": "Newest",
+    "what": "Of what",
     "hours_old": "Hours old",
     "under_2_days": "Under 2 days",
     "days_2_to_7": "2 to 7 days",
@@ -80,18 +81,6 @@ def clock(value: dt.datetime) -> str:
     return f"{value.astimezone(LONDON):%H:%M:%S}"
 
 
-def duration(value: dt.timedelta) -> str:
-    """A length of time in its largest sensible unit: "40 minutes", "30 hours", "12 days"."""
-    minutes = abs(value) // dt.timedelta(minutes=1)
-    if minutes < 120:
-        return _many(minutes, "minute")
-    if minutes < 72 * 60:
-        return _many(minutes // 60, "hour")
-    if minutes < 120 * 1440:
-        return _many(minutes // 1440, "day")
-    return _many(minutes // (30 * 1440), "month")
-
-
 def due(at: dt.datetime, now: dt.datetime) -> str:
     """Where a target stands: "due in 5 hours" or "overdue by 3 days"."""
     left = at - now
@@ -118,6 +107,17 @@ def cell(value: Any) -> str:  # noqa: PLR0911 (one line per type)
     return words(text) if text in WORDS or (text.islower() and "_" in text and " " not in text) else text
 
 
+def stored(value: Any) -> str:
+    """A value of an answer to SQL: texts and codes letter by letter, moments in UTC, all else as in any table."""
+    if isinstance(value, dt.datetime):
+        return f"{value.astimezone(dt.UTC) if value.tzinfo else value:%Y-%m-%d %H:%M:%S}"
+    if isinstance(value, str) and value:
+        return value
+    if isinstance(value, list | tuple):
+        return ", ".join(map(stored, value)) or "–"
+    return cell(value)
+
+
 def size(count: int | None) -> str:
     """Bytes as B, kB or MB."""
     if count is None:
@@ -130,7 +130,3 @@ def size(count: int | None) -> str:
 def number(value: float) -> str:
     """A count with separators."""
     return f"{value:,}"
-
-
-def _many(count: int, unit: str) -> str:
-    return f"{count:,} {unit}" if count == 1 else f"{count:,} {unit}s"

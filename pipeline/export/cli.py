@@ -39,7 +39,7 @@ reason_option = click.option(
 @reason_option
 @as_option
 @click.pass_obj
-@output_options(columns=("result", "input", "algorithm", "distance", "grade", "media_key", "category", "note", "line"))
+@output_options(columns=("result", "input", "grade", "note", "distance", "media_key", "category", "algorithm", "line"))
 def lookup(
     settings: Settings,
     /,
@@ -69,7 +69,9 @@ def lookup(
     with asking.ask(settings, name, "lookup.hash", "lookup", reason) as question:
         opened = releases.current(settings) if release is None else releases.open_release(settings, release)
         hashes, rejects, notes, altered = _read(settings, asked, opened)
-        with output.working(f"Looking up {len(hashes):,} hashes in release {opened.number}"):
+        with output.working(
+            f"Looking up {len(hashes):,} {'hash' if len(hashes) == 1 else 'hashes'} in release {opened.number}"
+        ):
             rows = looking.look_up(settings, opened, hashes, radius) + altered
         hits = sum(row["result"] != "not known" for row in rows)
         question.log(

@@ -159,7 +159,8 @@ def _cells(text: str) -> Iterable[tuple[int, str, str | None]]:
 
 
 def taken(text: str) -> str:
-    """Which column of a list with unknown headings was read, as a sentence; empty where nothing had to be guessed."""
+    """Which column of a list with unknown headings was read, or that none holds hashes, as a sentence; empty where nothing
+    had to be guessed."""
     lines = text.lstrip("\ufeff").splitlines()
     first = next((line for line in lines if line.strip()), "")
     dialect = next((c for c in ("\t", ";", ",") if c in first), ",")
@@ -167,8 +168,13 @@ def taken(text: str) -> str:
     if any(h.lower() in _HEADINGS for h in heading):
         return ""
     found = _unnamed(lines, dialect, heading)
-    names = ", ".join(repr(heading[i]) for i in found)
-    return f"No heading names a kind of hash; what looks like hashes was read from {names}." if found else ""
+    if found:
+        names = ", ".join(repr(heading[i]) for i in found)
+        return f"No heading names a kind of hash; what looks like hashes was read from {names}."
+    rows = csv.reader(lines[:SNIFFED], delimiter=dialect)
+    if len(heading) > 1 and not any(_is_hash(cell) for row in rows for cell in row):
+        return f"No column of this list holds hashes. Its first line is: {', '.join(heading)}."
+    return ""
 
 
 SNIFFED = 50

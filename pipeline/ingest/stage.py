@@ -120,7 +120,7 @@ def _tell_waiting(settings: Settings, night: Night, waiting: list[Candidate]) ->
         {
             "landing_folder": c.package.landing_folder,
             "container": c.package.container,
-            "hours": round((now.timestamp() - c.package.newest / 1e9) / 3600, 1),
+            "hours": max(0.0, round((now.timestamp() - c.package.newest / 1e9) / 3600, 1)),
             "reasons": list(c.waits),
         }
         for c in waiting

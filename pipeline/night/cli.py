@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,8 @@ import click
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from pipeline.errors import ConflictError, TriageError, UsageError
+from pipeline.britishtime import counted
+from pipeline.errors import ConflictError, IntegrityError, TriageError, UsageError
 from pipeline.lake import Lake
 from pipeline.night import contract as nights
 from pipeline.night import failures, progress, turns
@@ -167,7 +169,13 @@ def report_command(settings: Settings, run_id: str | None, as_json: bool) -> Non
         raise UsageError(
             f"Run {name} has no report yet: it has not reached its last stage.", "`triage status` says where it is."
         )
-    click.echo(path.read_text(), nl=False)
+    if as_json or not sys.stdout.isatty():
+        click.echo(path.read_text(), nl=False)
+    else:  # a terminal gets lines that fit it
+        summary = json.loads((path.parent / "report.json").read_text())
+        ran = dict.fromkeys(report.stage for report in nightly.reports(settings, name))
+        summary["stages"] = {stage: summary["stages"][stage] for stage in ran if stage in summary["stages"]}
+        click.echo(runreport.text(summary, Console().width), nl=False)
 
 
 @night.command("floods")
@@ -221,7 +229,10 @@ def status(settings: Settings) -> Rows:
     referrals = Counter(lake.read("referrals", ["run_id"])["run_id"].to_pylist())
     floods = Counter(lake.read("floods", ["run_id"])["run_id"].to_pylist())
     listed = [_status(settings, name, referrals[name], floods[name]) for name in names]
-    waiting = [page.text for page in building.waiting_pages(settings)]
+    try:
+        waiting = [page.text for page in building.waiting_pages(settings)]
+    except IntegrityError as error:  # the runs are said all the same: this is where one looks when something is damaged
+        waiting = [] if error.message in listed[-1]["needs"] else [str(error)]
     listed[-1]["needs"] = "; ".join(filter(None, [listed[-1]["needs"], *waiting]))
     return listed
 
@@ -290,9 +301,9 @@ def _needs(
         yield "do not work the queue: see the report"
     ingest = rows.get("ingest", {"rejected": {}, "counts": {}})
     if ingest["rejected"].get("quarantined"):
-        yield f"{ingest['rejected']['quarantined']} packages to send back (texts in quarantine/)"
+        yield f"{counted(ingest['rejected']['quarantined'], 'package')} to send back (texts in quarantine/)"
     if ingest["counts"].get("packages_waited_too_long"):
-        yield f"{ingest['counts']['packages_waited_too_long']} packages came incomplete and stayed so"
+        yield f"{counted(ingest['counts']['packages_waited_too_long'], 'package')} came incomplete and stayed so"
     if ingest["counts"].get("landing_entries_of_no_source"):
         yield f"{ingest['counts']['landing_entries_of_no_source']} entries of landing/ are in no source's folder"
     assess = rows.get("assess", {"counts": {}})["counts"]
@@ -304,9 +315,9 @@ def _needs(
     if assess.get("priorities_not_mapped"):
         yield f"priority marks that the risk model does not map: {assess['priorities_not_mapped']}"
     if floods:
-        yield f"{floods} known pictures set aside (`triage night floods`)"
+        yield f"{counted(floods, 'known picture')} set aside (`triage night floods`)"
     if tracebacks:
-        yield f"{tracebacks} tracebacks in the run's failures/"
+        yield f"{counted(tracebacks, 'traceback')} in the run's failures/"
 
 
 def _lists(counts: dict[str, Any]) -> Iterator[str]:
@@ -315,7 +326,7 @@ def _lists(counts: dict[str, Any]) -> Iterator[str]:
     unusable = counts.get("list_files_unusable", 0)
     unfit = sum(not v.startswith("dated") or "stale" in v for v in states)
     if unusable or 0 < unfit < len(states) or any("stale" in v for v in states):
-        yield f"{unfit} lists of the force missing or stale, {unusable} list files not usable (`triage assess lists`)"
+        yield f"{counted(unfit, 'list')} of the force missing or stale, {counted(unusable, 'list file')} not usable (`triage assess lists`)"
 
 
 def _changed(path: Path) -> datetime | None:

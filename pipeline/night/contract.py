@@ -122,6 +122,14 @@ def reports(settings: Settings, run_id: str) -> list[StageReport]:
     return found
 
 
+HASH_SETS = "hashset-"
+"""How the name of a run begins in which a command, without a night, imports hash sets or builds a release."""
+
+
 def of_hash_sets(settings: Settings, run_id: str) -> bool:
-    """Whether a run read hash sets: it writes no queue, so that nothing in it has to reconcile."""
-    return (run_dir(settings, run_id) / "hashsets.json").is_file()
+    """Whether a run read hash sets and nothing else: it writes no queue, so that nothing in it has to reconcile. A run of
+    that name in which a night was begun too has to reconcile as any other."""
+    named = run_id.startswith(HASH_SETS) or (run_dir(settings, run_id) / "hashsets.json").is_file()
+    if not named:
+        return False
+    return all(report.stage.startswith("hashset_") for report in reports(settings, run_id))

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from hashsets.release import building
 from pipeline import __version__
+from pipeline.britishtime import moment
 from pipeline.ingest import quarantine
 from pipeline.lake import Lake
 from pipeline.lake.upkeep import Checked
@@ -85,11 +86,11 @@ def stage_rows(reports: Iterable[StageReport]) -> dict[str, dict[str, Any]]:
     return stages
 
 
-def text(summary: dict[str, Any]) -> str:
-    """The report as text."""
+def text(summary: dict[str, Any], width: int = 140) -> str:
+    """The report as text in lines of at most `width` characters."""
     sink = io.StringIO()
-    console = Console(file=sink, width=140)
-    console.print(f"Run {summary['run_id']}, clock {summary['as_of']}, version {summary['version']}")
+    console = Console(file=sink, width=width)
+    console.print(f"Run {summary['run_id']}, clock {moment(summary['as_of'])}, version {summary['version']}")
     console.print(
         "Everything that came in is accounted for."
         if summary["reconciles"]

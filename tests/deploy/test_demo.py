@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.settings import ROOT
+from pipeline.night import turns
+from pipeline.settings import ROOT, Settings
+from pipeline.store.opening import open_store
 
 pytestmark = [pytest.mark.airflow, pytest.mark.slow, pytest.mark.timeout(3600)]
 
@@ -50,6 +52,9 @@ def test_it_shows_a_night_and_a_second_call_changes_nothing(tmp_path: Path) -> N
     assert second.returncode == 0, second.stdout[-2000:] + second.stderr[-3000:]
     assert "holds this demonstration already" in second.stdout and "changed nothing" in second.stdout
     assert {p: p.stat().st_mtime_ns for p in made} == made
+    store = open_store(Settings(home=home))
+    assert turns.present(store) is None, "a night may be run by hand after the demonstration"
+    store.close()
 
 
 def test_it_leaves_a_folder_of_something_else_alone(tmp_path: Path) -> None:

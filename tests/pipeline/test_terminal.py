@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from rich.cells import cell_len
 
 from pipeline import terminal
+from pipeline.britishtime import moment
 from pipeline.errors import UsageError
 from pipeline.output import Rows, output_options
 
@@ -52,7 +53,48 @@ def matches() -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
+def shown_case() -> list[dict[str, Any]]:
+    """A case as `triage queue show` says it: the text in one column is long, in the other longer."""
+    asked = "Does the suspect work or volunteer with children?"
+    rows = [
+        ("case", "case", "C-7F3A9C21K0", ""),
+        ("case", "band", "very_high", ""),
+        ("case", "due", f"{moment(AT)}, counted from {moment(AT - timedelta(days=1))}", ""),
+        ("flag", "Live contact with a child", "The suspect is stated to be in contact with a child.", "facts F-1"),
+        ("reason", "Offer or arrangement to meet a child", "+50: The suspect has offered or arranged to meet a child.", "facts F-2; facts F-3"),
+        ("unknown", asked, "if yes: very_high and raise: works_with_children; if no: high", ""),
+        ("waits", "review by DI", "due 28 Feb 2027", ""),
+        ("history", f"{moment(AT)} system", "Case opened at band Very high", ""),
+    ]  # fmt: skip
+    return [dict(zip(("part", "what", "detail", "evidence"), row, strict=True)) for row in rows]
+
+
+def looked_up() -> list[dict[str, Any]]:
+    """What `triage lookup` answers: a near hit, a hash that is not known, a line that is none."""
+    hit = {
+        "line": 1, "input": f"pdq:{7:064x}", "result": "near", "algorithm": "pdq", "distance": 4, "threshold": 31, "media_key": 1042,
+        "grade": "TRUSTED", "category": "A", "sources": ["caid", "project_vic"], "victim_identified": "yes", "offender_identified": "unknown",
+        "distributed": "yes", "series": [], "tags": ["sample"], "known_hash": f"{3:064x}", "release": 12, "note": None,
+    }  # fmt: skip
+    nothing = dict.fromkeys(hit)
+    empty = {
+        "line": 2,
+        "input": "d41d8cd98f00b204e9800998ecf8427e",
+        "result": "not known",
+        "note": "the hash of an empty file",
+    }
+    return [
+        hit,
+        {**nothing, **empty},
+        {**nothing, "line": 3, "input": "not a hash", "result": "not read", "note": "neither hex nor base64"},
+    ]
+
+
+LOOKUP = ("result", "input", "grade", "note", "distance", "media_key", "category", "algorithm", "line")
 TABLES = {
+    "show": (shown_case(), ()),
+    "lookup": (looked_up(), LOOKUP),
+    "lookup-one": (looked_up()[:1], LOOKUP),
     "status": (statuses(), ("run", "state", "needs", "clock", "last_stage", "referrals")),
     "queue": (cases(), ("case_id", "band", "urgency", "score", "holder", "due_at", "source", "flagged", "top_reasons")),
     "matches": (matches(), ("case_id", "level", "grade", "category", "distance", "media_key", "cases", "media_file")),

@@ -14,9 +14,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
+from pipeline import britishtime
 from pipeline.cases import cases
 from pipeline.cases.duties import telling
-from pipeline.cases.views import queue
+from pipeline.cases.views import ordering, queue
 from pipeline.errors import ConflictError, UsageError
 from pipeline.people import permissions
 from pipeline.store import recording as audit
@@ -69,7 +70,8 @@ class Strip:
 
 
 def open_flags(session: Session, actor: Actor, case_id: str | None = None) -> list[OpenFlag]:
-    """Flags that wait for an acknowledgement, of one case or of all that the actor may see, the first due first.
+    """Flags that wait for an acknowledgement, of one case or of all that the actor may see: the gravest band
+    first, in each the first due, then the higher score.
 
     Flags of closed and transferred cases are among them: closing a case tells nobody. Not logged, as lists are not.
     """
@@ -78,7 +80,7 @@ def open_flags(session: Session, actor: Actor, case_id: str | None = None) -> li
         select(Flag, Case)
         .join(Case, Case.case_id == Flag.case_id)
         .where(Flag.waiting.is_(True), queue.visible(actor), _visible(actor))
-        .order_by(Flag.due_at, Flag.case_id, Flag.flag_id)
+        .order_by(ordering.OWN_BAND, Flag.due_at, Case.score.desc(), Flag.case_id, Flag.flag_id)
     )
     if case_id is not None:
         query = query.where(Flag.case_id == case_id)
@@ -174,7 +176,7 @@ def acknowledge(
     row.acknowledged_by, row.acknowledged_at, row.waiting = actor.user_id, now(session), False
     settle(session, case)
     hidden = row.compartment if row.compartment != case.compartment else None
-    text = f"Flag “{row.label}”: {taker} was told by {teller} on {moment:%d %B %Y at %H:%M} UTC"
+    text = f"Flag “{row.label}”: {taker} was told by {teller} on {britishtime.moment(moment)}"
     cases.changed(session, actor, case, "escalation", text, work=False, compartment=hidden)
     audit.record(
         session,

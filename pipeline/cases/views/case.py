@@ -88,7 +88,8 @@ class CaseView:
     """One case. Rows are the store's own (`pipeline/store/tables.py`), to be read only.
 
     `reasons`, `flags` and `summary` are those of the newest assessment, without what rests on cases that the reader
-    may not know of. `changes` happened since the reader last looked (all of them at the first look).
+    may not know of. `changes` is what others changed since the reader last looked (all of it at the
+    first look).
     """
 
     case: Case
@@ -101,6 +102,7 @@ class CaseView:
     summary: dict[str, Any]
     versions: Sequence[Assessment]
     changes: Sequence[Change]
+    first_look: bool
     history: Sequence[Change]
     links: list[LinkView]
     notes: Sequence[Note]
@@ -146,7 +148,8 @@ def read(session: Session, actor: Actor, case_id: str, reason: str | None = None
         flags=shown(newest.flags, hidden),
         summary=_summary(newest.summary, links, shown(newest.reasons, hidden), bool(hidden)),
         versions=versions,
-        changes=[change for change in history if change.change_id > last_seen],
+        changes=[change for change in history if change.change_id > last_seen and change.by != actor.user_id],
+        first_look=last_seen == 0,
         history=history,
         links=links,
         notes=side[Note.__tablename__],

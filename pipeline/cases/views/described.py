@@ -1,4 +1,4 @@
-"""A case as flat rows for the command line: part, what, detail, evidence."""
+"""A case as flat rows for the command line: part, what, detail, evidence. Moments are in British time."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from pipeline.assess.models.explain import if_known
+from pipeline.britishtime import moment
 from pipeline.cases.views.case import CaseView
 
 
@@ -26,13 +27,13 @@ def rows(seen: CaseView) -> Iterator[dict[str, Any]]:
         yield _row("link", f"{link.strength} {link.kind}", f"{link.other_case or link.other}: {link.explanation}")
     for d in seen.decisions:
         detail = f"{d.reason_code}{f', {d.outcome}' if d.outcome else ''}{f': {d.note}' if d.note else ''}"
-        yield _row("decision", f"{d.at:%Y-%m-%d %H:%M} {d.by} {d.kind}", detail)
+        yield _row("decision", f"{moment(d.at)} {d.by} {d.kind}", detail)
     for note in seen.notes:
-        yield _row("note", f"{note.at:%Y-%m-%d %H:%M} {note.by}", note.text)
+        yield _row("note", f"{moment(note.at)} {note.by}", note.text)
     new = {change.change_id for change in seen.changes}
     for change in seen.history:
         part = "new" if change.change_id in new else "history"
-        yield _row(part, f"{change.at:%Y-%m-%d %H:%M} {change.by}", change.text)
+        yield _row(part, f"{moment(change.at)} {change.by}", change.text)
 
 
 def _head(seen: CaseView) -> dict[str, Any]:
@@ -50,7 +51,7 @@ def _head(seen: CaseView) -> dict[str, Any]:
         "state": f"{case.state}: {case.outcome}" if case.outcome else case.state,
         "urgency": seen.urgency if case.is_open else None,
         "retention review": case.retention_review_at and f"{case.retention_review_at:%Y-%m-%d}",
-        "due": f"{case.due_at.isoformat()}, counted from {case.clock_start.isoformat()}",
+        "due": f"{moment(case.due_at)}, counted from {moment(case.clock_start)}",
         "holder": case.holder,
         "source": case.source,
         "back in the queue": case.reopen_reason,
@@ -64,23 +65,17 @@ def _open(seen: CaseView) -> Iterator[dict[str, Any]]:
     for package in seen.summary.get("quarantined_packages") or ():
         yield _row("waits", "package in quarantine", f"{package}: more of this case came and could not be read")
     for raised in seen.escalations:
-        told = (
-            f"{raised.told_to} was told by {raised.told_by} on {raised.told_at:%Y-%m-%d %H:%M}"
-            if raised.told_at
-            else ""
-        )
-        by = f"flag {raised.flag_id}: tell the {raised.role} ({raised.post}) by {raised.due_at:%Y-%m-%d %H:%M}"
+        told = f"{raised.told_to} was told by {raised.told_by} on {moment(raised.told_at)}" if raised.told_at else ""
+        by = f"flag {raised.flag_id}: tell the {raised.role} ({raised.post}) by {moment(raised.due_at)}"
         yield _row(
             "waits" if raised.waiting else "told", raised.label, by if raised.waiting else told or raised.note or ""
         )
     for due in seen.notifications:
         said = (
-            f"{due.reason_code} {due.made_at:%Y-%m-%d}"
-            if due.made_at
-            else f"number {due.notification_id}: {due.reason}"
+            f"{due.reason_code} {moment(due.made_at)}" if due.made_at else f"number {due.notification_id}: {due.reason}"
         )
         if due.told_at is not None:
-            said = f"{due.recipient} ({due.post}) was told by {due.told_by} on {due.told_at:%Y-%m-%d %H:%M}"
+            said = f"{due.recipient} ({due.post}) was told by {due.told_by} on {moment(due.told_at)}"
         yield _row("notify", due.label, said)
     if seen.lowering is not None:
         to = f"to {seen.lowering.to_band}, proposed by {seen.lowering.proposed_by}: {seen.lowering.reason_code}"
@@ -93,7 +88,7 @@ def _open(seen: CaseView) -> Iterator[dict[str, Any]]:
             yield _row("waits", f"information from {asked.asked_of}", asked.text)
     for review in seen.reviews:
         if review.done_at is None:
-            yield _row("waits", f"review by {review.rank}", f"due {review.due_at:%Y-%m-%d}")
+            yield _row("waits", f"review by {review.rank}", f"due {moment(review.due_at)}")
 
 
 def _row(part: str, what: str, detail: str, with_evidence: dict[str, Any] | None = None) -> dict[str, Any]:

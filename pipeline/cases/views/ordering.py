@@ -18,14 +18,19 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, case, func, literal, or_, tuple_
 from sqlalchemy.orm import Session
 
+from pipeline import britishtime
 from pipeline.errors import UsageError
 from pipeline.store.context import rules
 from pipeline.store.tables import BANDS, Case
 
 ORDERS = ("risk", "target", "age", "source", "state", "case")
 """The orders by name; the first is the default. All but the first two sort every open case that the filters leave."""
+OWN_BAND: ColumnElement[int] = case(
+    *((Case.band == band, place) for place, band in enumerate(BANDS[:-1])), else_=len(BANDS) - 1
+)
+"""The place of a case's own band among the bands, whatever the place that its group gives it."""
 _OWN: tuple[Any, ...] = (
-    case(*((Case.band == band, place) for place, band in enumerate(BANDS[:-1])), else_=len(BANDS) - 1),
+    OWN_BAND,
     -Case.score,
     Case.case_id,
 )
@@ -134,7 +139,10 @@ def _place(at: int, cutoffs: dict[str, datetime]) -> ColumnElement[bool]:
 def standing(session: Session, found: Case, name: str, moment: datetime) -> str:
     """Why a case stands where it stands, in words."""
     overdue = found.due_at < moment
-    late = f"{'past its target by' if overdue else 'target in'} {_span(abs(moment - found.due_at))}"
+    # no target of one's own lies before one's own clock: it is that of another case of the group
+    whose = "its group's" if found.due_at < found.clock_start else "its"
+    late = f"past {whose} target by" if overdue else "target in"
+    late += f" {britishtime.duration(moment - found.due_at)}"
     if name == "target":
         return late
     words = [found.band.replace("_", " ")]
@@ -149,11 +157,3 @@ def standing(session: Session, found: Case, name: str, moment: datetime) -> str:
     if -found.score_order != found.score:
         score += f", its group's {-found.score_order:g}"
     return ", ".join([*words, late, score])
-
-
-def _span(span: timedelta) -> str:
-    hours = int(span.total_seconds() // 3600)
-    if hours < 1:
-        return "less than an hour"
-    number, unit = (hours, "hour") if hours < 48 else (hours // 24, "day")
-    return f"{number} {unit}{'' if number == 1 else 's'}"

@@ -47,32 +47,32 @@ def reviews_due(
 
 
 def overdue(session: Session, actor: Actor) -> Sequence[Case]:
-    """Open cases past their target, by band, in each the longest overdue first: so that nothing starves unseen."""
+    """Open cases past their target, by their own band, in each the longest overdue first: so that nothing starves unseen."""
     permissions.require(actor, "supervision.list")
     query = (
         select(Case)
         .where(Case.is_open.is_(True), Case.due_at < now(session), queue.visible(actor))
-        .order_by(Case.band_order, Case.due_at, Case.case_id)
+        .order_by(ordering.OWN_BAND, Case.due_at, Case.case_id)
     )
     return session.scalars(query).all()
 
 
 def past_target(session: Session, actor: Actor) -> list[dict[str, Any]]:
-    """The figure beside that list: how many open cases of each band are past their target, and the oldest target."""
+    """The figure beside that list: how many open cases of each own band are past their target, and the oldest target."""
     permissions.require(actor, "supervision.list")
     query = (
-        select(Case.band_order, func.count(), func.min(Case.due_at))
+        select(Case.band, func.count(), func.min(Case.due_at))
         .where(Case.is_open.is_(True), Case.due_at < now(session), queue.visible(actor))
-        .group_by(Case.band_order)
+        .group_by(Case.band)
     )
-    found = {order: (number, oldest) for order, number, oldest in session.execute(query)}
+    found = {band: (number, oldest) for band, number, oldest in session.execute(query)}
     return [
         {
             "band": band,
-            "cases": found[at][0] if at in found else 0,
-            "oldest_target": found[at][1] if at in found else None,
+            "cases": found[band][0] if band in found else 0,
+            "oldest_target": found[band][1] if band in found else None,
         }
-        for at, band in enumerate(BANDS)
+        for band in BANDS
     ]
 
 
@@ -85,6 +85,14 @@ class Load:
     cases: int
     very_high: int
     past_target: int
+
+    @property
+    def words(self) -> str:
+        """The person with what they hold: "Ana Analyst: 3 cases, 1 very high"."""
+        held = "1 case" if self.cases == 1 else f"{self.cases} cases"
+        very_high = [f"{self.very_high} very high"] if self.very_high else []
+        late = [f"{self.past_target} past target"] if self.past_target else []
+        return f"{self.name}: {', '.join([held, *very_high, *late])}"
 
 
 def loads(session: Session, actor: Actor) -> list[Load]:

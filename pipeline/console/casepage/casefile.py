@@ -47,6 +47,7 @@ def assemble(
         "assessment": {**_version(view.assessment), "reasons": view.reasons, "flags": view.flags},
         "summary": view.summary,
         "changes": [_columns(c) for c in view.changes],
+        "first_look": view.first_look,
         "unknowns": [u for u in view.unknowns if "question" in u],
         "referrals": [{**r, "stated": stated.rows(r, first=n == 0)} for n, r in enumerate(referrals)],
         "times": times(referrals, view.case.first_action_at),

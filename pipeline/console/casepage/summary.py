@@ -54,7 +54,8 @@ def _next(data: dict[str, Any]) -> str:
     if not case["is_open"]:
         return "The case is closed." if case["state"] == "closed" else "Another force has taken the case."
     open_notices = [n["label"] for n in data["notifications"] if not n["made_at"]]
-    steps = [f"Notify: {', '.join(dict.fromkeys(open_notices))}"] if open_notices else []
+    told = dict.fromkeys(f"Bring to the {f['role']}: {f['label']}" for f in data["escalations"] if f["waiting"])
+    steps = [*told, *([f"Notify: {', '.join(dict.fromkeys(open_notices))}"] if open_notices else [])]
     if data["lowering"]:
         steps.append("A supervisor decides on the lower band")
     if any(not r["answered_at"] for r in data["requests"]):

@@ -87,9 +87,11 @@ async def authorise(request: Request) -> None:
 
 
 def _is_form(request: Request) -> bool:
-    """Whether the request brings the fields of one of our pages; nobody's form is read who had never signed in."""
+    """Whether the request brings the fields of one of our pages; nobody's form is read who had never signed in. Somebody who
+    has signed out in another window is known by the cookie of the sign-in form."""
     plain = request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
-    return plain and cookie_name(request.app.state.settings) in request.cookies
+    known = {cookie_name(request.app.state.settings), _form_cookie(request)}
+    return plain and not known.isdisjoint(request.cookies)
 
 
 def _as_csv(request: Request) -> bool:

@@ -9,9 +9,10 @@ from fastapi.responses import HTMLResponse
 from markupsafe import Markup
 
 from pipeline import policy
-from pipeline.cases import groups
+from pipeline.cases import groups, states
 from pipeline.cases import words as spoken
 from pipeline.cases.views import case as views
+from pipeline.cases.views import supervision
 from pipeline.cases.views import timeline as timelines
 from pipeline.cases.work import answers, safeguarding
 from pipeline.console import pages, wording
@@ -21,6 +22,7 @@ from pipeline.console.dashboard import charts
 from pipeline.console.gate.identity import NotFoundError
 from pipeline.errors import ConflictError, TriageError
 from pipeline.ingest.geography import forces
+from pipeline.people import permissions
 from pipeline.store.group_tables import Apart
 from pipeline.store.tables import BANDS
 
@@ -49,6 +51,12 @@ PARTS = {
 """Sections of the page, in order."""
 PRINTED = frozenset({"why", "people", "links", "decisions"})
 """What the print view has unless more is asked for."""
+
+MOVES = {
+    "release": "release", "start": "start_enquiry", "close": "close", "reopen": "reopen", "ask": "request_information",
+    "move": "transfer",
+}  # fmt: skip
+"""Forms of the page to the moves that they make (`cases/states.py`)."""
 
 AUDIT = ("seq", "at", "user_id", "user_name", "category", "action", "object", "reason", "recipient")
 """What of an audit entry is shown on the case."""
@@ -117,7 +125,7 @@ def match(request: Request, number: str, match_id: str) -> Response:
     if found is None or (found["file_id"] or found["sha256"]) not in contents:
         raise NotFoundError("This case has no such match.")
     data = explain.explain(settings(request), found)
-    return pages.answer(request, "match.html", data, number=number, grid=explain.grid(found))
+    return pages.answer(request, "match.html", data, number=number, cases=[], grid=explain.grid(found))
 
 
 def _read(request: Request, number: str, reason: str, all_files: bool) -> dict[str, Any]:
@@ -198,6 +206,7 @@ def _words(request: Request, data: dict[str, Any]) -> dict[str, Any]:
     names = forces.load(settings(request)).names
     return {
         "reason": lambda kind, code: spoken.reason(rules, kind, code),
+        "why": lambda code: spoken.any_reason(rules, code),
         "decided": lambda kind, code: spoken.decided(rules, kind, code),
         "outcome_words": lambda code: rules.data["outcomes"].get(code, {}).get("label") or wording.words(code),
         "errors": [],
@@ -205,7 +214,7 @@ def _words(request: Request, data: dict[str, Any]) -> dict[str, Any]:
         "score_bar": _score_bar(request, case["score"]),
         "link_blocks": linkwords.blocks(data["links"]),
         "all_parts": list(PARTS.items()),
-        "forces": [(code, name) for code, name in names.items() if code != settings(request).force],
+        "forces": sorted(((c, n) for c, n in names.items() if c != settings(request).force), key=lambda f: f[1]),
         "force_names": names,
         "data_force": case["force_code"] if case["force_code"] != settings(request).force else "",
         "questions": questions,
@@ -221,11 +230,23 @@ def _words(request: Request, data: dict[str, Any]) -> dict[str, Any]:
         "age": wording.duration(now - case["clock_start"]),
         "mine": case["holder"] == me and not data["claim_lapsed"],
         "supervisor": "supervisor" in actor(request).roles,
+        "people": _people(request),
+        "moves": MOVES,
+        "possible": [move for move, table in states.MOVES.items() if case["state"] in table],
         "letter": casefile.request_text(data),
         "formats": pages.formats(request, csv=False),
         "all_files_href": pages.with_value(request, "files", "all"),
         "anchor": _anchor,
     }
+
+
+def _people(request: Request) -> list[tuple[str, str]]:
+    """Account and words of everybody to whom the reader may allocate the case; nobody where they may not."""
+    who = actor(request)
+    if not permissions.allowed(who, "case.allocate"):
+        return []
+    with store(request).reader() as session:
+        return [(load.user_id, load.words) for load in supervision.loads(session, who)]
 
 
 def _anchor(number: str, row: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from pipeline.cases import words as spoken
 from pipeline.cases.views import supervision
 from pipeline.console import pages, wording
 from pipeline.console.context import actor, settings, store
@@ -19,6 +20,9 @@ from pipeline.night import failures, progress
 from pipeline.night import stages as nightly
 
 router = APIRouter()
+
+CODED = {"kind", "strength", "state", "what", "stage", "origin"}
+"""Columns of figures that hold codes, which the page says as words; CSV and JSON keep the codes."""
 
 LISTS = (
     ("flags", "flags nobody has acknowledged", "flags"),
@@ -158,6 +162,10 @@ def _shown(request: Request, found: figures.Figure, rows: list[dict[str, Any]]) 
         rows = [
             {**r, "outcome": outcomes.get(r["outcome"], {}).get("label") or wording.words(r["outcome"])} for r in rows
         ]
+    rows = [{**r, **{n: wording.words(r[n]) for n in CODED & r.keys() if isinstance(r[n], str)}} for r in rows]
+    if "reason" in names and found.name == "returned":
+        rules = store(request).rules
+        rows = [{**r, "reason": spoken.reason(rules, "request_information", r["reason"])} for r in rows]
     if "year" in names:
         rows = [{**r, "year": str(r["year"])} for r in rows]  # a year is a name: no separator of thousands
     numeric = [

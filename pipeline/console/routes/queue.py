@@ -248,7 +248,9 @@ def _chosen(request: Request) -> list[dict[str, str]]:
             "band", "urgency", "source", "state", "holder", "provider", "force", "team", "attention", "text"
         }:  # fmt: skip
             continue
-        shown = {"attention": ATTENTION, "holder": HOLDERS}.get(name, {}).get(value, wording.words(value))
+        shown = {"attention": ATTENTION, "holder": HOLDERS}.get(name, {}).get(
+            value, value if name in names else wording.words(value)
+        )
         found.append(
             {"text": f"{names.get(name, wording.words(name))}: {shown}", "href": pages.without(request, name, value)}
         )

@@ -19,7 +19,7 @@ from pipeline.console.routes.work import FormText, Number, back
 from pipeline.errors import ConflictError, TriageError, UsageError
 from pipeline.people import permissions, sessions
 from pipeline.store.actors import Actor
-from pipeline.store.tables import BANDS
+from pipeline.store.tables import BANDS, Case
 
 router = APIRouter()
 
@@ -135,7 +135,7 @@ def _words(request: Request, data: dict[str, Any], *, ticked: set[str], errors: 
         "ticked": ticked,
         "errors": errors,
         "me": actor(request).user_id,
-        "people": [(load["user_id"], _load(load)) for load in data["loads"]],
+        "people": [(load["user_id"], supervision.Load(**load).words) for load in data["loads"]],
         "reasons": {
             k: list(rules.reasons(k).items())
             for k in ("allocate", "erase", "lower_band", "notification", "refuse_lowering", "retain", "review",
@@ -146,17 +146,6 @@ def _words(request: Request, data: dict[str, Any], *, ticked: set[str], errors: 
         "due_words": lambda at: wording.due(at, data["as_of"]),
         "formats": pages.formats(request, csv=False),
     }  # fmt: skip
-
-
-def _load(load: dict[str, Any]) -> str:
-    """A person with what they hold, as the list of people says it."""
-    held = f"{load['cases']} {'case' if load['cases'] == 1 else 'cases'}"
-    more = [
-        f"{load[name]} {text}"
-        for name, text in (("very_high", "very high"), ("past_target", "past target"))
-        if load[name]
-    ]
-    return f"{load['name']}: {', '.join([held, *more])}"
 
 
 def _version(text: str) -> int:
@@ -316,4 +305,5 @@ def rested(request: Request, taken: Annotated[str, Form()] = "") -> Response:
 
 
 def _case(row: Any) -> dict[str, Any]:
-    return {"case_id": row.case_id, "version": row.version, "band": row.band, "state": row.state}
+    place = BANDS[row.band_order] if isinstance(row, Case) else row.place
+    return {"case_id": row.case_id, "version": row.version, "band": row.band, "place": place, "state": row.state}

@@ -8,12 +8,13 @@ from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from sqlalchemy.orm import Session
 
-from pipeline.cases import cases, groups
+from pipeline.cases import cases, groups, states
 from pipeline.cases.work import claims, together
 from pipeline.console import pages, wording
 from pipeline.console.context import actor, store, writing
 from pipeline.console.routes.work import FormText, Number
 from pipeline.errors import ConflictError, TriageError, UsageError
+from pipeline.store.actors import Actor
 from pipeline.store.group_tables import Apart
 
 router = APIRouter()
@@ -109,10 +110,10 @@ def _page(
 ) -> Response:
     with writing(request) as session:
         data = _data(session, request, number)
-    rules = store(request).rules
+    rules, possible = store(request).rules, _possible(actor(request), data["cases"])
     words: dict[str, Any] = {
         "errors": [],
-        "kinds": list(KINDS.items()),
+        "kinds": [(kind, text) for kind, text in KINDS.items() if kind in possible or kind == (sent or {}).get("form")],
         "sent": {"form": "", **(sent or {})},
         "reasons": {kind: list(rules.reasons(kind).items()) for kind in (*KINDS, "take_apart")},
         "outcomes": [(code, o["label"]) for code, o in rules.data["outcomes"].items()],
@@ -125,6 +126,14 @@ def _page(
         words["errors"] = [{"href": f"#{form}-form" if form else None, "text": text}]
         return HTMLResponse(pages.render(request, "group.html", {**data, **words}), status)
     return pages.answer(request, "group.html", data, **words)
+
+
+def _possible(who: Actor, members: list[dict[str, Any]]) -> list[str]:
+    """Decisions on all cases of the group that this person may record: who holds them all, or supervises, and none that the
+    state of a case does not allow."""
+    if "supervisor" not in who.roles and any(case["holder"] != who.user_id for case in members):
+        return []
+    return [kind for kind in KINDS if all(case["state"] in states.MOVES[kind] for case in members)]
 
 
 def _data(session: Session, request: Request, number: str) -> dict[str, Any]:

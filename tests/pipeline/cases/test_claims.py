@@ -17,6 +17,7 @@ from sqlalchemy import func, select
 
 from pipeline.audit import log as audit_log
 from pipeline.cases.cases import NOTE_LIMIT
+from pipeline.cases.views import case as view
 from pipeline.cases.views.queue import QueueFilters
 from pipeline.cases.work import bands, claims, notes
 from pipeline.errors import ConflictError, PermissionDeniedError, UsageError
@@ -163,8 +164,8 @@ def test_a_stale_version_is_refused_with_who_and_when(store: Store, clock: Clock
         notes.add(session, ANALYST, case_of(1), "First", version=version)
     with pytest.raises(ConflictError) as caught, store.session() as session:
         notes.add(session, OTHER, case_of(1), "Second", version=version)
-    assert "changed by ana on 02 March 2026 at 09:00 UTC" in str(caught.value)
-    assert "Reload the case" in caught.value.remedy
+    assert "changed by ana on 2 Mar 2026, 09:00" in str(caught.value)
+    assert "Nothing of yours was saved" in caught.value.remedy
     with store.reader() as session:
         assert session.scalar(select(func.count()).select_from(Change)) == 3
     with pytest.raises(UsageError, match="10000 are possible"), store.session() as session:
@@ -205,3 +206,17 @@ def test_others_cannot_claim(sqlite_store: Store, person: object) -> None:
     with sqlite_store.reader() as session:
         last = session.scalars(select(AuditEntry).order_by(AuditEntry.seq.desc()).limit(1)).one()
     assert (last.action, last.object, last.case_id) == ("refused", "case.claim", case_of(1))
+
+
+def test_what_a_person_did_is_no_news_to_them(store: Store, clock: Clock) -> None:
+    publish_rows(store, assessments=[assessment(1)])
+    with store.session() as session:
+        first = view.read(session, ANALYST, case_of(1))
+        view.read(session, OTHER, case_of(1))
+        assert first.first_look and [c.by for c in first.changes] == ["system"]
+    with store.session() as session:
+        claims.claim(session, ANALYST, case_of(1))
+    with store.session() as session:
+        again, other = (view.read(session, who, case_of(1)) for who in (ANALYST, OTHER))
+        assert (again.first_look, again.changes) == (False, [])
+        assert [c.by for c in other.changes] == [ANALYST.user_id]

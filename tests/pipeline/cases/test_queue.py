@@ -227,7 +227,7 @@ def test_risk_comes_first_and_lateness_is_only_a_mark(store: Store, clock: Clock
     with store.reader() as session:
         rows_ = {r.case_id: r for r in queue.page(session, ANALYST).rows}
         assert rows_[case_of(1)].urgency == "critically_overdue"
-        assert rows_[case_of(1)].standing == "low, past its target by 300 days, score 20"
+        assert rows_[case_of(1)].standing == "low, past its target by 10 months, score 20"
         assert rows_[case_of(5)].standing == "high, to be brought to somebody now, target in 6 days, score 45"
     with store.session() as session:
         taken = [claims.claim_next(session, ANALYST) for _ in rows]

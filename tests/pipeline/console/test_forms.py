@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.console.gate import access
 from tests.pipeline.console.client import Client, version_of
 
 
@@ -111,3 +112,60 @@ def test_an_open_question_is_answered_on_the_page(browser_of: Callable[[str], Cl
     assert answer.status_code == 303, answer.text[:400]
     after = client.get(f"/cases/{number}").text
     assert "Answered yes" in after and f'name="fact" value="{fact[1]}"' not in after
+
+
+@pytest.mark.parametrize(
+    ("address", "page"),
+    [
+        ("/queue/next", "/queue"), ("/queue/filters/remove", "/queue"), ("/supervision/allocate", "/supervision"),
+        ("/notices/3/read", "/"), ("/accounts/ana/end", "/accounts/ana"), ("/account/tokens", "/account"),
+        ("/audit/export", "/audit"), ("/quarantine/some/sent", "/quarantine"), ("/sign-out", "/"),
+    ],
+)  # fmt: skip
+def test_the_address_of_any_form_leads_to_the_page_above_it(
+    browser_of: Callable[[str], Client], address: str, page: str
+) -> None:
+    answer = browser_of("ana").get(address, headers={"Accept": "text/html"})
+    assert (answer.status_code, answer.headers["location"]) == (303, page)
+    assert browser_of("ana").get(address, headers={"Accept": "application/json"}).status_code == 405
+
+
+def test_every_route_that_takes_a_form_is_above_a_page(browser_of: Callable[[str], Client]) -> None:
+    client = browser_of("")
+    for method, path in access.MATRIX:
+        if method == "POST" and ("GET", path) not in access.MATRIX and not path.startswith("/api/"):
+            answer = client.get(re.sub(r"\{\w+\}", "some", path), headers={"Accept": "text/html"})
+            assert answer.status_code == 303, path
+
+
+def test_an_address_that_leads_nowhere_keeps_the_menu_of_who_is_signed_in(browser_of: Callable[[str], Client]) -> None:
+    page = browser_of("ana").get("/nonsense", headers={"Accept": "text/html"})
+    assert page.status_code == 404 and "Go to the queue" in page.text and "Ana Analyst" in page.text
+    nobody = browser_of("").get("/nonsense", headers={"Accept": "text/html"})
+    assert nobody.status_code == 404 and "Go to the queue" not in nobody.text
+
+
+def test_signing_out_in_another_window_loses_nothing_that_was_typed(browser_of: Callable[[str], Client]) -> None:
+    client = browser_of("ana")
+    number, version = claimed(client)
+    client.post("/sign-out")
+    client.get("/sign-in")
+    fields = {"version": version, "note": "[synthetic note 9]"}
+    page = client.post(f"/cases/{number}/note", fields, headers={"Accept": "text/html"})
+    assert page.status_code == 401 and "[synthetic note 9]" in page.text
+
+
+def test_a_refusal_that_is_no_form_shows_what_was_typed(browser_of: Callable[[str], Client]) -> None:
+    page = browser_of("aud").post("/audit/export", {"reason": "[synthetic reason 3]"}, headers={"Accept": "text/html"})
+    assert page.status_code == 400 and "[synthetic reason 3]" in page.text and "Say who receives" in page.text
+
+
+def test_only_what_can_be_pressed_is_there(browser_of: Callable[[str], Client]) -> None:
+    """Nothing to raise in the highest band; nothing to claim that somebody holds; people to allocate to are chosen by name."""
+    ana, ben, sue = (browser_of(name) for name in ("ana", "ben", "sue"))
+    number, _ = claimed(ana)
+    case = json.loads(ana.get(f"/cases/{number}?format=json").text)["case"]
+    mine, others = ana.get(f"/cases/{number}").text, ben.get(f"/cases/{number}").text
+    assert case["band"] == "very_high" and 'id="raise-form"' not in mine and 'id="lower-form"' in mine
+    assert f'action="/cases/{number}/claim"' not in others and "Held by Ana Analyst" in others
+    assert ">Ben Analyst: 0 cases</option>" in sue.get(f"/cases/{number}").text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 from pipeline import policy
@@ -69,3 +70,11 @@ def test_a_decision_record_says_what_its_form_said(browser_of: Any) -> None:
 def test_bands_are_spelled_in_one_way() -> None:
     labels = {b["band"]: b["label"] for b in policy.load(Settings.load(), "risk-model").data["bands"]}
     assert labels == {band: wording.words(band) for band in labels}
+
+
+def test_an_answer_to_sql_is_shown_as_it_is_stored() -> None:
+    summer = datetime(2026, 7, 21, 8, 30, tzinfo=UTC)
+    row = ["very_high", summer, summer.replace(tzinfo=None), None, 1200, ["pdq", "md5"], ""]
+    told = ["very_high", "2026-07-21 08:30:00", "2026-07-21 08:30:00", "–", "1,200", "pdq, md5", "–"]
+    assert [wording.stored(value) for value in row] == told
+    assert wording.cell("very_high") == "Very high"

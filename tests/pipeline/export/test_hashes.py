@@ -62,6 +62,9 @@ def test_a_column_of_hashes_with_an_unknown_heading_is_found_and_named() -> None
     hashes, rejects = parse_list(text, 10)
     assert [(h.line, h.algorithms[0]) for h in hashes] == [(2, "md5"), (3, "sha1")] and rejects == []
     assert taken(text).endswith("was read from 'Pruefsumme'.")
+    assert taken("Filename,Comment\na.jpg,c\n") == (
+        "No column of this list holds hashes. Its first line is: Filename, Comment."
+    )
     assert taken("md5;name\n" + "1" * 32 + ";x\n") == "" and taken("1" * 32 + "\n") == ""
 
 

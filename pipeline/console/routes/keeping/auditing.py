@@ -13,6 +13,7 @@ from starlette.background import BackgroundTask
 
 from pipeline.audit import log, questions
 from pipeline.britishtime import LONDON
+from pipeline.cases import words as spoken
 from pipeline.console import pages
 from pipeline.console.context import actor, store, writing
 from pipeline.console.routes.work import FormText
@@ -138,6 +139,7 @@ def _frame(request: Request, picked: dict[str, str], after: str) -> dict[str, An
         "asked_options": list(ASKED.items()),
         "categories": [(c, c.title()) for c in recording.CATEGORIES],
         "reads": _reads(request),
+        "why": lambda code: spoken.any_reason(store(request).rules, code),
         "formats": pages.formats(request),
         "previous": pages.without(request, "after") if after else None,
     }

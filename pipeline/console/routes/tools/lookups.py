@@ -58,7 +58,8 @@ def ask(
         uploaded = texts.text_of(file.file.read(), file.filename) if file and file.filename else ""
         text = "\n".join(part for part in (hashes, uploaded) if part.strip())
         if not text.strip():
-            raise UsageError("Paste at least one hash, or choose a file.")
+            named = file.filename if file else None
+            raise UsageError(f"{named} is empty." if named else "Paste at least one hash, or choose a file.")
         data = _answer(request, text, reason)
     except (UsageError, InputError) as error:
         found: dict[str, Any] = {"rows": [], "rejects": [], "release": None, "taken": ""}
@@ -130,9 +131,9 @@ def one(request: Request, match_id: str) -> Response:
         if holders and not [r for r in holders if r not in hidden]:
             raise NotFoundError("There is no such match.")
         audit.record(session, actor(request), "consultation", "match.read", object_=f"match:{found['match_id']}")
-    return pages.answer(
-        request, "match.html", explain.explain(settings(request), found), number=None, grid=explain.grid(found)
-    )
+        cases = cases_with(session, actor(request), evidence(request), [found])[found["match_id"]]
+    data = {**explain.explain(settings(request), found), "cases": cases}
+    return pages.answer(request, "match.html", data, number=None, grid=explain.grid(found))
 
 
 def _answer(request: Request, text: str, reason: str) -> dict[str, Any]:

@@ -54,6 +54,17 @@ def test_a_flag_of_any_band_gets_recipient_and_clock_from_the_policy(store: Stor
     assert found[1].post == "Head of Public Protection"
 
 
+def test_the_gravest_band_comes_first_and_in_it_the_first_due(store: Store) -> None:
+    rows = [
+        samples.assessment(1, "low", flags=[flag("immediate_risk")]),
+        samples.assessment(2, "very_high", flags=[flag("death"), flag("immediate_risk")]),
+    ]
+    samples.publish_rows(store, assessments=rows)
+    found = [(f.case_id, f.rule) for f in open_flags(store)]
+    second = samples.case_of(2)
+    assert found == [(second, "immediate_risk"), (second, "death"), (samples.case_of(1), "immediate_risk")]
+
+
 def test_the_strip_says_how_many_cases_go_to_whom(store: Store) -> None:
     rows = [samples.assessment(n, "low", flags=[flag("death"), flag("media")]) for n in (1, 2)]
     rows.append(samples.assessment(3, "low", flags=[flag("police")]))
@@ -305,4 +316,4 @@ def test_flags_are_listed_and_acknowledged_at_the_command_line(
     assert "Det Supt Sample" in told
     assert open_flags(sqlite_store) == []
     shown = run("show", case_id, "--reason", "test", "--format", "csv")
-    assert "Det Supt Sample was told by Ana Lyst on 2026-03-02 04:00" in shown
+    assert "Det Supt Sample was told by Ana Lyst on 2 Mar 2026, 04:00" in shown

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pytest
+import sqlalchemy as sa
 
 from pipeline.cases.duties import escalations
 from pipeline.cases.views import supervision
 from pipeline.cases.work import claims
 from pipeline.errors import PermissionDeniedError
 from pipeline.store.opening import Store
+from pipeline.store.tables import Case
 from tests.pipeline.cases.conftest import ANALYST, SUPERVISOR, UCOL, Clock, add_people
 from tests.pipeline.cases.samples import assessment, case_of, publish_rows, referral_row
 
@@ -67,3 +69,18 @@ def test_the_load_of_a_person_is_what_they_hold_and_the_reader_may_see(full: Sto
 def test_loads_are_for_who_allocates(full: Store) -> None:
     with full.reader() as session, pytest.raises(PermissionDeniedError):
         supervision.loads(session, ANALYST)
+
+
+def test_late_cases_stand_and_are_counted_by_their_own_band_not_by_their_groups(full: Store, clock: Clock) -> None:
+    clock.forward(days=40)
+    with full.session() as session:  # as a group with the very high case would place the low one
+        session.execute(sa.update(Case).where(Case.case_id == case_of(3)).values(band_order=0))
+    with full.reader() as session:
+        assert [c.band for c in supervision.overdue(session, SUPERVISOR)] == ["very_high", "high", "high", "low"]
+        figure = {f["band"]: f["cases"] for f in supervision.past_target(session, SUPERVISOR)}
+    assert figure == {"very_high": 1, "high": 2, "medium": 0, "low": 1}
+
+
+def test_a_person_is_offered_with_what_they_hold() -> None:
+    assert supervision.Load("ana", "Ana Analyst", 1, 1, 0).words == "Ana Analyst: 1 case, 1 very high"
+    assert supervision.Load("ben", "Ben Analyst", 12, 0, 3).words == "Ben Analyst: 12 cases, 3 past target"

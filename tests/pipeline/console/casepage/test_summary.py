@@ -17,6 +17,7 @@ def data(**over: Any) -> dict[str, Any]:
         "file_count": 3,
         "case": {"is_open": True, "state": "allocated", "holder": "ana"},
         "notifications": [{"label": "LADO", "made_at": None}],
+        "escalations": [],
         "lowering": None,
         "requests": [],
     }
@@ -44,3 +45,13 @@ def test_what_is_not_known_is_said() -> None:
 def test_a_case_that_left_needs_nothing() -> None:
     gone = data(case={"is_open": False, "state": "transferred", "holder": None})
     assert dict(summary.lines(gone))["Next"] == "Another force has taken the case."
+
+
+def test_whom_to_tell_now_comes_first() -> None:
+    told = {"label": "Death", "role": "Detective Superintendent", "waiting": False}
+    waits = {"label": "Live contact with a child", "role": "Duty supervisor", "waiting": True}
+    text = dict(summary.lines(data(escalations=[told, waits])))["Next"]
+    assert (
+        text
+        == "Bring to the Duty supervisor: Live contact with a child; Notify: LADO; Start an enquiry, ask, or close."
+    )
