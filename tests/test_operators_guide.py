@@ -95,7 +95,7 @@ def fault(settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
 def flooded(settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
     counted = nights.StageReport("flood", "trial", read=1, rejected={"flooded": 1})
     summary = {
-        "run_id": "trial", "as_of": "x", "version": "x", "reconciles": True, "counted_whole_on": "x", "parts_verified": 1, "checks": [],
+        "run_id": "trial", "as_of": "2026-11-29T02:00:00+00:00", "version": "x", "reconciles": True, "counted_whole_on": "x", "parts_verified": 1, "checks": [],
         "lake_checked_whole_since": "x", "indexes_with_canaries_checked": 1, "stages": report.stage_rows([counted]),
         "quarantine_reasons": {}, "hash_set_pages_waiting": [], "returned_for_information": [],
     }  # fmt: skip

@@ -119,9 +119,15 @@ def test_every_open_question_says_where_a_yes_and_a_no_would_lead(readers: dict[
     assert asked and all(u["band_if_yes"] and u["band_if_no"] for u in asked)
     band = client.get(f"/cases/{number}?format=json").json()["case"]["band"]
     telling = [u for u in asked if {u["band_if_yes"], u["band_if_no"]} - {band} or u.get("flags_if_yes")]
-    assert section.count("If yes: ") == section.count("If no: ") == len(telling)
+    assert section.count("If yes: ") == len(telling)
+    assert section.count("If no: ") == sum(u["band_if_no"] != band for u in telling), (
+        "a no that changes nothing is not said"
+    )
+    assert section.count("an escalation, and the band stays") == sum(
+        u["band_if_yes"] == band and bool(u.get("flags_if_yes")) for u in telling
+    )
     settled = len(asked) - len(telling)
-    assert (f"{settled} of these" in section) == bool(settled)
+    assert (f"{settled} of these" in section) == (0 < settled < len(asked))
 
 
 def test_no_id_stands_twice_on_a_page(readers: dict[str, Client]) -> None:
