@@ -144,9 +144,8 @@ def _add(  # noqa: PLR0917 - all that an account has, as `add` takes it
     team_id: str | None = None, password: str | None = None,
 ) -> User:  # fmt: skip
     if not re.fullmatch(r"[a-z0-9][a-z0-9._@-]{0,63}", user_id) or user_id == SYSTEM.user_id:
-        raise UsageError(
-            f"{user_id!r} cannot be an account name.", "Use small letters, digits, dot, hyphen, underscore."
-        )
+        what = f"{user_id!r} cannot be an account name." if user_id else "An account needs a name."
+        raise UsageError(what, "Use small letters, digits, dot, hyphen, underscore.")
     if session.get(User, user_id) is not None:
         raise ConflictError(f"There is an account {user_id!r} already.")
     user = User(

@@ -133,6 +133,8 @@ def record_answer(
     """Answer an open question; the case is assessed anew at once."""
     if not source:
         raise UsageError("Choose where you found it out.")
+    if not found_on:
+        raise UsageError("Enter the day on which you found it out.")
     try:
         day = date.fromisoformat(found_on)
     except ValueError:
@@ -211,6 +213,8 @@ def enter_kirat(
     assessed_on: FormText = "",
 ) -> Response:
     """Enter a KIRAT level that a person assessed with the licensed tool."""
+    if not assessed_on:
+        raise UsageError("Enter the day of the assessment.")
     try:
         day = date.fromisoformat(assessed_on)
     except ValueError:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse
+from sqlalchemy import select
 from starlette.background import BackgroundTask
 
 from pipeline.audit import log, questions
@@ -19,6 +20,7 @@ from pipeline.console.context import actor, store, writing
 from pipeline.console.routes.work import FormText
 from pipeline.errors import IntegrityError, UsageError
 from pipeline.store import recording
+from pipeline.store.people_tables import User
 
 router = APIRouter()
 
@@ -133,9 +135,11 @@ def _page(
 def _frame(request: Request, picked: dict[str, str], after: str) -> dict[str, Any]:
     with store(request).reader() as session:
         anchored = questions.anchor_state(session)
+        people = [(u, f"{name} ({u})") for u, name in session.execute(select(User.user_id, User.name))]
     return {
         "anchored": anchored,
         "picked": picked,
+        "people": sorted([*people, *_left(picked["person"], people)], key=lambda p: p[1].casefold()),
         "asked_options": list(ASKED.items()),
         "categories": [(c, c.title()) for c in recording.CATEGORIES],
         "reads": _reads(request),
@@ -143,6 +147,11 @@ def _frame(request: Request, picked: dict[str, str], after: str) -> dict[str, An
         "formats": pages.formats(request),
         "previous": pages.without(request, "after") if after else None,
     }
+
+
+def _left(user_id: str, people: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The person asked for, where there is no such account any more."""
+    return [(user_id, user_id)] if user_id and user_id not in dict(people) else []
 
 
 def _day(text: str, later: int = 0) -> str | None:

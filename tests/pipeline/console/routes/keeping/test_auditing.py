@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from pipeline.audit import anchors, log
 from pipeline.console.routes.keeping import auditing
 from pipeline.store.people_tables import AuditEntry, WebSession
-from tests.pipeline.console.client import version_of
+from tests.pipeline.console.client import Client, version_of
 from tests.pipeline.console.html_rules import errors
 
 
@@ -93,3 +93,9 @@ def test_an_administrator_looks_after_accounts(app: Any, browser_of: Any) -> Non
     with app.app.state.store.reader() as session:
         assert session.scalar(sa.select(sa.func.count()).where(WebSession.user_id == "sue")) == 0
     assert admin.get("/accounts/nobody").status_code == 404
+
+
+def test_a_person_is_chosen_by_name(readers: dict[str, Client]) -> None:
+    page = readers["aud"].get("/audit?person=ben").text
+    assert '<option value="ben" selected>Ben Analyst (ben)</option>' in page and ">Ana Analyst (ana)</option>" in page
+    assert '<option value="gone" selected>gone</option>' in readers["aud"].get("/audit?person=gone").text
