@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,8 @@ from pipeline.britishtime import moment
 
 GAP = 3
 """Spaces between two columns."""
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
+"""A moment that comes as text, ISO 8601 with its zone."""
 PROSE = 24
 """Least width of a column of sentences."""
 
@@ -128,6 +131,8 @@ def _cell(value: Any) -> str:  # noqa: PLR0911 (one line per type)
         return "yes" if value else "no"
     if isinstance(value, dt.datetime):
         return moment(value if value.tzinfo else value.replace(tzinfo=dt.UTC)).replace(" ", "\u00a0")
+    if isinstance(value, str) and _MOMENT.fullmatch(value):
+        return moment(value).replace(" ", "\u00a0")
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, Mapping):

@@ -86,7 +86,7 @@ def looked_up() -> list[dict[str, Any]]:
     return [
         hit,
         {**nothing, **empty},
-        {**nothing, "line": 3, "input": "not a hash", "result": "not read", "note": "neither hex nor base64"},
+        {**nothing, "line": 3, "input": "not a hash", "result": "not read: This is neither hex nor base64."},
     ]
 
 
@@ -125,6 +125,17 @@ def test_no_line_is_longer_than_the_terminal(name: str, width: int) -> None:
 def test_no_cell_is_cut(name: str, width: int) -> None:
     rows, chosen = TABLES[name]
     assert "…" not in terminal.text(list(rows[0]), rows, width, chosen=chosen)
+
+
+def test_a_moment_that_comes_as_text_is_british_too() -> None:
+    row = {
+        "seq": 4,
+        "at": "2026-07-21T08:08:59.874239+00:00",
+        "note": "2026-07-21",
+        "run": "at 2026-07-21T08:08:59+00:00",
+    }
+    shown = terminal.text(list(row), [row, row], 140)
+    assert "21\u00a0Jul\u00a02026,\u00a009:08" in shown and "at 2026-07-21T08:08:59+00:00" in shown
 
 
 def test_wide_shows_every_value_whole() -> None:
