@@ -61,9 +61,10 @@ def test_the_first_case_and_the_main_actions_are_few_tabs_away(open_as: Callable
 
     page.goto("/queue")
     first = page.locator(".app-queue tbody a").first
-    number, path = first.inner_text(), first.get_attribute("href")
+    number = first.inner_text()
     assert tabs("Tab", "Tab", "Enter", "Tab") == number, "three tabs to the first case"
     page.goto("/queue")
     assert tabs("Tab", "Enter", "Tab") == "Give me the next case", "two tabs to the queue's main action"
-    page.goto(path)
+    page.goto("/queue?holder=nobody")
+    page.goto(page.locator(".app-queue tbody a").first.get_attribute("href"))
     assert tabs("Tab", "Tab", "Enter", "Tab") in {"Claim", "Claim all"}, "three tabs to a case's main action"
