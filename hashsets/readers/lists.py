@@ -1,4 +1,4 @@
-"""Lists with a declared column mapping: CSV or plain text, as IWF-style and force-made lists come.
+"""Lists with a declared column mapping: CSV, plain text or Parquet, as IWF-style and force-made lists and our own tables come.
 
 The mapping stands in policy/hashsets.yaml with the source: our column to the list's column name, or its number.
 Columns that are not mapped are kept in `extra`; those that `list: {frames: ...}` names say where a PDQ hash stands in a video. Without a mapping a list is never guessed at.
@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from hashsets.readers import delimited
+from hashsets.readers import columnar, delimited
 from hashsets.readers.base import RAW_COLUMNS, Batch, Detection, Source, damaged
 from pipeline.errors import SettingsError
 
@@ -26,6 +26,8 @@ class ListReader:
         mapping = source.columns.get("columns")
         if not mapping:
             return None
+        if head.startswith(columnar.MAGIC):
+            return Detection(self.name, "1", entity="parquet")
         encoding = self._encoding(head, source)
         if encoding != "utf-16" and (b"\0" in head or head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in {b"{", b"[", b"<"}):
             return None
@@ -56,9 +58,13 @@ class ListReader:
     def read(self, source: Source, detection: Detection) -> Iterator[Batch]:
         encoding = self._encoding(source.head(), source)
         with source.open() as file:
-            rows = delimited.rows(source, file, delimiter=self._delimiter(source), encoding=encoding)
+            parquet = detection.entity == "parquet"
+            if parquet:
+                rows = columnar.rows(source, file, delimited.BATCH)
+            else:
+                rows = delimited.rows(source, file, delimiter=self._delimiter(source), encoding=encoding)
             names: list[str] = []
-            if self._header(source):
+            if parquet or self._header(source):
                 names = [n.strip() for n in next(rows, (0, []))[1]]
             places = _places(source.columns["columns"], names)
             position: list[int] = []

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
+import re
+import zipfile
+
 from hashsets.readers import delimited
 from hashsets.readers.base import Batch, Detection, HashSetReader, Source
 from hashsets.readers.exported import CaseUcoReader, ExportedReader
@@ -43,16 +47,17 @@ def detect(source: Source, declared: str | None = None) -> Detection:
     if not head.strip(b"\xef\xbb\xbf \t\r\n\0"):
         raise InputError(f"{source.path.name} is empty.", "Ask the sender for a complete file.")
     asked = [READERS[declared]] if declared else list(READERS.values())
+    wide = _wide(head)
     for reader in asked:
         found = reader.detect(head, source)
-        if found is not None:
+        if found is not None and not (wide and reader.name != ListReader.name):
             return found
-    if head.startswith(delimited.UTF16):
+    if wide:
         raise InputError(
-            f"{source.path.name} is UTF-16 text, which only lists with a declared column mapping may be.",
+            f"{source.path.name} is {wide} text, which only lists with a declared column mapping may be (UTF-16).",
             "Save it as UTF-8, as JSON and XML are exchanged.",
         )
-    if head.lstrip().upper().startswith((b"BEGIN TRANSACTION", b"INSERT INTO", b"DELETE FROM", b"UPDATE ", b"PRAGMA ")):
+    if _is_sql(head, source):
         raise InputError(
             f"{source.path.name} holds SQL statements, as the deltas of NSRL do; they are not run here.",
             "Apply them to the last full database (`sqlite3 RDS.db < delta.sql`) and import that.",
@@ -62,3 +67,31 @@ def detect(source: Source, declared: str | None = None) -> Detection:
         f"it begins with {head[:48]!r}.",
         f"Known formats: {', '.join(READERS)}; lists need a column mapping in policy/hashsets.yaml.",
     )
+
+
+def _wide(head: bytes) -> str:
+    """UTF-16 or UTF-32 for text of two or four bytes a character, with its mark or without; empty for any other."""
+    if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return "UTF-32"
+    pairs = head[:64]
+    for zeros, letters in ((pairs[0::2], pairs[1::2]), (pairs[1::2], pairs[0::2])):
+        if len(pairs) >= 16 and not any(zeros) and all(letters):
+            return "UTF-16"
+    return "UTF-16" if head.startswith(delimited.UTF16) else ""
+
+
+_SQL = re.compile(
+    rb"(?:\xef\xbb\xbf)?(?:\s+|--[^\n]*\n|/\*.*?\*/)*(?:BEGIN|INSERT|DELETE|UPDATE|PRAGMA|CREATE|ATTACH|DROP|ALTER|REPLACE|WITH)\s",
+    re.DOTALL | re.IGNORECASE,
+)
+
+
+def _is_sql(head: bytes, source: Source) -> bool:
+    """Whether a file is SQL, or a zip whose members are."""
+    if head.startswith(b"PK\3\4"):
+        try:
+            with zipfile.ZipFile(source.path) as archive:
+                return any(name.lower().endswith(".sql") for name in archive.namelist())
+        except (zipfile.BadZipFile, OSError, ValueError):
+            return False
+    return _SQL.match(head) is not None

@@ -32,9 +32,9 @@ class Reason(StrEnum):
     KNOWN_EXACT = "known_exact"
     """Its digest is in the known-hash release: decoding would tell nothing more."""
     FORMAT_OFF = "format_off"
-    """A format that policy/fingerprint.yaml does not decode."""
+    """A picture or video of a format that policy/fingerprint.yaml does not decode, or that nothing here decodes; an archive."""
     NOT_MEDIA = "not_media"
-    """Neither picture nor video by its content (a text, an archive, a document)."""
+    """Neither picture nor video by its content (a text, sound, a document)."""
     # partial
     TRUNCATED = "truncated"
     """The file ends early or a part is damaged; what was decoded is hashed. May raise a risk, never lower one."""

@@ -2,7 +2,7 @@
 
 A motion photo is a JPEG or HEIC with a short film behind it, an MPO holds several JPEGs, a camera's raw file its own previews,
 and anybody can append one file to another: a viewer shows the first, and whoever looks only at that has not seen the rest.
-Where a picture ends is told from its own structure; what follows is searched for beginnings of pictures and films.
+Where a picture or film ends is told from its own structure; what follows is searched for beginnings of pictures, films and archives.
 """
 
 from __future__ import annotations
@@ -27,8 +27,15 @@ _BEGINNINGS = (
     (b"WEBPVP8", 8),
     (b"ftyp", 4),
     (b"\x1aE\xdf\xa3", 0),
+    (b"AVI LIST", 8),
+    (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", 0),
+    (b"Rar!\x1a\x07", 0),
+    (b"7z\xbc\xaf\x27\x1c", 0),
+    (b"PK\3\4", 0),
 )
-"""Bytes by which a picture or film is found, and how far behind its beginning they stand."""
+"""Bytes by which a picture, a film or an archive is found, and how far behind its beginning they stand."""
+_VAGUE = frozenset({"tga", "pcx", "sgi"})
+"""Families that other bytes are easily taken for: not believed of what follows directly behind a picture."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +48,11 @@ class EmbeddedPart:
 
 
 def further(data: bytes, family: str | None) -> list[EmbeddedPart]:
-    """Pictures and films behind the end of the picture that `data` begins with, in their order; empty where its end is unknown."""
-    body = _scan_of(data) if family == "jpeg" else 16  # a JPEG's own thumbnail lies in its header
-    if _beginning(data, body) is None:
-        return []
+    """Pictures, films and archives behind the end of what `data` begins with, in their order; empty where its end is unknown."""
+    if family == "jpeg" and data.find(b"\xff\xd9", _scan_of(data)) in (-1, len(data) - 2):
+        return []  # nearly every photograph: one end mark behind the scan, and nothing behind it
     end = end_of(data, family)
-    return list(_parts(data, end)) if end is not None else []
+    return list(_parts(data, end)) if end is not None and end < len(data) else []
 
 
 def _beginning(data: bytes, at: int) -> int | None:
@@ -78,13 +84,15 @@ def previews(data: bytes) -> list[EmbeddedPart]:
 def _parts(data: bytes, at: int) -> Iterator[EmbeddedPart]:
     found = 0
     while found < MOST:
-        start = _beginning(data, at)
+        start = _directly(data, at)
+        if start is None:
+            start = _beginning(data, at)
         if start is None:
             return
         media = media_type(data[start : start + HEAD])
         end = end_of(data[start:], media.family) if media.family else None
         stop = start + end if end is not None else len(data)
-        if media.family is None or stop - start < LEAST_BYTES:
+        if (media.family is None and not media.undecoded) or stop - start < LEAST_BYTES:
             at = start + 4
             continue
         found += 1
@@ -92,8 +100,17 @@ def _parts(data: bytes, at: int) -> Iterator[EmbeddedPart]:
         at = stop
 
 
+def _directly(data: bytes, at: int) -> int | None:
+    """Offset of what begins at `at`, or behind zeros there, if it is a picture, film or archive of any kind."""
+    for start in (at, at + len(data[at : at + HEAD]) - len(data[at : at + HEAD].lstrip(b"\0"))):
+        media = media_type(data[start : start + HEAD])
+        if (media.family or media.undecoded) and media.family not in _VAGUE:
+            return start
+    return None
+
+
 def end_of(data: bytes, family: str | None) -> int | None:
-    """Offset behind the last byte of the picture that `data` begins with; None where it cannot be told."""
+    """Offset behind the last byte of the picture or film that `data` begins with; None where it cannot be told."""
     if family == "jpeg":
         return _jpeg(data)
     if family == "png":
@@ -104,7 +121,8 @@ def end_of(data: bytes, family: str | None) -> int | None:
         return min(8 + int.from_bytes(data[4:8], "little"), len(data))
     if family in ("heif", "avif", "mp4"):
         return _boxes(data)
-    return None
+    walk = {"bmp": _bmp, "avi": _avi, "matroska": _matroska, "asf": _asf}.get(family or "")
+    return walk(data) if walk else None
 
 
 def _jpeg(data: bytes) -> int:
@@ -174,3 +192,52 @@ def _boxes(data: bytes) -> int:
             return at if at else len(data)
         at += size
     return min(at, len(data))
+
+
+def _bmp(data: bytes) -> int | None:
+    """Behind the rows of an uncompressed bitmap; None for others."""
+    if len(data) < 34 or int.from_bytes(data[14:18], "little") < 40 or data[30:34] not in (bytes(4), b"\3\0\0\0"):
+        return None
+    offset, width, height = (int.from_bytes(data[at : at + 4], "little", signed=True) for at in (10, 18, 22))
+    row = (abs(width) * int.from_bytes(data[28:30], "little") + 31) // 32 * 4
+    return min(max(offset, 54) + row * abs(height), len(data))
+
+
+def _avi(data: bytes) -> int:
+    """Behind the last RIFF chunk (a film above 1 GiB has several)."""
+    at = 0
+    while data[at : at + 4] == b"RIFF" and (not at or data[at + 8 : at + 12] == b"AVIX"):
+        size = int.from_bytes(data[at + 4 : at + 8], "little")
+        at += 8 + size + (size & 1)
+    return min(at, len(data))
+
+
+def _matroska(data: bytes) -> int | None:
+    """Behind the segment of a Matroska or WebM file; None where its size is not stated (a recording that was cut off)."""
+    header = _ebml_size(data, 4)
+    if header is None:
+        return None
+    at = header[0] + header[1]
+    segment = _ebml_size(data, at + 4)
+    if segment is None or data[at : at + 4] != b"\x18\x53\x80\x67":
+        return None
+    return min(segment[0] + segment[1], len(data))
+
+
+def _ebml_size(data: bytes, at: int) -> tuple[int, int] | None:
+    """Offset behind an EBML size at `at`, and the size; None for an unknown one (RFC 8794, 4)."""
+    first = data[at] if at < len(data) else 0
+    length = 9 - first.bit_length()
+    value = int.from_bytes(data[at : at + length], "big") & ((1 << 7 * length) - 1)
+    return None if not first or value == (1 << 7 * length) - 1 else (at + length, value)
+
+
+def _asf(data: bytes) -> int:
+    """Behind the last object of an ASF file: each begins with 16 bytes of its kind and its size."""
+    at = 0
+    while at + 24 <= len(data):
+        size = int.from_bytes(data[at + 16 : at + 24], "little")
+        if size < 24 or at + size > len(data):
+            return at or len(data)
+        at += size
+    return at

@@ -44,10 +44,11 @@ def decode(task: Task) -> Fingerprint | Refinement:
         task = _preview(task)
     if task.known_pdqs:
         if not switched_on or media.video:
-            raise Refusal(Reason.NOT_MEDIA if media.family is None else Reason.FORMAT_OFF)
+            raise Refusal(Reason.NOT_MEDIA if media.family is None and not media.undecoded else Reason.FORMAT_OFF)
         return stills.refine_still(task)
     if media.family is None:
-        return Fingerprint(task.digests, media.name, State.DIGESTS_ONLY, Reason.NOT_MEDIA)
+        reason = Reason.FORMAT_OFF if media.undecoded else Reason.NOT_MEDIA
+        return Fingerprint(task.digests, media.name, State.DIGESTS_ONLY, reason)
     if not switched_on:
         return Fingerprint(task.digests, media.name, State.DIGESTS_ONLY, Reason.FORMAT_OFF)
     return video.hash_video(task) if media.video else stills.hash_still(task)

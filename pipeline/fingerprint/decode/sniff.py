@@ -24,6 +24,63 @@ class MediaType:
     decoder: str = ""
     video: bool = False
 
+    @property
+    def undecoded(self) -> bool:
+        """Whether it is, or may hold, pictures that nothing here decodes: nobody has looked at it."""
+        return self.family is None and (self.name.startswith(("image/", "video/")) or self.name in ARCHIVES)
+
+
+ARCHIVES = frozenset(
+    f"application/{name}" for name in ("zip", "vnd.rar", "x-7z-compressed", "gzip", "x-bzip2", "x-xz", "x-tar")
+)
+"""Archives inside a package; it is opened as one itself, what lies in it is not."""
+DOCUMENT = "application/x-zipped-document"
+"""An office document or program that is a zip by its form: what its first member is called says so."""
+_OTHERS: tuple[tuple[bytes, str], ...] = (  # the order is the code on the wire: only ever append
+    (b"Rar!\x1a\x07", "application/vnd.rar"),
+    (b"7z\xbc\xaf\x27\x1c", "application/x-7z-compressed"),
+    (b"\x1f\x8b\x08", "application/gzip"),
+    (b"BZh", "application/x-bzip2"),
+    (b"\xfd7zXZ\0", "application/x-xz"),
+    (b"nut/multimedia container\0", "video/x-nut"),
+    (b"DKIF\0\0", "video/x-ivf"),
+    (b"YUV4MPEG2 ", "video/x-y4m"),
+    (b"\0\nSMJPEG", "video/x-smjpeg"),
+    (bytes.fromhex("b7d800203749da11a64e0007e95ead8d"), "video/x-wtv"),
+    (bytes.fromhex("0000000001bc"), "video/x-gxf"),
+    (b"\0\0\1\xb0", "video/x-m4v-es"),
+    (b"BIKi", "video/x-bink"),
+    (b"KB2", "video/x-bink2"),
+    (b"REDV", "video/x-r3d"),
+    (b"FWS", "video/x-swf"),
+    (b"CWS", "video/x-swf"),
+    (b"ZWS", "video/x-swf"),
+    (b"\x12\0\x0a", "video/x-obu"),
+    (b"qoif", "image/x-qoi"),
+    (b"v/1\x01", "image/x-exr"),
+    (b"#?RADIANCE\n", "image/vnd.radiance"),
+    (b"#?RGBE\n", "image/vnd.radiance"),
+    (b"\xd7\xcd\xc6\x9a\0\0", "image/wmf"),
+    (b"gimp xcf ", "image/x-xcf"),
+    (b"AT&TFORM", "image/vnd.djvu"),
+    (b"II\xbc\x01", "image/jxr"),
+    (b"FLIF", "image/x-flif"),
+    (b"BPG\xfb", "image/x-bpg"),
+    (b"\x8bJNG\r\n\x1a\n", "image/x-jng"),
+    (b"\x8aMNG\r\n\x1a\n", "video/x-mng"),
+    (b"\x59\xa6\x6a\x95", "image/x-sun-raster"),
+    (b"\0MRM\0", "image/x-minolta-raw"),
+    (b"SDPX", "image/x-dpx"),
+    (b"XPDS", "image/x-dpx"),
+    (b"PF\n", "image/x-pfm"),
+    (b"Pf\n", "image/x-pfm"),
+    (b"BLP1", "image/x-blp"),
+    (b"BLP2", "image/x-blp"),
+    (b"SIMPLE  =                    T", "image/fits"),
+)
+"""Pictures, films and archives that are told by their first bytes and not decoded: they keep their true kind, and count as unexamined."""
+_SHORT = frozenset({"BZh", "FWS", "CWS", "ZWS", "BIKi", "KB2", "REDV", "FLIF", "SDPX", "XPDS", "BLP1", "BLP2", "qoif"})
+"""Of those the ones with which a text may begin."""
 
 TYPES: tuple[MediaType, ...] = (  # the order is the code on the wire: only ever append
     MediaType("application/octet-stream"),
@@ -67,6 +124,12 @@ TYPES: tuple[MediaType, ...] = (  # the order is the code on the wire: only ever
     MediaType("image/x-sgi", "sgi", "SGI"),
     MediaType("image/icns", "icns", "ICNS"),
     MediaType("video/x-mj2", "mj2", "mov", video=True),
+    *(MediaType(name) for name in dict.fromkeys(name for _, name in _OTHERS)),
+    MediaType("application/x-tar"),
+    MediaType(DOCUMENT),
+    MediaType("video/x-annexb"),
+    MediaType("image/emf"),
+    MediaType("application/dicom"),
 )
 BY_NAME = {media.name: media for media in TYPES}
 CODES = {media.name: code for code, media in enumerate(TYPES)}
@@ -106,7 +169,9 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
     (b"%PDF-", "application/pdf"),
     (b"PK\3\4", "application/zip"),
     (b"PK\5\6", "application/zip"),
-    (b"ID3", "audio/unknown"),
+    (b"ID3\2", "audio/unknown"),
+    (b"ID3\3", "audio/unknown"),
+    (b"ID3\4", "audio/unknown"),
     (b"fLaC", "audio/unknown"),
     (b".ra\xfd", "audio/unknown"),
 )
@@ -122,12 +187,42 @@ def media_type(head: bytes) -> MediaType:
     """Type of a content from its first HEAD bytes; application/octet-stream when nothing fits."""
     for magic, name in _MAGIC:
         if head.startswith(magic):
-            return BY_NAME[name]
-    for judge in (_riff, _iso, _matroska, _ogg, _bitmap, _icon, _transport, _plain_picture):
+            return BY_NAME[DOCUMENT if _is_document(head) else name]
+    for judge in (_riff, _iso, _matroska, _ogg, _bitmap, _icon, _transport, _plain_picture, _other):
         found = judge(head)
         if found:
             return BY_NAME[found]
     return BY_NAME[_text(head)]
+
+
+_DOCUMENTS = (b"[Content_Types].xml", b"mimetype", b"_rels/", b"docProps/", b"word/", b"xl/", b"ppt/", b"META-INF/",
+              b"AndroidManifest.xml")  # fmt: skip
+
+
+def _is_document(head: bytes) -> bool:
+    return head[:4] == b"PK\3\4" and head[30:].startswith(_DOCUMENTS)
+
+
+def _other(head: bytes) -> str | None:
+    """What is recognised and not decoded. Letters with which a text may begin are not enough."""
+    if head[257:262] == b"ustar":
+        return "application/x-tar"
+    if head[40:44] == b" EMF" and head[:4] == b"\1\0\0\0":
+        return "image/emf"
+    if head[128:132] == b"DICM":
+        return "application/dicom"
+    start = head[1:] if head[:4] == b"\0\0\0\1" else head
+    if (
+        start[:3] == b"\0\0\1"
+        and len(start) > 5
+        and start[3] & 0x80 == 0
+        and (start[3] & 0x1F == 7 or start[3] in (0x40, 0x46))
+    ):
+        return "video/x-annexb"  # H.264 (a sequence parameter set first) or HEVC (a video parameter set, a delimiter)
+    for magic, name in _OTHERS:
+        if head.startswith(magic) and (magic.decode("latin-1") not in _SHORT or _text(head) != "text/plain"):
+            return name
+    return None
 
 
 def _riff(head: bytes) -> str | None:

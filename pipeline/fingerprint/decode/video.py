@@ -6,6 +6,7 @@
 | several tracks | each of the first `tracks`; further ones, and those whose codec is off, are counted as unseen |
 | longer than `frames` x `interval` | sampled evenly at duration / `frames` |
 | more pixels in all than `full_pixels` | only key frames are decoded; scene changes then mean key frames that differ |
+| a picture, another film or an archive behind its end | counted as unseen, where the container says how long it is |
 | display matrix in the container | applied: turned and mirrored |
 | a packet that cannot be read or decoded | skipped and counted, and decoding goes on: `partial` |
 | out of its processor time | the frames so far: `partial` |
@@ -17,6 +18,7 @@ comes after them.
 
 from __future__ import annotations
 
+import io
 import math
 import time
 from collections.abc import Iterator
@@ -25,6 +27,7 @@ from typing import Any, BinaryIO
 
 import av
 
+from pipeline.fingerprint.decode import embedded
 from pipeline.fingerprint.decode.sampler import Frames, Sampler
 from pipeline.fingerprint.decode.task import Task
 from pipeline.fingerprint.facts import Exif, clean_text, parse_time
@@ -49,6 +52,14 @@ class Tracks:
     too_large: int = 0
     off: int = 0
 
+    def behind(self, task: Task) -> None:
+        """Count pictures, films and archives behind the end of a film that is held in memory."""
+        if not isinstance(task.content, io.BytesIO):
+            return
+        self.unseen += len(embedded.further(task.content.getvalue(), task.media.family))
+        if self.unseen and self.reason is Reason.NONE:
+            self.reason = Reason.UNSEEN_CONTENT
+
 
 def hash_video(task: Task) -> Fingerprint:
     """Fingerprint of a video. Raises Refusal."""
@@ -63,6 +74,7 @@ def hash_video(task: Task) -> Fingerprint:
         if not found.frames.hashed:
             return _nothing(task, found)
         stream = container.streams.video[0]
+        found.behind(task)
         return Fingerprint(
             task.digests,
             task.media.name,

@@ -109,7 +109,6 @@ def is_plain_text(content: bytes) -> bool:
     return len(content.translate(None, _NO_TEXT)) == len(content)
 
 
-
 def is_transport(member: Member, bag: bool) -> bool:
     """Whether a member only serves the transport (markers, checksum lists, the tag files that the BagIt format names) and is
     no content. A name alone does not make it that: a marker is small, a list was read as one."""

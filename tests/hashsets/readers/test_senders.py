@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sqlite3
 import zipfile
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from hashsets.algorithms import BY_NAME
@@ -16,12 +19,19 @@ from hashsets.importing.rows import Cleaned, clean_batch
 from hashsets.readers import registry, vics
 from hashsets.readers.base import Source
 from hashsets.release import releases
-from pipeline.errors import InputError
+from pipeline.errors import InputError, TriageError
 from pipeline.settings import Settings
 from tests.hashsets import samples
 from tests.hashsets.samples import digest, media, standing
 
 DATA = Path(__file__).parents[1] / "data"
+
+
+def zipped_sql() -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        archive.writestr("RDS_2026.06.1_modern_delta/RDS_2026.06.1_modern_delta.sql", "BEGIN TRANSACTION;")
+    return made.getvalue()
 
 
 def rows(path: Path, reader: str | None = None, **columns: Any) -> list[dict[str, Any]]:
@@ -105,6 +115,13 @@ def test_a_view_may_call_nothing_that_reaches_out(tmp_path: Path) -> None:
     ("content", "said"),
     [
         (b"BEGIN TRANSACTION;\nINSERT INTO METADATA VALUES (1);", "SQL statements, as the deltas of NSRL"),
+        (b"-- a delta\n\nPRAGMA foreign_keys=OFF;\nBEGIN;", "SQL statements, as the deltas of NSRL"),
+        (b"\xef\xbb\xbf/* a\ndelta */ create table FILE(a);", "SQL statements, as the deltas of NSRL"),
+        (zipped_sql(), "SQL statements, as the deltas of NSRL"),
+        ('{"odata.metadata":"a form of two bytes a letter"}'.encode("utf-16-le"), "UTF-16"),
+        ('{"odata.metadata":"a form of two bytes a letter"}'.encode("utf-16-be"), "UTF-16"),
+        ('{"odata.metadata":"a form of four bytes a letter"}'.encode("utf-32"), "UTF-32"),
+        ((DATA / "icse_extra_empty_field.csv").read_text().encode("utf-16"), "UTF-16"),
         ('{"odata.metadata":"http://github.com/ICMEC/ProjectVic/DataModels/1.3.xml#Media"}'.encode("utf-16"), "UTF-16"),
         (b'{"odata.metadata":"http://github.com/ICMEC/ProjectVic/DataModels/1.1.xml#Media","value":[]}', "data model"),
         (
@@ -208,4 +225,23 @@ def test_a_member_named_twice_beside_an_alternative_hash_is_damage(tmp_path: Pat
     path = tmp_path / "a.json"
     path.write_text(f'{root},"value":[{item % (digest("md5", 1), digest("pdq", 1))}]}}')
     with pytest.raises(InputError, match="named twice"):
+        rows(path)
+
+
+def test_a_list_as_parquet_is_read_by_its_mapping_and_damage_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "list.parquet"
+    table = pa.table({"MD5": [bytes(range(16)), None], "set": ["a", "b"], "tags": [["x", "y"], []], "n": [1, None]})
+    pq.write_table(table, path)
+    mapping: dict[str, Any] = {"columns": {"md5": "md5", "series": "set"}}
+    found = rows(path, "list", **mapping)
+    assert [(row.get("md5"), row["series"]) for row in found] == [(bytes(range(16)).hex(), "a"), (None, "b")]
+    assert json.loads(found[0]["extra"]) == {"tags": "x,y", "n": "1"}
+    with pytest.raises(TriageError, match="no column 'sha1'"):
+        rows(path, "list", columns={"sha1": "sha1"})
+    data = path.read_bytes()
+    for cut in (data[:-20], data[: len(data) // 2], data[:8] + bytes(40) + data[48:]):
+        path.write_bytes(cut)
+        with pytest.raises(InputError, match="is damaged at row 1: it is no sound Parquet file"):
+            rows(path, "list", **mapping)
+    with pytest.raises(InputError, match="it begins with b'PAR1"):
         rows(path)

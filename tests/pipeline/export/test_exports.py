@@ -182,8 +182,9 @@ def test_case_uco_comes_back_through_import_and_release_with_every_digest(
         assert counts[f"hash_{algorithm}"] == 1, algorithm
 
 
-def test_a_table_as_csv_comes_back_as_a_list_with_every_hash(
-    run: Callable[..., Any], filled: Settings, tmp_path: Path
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_a_table_comes_back_as_a_list_with_every_hash(
+    run: Callable[..., Any], filled: Settings, tmp_path: Path, form: str
 ) -> None:
     """By a declared mapping, as any list: each content once with the digests and the PDQ that the lake has."""
     prints = [
@@ -193,8 +194,8 @@ def test_a_table_as_csv_comes_back_as_a_list_with_every_hash(
     Lake(filled.lake_dir).commit(
         "fingerprint", "f", {"fingerprints": records.build("fingerprints", prints)}, run_id="night-0"
     )
-    path = tmp_path / "fingerprints.csv"
-    done = run("export", "csv", "fingerprints", "--to", "Unit", "--reason", "test", "--output", str(path))
+    path = tmp_path / f"fingerprints.{form}"
+    done = run("export", form, "fingerprints", "--to", "Unit", "--reason", "test", "--output", str(path))
     assert done.exit_code == 0, done.exception
     policy = tmp_path / "policy"
     shutil.copytree(filled.policy, policy)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import zipfile
 
 import numpy as np
 import pillow_heif
@@ -143,3 +144,71 @@ def test_bare_colours_under_transparency_are_asked_too() -> None:
         assert bare == picture.hash_frame(np.asarray(colours), rules()).pdq
     with Image.open(io.BytesIO(samples.stills()["rgb.png"])) as image:
         assert BARE not in {name for name, *_ in picture.hash_picture(image, rules(), variants=True).variants}
+
+
+def zipped() -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as archive:
+        archive.writestr("a.jpg", jpeg(3))
+    return made.getvalue()
+
+
+@pytest.mark.parametrize("tail", ["clip.avi", "clip.wmv", "clip.mpg", "rgb.bmp", "rgb.tif"])
+def test_a_picture_or_film_of_any_kind_behind_a_picture_is_seen(tail: str) -> None:
+    """Also without one of the long marks that are searched for: what begins where the picture ends is recognised as a file is."""
+    data = {**samples.stills(), **samples.videos(), **appended()}[tail]
+    one = decoded_here(jpeg(1) + data)
+    assert (one.state, one.unseen) == (State.HASHED, 0)
+    assert len(one.video_frames) > 1
+
+
+def appended() -> dict[str, bytes]:
+    scene = Image.fromarray(samples.scene(128, 96, 5))
+    return {
+        "clip.avi": samples.video("avi", "mpeg4", seconds=1, cuts=()),
+        "clip.wmv": samples.video("asf", "wmv2", seconds=1, cuts=()),
+        "clip.mpg": samples.video("mpeg", "mpeg1video", seconds=1, cuts=(), rate=25),
+        "rgb.bmp": samples.encoded(scene, "BMP"),
+        "rgb.tif": samples.encoded(scene, "TIFF"),
+    }
+
+
+@pytest.mark.parametrize(
+    "archive", [b"Rar!\x1a\x07\1\0".ljust(400, b"x"), b"7z\xbc\xaf\x27\x1c".ljust(400, b"x"), None]
+)
+def test_an_archive_behind_a_picture_is_counted(archive: bytes | None) -> None:
+    one = decoded_here(jpeg(1) + (archive or zipped()))
+    assert (one.state, one.reason, one.unseen) == (State.PARTIAL, Reason.UNSEEN_CONTENT, 1)
+
+
+@pytest.mark.parametrize("film", ["mp4", "avi", "matroska", "asf"])
+@pytest.mark.parametrize("tail", ["picture", "film", "archive"])
+def test_what_lies_behind_a_film_is_counted(film: str, tail: str) -> None:
+    codec = "wmv2" if film == "asf" else "mpeg4"
+    data = samples.video(film, codec, seconds=1, cuts=())
+    alone = decoded_here(data)
+    assert (alone.state, alone.unseen) == (State.HASHED, 0)
+    one = decoded_here(
+        data
+        + {"picture": jpeg(1), "film": samples.video("mp4", "mpeg4", seconds=1, cuts=()), "archive": zipped()}[tail]
+    )
+    assert (one.state, one.reason, one.unseen) == (State.PARTIAL, Reason.UNSEEN_CONTENT, 1)
+
+
+def test_a_picture_behind_a_bitmap_is_seen() -> None:
+    bitmap = samples.encoded(Image.fromarray(samples.scene(128, 96, 5)), "BMP")
+    assert decoded_here(bitmap).video_frames == ()
+    assert nearest(decoded_here(bitmap + jpeg(1)), jpeg(1)) == 0
+
+
+@pytest.mark.parametrize("tail", [bytes(900), b"a trailer of text, as some cameras write it" * 9, b"SEFH" + bytes(300)])
+def test_what_is_no_picture_behind_one_changes_nothing(tail: bytes) -> None:
+    one = decoded_here(jpeg(1) + tail)
+    assert (one.state, one.unseen, one.video_frames) == (State.HASHED, 0, ())
+
+
+def test_an_archive_inside_a_package_is_not_looked_at_and_a_document_is_one() -> None:
+    one = decoded_here(zipped())
+    assert (one.state, one.reason) == (State.DIGESTS_ONLY, Reason.FORMAT_OFF)
+    document = decoded_here(zipped().replace(b"a.jpg", b"xl/aa"))
+    assert (document.state, document.reason) == (State.DIGESTS_ONLY, Reason.NOT_MEDIA)
