@@ -12,6 +12,7 @@ from urllib.parse import quote
 from fastapi import Request, Response
 from starlette.concurrency import run_in_threadpool
 
+from pipeline.console.api import forms
 from pipeline.console.gate import access
 from pipeline.console.gate.security import SAFE_METHODS
 from pipeline.errors import PermissionDeniedError, UsageError
@@ -76,7 +77,7 @@ async def authorise(request: Request) -> None:
             raise PermissionDeniedError(
                 "An API token may not do this.", "Sign in with a browser, or make a token with the scope for it."
             )
-    if visitor is not None and entry != access.PUBLIC and _as_csv(request):
+    if visitor is not None and entry != access.PUBLIC and forms.wanted(request) == "csv":  # a file to take along
         await run_in_threadpool(_log_export, request, visitor.actor)
     if request.method not in SAFE_METHODS and visitor is not None and visitor.via == "cookie":
         sent = (await request.form()).get("csrf")
@@ -92,11 +93,6 @@ def _is_form(request: Request) -> bool:
     plain = request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded")
     known = {cookie_name(request.app.state.settings), _form_cookie(request)}
     return plain and not known.isdisjoint(request.cookies)
-
-
-def _as_csv(request: Request) -> bool:
-    """Whether the answer is asked for as a file to take along."""
-    return (request.query_params.get("format") or request.headers.get("accept", "")).endswith("csv")
 
 
 def _log_export(request: Request, actor: Actor) -> None:

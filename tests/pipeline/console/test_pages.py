@@ -340,6 +340,9 @@ def test_a_list_that_leaves_as_a_file_is_logged(app: Any, browser_of: Any) -> No
     for path in ("/queue?format=csv", "/matches?format=csv", "/dashboard?format=csv"):
         dan.get(path)
     assert audit_actions(app, user_id="dan").count("exported.web") == before + 3
+    for accept in ("text/csv", "text/csv; charset=utf-8", "text/csv;q=0.9, */*;q=0.1"):
+        assert dan.get("/queue", headers={"accept": accept}).headers["content-type"].startswith("text/csv")
+    assert audit_actions(app, user_id="dan").count("exported.web") == before + 6, "however it is asked for"
 
 
 def test_a_store_that_is_too_busy_is_told_with_a_time_to_come_back(
