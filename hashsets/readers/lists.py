@@ -7,13 +7,20 @@ Columns that are not mapped are kept in `extra`; those that `list: {frames: ...}
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from datetime import datetime
+from typing import Any, BinaryIO
 
 import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from hashsets.readers import columnar, delimited
+from hashsets.readers import delimited
 from hashsets.readers.base import RAW_COLUMNS, Batch, Detection, Source, damaged
 from pipeline.errors import SettingsError
+
+_PARQUET = b"PAR1"
+_LARGEST_TEXT = 1 << 16
+"""Characters of one value that are kept as text; longer ones are no part of a list of hashes."""
 
 
 class ListReader:
@@ -26,7 +33,7 @@ class ListReader:
         mapping = source.columns.get("columns")
         if not mapping:
             return None
-        if head.startswith(columnar.MAGIC):
+        if head.startswith(_PARQUET):
             return Detection(self.name, "1", entity="parquet")
         encoding = self._encoding(head, source)
         if encoding != "utf-16" and (b"\0" in head or head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in {b"{", b"[", b"<"}):
@@ -60,7 +67,7 @@ class ListReader:
         with source.open() as file:
             parquet = detection.entity == "parquet"
             if parquet:
-                rows = columnar.rows(source, file, delimited.BATCH)
+                rows = _parquet_rows(source, file, delimited.BATCH)
             else:
                 rows = delimited.rows(source, file, delimiter=self._delimiter(source), encoding=encoding)
             names: list[str] = []
@@ -115,3 +122,33 @@ def _record(
     if extra:
         record["extra"] = orjson.dumps(extra).decode()
     return record
+
+
+def _parquet_rows(source: Source, file: BinaryIO, batch: int) -> Iterator[tuple[int, list[str]]]:
+    """The names of the columns as row 0, then each row from 1 as text: bytes in hexadecimal, nothing as an empty text.
+
+    Raises InputError with the row for a damaged file.
+    """
+    number = 0
+    try:
+        with pq.ParquetFile(file) as parquet:
+            names = list(parquet.schema_arrow.names)
+            yield 0, names
+            for part in parquet.iter_batches(batch_size=batch):
+                columns = [[_as_text(value) for value in column.to_pylist()] for column in part.columns]
+                source.done = file.tell()
+                for fields in zip(*columns, strict=True):
+                    number += 1
+                    yield number, list(fields)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise damaged(source, f"row {number + 1}", f"it is no sound Parquet file ({type(error).__name__})") from None
+
+
+def _as_text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, list):
+        return ",".join(_as_text(one) for one in value)[:_LARGEST_TEXT]
+    return (value.isoformat() if isinstance(value, datetime) else str(value))[:_LARGEST_TEXT]
