@@ -21,7 +21,8 @@ RUN /opt/venv/bin/uv pip install --no-cache --python /opt/venv/bin/python --no-d
  && /opt/venv/bin/pip uninstall --yes uv pip \
  && /opt/venv/bin/python -m compileall -q pipeline hashsets triggers tasks deploy dags
 # Kernels for each family of processors that this machine has (AVX-512, AVX2), read-only in the image and used from there.
-RUN TRIAGE_HOME=/tmp /opt/venv/bin/python -m deploy.kernels /opt/triage/kernels
+# The services are another user than the one who unpacked the release: what that one's umask closed is opened here.
+RUN TRIAGE_HOME=/tmp /opt/venv/bin/python -m deploy.kernels /opt/triage/kernels && chmod -R a+rX /opt/triage
 
 FROM ${PYTHON_IMAGE}
 # bubblewrap: the strongest layer of the media worker's isolation; tini: reaps the workers' children.

@@ -31,7 +31,7 @@ def ready(settings: Settings) -> float:
 def build(folder: Path, program: tuple[str, ...]) -> list[str]:
     """Fill `folder` by running `program` once for each family that this machine has; returns the families' names.
 
-    A run that fails ends it with that run's error.
+    The image is built as root and used as user 10001, so everything in it may be read by all, whatever the program's umask. A run that fails ends it with that run's error.
     """
     folder.mkdir(parents=True, exist_ok=True)
     own = of_this_machine()
@@ -42,6 +42,8 @@ def build(folder: Path, program: tuple[str, ...]) -> list[str]:
         variables = {**os.environ, **environment(name), "NUMBA_CACHE_DIR": str(folder)}
         subprocess.run([sys.executable, *program], env=variables, check=True)
     (folder / LISTED).write_text(json.dumps(able))
+    for path in (folder, *folder.rglob("*")):  # what the product writes is its user's only; these are for another user
+        path.chmod(0o755 if path.is_dir() else 0o644)
     return able
 
 

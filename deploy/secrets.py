@@ -64,6 +64,8 @@ def main(folder: Path = FOLDER) -> list[str]:
         "metrics_token",
     ):
         put(name, secrets.token_urlsafe(48))
+    for name in ("alarm_password", "alarm_token"):  # given by others; empty until they are filled in: none is needed
+        put(name, "")
     if not (folder / "tls_key").exists() or not (folder / "tls_certificate").exists():
         certificate, key = self_signed()
         put("tls_key", key)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from pipeline import cores
 from pipeline.errors import SettingsError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -59,7 +60,7 @@ class Settings:
         "00",
         "Code of the force that runs this, as in policy/forces.csv; cases of other forces are marked for transfer.",
     )
-    threads: int = _setting(0, "Threads and worker processes to use; 0 means one per core.")
+    threads: int = _setting(0, "Threads and worker processes to use; 0 means one per core that this process, or its container, may use.")
     memory_mb: int = _setting(4096, "Memory limit of DuckDB and of index building, in MiB.")
     sandbox: str = _setting(
         "auto",
@@ -98,10 +99,12 @@ class Settings:
     alarm_from: str = _setting("triage@localhost", "Sender of alarms by e-mail.")
     alarm_to: str = _setting("", "Recipients of alarms by e-mail, separated by commas.")
     alarm_password_file: Path | None = _setting(
-        None, "File with `user:password` for the mail server. Default: not signed in."
+        None, "File with `user:password` for the mail server. Default, or where it is empty: not signed in."
     )
     alarm_webhook: str = _setting("", "Address to which alarms are posted as JSON. Default: none.")
-    alarm_token_file: Path | None = _setting(None, "File with a Bearer token for that address.")
+    alarm_token_file: Path | None = _setting(
+        None, "File with a Bearer token for that address. Default, or where it is empty: none is sent."
+    )
     metrics_token_file: Path | None = _setting(
         None, "File with the Bearer token with which GET /metrics of the console is read. Default: it is switched off."
     )
@@ -169,7 +172,7 @@ class Settings:
 
     @property
     def thread_count(self) -> int:
-        return self.threads or len(os.sched_getaffinity(0))
+        return self.threads or cores.usable()
 
 
 FOREIGN = frozenset({"TRIAGE_TEST_POSTGRESQL", "TRIAGE_CORPORA", "TRIAGE_CASES"})

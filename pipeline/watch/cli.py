@@ -70,10 +70,9 @@ def alarms_command(settings: Settings, limit: int, test: bool) -> Rows:
     store = open_store(settings)
     try:
         if test:
-            ways.send(
-                settings, ways.Message(f"[triage {settings.force}] Test", "A test of the alarms.\n", {"kind": "test"})
-            )
-            return [{"way": name, "taken": True} for name in ways.configured(settings)]
+            message = ways.Message(f"[triage {settings.force}] Test", "A test of the alarms.\n", {"kind": "test"})
+            failed = ways.send(settings, message)
+            return [{"way": n, "taken": n not in failed, "error": failed.get(n)} for n in ways.configured(settings)]
         shown = ("kind", "facts", "raised_at", "sent_at", "closed_at")
         return [{column: getattr(alarm, column) for column in shown} for alarm in alarms.all_of(store, limit)]
     finally:

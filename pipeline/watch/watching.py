@@ -19,7 +19,7 @@ POLICY = "alarms"
 def look(store: Store, now: datetime) -> dict[str, int]:
     """Look at everything once and tell what is new; returns how many alarms were raised, closed and told.
 
-    A way that does not answer is logged; what it should have carried is tried at the next look.
+    A way that does not answer is logged. What no way carried is tried at the next look.
     """
     settings, rules = store.settings, policy.load(store.settings, POLICY).data
     found = conditions.present(settings, rules, now)
@@ -41,10 +41,12 @@ def tell(store: Store, now: datetime) -> int:
     done = 0
     for alarm in alarms.untold(store):
         try:
-            ways.send(settings, ways.message(alarm, settings.force))
+            failed = ways.send(settings, ways.message(alarm, settings.force))
         except DependencyError as error:
             logs.get("watch").warning("alarm not sent", kind=alarm.kind, reason=error.message)
             return done
+        for way, error_name in failed.items():
+            logs.get("watch").error("one way did not take an alarm", kind=alarm.kind, way=way, reason=error_name)
         alarms.told(store, alarm.alarm_id, now)
         done += 1
     return done

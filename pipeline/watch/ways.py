@@ -7,6 +7,7 @@ import ssl
 from dataclasses import dataclass
 from email.message import EmailMessage
 from email.utils import make_msgid
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -55,19 +56,26 @@ def configured(settings: Settings) -> list[str]:
     return [n for n, on in (("mail", settings.alarm_smtp), ("webhook", settings.alarm_webhook)) if on]
 
 
-def send(settings: Settings, told: Message) -> None:
-    """Tell it by every way that is configured. Raises DependencyError naming the first that failed."""
-    for name in configured(settings):
+def send(settings: Settings, told: Message) -> dict[str, str]:
+    """Tell it by every way that is configured; returns those that failed, by name with the kind of error.
+
+    A way that is down keeps no other from carrying it. Raises DependencyError when none took it.
+    """
+    failed: dict[str, str] = {}
+    names = configured(settings)
+    for name in names:
         try:
             {"mail": mail, "webhook": webhook}[name](settings, told)
         except (OSError, smtplib.SMTPException, httpx.HTTPError) as error:
-            raise DependencyError(
-                f"An alarm could not be sent by {name}: {type(error).__name__}.", "It is kept and tried again."
-            ) from error
+            failed[name] = type(error).__name__
+    if names and len(failed) == len(names):
+        each = ", ".join(f"{name}: {error}" for name, error in failed.items())
+        raise DependencyError(f"An alarm could not be sent ({each}).", "It is kept and tried again.")
+    return failed
 
 
 def mail(settings: Settings, told: Message) -> None:
-    """By SMTP: STARTTLS unless `alarm_smtp_tls` is off, signed in when there is a password file (`user:password`)."""
+    """By SMTP: STARTTLS unless `alarm_smtp_tls` is off, signed in when the password file has `user:password` in it."""
     host, _, port = settings.alarm_smtp.partition(":")
     letter = EmailMessage()
     letter["Subject"], letter["From"], letter["To"] = told.subject, settings.alarm_from, settings.alarm_to
@@ -77,15 +85,20 @@ def mail(settings: Settings, told: Message) -> None:
     with smtplib.SMTP(host, int(port or 587), timeout=SECONDS) as server:
         if settings.alarm_smtp_tls:
             server.starttls(context=ssl.create_default_context())
-        if settings.alarm_password_file is not None:
-            user, _, password = settings.alarm_password_file.read_text().strip().partition(":")
+        if given := _content(settings.alarm_password_file):
+            user, _, password = given.partition(":")
             server.login(user, password)
         server.send_message(letter)
 
 
 def webhook(settings: Settings, told: Message) -> None:
-    """A POST of JSON; with a token file, as a Bearer token. Any answer but success is an error."""
+    """A POST of JSON; what the token file has in it goes along as a Bearer token. Any answer but success is an error."""
     headers = {}
-    if settings.alarm_token_file is not None:
-        headers["Authorization"] = f"Bearer {settings.alarm_token_file.read_text().strip()}"
+    if token := _content(settings.alarm_token_file):
+        headers["Authorization"] = f"Bearer {token}"
     httpx.post(settings.alarm_webhook, json=told.data, headers=headers, timeout=SECONDS).raise_for_status()
+
+
+def _content(path: Path | None) -> str:
+    """What a secret's file holds; empty where none is named, or where nobody has filled it in. Raises OSError if it cannot be read."""
+    return path.read_text().strip() if path is not None else ""

@@ -15,6 +15,7 @@ import yaml
 
 from deploy import secrets
 from pipeline.settings import ROOT, Settings
+from tests.deploy.engine.composition import interpolate
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
@@ -57,7 +58,8 @@ def test_every_service_is_hardened(name: str) -> None:
     assert service["cap_drop"] == ["ALL"] and "privileged" not in service
     assert "no-new-privileges:true" in service["security_opt"]
     assert {"mem_limit", "cpus", "pids_limit"} <= set(service)
-    assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
+    unset = interpolate(service.get("ports", []), {})
+    assert all(port.startswith("127.0.0.1:") for port in unset), "reachable without anybody having said so"
     if name in SETUP:
         assert service["network_mode"] == "none" and "networks" not in service and "secrets" not in service
     else:
@@ -147,6 +149,57 @@ def test_every_triage_setting_in_it_exists() -> None:
         given = {k: v for k, v in service.get("environment", {}).items() if k.startswith("TRIAGE_")}
         Settings.load({k: re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", v) for k, v in given.items()})
         assert all(isinstance(v, str) for v in given.values())
+
+
+BY_OVERRIDE = {"policy", "lake", "cases_url", "anchors", "oidc_issuer", "oidc_client_id", "oidc_secret_file"}
+"""Settings that the file gives no service: policy/ is in the image, the case store's URL is a secret, and the rest needs a mount or a
+network of the force's own, for which the guide shows docker-compose.override.yml."""
+
+
+def test_every_other_setting_is_fixed_by_the_file_or_can_be_set_in_the_environment() -> None:
+    given = {k for service in SERVICES.values() for k in service.get("environment", {})}
+    fields = set(Settings.__dataclass_fields__)
+    assert {f for f in fields if f"TRIAGE_{f.upper()}" not in given} == BY_OVERRIDE
+
+
+def pages() -> str:
+    return "".join((ROOT / "docs" / name).read_text() for name in ("operations.md", "monitoring.md"))
+
+
+def test_the_guide_names_every_variable_of_the_file_and_no_other() -> None:
+    """What is written into .env under a name that the file does not read is passed over by Compose without a word."""
+    text = (ROOT / "docker-compose.yml").read_text()
+    read = set(re.findall(r"\$\{(TRIAGE_\w+)", text)) | set(re.findall(r"TRIAGE_\w+", (ROOT / "deploy" / "pin.sh").read_text()))
+    read = {name for name in read if not name.endswith("_")}
+    named = set(re.findall(r"TRIAGE_[A-Z_]*[A-Z]", pages()))
+    assert read - named == set()
+    settings = {f"TRIAGE_{f.upper()}" for f in Settings.__dataclass_fields__}
+    assert named - read - settings == set()
+
+
+def test_the_overrides_that_the_guide_shows_fit_the_file() -> None:
+    shown = [yaml.safe_load(block) for block in re.findall(r"^```yaml\n(.*?)^```", pages(), re.MULTILINE | re.DOTALL)]
+    assert len(shown) == 2
+    for override in shown:
+        for name, service in override["services"].items():
+            assert name in SERVICES or "@sha256:" in service["image"]
+            assert set(service.get("networks", [])) <= set(COMPOSE["networks"])
+            known = set(COMPOSE["secrets"]) | set(override.get("secrets", {}))
+            assert set(service.get("secrets", [])) <= known
+            environment = service.get("environment", {})
+            Settings.load({k: v for k, v in environment.items() if k.startswith("TRIAGE_")})
+            for key, value in environment.items():
+                if key.endswith("_FILE"):
+                    assert value.removeprefix("/run/secrets/") in service["secrets"]
+
+
+def test_the_build_sees_what_the_dockerfile_copies_and_neither_secrets_nor_packages() -> None:
+    build = (ROOT / "Dockerfile").read_text().partition("\nFROM ${PYTHON_IMAGE}\n")[0]
+    copied = {word for line in re.findall(r"^COPY (.+) \S+$", build, re.MULTILINE) for word in line.split()}
+    patterns = [p for p in (ROOT / ".dockerignore").read_text().splitlines() if p and not p.startswith("#")]
+    assert patterns[0] == "*"
+    assert {p[1:] for p in patterns if p.startswith("!")} == copied
+    assert all((ROOT / name).exists() for name in copied)
 
 
 def test_the_proxy_configuration_is_read_by_nginx(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from deploy import kernels
 from pipeline import kernelfamilies
-from pipeline.settings import ROOT
+from pipeline.settings import PRIVATE, ROOT
 
 MADE = """
 import numpy as np
@@ -53,7 +53,8 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if kernelfamilies.of_this_machine() is None:
         pytest.skip("a processor without AVX2 compiles for itself")
     folder = tmp_path_factory.mktemp("image") / "kernels"
-    kernels.build(folder, ("-c", MADE))
+    # as the real program, which makes what it writes its own user's only
+    kernels.build(folder, ("-c", f"import os; os.umask({PRIVATE})\n{MADE}"))
     return folder
 
 
@@ -62,6 +63,12 @@ def test_the_best_family_is_used_without_compiling_and_nothing_is_written(image:
     family = kernelfamilies.of_this_machine()
     assert probe(image, NUMBA_CACHE_DIR=str(tmp_path)) == ["True", family, "2", "0"]
     assert tree(image) == before and list(tmp_path.iterdir()) == []
+
+
+def test_everything_in_it_may_be_read_by_the_services_which_are_another_user(image: Path) -> None:
+    for path in (image, *image.rglob("*")):
+        wanted = 0o755 if path.is_dir() else 0o644
+        assert path.stat().st_mode & 0o777 == wanted, path
 
 
 def test_every_family_that_this_machine_has_is_in_it(image: Path) -> None:

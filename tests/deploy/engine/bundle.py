@@ -18,7 +18,7 @@ CLONE_NEWUSER = 0x10000000
 
 KNOWN = {
     "build", "cap_add", "cap_drop", "command", "cpus", "depends_on", "environment", "group_add", "healthcheck", "image",
-    "logging", "mem_limit", "network_mode", "networks", "pids_limit", "ports", "profiles", "read_only", "restart",
+    "logging", "mem_limit", "network_mode", "networks", "pids_limit", "ports", "profiles", "read_only", "restart", "scale",
     "secrets", "security_opt", "shm_size", "stop_grace_period", "tmpfs", "user", "volumes",
 }  # fmt: skip
 """Keys of a service that are carried out or mean nothing here; any other one is an error, so that none is passed over."""

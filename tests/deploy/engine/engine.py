@@ -94,7 +94,7 @@ class Engine:
         for name in composition.order(services):
             for other, how in services[name].get("depends_on", {}).items():
                 self.await_condition(other, how["condition"])
-            for number in range(1, scale.get(name, 1) + 1):
+            for number in range(1, scale.get(name, int(services[name].get("scale", 1))) + 1):
                 container = f"{name}-{number}"
                 if container not in self.containers:
                     self.start(container, name, services[name])

@@ -70,7 +70,7 @@ def carry_out(engine: Engine, words: list[str], environment: dict[str, str], giv
     if verb == "ps":
         return 0, "".join(f"{name:30} {state}\n" for name, state in engine.states().items()), ""
     if verb in {"run", "exec"}:
-        rest = [w for w in rest if w not in {"--rm", "--no-TTY", "--no-deps"}]
+        rest = [w for w in rest if w not in {"--rm", "-T", "--no-deps"}]
         if verb == "run":
             done = engine.run(environment, rest[0], rest[1:], given=given)
         else:

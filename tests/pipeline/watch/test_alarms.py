@@ -260,6 +260,38 @@ class TestTelling:
         Hook.status = 204
         assert watching.look(store, MORNING)["told"] == 1
 
+    @pytest.mark.parametrize("down", ["mail", "webhook"])
+    def test_a_way_that_is_down_silences_no_other_and_repeats_none(
+        self, store: Store, mailbox: tuple[Mailbox, int], hook: int, down: str
+    ) -> None:
+        box, port = mailbox
+        if down == "mail":
+            with socket.socket() as probe:  # nobody listens there once it is closed
+                probe.bind(("127.0.0.1", 0))
+                port = probe.getsockname()[1]
+        else:
+            Hook.status = 500
+        store.settings = replace(store.settings, alarm_smtp=f"127.0.0.1:{port}", alarm_smtp_tls=False, alarm_to="o@force.invalid", alarm_webhook=f"http://127.0.0.1:{hook}/")  # fmt: skip
+        report(store.settings, packages_quarantined=40)
+        assert [watching.look(store, MORNING)["told"] for _ in range(2)] == [1, 0]
+        assert (len(box.letters), len(Hook.posted)) == ((0, 1) if down == "mail" else (1, 1))
+        failed = ways.send(store.settings, ways.Message("s", "t\n", {"kind": "test"}))
+        assert list(failed) == [down]
+
+    def test_secrets_that_nobody_filled_in_are_not_used(
+        self, store: Store, mailbox: tuple[Mailbox, int], hook: int, tmp_path: Path
+    ) -> None:
+        box, port = mailbox
+        empty = tmp_path / "empty"
+        empty.touch()
+        changed = replace(store.settings, alarm_smtp=f"127.0.0.1:{port}", alarm_smtp_tls=False, alarm_to="o@force.invalid", alarm_webhook=f"http://127.0.0.1:{hook}/", alarm_password_file=empty, alarm_token_file=empty)  # fmt: skip
+        assert ways.send(changed, ways.Message("s", "t\n", {"kind": "test"})) == {}
+        assert len(box.letters) == 1 and Hook.posted[0][0] == ""
+        filled = tmp_path / "filled"
+        filled.write_text("user:synthetic\n")
+        # this server takes no passwords, and so a letter with one fails: it was offered
+        assert list(ways.send(replace(changed, alarm_password_file=filled), ways.Message("s", "t\n", {}))) == ["mail"]
+
     def test_a_mail_server_without_tls_is_refused_unless_said(self, store: Store, mailbox: tuple[Mailbox, int]) -> None:
         box, port = mailbox
         store.settings = replace(store.settings, alarm_smtp=f"127.0.0.1:{port}", alarm_to="o@force.invalid")
