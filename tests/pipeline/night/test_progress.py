@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
+import pytest
 from click.testing import CliRunner
 
-from pipeline.errors import TriageError
+from hashsets.release import building
+from pipeline.approval.cli import approval
+from pipeline.errors import IntegrityError, TriageError
 from pipeline.night import contract as nights
-from pipeline.night import failures, plans, progress
+from pipeline.night import failures, plans, progress, report
 from pipeline.night import stages as nightly
-from pipeline.night.cli import status
+from pipeline.night.cli import runs, status
 from pipeline.night.contract import StageReport
 from pipeline.settings import Settings
 
@@ -81,10 +85,41 @@ def test_planning_a_stage_is_noted(settings: Settings) -> None:
 
 
 def test_a_run_that_read_hash_sets_has_nothing_to_reconcile(settings: Settings) -> None:
-    run = nights.start(settings, "hashset-trial").run_id
+    run = nights.start(settings, "trial").run_id
     invoke = CliRunner().invoke
     (row,) = json.loads(invoke(status, ["--format", "json"], obj=settings, catch_exceptions=False).stdout)
     assert (row["state"], row["needs"].endswith("run it again if it is not running")) == ("unfinished", True)
     (nights.run_dir(settings, run) / "hashsets.json").write_text("[]")
     (row,) = json.loads(invoke(status, ["--format", "json"], obj=settings, catch_exceptions=False).stdout)
     assert (row["state"], row["needs"]) == ("hash sets", "")
+
+
+def test_the_runs_are_said_although_the_release_is_damaged(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def damaged(_: Settings) -> list[Any]:
+        raise IntegrityError("hashes.u16 is not what was published.", "Restore it.")
+
+    nights.start(settings, "trial")
+    monkeypatch.setattr(building, "waiting_pages", damaged)
+    done = CliRunner().invoke(status, ["--format", "json"], obj=settings, catch_exceptions=False)
+    (row,) = json.loads(done.stdout)
+    assert (row["run"], row["state"]) == ("trial", "unfinished")
+    assert row["needs"].endswith("hashes.u16 is not what was published. Restore it.")
+
+
+def test_a_look_at_releases_that_wait_makes_no_run_where_none_waits(settings: Settings) -> None:
+    done = CliRunner().invoke(approval, [], obj=settings, catch_exceptions=False)
+    assert done.stdout == "No release waits.\n" and runs(settings) == []
+
+
+def test_a_report_fits_the_terminal_it_is_read_on() -> None:
+    check = {"name": "packages in the landing folder = taken in or waiting", "into": 50, "out": 50, "holds": True}
+    summary = {
+        "run_id": "trial", "as_of": "2026-07-21T01:00:00+00:00", "version": "1", "reconciles": True, "counted_whole_on": "2026-07-20",
+        "checks": [{**check, "parts": {"taken in": 49, "waiting to be complete": 1, "quarantined": 6}}], "parts_verified": 18,
+        "lake_checked_whole_since": "2026-07-01", "indexes_with_canaries_checked": 1, "quarantine_reasons": {"no report": 2},
+        "packages_quarantined": 2, "stages": report.stage_rows([StageReport("ingest", "trial", read=50, kept=43)]),
+        "hash_set_pages_waiting": [], "returned_for_information": [],
+    }  # fmt: skip
+    shown = report.text(summary, 80)
+    assert "clock 21 Jul 2026, 02:00" in shown and max(map(len, shown.splitlines())) <= 80
+    assert max(map(len, report.text(summary).splitlines())) > 80
