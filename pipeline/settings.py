@@ -60,7 +60,9 @@ class Settings:
         "00",
         "Code of the force that runs this, as in policy/forces.csv; cases of other forces are marked for transfer.",
     )
-    threads: int = _setting(0, "Threads and worker processes to use; 0 means one per core that this process, or its container, may use.")
+    threads: int = _setting(
+        0, "Threads and worker processes to use; 0 means one per core that this process, or its container, may use."
+    )
     memory_mb: int = _setting(4096, "Memory limit of DuckDB and of index building, in MiB.")
     sandbox: str = _setting(
         "auto",

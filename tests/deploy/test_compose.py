@@ -169,7 +169,9 @@ def pages() -> str:
 def test_the_guide_names_every_variable_of_the_file_and_no_other() -> None:
     """What is written into .env under a name that the file does not read is passed over by Compose without a word."""
     text = (ROOT / "docker-compose.yml").read_text()
-    read = set(re.findall(r"\$\{(TRIAGE_\w+)", text)) | set(re.findall(r"TRIAGE_\w+", (ROOT / "deploy" / "pin.sh").read_text()))
+    read = set(re.findall(r"\$\{(TRIAGE_\w+)", text)) | set(
+        re.findall(r"TRIAGE_\w+", (ROOT / "deploy" / "pin.sh").read_text())
+    )
     read = {name for name in read if not name.endswith("_")}
     named = set(re.findall(r"TRIAGE_[A-Z_]*[A-Z]", pages()))
     assert read - named == set()
