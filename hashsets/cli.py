@@ -25,7 +25,7 @@ from hashsets.release import building, changes, manifest, publishing, releases
 from pipeline.approval import cli as approval_cli
 from pipeline.errors import UsageError
 from pipeline.night import contract as nights
-from pipeline.night import graded
+from pipeline.night import graded, stages
 from pipeline.output import Rows, output_options, target_option
 from pipeline.people.person import as_option, signed_in
 from pipeline.settings import Settings
@@ -148,6 +148,24 @@ hashset.add_command(paging_cli.complete)
 hashset.add_command(approval_cli.approval)
 hashset.add_command(approval_cli.approve)
 hashset.add_command(approval_cli.refuse)
+
+
+@hashset.command("take-in")
+@output_options
+@click.pass_obj
+def take_in(settings: Settings) -> Rows:
+    """Attach the graded results that people sent in the console and that wait.
+
+    Where Airflow runs, the DAG `graded_results` does it within seconds. `waits`: a night has the turn to write the queue, or
+    a release waits for approval; `refused`: the sender is told why.
+    """
+    night = _run(settings)
+    report = stages.run_stage(settings, stages.find("graded_uploads"), night)
+    for name in ("reporting", "reconcile") if report.kept else ():
+        stages.run_stage(settings, stages.find(name), night)
+    return [
+        {"sent": report.read, "attached": report.kept, **{n: report.rejected.get(n, 0) for n in ("refused", "waits")}}
+    ]
 
 
 @hashset.command("imports")

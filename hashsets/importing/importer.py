@@ -26,7 +26,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hashsets.algorithms import ALL
+from hashsets.algorithms import ALL, DIGESTS, from_words
 from hashsets.importing import ordering, rows
 from hashsets.readers import registry as readers
 from hashsets.readers.base import Source
@@ -138,6 +138,35 @@ def import_file(
         )
         files.write_json(temporary / "import.json", asdict(record))
     return record, True
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a file would bring, without importing it. `read == accepted + sum(rejected)`; `digests` are those of the accepted
+    rows, by algorithm."""
+
+    read: int
+    accepted: int
+    rejected: dict[str, int]
+    notes: dict[str, Any]
+    digests: dict[str, set[bytes]]
+
+
+def judge(path: Path, source: KnownSource, reader: str, folder: Path) -> Judged:
+    """Read a file of `source` in the format of one reader and judge every row; nothing is imported. `folder` is an empty one
+    for what is written meanwhile.
+
+    Raises InputError for a file that is not of that format or is damaged.
+    """
+    delivered = Source(path, {**source.list_form, "columns": dict(source.columns)})
+    counts = _stage(delivered, readers.detect(delivered, reader), folder, None)
+    digests = {}
+    for algorithm in DIGESTS:
+        held = pq.read_table(folder / "rows.parquet", columns=algorithm.columns).drop_null()
+        words = [column.to_numpy() for column in held.columns]
+        digests[algorithm.name] = {value.tobytes() for value in from_words(algorithm, words)}
+    rejected = dict(sorted(counts["rejected"].items()))
+    return Judged(counts["read"], counts["accepted"], rejected, delivered.notes, digests)
 
 
 def _arrival(settings: Settings) -> int:

@@ -24,7 +24,7 @@ from pipeline.console.casepage.evidence import Evidence
 from pipeline.console.counters import Counters
 from pipeline.console.dashboard.figures import Dashboard
 from pipeline.console.gate import identity, provider, security
-from pipeline.console.routes import ROUTERS, cases, duties, supervision, together
+from pipeline.console.routes import ROUTERS, cases, duties, graded, supervision, together
 from pipeline.console.standing import Nights
 from pipeline.console.writers import Writers
 from pipeline.settings import Settings
@@ -141,7 +141,8 @@ def _refused_form(request: Request, error: errors.TriageError, status: int) -> R
     try:
         if sent.get("then") == "supervision":
             return supervision.refused(request, sent, error, status)
-        page = {"group": together.refused, "childrens": duties.refused}.get(sent.get("then", ""), cases.refused)
+        shown = {"group": together.refused, "childrens": duties.refused, "graded": graded.refused}
+        page = shown.get(sent.get("then", ""), cases.refused)
         return page(request, number, sent, error, status)
     except errors.TriageError:
         return None  # the case cannot be read either: the message says why the deed was refused

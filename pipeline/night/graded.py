@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -108,7 +108,7 @@ class GradedDelivery:
         InputError for a damaged file or one that names another case of ours, ConflictError while another run has the
         turn to write the queue; nothing is imported then.
         """
-        source = _own(self.settings, source_id)
+        source = own(self.settings, source_id)
         with self.store.session() as session:
             case = cases.find(session, self.actor, case_id, "case.grade")
             band, score = case.band, case.score
@@ -140,15 +140,12 @@ class GradedDelivery:
                 "progress": progress,
             }
             record, new = importer.import_file(self.settings, path, source, **given)
-        stated = [str(c.get("CaseNumber") or "") for c in record.notes.get("cases") or ()]
-        other = sorted({n for n in stated if _NUMBER.fullmatch(n) and n != case_id})
-        if other:
+        try:
+            refuse_another(path.name, record.notes, case_id)
+        except InputError:
             if new:
                 shutil.rmtree(importer.imports_dir(self.settings) / record.key)
-            raise InputError(
-                f"{path.name} is of case {', '.join(other)}, not of {case_id}.",
-                "Nothing was attached. Name the case that the file is of.",
-            )
+            raise
         return record
 
     def _noted(self, session: Session, found: Graded, source: sources.KnownSource) -> Case:
@@ -172,7 +169,19 @@ class GradedDelivery:
         return case
 
 
-def _own(settings: Settings, source_id: str) -> sources.KnownSource:
+def refuse_another(name: str, notes: Mapping[str, Any], case_id: str) -> None:
+    """Raises InputError for a VICS case export (`notes` of its import) that carries another case number of ours."""
+    stated = [str(c.get("CaseNumber") or "") for c in notes.get("cases") or ()]
+    other = sorted({n for n in stated if _NUMBER.fullmatch(n) and n != case_id})
+    if other:
+        raise InputError(
+            f"{name} is of case {', '.join(other)}, not of {case_id}.",
+            "Nothing was attached. Name the case that the file is of.",
+        )
+
+
+def own(settings: Settings, source_id: str) -> sources.KnownSource:
+    """The force's own source of that id. Raises UsageError for any other."""
     declared = sources.load(settings)
     source = declared.source(source_id)
     if not source.own:

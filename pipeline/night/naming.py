@@ -12,7 +12,7 @@ import re
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-PREFIXES = {"nightly_triage": "night", "hashset_refresh": "refresh", "retro_match": "retro"}
+PREFIXES = {"nightly_triage": "night", "hashset_refresh": "refresh", "graded_results": "graded", "retro_match": "retro"}
 KINDS = ("scheduled", "backfill", "manual", "asset_triggered", "asset_materialization")
 LONDON = ZoneInfo("Europe/London")
 LONGEST = 80

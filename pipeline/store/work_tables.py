@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Text
+from sqlalchemy import LargeBinary, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from pipeline.store.tables import Base
@@ -33,3 +33,29 @@ class SavedFilter(Base):
     name: Mapped[str] = mapped_column(primary_key=True)
     query: Mapped[str] = mapped_column(Text)
     at: Mapped[datetime]
+
+
+class GradedUpload(Base):
+    """Graded results of a case that a person uploaded. State: checked (read, and shown to the person), waiting (to be taken
+    into the known-hash store), taken, refused, withdrawn. `content` is the file while it is checked or waits.
+
+    `files`: media files of the case, `fitting`: those of them that the file has an opinion on, `text`: what became of it.
+    """
+
+    __tablename__ = "graded_uploads"
+
+    upload_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    case_id: Mapped[str] = mapped_column(index=True)
+    source_id: Mapped[str]
+    file_name: Mapped[str]
+    sha256: Mapped[str]
+    content: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
+    state: Mapped[str] = mapped_column(index=True)
+    entries: Mapped[int]
+    rejected: Mapped[int]
+    files: Mapped[int]
+    fitting: Mapped[int]
+    at: Mapped[datetime]
+    by: Mapped[str]
+    settled_at: Mapped[datetime | None]
+    text: Mapped[str | None] = mapped_column(Text)

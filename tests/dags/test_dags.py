@@ -42,9 +42,15 @@ def edges(dag: Any) -> dict[str, set[str]]:
 
 
 class TestStructure:
-    def test_they_load_and_there_are_four(self, bag: Any) -> None:
+    def test_they_load_and_there_are_five(self, bag: Any) -> None:
         assert bag.import_errors == {}
-        assert set(bag.dags) == {"nightly_triage", "hashset_refresh", "retro_match", "lake_maintenance"}
+        assert set(bag.dags) == {
+            "nightly_triage",
+            "hashset_refresh",
+            "graded_results",
+            "retro_match",
+            "lake_maintenance",
+        }
 
     def test_the_night_goes_left_to_right(self, bag: Any) -> None:
         after = edges(bag.dags["nightly_triage"])
@@ -84,6 +90,7 @@ class TestStructure:
         assert groups == {
             "nightly_triage": ["arrival", "fingerprinting", "matching", "queue"],
             "hashset_refresh": ["release"],
+            "graded_results": [],
             "retro_match": ["queue"],
             "lake_maintenance": [],
         }

@@ -129,3 +129,33 @@ def test_a_release_published_by_command_is_reported_once(
 
     assert asyncio.run(watch()) == [{"release": 2}, {"release": 3}]
     assert ReleaseTrigger(5).serialize() == ("triggers.releases.ReleaseTrigger", {"seconds": 5})
+
+
+def test_uploads_that_wait_are_reported_when_their_number_changes_and_again_while_they_wait(
+    airflow_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipeline.errors import DependencyError
+    from triggers import uploads
+
+    numbers = iter([0, 1, DependencyError("The case store does not answer."), *([1] * (uploads.AGAIN - 1)), 2, 0, 0])
+
+    def waiting(_settings: Settings) -> int:
+        found = next(numbers)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    monkeypatch.setattr(uploads.graded_uploads, "waiting", waiting)
+
+    async def watch() -> list[int]:
+        events: list[int] = []
+        try:
+            async for event in uploads.UploadTrigger(seconds=0).run():
+                events.append(event.payload["uploads"])
+        except (StopIteration, RuntimeError):
+            return events  # every look is used up
+        return events
+
+    assert asyncio.run(watch()) == [1, 1, 2]
+    path, kwargs = uploads.UploadTrigger(5).serialize()
+    assert path == "triggers.uploads.UploadTrigger" and uploads.UploadTrigger(**kwargs).serialize() == (path, kwargs)

@@ -24,10 +24,10 @@ from pipeline.store.duty_tables import Flag
 from pipeline.store.group_tables import Apart, GroupMember
 from pipeline.store.rules import add_months
 from pipeline.store.tables import Base, Case, CaseReferral, Link, Retention, Tombstone
-from pipeline.store.work_tables import Safeguarded
+from pipeline.store.work_tables import GradedUpload, Safeguarded
 
 OF_A_CASE: tuple[type[Base], ...] = (
-    tables.RecordedAnswer, Apart, tables.Assessment, tables.CaseReferral, tables.Change, tables.Decision, Flag, GroupMember, tables.InformationRequest, tables.Kirat, tables.Lowering, tables.Note, tables.Notification,
+    tables.RecordedAnswer, Apart, tables.Assessment, tables.CaseReferral, tables.Change, tables.Decision, Flag, GradedUpload, GroupMember, tables.InformationRequest, tables.Kirat, tables.Lowering, tables.Note, tables.Notification,
     tables.Retention, tables.Review, Safeguarded, tables.SecondLook, tables.Seen, tables.Transfer,
 )  # fmt: skip
 """Tables with a `case_id` whose rows go with the case; a test compares this list with all tables."""

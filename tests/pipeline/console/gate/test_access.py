@@ -24,6 +24,7 @@ FILLED = {
     "user_id": "nobody",
     "package_id": "none",
     "notice_id": "0",
+    "upload_id": "0",
 }
 """Values for the placeholders of a path; the case and the match do not exist."""
 
