@@ -137,10 +137,20 @@ def test_uploads_that_wait_are_reported_when_their_number_changes_and_again_whil
     from pipeline.errors import DependencyError
     from triggers import uploads
 
-    numbers = iter([0, 1, DependencyError("The case store does not answer."), *([1] * (uploads.AGAIN - 1)), 2, 0, 0])
+    away = DependencyError("The case store does not answer.")
+    numbers: list[int | Exception] = [
+        0,
+        1,
+        away,
+        *([1] * (uploads.AGAIN - 1)),
+        2,
+        0,
+        0,
+        RuntimeError("every look is used up"),
+    ]
 
     def waiting(_settings: Settings) -> int:
-        found = next(numbers)
+        found = numbers.pop(0)
         if isinstance(found, Exception):
             raise found
         return found
@@ -149,11 +159,9 @@ def test_uploads_that_wait_are_reported_when_their_number_changes_and_again_whil
 
     async def watch() -> list[int]:
         events: list[int] = []
-        try:
+        with pytest.raises(RuntimeError, match="used up"):
             async for event in uploads.UploadTrigger(seconds=0).run():
                 events.append(event.payload["uploads"])
-        except (StopIteration, RuntimeError):
-            return events  # every look is used up
         return events
 
     assert asyncio.run(watch()) == [1, 1, 2]
