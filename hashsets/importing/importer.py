@@ -141,7 +141,7 @@ def import_file(
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedFile:
     """What a file would bring, without importing it. `read == accepted + sum(rejected)`; `digests` are those of the accepted
     rows, by algorithm."""
 
@@ -152,7 +152,7 @@ class Judged:
     digests: dict[str, set[bytes]]
 
 
-def judge(path: Path, source: KnownSource, reader: str, folder: Path) -> Judged:
+def judge(path: Path, source: KnownSource, reader: str, folder: Path) -> JudgedFile:
     """Read a file of `source` in the format of one reader and judge every row; nothing is imported. `folder` is an empty one
     for what is written meanwhile.
 
@@ -166,7 +166,7 @@ def judge(path: Path, source: KnownSource, reader: str, folder: Path) -> Judged:
         words = [column.to_numpy() for column in held.columns]
         digests[algorithm.name] = {value.tobytes() for value in from_words(algorithm, words)}
     rejected = dict(sorted(counts["rejected"].items()))
-    return Judged(counts["read"], counts["accepted"], rejected, delivered.notes, digests)
+    return JudgedFile(counts["read"], counts["accepted"], rejected, delivered.notes, digests)
 
 
 def _arrival(settings: Settings) -> int:
