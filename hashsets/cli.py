@@ -25,7 +25,8 @@ from hashsets.release import building, changes, manifest, publishing, releases
 from pipeline.approval import cli as approval_cli
 from pipeline.errors import UsageError
 from pipeline.night import contract as nights
-from pipeline.night import graded, stages
+from pipeline.night import stages
+from pipeline.night.grading import delivery
 from pipeline.output import Rows, output_options, target_option
 from pipeline.people.person import as_option, signed_in
 from pipeline.settings import Settings
@@ -112,8 +113,8 @@ def _graded(settings: Settings, files: tuple[Path, ...], source_id: str, case_id
     if not source_id:
         raise UsageError("Whose files are these?", "Name the force's own source: --source force.")
     with signed_in(settings, name) as (store, actor):
-        delivery = graded.GradedDelivery(settings, store, actor, _run(settings), _watched)
-        found = delivery.take_in(case_id, files, source_id)
+        brought = delivery.GradedDelivery(settings, store, actor, _run(settings), _watched)
+        found = brought.take_in(case_id, files, source_id)
     return [found.as_row()]
 
 

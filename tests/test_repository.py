@@ -124,11 +124,12 @@ def test_a_name_given_twice_is_found(second: str) -> None:
 
 
 def test_a_large_folder_has_an_inner_order() -> None:
-    """More than sixteen modules side by side are sorted into folders; the ground floor holds what every room stands on."""
+    """More than sixteen modules side by side are sorted into folders; the ground floor holds what every room stands on,
+    and migrations stand in the order of their numbers."""
     folders: dict[Path, int] = {}
     for path, _ in product():
         folders[path.parent] = folders.get(path.parent, 0) + (path.name != "__init__.py")
-    del folders[ROOT / "pipeline"]
+    del folders[ROOT / "pipeline"], folders[ROOT / "pipeline" / "store" / "migrations" / "versions"]
     assert {str(f.relative_to(ROOT)): n for f, n in folders.items() if n > 16} == {}
 
 

@@ -10,7 +10,7 @@ from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 from pipeline import logs
 from pipeline.errors import TriageError
-from pipeline.night import graded_uploads
+from pipeline.night.grading import uploads
 from pipeline.settings import Settings
 
 AGAIN = 60
@@ -32,7 +32,7 @@ class UploadTrigger(BaseEventTrigger):
         before = looks = 0
         while True:
             try:
-                number = await asyncio.to_thread(graded_uploads.waiting, Settings.load())
+                number = await asyncio.to_thread(uploads.waiting, Settings.load())
             except TriageError as error:  # a trigger that ends in an error watches nothing
                 logs.get("uploads").warning("the case store does not answer", reason=error.message)
                 number = before

@@ -58,7 +58,7 @@ EXTRA = (
     Stage("assess_cases", "pipeline.cases.publishing.assessing_parts", True, "Assess the cases of a large night"),
     Stage("hashset_import", "hashsets.importing.landing", False, "Import hash sets from the landing folder"),
     Stage("hashset_build", "pipeline.approval.judging", False, "Build and verify a release, and judge what it changes"),
-    Stage("graded_uploads", "pipeline.night.graded_uploads", False, "Attach graded results that people uploaded"),
+    Stage("graded_uploads", "pipeline.night.grading.uploads", False, "Attach graded results that people uploaded"),
     Stage("hashset_release", "pipeline.approval.stage", False, "Build, verify, judge and publish a release"),
     Stage(
         "retro_match", "pipeline.matching.retro", False, "Match what a release changed against all past fingerprints"

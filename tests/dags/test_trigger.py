@@ -155,7 +155,7 @@ def test_uploads_that_wait_are_reported_when_their_number_changes_and_again_whil
             raise found
         return found
 
-    monkeypatch.setattr(uploads.graded_uploads, "waiting", waiting)
+    monkeypatch.setattr(uploads.uploads, "waiting", waiting)
 
     async def watch() -> list[int]:
         events: list[int] = []

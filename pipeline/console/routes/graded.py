@@ -12,7 +12,7 @@ from pipeline.console.context import actor, settings, writing
 from pipeline.console.gate.security import BODY_LIMIT
 from pipeline.console.routes.work import FormText
 from pipeline.errors import ConflictError, InputError, TriageError
-from pipeline.night import graded_uploads as uploads
+from pipeline.night.grading import uploads
 
 router = APIRouter()
 UploadNumber = Annotated[int, Path(ge=0, le=2**31)]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pipeline.night import graded_uploads
+from pipeline.night.grading import uploads
 from tests.pipeline.console.client import Client
 from tests.pipeline.console.html_rules import errors
-from tests.pipeline.night.test_graded import FILE
+from tests.pipeline.night.grading.test_delivery import FILE
 
 Browsers = Callable[[str], Client]
 PAGE = {"accept": "text/html"}
@@ -34,7 +34,7 @@ def test_an_export_is_uploaded_checked_and_sent(app: Any, browser_of: Browsers) 
     assert (row["state"], row["entries"], row["fitting"], row["by"]) == ("checked", 2, 0, "dan")
     here = f"{path}/{row['upload_id']}"
     assert dan.post(f"{here}/send", {"then": "graded"}).headers["location"] == f"{path}?done=sent-graded"
-    assert graded_uploads.waiting(app.app.state.settings) == 1
+    assert uploads.waiting(app.app.state.settings) == 1
     again = dan.post(f"{here}/withdraw", {"then": "graded"}, headers=PAGE)
     assert again.status_code == 409 and "waiting already" in again.text and errors(again.text) == []
     page = dan.get(path).text

@@ -16,9 +16,9 @@ from hashsets.cli import hashset
 from hashsets.importing import importer
 from pipeline.errors import ConflictError, InputError, PermissionDeniedError, UsageError
 from pipeline.lake import Lake
-from pipeline.night import graded_uploads as uploads
 from pipeline.night import stages, turns
 from pipeline.night.contract import of_hash_sets, reports, run_dir, start
+from pipeline.night.grading import uploads
 from pipeline.people import users
 from pipeline.settings import Settings
 from pipeline.store.actors import SYSTEM, Actor
@@ -27,7 +27,7 @@ from pipeline.store.opening import Store, open_store
 from pipeline.store.people_tables import AuditEntry, User
 from pipeline.store.tables import Case, Change
 from pipeline.store.work_tables import GradedUpload
-from tests.pipeline.night.test_graded import FILE, home, night, number
+from tests.pipeline.night.grading.test_delivery import FILE, home, night, number
 
 __all__ = ["home", "night"]
 DAN = Actor("dan", "Dan Dmi", frozenset({"dmi"}))

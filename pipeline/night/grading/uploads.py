@@ -27,8 +27,9 @@ from pipeline.cases import cases
 from pipeline.cases.duties import notices
 from pipeline.errors import ConflictError, InputError, PermissionDeniedError, UsageError
 from pipeline.lake import Lake
-from pipeline.night import graded, turns
+from pipeline.night import turns
 from pipeline.night.contract import Night, StageReport, run_dir
+from pipeline.night.grading import delivery
 from pipeline.people import users
 from pipeline.settings import Settings
 from pipeline.store import recording as audit
@@ -62,7 +63,7 @@ def check(
     where the same file is attached or waits already.
     """
     cases.find(session, actor, case_id, "case.grade")
-    source, plain = graded.own(settings, source_id), _plain(name)
+    source, plain = delivery.own(settings, source_id), _plain(name)
     digest = hashlib.sha256(content).hexdigest()
     again = select(GradedUpload.state).where(
         GradedUpload.case_id == case_id, GradedUpload.sha256 == digest, GradedUpload.state.in_(["waiting", "taken"])
@@ -75,7 +76,7 @@ def check(
         place = Path(folder) / "judged"
         place.mkdir()
         judged = importer.judge(path, source, READER, place)
-    graded.refuse_another(plain, judged.notes, case_id)
+    delivery.refuse_another(plain, judged.notes, case_id)
     if not judged.accepted:
         why = ", ".join(f"{reason} ({number})" for reason, number in judged.rejected.items())
         raise InputError(f"{plain} has no entry that can be used{f': {why}' if why else ''}.")
@@ -164,7 +165,9 @@ def _take_in(settings: Settings, store: Store, night: Night, number: int) -> str
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / name
             path.write_bytes(content)
-            found = graded.GradedDelivery(settings, store, actor, night, _unwatched).take_in(case_id, [path], source_id)
+            found = delivery.GradedDelivery(settings, store, actor, night, _unwatched).take_in(
+                case_id, [path], source_id
+            )
         total = found.files + found.without
         text = f"Attached: an opinion on {found.files} of {total} files; release {found.release}."
         state = "taken"

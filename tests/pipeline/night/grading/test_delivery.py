@@ -28,7 +28,7 @@ from pipeline.store.people_tables import AuditEntry
 from pipeline.store.tables import Assessment, Case, Change
 
 OWN = pwd.getpwuid(os.getuid()).pw_name
-FILE = Path(__file__).parents[1] / "data" / "graded" / "graded.json"
+FILE = Path(__file__).parents[2] / "data" / "graded" / "graded.json"
 REPORT = {
     "reportId": 90000117,
     "dateReceived": "2026-11-20T08:00:00Z",
