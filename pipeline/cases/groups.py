@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeVar
 
-from sqlalchemy import ColumnElement, and_, delete, func, or_, select
+from sqlalchemy import ColumnElement, and_, delete, func, insert, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from pipeline import senders
@@ -24,6 +25,7 @@ from pipeline.store.tables import BANDS, Assessment, Case, CaseReferral, Link
 
 OPEN = ""
 """The scope of people without a compartment."""
+_Value = TypeVar("_Value")
 CHUNK = 400
 """Ids in one IN list."""
 
@@ -90,8 +92,10 @@ def regroup(session: Session, case_ids: Iterable[str]) -> int:
     for scope in (OPEN, *senders.COMPARTMENTS):
         reached = _reached(session, asked | before, scope)
         _forget(session, sorted(reached.keys() | before), scope)
-        for component in _components(reached):
-            joined.update(_join(session, component, scope))
+        members = [row for component in _components(reached) for row in _members_rows(session, component, scope)]
+        for part in _chunks(members):  # in one statement: a flush for each group costs more than the groups
+            session.execute(insert(GroupMember), part)
+        joined.update(row["case_id"] for row in members)
     settle(session, before | joined)
     return len(joined)
 
@@ -102,8 +106,9 @@ def settle(session: Session, case_ids: Iterable[str]) -> None:
     ids = sorted(case_ids)
     groups: dict[tuple[str, str], str] = {}
     for part in _chunks(ids):
-        for row in session.scalars(select(GroupMember).where(GroupMember.case_id.in_(part))):
-            groups[row.case_id, row.scope] = row.group_id
+        query = select(GroupMember.case_id, GroupMember.scope, GroupMember.group_id)
+        for case_id, scope, group_id in session.execute(query.where(GroupMember.case_id.in_(part))):
+            groups[case_id, scope] = group_id
     members = _members_of(session, sorted(set(groups.values())))
     cases = list(_cases(session, ids))
     everybody = {case.case_id: case for case in [*cases, *(case for group in members.values() for case in group)]}
@@ -242,14 +247,12 @@ def _forget(session: Session, case_ids: Sequence[str], scope: str) -> None:
         )
 
 
-def _join(session: Session, component: Sequence[str], scope: str) -> Sequence[str]:
-    """Store one group, unless so many cases hang together that the value which they share says little."""
+def _members_rows(session: Session, component: Sequence[str], scope: str) -> list[dict[str, str]]:
+    """Rows of one group, unless so many cases hang together that the value which they share says little."""
     if not 2 <= len(component) <= rules(session).data["groups"]["largest"]:
-        return ()
+        return []
     name = f"G{component[0].removeprefix('C')}{f'-{scope}' if scope else ''}"
-    session.add_all(GroupMember(case_id=case_id, scope=scope, group_id=name) for case_id in component)
-    session.flush()
-    return component
+    return [{"case_id": case_id, "scope": scope, "group_id": name} for case_id in component]
 
 
 def _cases(session: Session, case_ids: Sequence[str]) -> Iterator[Case]:
@@ -257,6 +260,6 @@ def _cases(session: Session, case_ids: Sequence[str]) -> Iterator[Case]:
         yield from session.scalars(select(Case).where(Case.case_id.in_(part)).order_by(Case.case_id))
 
 
-def _chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
+def _chunks(values: Sequence[_Value]) -> Iterator[Sequence[_Value]]:
     for start in range(0, len(values), CHUNK):
         yield values[start : start + CHUNK]
