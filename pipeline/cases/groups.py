@@ -107,8 +107,8 @@ def settle(session: Session, case_ids: Iterable[str]) -> None:
     groups: dict[tuple[str, str], str] = {}
     for part in _chunks(ids):
         query = select(GroupMember.case_id, GroupMember.scope, GroupMember.group_id)
-        for case_id, scope, group_id in session.execute(query.where(GroupMember.case_id.in_(part))):
-            groups[case_id, scope] = group_id
+        for member_id, scope, group in session.execute(query.where(GroupMember.case_id.in_(part))):
+            groups[member_id, scope] = group
     members = _members_of(session, sorted(set(groups.values())))
     cases = list(_cases(session, ids))
     everybody = {case.case_id: case for case in [*cases, *(case for group in members.values() for case in group)]}
