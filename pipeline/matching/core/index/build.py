@@ -2,7 +2,8 @@
 
 Hashes are streamed to disk; the tables of a segment are made two at a time when it is full (`tables.py`). Peak memory
 is a batch and 16 bytes for each of at most 16.7 million rows, about 270 MB whatever the size of the store (400 MB if all
-hashes agree in eight bits), beside mapped pages that the system can drop.
+hashes agree in eight bits), beside mapped pages that the system can drop; hashes that many known media share (`shared.py`) take as much again
+at most.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ class _Writer:
     def add(self, ids: NDArray[np.int64], chunks: NDArray[np.uint16]) -> None:
         room = SEGMENT_ROWS - self.form.chunks
         ids, chunks = self._alike.sift(ids, chunks)
-        if self._alike.count and self._alike.count > room - STEP:
+        if self._alike.full(room - STEP):
             self._finish_shared()
         while len(ids):
             part = self._part = self._part or self._open()

@@ -19,6 +19,9 @@ MOST_ALIKE = 16
 """Rows of a plain segment with the same hash. In a full segment four other hashes fall into the cell of one on the average, so that
 one different hash in a million is taken for shared."""
 
+MOST_HASHES = 2**20
+"""Different shared hashes of one segment: each takes about 150 bytes until it is written."""
+
 CELL_BITS = 22
 _FACTOR, _SHIFT = np.uint64(0x9E3779B97F4A7C15), np.uint64(64 - CELL_BITS)
 """2^64 divided by the golden ratio: multiplying by it spreads values over the high bits (Knuth, The Art of Computer Programming,
@@ -63,6 +66,10 @@ class Alike:
         self._parts.append((np.array(numbers, np.int64)[which], ids[many]))
         self.count += int(many.sum())
         return ids[~many], chunks[~many]
+
+    def full(self, most: int) -> bool:
+        """Whether what waits must be written: more than `most` ids, or very many hashes."""
+        return self.count > 0 and (self.count > most or len(self._numbers) > MOST_HASHES)
 
     def taken(self) -> tuple[NDArray[np.uint16], NDArray[np.int64], NDArray[np.int64]]:
         """What was kept, once: hashes uint16 (k, m), where the ids of each begin int64 (k + 1,), and these, ascending for each hash."""
