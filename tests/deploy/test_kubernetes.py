@@ -1,4 +1,4 @@
-"""deploy/kubernetes: rendered by kubectl, valid by the schemas of the API, hardened as the compose file is; the task's pod as the
+"""deploy/kubernetes: rendered as kubectl does, valid by the schemas of the API, hardened as the compose file is; the task's pod as the
 executor makes it."""
 
 from __future__ import annotations
@@ -12,19 +12,62 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from pipeline.settings import ROOT
+from pipeline.settings import ROOT, Settings
 
 FOLDER = ROOT / "deploy" / "kubernetes"
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
 
 
+def merged(base: Any, patch: Any) -> Any:
+    """A strategic merge, as far as the patches of kustomization.yaml need one: mappings key by key, containers by their name."""
+    if isinstance(base, dict) and isinstance(patch, dict):
+        return {**base, **{k: merged(base[k], v) if k in base else v for k, v in patch.items()}}
+    if isinstance(base, list) and isinstance(patch, list):
+        named = {one["name"]: one for one in patch}
+        return [merged(one, named.get(one["name"], {})) for one in base]
+    return patch
+
+
 @pytest.fixture(scope="module")
 def rendered() -> list[dict[str, Any]]:
+    """What `kubectl kustomize` makes of the folder, without kubectl; that it is the same is a test of its own."""
+    plan = yaml.safe_load((FOLDER / "kustomization.yaml").read_text())
+    assert set(plan) == {"apiVersion", "kind", "namespace", "resources", "patches"}, "a key that is not carried out here"
+    found = [one for name in plan["resources"] for one in yaml.safe_load_all((FOLDER / name).read_text()) if one]
+    for patch in plan["patches"]:
+        change = yaml.safe_load(patch["patch"])
+        del change["metadata"]  # the name there is any: the target says which
+        found = [merged(one, change) if one["kind"] == patch["target"]["kind"] else one for one in found]
+    for one in found:
+        for placed in (one["metadata"], *one.get("subjects", [])):
+            placed["namespace"] = plan["namespace"]
+    return found
+
+
+def test_kubectl_renders_the_same(rendered: list[dict[str, Any]]) -> None:
     if shutil.which("kubectl") is None:
         pytest.skip("kubectl is not installed")
     done = subprocess.run(["kubectl", "kustomize", str(FOLDER)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    return list(yaml.safe_load_all(done.stdout))
+
+    def name(one: dict[str, Any]) -> tuple[str, str]:
+        return one["kind"], one["metadata"]["name"]
+
+    assert sorted(yaml.safe_load_all(done.stdout), key=name) == sorted(rendered, key=name)
+
+
+def test_its_settings_are_those_of_the_compose_file_and_exist() -> None:
+    given = yaml.safe_load((FOLDER / "settings.yaml").read_text())["data"]
+    assert all(isinstance(value, str) for value in given.values())
+    Settings.load({k: v for k, v in given.items() if k.startswith("TRIAGE_")})
+    everywhere = {k for service in COMPOSE.values() for k in service.get("environment", {})}
+    wanted = {k for k in everywhere if k.startswith(("AIRFLOW__", "TRIAGE_")) and "__CELERY__" not in k}
+    # who makes tables has a setting of its own (init.yaml); what is empty has its default; one pod has one server process
+    left_to_defaults = {k for k in wanted if k not in given}
+    assert left_to_defaults == {
+        "TRIAGE_CASES_OWNER_URL_FILE", "TRIAGE_CONSOLE_PORT", "AIRFLOW__API__WORKERS", "TRIAGE_LOG_LEVEL", "TRIAGE_THREADS",
+        "TRIAGE_SHARD_FILES", "TRIAGE_LARGE_NIGHT", "TRIAGE_TASK_SECONDS", "TRIAGE_SANDBOX", "TRIAGE_ALARM_SMTP_TLS",
+    }  # fmt: skip
 
 
 def pods(rendered: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -63,7 +63,9 @@ class Engine:
     # -- images ---------------------------------------------------------------------------------------------------
 
     def build(self) -> None:
-        """`docker compose build`: the product's image from the Dockerfile, with its kernels compiled."""
+        """`docker compose build`: the product's image from the Dockerfile's COPY, ENV and ENTRYPOINT lines. What its RUN lines do is
+        not done: there are no kernels in it, and airflow-init compiles them (tests/deploy/test_kernels.py has the image's).
+        """
         root = self.work / "images" / "product"
         shutil.rmtree(root, ignore_errors=True)
         self.images["product"] = images.product(root, self.project, self.python)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import ssl
 import threading
 from collections import namedtuple
 from collections.abc import Iterator
@@ -18,13 +19,15 @@ from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult
 from click.testing import CliRunner
 
+from deploy.secrets import self_signed
 from hashsets.importing import paging
 from hashsets.release import building
 from pipeline.cases.publishing import stage
 from pipeline.cli import triage
-from pipeline.errors import IntegrityError, SettingsError
+from pipeline.errors import DependencyError, IntegrityError, SettingsError
 from pipeline.night import marks, stages
 from pipeline.night.contract import Night, StageReport
 from pipeline.settings import Settings
@@ -297,6 +300,42 @@ class TestTelling:
         store.settings = replace(store.settings, alarm_smtp=f"127.0.0.1:{port}", alarm_to="o@force.invalid")
         alarms.raise_(store, Condition("disk", "disk:home"))
         assert watching.tell(store, MORNING) == 0 and box.letters == []
+
+    def test_a_password_goes_to_a_mail_server_whose_certificate_is_checked(
+        self, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        certificate, key = self_signed()
+        (tmp_path / "certificate.pem").write_text(certificate)
+        (tmp_path / "key.pem").write_text(key)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(tmp_path / "certificate.pem", tmp_path / "key.pem")
+        given: list[tuple[bytes, bytes]] = []
+
+        def check(server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> AuthResult:
+            given.append((data.login, data.password))
+            return AuthResult(success=True)
+
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        box, password = Mailbox(), tmp_path / "password"
+        password.write_text("watch:synthetic:word\n")
+        server = Controller(
+            box, hostname="127.0.0.1", port=port, tls_context=context, require_starttls=True, authenticator=check,
+            auth_required=True,
+        )  # fmt: skip
+        server.start()
+        try:
+            settings = replace(store.settings, alarm_smtp=f"localhost:{port}", alarm_to="o@force.invalid", alarm_password_file=password)  # fmt: skip
+            told = ways.Message("s", "t\n", {"kind": "test"})
+            with pytest.raises(DependencyError, match="SSLCertVerificationError"):
+                ways.send(settings, told)
+            assert given == [] and box.letters == []
+            monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
+            assert ways.send(settings, told) == {}
+        finally:
+            server.stop()
+        assert given == [(b"watch", b"synthetic:word")] and len(box.letters) == 1
 
     def test_half_a_way_is_an_error(self, store: Store) -> None:
         with pytest.raises(SettingsError, match="belong together"):
