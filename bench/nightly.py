@@ -1,7 +1,11 @@
-"""A whole night: 1,000 small files against 1,000,000 known hashes, CPU ms per content by stage, Airflow's own share apart.
+"""A whole night: small files against known hashes, CPU ms per content by stage, Airflow's own share apart.
+
+    python -m bench.nightly [--files 1000] [--known 1000000] [--no-save]
 
 The same night is run twice over equal homes: by the plain command line and through the DAG in one process. What the DAG takes
-beyond its stages is Airflow's own share, in elapsed and in CPU seconds: a busy machine falsifies the first. `--files 10000 --known 10000000` for the largest.
+beyond its stages is Airflow's own share, in elapsed and in CPU seconds: a busy machine falsifies the first. One size a run: its
+result takes its place among those of other sizes in bench/results/nightly.json, and docs/nightly.svg is drawn anew. Sizes asked for:
+1,000 and 10,000 files, 1 M and 10 M known hashes.
 """
 
 from __future__ import annotations
@@ -15,10 +19,15 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 
-from bench.common import machine, save, versions
+mpl.use("svg")
+from matplotlib import pyplot as plt
+
+from bench.common import RESULTS, machine, save, versions
 from deploy.embedded import ROOT, environment
 
 DISTINCT = ("--known", "1500", "--unknown", "1000000")
@@ -57,15 +66,45 @@ print("RESULT" + json.dumps({"prepare_seconds": ready - began, "prepare_cpu_seco
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--files", type=int, default=1_000)
     parser.add_argument("--known", type=int, default=1_000_000)
+    parser.add_argument(
+        "--no-save", action="store_true", help="leave bench/results/nightly.json and the plot as they are"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="triage-bench-") as folder:
         result = measure(Path(folder), options.files, options.known)
     print_table(result)
-    if (options.files, options.known) == (1_000, 1_000_000):
-        save("nightly", result)
+    if not options.no_save:
+        path = RESULTS / "nightly.json"
+        nights = json.loads(path.read_text()) if path.is_file() else {}
+        nights[f"{options.files} files, {options.known} known"] = result
+        save("nightly", nights)
+        draw(nights)
+
+
+TARGET = RESULTS.parents[1] / "docs" / "nightly.svg"
+
+
+def draw(nights: dict[str, Any], target: Path = TARGET) -> None:
+    """The plot of docs/operations.md: CPU ms per content, one bar for each size, one colour for each stage."""
+    mpl.rcParams["svg.hashsalt"] = "nightly"  # the same figures give the same file
+    sizes = sorted(nights.values(), key=lambda n: (n["files"], n["known_hashes"]))
+    stages = dict.fromkeys(name for night in sizes for name in night["stages"])
+    names = [f"{n['files']:,} files\n{n['known_hashes'] / 1e6:g} M known" for n in sizes]
+    figure, axes = plt.subplots(figsize=(7.5, 4))
+    bottom = np.zeros(len(sizes))
+    for stage in stages:
+        spent = np.array([night["cpu_ms_a_content"].get(stage, 0.0) for night in sizes])
+        axes.bar(names, spent, bottom=bottom, label=stage, width=0.5)
+        bottom += spent
+    axes.set_ylabel("CPU ms per content")
+    axes.set_title("A night by stage")
+    axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    figure.tight_layout()
+    figure.savefig(target, metadata={"Date": None})
+    plt.close(figure)
 
 
 def measure(folder: Path, files: int, known: int) -> dict[str, object]:
