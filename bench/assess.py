@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import common
+from pipeline import contract as night
 from pipeline import policy, records
 from pipeline.assess import database, stage
 from pipeline.assess.evidence.case_file import Bulk
@@ -32,7 +33,6 @@ from pipeline.assess.links.linking import find
 from pipeline.assess.models.model import Model
 from pipeline.ingest.geography import forces
 from pipeline.lake import Lake
-from pipeline.night import contract as night
 from pipeline.settings import ROOT, Settings
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)

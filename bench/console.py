@@ -34,9 +34,9 @@ from bench import common
 from pipeline import records
 from pipeline.cases.publishing.stage import publish
 from pipeline.console.casepage.evidence import Evidence
+from pipeline.contract import Night
 from pipeline.export import stage as reporting_stage
 from pipeline.lake import Lake
-from pipeline.night.contract import Night
 from pipeline.people import users
 from pipeline.settings import ROOT, Settings
 from pipeline.store.opening import open_store

@@ -46,7 +46,7 @@ WEEK = 7
 ONE_STAGE = """
 import json, re, resource, sys
 from pathlib import Path
-from pipeline.night import contract as nights
+from pipeline import contract as nights
 from pipeline.night import stages as nightly
 from pipeline.settings import Settings
 settings = Settings.load()

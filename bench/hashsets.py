@@ -34,10 +34,10 @@ from hashsets.algorithms import BY_NAME, to_words
 from hashsets.importing import clean, importer, rows
 from hashsets.readers.vics import COLUMNS
 from hashsets.release import building, publishing, releases
+from pipeline import contract as nights
 from pipeline import files, records
 from pipeline.lake import Lake
 from pipeline.matching import core, retro
-from pipeline.night import contract as nights
 from pipeline.settings import Settings
 
 AS_OF = datetime(2026, 1, 1, tzinfo=UTC)

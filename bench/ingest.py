@@ -36,12 +36,12 @@ from xml.etree import ElementTree
 from bench import assess, common
 from pipeline import cputime
 from pipeline.assess.links import linking
+from pipeline.contract import Night
 from pipeline.fingerprint.outcome import Digests
 from pipeline.ingest import stage
 from pipeline.ingest.writing.context import Answers
 from pipeline.lake import Lake
 from pipeline.locator import Locator
-from pipeline.night.contract import Night
 from pipeline.sample import folder as sample
 from pipeline.settings import Settings
 

@@ -22,9 +22,9 @@ from hashsets.importing import cli as paging_cli
 from hashsets.importing import importer, landing
 from hashsets.importing import withdrawing as withdrawals
 from hashsets.release import building, changes, manifest, publishing, releases
+from pipeline import contract as nights
 from pipeline.approval import cli as approval_cli
 from pipeline.errors import UsageError
-from pipeline.night import contract as nights
 from pipeline.night import stages
 from pipeline.night.grading import delivery
 from pipeline.output import Rows, output_options, target_option

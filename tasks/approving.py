@@ -10,9 +10,9 @@ from airflow.sdk.execution_time.hitl import HITLUser
 
 from hashsets import sources
 from hashsets.release import approving
+from pipeline import contract as nights
 from pipeline.approval import deciding, judging
 from pipeline.approval.page import page, subject
-from pipeline.night import contract as nights
 from pipeline.night.orchestration import ANSWER_WITHIN
 from pipeline.settings import Settings
 from pipeline.store.actors import Actor

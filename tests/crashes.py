@@ -39,10 +39,10 @@ from pathlib import Path
 
 import structlog
 
+from pipeline import contract as nights
 from pipeline.audit import anchors
 from pipeline.audit import log as audit_log
 from pipeline.lake import Lake
-from pipeline.night import contract as nights
 from pipeline.night import stages as nightly
 from pipeline.settings import ROOT, Settings
 from pipeline.store.opening import open_store

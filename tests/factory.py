@@ -17,11 +17,11 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline import records
+from pipeline.contract import Night, StageReport
 from pipeline.fingerprint.outcome import Digests
 from pipeline.ingest import stage
 from pipeline.ingest.writing.context import stable_id
 from pipeline.lake import Lake
-from pipeline.night.contract import Night, StageReport
 from pipeline.sample import folder as sample
 from pipeline.sample.media import generated, saved
 from pipeline.sample.packages import wrap

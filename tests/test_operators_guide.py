@@ -14,10 +14,10 @@ import pytest
 
 from hashsets.release import manifest
 from pipeline import cli, records
+from pipeline import contract as nights
 from pipeline.errors import TriageError
 from pipeline.lake import Lake
 from pipeline.matching.core.index import canaries
-from pipeline.night import contract as nights
 from pipeline.night import reconcile, report
 from pipeline.night import stages as nightly
 from pipeline.settings import ROOT, Settings

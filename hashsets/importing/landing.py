@@ -12,9 +12,9 @@ from typing import Any
 from hashsets import sources
 from hashsets.importing import importer
 from pipeline import files
+from pipeline.contract import Night, StageReport, run_dir
 from pipeline.errors import TriageError
 from pipeline.logs import get
-from pipeline.night.contract import Night, StageReport, run_dir
 from pipeline.settings import Settings
 
 UNFINISHED = (".part", ".tmp", ".filepart", ".crdownload", ".partial")

@@ -18,9 +18,9 @@ from hashsets.release import canaries, grading, identity, indexing, manifest, op
 from hashsets.release.tables import connect_build, connect_read_only, create, scalar, upgrade
 from pipeline import __version__, files
 from pipeline.algorithms import version_of
+from pipeline.contract import Night
 from pipeline.errors import ReconciliationError
 from pipeline.jsontext import canonical_json
-from pipeline.night.contract import Night
 from pipeline.settings import Settings
 from pipeline.sql import Sql, compose, each, insert
 

@@ -24,8 +24,8 @@ from hashsets.release import manifest, publishing, releases
 from hashsets.release.assembly import ReleasePlan, assemble
 from hashsets.release.locking import locked
 from pipeline import files
+from pipeline.contract import HASH_SETS, Night, StageReport, start
 from pipeline.errors import IntegrityError
-from pipeline.night.contract import HASH_SETS, Night, StageReport, start
 from pipeline.settings import Settings
 
 

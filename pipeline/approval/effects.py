@@ -20,10 +20,10 @@ from pipeline.assess.evidence.case_file import Bulk, case_id
 from pipeline.assess.links import conflicts, lists
 from pipeline.assess.links.linking import current
 from pipeline.assess.models.model import Model
+from pipeline.contract import Night
 from pipeline.lake import Commit, Lake, Part
 from pipeline.lake.parts import Where
 from pipeline.matching import flood, retro
-from pipeline.night.contract import Night
 from pipeline.settings import Settings
 
 

@@ -7,7 +7,7 @@ from hashsets.release.approving import Judged
 from pipeline import files
 from pipeline.approval import effects
 from pipeline.approval.page import page
-from pipeline.night.contract import Night, StageReport, run_dir
+from pipeline.contract import Night, StageReport, run_dir
 from pipeline.settings import Settings
 
 PAGE = "release.md"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hashsets.release import publishing
 from pipeline.approval import judging
-from pipeline.night.contract import Night, StageReport
+from pipeline.contract import Night, StageReport
 from pipeline.settings import Settings
 
 

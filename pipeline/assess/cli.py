@@ -9,9 +9,9 @@ import click
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from pipeline import contract as nights
 from pipeline.assess.models.model import Model
 from pipeline.errors import UsageError
-from pipeline.night import contract as nights
 from pipeline.output import Rows, output_options
 from pipeline.people.person import as_option, signed_in
 from pipeline.settings import Settings

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from pipeline import files
 from pipeline.assess import touched
+from pipeline.contract import Night, run_dir
 from pipeline.lake import Lake
-from pipeline.night.contract import Night, run_dir
 from pipeline.settings import Settings
 
 COMMIT = "assess_part"

@@ -15,8 +15,8 @@ from pipeline.assess.evidence.counters import GRADES
 from pipeline.assess.evidence.inputs import FORCE_NOT_SET, YES, CaseFile
 from pipeline.assess.models.model import BANDS, Assessed, Model
 from pipeline.assess.telling import authorities
+from pipeline.contract import Night
 from pipeline.lake import Lake
-from pipeline.night.contract import Night
 from pipeline.settings import Settings
 
 CATEGORIES = ("A", "B", "C", "PROHIBITED", "EXTREME", "UNMAPPED")

@@ -23,9 +23,9 @@ from pipeline.assess.models import shadow
 from pipeline.assess.models.model import BANDS, Model
 from pipeline.assess.rows import STAGE, Inputs, Previous, Writer, transfer_to
 from pipeline.collector import no_cycle_search
+from pipeline.contract import Night, StageReport
 from pipeline.ingest.geography import forces
 from pipeline.lake import Lake
-from pipeline.night.contract import Night, StageReport
 from pipeline.settings import Settings
 
 

@@ -18,9 +18,9 @@ import pyarrow.compute as pc
 from pipeline import __version__, policy
 from pipeline.assess.evidence.case_file import case_id, roots
 from pipeline.assess.models.model import Model
+from pipeline.contract import Night
 from pipeline.ingest.quarantine import HELD_BACK, held_back
 from pipeline.lake import Commit, Lake
-from pipeline.night.contract import Night
 from pipeline.settings import Settings
 
 STAGE = "assessed"

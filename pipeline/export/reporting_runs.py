@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline.night.contract import REPORTS
+from pipeline.contract import REPORTS
 from pipeline.settings import Settings
 
 FILES = (REPORTS, "report.json")

@@ -12,15 +12,15 @@ from typing import Any
 import pyarrow as pa
 from sqlalchemy.orm import Session
 
+from pipeline import contract as nights
 from pipeline import files, logs, policy
 from pipeline.cases.views import case as views
+from pipeline.contract import Night, StageReport
 from pipeline.export import reporting, reporting_rows, reporting_runs, reporting_state
 from pipeline.export.reporting_parts import KeptPart, LostError, Shelf
 from pipeline.export.reporting_rows import BY, Concerned, World
 from pipeline.export.reporting_state import KeptTables
 from pipeline.lake import Lake
-from pipeline.night import contract as nights
-from pipeline.night.contract import Night, StageReport
 from pipeline.settings import Settings
 from pipeline.store import opening as store
 from pipeline.store.opening import Store

@@ -27,6 +27,7 @@ from hashsets.release.releases import Release
 from pipeline import files, logs, records
 from pipeline import policy as policies
 from pipeline.algorithms import DIGESTS, algorithm_version
+from pipeline.contract import Night, StageReport, run_dir
 from pipeline.errors import UsageError
 from pipeline.fingerprint.decode.versions import decoder_version
 from pipeline.fingerprint.journal import Journal
@@ -35,7 +36,6 @@ from pipeline.fingerprint.rows import ContentRows, Origin, rows_of
 from pipeline.fingerprint.sandbox.pool import Pool
 from pipeline.lake import Lake, Part
 from pipeline.locator import Locator
-from pipeline.night.contract import Night, StageReport, run_dir
 from pipeline.settings import Settings
 
 STAGE = "fingerprint"

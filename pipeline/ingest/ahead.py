@@ -17,8 +17,8 @@ from typing import Any
 import orjson
 
 from pipeline import files
+from pipeline.contract import Night, run_dir
 from pipeline.fingerprint.outcome import Digests
-from pipeline.night.contract import Night, run_dir
 from pipeline.settings import Settings
 
 STAGE = "digest"

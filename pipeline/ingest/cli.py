@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
+from pipeline import contract as night
 from pipeline.ingest import quarantine, stage
 from pipeline.lake import Lake
-from pipeline.night import contract as night
 from pipeline.night import stages as nightly
 from pipeline.output import Rows, output_options
 from pipeline.settings import Settings

@@ -10,13 +10,13 @@ from contextlib import contextmanager
 
 from pipeline import files
 from pipeline.collector import no_cycle_search
+from pipeline.contract import Night, StageReport
 from pipeline.errors import UsageError
 from pipeline.ingest import ahead, intake, media, rules
 from pipeline.ingest.landing import discovery
 from pipeline.ingest.landing.discovery import LandingEntry
 from pipeline.ingest.reading.supervisor import PackageReading
 from pipeline.ingest.stage import fresh_entries
-from pipeline.night.contract import Night, StageReport
 from pipeline.settings import Settings
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.collector import no_cycle_search
+from pipeline.contract import Night
 from pipeline.ingest import ahead, identity, media
 from pipeline.ingest.identity import Arrival, Held, Returned
 from pipeline.ingest.landing import completeness, discovery, seen
@@ -24,7 +25,6 @@ from pipeline.ingest.writing import media_rows, rows
 from pipeline.ingest.writing.context import Answers, Context
 from pipeline.ingest.writing.tables import Tables
 from pipeline.locator import Locator
-from pipeline.night.contract import Night
 from pipeline.records import Row
 from pipeline.senders import SOURCES
 from pipeline.settings import Settings

@@ -12,6 +12,7 @@ from collections import Counter, deque
 from pathlib import Path
 
 from pipeline import files, logs
+from pipeline.contract import Night, StageReport
 from pipeline.ingest import intake, quarantine, rules
 from pipeline.ingest.identity import Held
 from pipeline.ingest.intake import Candidate
@@ -20,7 +21,6 @@ from pipeline.ingest.landing.discovery import LandingEntry
 from pipeline.ingest.reading.supervisor import PackageReading
 from pipeline.ingest.rules import IngestRules
 from pipeline.lake import Lake
-from pipeline.night.contract import Night, StageReport
 from pipeline.settings import Settings
 
 STAGE = "ingest"

@@ -10,8 +10,8 @@ import pyarrow as pa
 from hashsets.release.releases import Release
 from pipeline import __version__, records
 from pipeline.algorithms import version_of
+from pipeline.contract import Night
 from pipeline.matching import levels, stated
-from pipeline.night.contract import Night
 
 
 class MatchRow(dict[str, Any]):

@@ -15,8 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import policy, records
+from pipeline.contract import Night, StageReport
 from pipeline.lake import Commit, Lake
-from pipeline.night.contract import Night, StageReport
 from pipeline.settings import Settings
 
 SURE = ("exact", "claimed")

@@ -18,12 +18,12 @@ import pyarrow.compute as pc
 
 from hashsets.release.releases import Release
 from pipeline import files, policy
+from pipeline.contract import Night, StageReport, run_dir
 from pipeline.lake import Lake, Part
 from pipeline.matching import flood, stage
 from pipeline.matching.evidence import MatchRow, finished
 from pipeline.matching.known import ChangedMedia
 from pipeline.matching.unit import Matcher
-from pipeline.night.contract import Night, StageReport, run_dir
 from pipeline.settings import Settings
 
 BATCH = 500_000

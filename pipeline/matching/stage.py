@@ -15,13 +15,13 @@ from typing import Any
 
 from hashsets.release import releases
 from pipeline import policy
+from pipeline.contract import Night, StageReport
 from pipeline.errors import UsageError
 from pipeline.lake import Lake
 from pipeline.lake.lake import Commit
 from pipeline.matching.evidence import MatchRow, finished
 from pipeline.matching.known import WholeRelease
 from pipeline.matching.unit import Matcher
-from pipeline.night.contract import Night, StageReport
 from pipeline.settings import Settings
 
 CONTENT, CLAIMED = "content-", "claimed-"

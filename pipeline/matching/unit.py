@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from pipeline import policy
 from pipeline.algorithms import DIGESTS
+from pipeline.contract import Night
 from pipeline.fingerprint.hashes import packed
 from pipeline.fingerprint.outcome import Refined
 from pipeline.fingerprint.sandbox import pool
@@ -27,7 +28,6 @@ from pipeline.matching.evidence import MatchRow
 from pipeline.matching.known import KnownSide
 from pipeline.matching.pairs import Pairs, codes, first_of, reduced, spans
 from pipeline.matching.stated import stated
-from pipeline.night.contract import Night
 from pipeline.settings import Settings
 
 PLAIN = ("pdq", "phash256")

@@ -1,1 +1,1 @@
-"""The night as a whole: the contract of a stage, the list of stages, reconciliation, the report, and `triage night`."""
+"""The night as a whole: the list of stages, running one, reconciliation, the report, and `triage night`."""

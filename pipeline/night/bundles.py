@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-from pipeline.night import contract as nights
+from pipeline import contract as nights
 from pipeline.settings import Settings
 
 LOOKED_AT = 5

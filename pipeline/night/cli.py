@@ -16,10 +16,10 @@ import click
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from pipeline import contract as nights
 from pipeline.britishtime import counted
 from pipeline.errors import ConflictError, IntegrityError, TriageError, UsageError
 from pipeline.lake import Lake
-from pipeline.night import contract as nights
 from pipeline.night import failures, progress, turns
 from pipeline.night import report as runreport
 from pipeline.night import stages as nightly

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pipeline import contract as nights
 from pipeline import files
 from pipeline.errors import (
     ConflictError,
@@ -21,7 +22,6 @@ from pipeline.errors import (
     SettingsError,
     TriageError,
 )
-from pipeline.night import contract as nights
 from pipeline.settings import Settings
 
 NAME = "failed.json"

@@ -1,6 +1,6 @@
 """How the stages are run by an orchestrator: retries, time limits and single writers. Read by the DAGs; no Airflow here.
 
-Every stage may be repeated at any point (`pipeline/night/contract.py`), so every task is retried; the limits are far above what
+Every stage may be repeated at any point (`pipeline/contract.py`), so every task is retried; the limits are far above what
 a night on one machine takes (bench/results/nightly.json) and only end a task that hangs.
 """
 

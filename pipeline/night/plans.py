@@ -10,7 +10,7 @@ import os
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
-from pipeline.night import contract as nights
+from pipeline import contract as nights
 from pipeline.settings import Settings
 
 NAME = "plans.jsonl"

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from pipeline.contract import StageReport
 from pipeline.night import failures, plans
 from pipeline.night import stages as nightly
-from pipeline.night.contract import StageReport
 from pipeline.settings import Settings
 
 

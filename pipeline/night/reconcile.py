@@ -14,18 +14,18 @@ from datetime import UTC
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline import contract as nights
 from pipeline import files, policy
 from pipeline.assess.evidence.case_file import group
 from pipeline.cases.publishing.stage import published_count, published_of
+from pipeline.contract import Night, StageReport
 from pipeline.errors import ReconciliationError
 from pipeline.ingest.landing import seen
 from pipeline.lake import Lake, upkeep
 from pipeline.matching import core, stage
-from pipeline.night import contract as nights
 from pipeline.night import report as runreport
 from pipeline.night import stages as nightly
 from pipeline.night import totals
-from pipeline.night.contract import Night, StageReport
 from pipeline.night.totals import STAGE, Check, Kept, Span, counted, distinct
 from pipeline.settings import Settings
 

@@ -15,11 +15,11 @@ from rich.table import Table
 from hashsets.release import building
 from pipeline import __version__
 from pipeline.britishtime import moment
+from pipeline.contract import Night, StageReport
 from pipeline.ingest import quarantine
 from pipeline.lake import Lake
 from pipeline.lake.upkeep import Checked
 from pipeline.night import stages as nightly
-from pipeline.night.contract import Night, StageReport
 from pipeline.settings import Settings
 
 

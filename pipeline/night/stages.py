@@ -19,12 +19,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pipeline import contract as nights
 from pipeline import cputime, files, logs, policy
+from pipeline.contract import Night, StageReport
 from pipeline.errors import DependencyError, ReconciliationError, TriageError, UsageError
 from pipeline.lake import Lake
 from pipeline.night import bundles, failures, plans
-from pipeline.night import contract as nights
-from pipeline.night.contract import Night, StageReport
 from pipeline.night.orchestration import TASKS_AT_MOST, UNMEASURED
 from pipeline.settings import Settings
 

@@ -28,7 +28,7 @@ ROOMS = (
     Room(
         "pipeline.lake", "The lake: commits, tables in Delta's format, snapshots, upkeep, on a disk or an object store"
     ),
-    Room("pipeline.night.contract", "What a stage is: the run it belongs to, its clock, the report that it returns"),
+    Room("pipeline.contract", "What a stage is: the run it belongs to, its clock, the report that it returns"),
     Room("pipeline.matching.core", "The matching core: index, kernels, exact join within a Hamming distance, canaries"),
     Room("hashsets", "The known-hash store: readers of exchange formats, opinions, releases"),
     Room("pipeline.fingerprint.facts", "Facts from EXIF data that matter to an investigation"),

@@ -13,9 +13,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from hashsets.release import approving, building, releases
+from pipeline import contract as nights
 from pipeline.audit import log as audit_log
 from pipeline.errors import TriageError
-from pipeline.night import contract as nights
 from pipeline.night import marks
 from pipeline.settings import Settings
 from pipeline.store.actors import SYSTEM

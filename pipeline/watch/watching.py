@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from datetime import datetime
 
+from pipeline import contract as nights
 from pipeline import logs, policy
 from pipeline.errors import DependencyError
-from pipeline.night import contract as nights
 from pipeline.settings import Settings
 from pipeline.store.opening import Store
 from pipeline.watch import alarms, conditions, ways

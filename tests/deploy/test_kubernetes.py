@@ -32,7 +32,9 @@ def merged(base: Any, patch: Any) -> Any:
 def rendered() -> list[dict[str, Any]]:
     """What `kubectl kustomize` makes of the folder, without kubectl; that it is the same is a test of its own."""
     plan = yaml.safe_load((FOLDER / "kustomization.yaml").read_text())
-    assert set(plan) == {"apiVersion", "kind", "namespace", "resources", "patches"}, "a key that is not carried out here"
+    assert set(plan) == {"apiVersion", "kind", "namespace", "resources", "patches"}, (
+        "a key that is not carried out here"
+    )
     found = [one for name in plan["resources"] for one in yaml.safe_load_all((FOLDER / name).read_text()) if one]
     for patch in plan["patches"]:
         change = yaml.safe_load(patch["patch"])

@@ -17,8 +17,8 @@ from hashsets import sources
 from hashsets.importing import importer
 from hashsets.readers.exported import COLUMNS
 from hashsets.release import building, releases
-from pipeline.night import contract as nights
-from pipeline.night.contract import Night
+from pipeline import contract as nights
+from pipeline.contract import Night
 from pipeline.settings import Settings
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from pipeline.night import contract
-from pipeline.night.contract import StageReport
+from pipeline import contract
+from pipeline.contract import StageReport
 from pipeline.settings import Settings
 
 

@@ -15,12 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline import contract as night
 from pipeline import files, jsontext, output, policy, records
+from pipeline.contract import StageReport
 from pipeline.errors import InputError, IntegrityError, SettingsError, TriageError, UsageError
 from pipeline.locator import Locator
-from pipeline.night import contract as night
 from pipeline.night import stages as nightly
-from pipeline.night.contract import StageReport
 from pipeline.settings import ROOT, Settings
 
 _JSON = st.recursive(

@@ -27,10 +27,10 @@ from pipeline.assess.links.index import KeyIndex
 from pipeline.assess.links.judging import judge
 from pipeline.assess.links.strength import LinkRules, Sighting
 from pipeline.collector import no_cycle_search
+from pipeline.contract import Night
 from pipeline.ingest.geography import forces
 from pipeline.lake import Lake
 from pipeline.lake.parts import Where
-from pipeline.night.contract import Night
 from pipeline.settings import Settings
 
 STAGE = "link"

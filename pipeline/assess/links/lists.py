@@ -29,9 +29,9 @@ from pipeline.assess.evidence.case_file import ListHit
 from pipeline.assess.links import keys, similar
 from pipeline.assess.links.naming import Services, nobody
 from pipeline.assess.links.strength import STRENGTHS, strongest
+from pipeline.contract import Night
 from pipeline.ingest.geography import forces
 from pipeline.ingest.reports import values
-from pipeline.night.contract import Night
 from pipeline.settings import Settings
 
 COLUMNS = (

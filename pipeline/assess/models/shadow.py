@@ -8,7 +8,7 @@ from typing import Any
 from pipeline import files
 from pipeline.assess.evidence.inputs import CaseFile
 from pipeline.assess.models.model import BANDS, Model, Weighed
-from pipeline.night.contract import Night, run_dir
+from pipeline.contract import Night, run_dir
 from pipeline.settings import Settings
 
 

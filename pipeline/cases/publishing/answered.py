@@ -18,8 +18,8 @@ from pipeline.assess.evidence.inputs import FORCE_NOT_SET, CaseFile
 from pipeline.assess.models.model import Model
 from pipeline.assess.rows import Inputs, Previous, encode, row_of, transfer_to
 from pipeline.cases.publishing.intake import NewAssessment
+from pipeline.contract import Night
 from pipeline.ingest.geography import forces
-from pipeline.night.contract import Night
 from pipeline.store.context import store
 from pipeline.store.tables import Assessment, RecordedAnswer
 

@@ -13,8 +13,8 @@ from pipeline import records
 from pipeline.assess import stage
 from pipeline.assess.evidence import answers
 from pipeline.cases.publishing import answered
+from pipeline.contract import Night, StageReport
 from pipeline.lake import Lake
-from pipeline.night.contract import Night, StageReport
 from pipeline.settings import Settings
 from pipeline.store.opening import open_store
 from pipeline.store.tables import RecordedAnswer

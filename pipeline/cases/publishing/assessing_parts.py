@@ -10,9 +10,9 @@ from pipeline.assess.links.linking import link
 from pipeline.assess.models import shadow
 from pipeline.assess.models.model import Model
 from pipeline.cases.publishing.assessing import take_over
+from pipeline.contract import Night, StageReport
 from pipeline.errors import UsageError
 from pipeline.lake import Lake
-from pipeline.night.contract import Night, StageReport
 from pipeline.settings import Settings
 
 STAGE = "assess_cases"

@@ -11,8 +11,8 @@ from pipeline.assess.models.model import Model
 from pipeline.cases.publishing import answered
 from pipeline.cases.publishing.cases import Publisher
 from pipeline.cases.publishing.intake import Intake
+from pipeline.contract import Night
 from pipeline.errors import UsageError
-from pipeline.night.contract import Night
 from pipeline.store.actors import Actor
 from pipeline.store.context import now, rules, store
 from pipeline.store.tables import Assessment, Case, CaseReferral

@@ -21,8 +21,8 @@ from pipeline.cases.publishing.cases import Publisher
 from pipeline.cases.publishing.intake import Intake, collect
 from pipeline.cases.publishing.links import publish_links
 from pipeline.cases.work import claims
+from pipeline.contract import Night, StageReport
 from pipeline.lake import Lake
-from pipeline.night.contract import Night, StageReport
 from pipeline.people import permissions
 from pipeline.settings import Settings
 from pipeline.store import recording as audit

@@ -9,13 +9,13 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from pipeline import contract as night
 from pipeline.cases import words as spoken
 from pipeline.cases.views import supervision
 from pipeline.console import pages, wording
 from pipeline.console.context import actor, settings, store
 from pipeline.console.dashboard import figures
 from pipeline.console.gate.identity import NotFoundError
-from pipeline.night import contract as night
 from pipeline.night import failures, progress
 from pipeline.night import stages as nightly
 

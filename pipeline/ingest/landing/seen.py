@@ -17,8 +17,8 @@ from pathlib import Path
 import orjson
 
 from pipeline import files
+from pipeline.contract import Night, run_dir
 from pipeline.errors import IntegrityError
-from pipeline.night.contract import Night, run_dir
 from pipeline.settings import Settings
 
 SeenContainers = dict[str, tuple[str, str]]

@@ -27,11 +27,11 @@ from hashsets.importing import importer
 from hashsets.release import releases
 from pipeline.approval import stage as releasing
 from pipeline.cases import cases
+from pipeline.contract import Night
 from pipeline.errors import ConflictError, InputError, UsageError
 from pipeline.lake import Lake
 from pipeline.matching import flood, retro, stage
 from pipeline.night import stages, turns
-from pipeline.night.contract import Night
 from pipeline.settings import Settings
 from pipeline.store import recording as audit
 from pipeline.store.actors import Actor

@@ -25,10 +25,10 @@ from pipeline import files
 from pipeline.algorithms import DIGESTS
 from pipeline.cases import cases
 from pipeline.cases.duties import notices
+from pipeline.contract import Night, StageReport, run_dir
 from pipeline.errors import ConflictError, InputError, PermissionDeniedError, UsageError
 from pipeline.lake import Lake
 from pipeline.night import turns
-from pipeline.night.contract import Night, StageReport, run_dir
 from pipeline.night.grading import delivery
 from pipeline.people import users
 from pipeline.settings import Settings

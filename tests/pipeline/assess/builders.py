@@ -6,11 +6,11 @@ import hashlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from pipeline import contract as night
 from pipeline import records
 from pipeline.assess.evidence.inputs import YES, Answer, CaseFile, EvidenceRow
+from pipeline.contract import Night
 from pipeline.lake import Lake
-from pipeline.night import contract as night
-from pipeline.night.contract import Night
 from pipeline.settings import Settings
 
 T0 = datetime(2026, 11, 1, tzinfo=UTC)

@@ -9,9 +9,9 @@ import pytest
 
 from pipeline.assess import stage
 from pipeline.cases.publishing import assessing, assessing_parts
+from pipeline.contract import StageReport
 from pipeline.errors import UsageError
 from pipeline.lake import Lake
-from pipeline.night.contract import StageReport
 from pipeline.settings import Settings
 from tests.pipeline.assess.builders import commit, fact, identifier, referral, start
 from tests.pipeline.assess.test_stage import content_of

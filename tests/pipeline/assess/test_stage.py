@@ -13,8 +13,8 @@ import yaml
 from pipeline.assess import rows as rows_module
 from pipeline.assess import stage
 from pipeline.assess.evidence.case_file import case_id
+from pipeline.contract import StageReport
 from pipeline.lake import Lake
-from pipeline.night.contract import StageReport
 from pipeline.settings import Settings
 from tests.pipeline.assess.builders import T0, commit, fact, fingerprint, identifier, match, media, referral, start
 from tests.pipeline.assess.links.test_lists import supply

@@ -10,8 +10,8 @@ from typing import Any
 from pipeline import records
 from pipeline.assess.evidence.case_file import case_id
 from pipeline.cases.publishing.stage import publish
+from pipeline.contract import Night
 from pipeline.lake import Lake
-from pipeline.night.contract import Night
 from pipeline.store.opening import Store
 
 START = datetime(2026, 3, 2, 3, 0, tzinfo=UTC)

@@ -16,6 +16,7 @@ import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
 
+from pipeline import contract as nights
 from pipeline.cli import triage
 from pipeline.console.casepage import explain
 from pipeline.console.casepage.evidence import Evidence
@@ -23,7 +24,6 @@ from pipeline.console.dashboard import figures
 from pipeline.console.standing import Nights
 from pipeline.errors import IntegrityError
 from pipeline.export import reporting
-from pipeline.night import contract as nights
 from pipeline.night import failures
 from pipeline.people import users
 from pipeline.store.opening import open_store

@@ -20,13 +20,13 @@ import pyarrow.compute as pc
 import pytest
 
 from pipeline import algorithms as registry
+from pipeline import contract as nights
 from pipeline import records
+from pipeline.contract import Night
 from pipeline.errors import UsageError
 from pipeline.fingerprint import stage
 from pipeline.fingerprint.sandbox.pool import Pool
 from pipeline.lake import Lake
-from pipeline.night import contract as nights
-from pipeline.night.contract import Night
 from pipeline.settings import Settings
 from tests.pipeline.fingerprint import samples
 from tests.pipeline.fingerprint.makers import FAULTY, settings_with
@@ -279,7 +279,7 @@ KILLED = """
 import sys
 from pathlib import Path
 from datetime import datetime, UTC
-from pipeline.night import contract as nights
+from pipeline import contract as nights
 from pipeline.fingerprint import stage
 from pipeline.fingerprint.sandbox.pool import Pool
 from pipeline.settings import Settings

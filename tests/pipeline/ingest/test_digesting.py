@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
+from pipeline import contract as nights
 from pipeline.errors import UsageError
 from pipeline.ingest import ahead, digesting, intake, stage
 from pipeline.lake import Lake
 from pipeline.locator import Locator
-from pipeline.night import contract as nights
 from pipeline.settings import Settings
 from tests import factory
 from tests.factory import NIGHT, ingest

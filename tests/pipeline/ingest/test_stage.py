@@ -14,13 +14,13 @@ from typing import Any
 import bagit
 import pytest
 
+from pipeline import contract as night
 from pipeline import files, records
+from pipeline.contract import Night
 from pipeline.ingest import intake, quarantine, stage
 from pipeline.ingest.landing import seen
 from pipeline.ingest.writing import tables as ingest_tables
 from pipeline.lake import Lake
-from pipeline.night import contract as night
-from pipeline.night.contract import Night
 from pipeline.settings import Settings
 from tests import factory
 from tests.factory import NIGHT, form, ingest, land, picture, table

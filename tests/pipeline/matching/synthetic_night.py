@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 
 from hashsets.importing import landing
 from hashsets.release import building
+from pipeline import contract as night
 from pipeline import records
+from pipeline.contract import Night
 from pipeline.lake import Lake
-from pipeline.night import contract as night
-from pipeline.night.contract import Night
 from pipeline.settings import Settings
 
 AS_OF = datetime(2026, 11, 21, 1, tzinfo=UTC)

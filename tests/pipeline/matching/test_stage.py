@@ -7,12 +7,12 @@ import random
 import numpy as np
 import pytest
 
+from pipeline import contract as night
 from pipeline import records
 from pipeline.errors import UsageError
 from pipeline.fingerprint.hashes import packed
 from pipeline.lake import Lake
 from pipeline.matching import flood, retro, stage
-from pipeline.night import contract as night
 from pipeline.settings import Settings
 from tests.pipeline.matching.synthetic_night import (
     content,

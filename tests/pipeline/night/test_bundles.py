@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import contract as nights
+from pipeline.contract import StageReport
 from pipeline.night import bundles
-from pipeline.night import contract as nights
 from pipeline.night import stages as nightly
-from pipeline.night.contract import StageReport
 from pipeline.settings import Settings
 
 

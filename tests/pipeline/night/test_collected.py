@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from pipeline.contract import start
 from pipeline.lake import Lake
 from pipeline.night import stages
-from pipeline.night.contract import start
 from pipeline.settings import Settings
 from tests.pipeline.matching.synthetic_night import known, publish
 

@@ -18,12 +18,12 @@ import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
-from pipeline import records
+from pipeline import contract, records
 from pipeline.cases.work import retention
 from pipeline.console.casepage.evidence import Evidence
 from pipeline.lake import Lake
 from pipeline.lake.settling import Settler
-from pipeline.night import contract, erasing, stages
+from pipeline.night import erasing, stages
 from pipeline.people import users
 from pipeline.settings import Settings
 from pipeline.store.actors import SYSTEM, Actor

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import contract as nights
 from pipeline import errors
-from pipeline.night import contract as nights
+from pipeline.contract import Night, StageReport
 from pipeline.night import failures, stages
-from pipeline.night.contract import Night, StageReport
 from pipeline.settings import Settings
 
 CANARY = "zqcanary"

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from pipeline import contract
 from pipeline.errors import IntegrityError
 from pipeline.ingest.landing import seen
-from pipeline.night import contract, naming
+from pipeline.night import naming
 from pipeline.settings import Settings
 
 MOMENT = datetime(2026, 7, 3, 0, 0, tzinfo=UTC)

@@ -10,13 +10,13 @@ import pytest
 from click.testing import CliRunner
 
 from hashsets.release import building
+from pipeline import contract as nights
 from pipeline.approval.cli import approval
+from pipeline.contract import StageReport
 from pipeline.errors import IntegrityError, TriageError
-from pipeline.night import contract as nights
 from pipeline.night import failures, plans, progress, report
 from pipeline.night import stages as nightly
 from pipeline.night.cli import runs, status
-from pipeline.night.contract import StageReport
 from pipeline.settings import Settings
 
 

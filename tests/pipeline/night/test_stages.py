@@ -12,10 +12,10 @@ import pytest
 import rich.console
 import rich.traceback
 
+from pipeline import contract as night
+from pipeline.contract import StageReport
 from pipeline.errors import DependencyError, IntegrityError, ReconciliationError, TriageError, UsageError
-from pipeline.night import contract as night
 from pipeline.night import stages as nightly
-from pipeline.night.contract import StageReport
 from pipeline.settings import Settings
 
 CANARY = "zqcanary"

@@ -10,10 +10,10 @@ import pytest
 
 from pipeline.cases.publishing import assessing
 from pipeline.cases.publishing import stage as publishing
+from pipeline.contract import Night, run_dir
 from pipeline.errors import ReconciliationError
 from pipeline.lake import Lake
 from pipeline.night import reconcile, totals
-from pipeline.night.contract import Night, run_dir
 from pipeline.night.totals import Kept, Span
 from pipeline.settings import Settings
 from tests.factory import AS_OF, form, ingest, land

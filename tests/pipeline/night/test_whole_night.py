@@ -20,13 +20,13 @@ from typing import Any
 import pytest
 
 from pipeline import records
+from pipeline.contract import load
 from pipeline.errors import IntegrityError, ReconciliationError
 from pipeline.lake import Lake
 from pipeline.lake.delta import Log
 from pipeline.lake.ledger import FOLDER, Ledger
 from pipeline.lake.places import LakePlace
 from pipeline.night import reconcile
-from pipeline.night.contract import load
 from pipeline.settings import ROOT, Settings
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]

@@ -27,9 +27,9 @@ from hashsets.importing import paging
 from hashsets.release import building
 from pipeline.cases.publishing import stage
 from pipeline.cli import triage
+from pipeline.contract import Night, StageReport
 from pipeline.errors import DependencyError, IntegrityError, SettingsError
 from pipeline.night import marks, stages
-from pipeline.night.contract import Night, StageReport
 from pipeline.settings import Settings
 from pipeline.store.opening import Store, open_store
 from pipeline.watch import alarms, conditions, watching, ways

@@ -16,10 +16,10 @@ from click.testing import CliRunner
 
 from hashsets.cli import hashset
 from hashsets.importing import importer
+from pipeline.contract import start
 from pipeline.errors import ConflictError, InputError, PermissionDeniedError, TriageError, UsageError
 from pipeline.lake import Lake
 from pipeline.night import stages, turns
-from pipeline.night.contract import start
 from pipeline.people import users
 from pipeline.settings import Settings
 from pipeline.store.actors import SYSTEM

@@ -14,10 +14,10 @@ from click.testing import CliRunner
 
 from hashsets.cli import hashset
 from hashsets.importing import importer
+from pipeline.contract import of_hash_sets, reports, run_dir, start
 from pipeline.errors import ConflictError, InputError, PermissionDeniedError, UsageError
 from pipeline.lake import Lake
 from pipeline.night import stages, turns
-from pipeline.night.contract import of_hash_sets, reports, run_dir, start
 from pipeline.night.grading import uploads
 from pipeline.people import users
 from pipeline.settings import Settings

@@ -50,7 +50,7 @@ def test_packages_that_wait_are_named_as_of_the_last_run(home: Any, browser_of: 
 
 
 def test_a_run_that_is_not_finished_shows_its_progress(home: Any, browser_of: Any) -> None:
-    from pipeline.night import contract as nights
+    from pipeline import contract as nights
     from pipeline.night import plans
 
     run = nights.start(home, "later").run_id
