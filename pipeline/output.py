@@ -7,6 +7,7 @@
 The decorated command returns rows (a list of flat dicts, or an Arrow table); the options do the rest.
 CSV is safe to open in a spreadsheet: text that begins with = + - @, tab, CR or NUL gets a leading apostrophe;
 numbers stay numbers (OWASP ASVS 5.0, 1.2.10). Moments are UTC, in the form that spreadsheets take for a time.
+A table is for people: bands are words there ("Very high"). JSON, JSON lines, CSV and Parquet keep the codes (`very_high`).
 """
 
 from __future__ import annotations
@@ -35,13 +36,16 @@ FORMATS = ("table", "json", "jsonl", "csv", "parquet")
 _ACTIVE = ("=", "+", "-", "@", "\t", "\r", "\0")
 
 
-def output_options(function: Callable[..., Rows] | None = None, *, columns: Sequence[str] = ()) -> Callable[..., Any]:
+def output_options(
+    function: Callable[..., Rows] | None = None, *, columns: Sequence[str] = (), stored: bool = False
+) -> Callable[..., Any]:
     """Add --format, --output, --columns and --wide to a click command that returns rows.
 
     `columns`: those that a terminal shows when not all fit, most important first (`@output_options(columns=(...))`).
+    `stored`: a table shows codes as they are stored, to be written into the next statement; otherwise bands are words.
     """
     if function is None:
-        return functools.partial(output_options, columns=columns)
+        return functools.partial(output_options, columns=columns, stored=stored)
 
     @click.option(
         "--format",
@@ -67,7 +71,7 @@ def output_options(function: Callable[..., Rows] | None = None, *, columns: Sequ
         rows = function(*args, **kwargs)
         if named is not None:
             rows = picked(rows, [name.strip() for name in named.split(",") if name.strip()])
-        emit(rows, chosen, output, columns=() if named else columns, wide=wide)
+        emit(rows, chosen, output, columns=() if named else columns, wide=wide, stored=stored)
 
     return wrapper
 
@@ -119,7 +123,13 @@ def picked(rows: Rows, names: Sequence[str]) -> Rows:
 
 
 def emit(
-    rows: Rows, format_: str, output: Path | None = None, *, columns: Sequence[str] = (), wide: bool = False
+    rows: Rows,
+    format_: str,
+    output: Path | None = None,
+    *,
+    columns: Sequence[str] = (),
+    wide: bool = False,
+    stored: bool = False,
 ) -> None:
     """Write rows in a format to a file (all or nothing) or to standard output.
 
@@ -132,11 +142,12 @@ def emit(
 
         from pipeline import terminal  # loads rich, as above
 
-        click.echo(terminal.text(names, listed, Console().width, chosen=columns, wide=wide), nl=False)
+        shown = terminal.text(names, listed, Console().width, chosen=columns, wide=wide, stored=stored)
+        click.echo(shown, nl=False)
         return
     if format_ == "parquet" and output is None and sys.stdout.isatty():
         raise UsageError("Parquet is not for a terminal.", "Name a file with --output.")
-    data = render(rows, format_)
+    data = render(rows, format_, stored=stored)
     if output is not None:
         files.write_bytes(output, data)
     else:
@@ -153,7 +164,7 @@ def working(text: str) -> AbstractContextManager[object]:
     return Console(stderr=True).status(text)
 
 
-def render(rows: Rows, format_: str) -> bytes:
+def render(rows: Rows, format_: str, *, stored: bool = False) -> bytes:
     """Rows as the bytes of one of FORMATS."""
     if format_ == "csv" and isinstance(rows, pa.Table):
         return table_csv(rows)
@@ -173,7 +184,7 @@ def render(rows: Rows, format_: str) -> bytes:
         return as_csv(names, listed)
     from pipeline import terminal  # loads rich, which only text needs
 
-    return terminal.text(names, listed, 200, wide=True).encode()
+    return terminal.text(names, listed, 200, wide=True, stored=stored).encode()
 
 
 def as_csv(names: Sequence[str], rows: Iterable[dict[str, Any]]) -> bytes:

@@ -23,6 +23,8 @@ GAP = 3
 """Spaces between two columns."""
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 """A moment that comes as text, ISO 8601 with its zone."""
+BANDS = {"very_high": "Very high", "high": "High", "medium": "Medium", "low": "Low"}
+"""Bands as people read them; every other form of output keeps the codes."""
 PROSE = 24
 """Least width of a column of sentences."""
 
@@ -34,14 +36,16 @@ def text(
     *,
     chosen: Sequence[str] = (),
     wide: bool = False,
+    stored: bool = False,
 ) -> str:
     """Rows as text of at most `width` characters per line; with `wide` as long as the rows are.
 
     `chosen` are the columns that the command shows, most important first; those that the rows lack are passed over.
+    Codes of bands are words, except in what is shown as it is `stored`.
     """
     if not rows:
         return "Nothing.\n"
-    cells = {name: [_cell(row.get(name)) for row in rows] for name in names}
+    cells = {name: [_cell(row.get(name) if stored else _worded(name, row)) for row in rows] for name in names}
     if wide:
         natural = {name: _natural(name, cells[name]) for name in names}
         return _drawn(names, cells, natural, rows, sum(natural.values()) + GAP * (len(names) - 1))
@@ -140,6 +144,15 @@ def _cell(value: Any) -> str:  # noqa: PLR0911 (one line per type)
     if isinstance(value, list | tuple):
         return ", ".join(map(_cell, value))
     return "".join(c if c.isprintable() or c in "\n\u00a0" else f"\\x{ord(c):02x}" for c in str(value))
+
+
+def _worded(name: str, row: Mapping[str, Any]) -> Any:
+    """A value with the word for a band in a column of bands, or in a detail whose row says in `what` that it is of a band."""
+    value = row.get(name)
+    if not isinstance(value, str) or value not in BANDS:
+        return value
+    label = str(row.get("what", "")) if name == "detail" else name
+    return BANDS[value].replace(" ", "\u00a0") if "band" in re.split(r"[_ ]", label) else value
 
 
 def _safe(cell: str) -> str:

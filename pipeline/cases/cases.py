@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from pipeline import britishtime
 from pipeline.cases import groups, words
 from pipeline.errors import ConflictError, UsageError
-from pipeline.people import permissions
+from pipeline.people import permissions, users
 from pipeline.store import recording as audit
 from pipeline.store import refusals
 from pipeline.store.actors import Actor
@@ -43,7 +43,7 @@ def for_change(session: Session, actor: Actor, case_id: str, action: str, versio
     """
     case = find(session, actor, case_id, action, lock=True)
     if not _only_by(session, actor, case, version):
-        check_version(case, version)
+        check_version(session, case, version)
     return case
 
 
@@ -57,11 +57,11 @@ def _only_by(session: Session, actor: Actor, case: Case, version: int) -> bool:
     return len(by) == since and set(by) == {actor.user_id}
 
 
-def check_version(case: Case, version: int) -> None:
+def check_version(session: Session, case: Case, version: int) -> None:
     """Raises ConflictError if the case has changed since version `version` was read."""
     if case.version != version:
         raise ConflictError(
-            f"Case {case.case_id} was changed by {case.changed_by} on {britishtime.moment(case.changed_at)}, "
+            f"Case {case.case_id} was changed by {users.name_of(session, case.changed_by)} on {britishtime.moment(case.changed_at)}, "
             f"after you opened it (version {version}; it is now at version {case.version}).",
             "Nothing of yours was saved. Look at what changed, and decide again.",
         )
@@ -72,9 +72,8 @@ def require_holder(session: Session, actor: Actor, case: Case) -> None:
     if "supervisor" in actor.roles or holds(case, actor.user_id, now(session)):
         return
     if case.holder and not expired(case, now(session)):
-        raise ConflictError(
-            f"Case {case.case_id} is held by {case.holder}.", "Ask them, or a supervisor to allocate it."
-        )
+        holder = users.name_of(session, case.holder)
+        raise ConflictError(f"Case {case.case_id} is held by {holder}.", "Ask them, or a supervisor to allocate it.")
     raise ConflictError(f"Case {case.case_id} is not held by you.", "Claim it first.")
 
 

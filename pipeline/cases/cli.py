@@ -8,6 +8,7 @@ import click
 
 from pipeline.audit.cli import audit
 from pipeline.britishtime import moment
+from pipeline.cases import words
 from pipeline.cases.duties import escalations
 from pipeline.cases.duties.cli import flags, notices_, told
 from pipeline.cases.states import STATES
@@ -100,7 +101,7 @@ def past_target_(settings: Settings, /, *, name: str | None) -> Rows:
     with signed_in(settings, name) as (store, actor), store.reader() as session:
         for figure in supervision.past_target(session, actor):
             oldest = f", the oldest since {moment(figure['oldest_target'])}" if figure["cases"] else ""
-            click.echo(f"{figure['band']}: {figure['cases']} past the target{oldest}", err=True)
+            click.echo(f"{words.band(figure['band'])}: {figure['cases']} past the target{oldest}", err=True)
         return [
             {
                 "case_id": c.case_id,

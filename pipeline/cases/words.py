@@ -5,6 +5,9 @@ The words of reasons are the policy's (policy/cases.yaml), so that a decision re
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+
 from pipeline.store.rules import CaseRules
 
 DECIDED = {
@@ -21,6 +24,11 @@ DECIDED = {
     "retain": "Kept at its retention review",
 }
 """What was decided, by the kind of a Decision row."""
+
+_OF_A_HOLDER = re.compile(
+    r"(Claimed by |Allocated to |Claim of |Taken over from )([^\s,]+)( lapsed|, who may not see it)?"
+)
+"""Lines of a history that name an account: a claim, an allocation to a person, a claim that lapsed or was taken away."""
 
 _REASONS_OF = {"accept_transfer": "transfer", "take_back": "transfer"}
 """Kinds of decisions whose reason is of another kind's list."""
@@ -43,6 +51,12 @@ def any_reason(policy: CaseRules, code: str | None) -> str:
     """The words of a reason of whatever kind, as the audit log has them: a code of the policy, or what a person wrote."""
     lists: list[dict[str, str]] = list(policy.data["reasons"].values())
     return next((known[code] for known in lists if code in known), code or "")
+
+
+def changed(kind: str, text: str, person: Callable[[str], str]) -> str:
+    """A line of a history as a person reads it. The line keeps the account of whom it is about; `person` gives the name."""
+    found = _OF_A_HOLDER.fullmatch(text) if kind in {"claim", "released"} else None
+    return f"{found[1]}{person(found[2])}{found[3] or ''}" if found else text
 
 
 def decided(policy: CaseRules, kind: str, code: str) -> str:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 
 from fastapi import Request
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pipeline.console.casepage.evidence import Evidence
 from pipeline.console.gate.identity import NotSignedInError, Visitor
+from pipeline.people import users
 from pipeline.settings import Settings
 from pipeline.store.actors import Actor
 from pipeline.store.opening import Store
-from pipeline.store.people_tables import User
 
 
 def visitor(request: Request) -> Visitor:
@@ -55,11 +54,9 @@ def settings(request: Request) -> Settings:
 
 def person(request: Request, user_id: str) -> str:
     """Whoever an account belongs to, by name as pages say it; the account itself where there is none of that name."""
-    if user_id == "system":
-        return "nightly run"
     names: dict[str, str] | None = getattr(request.state, "names", None)
     if names is None:
         with store(request).reader() as session:
-            names = {row.user_id: row.name for row in session.execute(select(User.user_id, User.name))}
+            names = users.names(session)
         request.state.names = names
     return names.get(user_id, user_id)

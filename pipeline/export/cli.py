@@ -181,7 +181,7 @@ def matches(
 @reason_option
 @as_option
 @click.pass_obj
-@output_options
+@output_options(stored=True)
 def query(
     settings: Settings,
     *,

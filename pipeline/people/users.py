@@ -107,6 +107,20 @@ def actor(session: Session, user_id: str) -> Actor:
     return actor_of(user)
 
 
+def names(session: Session) -> dict[str, str]:
+    """Name of the person, or of the nightly run, by account."""
+    found = {row.user_id: row.name for row in session.execute(select(User.user_id, User.name))}
+    return {**found, SYSTEM.user_id: "nightly run"}
+
+
+def name_of(session: Session, user_id: str | None) -> str:
+    """Whom a message names for an account: the person; the account itself where none of that name is left."""
+    user = session.get(User, user_id) if user_id else None
+    if user is not None:
+        return user.name
+    return "nightly run" if user_id == SYSTEM.user_id else user_id or "nobody"
+
+
 def listing(session: Session, actor: Actor) -> Sequence[User]:
     """All accounts by name."""
     permissions.require(actor, "users.read")

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import difflib
+import io
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import click
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 from rich.cells import cell_len
 
-from pipeline import terminal
+from pipeline import output, terminal
 from pipeline.britishtime import moment
 from pipeline.errors import UsageError
 from pipeline.output import Rows, output_options
@@ -62,7 +64,7 @@ def shown_case() -> list[dict[str, Any]]:
         ("case", "due", f"{moment(AT)}, counted from {moment(AT - timedelta(days=1))}", ""),
         ("flag", "Live contact with a child", "The suspect is stated to be in contact with a child.", "facts F-1"),
         ("reason", "Offer or arrangement to meet a child", "+50: The suspect has offered or arranged to meet a child.", "facts F-2; facts F-3"),
-        ("unknown", asked, "if yes: very_high and raise: works_with_children; if no: high", ""),
+        ("unknown", asked, "if yes: Very high and raise: works_with_children; if no: High", ""),
         ("waits", "review by DI", "due 28 Feb 2027", ""),
         ("history", f"{moment(AT)} system", "Case opened at band Very high", ""),
     ]  # fmt: skip
@@ -136,6 +138,30 @@ def test_a_moment_that_comes_as_text_is_british_too() -> None:
     }
     shown = terminal.text(list(row), [row, row], 140)
     assert "21\u00a0Jul\u00a02026,\u00a009:08" in shown and "at 2026-07-21T08:08:59+00:00" in shown
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_bands_are_words_where_people_read_and_codes_elsewhere(wide: bool) -> None:
+    row = {
+        "case_id": "C-7F3A9C21K0",
+        "band": "very_high",
+        "band_before": "low",
+        "strength": "low",
+        "what": "band",
+        "detail": "high",
+    }
+    shown = terminal.text(list(row), [row, row], 140, wide=wide)
+    assert (
+        shown.count("Very\u00a0high") == shown.count("Low ") == shown.count("low ") == shown.count("High") == 2
+        and "very_high" not in shown
+    )
+    assert "very_high" in terminal.text(list(row), [row], 140, wide=wide, stored=True)
+    for name in ("json", "jsonl", "csv"):
+        assert (
+            "very_high" in output.render([row], name).decode()
+            and "Very high" not in output.render([row], name).decode()
+        )
+    assert pq.read_table(io.BytesIO(output.render([row], "parquet"))).to_pylist() == [row]
 
 
 def test_wide_shows_every_value_whole() -> None:

@@ -46,8 +46,13 @@ def rows(assessed: Assessed) -> list[dict[str, Any]]:
 def if_known(unknown: dict[str, Any]) -> str:
     """How far the band could move if one unknown were known. (Older assessments do not say where a no would lead.)"""
     flags = f" and raise: {', '.join(unknown['flags_if_yes'])}" if unknown.get("flags_if_yes") else ""
-    no = f"; if no: {unknown['band_if_no']}" if unknown.get("band_if_no") else ""
-    return f"if yes: {unknown.get('band_if_yes', '')}{flags}{no}"
+    no = f"; if no: {_band(unknown['band_if_no'])}" if unknown.get("band_if_no") else ""
+    return f"if yes: {_band(unknown.get('band_if_yes', ''))}{flags}{no}"
+
+
+def _band(code: str) -> str:
+    """A band in a sentence: "Very high"."""
+    return code.replace("_", " ").capitalize()
 
 
 def head(

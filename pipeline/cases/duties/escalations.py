@@ -19,7 +19,7 @@ from pipeline.cases import cases
 from pipeline.cases.duties import telling
 from pipeline.cases.views import ordering, queue
 from pipeline.errors import ConflictError, UsageError
-from pipeline.people import permissions
+from pipeline.people import permissions, users
 from pipeline.store import recording as audit
 from pipeline.store.actors import Actor
 from pipeline.store.context import now
@@ -165,12 +165,13 @@ def acknowledge(
     """
     case = cases.find(session, actor, case_id, "case.acknowledge", lock=True)
     if version is not None:
-        cases.check_version(case, version)
+        cases.check_version(session, case, version)
     row = session.get(Flag, flag_id, populate_existing=True)
     if row is None or row.case_id != case_id or not permissions.visible(actor, row.compartment):
         raise UsageError(f"Case {case_id} has no flag {flag_id}.")
     if not row.waiting:
-        raise ConflictError(f"{row.acknowledged_by} has recorded already that {row.told_to} was told.")
+        by = users.name_of(session, row.acknowledged_by)
+        raise ConflictError(f"{by} has recorded already that {row.told_to} was told.")
     taker, teller, moment = telling.told(session, actor, told_to, told_by, told_at)
     row.told_to, row.told_by, row.told_at, row.note = taker, teller, moment, cases.note_text(note)
     row.acknowledged_by, row.acknowledged_at, row.waiting = actor.user_id, now(session), False

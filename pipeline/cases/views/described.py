@@ -7,6 +7,7 @@ from typing import Any
 
 from pipeline.assess.models.explain import if_known
 from pipeline.britishtime import moment
+from pipeline.cases import words
 from pipeline.cases.views.case import CaseView
 
 
@@ -78,7 +79,7 @@ def _open(seen: CaseView) -> Iterator[dict[str, Any]]:
             said = f"{due.recipient} ({due.post}) was told by {due.told_by} on {moment(due.told_at)}"
         yield _row("notify", due.label, said)
     if seen.lowering is not None:
-        to = f"to {seen.lowering.to_band}, proposed by {seen.lowering.proposed_by}: {seen.lowering.reason_code}"
+        to = f"to {words.band(seen.lowering.to_band)}, proposed by {seen.lowering.proposed_by}: {seen.lowering.reason_code}"
         yield _row("waits", "lowering", to)
     for look in seen.second_looks:
         if look.done_at is None:

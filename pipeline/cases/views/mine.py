@@ -14,10 +14,11 @@ from typing import TypeVar
 from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
+from pipeline.cases import words
 from pipeline.cases.cases import holds
 from pipeline.cases.duties import escalations
 from pipeline.cases.views import queue
-from pipeline.people import permissions
+from pipeline.people import permissions, users
 from pipeline.store.actors import Actor
 from pipeline.store.context import now
 from pipeline.store.tables import (
@@ -181,7 +182,12 @@ def _back(session: Session, actor: Actor, since: datetime) -> list[CameBack]:
         Lowering.proposed_by == me, Lowering.decided_at >= since, Lowering.status.in_(["approved", "refused"])
     )
     found += [
-        (p.case_id, "lowering", f"Your lower band was {p.status} by {p.decided_by}", p.decided_at)
+        (
+            p.case_id,
+            "lowering",
+            f"Your lower band was {p.status} by {users.name_of(session, p.decided_by)}",
+            p.decided_at,
+        )
         for p in session.scalars(proposed)
     ]
     offered = select(Transfer).where(Transfer.by == me, Transfer.settled_at >= since, Transfer.accepted.is_(False))
@@ -218,8 +224,12 @@ def _changed(session: Session, actor: Actor, held: Sequence[Case], numbers: Sequ
     for row in rows:
         if permissions.visible(actor, row.compartment):
             by_case.setdefault(row.case_id, []).append(row)
-    bands = {case.case_id: case.band for case in held}
+    bands, people = {case.case_id: case.band for case in held}, users.names(session)
+
+    def told(change: Change) -> str:
+        return words.changed(change.kind, change.text, lambda user_id: people.get(user_id, user_id))
+
     return [
-        Changed(number, bands[number], tuple(c.text for c in of[:CHANGES_SHOWN]), len(of), of[0].at)
+        Changed(number, bands[number], tuple(told(c) for c in of[:CHANGES_SHOWN]), len(of), of[0].at)
         for number, of in by_case.items()
     ]

@@ -14,7 +14,7 @@ from pipeline.cases import cases, words
 from pipeline.cases.duties import escalations
 from pipeline.cases.views import ordering, queue
 from pipeline.errors import ConflictError, UsageError
-from pipeline.people import permissions
+from pipeline.people import permissions, users
 from pipeline.store import recording as audit
 from pipeline.store.actors import Actor
 from pipeline.store.context import now, rules
@@ -180,7 +180,7 @@ def complete_review(
     if row is None or row.case_id != case_id:
         raise UsageError(f"Case {case_id} has no review {review_id}.")
     if row.done_at is not None:
-        raise ConflictError(f"{row.done_by} has done this review already.")
+        raise ConflictError(f"{users.name_of(session, row.done_by)} has done this review already.")
     row.done_at, row.done_by, row.reason_code, row.note = now(session), actor.user_id, code, cases.note_text(note)
     session.flush()
     waiting = session.scalar(

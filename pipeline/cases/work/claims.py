@@ -28,9 +28,10 @@ def claim(session: Session, actor: Actor, case_id: str, *, version: int | None =
     """
     case = find(session, actor, case_id, "case.claim", lock=True)
     if version is not None:
-        check_version(case, version)
+        check_version(session, case, version)
     if case.holder and case.holder != actor.user_id and not expired(case, now(session)):
-        raise ConflictError(f"Case {case_id} is held by {case.holder} already.", "Take another: claim the next case.")
+        holder = users.name_of(session, case.holder)
+        raise ConflictError(f"Case {case_id} is held by {holder} already.", "Take another: claim the next case.")
     _take_together(session, actor, case, actor)
     return case
 
@@ -104,9 +105,9 @@ def allocate(
     else:
         user = session.get(User, user_id)
         if user is None or user.disabled or not permissions.TABLE["case.claim"].intersection(user.roles):
-            raise UsageError(f"{user_id!r} is not somebody who works on cases.")
+            raise UsageError(f"{users.name_of(session, user_id)} is not somebody who works on cases.")
         if case.compartment is not None and case.compartment not in user.compartments:
-            raise UsageError(f"{user_id!r} may not see this case.")
+            raise UsageError(f"{user.name} may not see this case.")
         _take_together(session, actor, case, users.actor_of(user))
     audit.record(
         session,

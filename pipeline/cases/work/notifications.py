@@ -10,6 +10,7 @@ from pipeline import britishtime
 from pipeline.cases import cases, words
 from pipeline.cases.duties import telling
 from pipeline.errors import ConflictError, UsageError
+from pipeline.people import users
 from pipeline.store import recording as audit
 from pipeline.store.actors import Actor
 from pipeline.store.context import now, rules
@@ -43,7 +44,7 @@ def settle(
     if row is None or row.case_id != case_id:
         raise UsageError(f"Case {case_id} has no notification {notification_id}.")
     if row.made_at is not None:
-        raise ConflictError(f"{row.made_by} has settled this notification already.")
+        raise ConflictError(f"{users.name_of(session, row.made_by)} has settled this notification already.")
     said = f"{row.label}: {words.reason(rules(session), 'notification', code)}"
     if code == "made":
         told = telling.told(session, actor, recipient or "", told_by, told_at)

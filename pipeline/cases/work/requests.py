@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from pipeline.cases import cases, states
 from pipeline.cases.work import answers
 from pipeline.errors import ConflictError, UsageError
+from pipeline.people import users
 from pipeline.store import recording as audit
 from pipeline.store.actors import Actor
 from pipeline.store.context import now, rules
@@ -76,7 +77,8 @@ def answer(
     if row is None or row.case_id != case_id:
         raise UsageError(f"Case {case_id} has no request {request_id}.")
     if row.answered_at is not None:
-        raise ConflictError(f"Request {request_id} was answered by {row.answered_by} already.", "Add a note instead.")
+        by = users.name_of(session, row.answered_by)
+        raise ConflictError(f"Request {request_id} was answered by {by} already.", "Add a note instead.")
     row.answered_at, row.answered_by, row.answer = now(session), actor.user_id, cases.demanded_note(answer)
     session.flush()
     waiting = session.scalar(

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from pipeline.cases import cases, words
 from pipeline.errors import ConflictError, UsageError
+from pipeline.people import users
 from pipeline.store import recording as audit
 from pipeline.store.actors import Actor
 from pipeline.store.context import now, rules
@@ -49,7 +50,7 @@ def resolve(
     if row is None or row.case_id != case_id:
         raise UsageError(f"Case {case_id} has no second look {second_look_id}.")
     if row.done_at is not None:
-        raise ConflictError(f"{row.done_by} has looked already.")
+        raise ConflictError(f"{users.name_of(session, row.done_by)} has looked already.")
     if row.opened_by == actor.user_id:
         raise ConflictError("A second look is for a second person: your own entry raised this one.", "Ask a colleague.")
     row.done_at, row.done_by, row.reason_code, row.note = now(session), actor.user_id, code, cases.note_text(note)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -17,7 +18,7 @@ from pipeline.cases.views import timeline as timelines
 from pipeline.cases.work import answers, safeguarding
 from pipeline.console import pages, wording
 from pipeline.console.casepage import casefile, explain, linkwords, summary
-from pipeline.console.context import actor, evidence, settings, store, writing
+from pipeline.console.context import actor, evidence, person, settings, store, writing
 from pipeline.console.dashboard import charts
 from pipeline.console.gate.identity import NotFoundError
 from pipeline.errors import ConflictError, TriageError
@@ -63,14 +64,18 @@ AUDIT = ("seq", "at", "user_id", "user_name", "category", "action", "object", "r
 
 
 @router.get("/cases/{number}", name="case")
-def show(request: Request, number: str, files: str = "", reason: str = "", audit: str = "") -> Response:
-    """Everything that is known of one case; with `audit=yes` also who opened or changed it, which is logged too."""
+def show(
+    request: Request, number: str, *, files: str = "", reason: str = "", audit: str = "", unfold: str = ""
+) -> Response:
+    """Everything that is known of one case; with `audit=yes` also who opened or changed it, which is logged too. The form
+    named by `unfold` is open on the page."""
     data = _read(request, number, reason, files == "all")
     if audit == "yes":
         with writing(request) as session:
             entries = timelines.timeline(session, actor(request), number)
             data["audit"] = [{name: getattr(e, name) for name in AUDIT} for e in entries]
-    return pages.answer(request, "case.html", data, **_words(request, data), printing=False, parts=set(PARTS))
+    words = {**_words(request, data), "unfolded": unfold}
+    return pages.answer(request, "case.html", data, **words, printing=False, parts=set(PARTS))
 
 
 @router.get("/cases/{number}/print", name="print")
@@ -208,8 +213,10 @@ def _words(request: Request, data: dict[str, Any]) -> dict[str, Any]:
         "reason": lambda kind, code: spoken.reason(rules, kind, code),
         "why": lambda code: spoken.any_reason(rules, code),
         "decided": lambda kind, code: spoken.decided(rules, kind, code),
+        "changed": lambda change: spoken.changed(change["kind"], change["text"], partial(person, request)),
         "outcome_words": lambda code: rules.data["outcomes"].get(code, {}).get("label") or wording.words(code),
         "errors": [],
+        "unfolded": "",
         "three_lines": summary.lines(data),
         "score_bar": _score_bar(request, case["score"]),
         "link_blocks": linkwords.blocks(data["links"]),

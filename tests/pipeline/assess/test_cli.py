@@ -114,7 +114,7 @@ def test_explain_shows_the_case_and_logs_the_look(published: Settings) -> None:
     }
     assert {r["what"] for r in shown} == {"reason", "not known", "question", "flag", "notify"}
     asked = {r["name"]: r["text"] for r in shown if r["what"] == "question"}
-    assert asked["contact_offer"] == "if yes: very_high and raise: Live contact with a child; if no: high"
+    assert asked["contact_offer"] == "if yes: Very high and raise: Live contact with a child; if no: High"
     assert f"{case}: High" in result.stderr and "left out" in result.stderr
     with open_store(published).reader() as session:
         entries = session.scalars(select(AuditEntry).where(AuditEntry.case_id == case)).all()

@@ -125,6 +125,25 @@ def test_a_held_case_cannot_be_taken_until_the_claim_lapses(store: Store, clock:
         bands.raise_band(session, ANALYST, case_of(1), "high", reason_code="judgement", note="x", version=notes_version)
 
 
+def test_a_refusal_names_people_and_not_accounts(store: Store, clock: Clock) -> None:
+    add_people(store)
+    with store.reader() as session:
+        ana = users.actor(session, "ana").name
+    assert ana != "ana"
+    publish_rows(store, assessments=[assessment(1)])
+    with store.session() as session:
+        version = claims.claim(session, ANALYST, case_of(1)).version
+    with pytest.raises(ConflictError, match=f"held by {ana} already"), store.session() as session:
+        claims.claim(session, OTHER, case_of(1))
+    with pytest.raises(ConflictError, match=rf"held by {ana}\."), store.session() as session:
+        bands.raise_band(session, OTHER, case_of(1), "high", reason_code="judgement", note="x", version=version)
+    with pytest.raises(ConflictError, match=f"changed by {ana} on"), store.session() as session:
+        notes.add(session, OTHER, case_of(1), "Second", version=version - 1)
+    with store.reader() as session:
+        stored = session.scalars(select(Change.text).where(Change.case_id == case_of(1))).all()
+    assert "Claimed by ana" in stored, "the history keeps the account, whose name may change"
+
+
 def test_work_renews_a_claim_and_an_enquiry_does_not_lapse(store: Store, clock: Clock) -> None:
     publish_rows(store, assessments=[assessment(1)])
     with store.session() as session:

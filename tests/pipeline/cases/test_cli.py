@@ -134,7 +134,7 @@ def test_a_case_is_shown_with_evidence_and_with_kirat_as_it_was_entered(triage: 
     [why] = [r for r in shown if r["part"] == "reason"]
     assert why["detail"].startswith("+35") and why["evidence"] == "facts F-1"
     assert [(r["what"], r["detail"]) for r in shown if r["part"] == "unknown"] == [
-        ("Met?", "if yes: very_high; if no: medium")
+        ("Met?", "if yes: Very high; if no: Medium")
     ]
     assert [r["detail"] for r in shown if r["what"] == "package in quarantine"] == [
         "P-2: more of this case came and could not be read"

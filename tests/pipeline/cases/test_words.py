@@ -32,3 +32,20 @@ def test_a_reason_that_the_policy_no_longer_has_is_still_words() -> None:
 def test_bands_have_one_spelling() -> None:
     assert [words.band(b) for b in ("very_high", "high", "medium", "low")] == ["Very high", "High", "Medium", "Low"]
     assert set(POLICY.data["kirat"]["levels"].values()) == {"Very high", "High", "Medium", "Low"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "stored", "read"),
+    [
+        ("claim", "Claimed by ana", "Claimed by Ana Analyst"),
+        ("claim", "Allocated to ana", "Allocated to Ana Analyst"),
+        ("released", "Claim of ana lapsed", "Claim of Ana Analyst lapsed"),
+        ("released", "Taken over from ana, who may not see it", "Taken over from Ana Analyst, who may not see it"),
+        ("claim", "Claimed by gone", "Claimed by gone"),
+        ("released", "Allocated to team ana", "Allocated to team ana"),
+        ("released", "Released with case C-7F3A9C21KD", "Released with case C-7F3A9C21KD"),
+        ("note", "Claimed by ana", "Claimed by ana"),
+    ],
+)
+def test_a_line_of_a_history_names_the_person(kind: str, stored: str, read: str) -> None:
+    assert words.changed(kind, stored, lambda user_id: {"ana": "Ana Analyst"}.get(user_id, user_id)) == read

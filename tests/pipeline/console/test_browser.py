@@ -72,7 +72,7 @@ def test_two_browsers_claim_at_once_and_one_gets_the_case(open_as: Callable[...,
     assert "Held by you" in ana.locator(".app-facts").inner_text()
     ben.get_by_role("button", name="Claim").click()
     assert ben.get_by_role("heading", name="There is a problem").is_visible()
-    assert "held by ana" in ben.locator("main").inner_text()
+    assert "held by Ana Analyst" in ben.locator("main").inner_text()
     ben.goto("/queue")
     ben.get_by_role("button", name="Give me the next case").click()
     assert ben.url.split("?")[0].split("/")[-1] != number.split("/")[-1]

@@ -26,9 +26,10 @@ from pipeline.errors import IntegrityError
 from pipeline.export import reporting
 from pipeline.night import failures
 from pipeline.people import users
+from pipeline.store.duty_tables import Flag
 from pipeline.store.opening import open_store
 from pipeline.store.people_tables import AuditEntry
-from pipeline.store.tables import Case, CaseReferral
+from pipeline.store.tables import Case, CaseReferral, Notification
 from tests.pipeline.console import world
 from tests.pipeline.console.client import Client, version_of
 
@@ -259,6 +260,37 @@ def test_raise_transfer_kirat_and_supervision(app: Any, browser_of: Any) -> None
     assert act(sue, "allocate", person="ben", reason="workload").status_code == 303
     assert sue.get(f"{path}?format=json").json()["case"]["holder"] == "ben"
     assert act(sue, "decide", decision="nonsense").status_code == 400
+
+
+def test_an_open_duty_leads_from_the_check_of_a_transfer_to_its_form(app: Any, browser_of: Any) -> None:
+    ana = browser_of("ana")
+    with app.app.state.store.reader() as session:
+        flags = sa.select(Flag.case_id).where(Flag.waiting.is_(True))
+        notices = sa.select(Notification.case_id).where(Notification.made_at.is_(None), Notification.kind != "transfer")
+        both = sa.select(Case.case_id).where(
+            Case.compartment.is_(None), Case.case_id.in_(flags), Case.case_id.in_(notices)
+        )
+        number = session.scalar(both.order_by(Case.case_id))
+        waiting = session.scalars(
+            sa.select(Flag.flag_id).where(Flag.case_id == number, Flag.waiting.is_(True), Flag.compartment.is_(None))
+        ).all()
+    path = f"/cases/{number}"
+    assert ana.post(f"{path}/claim").status_code == 303
+    asked = {"force": "04", "recipient": "POLIT desk", "reason": "suspect_lives_there"}
+    check = ana.post(f"{path}/transfer", {"version": version_of(ana.get(path)), **asked}).text
+    unmade = [
+        n
+        for n in ana.get(f"{path}?format=json").json()["notifications"]
+        if not n["made_at"] and n["kind"] != "transfer"
+    ]
+    forms = [f"n{n['notification_id']}" for n in unmade] + [f"f{flag}" for flag in waiting]
+    links = dict(re.findall(r'<li><a class="govuk-link" href="([^"]+)">([^<]+)</a></li>', check))
+    assert set(links) >= {f"{path}?unfold={form}#{form}-form" for form in forms} and len(forms) > 1
+    for form in forms:
+        page = ana.get(f"{path}?unfold={form}").text
+        before, shown, _ = page.partition(f'id="{form}-form"')
+        assert shown and before[before.rindex("<details") :].startswith('<details class="govuk-details" open>')
+        assert f'id="{form}-form"' in ana.get(path).text
 
 
 def test_a_closed_case_is_retained_and_then_erased(app: Any, browser_of: Any) -> None:

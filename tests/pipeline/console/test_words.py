@@ -7,9 +7,12 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
+import sqlalchemy as sa
+
 from pipeline import policy
 from pipeline.console import wording
 from pipeline.settings import Settings
+from pipeline.store.tables import Change
 from tests.pipeline.console.client import Client, version_of
 
 CODE = re.compile(r"\b[a-z]+(?:_[a-z0-9]+)+\b")
@@ -65,6 +68,33 @@ def test_a_decision_record_says_what_its_form_said(browser_of: Any) -> None:
     assert "Enquiry started: Warrant being sought" in page
     assert "Information asked for: Times or time zones are unclear" in page
     assert "Suspect elsewhere" not in page
+
+
+def test_people_are_named_and_not_their_accounts(app: Any, browser_of: Any) -> None:
+    """In a history, whenever its lines were stored, in what changed, on one's own page and in refusals."""
+    ana, ben, sue = (browser_of(name) for name in ("ana", "ben", "sue"))
+    path = ana.post("/queue/next").headers["location"].split("?")[0]
+    number = path.rsplit("/")[-1]
+    with app.app.state.store.session() as session:
+        assert "Claimed by ana" in session.scalars(sa.select(Change.text).where(Change.case_id == number)).all()
+        session.add(Change(case_id=number, at=datetime(2024, 5, 1, tzinfo=UTC), run_id=None, by="system", kind="released",
+                           text="Claim of ben lapsed", compartment=None))  # fmt: skip
+    page = ben.get(path).text
+    assert page.count("Claimed by Ana Analyst") == page.count("Claim of Ben Analyst lapsed") == 2, "changes and history"
+    assert "Claimed by ana" not in page and "Claim of ben" not in page
+    as_page = {"accept": "text/html"}
+    refused = ben.post(f"{path}/claim", headers=as_page)
+    assert refused.status_code == 409 and "is held by Ana Analyst already" in refused.text
+    stale = ben.post(f"{path}/note", {"version": "0", "form": "new", "note": "[synthetic note]"}, headers=as_page)
+    assert stale.status_code == 409 and "was changed by Ana Analyst on" in stale.text
+    assert (
+        sue.post(
+            f"{path}/allocate", {"version": version_of(sue.get(path)), "person": "ben", "reason": "workload"}
+        ).status_code
+        == 303
+    )
+    assert "Allocated to Ben Analyst" in sue.get(path).text and "Allocated to ben" not in ben.get("/mine").text
+    assert "Allocated to Ben Analyst" in ben.get("/mine").text
 
 
 def test_bands_are_spelled_in_one_way() -> None:
