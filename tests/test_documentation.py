@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
+from xml.etree import ElementTree
 
 import click
 import pytest
@@ -117,3 +118,14 @@ def test_every_policy_file_is_described_and_checked() -> None:
     for path in sorted((ROOT / "policy").glob("*.yaml")):
         assert path.read_text().startswith("#"), path.name
         assert Path(ROOT / "schemas" / "policy" / f"{path.stem}.json").is_file(), path.name
+
+
+def test_the_legend_of_the_recall_chart_covers_no_row() -> None:
+    svg = "{http://www.w3.org/2000/svg}"
+    named = {e.get("id"): e for e in ElementTree.parse(ROOT / "docs" / "recall.svg").iter(f"{svg}g")}
+
+    def heights(group: str) -> list[float]:
+        return [float(mark.attrib["y"]) for mark in named[group].iter(f"{svg}use") if "y" in mark.attrib]
+
+    assert len(heights("matplotlib.axis_2")) > 50, "one tick per edit"
+    assert max(heights("legend_1")) < min(heights("matplotlib.axis_2"))
