@@ -40,6 +40,7 @@ async def done(request: Request) -> Response:
         "remedy": "",
         "back": target,
         "back_text": "Go on",
+        "typed": [],
     }
     page = HTMLResponse(pages.render(request, "message.html", context), headers={"Refresh": f"0; url={target}"})
     await run_in_threadpool(identity.begin, request, page, actor)
