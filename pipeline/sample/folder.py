@@ -49,7 +49,7 @@ class Sample:
     rng: random.Random
     files: int | None
     people: list[Person] = field(default_factory=list)
-    homes: dict[int, str] = field(default_factory=dict)
+    homes: dict[int, str | None] = field(default_factory=dict)
     truth: list[dict[str, Any]] = field(default_factory=list)
     written: int = 0
 
@@ -80,7 +80,6 @@ def write(
     for number in range(1, referrals + 1):
         name = names[number - 1] if number <= len(names) else sample.rng.choices(names, list(WEIGHTS.values()))[0]
         made = case(sample.rng, sample.gallery, number, day, people=sample.people, files=files)
-        sample.homes[made.suspect.number] = made.postcode
         _referral(sample, made, name)
         step()
     _broken(sample, now or datetime.now(UTC))
@@ -111,6 +110,10 @@ def _referral(sample: Sample, made: SampleCase, name: str) -> None:
     made.flawed = made.filled == 1.0 and rng.random() < 0.2
     source, report, writer = FORMS[name]
     content = {report: writer(rng, made), **_media(made)}
+    # a report may leave the address out or come back: only one that is stated and taken in can be found by the lists
+    stated = not made.flawed and f"{made.suspect.number} Sample Street".encode() in content[report]
+    if sample.homes.get(made.suspect.number) is None:
+        sample.homes[made.suspect.number] = made.postcode if stated else None
     base, number = f"{source}/sample-{sample.seed}-{made.number:05d}", sample.written
     wrapping = WRAPPINGS[number % len(WRAPPINGS)] if number < 2 * len(WRAPPINGS) else rng.choice(WRAPPINGS)
     _write(sample, base, wrapping, content, made=made, name=name, state="accepted")

@@ -18,17 +18,26 @@ from pipeline.assess.links.lists import COLUMNS
 from pipeline.sample.cases import Person
 
 OWNER = "Sample owner"
+ADDRESSES = "child_protection_addresses"
 STRANGERS = 3
 """Entries of each list that fit nobody in the sample."""
 
 
-def write(folder: Path, people: Sequence[Person], homes: Mapping[int, str], day: datetime) -> dict[str, int]:
+def write(folder: Path, people: Sequence[Person], homes: Mapping[int, str | None], day: datetime) -> dict[str, int]:
     """Write the four lists, dated `day`, each CSV file before the JSON file that releases it; returns list to the number of
-    the person that it names (lists for which the sample has nobody are left out). `homes`: person number to postcode."""
+    the person that it names (lists for which the sample has nobody are left out). `homes`: number of each suspect to
+    the postcode of the home that a referral states, None where none does: a protection address is one that is stated."""
     named: dict[str, int] = {}
     chosen = [p for p in people if p.number in homes][1::3]
-    for name, person in zip(_ENTRIES, chosen, strict=False):
-        rows = [_ENTRIES[name](person, homes[person.number]), *(_stranger(name, n) for n in range(STRANGERS))]
+    named_by = dict(zip(_ENTRIES, chosen, strict=False))
+    if ADDRESSES in named_by and homes[named_by[ADDRESSES].number] is None:
+        del named_by[ADDRESSES]
+        others = list(named_by.values())
+        housed = [p for p in people if homes.get(p.number) is not None and p not in others]
+        if housed:
+            named_by[ADDRESSES] = housed[0]
+    for name, person in named_by.items():
+        rows = [_ENTRIES[name](person, homes[person.number] or ""), *(_stranger(name, n) for n in range(STRANGERS))]
         text = io.StringIO()
         writer = csv.DictWriter(text, COLUMNS, restval="", lineterminator="\n")
         writer.writeheader()
@@ -48,7 +57,7 @@ def write(folder: Path, people: Sequence[Person], homes: Mapping[int, str], day:
 
 _ENTRIES: dict[str, Callable[[Person, str], dict[str, str]]] = {
     "registered_sex_offenders": lambda p, _: {"name": p.name, "usernames": f"{p.service}:{p.username}"},
-    "child_protection_addresses": lambda p, home: {"address": f"{p.number} Sample Street, Sampletown, {home}"},
+    ADDRESSES: lambda p, home: {"address": f"{p.number} Sample Street, Sampletown, {home}"},
     "positions_of_trust": lambda p, _: {"name": p.name, "emails": p.email},
     "current_investigations": lambda p, _: {"name": p.name, "phones": p.phone},
 }

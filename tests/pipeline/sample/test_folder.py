@@ -17,9 +17,10 @@ from PIL import Image
 
 from pipeline.assess.links import lists
 from pipeline.sample import cases as sample_cases
-from pipeline.sample.cases import case
+from pipeline.sample.cases import case, person
 from pipeline.sample.folder import write
 from pipeline.sample.forms import FORMS
+from pipeline.sample.lists import write as write_lists
 from pipeline.sample.media import EDITS, Gallery, generated, saved
 from pipeline.sample.packages import WRAPPINGS
 from pipeline.settings import Settings
@@ -163,3 +164,13 @@ def test_the_force_s_lists_name_some_suspects_and_are_usable(tmp_path: Path) -> 
     settings = Settings(home=tmp_path, landing=landing)
     assert set(named) == set(lists.in_force(settings)) and len(named) == 4
     assert [f.problem for f in lists.files(settings)] == [""] * 4
+
+
+def test_the_protection_address_is_one_that_a_referral_states(tmp_path: Path) -> None:
+    rng, day = random.Random(1), datetime(2026, 11, 28, tzinfo=UTC)
+    people = [person(rng, n) for n in range(1, 14)]
+    homes: dict[int, str | None] = {p.number: "ZZ99 1AA" if p.number == 9 else None for p in people}
+    assert write_lists(tmp_path, people, homes, day)["child_protection_addresses"] == 9
+    [listed] = tmp_path.glob("child_protection_addresses-*.csv")
+    assert "9 Sample Street, Sampletown, ZZ99 1AA" in listed.read_text()
+    assert "child_protection_addresses" not in write_lists(tmp_path, people, dict.fromkeys(homes, None), day)
