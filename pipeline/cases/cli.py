@@ -20,6 +20,7 @@ from pipeline.cases.views.queue import LARGEST_PAGE, URGENCIES, QueueFilters
 from pipeline.cases.work import bands, claims, decisions, notes, retention
 from pipeline.errors import UsageError
 from pipeline.output import Rows, output_options
+from pipeline.people import users as people
 from pipeline.people.cli import users
 from pipeline.people.person import as_option, signed_in
 from pipeline.settings import Settings
@@ -147,7 +148,7 @@ def show(settings: Settings, /, *, case_id: str, reason: str | None, name: str |
     The look is logged.
     """
     with signed_in(settings, name) as (store, actor), store.session() as session:
-        return list(described.rows(view.read(session, actor, case_id, reason)))
+        return list(described.rows(view.read(session, actor, case_id, reason), store.rules, people.names(session)))
 
 
 @queue.command()

@@ -47,6 +47,12 @@ def reason(policy: CaseRules, kind: str, code: str | None) -> str:
     return known.get(code) or code.replace("_", " ").capitalize()
 
 
+def outcome(policy: CaseRules, code: str) -> str:
+    """The words of an outcome with which a case is closed; of a code that the policy no longer has, the code as words."""
+    label: str | None = policy.data["outcomes"].get(code, {}).get("label")
+    return label or code.replace("_", " ").capitalize()
+
+
 def any_reason(policy: CaseRules, code: str | None) -> str:
     """The words of a reason of whatever kind, as the audit log has them: a code of the policy, or what a person wrote."""
     lists: list[dict[str, str]] = list(policy.data["reasons"].values())

@@ -85,9 +85,12 @@ def test_a_day_s_work_from_the_claim_to_the_decision(triage: Triage) -> None:
     [other] = triage("queue", "claim", case_of(3))
     [back] = triage("queue", "release", case_of(3), "--version", str(other["version"]))
     assert (back["state"], back["holder"]) == ("new", None)
-    parts = {(r["part"], r["what"].split()[-1], r["detail"]) for r in triage("queue", "show", case_of(2))}
-    assert ("decision", "close", "enquiry_complete, no_offence") in parts
-    assert ("note", OWN, "Called the provider") in parts
+    shown = triage("queue", "show", case_of(2))
+    parts = {(r["part"], r["detail"]) for r in shown}
+    assert ("decision", "Closed: Enquiry complete, outcome: No offence") in parts
+    assert ("note", "Called the provider") in parts
+    by = [r["what"] for r in shown if r["part"] in {"decision", "note"}]
+    assert by and all(what.endswith(" Test Person") for what in by), "people are named by their names"
 
 
 def test_a_closed_case_is_retained_and_erased_by_a_supervisor(triage: Triage, sqlite_store: Store) -> None:
@@ -99,7 +102,7 @@ def test_a_closed_case_is_retained_and_erased_by_a_supervisor(triage: Triage, sq
         "queue", "decide", case, "close", "--reason", "enquiry_complete", "--outcome", "no_offence", "--version", "2"
     )
     head = {r["what"]: r["detail"] for r in triage("queue", "show", case) if r["part"] == "case"}
-    assert head["state"] == "closed: no_offence" and head["retention review"] and "urgency" not in head
+    assert head["state"] == "Closed: No offence" and head["retention review"] and "urgency" not in head
     decide = ("queue", "decide", case)
     with pytest.raises(PermissionDeniedError):
         triage(*decide, "retain", "--reason", "statutory", "--version", "3")
@@ -128,7 +131,7 @@ def test_a_case_is_shown_with_evidence_and_with_kirat_as_it_was_entered(triage: 
         )  # fmt: skip
     shown = triage("queue", "show", case_of(2), "--reason", "allocated")
     head = {r["what"]: r["detail"] for r in shown if r["part"] == "case"}
-    assert head["KIRAT (entered)"] == "low, version 2.1, by P. Smith on 2026-03-01"
+    assert head["KIRAT (entered)"] == "Low, version 2.1, by P. Smith on 2026-03-01"
     assert head["band"] == "high" and head["inputs"] and head["model"]
     assert {r["part"] for r in shown} >= {"reason", "waits", "new"}
     [why] = [r for r in shown if r["part"] == "reason"]
