@@ -191,7 +191,7 @@ def test_a_change_on_an_old_version_is_refused_with_who_and_when(app: Any, brows
     assert sue.post(f"{number}/note", {"version": old, "note": "first"}).status_code == 303
     answer = ana.post(f"{number}/note", {"version": old, "note": "[synthetic later]"}, headers={"accept": "text/html"})
     assert answer.status_code == 409
-    assert "was changed by sue" in answer.text
+    assert "was changed by Sue Supervisor" in answer.text
     assert "[synthetic later]" not in ana.get(number).text
 
 

@@ -44,7 +44,7 @@ def test_a_case_that_somebody_took_meanwhile_stops_none_of_the_others(app: Any, 
     form = {"case": [f"{row['case_id']}:{row['version']}" for row in rows], "person": "sue", "reason": "workload"}
     answer = sue.post("/supervision/allocate", form)
     assert answer.status_code == 409
-    assert f"{taken['case_id']}: Case {taken['case_id']} was changed by ben" in answer.text
+    assert f"{taken['case_id']}: Case {taken['case_id']} was changed by Ben Analyst" in answer.text
     with app.app.state.store.reader() as session:
         holders = {case.case_id: case.holder for case in session.scalars(sa.select(Case))}
     assert holders[taken["case_id"]] == "ben"
