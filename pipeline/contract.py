@@ -122,6 +122,9 @@ def reports(settings: Settings, run_id: str) -> list[StageReport]:
     return found
 
 
+READING = ("hashset_", "graded_uploads")
+"""How the names of stages begin that read hash sets: deliveries, and graded results that people uploaded."""
+
 HASH_SETS = "hashset-"
 """How the name of a run begins in which a command, without a night, imports hash sets or builds a release."""
 
@@ -132,4 +135,4 @@ def of_hash_sets(settings: Settings, run_id: str) -> bool:
     named = run_id.startswith(HASH_SETS) or (run_dir(settings, run_id) / "hashsets.json").is_file()
     if not named:
         return False
-    return all(report.stage.startswith("hashset_") for report in reports(settings, run_id))
+    return all(report.stage.startswith(READING) for report in reports(settings, run_id))
