@@ -138,12 +138,13 @@ def _refused_form(request: Request, error: errors.TriageError, status: int) -> R
     number, sent = request.path_params.get("number"), getattr(request.state, "sent", None)
     if number is None or sent is None or status not in {400, 409, 422} or not _wants_page(request):
         return None
+    refused = pages.RefusedForm(sent, error, status)
     try:
         if sent.get("then") == "supervision":
-            return supervision.refused(request, sent, error, status)
+            return supervision.refused(request, refused)
         shown = {"group": together.refused, "childrens": duties.refused, "graded": graded.refused}
         page = shown.get(sent.get("then", ""), cases.refused)
-        return page(request, number, sent, error, status)
+        return page(request, number, refused)
     except errors.TriageError:
         return None  # the case cannot be read either: the message says why the deed was refused
 

@@ -26,7 +26,7 @@ from pipeline.console import context, wording
 from pipeline.console.api import forms
 from pipeline.console.gate import access
 from pipeline.console.notices import NOTICES
-from pipeline.errors import UsageError
+from pipeline.errors import ConflictError, InputError, TriageError, UsageError
 from pipeline.matching import knownvideos
 
 FOLDER = Path(__file__).parent
@@ -82,6 +82,43 @@ def answer(
         headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
         return Response(output.as_csv(columns, listed), status, headers, media_type="text/csv; charset=utf-8")
     return HTMLResponse(render(request, template, {**data, **extra}), status)
+
+
+@dataclasses.dataclass(frozen=True)
+class RefusedForm:
+    """A form that was not taken: the fields that were sent, why, and the status of the answer."""
+
+    sent: Mapping[str, str]
+    error: TriageError
+    status: int
+
+    @property
+    def place(self) -> str | None:
+        """Where the form stands on its page: the id that its field `form` names."""
+        return f"{self.sent['form']}-form" if self.sent.get("form") else None
+
+    @property
+    def text(self) -> str:
+        """What the person reads on the page of the form, where a remedy that names commands is of no use."""
+        told = isinstance(self.error, ConflictError | InputError)
+        return f"{self.error.message} {self.error.remedy}".strip() if told else self.error.message
+
+
+def with_form(
+    request: Request,
+    template: str,
+    data: Mapping[str, Any],
+    words: Mapping[str, Any],
+    *,
+    refused: RefusedForm | None = None,
+    at: str | None = None,
+) -> Response:
+    """A page with a form. Where it was refused, the page again: what is wrong on top, with a link to `at`, and everything typed
+    still in its place."""
+    if refused is None:
+        return answer(request, template, data, **{"errors": [], "sent": {"form": ""}, **words})
+    shown = {"errors": [{"href": f"#{at}" if at else None, "text": refused.text}], "sent": {"form": "", **refused.sent}}
+    return HTMLResponse(render(request, template, {**data, **words, **shown}), refused.status)
 
 
 def as_file(data: bytes, name: str) -> Response:

@@ -8,17 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.algorithms import DIGESTS
-from pipeline.assess.links.strength import LinkRules, Sighting, Verdict, strongest
-
-_SAID_BETTER = {
-    "person_first_and_last": ("person",),
-    "person_short_name": ("person", "person_first_and_last"),
-    "person_surname": ("person", "person_first_and_last", "person_short_name"),
-    "address_street": ("address",),
-    "mailbox": ("email",),
-    "other_case": ("user_id", "url"),
-}
-"""Kinds that only repeat, less surely, what a value of another kind says."""
+from pipeline.assess.links.strength import SAID_BETTER, LinkRules, Sighting, Verdict, strongest
 
 
 def judge(
@@ -70,7 +60,7 @@ def _distinct(
         if not (kind == "username_elsewhere" and value in on_service)
         and not (kind == "file_hash" and value not in best)
         and not (kind == "known_media" and "file_hash" in kinds)
-        and kinds.isdisjoint(_SAID_BETTER.get(kind, ()))
+        and kinds.isdisjoint(SAID_BETTER.get(kind, ()))
         and not (
             kind == "supplement" and value.startswith("report:") and (extends or _only_borne(value, a, b, sightings))
         )

@@ -28,7 +28,7 @@ from pipeline.assess import database
 from pipeline.assess.evidence.case_file import ListHit
 from pipeline.assess.links import keys, similar
 from pipeline.assess.links.naming import Services, nobody
-from pipeline.assess.links.strength import STRENGTHS, strongest
+from pipeline.assess.links.strength import SAID_BETTER, STRENGTHS, strongest
 from pipeline.contract import Night
 from pipeline.ingest.geography import forces
 from pipeline.ingest.reports import values
@@ -252,7 +252,7 @@ def _link(
     referral: str, file: ListFile, entry: str, agreed: list[tuple[str, str, str]], rules: Mapping[str, Any]
 ) -> dict[str, Any]:
     there = {kind for kind, _, _ in agreed}
-    kinds = sorted(kind for kind in there if there.isdisjoint(_SAID_BETTER.get(kind, ())))
+    kinds = sorted(kind for kind in there if there.isdisjoint(SAID_BETTER.get(kind, ())))
     agreed = [row for row in agreed if row[0] in kinds]
     label = rules["lists"][file.name]["label"]
     same = " and ".join(_WORDS[k] for k in kinds)
@@ -275,16 +275,6 @@ def _link(
         ],
     }
 
-
-_SAID_BETTER = {
-    "person_first_and_last": ("person",),
-    "person_short_name": ("person", "person_first_and_last"),
-    "person_surname": ("person", "person_first_and_last", "person_short_name"),
-    "address_street": ("address",),
-    "mailbox": ("email",),
-    "other_case": ("user_id",),
-}
-"""Kinds of agreement that only repeat, less surely, what another says."""
 
 _WORDS = {
     "person": "name and date of birth",

@@ -12,6 +12,16 @@ from typing import Any, NamedTuple
 
 STRENGTHS = ("weak", "medium", "strong")
 
+SAID_BETTER = {
+    "person_first_and_last": ("person",),
+    "person_short_name": ("person", "person_first_and_last"),
+    "person_surname": ("person", "person_first_and_last", "person_short_name"),
+    "address_street": ("address",),
+    "mailbox": ("email",),
+    "other_case": ("user_id", "url"),
+}
+"""Kinds that only repeat, less surely, what a value of another kind says: between two referrals, and with an entry of a list."""
+
 
 class Sighting(NamedTuple):
     """One lake row that holds the value, on one side of a link."""

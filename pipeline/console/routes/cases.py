@@ -6,7 +6,6 @@ from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import HTMLResponse
 from markupsafe import Markup
 
 from pipeline import policy
@@ -21,7 +20,6 @@ from pipeline.console.casepage import casefile, explain, linkwords, summary
 from pipeline.console.context import actor, evidence, person, settings, store, writing
 from pipeline.console.dashboard import charts
 from pipeline.console.gate.identity import NotFoundError
-from pipeline.errors import ConflictError, TriageError
 from pipeline.ingest.geography import forces
 from pipeline.people import permissions
 from pipeline.store.group_tables import Apart
@@ -150,17 +148,14 @@ def _read(request: Request, number: str, reason: str, all_files: bool) -> dict[s
     return {**assembled, "together": together, "taken_apart": apart, "safeguarded": children}
 
 
-def refused(request: Request, number: str, sent: dict[str, str], error: TriageError, status: int) -> Response:
+def refused(request: Request, number: str, form: pages.RefusedForm) -> Response:
     """The case's page with a form that was refused: what is wrong on top, everything typed still in its place.
 
     Raises what reading the case raises.
     """
-    form = sent.get("form", "")
     data = _read(request, number, "", False)
-    text = f"{error.message} {error.remedy}".strip() if isinstance(error, ConflictError) else error.message
-    context = {**data, **_words(request, data), "printing": False, "parts": set(PARTS), "sent": {"form": "", **sent}}
-    context["errors"] = [{"href": f"#{form}-form" if form else None, "text": text}]
-    return HTMLResponse(pages.render(request, "case.html", context), status)
+    words = {**_words(request, data), "printing": False, "parts": set(PARTS)}
+    return pages.with_form(request, "case.html", data, words, refused=form, at=form.place)
 
 
 def _parts(chosen: list[str] | None) -> set[str]:
@@ -214,7 +209,7 @@ def _words(request: Request, data: dict[str, Any]) -> dict[str, Any]:
         "why": lambda code: spoken.any_reason(rules, code),
         "decided": lambda kind, code: spoken.decided(rules, kind, code),
         "changed": lambda change: spoken.changed(change["kind"], change["text"], partial(person, request)),
-        "outcome_words": lambda code: rules.data["outcomes"].get(code, {}).get("label") or wording.words(code),
+        "outcome_words": partial(spoken.outcome, rules),
         "errors": [],
         "unfolded": "",
         "three_lines": summary.lines(data),

@@ -157,14 +157,11 @@ def _shown(request: Request, found: figures.Figure, rows: list[dict[str, Any]]) 
     """A report as the page needs it: chart, legend, columns, which of them are numbers."""
     chart, legend = figures.draw(found, rows)
     names = list(rows[0]) if rows else []
-    outcomes = store(request).rules.data["outcomes"]
+    rules = store(request).rules
     if "outcome" in names:
-        rows = [
-            {**r, "outcome": outcomes.get(r["outcome"], {}).get("label") or wording.words(r["outcome"])} for r in rows
-        ]
+        rows = [{**r, "outcome": spoken.outcome(rules, r["outcome"])} for r in rows]
     rows = [{**r, **{n: wording.words(r[n]) for n in CODED & r.keys() if isinstance(r[n], str)}} for r in rows]
     if "reason" in names and found.name == "returned":
-        rules = store(request).rules
         rows = [{**r, "reason": spoken.reason(rules, "request_information", r["reason"])} for r in rows]
     if "year" in names:
         rows = [{**r, "year": str(r["year"])} for r in rows]  # a year is a name: no separator of thousands

@@ -6,7 +6,7 @@ from datetime import date
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.responses import RedirectResponse
 from sqlalchemy import select
 
 from pipeline.cases import cases
@@ -14,7 +14,7 @@ from pipeline.cases.duties import notices
 from pipeline.console import pages
 from pipeline.console.context import actor, settings, writing
 from pipeline.console.routes.work import FormText
-from pipeline.errors import ConflictError, TriageError, UsageError
+from pipeline.errors import UsageError
 from pipeline.export.exchange import childrens
 from pipeline.lake import Lake
 from pipeline.store.tables import Notification
@@ -66,9 +66,9 @@ def read(request: Request, notice_id: NoticeNumber) -> Response:
     return RedirectResponse("/queue?done=read", 303)
 
 
-def refused(request: Request, number: str, sent: dict[str, str], error: TriageError, status: int) -> Response:
+def refused(request: Request, number: str, form: pages.RefusedForm) -> Response:
     """The form again, with what is wrong on top and everything typed still in its place."""
-    return _form(request, number, sent=sent, error=error, status=status)
+    return _form(request, number, form)
 
 
 def _day(text: str) -> date | None:
@@ -81,27 +81,14 @@ def _day(text: str) -> date | None:
         raise UsageError("The day of the strategy meeting is not a date.", "Write it as 2026-11-21.") from None
 
 
-def _form(
-    request: Request,
-    number: str,
-    *,
-    sent: dict[str, str] | None = None,
-    error: TriageError | None = None,
-    status: int = 200,
-) -> Response:
+def _form(request: Request, number: str, refused: pages.RefusedForm | None = None) -> Response:
     with writing(request) as session:
         case = cases.find(session, actor(request), number, "case.notify")
         due = select(Notification.authority).where(Notification.case_id == case.case_id, Notification.kind == KIND)
         authorities = sorted({name for name in session.scalars(due) if name})
     data = {"number": number, "authorities": authorities}
     words: dict[str, Any] = {
-        "errors": [],
-        "sent": {"form": "", **(sent or {})},
         "thresholds": THRESHOLDS,
         "filled": False,
     }
-    if error is not None:
-        text = f"{error.message} {error.remedy}".strip() if isinstance(error, ConflictError) else error.message
-        words["errors"] = [{"href": "#childrens-form", "text": text}]
-        return HTMLResponse(pages.render(request, "childrens.html", {**data, **words}), status)
-    return pages.answer(request, "childrens.html", data, **words)
+    return pages.with_form(request, "childrens.html", data, words, refused=refused, at="childrens-form")

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Path, Request, Response, UploadFile
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.responses import RedirectResponse
 
 from pipeline.console import pages
 from pipeline.console.context import actor, settings, writing
 from pipeline.console.gate.security import BODY_LIMIT
 from pipeline.console.routes.work import FormText
-from pipeline.errors import ConflictError, InputError, TriageError
+from pipeline.errors import ConflictError, InputError
 from pipeline.night.grading import uploads
 
 router = APIRouter()
@@ -48,7 +48,8 @@ def check(
         if pages.chosen_format(request) != "html":
             raise
         # an upload is no form whose fields are kept for showing it again: said here
-        return refused(request, number, {"form": "graded", "source": source}, error, 422)
+        sent = {"form": "graded", "source": source}
+        return refused(request, number, pages.RefusedForm(sent, error, 422))
     return _back(number, "read-graded")
 
 
@@ -68,35 +69,23 @@ def withdraw(request: Request, number: str, upload_id: UploadNumber) -> Response
     return _back(number, "withdrawn-graded")
 
 
-def refused(request: Request, number: str, sent: dict[str, str], error: TriageError, status: int) -> Response:
+def refused(request: Request, number: str, form: pages.RefusedForm) -> Response:
     """The page again, with what is wrong with the file on top."""
-    return _page(request, number, sent=sent, error=error, status=status)
+    return _page(request, number, form)
 
 
 def _back(number: str, done: str) -> Response:
     return RedirectResponse(f"/cases/{number}/graded?done={done}", 303)
 
 
-def _page(
-    request: Request,
-    number: str,
-    *,
-    sent: dict[str, str] | None = None,
-    error: TriageError | None = None,
-    status: int = 200,
-) -> Response:
+def _page(request: Request, number: str, refused: pages.RefusedForm | None = None) -> Response:
     with writing(request) as session:
         found = uploads.of_case(session, actor(request), number)
         listed = [{name: getattr(row, name) for name in SHOWN} for row in found]
     data = {"number": number, "uploads": listed}
     words: dict[str, Any] = {
-        "errors": [],
-        "sent": {"form": "", **(sent or {})},
         "sources": uploads.own_sources(settings(request)),
         "limit": BODY_LIMIT >> 20,
     }
-    if error is not None:
-        text = f"{error.message} {error.remedy}".strip()
-        words["errors"] = [{"href": None if status == 409 else "#graded-file", "text": text}]
-        return HTMLResponse(pages.render(request, "graded.html", {**data, **words}), status)
-    return pages.answer(request, "graded.html", data, **words)
+    at = None if refused and refused.status == 409 else "graded-file"
+    return pages.with_form(request, "graded.html", data, words, refused=refused, at=at)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request, Response
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.responses import RedirectResponse
 
 from pipeline.audit import exposure
 from pipeline.cases import words as spoken
@@ -16,7 +17,7 @@ from pipeline.cases.work import bands, claims, decisions, retention, second_look
 from pipeline.console import pages, wording
 from pipeline.console.context import actor, store, visitor, writing
 from pipeline.console.routes.work import FormText, Number, back
-from pipeline.errors import ConflictError, TriageError, UsageError
+from pipeline.errors import ConflictError, UsageError
 from pipeline.people import permissions, sessions
 from pipeline.store.actors import Actor
 from pipeline.store.tables import BANDS, Case
@@ -69,14 +70,11 @@ def allocate_many(
     return pages.answer(request, "supervision.html", data, status=409, **{**words, "sent": sent})
 
 
-def refused(request: Request, sent: dict[str, str], error: TriageError, status: int) -> Response:
+def refused(request: Request, form: pages.RefusedForm) -> Response:
     """The supervisor's page with a form that was refused: what is wrong on top, everything typed still in its place."""
-    data, form = _lists(request), sent.get("form", "")
-    text = f"{error.message} {error.remedy}".strip() if isinstance(error, ConflictError) else error.message
-    words = _words(request, data, ticked=set(), errors=[{"href": f"#{form}-form" if form else None, "text": text}])
-    return HTMLResponse(
-        pages.render(request, "supervision.html", {**data, **words, "sent": {"form": "", **sent}}), status
-    )
+    data = _lists(request)
+    words = _words(request, data, ticked=set(), errors=[])
+    return pages.with_form(request, "supervision.html", data, words, refused=form, at=form.place)
 
 
 def _lists(request: Request) -> dict[str, Any]:
@@ -142,7 +140,7 @@ def _words(request: Request, data: dict[str, Any], *, ticked: set[str], errors: 
                       "second_look")
         },
         "reason": lambda kind, code: spoken.reason(rules, kind, code),
-        "outcome_words": lambda code: rules.data["outcomes"].get(code, {}).get("label") or wording.words(code),
+        "outcome_words": partial(spoken.outcome, rules),
         "due_words": lambda at: wording.due(at, data["as_of"]),
         "formats": pages.formats(request, csv=False),
     }  # fmt: skip
@@ -263,11 +261,11 @@ def outcomes(request: Request) -> Response:
     """What became of the cases that this person worked on."""
     with writing(request) as session:
         found = decisions.own_outcomes(session, actor(request), limit=200)
-    labels = {code: o["label"] for code, o in store(request).rules.data["outcomes"].items()}
-    rows = [
+    rules = store(request).rules
+    rows: list[dict[str, Any]] = [
         {
             "case_id": d.case_id,
-            "outcome": labels.get(d.outcome, d.outcome),
+            "outcome": d.outcome and spoken.outcome(rules, d.outcome),
             "acted": d.acted,
             "band": d.band,
             "closed_at": d.closed_at,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request, Response
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.responses import RedirectResponse
 from sqlalchemy.orm import Session
 
 from pipeline.cases import cases, groups, states
@@ -13,7 +13,7 @@ from pipeline.cases.work import claims, together
 from pipeline.console import pages, wording
 from pipeline.console.context import actor, store, writing
 from pipeline.console.routes.work import FormText, Number
-from pipeline.errors import ConflictError, TriageError, UsageError
+from pipeline.errors import UsageError
 from pipeline.store.actors import Actor
 from pipeline.store.group_tables import Apart
 
@@ -80,9 +80,9 @@ def put_back(request: Request, number: str, *, version: Number) -> Response:
     return _back(number, "put-back")
 
 
-def refused(request: Request, number: str, sent: dict[str, str], error: TriageError, status: int) -> Response:
+def refused(request: Request, number: str, form: pages.RefusedForm) -> Response:
     """The group's page with a form that was refused: what is wrong on top, everything typed still in its place."""
-    return _page(request, number, sent=sent, error=error, status=status)
+    return _page(request, number, form)
 
 
 def _back(number: str, done: str) -> Response:
@@ -100,32 +100,19 @@ def _versions(seen: list[str]) -> dict[str, int]:
     return found
 
 
-def _page(
-    request: Request,
-    number: str,
-    *,
-    sent: dict[str, str] | None = None,
-    error: TriageError | None = None,
-    status: int = 200,
-) -> Response:
+def _page(request: Request, number: str, refused: pages.RefusedForm | None = None) -> Response:
     with writing(request) as session:
         data = _data(session, request, number)
+    form = refused.sent.get("form") if refused else None
     rules, possible = store(request).rules, _possible(actor(request), data["cases"])
     words: dict[str, Any] = {
-        "errors": [],
-        "kinds": [(kind, text) for kind, text in KINDS.items() if kind in possible or kind == (sent or {}).get("form")],
-        "sent": {"form": "", **(sent or {})},
+        "kinds": [(kind, text) for kind, text in KINDS.items() if kind in possible or kind == form],
         "reasons": {kind: list(rules.reasons(kind).items()) for kind in (*KINDS, "take_apart")},
         "outcomes": [(code, o["label"]) for code, o in rules.data["outcomes"].items()],
         "due": wording.due(data["due_at"], store(request).clock()) if data["due_at"] else "",
         "formats": pages.formats(request, csv=False),
     }
-    if error is not None:
-        form = words["sent"]["form"]
-        text = f"{error.message} {error.remedy}".strip() if isinstance(error, ConflictError) else error.message
-        words["errors"] = [{"href": f"#{form}-form" if form else None, "text": text}]
-        return HTMLResponse(pages.render(request, "group.html", {**data, **words}), status)
-    return pages.answer(request, "group.html", data, **words)
+    return pages.with_form(request, "group.html", data, words, refused=refused, at=refused.place if refused else None)
 
 
 def _possible(who: Actor, members: list[dict[str, Any]]) -> list[str]:
