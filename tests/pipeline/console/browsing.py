@@ -23,9 +23,19 @@ MARKS = [
 """Marks of a file of browser tests."""
 
 
+def press(place: Any) -> None:
+    """Click, and wait until the page that answers is whole.
+
+    A click alone returns as soon as the answer begins to arrive: whoever then counts what is on the page, or looks it
+    over, may see half of it.
+    """
+    place.click()
+    place.page.wait_for_load_state("load")
+
+
 def sign_in(page: Any, name: str) -> None:
     page.goto("/sign-in")
     page.get_by_label("User name").fill(name)
     page.get_by_label("Password").fill(world.PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
+    press(page.get_by_role("button", name="Sign in"))
     page.wait_for_url("**/queue" if name != "admin" else "**/dashboard")

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pipeline.settings import ROOT
+from tests.pipeline.console.browsing import press
 
 DOCS = ("analysts", "supervisors", "dmi", "operations")
 _ROW = re.compile(r"^\| ([^|]+) \| (\d+) \|$", re.MULTILINE)
@@ -27,7 +28,7 @@ class Steps:
         self.page, self.taken = page, 0
 
     def press(self, place: Any) -> None:
-        place.click()
+        press(place)
         self.taken += 1
 
     def button(self, name: str) -> None:

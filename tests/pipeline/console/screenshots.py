@@ -17,7 +17,7 @@ from PIL import Image
 
 from pipeline.settings import ROOT, Settings
 from tests.pipeline.console import world
-from tests.pipeline.console.browsing import ARGUMENTS, CHROMIUM, sign_in
+from tests.pipeline.console.browsing import ARGUMENTS, CHROMIUM, press, sign_in
 
 LONGEST = 1_600
 """Pixels of height after which a page is cut."""
@@ -61,7 +61,7 @@ def take(address: str, folder: Path, width: int) -> None:
         _walk(nobody, folder, {"sign-in": "/sign-in"})
         ana.goto("/queue?band=very_high&band=high")
         _save(ana, folder / "queue.png")
-        ana.get_by_role("button", name="Give me the next case").click()
+        press(ana.get_by_role("button", name="Give me the next case"))
         number = ana.url.split("?")[0].split("/")[-1]
         ana.goto(f"/cases/{number}")
         _save(ana, folder / "case.png")
@@ -70,7 +70,7 @@ def take(address: str, folder: Path, width: int) -> None:
                             "mine": "/mine", "group": f"/cases/{number}/group",
                             "childrens-services": f"/cases/{number}/childrens-services"})  # fmt: skip
         ana.locator("#search").fill("sample")
-        ana.get_by_role("button", name="Search").click()
+        press(ana.get_by_role("button", name="Search"))
         _save(ana, folder / "search.png")
         _walk(sue, folder, {"supervision": "/supervision", "dashboard": "/dashboard", "report": "/dashboard/stage_times",
                             "runs": "/runs", "partners": "/dashboard/partners", "wellbeing": "/supervision/wellbeing",
@@ -87,15 +87,15 @@ def take(address: str, folder: Path, width: int) -> None:
             f"{chosen['algorithm']}:{chosen['known_hash']}\n{'0' * 32}\nnot a hash\n"
         )
         dan.get_by_label("Why you ask").fill("synthetic request 12")
-        dan.get_by_role("button", name="Look up").click()
+        press(dan.get_by_role("button", name="Look up"))
         _save(dan, folder / "look-up.png")
         _walk(dan, folder, {"known": f"/known/{chosen['media_key']}"})
         dan.goto("/sql")
         dan.locator("#sql").fill("@open_cases")
-        dan.get_by_role("button", name="Run", exact=True).click()
+        press(dan.get_by_role("button", name="Run", exact=True))
         _save(dan, folder / "sql.png")
         aud.goto("/audit")
-        aud.get_by_role("button", name="Verify the log").click()
+        press(aud.get_by_role("button", name="Verify the log"))
         _save(aud, folder / "audit.png")
         _walk(admin, folder, {"accounts": "/accounts", "account-of-one": "/accounts/ana"})
         browser.close()

@@ -16,7 +16,7 @@ import pytest
 from pipeline.settings import Settings
 from pipeline.store.opening import open_store
 from tests.pipeline.console import places, world
-from tests.pipeline.console.browsing import MARKS, sign_in
+from tests.pipeline.console.browsing import MARKS, press, sign_in
 
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
@@ -53,11 +53,11 @@ def test_sign_in_and_out_without_javascript(open_as: Callable[..., Any]) -> None
     assert page.url.endswith("/sign-in")
     page.get_by_label("User name").fill("ana")
     page.get_by_label("Password").fill("wrong password!")
-    page.get_by_role("button", name="Sign in").click()
+    press(page.get_by_role("button", name="Sign in"))
     assert page.get_by_role("alert").inner_text().startswith("There is a problem")
     sign_in(page, "ana")
     assert page.get_by_role("heading", level=1).inner_text().startswith("Queue")
-    page.get_by_role("button", name="Sign out").click()
+    press(page.get_by_role("button", name="Sign out"))
     page.goto("/queue")
     assert "/sign-in" in page.url
 
@@ -68,13 +68,13 @@ def test_two_browsers_claim_at_once_and_one_gets_the_case(open_as: Callable[...,
     number = ana.locator(".app-queue tbody a").first.get_attribute("href")
     for page in (ana, ben):
         page.goto(number)
-    ana.get_by_role("button", name="Claim").click()
+    press(ana.get_by_role("button", name="Claim"))
     assert "Held by you" in ana.locator(".app-facts").inner_text()
-    ben.get_by_role("button", name="Claim").click()
+    press(ben.get_by_role("button", name="Claim"))
     assert ben.get_by_role("heading", name="There is a problem").is_visible()
     assert "held by Ana Analyst" in ben.locator("main").inner_text()
     ben.goto("/queue")
-    ben.get_by_role("button", name="Give me the next case").click()
+    press(ben.get_by_role("button", name="Give me the next case"))
     assert ben.url.split("?")[0].split("/")[-1] != number.split("/")[-1]
     assert "Held by you" in ben.locator(".app-facts").inner_text()
 
@@ -82,7 +82,7 @@ def test_two_browsers_claim_at_once_and_one_gets_the_case(open_as: Callable[...,
 def test_decide_and_see_the_outcome(open_as: Callable[..., Any], served: Settings) -> None:
     page = open_as("sue")
     page.goto("/queue")
-    page.get_by_role("button", name="Give me the next case").click()
+    press(page.get_by_role("button", name="Give me the next case"))
     number = page.url.split("?")[0].split("/")[-1]
     form = page.locator("form", has=page.get_by_role("button", name="Close the case"))
     form.get_by_label("Outcome").select_option(label="Child safeguarded")
@@ -91,7 +91,7 @@ def test_decide_and_see_the_outcome(open_as: Callable[..., Any], served: Setting
     store = open_store(served)
     world.settle_duties(store, number)
     store.close()
-    form.get_by_role("button").click()
+    press(form.get_by_role("button"))
     assert "Closed: Child safeguarded" in page.locator(".app-facts").inner_text()
     page.goto("/outcomes")
     assert number in page.locator("main").inner_text()
@@ -102,12 +102,12 @@ def test_filters_are_seen_and_removed_one_by_one(open_as: Callable[..., Any]) ->
     page.goto("/queue")
     page.get_by_role("checkbox", name="High", exact=True).check()
     page.get_by_role("checkbox", name="Not yet due").check()
-    page.get_by_role("button", name="Apply filters").click()
+    press(page.get_by_role("button", name="Apply filters"))
     assert "band=high" in page.url
     assert "urgency=not_yet_due" in page.url
     assert page.locator(".app-chosen li").count() == 3
     assert set(page.locator(".app-queue .app-tag--high, .app-queue .app-tag--low").all_inner_texts()) <= {"High"}
-    page.get_by_role("link", name="Remove filter Urgency: Not yet due").click()
+    press(page.get_by_role("link", name="Remove filter Urgency: Not yet due"))
     assert "urgency" not in page.url
     assert "band=high" in page.url
 
@@ -118,10 +118,10 @@ def test_look_a_hash_up(open_as: Callable[..., Any]) -> None:
     match = next(m for m in json.loads(page.locator("body").inner_text())["matches"] if m["query_hash"])
     page.goto("/look-up")
     page.get_by_label("Hashes, one per line").fill(f"{match['algorithm']}:{match['known_hash']}\nnot a hash\n")
-    page.get_by_role("button", name="Look up").click()
+    press(page.get_by_role("button", name="Look up"))
     assert "A reason is needed" in page.get_by_role("alert").inner_text()
     page.get_by_label("Why you ask").fill("synthetic request")
-    page.get_by_role("button", name="Look up").click()
+    press(page.get_by_role("button", name="Look up"))
     assert match["grade"] in page.locator("main").inner_text()
     assert "neither hex nor base64" in page.locator("main").inner_text()
 
@@ -138,7 +138,7 @@ def test_opening_a_text_is_a_choice_and_is_logged(open_as: Callable[..., Any], a
         pytest.fail("no sample case has a text")
     assert page.locator(".app-text").count() == 0
     page.get_by_label("Reason").first.select_option(label="Working on this case")
-    page.get_by_role("button", name="Open this text").first.click()
+    press(page.get_by_role("button", name="Open this text").first)
     assert page.locator(".app-text").count() > 0
 
 
@@ -223,27 +223,27 @@ def test_pages_that_answer_a_form_are_accessible_and_fit_320_pixels(open_as: Cal
     dan.get_by_label("Hashes, one per line").fill("0" * 32 + "\nnot a hash\n")
     for reason in ("", "synthetic request"):
         dan.get_by_label("Why you ask").fill(reason)
-        dan.get_by_role("button", name="Look up").click()
+        press(dan.get_by_role("button", name="Look up"))
         check(dan, f"a look-up with the reason {reason!r}")
     for statement in ("@weekly", "SELECT nothing FROM cases"):
         dan.goto("/sql")
         dan.locator("#sql").fill(statement)
         dan.get_by_label("Why you ask").fill("synthetic request")
-        dan.get_by_role("button", name="Run", exact=True).click()
+        press(dan.get_by_role("button", name="Run", exact=True))
         check(dan, statement)
     for text in ("sample", "no such thing"):
         sue.goto("/queue")
         sue.locator("#search").fill(text)
-        sue.get_by_role("button", name="Search").click()
+        press(sue.get_by_role("button", name="Search"))
         check(sue, f"a search for {text}")
     aud.goto("/audit")
-    aud.get_by_role("button", name="Verify the log").click()
+    press(aud.get_by_role("button", name="Verify the log"))
     assert "Verified" in aud.locator("main").inner_text()
     check(aud, "the verified log")
     sue.goto("/queue")
     sue.goto(sue.locator(".app-queue tbody a").first.get_attribute("href"))
-    sue.get_by_role("button", name="Add a note").or_(sue.get_by_text("Add a note")).first.click()
-    sue.get_by_role("button", name="Save the note").click()
+    press(sue.get_by_role("button", name="Add a note").or_(sue.get_by_text("Add a note")).first)
+    press(sue.get_by_role("button", name="Save the note"))
     check(sue, "a note without text")
     assert broken == {}
 
