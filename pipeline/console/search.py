@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from pipeline.algorithms import ALGORITHMS
 from pipeline.cases.views import case as views
 from pipeline.cases.views.queue import visible
 from pipeline.console.casepage.evidence import Evidence
@@ -36,7 +37,7 @@ CASES = 200
 
 @dataclass
 class Hit:
-    """One case and what was found in it: pairs (kind of value, the value as the referral has it)."""
+    """One case and what was found in it: pairs (kind of value, as code or in words; the value as the referral has it)."""
 
     case_id: str
     band: str
@@ -116,7 +117,8 @@ def _in_lake(evidence: Evidence, text: str, asked: str, near: int) -> dict[str, 
         elif algorithm == "pdq":
             contents = evidence.contents_near(value, near)
         for content, distance in contents:
-            kind = f"{algorithm} of a file" if not distance else f"file within {distance} bits by {algorithm}"
+            name = ALGORITHMS[algorithm].label
+            kind = f"file with this {name}" if not distance else f"file {distance} bits away by {name}"
             add((referral, kind, content) for referral in evidence.referrals_with(content))
     return found
 

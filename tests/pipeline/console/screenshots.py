@@ -89,7 +89,7 @@ def take(address: str, folder: Path, width: int) -> None:
         dan.get_by_label("Why you ask").fill("synthetic request 12")
         press(dan.get_by_role("button", name="Look up"))
         _save(dan, folder / "look-up.png")
-        _walk(dan, folder, {"known": f"/known/{chosen['media_key']}"})
+        _walk(dan, folder, {"known": f"/known/{chosen['media_key']}", "graded": f"/cases/{number}/graded"})
         dan.goto("/sql")
         dan.locator("#sql").fill("@open_cases")
         press(dan.get_by_role("button", name="Run", exact=True))

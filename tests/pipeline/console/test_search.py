@@ -65,7 +65,9 @@ def test_hashes_are_found_exactly_and_nearly(night: Settings, readers: dict[str,
     changed = bytes([print_["pdq"][0] ^ 0b111, *print_["pdq"][1:]])
     assert whole <= cases_of(readers["sue"], f"pdq:{changed.hex()}")
     kinds = {f["kind"] for hit in hits(readers["sue"], changed.hex()) for f in hit["found"]}
-    assert any(kind.startswith("file within 3 bits") for kind in kinds)
+    assert "file 3 bits away by PDQ" in kinds
+    whole_words = {f["kind"] for hit in hits(readers["sue"], print_["md5"].hex()) for f in hit["found"]}
+    assert "file with this MD5" in whole_words
 
 
 def test_a_part_of_a_case_number_is_enough(readers: dict[str, Client]) -> None:
