@@ -7,6 +7,7 @@ import builtins
 import re
 import subprocess
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -22,10 +23,11 @@ def tracked(suffix: str = "") -> list[Path]:
     return [ROOT / name for name in listed.split("\0") if name.endswith(suffix) and name and (ROOT / name).is_file()]
 
 
-def product() -> Iterator[tuple[Path, ast.Module]]:
-    for folder in PRODUCT:
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            yield path, ast.parse(path.read_text())
+@cache
+def product() -> list[tuple[Path, ast.Module]]:
+    """Every module of the product; read once, as nearly every test here asks for all of them."""
+    paths = [path for folder in PRODUCT for path in sorted((ROOT / folder).rglob("*.py"))]
+    return [(path, ast.parse(path.read_text())) for path in paths]
 
 
 def imports(tree: ast.Module) -> Iterator[str]:

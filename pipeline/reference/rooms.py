@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from pipeline.settings import ROOT
@@ -90,18 +91,24 @@ def modules(root: Path = ROOT) -> dict[str, Path]:
     return found
 
 
+@cache
+def _imported(text: str) -> tuple[ast.Import | ast.ImportFrom, ...]:
+    """The imports in a module's text, inside functions and for types included. Kept: every module is asked several times."""
+    return tuple(node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Import | ast.ImportFrom))
+
+
 def imports(module: str, path: Path, known: dict[str, Path]) -> Iterator[tuple[str, str]]:
     """Pairs (module, name) that a file imports from the product, imports inside functions and for types included.
 
     Raises ValueError for a relative import."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in _imported(path.read_text()):
         if isinstance(node, ast.Import):
             yield from ((alias.name, alias.name) for alias in node.names if alias.name in known)
-        elif isinstance(node, ast.ImportFrom) and node.level:
+        elif node.level:
             raise ValueError(
                 f"{module}, line {node.lineno}: an import names its module in full, so that its room is seen."
             )
-        elif isinstance(node, ast.ImportFrom) and node.module and node.module in known:
+        elif node.module in known:
             for alias in node.names:
                 inner = f"{node.module}.{alias.name}"
                 yield (inner if inner in known else node.module), alias.name
