@@ -2,7 +2,8 @@
 
 A motion photo is a JPEG or HEIC with a short film behind it, an MPO holds several JPEGs, a camera's raw file its own previews,
 and anybody can append one file to another: a viewer shows the first, and whoever looks only at that has not seen the rest.
-Where a picture or film ends is told from its own structure; what follows is searched for beginnings of pictures, films and archives.
+Where a picture or film ends is told from its own structure (`ends`); what follows is searched for beginnings of pictures, films and
+archives. Of one whose structure does not tell, all is searched, for beginnings that do not come about by chance.
 """
 
 from __future__ import annotations
@@ -10,14 +11,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import BinaryIO
 
+from pipeline.fingerprint.decode.ends import end_of, film_end
+from pipeline.fingerprint.decode.ondisk import OnDisk, TooLongError
 from pipeline.fingerprint.decode.sniff import HEAD, MediaType, media_type
 
 MOST = 64
 """Parts that are looked for in one file; a file with more has that many."""
+DISK_SECONDS = 1.5
+"""Processor seconds in which the end of a film on disk has to be found."""
 LEAST_BYTES = 128
 """Nothing smaller is a picture or film."""
-_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 JPEG = b"\xff\xd8\xff"
 _BEGINNINGS = (
     (JPEG, 0),
@@ -33,7 +38,26 @@ _BEGINNINGS = (
     (b"7z\xbc\xaf\x27\x1c", 0),
     (b"PK\3\4", 0),
 )
-"""Bytes by which a picture, a film or an archive is found, and how far behind its beginning they stand."""
+_SURE_BEGINNINGS = (
+    *_BEGINNINGS,
+    (b"II*\0\x08\0\0\0", 0),
+    (b"MM\0*\0\0\0\x08", 0),
+    (b"DDS \x7c\0\0\0", 0),
+    (b"OggS\0\2", 0),
+    (b".RMF\0\0\0", 0),
+    (b"\0\0\0\x09\0\0\0\0", 5),
+    (b"\x06\x0e\x2b\x34\x02\x05\x01\x01\x0d\x01\x02", 0),
+)
+"""Bytes by which a picture, a film or an archive is found, and how far behind its beginning they stand; and what is looked for
+too where all of a file is searched, or what follows damage in a stream."""
+_SURE_JPEG = re.compile(
+    rb"\xff\xd8\xff(?:\xe0..JFIF\0|\xe1..(?:Exif\0|http)|\xe2..(?:ICC_PROFILE|MPF)\0|\xdb\0[\x43\x84]|\xee\0\x0eAdobe)",
+    re.DOTALL,
+)
+_SURE_BOX = re.compile(rb"\x00\x00[\x00-\x03][\x08-\xff]ftyp[ -~]{4}", re.DOTALL)
+_SURE_ZIP = re.compile(rb"PK\x03\x04[\x0a-\x3f]\x00..[\x00\x08]\x00", re.DOTALL)
+_STREAMS = frozenset({"mpegps", "mpegts", "flv", "ogg", "rm", "dv", "mxf", "matroska"})
+"""Films that go on behind damage: what follows the place where their structure breaks off is mostly more of the same."""
 _VAGUE = frozenset({"tga", "pcx", "sgi"})
 """Families that other bytes are easily taken for: not believed of what follows directly behind a picture."""
 
@@ -48,17 +72,53 @@ class EmbeddedPart:
 
 
 def further(data: bytes, family: str | None) -> list[EmbeddedPart]:
-    """Pictures, films and archives behind the end of what `data` begins with, in their order; empty where its end is unknown."""
+    """Pictures, films and archives behind the end of what `data` begins with, in their order."""
     if family == "jpeg" and data.find(b"\xff\xd9", _scan_of(data)) in (-1, len(data) - 2):
         return []  # nearly every photograph: one end mark behind the scan, and nothing behind it
     end = end_of(data, family)
-    return list(_parts(data, end)) if end is not None and end < len(data) else []
+    if end is None:
+        return list(_parts(data, LEAST_BYTES, sure=True, directly=False))
+    return list(_parts(data, end, sure=family in _STREAMS)) if end < len(data) else []
 
 
-def _beginning(data: bytes, at: int) -> int | None:
-    """Offset of the next bytes from `at` on that a picture or film may begin with."""
-    found = [place - back for mark, back in _BEGINNINGS if (place := data.find(mark, at + back)) >= 0]
-    return min(found, default=None)
+def behind_on_disk(file: BinaryIO, family: str | None, most: int) -> int:
+    """How many pictures, films and archives lie in the first `most` bytes behind the end of a film that is too large for memory.
+
+    None are known where its container does not tell, or has more pieces than can be gone through in DISK_SECONDS.
+    """
+    data = OnDisk(file, DISK_SECONDS)
+    try:
+        end = film_end(data, family)
+        if end is None or end >= len(data):
+            return 0
+        rest = data[end : end + most]
+    except TooLongError:
+        return 0
+    return len(list(_parts(rest, 0, sure=family in _STREAMS)))
+
+
+def _beginning(data: bytes, at: int, sure: bool) -> int | None:
+    """Offset of the next bytes from `at` on that a picture or film may begin with; `sure`: not by chance."""
+    first = len(data)
+    for mark, back in _SURE_BEGINNINGS if sure else _BEGINNINGS:
+        place = data.find(mark, at + back, first + back)
+        while sure and place >= 0 and not _is_sure(data[place - back : place - back + HEAD]):
+            place = data.find(mark, place + 1, first + back)
+        first = min(first, place - back) if place >= 0 else first
+    return first if first < len(data) else None
+
+
+def _is_sure(head: bytes) -> bool:
+    """Whether a beginning of a short mark is one by what follows the mark too."""
+    if head.startswith(JPEG):
+        return _SURE_JPEG.match(head) is not None
+    if head.startswith(b"PK\3\4"):
+        return _SURE_ZIP.match(head) is not None
+    if head.startswith(b"\x1aE\xdf\xa3"):
+        return b"matroska" in head[:64] or b"webm" in head[:64]
+    if head[5:13] == b"\0\0\0\x09\0\0\0\0":
+        return head.startswith(b"FLV\1")
+    return head[4:8] != b"ftyp" or _SURE_BOX.match(head) is not None
 
 
 def _scan_of(data: bytes) -> int:
@@ -74,30 +134,31 @@ def previews(data: bytes) -> list[EmbeddedPart]:
     found: list[EmbeddedPart] = []
     at = data.find(JPEG)
     while at >= 0 and len(found) < MOST:
-        end = at + _jpeg(data[at:])
+        end = at + (end_of(data[at:], "jpeg") or 0)
         if end - at >= LEAST_BYTES:
             found.append(EmbeddedPart(at, end, media_type(data[at : at + HEAD])))
         at = data.find(JPEG, max(end, at + 3))
     return sorted(found, key=lambda part: part.start - part.end)
 
 
-def _parts(data: bytes, at: int) -> Iterator[EmbeddedPart]:
+def _parts(data: bytes, at: int, *, sure: bool, directly: bool = True) -> Iterator[EmbeddedPart]:
+    """What begins directly at `at` and behind each part found; between them only by its long mark."""
     found = 0
     while found < MOST:
-        start = _directly(data, at)
+        start = _directly(data, at) if directly else None
         if start is None:
-            start = _beginning(data, at)
+            start = _beginning(data, at, sure)
         if start is None:
             return
         media = media_type(data[start : start + HEAD])
         end = end_of(data[start:], media.family) if media.family else None
         stop = start + end if end is not None else len(data)
         if (media.family is None and not media.undecoded) or stop - start < LEAST_BYTES:
-            at = start + 4
+            at, directly = start + 4, False
             continue
         found += 1
         yield EmbeddedPart(start, stop, media)
-        at = stop
+        at, directly = stop, True
 
 
 def _directly(data: bytes, at: int) -> int | None:
@@ -107,137 +168,3 @@ def _directly(data: bytes, at: int) -> int | None:
         if (media.family or media.undecoded) and media.family not in _VAGUE:
             return start
     return None
-
-
-def end_of(data: bytes, family: str | None) -> int | None:
-    """Offset behind the last byte of the picture or film that `data` begins with; None where it cannot be told."""
-    if family == "jpeg":
-        return _jpeg(data)
-    if family == "png":
-        return _png(data)
-    if family == "gif":
-        return _gif(data)
-    if family == "webp":
-        return min(8 + int.from_bytes(data[4:8], "little"), len(data))
-    if family in ("heif", "avif", "mp4"):
-        return _boxes(data)
-    walk = {"bmp": _bmp, "avi": _avi, "matroska": _matroska, "asf": _asf}.get(family or "")
-    return walk(data) if walk else None
-
-
-def _jpeg(data: bytes) -> int:
-    """Behind the end-of-image marker of the first JPEG; the whole where there is none (a cut file)."""
-    at, in_scan = 2, False
-    while True:
-        if in_scan:
-            match = _MARKER.search(data, at)
-            if match is None:
-                return len(data)
-            at, in_scan = match.start(), False
-        while data[at : at + 2] == b"\xff\xff":
-            at += 1
-        if data[at : at + 1] != b"\xff" or at + 4 > len(data):
-            return at + 2 if data[at : at + 2] == b"\xff\xd9" else len(data)
-        marker = data[at + 1]
-        if marker == 0xD9:
-            return at + 2
-        length = 0 if marker == 0x01 or 0xD0 <= marker <= 0xD8 else int.from_bytes(data[at + 2 : at + 4], "big")
-        at += 2 + length
-        in_scan = marker == 0xDA
-
-
-def _png(data: bytes) -> int:
-    at = 8
-    while at + 12 <= len(data):
-        length, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
-        at += 12 + length
-        if kind == b"IEND":
-            return min(at, len(data))
-    return len(data)
-
-
-def _gif(data: bytes) -> int:
-    """Behind the trailer of a GIF (GIF89a specification, section 27)."""
-    if len(data) < 13:
-        return len(data)
-    at = 13 + (3 << ((data[10] & 7) + 1) if data[10] & 0x80 else 0)
-    while at < len(data):
-        kind = data[at]
-        if kind == 0x2C and at + 10 <= len(data):
-            flags = data[at + 9]
-            at += 11 + (3 << ((flags & 7) + 1) if flags & 0x80 else 0)
-        elif kind == 0x21:
-            at += 2
-        else:
-            return at + 1 if kind == 0x3B else len(data)
-        while at < len(data) and data[at]:
-            at += 1 + data[at]
-        at += 1
-    return len(data)
-
-
-def _boxes(data: bytes) -> int:
-    """Behind the last box of an ISO base media file: where no box begins, at a second `ftyp`, or at Samsung's `mpvd`,
-    which holds the film of a motion photo."""
-    at = 0
-    while at + 8 <= len(data):
-        size, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
-        if size == 1:
-            size = int.from_bytes(data[at + 8 : at + 16], "big")
-        elif size == 0:
-            return len(data)
-        if at and kind in (b"ftyp", b"mpvd"):
-            return at
-        if size < 8 or not kind.isascii() or not all(0x20 <= byte < 0x7F for byte in kind):
-            return at if at else len(data)
-        at += size
-    return min(at, len(data))
-
-
-def _bmp(data: bytes) -> int | None:
-    """Behind the rows of an uncompressed bitmap; None for others."""
-    if len(data) < 34 or int.from_bytes(data[14:18], "little") < 40 or data[30:34] not in (bytes(4), b"\3\0\0\0"):
-        return None
-    offset, width, height = (int.from_bytes(data[at : at + 4], "little", signed=True) for at in (10, 18, 22))
-    row = (abs(width) * int.from_bytes(data[28:30], "little") + 31) // 32 * 4
-    return min(max(offset, 54) + row * abs(height), len(data))
-
-
-def _avi(data: bytes) -> int:
-    """Behind the last RIFF chunk (a film above 1 GiB has several)."""
-    at = 0
-    while data[at : at + 4] == b"RIFF" and (not at or data[at + 8 : at + 12] == b"AVIX"):
-        size = int.from_bytes(data[at + 4 : at + 8], "little")
-        at += 8 + size + (size & 1)
-    return min(at, len(data))
-
-
-def _matroska(data: bytes) -> int | None:
-    """Behind the segment of a Matroska or WebM file; None where its size is not stated (a recording that was cut off)."""
-    header = _ebml_size(data, 4)
-    if header is None:
-        return None
-    at = header[0] + header[1]
-    segment = _ebml_size(data, at + 4)
-    if segment is None or data[at : at + 4] != b"\x18\x53\x80\x67":
-        return None
-    return min(segment[0] + segment[1], len(data))
-
-
-def _ebml_size(data: bytes, at: int) -> tuple[int, int] | None:
-    """Offset behind an EBML size at `at`, and the size; None for an unknown one (RFC 8794, 4)."""
-    first = data[at] if at < len(data) else 0
-    length = 9 - first.bit_length()
-    value = int.from_bytes(data[at : at + length], "big") & ((1 << 7 * length) - 1)
-    return None if not first or value == (1 << 7 * length) - 1 else (at + length, value)
-
-
-def _asf(data: bytes) -> int:
-    """Behind the last object of an ASF file: each begins with 16 bytes of its kind and its size."""
-    at = 0
-    while at + 24 <= len(data):
-        size = int.from_bytes(data[at + 16 : at + 24], "little")
-        if size < 24 or at + size > len(data):
-            return at or len(data)
-        at += size
-    return at

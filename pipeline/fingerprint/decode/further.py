@@ -85,8 +85,11 @@ class Further:
         return True
 
     def behind(self, data: bytes) -> None:
-        """Pictures and films behind the end of the picture that `data` begins with."""
+        """Pictures and films behind the end of the picture that `data` begins with; of a camera's raw file those in it."""
         parts = embedded.further(data, self.media.family)
+        if self.media.family == "raw":
+            chosen = embedded.previews(data)[0].start
+            parts = [part for part in parts if part.start != chosen]
         for number, part in enumerate(parts):
             allowed = part.media.family is not None and self.policy["formats"][part.media.family]
             if number >= self._most or not allowed or not self._part(data[part.start : part.end], part.media):

@@ -28,7 +28,7 @@ def _preview(task: Task) -> Task:
     found = embedded.previews(data)
     if not found:
         raise Refusal(Reason.NO_PREVIEW if task.in_memory else Reason.TOO_LARGE)
-    return replace(task, content=io.BytesIO(data[found[0].start : found[0].end]))
+    return replace(task, content=io.BytesIO(data[found[0].start : found[0].end]), raw=data)
 
 
 def versions() -> dict[str, str]:

@@ -9,7 +9,7 @@
 | pages of a TIFF, pictures of a HEIC | the primary is the picture; each is hashed as a frame, up to `parts` |
 | pictures and films behind the picture (motion photo, MPO, appended) | each is hashed as frames, up to `parts` |
 | what of these was not looked at | counted as `unseen`: `partial` |
-| a camera's raw file | its largest JPEG preview is the picture |
+| a camera's raw file | its largest JPEG preview is the picture; its other previews are hashed as frames |
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import pillow_heif
 from PIL import AvifImagePlugin, Image, ImageFile
 
 from pipeline.errors import DependencyError
-from pipeline.fingerprint.decode import embedded
+from pipeline.fingerprint.decode import ends
 from pipeline.fingerprint.decode.frames import count_frames
 from pipeline.fingerprint.decode.further import Further, open_picture
 from pipeline.fingerprint.decode.sniff import TYPES
@@ -150,7 +150,7 @@ def _hash(task: Task) -> HashedStill:
             more.animation(image, number)
         elif number > 1 and image.format in _COLLECTIONS:
             more.collection(image, number)
-    more.behind(_bytes(task.content))
+    more.behind(task.raw or _bytes(task.content))
     return hashes, more, number, exif
 
 
@@ -168,7 +168,7 @@ def _tolerant(task: Task, strict: str) -> HashedStill:
     finally:
         ImageFile.LOAD_TRUNCATED_IMAGES = False
     more = Further(task, 0, hashes)
-    more.behind(_bytes(task.content))
+    more.behind(task.raw or _bytes(task.content))
     return hashes, more, 1, exif
 
 
@@ -189,7 +189,7 @@ def _open(task: Task) -> Image.Image:
     content = task.content
     if task.media.family in ("heif", "avif"):  # their decoders refuse a file with something behind it
         data = _bytes(content)
-        end = embedded.end_of(data, task.media.family)
+        end = ends.end_of(data, task.media.family)
         content = content if end in (None, len(data)) else io.BytesIO(data[:end])
     content.seek(0)
     return open_picture(content, task.media, task.policy["limits"])

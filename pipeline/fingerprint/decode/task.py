@@ -26,6 +26,8 @@ class Task:
     known_pdqs: list[bytes]
     in_memory: bool
     channel: socket.socket
+    raw: bytes = b""
+    """The whole of a camera's raw file, whose `content` is a preview in it."""
 
 
 @dataclass(frozen=True)

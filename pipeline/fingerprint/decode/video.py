@@ -6,7 +6,7 @@
 | several tracks | each of the first `tracks`; further ones, and those whose codec is off, are counted as unseen |
 | longer than `frames` x `interval` | sampled evenly at duration / `frames` |
 | more pixels in all than `full_pixels` | only key frames are decoded; scene changes then mean key frames that differ |
-| a picture, another film or an archive behind its end | counted as unseen, where the container says how long it is |
+| a picture, another film or an archive behind its end | counted as unseen |
 | display matrix in the container | applied: turned and mirrored |
 | a packet that cannot be read or decoded | skipped and counted, and decoding goes on: `partial` |
 | out of its processor time | the frames so far: `partial` |
@@ -52,11 +52,9 @@ class Tracks:
     too_large: int = 0
     off: int = 0
 
-    def behind(self, task: Task) -> None:
-        """Count pictures, films and archives behind the end of a film that is held in memory."""
-        if not isinstance(task.content, io.BytesIO):
-            return
-        self.unseen += len(embedded.further(task.content.getvalue(), task.media.family))
+    def behind(self, number: int) -> None:
+        """Count pictures, films and archives behind the end of the film."""
+        self.unseen += number
         if self.unseen and self.reason is Reason.NONE:
             self.reason = Reason.UNSEEN_CONTENT
 
@@ -64,6 +62,7 @@ class Tracks:
 def hash_video(task: Task) -> Fingerprint:
     """Fingerprint of a video. Raises Refusal."""
     rules = task.policy["video"]
+    behind = _behind(task)  # before the film's own time begins: its decoding may take all of that
     container = _open(task.content, task.media.decoder)
     with container:
         if not container.streams.video:
@@ -74,7 +73,7 @@ def hash_video(task: Task) -> Fingerprint:
         if not found.frames.hashed:
             return _nothing(task, found)
         stream = container.streams.video[0]
-        found.behind(task)
+        found.behind(behind)
         return Fingerprint(
             task.digests,
             task.media.name,
@@ -98,6 +97,15 @@ def hash_clip(content: BinaryIO, demuxer: str, policy: dict[str, Any], frames: i
     """Frames of a video that lies inside another file. `frames` and processor `seconds` at most. Raises Refusal."""
     with _open(content, demuxer) as container:
         return sample(container, policy, frames, seconds)
+
+
+def _behind(task: Task) -> int:
+    """How many pictures, films and archives lie behind the end of a film."""
+    if isinstance(task.content, io.BytesIO):
+        return len(embedded.further(task.content.getvalue(), task.media.family))
+    number = embedded.behind_on_disk(task.content, task.media.family, task.policy["limits"]["buffer_mb"] << 20)
+    task.content.seek(0)
+    return number
 
 
 def _open(content: BinaryIO, demuxer: str) -> Any:

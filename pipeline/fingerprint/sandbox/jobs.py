@@ -150,4 +150,4 @@ def cpu_need(expected: Expected, policy: dict[str, Any]) -> int:
     limits = policy["limits"]
     steps = expected.ticks // (limits["heartbeat_mb"] * MIB)
     reading = min(limits["cpu_seconds"] * (1 + steps), math.ceil(limits["wall_most_seconds"]))
-    return int(reading + math.ceil(policy["video"]["cpu_seconds"]) + 4)
+    return int(reading + math.ceil(policy["video"]["cpu_seconds"]) + 6)

@@ -91,7 +91,7 @@ class Worker:
             if found.size == 0:
                 raise Refusal(Reason.EMPTY)
             if media.video:
-                self.budget(math.ceil(self.policy["video"]["cpu_seconds"]) + 2)
+                self.budget(math.ceil(self.policy["video"]["cpu_seconds"]) + 4)
             content = reading.content or file
             content.seek(0)
             known = [bytes.fromhex(text) for text in request["known_pdqs"]]
