@@ -8,7 +8,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline import jsontext, records
+from pipeline import jsontext, records, senders
 from pipeline.assess.evidence.case_file import group
 from pipeline.cases.views import case as views
 from pipeline.errors import UsageError
@@ -34,8 +34,8 @@ def readable(
 ) -> pa.Table:
     """One lake table as somebody with these compartments may see it; of `columns` those that it has.
 
-    Without the rows of `hidden` referrals, and of contents that only these hold; assessments name no link to them; the
-    path of a file whose sender has a covert source is left out, since it is as the sender wrote it.
+    Without the rows of `hidden` referrals, and of contents that only these hold; assessments name no link to them, nor
+    their inputs; the path of a file whose sender has a covert source is left out, since it is as the sender wrote it.
     """
     rows = _readable(lake, name, hidden, compartments, columns)
     return rows if columns is None else rows.select([c for c in rows.column_names if c in columns])
@@ -54,8 +54,9 @@ def _readable(
     rows = without(lake.read(name, every), hidden, compartments)
     if name == "media_files":
         return _without_paths(rows, lake, compartments)
-    if hidden and name == "assessments":
-        return _redacted(rows, lake.read("links", ["link_id", "left", "right"]), hidden)
+    if name == "assessments":
+        rows = _without_inputs(rows, compartments)
+        return _redacted(rows, lake.read("links", ["link_id", "left", "right"]), hidden) if hidden else rows
     if hidden and "referral_id" not in rows.column_names and {"sha256", "file_id"} & set(rows.column_names):
         files = lake.read("media_files", ["file_id", "referral_id", "sha256"])
         shown = without(files, hidden)
@@ -72,6 +73,15 @@ def _without_paths(files: pa.Table, lake: Lake, compartments: Collection[str]) -
     paths = pc.if_else(covert, pa.scalar(None, pa.string()), files["locator"])
     place = files.column_names.index("locator")
     return files.set_column(place, pa.field("locator", pa.string()), paths)
+
+
+def _without_inputs(rows: pa.Table, compartments: Collection[str]) -> pa.Table:
+    """Assessments without the case files that they were made from, for who lacks a compartment: these count and name links to
+    restricted cases. Empty in every row, hidden links or not, so that an empty one says nothing."""
+    if set(senders.COMPARTMENTS) <= set(compartments):
+        return rows
+    place = rows.column_names.index("inputs")
+    return rows.set_column(place, rows.schema.field("inputs"), pa.nulls(rows.num_rows, pa.string()))
 
 
 def _redacted(rows: pa.Table, links: pa.Table, hidden: Sequence[str]) -> pa.Table:

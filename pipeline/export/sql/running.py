@@ -23,7 +23,7 @@ from pipeline.store.tables import CaseReferral
 
 HIDDEN_BY = {*sources.HIDING, "sha256", "file_id"}
 """Columns by which rows are left out, or filled with less, when there are referrals to hide."""
-RESTRICTED = {"compartment", "locator"}
+RESTRICTED = {"compartment", "locator", "inputs"}
 """Columns that are restricted row by row, whatever else there is to hide."""
 
 

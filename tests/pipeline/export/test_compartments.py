@@ -95,6 +95,17 @@ def test_assessments_do_not_tell_of_links_to_hidden_referrals(settings: Settings
     assert json.loads(shown[samples.case_of(4)]["summary"])["links"] == 2
 
 
+def test_the_inputs_of_assessments_need_every_compartment(settings: Settings) -> None:
+    """They count and name links to restricted cases. Empty in every row, so that an empty one says nothing."""
+    lake = Lake(settings.lake_dir)
+    rows = [{**samples.assessment(n), "inputs": [{"strong": 1}, {"strong": ["L-1-2-email"]}]} for n in (1, 2)]
+    lake.commit("assess", "n", {"assessments": records.build("assessments", rows)}, run_id="n")
+    for hidden in ([], [samples.referral(2)]):
+        others = readable(lake, "assessments", hidden, [])
+        assert others["inputs"].null_count == others.num_rows == 2 - len(hidden)
+    assert all("L-1-2-email" in text for text in readable(lake, "assessments", [], ["ucol"])["inputs"].to_pylist())
+
+
 def test_a_restricted_referral_is_hidden_before_its_case_is_published(settings: Settings) -> None:
     factory.land(settings, {"r.json": factory.form("ucol-referral", restricted=True)}, source="ucol")
     factory.ingest(settings)
