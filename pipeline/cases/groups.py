@@ -8,13 +8,13 @@ what is restricted changes nothing for them. Which links join is policy (`groups
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
 
 from sqlalchemy import ColumnElement, and_, delete, func, insert, or_, select
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session, aliased, load_only
 
 from pipeline import senders
 from pipeline.people import permissions
@@ -109,8 +109,16 @@ def settle(session: Session, case_ids: Iterable[str]) -> None:
         query = select(GroupMember.case_id, GroupMember.scope, GroupMember.group_id)
         for member_id, scope, group in session.execute(query.where(GroupMember.case_id.in_(part))):
             groups[member_id, scope] = group
-    members = _members_of(session, sorted(set(groups.values())))
+    ids.sort(key=lambda case_id: groups.get((case_id, OPEN), case_id))  # members of a group beside each other
+    for part in _chunks(ids):
+        _settle(session, part, groups)
+
+
+def _settle(session: Session, ids: Sequence[str], groups: Mapping[tuple[str, str], str]) -> None:
+    """`settle` for some cases: so many are held in memory, whatever the number of all."""
     cases = list(_cases(session, ids))
+    of = {case.case_id: groups.get((case.case_id, case.compartment or OPEN)) for case in cases}
+    members = _members_of(session, sorted({group for group in of.values() if group is not None}))
     everybody = {case.case_id: case for case in [*cases, *(case for group in members.values() for case in group)]}
     newest = list(
         _newest(session, list(everybody.values()))
@@ -118,7 +126,7 @@ def settle(session: Session, case_ids: Iterable[str]) -> None:
     targets = {case_id: target(session, case) for case_id, case in everybody.items()}
     del newest
     for case in cases:
-        group_id = groups.get((case.case_id, case.compartment or OPEN))
+        group_id = of[case.case_id]
         together = members[group_id] if group_id is not None and case.is_open else [case]
         case.band_order = min(BANDS.index(member.band) for member in together)
         case.score_order = min(-member.score for member in together)
@@ -157,9 +165,10 @@ def _members_of(session: Session, group_ids: Sequence[str]) -> dict[str, list[Ca
 
 
 def _newest(session: Session, cases: Sequence[Case]) -> Iterator[Assessment]:
-    """The assessments in force of some cases."""
+    """The assessments in force of some cases, without their reasons."""
     for part in _chunks(sorted({case.assessment_id for case in cases})):
-        yield from session.scalars(select(Assessment).where(Assessment.assessment_id.in_(part)))
+        query = select(Assessment).where(Assessment.assessment_id.in_(part))
+        yield from session.scalars(query.options(load_only(Assessment.band, Assessment.due_at)))
 
 
 def _together_with(session: Session, case_ids: set[str]) -> set[str]:

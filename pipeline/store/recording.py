@@ -27,6 +27,8 @@ from pipeline.store.people_tables import AuditEntry, AuditHead
 CATEGORIES = ("collection", "alteration", "consultation", "disclosure", "combination", "erasure")
 GENESIS = "0" * 64
 """`previous` of the first entry."""
+CHUNK = 5_000
+"""Entries that are written at a time."""
 FIELDS = (
     "seq", "at", "user_id", "user_name", "roles", "category", "action", "case_id", "object", "reason", "recipient",
     "detail", "previous",
@@ -117,7 +119,11 @@ def append_pending(session: Session) -> None:
         }
         previous = entry_hash(row)
         rows.append({**row, "hash": previous})
-    session.execute(insert(AuditEntry), rows)
+        if len(rows) == CHUNK:
+            session.execute(insert(AuditEntry), rows)
+            rows = []
+    if rows:
+        session.execute(insert(AuditEntry), rows)
     session.execute(update(AuditHead).where(AuditHead.head_id == 1).values(seq=seq, hash=previous))
     entries.clear()
 

@@ -1,4 +1,7 @@
-"""Applying a batch of assessments to the stored cases, and writing everything that follows from it in bulk."""
+"""Applying assessments to the stored cases in batches, and writing everything that follows from each in bulk.
+
+What a publish holds in memory is one batch and ids, however many cases it has.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import insert, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from pipeline.cases import groups, words
 from pipeline.cases.duties.clocks import Clocks
@@ -44,34 +47,49 @@ CHUNK = 500
 
 
 class Publisher:
-    """One publish: loads what it needs, applies each assessment in order, collects rows, writes them at the end."""
+    """One publish, in one transaction: batches of assessments in their order (`apply`), then what is told beside (`line`),
+    then `finish`. Of a batch it loads what it needs, applies each assessment, collects rows, and writes them at its end."""
 
     def __init__(self, session: Session, policy: CaseRules, intake: Intake, as_of: datetime, run_id: str) -> None:
         self.session, self.policy, self.intake, self.as_of, self.run_id = session, policy, intake, as_of, run_id
         self.counts: Counter[str] = Counter()
         self.lines: list[dict[str, Any]] = []
-        self.new: set[str] = set()
-        wanted = {a.row["case_id"] for a in intake.assessments}
-        wanted |= {c for a in intake.assessments for c in a.summary.get("joined_cases") or ()}
-        self.cases = {c.case_id: c for c in self._load(Case, sorted(wanted), lock=True)}
-        self.latest = self._latest()
-        self._referrals = self._known_referrals()
+        self.cases: dict[str, Case] = {}
+        self.opened: set[str] = set()
+        """Cases that this publish opened."""
+        self._touched: set[str] = set()
+        self._counted_up: set[str] = set()
+        """Cases that have their next version: a publish gives one, in however many batches a case is."""
         self.erased = set(session.scalars(select(Tombstone.case_id)))
         self.erased_referrals = {r for listed in session.scalars(select(Tombstone.referrals)) for r in listed}
-        self.due = Due(session, sorted(wanted), as_of)
         self.restricted = self._restricted()
         self._hidden_to_all = set(self.restricted)
-        self.releases = self._releases()
-        self.flags = Flags(session, Clocks.load(store(session).settings), sorted(wanted), as_of)
-        self.answers = answered.rows(session, sorted(wanted))
-        self._rows: dict[type[Any], list[dict[str, Any]]] = {t: [] for t in (Assessment, CaseReferral, Review)}
-
-    def run(self) -> None:
-        """Apply every assessment, in order of version."""
-        for case, newest in never_raised(self.session):
+        self._compartments = list(dict.fromkeys(self.restricted.values()))
+        self._matches: pa.Table | None = None
+        self._begin([])
+        for case, newest in never_raised(session):
             self.cases[case.case_id] = case
             self.flags.follow(case, newest.flags, self._hidden(case), self._other_compartment(case))
-        for new in self.intake.assessments:
+        self._write()
+
+    def _begin(self, batch: Sequence[NewAssessment]) -> None:
+        """Load what is stored of the cases of a batch."""
+        wanted = sorted({c for a in batch for c in (a.row["case_id"], *a.joined)})
+        self._batch = batch
+        self._new: set[str] = set()
+        self.cases = {c.case_id: c for c in self._load(Case, wanted, lock=True)}
+        self.latest = self._latest()
+        self._referrals = self._known_referrals()
+        self.due = Due(self.session, wanted, self.as_of)
+        self.releases = self._releases()
+        self.flags = Flags(self.session, Clocks.load(store(self.session).settings), wanted, self.as_of)
+        self.answers = answered.rows(self.session, wanted)
+        self._rows: dict[type[Any], list[dict[str, Any]]] = {t: [] for t in (Assessment, CaseReferral, Review)}
+
+    def apply(self, batch: Sequence[NewAssessment]) -> None:
+        """Apply assessments, which stand in order of version, and write what follows."""
+        self._begin(batch)
+        for new in batch:
             self.counts["assessments"] += 1
             case_id = new.row["case_id"]
             if case_id in self.erased:
@@ -80,8 +98,9 @@ class Publisher:
                 self._update(self.cases[case_id], new)
             else:
                 self._open(new)
-            for old in new.summary.get("joined_cases") or ():
+            for old in new.joined:
                 self._join(old, case_id)
+        self._write()
 
     def line(self, case: Case, kind: str, text: str, compartment: str | None = None) -> None:
         """One line of a case's history."""
@@ -97,7 +116,7 @@ class Publisher:
             }
         )
 
-    def write(self) -> None:
+    def _write(self) -> None:
         """Write collected rows; every case that changed gets its newest line of history and its next version."""
         with self.session.no_autoflush:
             for table, rows in self._rows.items():
@@ -114,12 +133,25 @@ class Publisher:
             case = self.cases[case_id]
             case.change_id = change_id
             case.changed_at, case.changed_by = self.as_of, SYSTEM.user_id
-            case.version += 1
-        self.session.add_all(self.cases[case_id] for case_id in sorted(self.new))
+            case.version += case_id not in self._counted_up
+        self._counted_up.update(newest)
+        self._touched.update(self.cases)
+        self.session.add_all(self.cases[case_id] for case_id in sorted(self._new))
         self.flags.write()
         self.due.write()
         self.session.flush()
-        groups.regroup(self.session, {*self.cases, *self._linked()})
+        self.lines.clear()
+
+    def finish(self) -> None:
+        """Write the lines of history that were added after the last batch, and make the groups of all cases anew."""
+        self._rows = {}
+        self._write()
+        groups.regroup(self.session, {*self._touched, *self._linked()})
+
+    def hold(self, case_ids: Sequence[str]) -> None:
+        """Load cases that get a line, beside those of the last batch."""
+        missing = sorted({c for c in case_ids if c not in self.cases})
+        self.cases |= {case.case_id: case for case in self._load(Case, missing, lock=True)}
 
     def _linked(self) -> Iterator[str]:
         """Cases on either side of a link of this publish, withdrawn ones included: their groups may have changed."""
@@ -133,7 +165,8 @@ class Publisher:
         case = applying.open_case(new, compartment, self.as_of, self.run_id)
         applying.refresh(case, new, self._hidden(case))
         self.cases[case.case_id] = case
-        self.new.add(case.case_id)
+        self._new.add(case.case_id)
+        self.opened.add(case.case_id)
         self.counts["opened"] += 1
         self._store(case, new, None)
         self._rows[Review] += supervision.schedule(self.policy, case.case_id, self.as_of)
@@ -283,13 +316,14 @@ class Publisher:
     def _latest(self) -> dict[str, Assessment]:
         latest: dict[str, Assessment] = {}
         for part in chunks(sorted({case.assessment_id for case in self.cases.values()})):
-            for row in self.session.scalars(select(Assessment).where(Assessment.assessment_id.in_(part))):
+            query = select(Assessment).where(Assessment.assessment_id.in_(part))
+            for row in self.session.scalars(query.options(defer(Assessment.unknowns), defer(Assessment.notifications))):
                 latest[row.case_id] = row
         return latest
 
     def _known_referrals(self) -> dict[str, str]:
         known: dict[str, str] = {}
-        for part in chunks(sorted({r for a in self.intake.assessments for r in a.referrals})):
+        for part in chunks(sorted({r for a in self._batch for r in a.referrals})):
             for row in self.session.scalars(select(CaseReferral).where(CaseReferral.referral_id.in_(part))):
                 known[row.referral_id] = row.case_id
         return known
@@ -318,25 +352,22 @@ class Publisher:
             return self._hidden_to_all
         return {name for name, compartment in self.restricted.items() if compartment != case.compartment}
 
-    def referral_cases(self) -> dict[str, str]:
-        """Case of every referral that this publish met."""
-        return self._referrals
-
     def _other_compartment(self, case: Case) -> str | None:
-        return next((c for c in self.restricted.values() if c != case.compartment), None)
+        return next((c for c in self._compartments if c != case.compartment), None)
 
     def _releases(self) -> dict[str, str]:
         """Match id to release, for match evidence of cases that were there before."""
         wanted = {
             match
-            for new in self.intake.assessments
+            for new in self._batch
             if new.row["case_id"] in self.cases
             for match in applying.match_evidence(new.reasons) - self._matched(new.row["case_id"])
         }
         if not wanted:
             return {}
-        rows = Lake.of(store(self.session).settings).read("matches", ["match_id", "release"])
-        rows = rows.filter(pc.is_in(rows["match_id"], value_set=pa.array(sorted(wanted))))
+        if self._matches is None:  # once for all batches
+            self._matches = Lake.of(store(self.session).settings).read("matches", ["match_id", "release"])
+        rows = self._matches.filter(pc.is_in(self._matches["match_id"], value_set=pa.array(sorted(wanted))))
         return {row["match_id"]: str(row["release"]) for row in rows.to_pylist()}
 
     def _matched(self, case_id: str) -> set[str]:

@@ -25,6 +25,8 @@ class Flags:
         self.session, self.clocks, self.as_of = session, clocks, as_of
         self.fresh: list[Flag] = []
         self._raised: dict[str, dict[str, Flag]] = {}
+        self._gone: dict[str, list[Flag]] = {}
+        """Flags that one assessment raised and a later one of the same publish does not: not stored yet, and they wait."""
         for start in range(0, len(case_ids), CHUNK):
             query = select(Flag).where(Flag.case_id.in_(case_ids[start : start + CHUNK]), Flag.gone_at.is_(None))
             for row in session.scalars(query):
@@ -50,7 +52,9 @@ class Flags:
             elif known.compartment is not None and where is None:
                 known.compartment = None  # now also known from what every reader of the case may see
         for rule in raised.keys() - {flag["rule"] for flag in flags}:
-            raised.pop(rule).gone_at = self.as_of
+            gone = raised.pop(rule)
+            gone.gone_at = self.as_of
+            self._gone.setdefault(case.case_id, []).append(gone)
         self._mark(case)
         return new
 
@@ -95,7 +99,8 @@ class Flags:
             case.unacknowledged = True
         elif case.unacknowledged:  # a flag that is gone and was not acknowledged may still wait
             query = select(Flag.compartment).where(Flag.case_id == case.case_id, Flag.waiting.is_(True))
-            case.unacknowledged = not open_to_readers.isdisjoint(self.session.scalars(query))
+            left = {f.compartment for f in self._gone.get(case.case_id, ()) if f.waiting}
+            case.unacknowledged = not open_to_readers.isdisjoint(left.union(self.session.scalars(query)))
 
 
 def never_raised(session: Session) -> Iterator[tuple[Case, Assessment]]:

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.cases.publishing.keeping import KeptRows, kept
 from pipeline.errors import IntegrityError
 from pipeline.lake import Commit, Lake
+from pipeline.lake.parts import Part
 from pipeline.store.types import Encoded
 
 STAGES = {"assessments": "assess", "links": "link"}
 """Table to the stage whose commits hold it."""
+BATCH = 1_000
+"""Assessments that are parsed, applied and written at a time."""
+READ = 5_000
+"""Assessments from which on no further part is read into memory at once."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +58,11 @@ class NewAssessment:
             ) from error
 
     @property
+    def joined(self) -> tuple[str, ...]:
+        """Cases whose referral supplements this one's."""
+        return tuple(self.summary.get("joined_cases") or ())
+
+    @property
     def assessed_at(self) -> datetime:
         moment: datetime = self.row["assessed_at"]
         return moment
@@ -71,10 +85,12 @@ class NewAssessment:
 
 @dataclass
 class Intake:
-    """What is new. `keys` are the commits it came from; `compartments` of every referral that has one."""
+    """What is new. `keys` are the commits it came from; `cases` whose assessments there are, those that join them too;
+    `compartments` of every referral that has one."""
 
     keys: list[str] = field(default_factory=list)
-    assessments: list[NewAssessment] = field(default_factory=list)
+    assessments: KeptRows | None = None
+    cases: set[str] = field(default_factory=set)
     links: list[dict[str, Any]] = field(default_factory=list)
     compartments: dict[str, str] = field(default_factory=dict)
 
@@ -82,33 +98,69 @@ class Intake:
         """The compartment of any of the referrals."""
         return next((self.compartments[r] for r in referrals if r in self.compartments), None)
 
+    def batches(self) -> Iterator[list[NewAssessment]]:
+        """The assessments by version, some at a time."""
+        if self.assessments is not None:
+            for rows in self.assessments.batches(BATCH):
+                yield [NewAssessment.parse(row) for row in rows]
 
-def collect(lake: Lake, known: set[str], as_of: datetime) -> Intake:
+
+@contextmanager
+def collect(lake: Lake, known: set[str], as_of: datetime, folder: Path) -> Iterator[Intake]:
     """Everything in commits whose key is not `known`, assessments and links by version.
 
-    `as_of` stands in where an older row has no time of its own.
+    `as_of` stands in where an older row has no time of its own. While it is read, the assessments lie in a file without a
+    name on the disk of `folder`.
     """
     intake = Intake()
-    assessments = _new_rows(lake, "assessments", known, intake.keys)
-    for row in assessments:
-        row["assessed_at"] = row.get("assessed_at") or as_of
-    assessments.sort(key=lambda r: (r.get("version") or 0, r["assessed_at"], r["case_id"], r["assessment_id"]))
-    intake.assessments = [NewAssessment.parse(row) for row in assessments]
-    links = _new_rows(lake, "links", known, intake.keys)
-    links.sort(key=lambda r: (r.get("version") or 0, r.get("found_at") or as_of, r["link_id"]))
-    intake.links = list({row["link_id"]: row for row in links}.values())
-    if intake.keys:
-        intake.compartments = _compartments(lake)
-    return intake
+    with kept(folder) as rows:
+        for parts in _together(_new_parts(lake, "assessments", known, intake.keys)):
+            table = lake.read("assessments", parts=parts)
+            times = table["assessed_at"].fill_null(pa.scalar(as_of, table.schema.field("assessed_at").type))
+            rows.add(table.set_column(table.schema.get_field_index("assessed_at"), "assessed_at", times), _place)
+            intake.cases.update(table["case_id"].to_pylist(), _joining(table["summary"]))
+        intake.assessments = rows
+        parts = _new_parts(lake, "links", known, intake.keys)
+        links: list[dict[str, Any]] = lake.read("links", parts=parts).to_pylist() if parts else []
+        links.sort(key=lambda r: (r.get("version") or 0, r.get("found_at") or as_of, r["link_id"]))
+        intake.links = list({row["link_id"]: row for row in links}.values())
+        if intake.keys:
+            intake.compartments = _compartments(lake)
+        yield intake
 
 
-def _new_rows(lake: Lake, table: str, known: set[str], keys: list[str]) -> list[dict[str, Any]]:
+ORDER = ("version", "assessed_at", "case_id", "assessment_id")
+"""What assessments are put in order by."""
+
+
+def _place(rows: pa.RecordBatch) -> Iterator[tuple[Any, ...]]:
+    """The place of every row in the order."""
+    columns = [rows[name].to_pylist() for name in ORDER]
+    return ((version or 0, *rest) for version, *rest in zip(*columns, strict=True))
+
+
+def _joining(summaries: pa.ChunkedArray) -> Iterator[str]:
+    for text in summaries.filter(pc.match_substring(summaries, '"joined_cases":["')).to_pylist():
+        yield from json.loads(text)["joined_cases"]
+
+
+def _new_parts(lake: Lake, table: str, known: set[str], keys: list[str]) -> list[Part]:
     stage = STAGES[table]
     commits = lake.named(stage, [key for key in lake.keys(stage) if f"{stage}/{key}" not in known])
     keys += [key_of(c) for c in commits if key_of(c) not in keys]
-    parts = [part for commit in commits for part in commit.parts if part.table == table]
-    rows: list[dict[str, Any]] = lake.read(table, parts=parts).to_pylist() if parts else []
-    return rows
+    return [part for commit in commits for part in commit.parts if part.table == table]
+
+
+def _together(parts: Iterable[Part]) -> Iterator[list[Part]]:
+    """Parts in runs of some thousand rows: many small ones are read at once, and no more of large ones than needs be."""
+    found: list[Part] = []
+    for part in parts:
+        found.append(part)
+        if sum(p.rows for p in found) >= READ:
+            yield found
+            found = []
+    if found:
+        yield found
 
 
 def key_of(commit: Commit) -> str:

@@ -13,7 +13,7 @@ from pipeline.cases.publishing.cases import Publisher, chunks
 from pipeline.cases.publishing.intake import Intake
 from pipeline.store import recording as audit
 from pipeline.store.actors import SYSTEM
-from pipeline.store.tables import Case, CaseReferral, Link
+from pipeline.store.tables import CaseReferral, Link
 from pipeline.store.types import Encoded
 
 
@@ -70,11 +70,7 @@ def _tell(session: Session, publisher: Publisher, links: list[dict[str, Any]]) -
     for part in chunks(referrals):
         query = select(CaseReferral.referral_id, CaseReferral.case_id).where(CaseReferral.referral_id.in_(part))
         of |= {row.referral_id: row.case_id for row in session.execute(query)}
-    of |= {r: c for r, c in publisher.referral_cases().items() if r in set(referrals)}
-    missing = sorted({c for c in of.values() if c not in publisher.cases})
-    for part in chunks(missing):
-        query_cases = select(Case).where(Case.case_id.in_(part)).order_by(Case.case_id).with_for_update()
-        publisher.cases |= {case.case_id: case for case in session.scalars(query_cases)}
+    publisher.hold(sorted(set(of.values())))
     for row in links:
         sides = [of.get(row["left_referral"]), of.get(row["right_referral"])]
         if sides[0] == sides[1]:
@@ -90,7 +86,7 @@ def _tell(session: Session, publisher: Publisher, links: list[dict[str, Any]]) -
         )
         for case_id in sides:
             case = publisher.cases.get(case_id) if case_id else None
-            if case is None or case.case_id in publisher.new:
+            if case is None or case.case_id in publisher.opened:
                 continue
             hidden = row["compartment"] if row["compartment"] != case.compartment else None
             publisher.line(case, "new_link", f"New {row['strength']} link: {row['kind']}", hidden)

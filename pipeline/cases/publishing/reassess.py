@@ -32,10 +32,10 @@ def case(session: Session, actor: Actor, current: Case) -> bool:
     new = answered.assessed(session, file, held, newest, Night(newest.run_id, now(session)))
     if new.row["inputs_sha256"] == newest.inputs_sha256:
         return False
-    intake = Intake(assessments=[new], compartments=_compartments(session))
+    intake = Intake(compartments=_compartments(session))
     publisher = Publisher(session, rules(session), intake, now(session), newest.run_id)
-    publisher.run()
-    publisher.write()
+    publisher.apply([new])
+    publisher.finish()
     current.changed_by = actor.user_id
     return True
 

@@ -17,11 +17,11 @@ from sqlalchemy.orm import Session
 
 from pipeline import logs
 from pipeline.audit import anchors
-from pipeline.cases.publishing.cases import Publisher
+from pipeline.cases.publishing.cases import Publisher, chunks
 from pipeline.cases.publishing.intake import Intake, collect
 from pipeline.cases.publishing.links import publish_links
 from pipeline.cases.work import claims
-from pipeline.contract import Night, StageReport
+from pipeline.contract import Night, StageReport, run_dir
 from pipeline.lake import Lake
 from pipeline.people import permissions
 from pipeline.settings import Settings
@@ -64,10 +64,10 @@ def publish(store: Store, lake: Lake, night: Night, anchors_then: int = 0) -> di
     with store.session() as session:
         permissions.require(SYSTEM, "night.publish")
         known = set(session.scalars(select(Publish.key)))
-        intake = collect(lake, known, night.as_of)
-        if not intake.keys:
-            return {}
-        counts = _apply(session, intake, night)
+        with collect(lake, known, night.as_of, run_dir(store.settings, night.run_id)) as intake:
+            if not intake.keys:
+                return {}
+            counts = _apply(session, intake, night)
         for number, key in enumerate(intake.keys):
             session.add(Publish(key=key, run_id=night.run_id, at=night.as_of, counts=counts if number == 0 else {}))
         detail = {**counts, "anchors": anchors_then} if anchors_then else dict(counts)
@@ -114,12 +114,22 @@ def published_count(settings: Settings) -> int:
 
 def _apply(session: Session, intake: Intake, night: Night) -> dict[str, int]:
     as_of: datetime = night.as_of
+    _lock(session, intake.cases)
     publisher = Publisher(session, rules(session), intake, as_of, night.run_id)
-    publisher.run()
+    for batch in intake.batches():
+        publisher.apply(batch)
     counts = Counter(publisher.counts)
     counts += publish_links(session, intake, publisher, as_of)
-    publisher.write()
+    publisher.finish()
     return dict(sorted(counts.items()))
+
+
+def _lock(session: Session, cases: Collection[str]) -> None:
+    """Lock the cases of all batches in the order of their numbers, as everybody does: batch by batch two could wait for each
+    other."""
+    for part in chunks(sorted(cases)):
+        query = select(Case.case_id).where(Case.case_id.in_(part)).order_by(Case.case_id)
+        session.execute(query.with_for_update()).all()
 
 
 def _report(store: Store, night: Night) -> StageReport:
