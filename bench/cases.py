@@ -109,6 +109,20 @@ PAGES: dict[str, QueueFilters] = {
         holder="nobody", lowering_pending=False, text_only=True, urgency=("critically_overdue", "not_yet_due")
     ),
     "seen, held by nobody, very high": QueueFilters(new_for_me=False, holder="nobody", band=("very_high",)),
+    "eight filters, seen, not yet due": QueueFilters(
+        urgency=("not_yet_due",),
+        band=("very_high", "high", "medium"),
+        source=("NCA_NCMEC", "OCAG", "OTHER"),
+        force="13",
+        exact_matches=True,
+        new_for_me=False,
+        reopened=False,
+        lowering_pending=False,
+    ),
+    "due soon, flag waits not, new for me": QueueFilters(urgency=("due_soon",), unacknowledged=False, new_for_me=True),
+    "text only of a force, new for me": QueueFilters(
+        force="13", text_only=True, new_for_me=True, opened_since=samples.START
+    ),
     "two providers, critically overdue, new for me": QueueFilters(
         provider=tuple(PROVIDERS[6:8]), urgency=("critically_overdue",), new_for_me=True, band=("medium",)
     ),

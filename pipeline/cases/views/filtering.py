@@ -171,19 +171,31 @@ SAMPLE = 2_000
 
 
 def nearby(
-    session: Session, left: Sequence[ColumnElement[bool]], order: str, rows: int, place: Sequence[Any] | None
+    session: Session,
+    f: QueueFilters,
+    left: Sequence[ColumnElement[bool]],
+    order: str,
+    *,
+    rows: int,
+    place: Sequence[Any] | None,
 ) -> list[ColumnElement[bool]] | None:
     """Where what `left` leaves fills a page among SAMPLE cases of the order, what is to be asked beside `left` to find it: only
-    these cases by target, only their bands by risk. None where it does not.
+    these cases by target, only their bands by risk. None where it does not. By risk late cases come first in each band: where
+    those that are not due yet are wanted, they are not among the SAMPLE.
 
     PostgreSQL takes many filters together for more selective than they are, and would intersect large indexes.
     """
     keys: tuple[Any, ...] = (Case.band_order, Case.unacknowledged, Case.score_order)
     bounds: list[ColumnElement[bool]] = []
+    among: list[ColumnElement[bool]] = []
     if order != ORDERS[0]:
         keys = (Case.due_at,)
         bounds = [Case.due_at >= place[0]] if place is not None else []
-    first = select(*keys).where(Case.is_open.is_(True), *bounds).order_by(*keys).offset(SAMPLE).limit(1)
+    elif f.urgency is not None and URGENCIES[-1] in f.urgency:
+        among = [
+            _hidden(Case.due_at) >= low for low, high in _merged(session, f.urgency) if low is not None and not high
+        ]
+    first = select(*keys).where(Case.is_open.is_(True), *bounds, *among).order_by(*keys).offset(SAMPLE).limit(1)
     if (edge := session.execute(first).one_or_none()) is not None:
         given = [literal(value, key.type) for value, key in zip(edge, keys, strict=True)]
         bounds.append(tuple_(*keys) < tuple_(*given) if len(keys) > 1 else keys[0] < given[0])

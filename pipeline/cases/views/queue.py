@@ -263,7 +263,7 @@ def _near(
         return None
     left = conditions(session, actor, filters, ordered.name, walked=True)
     after = [ordered.after(place)] if place is not None else []
-    bounds = nearby(session, [*left, *after], ordered.name, rows, place)
+    bounds = nearby(session, filters, [*left, *after], ordered.name, rows=rows, place=place)
     return None if bounds is None else [*left, *bounds]
 
 
