@@ -177,8 +177,11 @@ def _values(
     }
     name, born = (cells.get("name") or "").strip(), (cells.get("date_of_birth") or "").strip()
     if name and born:
-        read = values.date_of_birth(born)
-        yield "person", name if values.is_date(read) else "", read
+        read, two = values.date_of_birth(born), values.readings(born)
+        for date in two:  # not guessed: either gives a weak lead, which a person looks at
+            yield "person_of_two_dates", name, date
+        if not two:
+            yield "person", name if values.is_date(read) else "", read
     for column, (kind, reader) in readers.items():
         for text in (cells.get(column) or "").split(";"):
             if text.strip():

@@ -25,8 +25,14 @@ _STREETS = {
     "terr": "terrace", "ter": "terrace", "gr": "grove", "pk": "park", "wy": "way", "hl": "hill",
 }  # fmt: skip
 """Short forms of the last word of a street."""
+_TYPES = frozenset(
+    {*_STREETS.values(), "row", "mews", "parade", "walk", "view", "rise", "mount", "end", "wharf", "approach"}
+)
+"""Words that end the name of a street, for addresses without commas."""
+_POSTCODE = re.compile(r"\b[a-z]{1,2}[0-9][a-z0-9]? {0,3}[0-9][a-z]{2}\b")
 _HOUSE = re.compile(
-    r"(?:(?:flat|apartment|apt|unit|room)\W{0,3}\w{1,4}\W+)?(?:\d{1,4}[a-z]?\s*/\s*)?(\d{1,4}[a-z]?)\s+(.+)"
+    r"(?:(?:flat|apartment|apt|unit|room)\W{0,3}\w{1,4}\W+)?(?:(?:no|number|house)\s+)?(?:\d{1,4}[a-z]?\s*/\s*)?"
+    r"(\d{1,4}(?:\s?[a-z])?)(?:\s+\d{1,4}[a-z]?)?\s+(\D.*)"
 )
 _NOT_A_TOWN = frozenset(
     {"uk", "united kingdom", "england", "scotland", "wales", "northern ireland", "great britain", "gb"}
@@ -59,20 +65,31 @@ def _names() -> NickNamer:
 
 
 def streets(address: str, counties: frozenset[str] = frozenset()) -> list[str]:
-    """House, street and town of an address that is written with commas, as `14|high street|chelmsford`: one key for every
-    part that can be the town. `counties` are no towns. Empty without a house number or a town."""
+    """House, street and town of an address as `14|high street|chelmsford`: one key for every part between commas that can be
+    the town, or what stands behind the word for the street. `counties` are no towns. Empty without a house number or a town."""
     folded = "".join(c for c in unicodedata.normalize("NFKD", address.casefold()) if not unicodedata.combining(c))
-    parts = [" ".join(re.sub(r"[^\w/ ]", " ", part).split()) for part in folded.split(",")]
+    folded = _POSTCODE.sub(" ", re.sub("['\u2019\u2018\u02bc`\u00b4]", "", values.visible(folded)))
+    folded = re.sub(r"(^|[,;\n])\s*((?:no\W+|number )?\d{1,4}[a-z]?)\s*,", r"\1 \2 ", folded)  # 14, High Street
+    parts = [" ".join(re.sub(r"[^\w/ ]", " ", part).split()) for part in re.split(r"[,;\n]", folded)]
     for place, part in enumerate(parts):
         house = _HOUSE.fullmatch(part)
         if house is None:
             continue
-        *words, last = house[2].split()
-        street = " ".join([*words, _STREETS.get(last, last)])
-        rest = [p for p in parts[place + 1 :] if p and not any(c.isdigit() for c in p)]
+        street, behind = _street(house[2].split())
+        rest = [p for p in (behind, *parts[place + 1 :]) if p and not any(c.isdigit() for c in p)]
         towns = [p for p in rest if p not in _NOT_A_TOWN and p not in counties]
-        return [f"{house[1]}|{street}|{town}" for town in towns]
+        return [f"{house[1].replace(' ', '')}|{street}|{town}" for town in towns]
     return []
+
+
+def _street(words: list[str]) -> tuple[str, str]:
+    """A street, with the words for street and Saint written out, and what stands behind it where no comma parts them."""
+    whole = [
+        _STREETS.get(word, word) if place else ("st" if word == "saint" else word) for place, word in enumerate(words)
+    ]
+    ends = [place for place, word in enumerate(whole) if place and word in _TYPES]
+    end = ends[0] if ends else len(whole) - 1
+    return " ".join(whole[: end + 1]), " ".join(words[end + 1 :])
 
 
 @lru_cache(maxsize=262144)

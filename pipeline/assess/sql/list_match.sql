@@ -9,7 +9,7 @@ WITH wanted AS (
     FROM entries JOIN first_names f ON f.written = forename(raw)
     WHERE kind = 'person' AND length(f.value) > 1 AND length(surname(raw)) > 1
     UNION ALL SELECT list, entry, 'person_surname', surname(raw) || '|' || second
-    FROM entries WHERE kind = 'person' AND length(surname(raw)) > 1
+    FROM entries WHERE kind IN ('person', 'person_of_two_dates') AND length(surname(raw)) > 1
     UNION ALL SELECT list, entry, 'mailbox', coalesce(m.value, raw)
     FROM entries LEFT JOIN special_mailboxes m ON m.written = raw WHERE kind = 'email'
     UNION ALL SELECT list, entry, 'address_street', a.value

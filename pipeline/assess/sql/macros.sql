@@ -1,18 +1,28 @@
 -- A name is its words in alphabetical order without accents, with an ISO date of birth; an address is its postcode
 -- with the number of the house and the flat; without a house's number the flat's counts, else the first line.
+-- Before that apostrophes go (O'Brien is OBrien), characters that nobody sees, and letters that have no plain one under an accent.
+CREATE OR REPLACE MACRO clean(text) AS regexp_replace(
+    translate(replace(replace(replace(strip_accents(lower(text)), 'ß', 'ss'), 'æ', 'ae'), 'œ', 'oe'), 'øłđðı', 'olddi'),
+    '[''’‘ʼʹ`´\p{Cf}\x{034f}\x{115f}\x{1160}\x{3164}\x{ffa0}\x{fe00}-\x{fe0f}]', '', 'g');
 CREATE OR REPLACE MACRO folded(text) AS
-    array_to_string(list_sort(regexp_extract_all(strip_accents(lower(text)), '[\p{L}\p{N}]+')), ' ');
+    array_to_string(list_sort(regexp_extract_all(clean(text), '[\p{L}\p{N}]+')), ' ');
 CREATE OR REPLACE MACRO person_value(name, born) AS
     CASE WHEN regexp_full_match(born, '\d{4}-\d{2}-\d{2}') AND folded(name) <> '' THEN folded(name) || '|' || born END;
--- Words of a name without titles; the surname stands last, or before a comma.
+-- Words of a name without titles, what is written behind it (Jr, MBE) and remarks in brackets; Mc is no word of its own.
 CREATE OR REPLACE MACRO name_words(text) AS list_filter(
-    regexp_extract_all(strip_accents(lower(text)), '[\p{L}\p{N}]+'),
-    lambda w: w NOT IN ('mr', 'mrs', 'ms', 'miss', 'dr', 'prof', 'rev', 'sir'));
+    regexp_extract_all(regexp_replace(regexp_replace(clean(text), '\([^)]*\)|"[^"]*"', ' ', 'g'), '\bmc ', 'mc', 'g'),
+        '[\p{L}\p{N}]+'),
+    lambda w: w NOT IN ('mr', 'mrs', 'ms', 'miss', 'mx', 'master', 'dr', 'prof', 'rev', 'sir', 'dame', 'lord', 'lady', 'jr', 'jnr',
+        'junior', 'sr', 'snr', 'senior', 'ii', 'iii', 'iv', 'esq', 'mbe', 'obe', 'cbe', 'phd', 'md'));
+-- The surname stands last, or before a comma; an initial behind it is none.
+CREATE OR REPLACE MACRO last_word(words) AS coalesce(list_filter(words, lambda w: length(w) > 1)[-1], words[-1]);
 CREATE OR REPLACE MACRO surname(name) AS
-    CASE WHEN contains(name, ',') THEN name_words(split_part(name, ',', 1))[-1] ELSE name_words(name)[-1] END;
+    last_word(name_words(CASE WHEN contains(name, ',') THEN split_part(name, ',', 1) ELSE name END));
+CREATE OR REPLACE MACRO first_word(words) AS CASE
+    WHEN len(words) >= 2 THEN CASE WHEN words[1] = last_word(words) THEN words[2] ELSE words[1] END END;
 CREATE OR REPLACE MACRO forename(name) AS CASE
-    WHEN contains(name, ',') THEN name_words(split_part(name, ',', 2))[1]
-    WHEN len(name_words(name)) >= 2 THEN name_words(name)[1] END;
+    WHEN contains(name, ',') THEN coalesce(name_words(split_part(name, ',', 2))[1], first_word(name_words(split_part(name, ',', 1))))
+    ELSE first_word(name_words(name)) END;
 -- E-mail addresses of which several can reach one mailbox.
 CREATE OR REPLACE MACRO several_spellings(email) AS regexp_matches(email, '\+|@(gmail|googlemail)\.com$|@.*xn--|[^\x00-\x7f]');
 CREATE OR REPLACE MACRO postcode(text) AS

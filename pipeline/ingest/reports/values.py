@@ -228,12 +228,15 @@ def port_number(value: Any) -> int:
     return int(text)
 
 
-_HIDDEN = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
+_HIDDEN = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
+    "\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e01ef]"
+)
 
 
 def visible(text: str) -> str:
-    """The text without format characters that nobody sees (soft hyphen, zero-width and direction marks, U+FEFF): with
-    them two values look the same and are not."""
+    """The text without characters that nobody sees (soft hyphen, zero-width and direction marks, fillers, variation selectors,
+    tags, U+FEFF): with them two values look the same and are not."""
     return _HIDDEN.sub("", text)
 
 
@@ -332,7 +335,7 @@ def district(text: str) -> str | None:
 
 
 _BIRTH = re.compile(r"(\d{1,2})[/. -]+(\d{1,2})[/. -]+(\d{4})")
-_YEAR_FIRST = re.compile(r"(\d{4})[/. ](\d{1,2})[/. ](\d{1,2})")
+_YEAR_FIRST = re.compile(r"(\d{4})[/. -](\d{1,2})[/. -](\d{1,2})")
 _WEEKDAY = re.compile(r"(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?\.?,?\s+(?=\S)", re.IGNORECASE)
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _MONTH = (
@@ -363,12 +366,27 @@ def date_of_birth(text: str) -> str:
         bare = written
     elif year := _YEAR_FIRST.fullmatch(bare):
         bare = f"{year[1]}-{int(year[2]):02d}-{int(year[3]):02d}"
-    elif parts and (int(parts[1]) > 12 or parts[1] == parts[2]):
-        bare = f"{parts[3]}-{int(parts[2]):02d}-{int(parts[1]):02d}"
+    elif parts:
+        first, second = int(parts[1]), int(parts[2])
+        if second > 12 >= first:
+            first, second = second, first  # only the day can be so large
+        if first > 12 or first == second:
+            bare = f"{parts[3]}-{second:02d}-{first:02d}"
     try:
         return datetime.fromisoformat(bare).date().isoformat()
     except ValueError:
         return text.strip()
+
+
+def readings(text: str) -> list[str]:
+    """Both ways in which a date of birth can be read whose day and month could be exchanged, in ISO 8601; else none."""
+    parts = _BIRTH.fullmatch(" ".join(visible(text).split()))
+    if parts is None or is_date(date_of_birth(text)):
+        return []
+    dates = [
+        f"{parts[3]}-{int(month):02d}-{int(day):02d}" for day, month in ((parts[1], parts[2]), (parts[2], parts[1]))
+    ]
+    return dates if all(1 <= int(n) <= 12 for n in parts.groups()[:2]) else []
 
 
 def is_date(text: str) -> bool:
