@@ -7,14 +7,13 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
+from pipeline import unseen
 from pipeline.algorithms import STATED
-
-_UNSEEN = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 
 
 def folded(text: str) -> str:
     """A value as it is looked up: one case, one form of each character, single spaces, nothing unseen."""
-    plain = unicodedata.normalize("NFKC", _UNSEEN.sub("", text)).casefold()
+    plain = unicodedata.normalize("NFKC", unseen.without(text)).casefold()
     return " ".join(plain.split())
 
 

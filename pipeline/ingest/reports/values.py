@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import phonenumbers
 
+from pipeline import unseen
 from pipeline.algorithms import EMPTY_FILE, STATED
 from pipeline.ingest.reports import timeforms
 
@@ -228,16 +229,9 @@ def port_number(value: Any) -> int:
     return int(text)
 
 
-_HIDDEN = re.compile(
-    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
-    "\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e01ef]"
-)
-
-
 def visible(text: str) -> str:
-    """The text without characters that nobody sees (soft hyphen, zero-width and direction marks, fillers, variation selectors,
-    tags, U+FEFF): with them two values look the same and are not."""
-    return _HIDDEN.sub("", text)
+    """The text without characters that nobody sees (`unseen`): with them two values look the same and are not."""
+    return unseen.without(text)
 
 
 _EMAIL = re.compile(r"[^@\s\x00-\x1f<>,;]{1,64}@[^@\s\x00-\x1f<>.,;]+(?:\.[^@\s\x00-\x1f<>.,;]+)+")
@@ -261,6 +255,7 @@ def phone(text: str, region: str) -> str:
     be valid there. Raises UnusableError."""
     if len(text) > 60:
         raise UnusableError("this is not a telephone number")
+    text = visible(text)
     try:
         number = phonenumbers.parse(text, region)
     except phonenumbers.NumberParseException:

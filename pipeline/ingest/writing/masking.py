@@ -12,6 +12,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline import unseen
 from pipeline.ingest.reports.draft import Draft
 from pipeline.records import Row
 
@@ -32,7 +33,7 @@ _EDGE = r"[\s/@:?=&#]"
 _PARTS = re.compile(r"\d+|[^\W\d_]+|[\W_]+")
 _CAPITAL = re.compile(r"(?<=[^\W\d_A-Z])(?=[A-Z])")
 _BETWEEN = r"[\W_]{0,3}"
-_UNSEEN = "[\\u0300-\\u036f\\u00ad\\u200b-\\u200f\\u2060-\\u2064\\ufe00-\\ufe0f\\ufeff]*"
+_UNSEEN = f"[\u0300-\u036f{unseen.CHARACTERS}]*"
 
 
 def _alike() -> dict[str, str]:

@@ -137,6 +137,16 @@ def test_any_text_as_identifier_is_normalised_or_unusable(text: str) -> None:
             assert str(error)
 
 
+@pytest.mark.parametrize(
+    "unseen", ["\u200b", "\u202a", "\u2060", "\ufeff", "\u061c", "\u180e", "\u3164", "\ufe0f", "\U000e0041"]
+)
+def test_what_nobody_sees_makes_no_other_value(unseen: str) -> None:
+    assert values.phone(f"0791{unseen}1123456", "GB") == "+447911123456"
+    assert values.email(f"sample{unseen}@example{unseen}.org") == "sample@example.org"
+    assert values.handle(f"@sam{unseen}ple") == "sample"
+    assert values.date_of_birth(f"15 March{unseen} 1970") == "1970-03-15"
+
+
 def test_phone_is_e164_and_needs_a_country() -> None:
     assert values.phone("+44 7700 900123", "GB") == "+447700900123"
     assert values.phone("020 7946 0018", "GB") == "+442079460018"

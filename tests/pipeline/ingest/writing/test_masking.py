@@ -108,6 +108,7 @@ def test_a_suspect_whose_name_only_contains_a_persona_is_kept() -> None:
 @pytest.mark.parametrize(
     "written",
     ["quillmarten77", "Quill Marten 77", "QUILL-MARTEN_77", "quíllmarten77", "qui\u0301llmarten77", "qu\u200billmarten77",
+     "qu\u202aillmarten77", "qu\u061cillmar\u3164ten77", "quill\U000e0041marten77",
      "Ｑｕｉｌｌmarten77", "zed  plover", "zed\nplover", "ZED_PLOVER", "ZedPlover", "straße", "STRASSE"],
 )  # fmt: skip
 def test_a_name_is_found_as_people_write_it(written: str) -> None:
