@@ -119,6 +119,23 @@ class Store:
         self.engine.dispose()
 
 
+@contextmanager
+def planned_anew(session: Session) -> Iterator[None]:
+    """PostgreSQL plans every statement of the block as if it were the first.
+
+    A plan that was made while a table was small would be kept while the block fills it, and walk all of it each time.
+    """
+    if session.get_bind().dialect.name != "postgresql":
+        yield
+        return
+    connection: Any = session.connection().connection.driver_connection
+    before, connection.prepare_threshold = connection.prepare_threshold, None
+    try:
+        yield
+    finally:
+        connection.prepare_threshold = before  # the connection goes back to the pool, and pages live on kept plans
+
+
 def _append_audit(session: Session) -> None:
     if audit.pending(session):
         session.flush()

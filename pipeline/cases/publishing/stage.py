@@ -28,7 +28,7 @@ from pipeline.settings import Settings
 from pipeline.store import recording as audit
 from pipeline.store.actors import SYSTEM
 from pipeline.store.context import rules
-from pipeline.store.opening import Store, open_store
+from pipeline.store.opening import Store, open_store, planned_anew
 from pipeline.store.tables import Case, Publish, Tombstone
 
 STAGE = "publish"
@@ -67,7 +67,8 @@ def publish(store: Store, lake: Lake, night: Night, anchors_then: int = 0) -> di
         with collect(lake, known, night.as_of, run_dir(store.settings, night.run_id)) as intake:
             if not intake.keys:
                 return {}
-            counts = _apply(session, intake, night)
+            with planned_anew(session):
+                counts = _apply(session, intake, night)
         for number, key in enumerate(intake.keys):
             session.add(Publish(key=key, run_id=night.run_id, at=night.as_of, counts=counts if number == 0 else {}))
         detail = {**counts, "anchors": anchors_then} if anchors_then else dict(counts)
