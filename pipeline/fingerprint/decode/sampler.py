@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import math
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,9 @@ from pipeline.fingerprint.outcome import Frame, Variant
 THUMBNAIL = 32
 LEAST_GAP = 0.1
 """Seconds between two hashed frames at least: a flicker is not a scene."""
+LEAST_STEP, MOST_STEP = 0.002, 1.0
+"""Seconds from one frame to the next: what is closer together is not what anybody watches, and times without sense, or none, are
+a step apart that the film's rate says."""
 _UNSTATED = 2
 """FFmpeg's code for a colour matrix that the stream does not state (AVCOL_SPC_UNSPECIFIED)."""
 _MATRIX_BYTES = 36
@@ -23,7 +27,8 @@ _MATRIX_BYTES = 36
 
 @dataclass
 class Frames:
-    """Hashed frames of a whole file, of all its tracks: at most `most`, numbered as decoded, times never going back."""
+    """Hashed frames of a whole file, of all its tracks: at most `most`, numbered as decoded, times never going back. When there would be
+    more (the file is longer than it states, or has very many cuts), every second one is given up and they are taken half as often."""
 
     most: int
     hashed: list[Frame] = field(default_factory=list)
@@ -32,6 +37,29 @@ class Frames:
     decoded: int = 0
     width: int = 0
     height: int = 0
+    rarer: int = 1
+    """How many times as far apart frames are taken as at the beginning."""
+
+    _tracks: list[int] = field(default_factory=list)
+
+    def add(self, frame: Frame, track: int) -> None:
+        """Keep one more frame of a track."""
+        if len(self.hashed) >= self.most:
+            self._thin()
+        if len(self.hashed) < self.most:
+            self.hashed.append(frame)
+            self._tracks.append(track)
+
+    def _thin(self) -> None:
+        """Give up every second frame of each track."""
+        seen: Counter[int] = Counter()
+        kept = []
+        for frame, track in zip(self.hashed, self._tracks, strict=True):
+            if seen[track] % 2 == 0:
+                kept.append((frame, track))
+            seen[track] += 1
+        self.hashed, self._tracks = [frame for frame, _ in kept], [track for _, track in kept]
+        self.rarer *= 2
 
 
 @dataclass
@@ -42,6 +70,10 @@ class Sampler:
     rules: dict[str, Any]
     policy: dict[str, Any]
     interval: float
+    step: float = 0.04
+    """Seconds from frame to frame where their times do not tell."""
+    _clock: float | None = None
+    _stated: float = 0.0
     _last: float = 0.0
     _next: float = -math.inf
     _thumbnail: NDArray[np.int16] | None = None
@@ -50,22 +82,35 @@ class Sampler:
         """Look at a decoded frame."""
         number = self.frames.decoded
         self.frames.decoded += 1
-        seconds = max(self._last, float(frame.time) if frame.time is not None else self._last)
+        seconds = self._seconds(frame)
         thumbnail = _thumbnail(frame)
         change = self._thumbnail is not None and (
             float(np.abs(thumbnail - self._thumbnail).mean()) / 255 >= self.rules["scene_change"]
         )
         self._thumbnail = thumbnail
         due = seconds >= self._next
-        cut = change and seconds - self._last >= LEAST_GAP
-        if len(self.frames.hashed) >= self.frames.most or not (due or cut):
+        cut = change and seconds - self._last >= LEAST_GAP * self.frames.rarer
+        if not (due or cut):
             return
-        self._last, self._next = seconds, seconds + self.interval - 1e-6
+        self._last, self._next = seconds, seconds + self.interval * self.frames.rarer - 1e-6
         pixels = self._upright(frame)
         hashed = picture.hash_frame(pixels, self.policy)
         before = self.frames.hashed[-1].seconds if self.frames.hashed else 0.0
-        self.frames.hashed.append(Frame(number, max(before, seconds), hashed.pdq, hashed.pdq_quality))
+        self.frames.add(Frame(number, max(before, seconds), hashed.pdq, hashed.pdq_quality), id(self))
         self._look_closer(pixels, hashed, seconds)
+
+    def _seconds(self, frame: Any) -> float:
+        """When a frame is shown, by a clock that only goes forward. Films put end to end begin again at nothing, and times can be
+        written so that all frames seem to be one moment: players show them all the same."""
+        if self._clock is None:
+            self._stated = float(frame.time or 0.0)
+            self._clock = max(0.0, self._stated)
+            return self._clock
+        usual = min(max(self.step, LEAST_STEP), MOST_STEP)
+        stated = self._stated + usual if frame.time is None else float(frame.time)
+        step, self._stated = stated - self._stated, stated
+        self._clock += max(step, LEAST_STEP) if step > 0 else usual
+        return self._clock
 
     def _look_closer(self, pixels: NDArray[np.uint8], hashed: picture.FrameHashes, seconds: float) -> None:
         """Families of stills for the first `key_frames` frames that show something new; near-duplicates are asked once."""

@@ -4,7 +4,8 @@
 |---|---|
 | container or codec not in the policy | digests only |
 | several tracks | each of the first `tracks`; further ones, and those whose codec is off, are counted as unseen |
-| longer than `frames` x `interval` | sampled evenly at duration / `frames` |
+| longer than `frames` x `interval` | sampled evenly at duration / `frames`; longer than stated: more and more rarely, to its end |
+| times that go back or stand still (films put end to end) | the clock goes on by the film's rate |
 | more pixels in all than `full_pixels` | only key frames are decoded; scene changes then mean key frames that differ |
 | a picture, another film or an archive behind its end | counted as unseen |
 | display matrix in the container | applied: turned and mirrored |
@@ -142,10 +143,11 @@ def sample(container: Any, policy: dict[str, Any], most: int, seconds: float) ->
     for stream in chosen:
         length = _duration(container, stream) or 0.0
         interval = max(rules["interval"], length * len(chosen) / most)
-        samplers[stream.index] = Sampler(found.frames, rules, policy, interval)
+        rate = float(stream.average_rate or 25)
+        samplers[stream.index] = Sampler(found.frames, rules, policy, interval, 1 / rate)
         codec = stream.codec_context
         codec.thread_count = 1
-        if length * float(stream.average_rate or 25) * codec.width * codec.height > rules["full_pixels"]:
+        if length * rate * codec.width * codec.height > rules["full_pixels"]:
             codec.skip_frame = "NONKEY"
     if chosen:
         _decode(container, chosen, samplers, found, time.process_time() + seconds)
