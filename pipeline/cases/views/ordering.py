@@ -61,22 +61,25 @@ class Order:
     keys: tuple[ColumnElement[Any], ...]
     parts: tuple[ColumnElement[bool] | None, ...]
 
-    def runs(self, places: Sequence[int], behind: Sequence[Any] | None) -> list[ColumnElement[bool]]:
+    def runs(
+        self, places: Sequence[int], behind: Sequence[Any] | None, *, calm: Sequence[bool], timely: Sequence[bool]
+    ) -> list[ColumnElement[bool]]:
         """Of the order by risk without lifting: the runs of cases (by band, flag, lateness) in the places of some bands, each
-        behind the other, from the run on in which `behind` lies. In a run only `keys[RUN:]` differ, and the index
+        behind the other, from the run on in which `behind` lies. `calm` and `timely` say which runs can hold what is wanted: those
+        without a flag that waits or with one, those not due yet or late. In a run only `keys[RUN:]` differ, and the index
         `ix_cases_queue` has them in order."""
         due = func.coalesce(Case.due_at, Case.due_at)  # out of the planner's sight, so that it takes that index
         start = tuple(map(int, behind[:RUN])) if behind is not None else ()
         return [
             and_(
                 Case.band_order == place,
-                Case.unacknowledged.is_(not calm),
-                due >= self.moment if timely else due < self.moment,
+                Case.unacknowledged.is_(not quiet),
+                due >= self.moment if early else due < self.moment,
             )
             for place in places
-            for calm in (False, True)
-            for timely in (False, True)
-            if (place, calm, timely) >= start
+            for quiet in sorted(calm)
+            for early in sorted(timely)
+            if (place, quiet, early) >= start
         ]
 
     def after(self, place: Sequence[Any]) -> ColumnElement[bool]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from itertools import pairwise
@@ -49,8 +50,8 @@ from pipeline.store.types import Moment
 LARGEST_PAGE = 500
 FEW_FILTERS = 5
 """Filters up to which so many cases are taken to be left that a page is full soon."""
-AHEAD = 8
-"""Pages of cases that are looked at before every case is asked whether the person has looked at it."""
+AHEAD = (3, 12)
+"""Pages of cases that are looked at, first few and then more, before every case is asked whether the person has looked at it."""
 
 __all__ = [
     "LARGEST_PAGE",
@@ -195,13 +196,13 @@ def _keys(
     """Places of up to `rows` cases behind `place`, in order."""
     if filters.new_for_me and len(filters.active()) <= FEW_FILTERS:
         # whether a person has looked is asked of few cases first: of every case that the other filters leave it is dear
-        first = _walk(
-            session, actor, replace(filters, new_for_me=None), ordered, narrow, place=place, rows=rows * AHEAD
-        )
-        new = unseen(session, actor, [key[-1] for key in first])
-        found = [key for key in first if key[-1] in new][:rows]
-        if len(found) == rows or len(first) < rows * AHEAD:
-            return found
+        others = replace(filters, new_for_me=None)
+        for pages in AHEAD:
+            first = _walk(session, actor, others, ordered, narrow, place=place, rows=rows * pages)
+            new = unseen(session, actor, [key[-1] for key in first])
+            found = [key for key in first if key[-1] in new][:rows]
+            if len(found) == rows or len(first) < rows * pages:
+                return found
     return _walk(session, actor, filters, ordered, narrow, place=place, rows=rows)
 
 
@@ -231,7 +232,7 @@ def _walk(
         query = query.where(ordered.after(place))
     if by_risk and not selective and chosen <= FEW_FILTERS:
         # many cases are left: each run of them is taken from the index as it lies there, and nothing is sorted
-        parts = tuple(ordered.runs(places(session, filters), place))
+        parts = tuple(ordered.runs(places(session, filters), place, **_possible(filters, first_page=place is None)))
         query = query.order_by(None).order_by(*ordered.keys[ordering.RUN :])
     elif by_risk and bounds is None:
         query = query.where(Case.band_order.in_(places(session, filters)))
@@ -247,6 +248,17 @@ def _walk(
         if len(found) >= rows:
             break
     return found
+
+
+def _possible(f: QueueFilters, *, first_page: bool) -> dict[str, Sequence[bool]]:
+    """Which runs of the order by risk can hold what the filters leave (`ordering.Order.runs`). Later pages follow the first
+    one's moment, at which a case may have been timely that is late now."""
+    both = (False, True)
+    calm = both if f.unacknowledged is None else (not f.unacknowledged,)
+    if f.urgency is None or not first_page:
+        return {"calm": calm, "timely": both}
+    late = set(URGENCIES[:2])
+    return {"calm": calm, "timely": tuple({name not in late for name in f.urgency})}
 
 
 def _near(

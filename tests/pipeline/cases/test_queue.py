@@ -9,7 +9,7 @@ from unittest.mock import patch
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import event, select
+from sqlalchemy import delete, event, select
 
 from pipeline.cases.views import case as view
 from pipeline.cases.views import filtering, queue, supervision
@@ -20,7 +20,7 @@ from pipeline.errors import PermissionDeniedError, UsageError
 from pipeline.store.indexes import SOME
 from pipeline.store.opening import Store
 from pipeline.store.people_tables import AuditEntry
-from pipeline.store.tables import BANDS, Case
+from pipeline.store.tables import BANDS, Case, Seen
 from tests.pipeline.cases.conftest import ADMINISTRATOR, ANALYST, OTHER, SUPERVISOR, UCOL, Clock
 from tests.pipeline.cases.samples import HOURS, START, assessment, case_of, publish_rows, referral_row
 
@@ -337,3 +337,18 @@ def test_listings_are_logged_where_the_policy_says_so(sqlite_store: Store) -> No
     with sqlite_store.listing() as session:
         entry = session.scalars(select(AuditEntry).order_by(AuditEntry.seq.desc()).limit(1)).one()
     assert (entry.action, case_of(1) in entry.detail) == ("queue.listed", True)
+
+
+@pytest.mark.parametrize("every", [1, 4, 9, 1000])
+def test_what_is_new_for_me_is_found_however_few_of_the_cases_are(store: Store, every: int) -> None:
+    fill(store)
+    with store.session() as session:
+        cases = list(session.scalars(select(Case).order_by(Case.case_id)))
+        session.execute(delete(Seen))
+        rows = [Seen(user_id="ana", case_id=c.case_id, change_id=c.change_id, at=c.opened_at) for c in cases]
+        session.add_all(row for number, row in enumerate(rows) if number % every)
+    new = {case.case_id for number, case in enumerate(cases) if not number % every}
+    for order in ("risk", "target"):
+        expected = [c for c in walk(store, ANALYST, QueueFilters(), 50, order) if c in new]
+        with patch.object(queue, "AHEAD", (1, 2)):
+            assert walk(store, ANALYST, QueueFilters(new_for_me=True), 3, order) == expected
