@@ -7,7 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from pipeline.console import writers
 from pipeline.console.writers import Writers
+from pipeline.errors import BusyError
 from pipeline.settings import Settings
 from pipeline.store.opening import Store, open_store
 
@@ -48,5 +50,31 @@ def test_an_error_in_a_turn_hands_on_the_turn(store: Store, settings: Settings) 
     line = Writers(store, settings.home / "console")
     with pytest.raises(ValueError, match="mine"), line.session():
         raise ValueError("mine")
+    with line.session():
+        pass
+
+
+@pytest.mark.parametrize("same", [True, False], ids=["of this process", "of another process"])
+def test_who_gets_no_turn_is_told_to_come_again(
+    store: Store, settings: Settings, monkeypatch: pytest.MonkeyPatch, same: bool
+) -> None:
+    """A writer that takes long does not take the threads of all others with it."""
+    monkeypatch.setattr(writers, "PATIENCE_SECONDS", 0.05)
+    slow = Writers(store, settings.home / "console")
+    line = slow if same else Writers(store, settings.home / "console")
+    begun, over = threading.Event(), threading.Event()
+
+    def write() -> None:
+        with slow.session():
+            begun.set()
+            over.wait(60)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    assert begun.wait(60)
+    with pytest.raises(BusyError), line.session():
+        raise AssertionError("it is not its turn")
+    over.set()
+    thread.join(60)
     with line.session():
         pass
