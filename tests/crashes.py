@@ -59,7 +59,10 @@ other by writing eight bytes to an eventfd, which no full disk refuses, and wait
 OF_A_COPY = {"packages": ["container", "state", "defects"], "media_files": ["locator"]}
 """Columns that tell the first of two equal packages from its duplicate."""
 PATIENCE = 240
-"""Seconds after which a stage under fault counts as hanging."""
+"""Seconds without any computing after which a stage under fault counts as hanging: one that only waits for its turn on a busy
+machine computes a little all the time."""
+LONGEST = 3600
+"""Seconds after which a stage counts as hanging though it computes."""
 NOT_ROWS = frozenset({"audit", "audit_head"})
 """Tables of the case store that tell when by the clock, not what."""
 
@@ -101,17 +104,34 @@ def forked(work: Callable[[], object], *, said: Path) -> int:
         os._exit(status)
 
 
-def ended(child: int, seconds: float) -> int | None:
-    """Wait status of the child, or None after killing its session because it was too slow."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+def ended(child: int, patience: float) -> int | None:
+    """Wait status of the child, or None after killing its session because it hung."""
+    began = moved = looked = time.monotonic()
+    spent = -1
+    while (now := time.monotonic()) - moved < patience and now - began < LONGEST:
         number, status = os.waitpid(child, os.WNOHANG)
         if number:
             return status
+        if now - looked > 1:
+            before, spent, looked = spent, ticks_of_session(child), now
+            moved = now if spent != before else moved
         time.sleep(0.01)
     kill_session(child)
     os.waitpid(child, 0)
     return None
+
+
+def ticks_of_session(leader: int) -> int:
+    """Processor time of all processes of a session so far, in ticks of the system."""
+    found = 0
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(fields[3]) == leader:
+            found += int(fields[11]) + int(fields[12])
+    return found
 
 
 def kill_session(child: int) -> None:

@@ -19,7 +19,7 @@ from pipeline import __version__, policy
 from pipeline.assess.evidence.case_file import case_id, roots
 from pipeline.assess.models.model import Model
 from pipeline.contract import Night
-from pipeline.ingest.quarantine import HELD_BACK, held_back
+from pipeline.ingest.quarantine import HELD_BACK, deciding, held_back
 from pipeline.lake import Commit, Lake
 from pipeline.settings import Settings
 
@@ -143,9 +143,9 @@ def _quarantine(lake: Lake, fresh: pa.Table) -> set[str]:
     """Referrals whose packages in quarantine are others since the fresh packages came."""
     if not fresh.num_rows:
         return set()
+    came_now = fresh["package_id"].combine_chunks()
     packages = lake.read("packages", HELD_BACK)
-    if not pc.any(pc.equal(packages["state"], "quarantined")).as_py():
-        return set()
-    came = pc.is_in(packages["package_id"], value_set=fresh["package_id"].combine_chunks())
+    packages = deciding(packages, pc.is_in(packages["package_id"], value_set=came_now))
+    came = pc.is_in(packages["package_id"], value_set=came_now)
     before, after = held_back(packages.filter(pc.invert(came))), held_back(packages)
     return {r for r in before.keys() | after.keys() if before.get(r) != after.get(r)}

@@ -126,7 +126,7 @@ def held_back(packages: pa.Table) -> dict[str, tuple[str, ...]]:
     for row in waiting.to_pylist():
         for key in _keys(row):
             by_key.setdefault(key, []).append(row)
-    taken = _perhaps_near(packages.filter(pc.not_equal(packages["state"], "quarantined")), by_key).to_pylist()
+    taken = _perhaps_near(packages.filter(pc.not_equal(packages["state"], "quarantined")), by_key.keys()).to_pylist()
     near = [(read, row) for read in taken for key in _keys(read) for row in by_key.get(key, ())]
     settled = {row["package_id"] for read, row in near if _puts_right(read, row)}
     found: dict[str, set[str]] = {}
@@ -134,6 +134,20 @@ def held_back(packages: pa.Table) -> dict[str, tuple[str, ...]]:
         if row["package_id"] not in settled:
             found.setdefault(read["referral_id"], set()).add(row["package_id"])
     return {referral: tuple(sorted(ids)) for referral, ids in sorted(found.items())}
+
+
+def deciding(packages: pa.Table, chosen: pa.ChunkedArray) -> pa.Table:
+    """The rows of `packages` that decide what is held back of the chosen ones (a mask) and by them: `held_back` of these rows says
+    the same of it as `held_back` of all. Looked at in columns, since of all nights' packages hardly any are near."""
+    waits = pc.equal(packages["state"], "quarantined")
+    waiting = packages.filter(waits)
+    own = {key for row in packages.filter(chosen).to_pylist() for key in _keys(row)} if waiting.num_rows else set()
+    near = _perhaps_near(waiting, own)["package_id"].combine_chunks().unique()
+    near_rows = waiting.filter(pc.is_in(waiting["package_id"], value_set=near))  # a package is settled in all its rows
+    if not near_rows.num_rows:
+        return near_rows
+    keys = {key for row in near_rows.to_pylist() for key in _keys(row)}
+    return pa.concat_tables([near_rows, _perhaps_near(packages.filter(pc.invert(waits)), keys)])
 
 
 def belonging(packages: pa.Table, referrals: Collection[str]) -> pa.Table:
@@ -158,14 +172,14 @@ def rewrite_notices(settings: Settings, lake: Lake, package_ids: Iterable[str]) 
     return len(there)
 
 
-def _perhaps_near(taken: pa.Table, by_key: Mapping[str, Any]) -> pa.Table:
-    """The packages that may share a key with one in quarantine: looked at in columns, since hardly any of them do."""
-    keys = pa.array(list(by_key), pa.string())
+def _perhaps_near(packages: pa.Table, wanted: Collection[str]) -> pa.Table:
+    """The packages that may have one of some keys: looked at in columns, since hardly any of them do."""
+    keys = pa.array(list(wanted), pa.string())
     # in ASCII, lower case is what casefold gives; of other names each is looked at
-    names = pc.utf8_lower(pc.replace_substring_regex(taken["container"], ENDING_RE2, "", max_replacements=1))
-    masks = [pc.invert(pc.string_is_ascii(taken["container"])), pc.is_in(names, value_set=keys)]
-    masks += [pc.is_in(taken[column], value_set=keys) for column in ("report_sha256", "corrects")]
-    return taken.filter(pc.or_(pc.or_(masks[0], masks[1]), pc.or_(masks[2], masks[3])))
+    names = pc.utf8_lower(pc.replace_substring_regex(packages["container"], ENDING_RE2, "", max_replacements=1))
+    masks = [pc.invert(pc.string_is_ascii(packages["container"])), pc.is_in(names, value_set=keys)]
+    masks += [pc.is_in(packages[column], value_set=keys) for column in ("report_sha256", "corrects")]
+    return packages.filter(pc.or_(pc.or_(masks[0], masks[1]), pc.or_(masks[2], masks[3])))
 
 
 HELD_BACK = ["package_id", "container", "state", "referral_id", "report_sha256", "first_seen", "corrects"]

@@ -25,7 +25,7 @@ from pipeline.assess.evidence.inputs import FORCE_NOT_SET, NO, YES, Answer, Case
 from pipeline.assess.features import FEATURES
 from pipeline.assess.models.model import Model
 from pipeline.errors import IntegrityError
-from pipeline.ingest.quarantine import HELD_BACK, held_back
+from pipeline.ingest.quarantine import HELD_BACK, deciding, held_back
 from pipeline.lake import Lake
 from pipeline.lake.parts import Where
 from pipeline.matching import flood
@@ -145,7 +145,7 @@ class Bulk:
             seen = people.found(con, self.model.data["reading"]["young_victim_below"], SAMPLE)
             links = _links(database.query(con, database.sql("case_links", sample=SAMPLE)))
         quarantined: dict[str, set[str]] = {}
-        for referral, packages in held_back(self._read("packages")).items():
+        for referral, packages in held_back(self._packages()).items():
             if referral in of:
                 quarantined.setdefault(of[referral], set()).update(packages)
         hits: dict[str, list[ListHit]] = {}
@@ -179,6 +179,13 @@ class Bulk:
         if self.among is None or table == "packages":
             return self.lake.read(table, _COLUMNS[table])
         return self.lake.read(table, _COLUMNS[table], where=("referral_id", pa.array(sorted(self.among), pa.string())))
+
+    def _packages(self) -> pa.Table:
+        """The packages that decide what is held back of the cases that are made."""
+        rows = self._read("packages")
+        if self.among is None:
+            return rows
+        return deciding(rows, pc.is_in(rows["referral_id"], value_set=pa.array(sorted(self.among), pa.string())))
 
     def _of_contents(self, table: str, media: pa.Table) -> pa.Table:
         """Rows of the contents of some media files; a content that was not sent goes by the SHA-256 of its file's id."""

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from pipeline import records
@@ -98,35 +100,74 @@ def test_a_container_of_the_lake_is_known_when_it_is_asked_for(settings: Setting
     assert held.packages == {"p1": "R1"}
 
 
-def test_packages_that_cannot_be_near_change_nothing_of_what_is_held_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    chance = random.Random(7)
-    names = [
-        "a",
-        "A",
-        "ä",
-        "\u017f",
-        "s",
-        "a-corrected",
-        "a_Corrected2.zip",
-        "a.tar.gz",
-        "s.JSON",
-        "ä.zip",
-        "K",
-        "\u212a",
-        "k",
-    ]
+NAMES = [
+    "a",
+    "A",
+    "ä",
+    "\u017f",
+    "s",
+    "a-corrected",
+    "a_Corrected2.zip",
+    "a.tar.gz",
+    "s.JSON",
+    "ä.zip",
+    "K",
+    "\u212a",
+    "k",
+]
+
+
+def some_packages(chance: random.Random) -> pa.Table:
+    """Packages of which many are near each other, some in quarantine, some of the same bytes under two names."""
 
     def row(number: int) -> dict[str, Any]:
         state = chance.choice(["quarantined", "accepted", "duplicate"])
         report, corrects = (chance.choice([*string.ascii_lowercase[:6], None, None]) for _ in range(2))
         return package(
-            f"p{number}", container=chance.choice([*names, f"{number}"]), state=state, report_sha256=report, corrects=corrects,
+            f"p{chance.choice([number, number, number - 1])}", container=chance.choice([*NAMES, f"{number}", f"{number - 1}.zip"]),
+            state=state, report_sha256=report, corrects=corrects,
             referral_id=None if state == "quarantined" else f"R{number}", first_seen=T0.replace(minute=chance.randrange(4)),
         )  # fmt: skip
 
+    return records.build("packages", [row(n) for n in range(chance.randrange(30))]).select(quarantine.HELD_BACK)
+
+
+def test_packages_that_cannot_be_near_change_nothing_of_what_is_held_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    chance = random.Random(7)
     for _ in range(60):
-        rows = records.build("packages", [row(n) for n in range(chance.randrange(30))]).select(quarantine.HELD_BACK)
+        rows = some_packages(chance)
         found = quarantine.held_back(rows)
         with monkeypatch.context() as patch:
             patch.setattr(quarantine, "_perhaps_near", lambda taken, _: taken)
             assert found == quarantine.held_back(rows)
+
+
+def test_what_is_held_back_of_some_referrals_is_decided_by_few_packages() -> None:
+    chance, left_out = random.Random(8), 0
+    for _ in range(200):
+        rows = some_packages(chance)
+        wanted = {f"R{chance.randrange(30)}" for _ in range(3)}
+        few = quarantine.deciding(rows, pc.is_in(rows["referral_id"], value_set=pa.array(sorted(wanted))))
+        left_out += rows.num_rows - few.num_rows
+        of_all, of_few = quarantine.held_back(rows), quarantine.held_back(few)
+        assert {r: of_few.get(r) for r in wanted} == {r: of_all.get(r) for r in wanted}
+    assert left_out > 500
+
+
+def test_what_some_packages_change_is_decided_by_few_packages() -> None:
+    chance, left_out, changed = random.Random(9), 0, 0
+    for _ in range(200):
+        rows = some_packages(chance)
+        fresh = pa.array(sorted({f"p{chance.randrange(30)}" for _ in range(3)}))
+
+        def differing(of: pa.Table, fresh: pa.Array = fresh) -> set[str]:
+            came = pc.is_in(of["package_id"], value_set=fresh)
+            before, after = quarantine.held_back(of.filter(pc.invert(came))), quarantine.held_back(of)
+            return {r for r in before.keys() | after.keys() if before.get(r) != after.get(r)}
+
+        few = quarantine.deciding(rows, pc.is_in(rows["package_id"], value_set=fresh))
+        left_out += rows.num_rows - few.num_rows
+        changed += len(differing(rows))
+        assert differing(few) == differing(rows)
+    assert left_out > 500
+    assert changed > 100
