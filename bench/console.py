@@ -309,11 +309,16 @@ class Analyst:
 
 
 def server_cpu(address: str) -> float:
-    """CPU seconds of the server's processes so far: the one with this port in its command line, and its descendants."""
+    """CPU seconds of the server's processes so far."""
+    return sum(family(address).values())
+
+
+def family(address: str) -> dict[int, float]:
+    """The server's processes, the one with this port in its command line and its descendants, and the CPU seconds of each so far."""
     port, tick = address.rsplit(":", 1)[1], os.sysconf("SC_CLK_TCK")
     parents: dict[int, int] = {}
     seconds: dict[int, float] = {}
-    family: set[int] = set()
+    found: set[int] = set()
     for path in Path("/proc").glob("[0-9]*"):
         try:
             fields = (path / "stat").read_text().rsplit(")", 1)[1].split()
@@ -323,10 +328,10 @@ def server_cpu(address: str) -> float:
         number = int(path.name)
         parents[number], seconds[number] = int(fields[1]), (int(fields[11]) + int(fields[12])) / tick
         if b"console" in words and port.encode() in words:
-            family.add(number)
-    while more := {n for n, parent in parents.items() if parent in family} - family:
-        family |= more
-    return sum(seconds[n] for n in family)
+            found.add(number)
+    while more := {n for n, parent in parents.items() if parent in found} - found:
+        found |= more
+    return {n: seconds[n] for n in found}
 
 
 async def queue_page(address: str) -> int:

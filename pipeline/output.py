@@ -215,7 +215,16 @@ def table_csv(table: pa.Table) -> bytes:
 
 
 def _cells(column: pa.Array) -> pa.Array:
-    """The texts of one column as `as_csv` writes them; none is null."""
+    """The texts of one column as `as_csv` writes them; none is null. A value that comes often is written once."""
+    if pa.types.is_nested(column.type) or len(column) < 100:
+        return _texts(column)
+    coded = column.dictionary_encode()
+    if len(coded.dictionary) * 2 > len(column):
+        return _texts(column)
+    return pc.fill_null(pc.take(_texts(coded.dictionary), coded.indices), "")
+
+
+def _texts(column: pa.Array) -> pa.Array:
     kind = column.type
     if pa.types.is_boolean(kind):
         return pc.fill_null(pc.if_else(column, "yes", "no"), "")
@@ -227,6 +236,8 @@ def _cells(column: pa.Array) -> pa.Array:
         return pc.fill_null(_sheet_times(column), "")
     texts = column if pa.types.is_string(kind) else pa.array([_cell(v) for v in column.to_pylist()], pa.string())
     texts = pc.fill_null(texts, "")
+    if not pc.any(pc.match_substring_regex(texts, r"\A[=+\-@\t\r\x00]|[,\"\r\n]")).as_py():
+        return texts
     active = pc.match_substring_regex(texts, r"\A[=+\-@\t\r\x00]")
     texts = pc.if_else(active, pc.binary_join_element_wise("'", texts, ""), texts)
     special = pc.match_substring_regex(texts, r"[,\"\r\n]")

@@ -12,15 +12,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from hashsets.importing.rows import Cleaned
 from hashsets.readers.base import Batch, Detection, Source, damaged
-from hashsets.readers.columns import Table
-from hashsets.readers.splitter import MARKER, Envelope, Pass, SplitError, split
 from pipeline.errors import InputError
+
+if TYPE_CHECKING:
+    from hashsets.readers.splitter import Envelope, Pass
 
 _ROOT = re.compile(rb'"(@odata\.context|odata\.metadata)"\s*:\s*"((?:[^"\\]|\\.)*)"')
 _OLD = re.compile(r"/ProjectVic/DataModels/(1\.[23])\.xml#(Media|Cases)$", re.IGNORECASE)
@@ -78,6 +79,10 @@ class VicsReader:
         return detection(found.group(1).decode(), found.group(2).decode("utf-8", "replace"))
 
     def read(self, source: Source, detection: Detection) -> Iterator[Batch | Cleaned]:
+        # compiled kernels, which most processes that know this reader do not need: the console starts without them
+        from hashsets.readers.columns import Table
+        from hashsets.readers.splitter import Envelope, SplitError, split
+
         cases = detection.entity == "Cases"
         envelope = Envelope()
         table = Table(COLUMNS)
@@ -206,6 +211,8 @@ def _members(value: Any) -> int:
 
 def _finish(source: Source, envelope: Envelope, detection_: Detection) -> None:
     """Check the envelope: one root object, `value` a list of records only, every run in its place."""
+    from hashsets.readers.splitter import MARKER  # see `read`
+
     root, runs = envelope.value(), envelope.runs
     value = root.get("value") if isinstance(root, dict) else None
     if not isinstance(value, list):

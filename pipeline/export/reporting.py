@@ -133,7 +133,7 @@ def read_part(path: Path) -> pa.Table | None:
             return None
     except FileNotFoundError:
         return None
-    return pq.read_table(path, page_checksum_verification=True, partitioning=None)
+    return pq.ParquetFile(path, page_checksum_verification=True).read()
 
 
 def _of_another_version(what: str) -> IntegrityError:

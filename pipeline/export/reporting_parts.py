@@ -34,6 +34,9 @@ PART = 10_000
 """Rows of a file: what is written anew for one row that changes."""
 ALONE = frozenset({"report_matches"})
 """Tables of counts: what everybody may read and what is counted over everything are two sets of rows, not a part and the whole."""
+GROWS = 4
+"""How many times as large as what is written the last file may be that is written anew with it: small files grow together by and
+by, and a night does not write a whole file for a few new rows."""
 LEFTOVER_SECONDS = 86_400
 """Age from which a file that no set names any more is removed: somebody who reads may still have it open."""
 
@@ -97,8 +100,10 @@ class Shelf:
         for hidden in (False, True):
             fresh = rows.filter(pc.equal(rows["hidden"], hidden))
             kept, pool = self._parted(table, [p for p in parts if p.hidden == hidden], owners)
-            if fresh.num_rows and kept and kept[-1].rows < PART:
-                pool.append(self._piece(table, kept.pop()))
+            written = fresh.num_rows + sum(piece.num_rows for piece in pool)
+            while kept and kept[-1].rows < min(PART, GROWS * written):
+                written += kept[-1].rows
+                pool.insert(0, self._piece(table, kept.pop()))
             together = pa.concat_tables([*pool, fresh])
             found += kept
             for start in range(0, together.num_rows, PART):

@@ -129,7 +129,9 @@ class Lake:
 
     def vacuum(self, older_than: timedelta) -> int:
         """Remove files that were merged away longer ago than that; returns how many. Older snapshots go with them."""
-        return self._settler.vacuum(older_than)
+        removed = self._settler.vacuum(older_than)
+        self._parts.keys.keep({part.sha256 for part in self.everything()})
+        return removed
 
     def erase(self, wanted: erasing.Wanted, run_id: str) -> dict[str, int]:
         """Empty the personal values of what is wanted for good, in every table and snapshot; files rewritten by table."""

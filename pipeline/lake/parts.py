@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from pipeline import files, records
 from pipeline.errors import IntegrityError, UsageError
+from pipeline.lake.keys import KeyFiles
 from pipeline.lake.places import LakePlace, digest_of
 
 SEQ = "lake_seq"
@@ -54,6 +55,7 @@ class Parts:
 
     def __init__(self, place: LakePlace) -> None:
         self.place = place
+        self.keys = KeyFiles(place.cache)
         self._verified: dict[Path, tuple[int, int, int]] = {}
         self.taken_out: Callable[[str], bool] | None = None
         """Of a state of the past: whether the lake as it is now names a file no more."""
@@ -135,7 +137,10 @@ class Parts:
             return conform(file.read(columns=names), schema, former)
         keys = [*([SEQ] if commits is not None else []), *([where[0]] if where is not None else [])]
         found = [schema.empty_table()]
-        for group in range(file.num_row_groups) if there.issuperset(keys) else ():
+        groups = range(file.num_row_groups) if there.issuperset(keys) else ()
+        if groups and where is not None:
+            groups = self.keys.groups(part.sha256, file, *where)
+        for group in groups:
             if commits is not None and not _holds(file.metadata.row_group(group), commits):
                 continue
             mask = _mask(file.read_row_group(group, columns=keys), commits, where)

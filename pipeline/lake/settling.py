@@ -165,7 +165,8 @@ class Settler:
 
     def drop_copies(self) -> int:
         """Remove the copies of an object store's files on this machine: what was erased there lies in them still. Machines
-        that have copies of their own drop them when they erase."""
+        that have copies of their own drop them when they erase. What says where keys are in a file goes too."""
+        self.parts.keys.keep(())
         return self.place.drop_copies()
 
 

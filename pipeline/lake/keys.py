@@ -1,0 +1,124 @@
+"""In which row groups of a part the rows of some keys are, so that looking up a few keys reads what holds them and no more.
+
+    HOME/cache/lake/<sha256 of the part>.<column>.keys
+
+One number for each key and row group: the upper 48 bits are a digest of the key, the lower 16 the group. A file follows from its
+part alone and has the SHA-256 of its content at its beginning; it can be thrown away at any time and is made again when it is
+missed or is not what was written. Two keys that share a digest cost a group that is read for nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from pipeline import files
+
+LEAST = 1_000
+"""Rows from which a part has such a file; a smaller one is read as it is."""
+GROUPS = 1 << 16
+SUFFIX = ".keys"
+_LOW = np.uint64(GROUPS - 1)
+_ODD = np.uint64(0x9E3779B97F4A7C15)
+_SHIFT = np.uint64(29)
+
+
+class KeyFiles:
+    """The files of one lake in a folder; without a folder they are kept in memory, as where it cannot be written."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self.folder = folder
+        self._held: dict[tuple[str, str], NDArray[np.uint64]] = {}
+
+    def groups(self, sha256: str, file: pq.ParquetFile, column: str, wanted: pa.Array) -> list[int]:
+        """The row groups of a part that may hold one of the wanted values in a column, ascending; all of a part that is
+        small, or of which no such file is made."""
+        everything = list(range(file.num_row_groups))
+        if file.metadata.num_rows < LEAST or len(everything) > GROUPS or not _fit(file.schema_arrow.field(column).type):
+            return everything
+        held = self._entries(sha256, file, column)
+        asked = np.unique(hashed(wanted.drop_null().cast(file.schema_arrow.field(column).type)) & ~_LOW)
+        begins, ends = np.searchsorted(held, asked), np.searchsorted(held, asked | _LOW, side="right")
+        found = {int(held[place] & _LOW) for a, b in zip(begins, ends, strict=True) for place in range(a, b)}
+        return sorted(found)
+
+    def keep(self, parts: Collection[str]) -> int:
+        """Remove the files of parts that are not among these (SHA-256); returns how many."""
+        gone = [p for p in self._files() if p.name.partition(".")[0] not in parts]
+        for path in gone:
+            path.unlink(missing_ok=True)
+        self._held = {key: held for key, held in self._held.items() if key[0] in parts}
+        return len(gone)
+
+    def _files(self) -> list[Path]:
+        return [] if self.folder is None else sorted(self.folder.glob(f"*{SUFFIX}"))
+
+    def _entries(self, sha256: str, file: pq.ParquetFile, column: str) -> NDArray[np.uint64]:
+        if (sha256, column) not in self._held:
+            path = None if self.folder is None else self.folder / f"{sha256}.{column}{SUFFIX}"
+            held = _read(path) if path is not None else None
+            if held is None:
+                held = _made(file, column)
+                if path is not None:
+                    _write(path, held)
+            self._held[sha256, column] = held
+        return self._held[sha256, column]
+
+
+def _read(path: Path) -> NDArray[np.uint64] | None:
+    """The content of a file; None where there is none, or it is not what was written."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return None
+    whole = hashlib.sha256(data[32:]).digest() == data[:32] and len(data) % 8 == 0
+    return np.frombuffer(data, np.uint64, offset=32) if whole else None
+
+
+def _write(path: Path, held: NDArray[np.uint64]) -> None:
+    content = held.tobytes()
+    try:
+        files.make_folder(path.parent)
+        files.write_bytes(path, hashlib.sha256(content).digest() + content)
+    except OSError:
+        return  # somebody who may only read, or a full disk: it stays in memory, and costs the next process its making
+
+
+def _made(file: pq.ParquetFile, column: str) -> NDArray[np.uint64]:
+    found = []
+    for group in range(file.num_row_groups):
+        values = file.read_row_group(group, columns=[column])[column].combine_chunks()
+        found.append((hashed(values) & ~_LOW) | np.uint64(group))
+    return np.unique(np.concatenate(found)) if found else np.zeros(0, np.uint64)
+
+
+def _fit(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_binary(kind) or pa.types.is_fixed_size_binary(kind))
+
+
+def hashed(values: pa.Array) -> NDArray[np.uint64]:
+    """A digest of 64 bits of each value (text or bytes): a polynomial of its bytes, mixed; nulls have that of no bytes. It
+    is the same on every machine and in every version of the libraries, but keeps nobody from making two values agree."""
+    plain = values.cast(pa.binary()).cast(pa.large_binary())
+    offsets = np.frombuffer(plain.buffers()[1], np.int64)[plain.offset : plain.offset + len(plain) + 1]
+    if not len(plain):
+        return np.zeros(0, np.uint64)
+    data = (
+        np.frombuffer(plain.buffers()[2], np.uint8)[offsets[0] : offsets[-1]]
+        if plain.buffers()[2]
+        else np.zeros(0, np.uint8)
+    )
+    starts = offsets - offsets[0]
+    places = np.arange(len(data)) - np.repeat(starts[:-1], np.diff(starts))
+    powers = np.cumprod(np.full(int(np.diff(starts).max()) + 1, _ODD, np.uint64))  # overflow wraps, as is meant
+    sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum((data.astype(np.uint64) + np.uint64(1)) * powers[places])])
+    mixed = (sums[starts[1:]] - sums[starts[:-1]]) * _ODD
+    mixed ^= mixed >> _SHIFT
+    mixed *= _ODD
+    return mixed ^ (mixed >> _SHIFT)
