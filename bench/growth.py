@@ -91,24 +91,22 @@ def main() -> None:
 
 def grow(homes: Path, referrals: int, files: int, wanted: list[int]) -> None:
     """An installation after each of so many nights, `homes/after-<nights>`; those that are there are taken as they are."""
-    home = homes / "growing"
-    there = [n for n in wanted if (homes / f"after-{n}").exists()]
-    if there == wanted:
-        return
-    shutil.rmtree(home, ignore_errors=True)
-    done = max(there, default=0)
-    if there:
-        shutil.copytree(homes / f"after-{done}", home, symlinks=True)
-    else:
-        first_night(home, referrals, files)
-    template, rows = template_of(home)
-    for nights in (n for n in wanted if n not in there):
+    home, standing = homes / "growing", -1
+    for nights in (n for n in wanted if not (homes / f"after-{n}").exists()):
+        done = max((n for n in wanted if n < nights), default=0)
+        if standing != done or not nights:
+            shutil.rmtree(home, ignore_errors=True)
+            if (homes / f"after-{done}").exists():
+                shutil.copytree(homes / f"after-{done}", home, symlinks=True)
+            else:
+                first_night(home, referrals, files)
+        template, rows = template_of(home)
         began, lake = time.process_time(), Lake(home / "lake")
         for first in range(done + 1, nights + 1, WEEK):
             publish(lake, template, rows, range(first, min(first + WEEK, nights + 1)))
             if (first - done) % (WEEK * 10) == 1:
                 print(f"{first} nights, {time.process_time() - began:.0f} CPU s", file=sys.stderr, flush=True)
-        done = nights
+        standing = nights
         spent = round(time.process_time() - began, 1)
         for stage in ("assess", "publish", "reporting") if nights else ():
             triage(home, "night", "stage", stage, "--run-id", "past-0")

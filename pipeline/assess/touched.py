@@ -64,6 +64,8 @@ class Work:
     through: int
     rules: str
     fresh: int
+    packages: pa.Table | None = None
+    """The packages as they were read for it, where they were (columns HELD_BACK)."""
 
 
 def find(settings: Settings, model: Model, lake: Lake) -> Work:
@@ -75,7 +77,10 @@ def find(settings: Settings, model: Model, lake: Lake) -> Work:
     fresh = [c for c in fresh if c.stage not in (STAGE, "assess") and c.parts]
     if before["rules"] != rules or any(p.table in OF_ALL for c in fresh for p in c.parts):
         return Work(None, last, rules, max(1, len(fresh)))
-    return Work(frozenset(_concerned(lake, fresh)) if fresh else frozenset(), last, rules, len(fresh))
+    if not fresh:
+        return Work(frozenset(), last, rules, 0)
+    packages = lake.read("packages", HELD_BACK)
+    return Work(frozenset(_concerned(lake, fresh, packages)), last, rules, len(fresh), packages)
 
 
 def since(lake: Lake, through: int) -> frozenset[str] | None:
@@ -83,7 +88,7 @@ def since(lake: Lake, through: int) -> frozenset[str] | None:
     fresh = [c for c in lake.commits(after=through) if c.stage not in (STAGE, "assess") and c.parts]
     if any(p.table in OF_ALL for c in fresh for p in c.parts):
         return None
-    return frozenset(_concerned(lake, fresh)) if fresh else frozenset()
+    return frozenset(_concerned(lake, fresh, lake.read("packages", HELD_BACK))) if fresh else frozenset()
 
 
 def done(lake: Lake, night: Night, work: Work, own: Iterable[str]) -> None:
@@ -98,8 +103,8 @@ def _rules(settings: Settings, model: Model) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def _concerned(lake: Lake, fresh: list[Commit]) -> set[str]:
-    """Referrals of which a fresh commit brought something."""
+def _concerned(lake: Lake, fresh: list[Commit], packages: pa.Table) -> set[str]:
+    """Referrals of which a fresh commit brought something; `packages` are all."""
 
     def new(table: str, columns: list[str]) -> pa.Table:
         return lake.read(table, columns, commits=fresh)
@@ -117,7 +122,7 @@ def _concerned(lake: Lake, fresh: list[Commit]) -> set[str]:
         if len(values):
             found.update(lake.read("media_files", ["referral_id"], where=(column, values))["referral_id"].to_pylist())
     found |= _moved(lake, new("referrals", ["referral_id", "supplements"]))
-    found |= _quarantine(lake, new("packages", ["package_id"]))
+    found |= _quarantine(packages, new("packages", ["package_id"]))
     answered = set(new("answers", ["case_id"])["case_id"].to_pylist())
     if answered:
         chains = Chains.read(lake)
@@ -139,12 +144,11 @@ def _moved(lake: Lake, fresh: pa.Table) -> set[str]:
     return found
 
 
-def _quarantine(lake: Lake, fresh: pa.Table) -> set[str]:
+def _quarantine(packages: pa.Table, fresh: pa.Table) -> set[str]:
     """Referrals whose packages in quarantine are others since the fresh packages came."""
     if not fresh.num_rows:
         return set()
     came_now = fresh["package_id"].combine_chunks()
-    packages = lake.read("packages", HELD_BACK)
     packages = deciding(packages, pc.is_in(packages["package_id"], value_set=came_now))
     came = pc.is_in(packages["package_id"], value_set=came_now)
     before, after = held_back(packages.filter(pc.invert(came))), held_back(packages)

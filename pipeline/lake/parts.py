@@ -25,6 +25,8 @@ MERGED = "merged-"
 """What the name of a merged part begins with, before its first and last commit."""
 GROUP = 10_000
 """Rows of a row group of a part, which is what reading a few of its rows by key has to touch."""
+GROUP_BYTES = 2 * 2**20
+"""Size of a row group before compression, where rows are wide: then it has fewer rows, but not below a tenth of GROUP."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,10 @@ class Parts:
 def encoded(stem: str, data: pa.Table) -> tuple[str, memoryview[int]]:
     """Rows as the bytes of a Parquet file with checksums, and its name `<stem>.<sha256>.parquet`."""
     buffer = io.BytesIO()
-    pq.write_table(data, buffer, compression="zstd", write_page_checksum=True, store_schema=True, row_group_size=GROUP)
+    rows = min(GROUP, max(GROUP // 10, GROUP_BYTES * data.num_rows // max(1, data.nbytes)))
+    pq.write_table(
+        data, buffer, compression="zstd", write_page_checksum=True, store_schema=True, row_group_size=max(1, rows)
+    )
     content = buffer.getbuffer()
     return f"{stem}.{hashlib.sha256(content).hexdigest()}.parquet", content
 

@@ -121,6 +121,8 @@ class Bulk:
     """Referrals of whole cases: only these cases are made, from their rows alone. None: every case."""
     root: Mapping[str, str] = field(default_factory=dict)
     """With `among`: the first referral of each chain (`touched.Chains`), for the cases on the other side of links."""
+    packages: pa.Table | None = None
+    """All packages (columns HELD_BACK), where they were read before."""
 
     def cases(self, only: str | None = None) -> Iterator[CaseFile]:
         """Every case, or only the one of that id, ordered by their ids."""
@@ -186,7 +188,7 @@ class Bulk:
 
     def _packages(self) -> pa.Table:
         """The packages that decide what is held back of the cases that are made."""
-        rows = self._read("packages")
+        rows = self._read("packages") if self.packages is None else self.packages
         if self.among is None:
             return rows
         return deciding(rows, pc.is_in(rows["referral_id"], value_set=pa.array(sorted(self.among), pa.string())))

@@ -37,7 +37,15 @@ class KeyIndex:
 
     def __init__(self, settings: Settings, policy_digest: str) -> None:
         self.path = settings.home / "cache" / "linking" / "keys.duckdb"
-        texts = [__version__, duckdb.__version__, policy_digest, database.macros(), keys.new(), keys.old()]
+        texts = [
+            __version__,
+            duckdb.__version__,
+            policy_digest,
+            database.macros(),
+            keys.new(),
+            keys.old(),
+            database.sql("index_add"),
+        ]
         self.made_by = hashlib.sha256("\0".join(texts).encode()).hexdigest()
 
     def attach(self, con: duckdb.DuckDBPyConnection, lake: Lake, through: int, *, writing: bool) -> bool:

@@ -82,7 +82,7 @@ def _link(settings: Settings, night: Night, lake: Lake) -> Linked:
     with database.connection(settings, {}) as con:
         fresh = keys.views(con, lake, done)
         kept = _look_up(settings, con, lake, index, rules.data, done, writing=bool(fresh))
-        found = find(con, rules.data, _chains(con), first=not done, old=keys.kept()) if fresh else Found()
+        found = find(con, rules.data, _chains(con), first=not done, kept=True) if fresh else Found()
         listed = lists.match(settings, night, con, rules.data, _lists_before(lake) if kept else "")
         table = _table(lake, night, found, listed, everything=not done, kinds=("ip", *rules.data["kinds"]))
         counts: dict[str, int | float | str] = {
@@ -137,7 +137,7 @@ def _table(
     return records.build("links", _changed(known, [*rows, *gone, *lists.withdrawn(known, listed)], night))
 
 
-LIGHT = [name for name in records.arrow_schema("links").names if name != "evidence"]
+LIGHT = ["link_id", "left", "right", "kind", "strength", "explanation", "withdrawn", "version"]
 """Columns of links that concern every night; the evidence is the bulk of a link and read of few."""
 
 
@@ -196,13 +196,13 @@ def find(
     chains: Mapping[str, str],
     *,
     first: bool = False,
-    old: str | None = None,
+    kept: bool = False,
 ) -> Found:
     """Links among the views of `keys.views` (and `naming`) in which something new takes part, ordered by both sides and kind.
 
     `rules` is policy/linking.yaml; `chains` maps referrals that extend another, or are extended, to the first of their case:
     within a case only supplements are linked. `first` says that no earlier night has linked anything, so that there is nothing
-    old to look among; `old` gives the keys of what is old (default: made from the views).
+    old to look among; `kept` that the keys of what is old stand in the kept index (they are made from the views otherwise).
     """
     least = {k: v["least"] for k, v in rules["kinds"].items()} | {"ip": 1}
     con.register("kinds", pa.table({"kind": list(least), "least": pa.array(list(least.values()), pa.int32())}))
@@ -210,13 +210,14 @@ def find(
     con.register("chains", pa.table({"referral_id": list(chains), "root": list(chains.values())}, schema=_CHAINS))
     wanted = database.sql("link_wanted", keys=database.sql("rows", view="new_keys"))
     con.execute(database.sql("link_affected", new=keys.new(), wanted=wanted))
-    old = database.sql("link_wanted", keys=old or keys.old())
+    everything, near = (keys.kept(), keys.kept_near) if kept else (keys.old(), lambda _among: keys.old())
     if not first:
-        con.execute(database.sql("link_touched", old=old))
+        con.execute(database.sql("link_touched", old=database.sql("link_wanted", keys=near("touched"))))
     con.execute(database.sql("link_holders"))
     con.execute(database.sql("link_pairs", hub=int(rules["hub"]), few=int(rules["hub_links"])))
     if database.query(con, "FROM old_pairs LIMIT 1").num_rows:
-        con.execute(database.sql("link_widen", old=old))
+        of_pairs = database.sql("link_wanted", keys=everything)
+        con.execute(database.sql("link_widen", old=of_pairs, near=database.sql("link_wanted", keys=near("more"))))
         con.execute(database.sql("link_holders"))
     shared = database.query(con, database.sql("link_shared"))
     sightings: dict[tuple[str, str, str], list[Sighting]] = {}

@@ -1,5 +1,5 @@
 CREATE TABLE kept.keys AS
-    SELECT kind, value, referral_id, source, row_id, subject_id, role, port, seen_at, ambiguous, proxy
+    SELECT hash(kind, value) AS digest, kind, value, referral_id, source, row_id, subject_id, role, port, seen_at, ambiguous, proxy
     FROM ({old}) WHERE kind <> 'mailbox';
 CREATE TABLE kept.special AS SELECT DISTINCT written, value FROM special_mailboxes;
 CREATE TABLE kept.ids (case_id VARCHAR, referral_id VARCHAR);

@@ -2,4 +2,4 @@
 CREATE OR REPLACE TEMP TABLE more AS
     SELECT DISTINCT kind, value FROM ({old}) k SEMI JOIN old_pairs USING (referral_id);
 INSERT INTO affected
-    SELECT k.*, false FROM ({old}) k SEMI JOIN more USING (kind, value) ANTI JOIN touched USING (kind, value);
+    SELECT k.*, false FROM ({near}) k SEMI JOIN more USING (kind, value) ANTI JOIN touched USING (kind, value);
