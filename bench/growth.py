@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -27,7 +26,7 @@ import pyarrow.compute as pc
 from rich.console import Console
 from rich.table import Table
 
-from bench import common
+from bench import common, growth_asked
 from bench.nightly import env, triage
 from deploy.embedded import ROOT
 from pipeline import records
@@ -235,20 +234,14 @@ def one_more(folder: Path, home: Path, referrals: int, files: int) -> dict[str, 
     ):  # as the night before has left it, whatever policy grew it
         timed(environment, ["-c", ONE_STAGE, "before", stage])
     stages = {stage: timed(environment, ["-c", ONE_STAGE, "measured", stage]) for stage in STAGES}
-    started = time.perf_counter()
-    seconds = os.times()
-    subprocess.run(
-        [sys.executable, "-m", "pipeline", "status"], env=environment, cwd=ROOT, check=True, capture_output=True
-    )
-    ended = os.times()
-    status = ended.children_user + ended.children_system - seconds.children_user - seconds.children_system
+    people = {"status_cpu_seconds": growth_asked.spent(environment, "status")}
+    people |= growth_asked.asked(copy, environment, folder)
     shutil.rmtree(copy)
     total = sum(row["cpu_seconds"] for row in stages.values())
     return {
         "stages": stages,
         "sum_cpu_seconds": round(total, 2),
-        "status_cpu_seconds": round(status, 2),
-        "status_seconds": round(time.perf_counter() - started, 2),
+        "people": people,
     }
 
 
@@ -285,6 +278,8 @@ def show(result: dict[str, Any]) -> None:
     for stage in STAGES:
         rows = [result["after"][n]["stages"][stage] for n in result["after"]]
         table.add_row(stage, *(f"{r['cpu_seconds']:.1f} ({r['peak_mib']})" for r in rows))
+    for name in result["after"]["0" if "0" in result["after"] else min(result["after"], key=int)]["people"]:
+        table.add_row(name, *(str(row["people"][name]) for row in result["after"].values()))
     table.add_row("sum", *(f"{row['sum_cpu_seconds']:.1f}" for row in result["after"].values()))
     Console().print(table)
     Console().print(result["ratios"])

@@ -21,7 +21,6 @@ from typing import Any
 from hashsets import sources
 from hashsets.importing import importer, paging
 from hashsets.release import manifest, publishing, releases
-from hashsets.release.assembly import ReleasePlan, assemble
 from hashsets.release.locking import locked
 from pipeline import files
 from pipeline.contract import HASH_SETS, Night, StageReport, start
@@ -58,6 +57,9 @@ def build_release(settings: Settings, night: Night) -> StageReport:
     refused with their reason. A build that finds nothing new, or its own result waiting, does nothing. Raises
     ReconciliationError when counts differ, IntegrityError when the release before or an import is damaged.
     """
+    # compiled kernels, which most processes that look at releases do not need: the console starts without them
+    from hashsets.release.assembly import ReleasePlan, assemble
+
     policy = sources.load(settings)
     with locked(settings):
         previous = releases.current(settings) if releases.pointer(settings) else None

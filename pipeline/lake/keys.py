@@ -118,7 +118,8 @@ def hashed(values: pa.Array) -> NDArray[np.uint64]:
     places = np.arange(len(data)) - np.repeat(starts[:-1], np.diff(starts))
     powers = np.cumprod(np.full(int(np.diff(starts).max()) + 1, _ODD, np.uint64))  # overflow wraps, as is meant
     sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum((data.astype(np.uint64) + np.uint64(1)) * powers[places])])
-    mixed = (sums[starts[1:]] - sums[starts[:-1]]) * _ODD
+    mixed: NDArray[np.uint64] = (sums[starts[1:]] - sums[starts[:-1]]) * _ODD
     mixed ^= mixed >> _SHIFT
     mixed *= _ODD
-    return mixed ^ (mixed >> _SHIFT)
+    mixed ^= mixed >> _SHIFT
+    return mixed

@@ -139,7 +139,7 @@ class Parts:
             return conform(file.read(columns=names), schema, former)
         keys = [*([SEQ] if commits is not None else []), *([where[0]] if where is not None else [])]
         found = [schema.empty_table()]
-        groups = range(file.num_row_groups) if there.issuperset(keys) else ()
+        groups = list(range(file.num_row_groups)) if there.issuperset(keys) else []
         if groups and where is not None:
             groups = self.keys.groups(part.sha256, file, *where)
         for group in groups:

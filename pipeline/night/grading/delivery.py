@@ -25,6 +25,7 @@ from sqlalchemy.orm import Session
 from hashsets import sources
 from hashsets.importing import importer
 from hashsets.release import releases
+from pipeline.approval import stage as releasing
 from pipeline.cases import cases
 from pipeline.contract import Night
 from pipeline.errors import ConflictError, InputError, UsageError
@@ -107,10 +108,6 @@ class GradedDelivery:
         InputError for a damaged file or one that names another case of ours, ConflictError while another run has the
         turn to write the queue; nothing is imported then.
         """
-        from pipeline.approval import (
-            stage as releasing,
-        )  # builds indexes by compiled kernels: the console starts without
-
         source = own(self.settings, source_id)
         with self.store.session() as session:
             case = cases.find(session, self.actor, case_id, "case.grade")

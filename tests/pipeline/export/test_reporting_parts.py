@@ -1,0 +1,52 @@
+"""Files of the reporting tables grow together by and by: what a night writes anew is in proportion to what it brings."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pytest
+
+from pipeline.export import reporting
+from pipeline.export.reporting_parts import KeptPart, Shelf
+from pipeline.settings import Settings
+
+TABLE = "report_moment"
+
+
+def rows_of(first: int, count: int) -> pa.Table:
+    schema = pa.schema([("owner", pa.string()), ("hidden", pa.bool_()), *reporting.arrow_schema(TABLE)])
+    owners = [f"{n:05}" for n in range(first, first + count)]
+    made = {"owner": owners, "hidden": [False] * count, "as_of": [datetime(2026, 3, 1, tzinfo=UTC)] * count}
+    return pa.table(made, schema=schema)
+
+
+def test_few_new_rows_are_written_with_few_old_ones(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf, written, parts = Shelf(settings), [0], list[KeptPart]()
+    write = Shelf._write
+
+    def counting(self: Shelf, table: str, stem: str, rows: pa.Table, *, hidden: bool) -> KeptPart:
+        written[0] += rows.num_rows
+        return write(self, table, stem, rows, hidden=hidden)
+
+    monkeypatch.setattr(Shelf, "_write", counting)
+    most = 0
+    for night in range(150):
+        before = written[0]
+        parts = shelf.replaced(TABLE, parts, rows_of(night * 4, 4), pa.array([], pa.string()))
+        most = max(most, written[0] - before)
+        assert sum(p.rows for p in parts) == (night + 1) * 4
+    assert sorted(shelf.read(TABLE, parts)["owner"].to_pylist()) == [f"{n:05}" for n in range(600)]
+    assert len(parts) < 12
+    assert written[0] < 600 * 12
+    assert most > 100  # now and then many small files become one
+
+
+def test_a_row_that_changes_takes_its_file_along_and_no_other(settings: Settings) -> None:
+    shelf = Shelf(settings)
+    parts = shelf.replaced(TABLE, [], rows_of(0, 400), None)
+    for night in range(3):
+        parts = shelf.replaced(TABLE, parts, rows_of(400 + night, 1), pa.array([], pa.string()))
+    again = shelf.replaced(TABLE, parts, rows_of(401, 1), pa.array(["00401"]))
+    assert parts[0].name in {p.name for p in again}
+    assert sorted(shelf.read(TABLE, again)["owner"].to_pylist()) == [f"{n:05}" for n in range(403)]
