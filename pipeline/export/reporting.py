@@ -93,12 +93,29 @@ def dictionary() -> list[dict[str, Any]]:
     ]
 
 
+@dataclass(frozen=True)
+class ReportingFiles:
+    """The files of every reporting table, each checked, and the moment that they describe."""
+
+    as_of: datetime
+    run_id: str
+    files: dict[str, list[Path]]
+
+
 def load(settings: Settings, compartments: Collection[str] = ()) -> Reporting | None:
     """The reporting tables as last written, or None when there are none yet; with restricted cases for somebody who has
     every compartment.
 
     Raises IntegrityError when a file is not what the manifest says.
     """
+    found = checked(settings, compartments)
+    if found is None:
+        return None
+    return Reporting(found.as_of, found.run_id, {name: _table(name, parts) for name, parts in found.files.items()})
+
+
+def checked(settings: Settings, compartments: Collection[str] = ()) -> ReportingFiles | None:
+    """The same without reading them: for who asks a few figures of tables that may be large."""
     folder = reporting_dir(settings, restricted=set(senders.COMPARTMENTS) <= set(compartments))
     try:
         manifest = json.loads((folder / MANIFEST).read_text())
@@ -107,33 +124,33 @@ def load(settings: Settings, compartments: Collection[str] = ()) -> Reporting | 
     listed = manifest.get("tables")
     if not isinstance(listed, dict) or sorted(listed) != tables():
         raise _of_another_version("The reporting tables were")
-    loaded = {name: _table(folder, name, listed[name]["parts"]) for name in tables()}
-    return Reporting(datetime.fromisoformat(manifest["as_of"]), manifest["run_id"], loaded)
-
-
-def _table(folder: Path, name: str, parts: list[str]) -> pa.Table:
-    schema = arrow_schema(name)
-    pieces = [schema.empty_table()]
-    for part in parts:
-        piece = read_part(folder / name / part)
-        if piece is None:
+    parts = {name: [folder / name / part for part in listed[name]["parts"]] for name in tables()}
+    for name, path in ((name, path) for name, paths in parts.items() for path in paths):
+        if not sound(path):
             raise IntegrityError(
                 f"Reporting table {name} is not what was written.", "Write the tables again: `triage export reporting`."
             )
-        if piece.schema != schema:
+        if pq.read_schema(path) != arrow_schema(name):
             raise _of_another_version(f"Reporting table {name} was")
-        pieces.append(piece)
-    return pa.concat_tables(pieces)
+    return ReportingFiles(datetime.fromisoformat(manifest["as_of"]), manifest["run_id"], parts)
+
+
+def _table(name: str, parts: list[Path]) -> pa.Table:
+    pieces = [pq.ParquetFile(path, page_checksum_verification=True).read() for path in parts]
+    return pa.concat_tables([arrow_schema(name).empty_table(), *pieces])
+
+
+def sound(path: Path) -> bool:
+    """Whether a file has the SHA-256 of its bytes in its name; no file has not."""
+    try:
+        return files.sha256(path) == digest_of(path.name)
+    except FileNotFoundError:
+        return False
 
 
 def read_part(path: Path) -> pa.Table | None:
     """The rows of a file that has the SHA-256 of its bytes in its name; None when it is gone or has other bytes."""
-    try:
-        if files.sha256(path) != digest_of(path.name):
-            return None
-    except FileNotFoundError:
-        return None
-    return pq.ParquetFile(path, page_checksum_verification=True).read()
+    return pq.ParquetFile(path, page_checksum_verification=True).read() if sound(path) else None
 
 
 def _of_another_version(what: str) -> IntegrityError:

@@ -7,20 +7,25 @@ The tables are written by the night and on demand (`triage export reporting`); t
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 from markupsafe import Markup
 
 from pipeline.console import wording
 from pipeline.console.dashboard import charts
 from pipeline.export import reporting
-from pipeline.export.sql.moments import plain, zoned
+from pipeline.export.sql.moments import plain_schema, zoned
 from pipeline.settings import ROOT, Settings
 
 FOLDER = ROOT / "pipeline" / "console" / "dashboard" / "reports"
+MEMORY = "256MiB"
+"""What DuckDB may take while the figures are computed; beyond it goes to disk."""
 BANDS = ("very_high", "high", "medium", "low")
 
 
@@ -95,22 +100,43 @@ class Dashboard:
             return None
         with self._lock:
             if self._stamp != (stat.st_ino, stat.st_mtime_ns):
-                loaded = reporting.load(self.settings)
-                self._figures = compute(loaded) if loaded else None
+                found = reporting.checked(self.settings)
+                self._figures = compute(found) if found else None
                 self._stamp = (stat.st_ino, stat.st_mtime_ns)
             return self._figures
 
 
-def compute(loaded: reporting.Reporting) -> Figures:
-    """Run every report over the tables."""
-    connection = duckdb.connect(":memory:", config={"python_enable_replacements": False, "threads": 1})
+def compute(found: reporting.ReportingFiles) -> Figures:
+    """Run every report over the files of the tables, which are read as each needs them: a million rows are never held at once."""
+    with _connection() as connection:
+        for name, paths in found.files.items():
+            schema = plain_schema(reporting.arrow_schema(name))
+            if not paths:
+                connection.register(name, schema.empty_table())
+                continue
+            columns = [_MOMENT if pa.types.is_timestamp(f.type) else _COLUMN for f in schema]
+            chosen = ", ".join(c.format(name=f.name) for c, f in zip(columns, schema, strict=True))
+            connection.read_parquet([str(path) for path in paths]).project(chosen).create_view(name)
+        return Figures(found.as_of, found.run_id, _answers(connection))
+
+
+_COLUMN, _MOMENT = '"{name}"', 'make_timestamp(epoch_us("{name}")) AS "{name}"'
+"""How a column of a file is read: moments as UTC without a zone (`moments.plain`)."""
+
+
+@contextmanager
+def _connection() -> Iterator[duckdb.DuckDBPyConnection]:
+    connection = duckdb.connect(
+        ":memory:", config={"python_enable_replacements": False, "threads": 1, "memory_limit": MEMORY}
+    )
     try:
-        for name, table in loaded.tables.items():
-            connection.register(name, plain(table))
-        answers = {r.name: zoned(connection.sql(sql(r.name)).to_arrow_table()).to_pylist() for r in BY_NAME.values()}
+        yield connection
     finally:
         connection.close()
-    return Figures(loaded.as_of, loaded.run_id, answers)
+
+
+def _answers(connection: duckdb.DuckDBPyConnection) -> dict[str, list[dict[str, Any]]]:
+    return {r.name: zoned(connection.sql(sql(r.name)).to_arrow_table()).to_pylist() for r in BY_NAME.values()}
 
 
 def sql(name: str) -> str:
