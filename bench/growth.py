@@ -75,6 +75,7 @@ def main() -> None:
     parser.add_argument("--nights", default="0,30,365,1000")
     parser.add_argument("--homes", type=Path, help="keep grown installations here, or take them from here")
     parser.add_argument("--grow-only", action="store_true", help="grow the installations of --homes, measure nothing")
+    parser.add_argument("--stages-only", action="store_true", help="leave out what people wait for")
     parser.add_argument("--save", action="store_true", help="write bench/results/growth.json")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="triage-growth-") as folder:
@@ -82,7 +83,8 @@ def main() -> None:
         grow(homes, options.referrals, options.files, wanted)
         if options.grow_only:
             return
-        result = measure(Path(folder), homes, options.referrals, options.files, wanted)
+        people = not options.stages_only
+        result = measure(Path(folder), homes, options.referrals, options.files, wanted, people=people)
     show(result)
     if options.save:
         common.save("growth", result)
@@ -132,7 +134,9 @@ def template_of(home: Path) -> tuple[list[Any], dict[Any, dict[str, pa.Table]]]:
     }
 
 
-def measure(folder: Path, homes: Path, referrals: int, files: int, wanted: list[int]) -> dict[str, Any]:
+def measure(
+    folder: Path, homes: Path, referrals: int, files: int, wanted: list[int], *, people: bool
+) -> dict[str, Any]:
     result: dict[str, Any] = {
         "machine": common.machine(),
         "versions": common.versions("deltalake", "duckdb", "pyarrow"),
@@ -143,7 +147,7 @@ def measure(folder: Path, homes: Path, referrals: int, files: int, wanted: list[
         home = homes / f"after-{nights}"
         lake = Lake(home / "lake")
         result["after"][str(nights)] = (
-            one_more(folder, home, referrals, files)
+            one_more(folder, home, referrals, files, people=people)
             | json.loads((home / "growing.json").read_text())
             | {
                 "commits": len(lake.commits()),
@@ -215,7 +219,7 @@ def contents(values: pa.ChunkedArray, night: int, files: pa.ChunkedArray | None,
     return pa.array(found, kind)
 
 
-def one_more(folder: Path, home: Path, referrals: int, files: int) -> dict[str, Any]:
+def one_more(folder: Path, home: Path, referrals: int, files: int, *, people: bool) -> dict[str, Any]:
     """The measured night on a copy of the home: CPU seconds and peak memory of each stage, and of what people wait for."""
     copy = folder / "measured"
     shutil.copytree(home, copy, symlinks=True)
@@ -234,14 +238,14 @@ def one_more(folder: Path, home: Path, referrals: int, files: int) -> dict[str, 
     ):  # as the night before has left it, whatever policy grew it
         timed(environment, ["-c", ONE_STAGE, "before", stage])
     stages = {stage: timed(environment, ["-c", ONE_STAGE, "measured", stage]) for stage in STAGES}
-    people = {"status_cpu_seconds": growth_asked.spent(environment, "status")}
-    people |= growth_asked.asked(copy, environment, folder)
+    waited = {"status_cpu_seconds": growth_asked.spent(environment, "status")}
+    waited |= growth_asked.asked(copy, environment, folder) if people else {}
     shutil.rmtree(copy)
     total = sum(row["cpu_seconds"] for row in stages.values())
     return {
         "stages": stages,
         "sum_cpu_seconds": round(total, 2),
-        "people": people,
+        "people": waited,
     }
 
 
