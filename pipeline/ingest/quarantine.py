@@ -116,9 +116,13 @@ def outstanding(lake: Lake) -> list[Outstanding]:
     return sorted(found, key=lambda o: (o.clock_from, o.container))
 
 
-def held_back(packages: pa.Table) -> dict[str, tuple[str, ...]]:
+def held_back(packages: pa.Table, of: Collection[str] | None = None) -> dict[str, tuple[str, ...]]:
     """Referral to the ids of packages in quarantine that bring more of it: same name or same report as a package that
-    was taken in for it, none of which came after. `packages` has at least the columns of HELD_BACK."""
+    was taken in for it, none of which came after. `packages` has at least the columns of HELD_BACK. With `of` the answer holds for
+    these referrals, and only what decides it is looked at."""
+    if of is not None:
+        own = pc.is_in(packages["referral_id"], value_set=pa.array(sorted(of), pa.string()))
+        packages = deciding(packages, own)
     waiting = packages.filter(pc.equal(packages["state"], "quarantined"))
     if not waiting.num_rows:
         return {}

@@ -25,7 +25,7 @@ from pipeline.assess.evidence.inputs import FORCE_NOT_SET, NO, YES, Answer, Case
 from pipeline.assess.features import FEATURES
 from pipeline.assess.models.model import Model
 from pipeline.errors import IntegrityError
-from pipeline.ingest.quarantine import HELD_BACK, deciding, held_back
+from pipeline.ingest.quarantine import HELD_BACK, held_back
 from pipeline.lake import Lake
 from pipeline.lake.parts import Where
 from pipeline.matching import flood
@@ -43,8 +43,7 @@ SAMPLE = 3
 """Evidence rows kept for one counter or fact."""
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
-"""Two digits of base 32 at once, by their number: a night names the cases on the other side of thousands of links."""
+_PAIRS = [a + b for a in _ALPHABET for b in _ALPHABET]  # two digits at once: a night names thousands of cases
 
 
 def case_id(referral_id: str) -> str:
@@ -121,8 +120,7 @@ class Bulk:
     """Referrals of whole cases: only these cases are made, from their rows alone. None: every case."""
     root: Mapping[str, str] = field(default_factory=dict)
     """With `among`: the first referral of each chain (`touched.Chains`), for the cases on the other side of links."""
-    packages: pa.Table | None = None
-    """All packages (columns HELD_BACK), where they were read before."""
+    packages: pa.Table | None = None  # all of them (columns HELD_BACK), where they were read before
 
     def cases(self, only: str | None = None) -> Iterator[CaseFile]:
         """Every case, or only the one of that id, ordered by their ids."""
@@ -151,7 +149,8 @@ class Bulk:
             seen = people.found(con, self.model.data["reading"]["young_victim_below"], SAMPLE)
             links = _links(database.query(con, database.sql("case_links", sample=SAMPLE)))
         quarantined: dict[str, set[str]] = {}
-        for referral, packages in held_back(self._packages()).items():
+        arrived = self._read("packages") if self.packages is None else self.packages
+        for referral, packages in held_back(arrived, self.among).items():
             if referral in of:
                 quarantined.setdefault(of[referral], set()).update(packages)
         hits: dict[str, list[ListHit]] = {}
@@ -185,13 +184,6 @@ class Bulk:
         if self.among is None or table == "packages":
             return self.lake.read(table, _COLUMNS[table])
         return self.lake.read(table, _COLUMNS[table], where=("referral_id", pa.array(sorted(self.among), pa.string())))
-
-    def _packages(self) -> pa.Table:
-        """The packages that decide what is held back of the cases that are made."""
-        rows = self._read("packages") if self.packages is None else self.packages
-        if self.among is None:
-            return rows
-        return deciding(rows, pc.is_in(rows["referral_id"], value_set=pa.array(sorted(self.among), pa.string())))
 
     def _of_contents(self, table: str, media: pa.Table) -> pa.Table:
         """Rows of the contents of some media files; a content that was not sent goes by the SHA-256 of its file's id."""

@@ -149,7 +149,7 @@ def test_what_is_held_back_of_some_referrals_is_decided_by_few_packages() -> Non
         wanted = {f"R{chance.randrange(30)}" for _ in range(3)}
         few = quarantine.deciding(rows, pc.is_in(rows["referral_id"], value_set=pa.array(sorted(wanted))))
         left_out += rows.num_rows - few.num_rows
-        of_all, of_few = quarantine.held_back(rows), quarantine.held_back(few)
+        of_all, of_few = quarantine.held_back(rows), quarantine.held_back(rows, wanted)
         assert {r: of_few.get(r) for r in wanted} == {r: of_all.get(r) for r in wanted}
     assert left_out > 500
 
