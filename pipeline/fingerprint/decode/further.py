@@ -14,6 +14,7 @@ from pipeline.fingerprint.decode import embedded, video
 from pipeline.fingerprint.decode.sniff import MediaType
 from pipeline.fingerprint.decode.task import Task
 from pipeline.fingerprint.hashes import picture
+from pipeline.fingerprint.machine import blame_file
 from pipeline.fingerprint.outcome import Frame, Reason, Refusal
 
 CLIP_FRAMES = 60
@@ -79,7 +80,8 @@ class Further:
             hashes = picture.hash_picture(image, self.policy, variants=False)
         except MemoryError:
             raise
-        except Exception:  # noqa: BLE001 - an animation's later frame is not there; a collection's is counted as unseen
+        except Exception as error:  # noqa: BLE001 - an animation's later frame is not there; a collection's is counted as unseen
+            blame_file(error)
             return False
         self.frames.append(Frame(index, seconds, hashes.pdq, hashes.pdq_quality))
         return True
@@ -101,7 +103,8 @@ class Further:
             found = self._film(data, media) if media.video else self._picture(data, media)
         except MemoryError:
             raise
-        except Exception:  # noqa: BLE001 - counted as unseen; the picture that viewers show stands
+        except Exception as error:  # noqa: BLE001 - counted as unseen; the picture that viewers show stands
+            blame_file(error)
             return False
         self.frames = self.frames or [self._first]
         number, seconds = self.frames[-1].number + 1, self.frames[-1].seconds

@@ -31,6 +31,7 @@ from pipeline.fingerprint.decode.sniff import TYPES
 from pipeline.fingerprint.decode.task import Refinement, Task
 from pipeline.fingerprint.facts import read_exif
 from pipeline.fingerprint.hashes import picture
+from pipeline.fingerprint.machine import blame_file
 from pipeline.fingerprint.outcome import Fingerprint, Hashes, Reason, Refusal, State, Variant
 
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
@@ -81,6 +82,7 @@ def hash_still(task: Task) -> Fingerprint:
     except (Refusal, MemoryError):
         raise
     except Exception as strict:  # noqa: BLE001 - every class that a decoder raises is recorded as the file's outcome
+        blame_file(strict)
         state, reason, detail = State.PARTIAL, Reason.TRUNCATED, type(strict).__name__
     if state is State.PARTIAL:  # only here, where the error and with it the first attempt's pixels are gone
         found = _tolerant(task, detail)
@@ -121,13 +123,15 @@ def refine_still(task: Task) -> Refinement:
         return _refine(task)
     except (Refusal, MemoryError):
         raise
-    except Exception:  # noqa: BLE001 - a damaged picture is refined as it was hashed, with what is there
+    except Exception as error:  # noqa: BLE001 - a damaged picture is refined as it was hashed, with what is there
+        blame_file(error)
         ImageFile.LOAD_TRUNCATED_IMAGES = True
     try:
         return _refine(task)
     except (Refusal, MemoryError):
         raise
     except Exception as error:
+        blame_file(error)
         raise Refusal(Reason.MALFORMED, type(error).__name__) from error
     finally:
         ImageFile.LOAD_TRUNCATED_IMAGES = False
@@ -164,6 +168,7 @@ def _tolerant(task: Task, strict: str) -> HashedStill:
     except (Refusal, MemoryError):
         raise
     except Exception as error:
+        blame_file(error)
         raise Refusal(Reason.MALFORMED, strict) from error
     finally:
         ImageFile.LOAD_TRUNCATED_IMAGES = False

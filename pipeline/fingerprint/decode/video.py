@@ -32,6 +32,7 @@ from pipeline.fingerprint.decode import embedded
 from pipeline.fingerprint.decode.sampler import Frames, Sampler
 from pipeline.fingerprint.decode.task import Task
 from pipeline.fingerprint.facts import Exif, clean_text, parse_time
+from pipeline.fingerprint.machine import blame_file
 from pipeline.fingerprint.outcome import Fingerprint, Reason, Refusal, State
 
 MOST_VARIANTS = 512
@@ -116,6 +117,7 @@ def _open(content: BinaryIO, demuxer: str) -> Any:
     except MemoryError:
         raise
     except Exception as error:
+        blame_file(error)
         raise Refusal(Reason.MALFORMED, type(error).__name__) from error
 
 
@@ -179,6 +181,7 @@ def _decode(container: Any, streams: list[Any], samplers: dict[int, Sampler], fo
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 - counted, and shown as the file's outcome
+            blame_file(error)
             _skip(found, error)
         if time.process_time() > end:
             found.reason, found.detail = Reason.VIDEO_BUDGET, ""
@@ -200,6 +203,7 @@ def _packets(container: Any, streams: list[Any], found: Tracks) -> Iterator[Any]
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 - counted, and shown as the file's outcome
+            blame_file(error)
             failed += 1
             _skip(found, error)
     for stream in streams:

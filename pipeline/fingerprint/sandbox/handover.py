@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.errors import InputError
+from pipeline.fingerprint.machine import OPENING
 from pipeline.fingerprint.outcome import Reason, Refusal
 from pipeline.locator import Locator
 
@@ -27,7 +28,8 @@ class Landing:
         self.readable = [path.resolve() for path in readable]
 
     def open(self, locator: Locator) -> int:
-        """Descriptor of the plain file or archive, for the caller to close. Raises Refusal."""
+        """Descriptor of the plain file or archive, for the caller to close. Raises Refusal, and OSError where the machine lacks
+        what every file needs: the stage fails then, and no file is said to be unreadable."""
         try:
             path = locator.path(self.root).resolve()
             if not any(path.is_relative_to(allowed) for allowed in self.readable):
@@ -38,6 +40,8 @@ class Landing:
         except InputError:
             raise Refusal(Reason.UNREADABLE, "outside") from None
         except (OSError, ValueError, RuntimeError) as error:  # no permission, a name with NUL, a loop of links
+            if isinstance(error, OSError) and error.errno in OPENING:
+                raise
             raise Refusal(Reason.UNREADABLE, type(error).__name__) from error
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)

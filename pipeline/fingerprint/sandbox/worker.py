@@ -19,6 +19,7 @@ from pipeline.fingerprint.decode.digests import FileReading
 from pipeline.fingerprint.decode.opening import Opener, refusal
 from pipeline.fingerprint.decode.sniff import media_type
 from pipeline.fingerprint.decode.task import Decoder, Refinement, Task
+from pipeline.fingerprint.machine import blame_file
 from pipeline.fingerprint.outcome import Reason, Refusal
 from pipeline.fingerprint.sandbox import layers as sandbox
 from pipeline.fingerprint.sandbox import wire
@@ -72,6 +73,7 @@ class Worker:
         except MemoryError:
             return wire.failed(job, _resident_kib(), Reason.MEMORY, "MemoryError")
         except Exception as error:  # noqa: BLE001 - recorded as the outcome of this file
+            blame_file(error)
             return wire.failed(job, _resident_kib(), Reason.INTERNAL, type(error).__name__)
 
     def _handle(self, job: int, request: dict[str, Any], descriptor: int) -> bytes:

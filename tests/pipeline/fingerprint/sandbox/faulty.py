@@ -6,6 +6,7 @@ Any other content gets a fingerprint made from its digest, so that good files ca
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import signal
 import socket
@@ -126,6 +127,10 @@ def _system_exit(_: Task) -> None:
     raise SystemExit(0)
 
 
+def _full_disk(_: Task) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
 FAULTS: dict[str, Callable[[Task], None]] = {
     name.removeprefix("_"): function
     for name, function in list(globals().items())
@@ -141,6 +146,7 @@ QUICK = {
     "twice": {"rubbish"},
     "exit": {"exited"},
     "exit_code": {"exited"},
+    "full_disk": {"exited"},
     "system_exit": {"exited"},
     "hang_up": {"exited", "crashed"},
     "ticks": {"rubbish"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from pathlib import Path
@@ -53,6 +54,31 @@ def test_only_below_what_was_named(tmp_path: Path) -> None:
     assert refused(landing, "no/a.bin") is Reason.UNREADABLE
     assert refused(landing, "yes/out") is Reason.UNREADABLE
     assert refused(landing, "../yes/a.bin") is Reason.UNREADABLE
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EMFILE, errno.ENFILE])
+def test_what_the_machine_lacks_is_said_of_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    """The stage fails and is run again; a file that nobody could open would count as unreadable for ever."""
+    (tmp_path / "a.bin").write_bytes(b"content")
+
+    def lacking(*_: object, **__: object) -> int:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(handover, "_open", lacking)
+    with pytest.raises(OSError, match=os.strerror(code)):
+        Landing(tmp_path, [tmp_path]).open(Locator("a.bin"))
+
+
+def test_a_bad_place_of_the_disk_costs_the_file_that_lies_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.bin").write_bytes(b"content")
+
+    def broken(*_: object, **__: object) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(handover, "_open", broken)
+    assert refused(Landing(tmp_path, [tmp_path]), "a.bin") is Reason.UNREADABLE
 
 
 def test_a_link_that_comes_in_between_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
