@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from pipeline import unseen
 from pipeline.errors import DependencyError
 from pipeline.settings import Settings
 
@@ -25,7 +26,7 @@ def sql(name: str, **parts: str | int) -> str:
 
 def macros() -> str:
     """The statements that define how values are brought to a form that can be compared."""
-    return _read("macros")
+    return _read("macros").replace("{unseen}", unseen.CHARACTERS)  # braces stand in its regular expressions too
 
 
 @cache

@@ -3,7 +3,7 @@
 -- Before that apostrophes go (O'Brien is OBrien), characters that nobody sees, and letters that have no plain one under an accent.
 CREATE OR REPLACE MACRO clean(text) AS regexp_replace(
     translate(replace(replace(replace(strip_accents(lower(text)), 'ß', 'ss'), 'æ', 'ae'), 'œ', 'oe'), 'øłđðı', 'olddi'),
-    '[''’‘ʼʹ`´\p{Cf}\x{034f}\x{115f}\x{1160}\x{3164}\x{ffa0}\x{fe00}-\x{fe0f}]', '', 'g');
+    '[''’‘ʼʹ`´{unseen}]', '', 'g');
 CREATE OR REPLACE MACRO folded(text) AS
     array_to_string(list_sort(regexp_extract_all(clean(text), '[\p{L}\p{N}]+')), ' ');
 CREATE OR REPLACE MACRO person_value(name, born) AS
