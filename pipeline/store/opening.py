@@ -228,6 +228,8 @@ def _begin_sqlite(connection: sa.Connection) -> None:
 
 def _set_up_postgresql(connection: Any, _: Any) -> None:
     connection.execute("SET TIME ZONE 'UTC'")
+    # Compiling a statement costs more than any of ours takes: it is begun where one is taken for dear, and none is run for long.
+    connection.execute("SET jit = off")
     connection.commit()
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Integer, and_, case, exists, func, literal, literal_column, or_, select, tuple_
+from sqlalchemy import ColumnElement, Integer, and_, case, exists, func, literal, literal_column, or_, select
 from sqlalchemy.orm import Session
 
 from pipeline.cases.states import OPEN, STATES
@@ -99,37 +99,44 @@ def _merged(session: Session, chosen: tuple[str, ...]) -> list[tuple[datetime | 
     return found
 
 
-def _bounds(low: datetime | None, high: datetime | None, due: Any = Case.due_at) -> list[ColumnElement[bool]]:
+def bounds_of(low: datetime | None, high: datetime | None, due: Any = Case.due_at) -> list[ColumnElement[bool]]:
+    """That a target lies from `low` on and before `high`."""
     bounds: list[ColumnElement[bool]] = [due >= low] if low is not None else []
     return bounds + ([due < high] if high is not None else [])
 
 
+def due_between(session: Session, f: QueueFilters) -> tuple[datetime | None, datetime | None]:
+    """From which target on and before which the chosen urgency groups lie, with what lies between them."""
+    spans = _merged(session, f.urgency or URGENCIES)
+    return spans[0][0], spans[-1][1]
+
+
+def not_due_from(session: Session, f: QueueFilters) -> list[ColumnElement[bool]]:
+    """Where cases that are not due yet are wanted by name: that a case is one of them."""
+    if f.urgency is None or URGENCIES[-1] not in f.urgency:
+        return []
+    return [Case.due_at >= low for low, high in _merged(session, f.urgency) if low is not None and high is None]
+
+
 def conditions(
-    session: Session,
-    actor: Actor,
-    f: QueueFilters,
-    order: str = ORDERS[0],
-    *,
-    few: bool = False,
-    walked: bool = False,
+    session: Session, actor: Actor, f: QueueFilters, order: str = ORDERS[0], *, few: bool = False
 ) -> list[ColumnElement[bool]]:
     """What the filters and the actor's compartments leave, for a list in that order; `few`: begin with what a selective
-    filter fits (`within`); `walked`: in words that leave no index to use but the order's own.
+    filter fits (`within`).
 
     SQLite has no statistics and takes an index for each filter that it sees, row by row from the table; `seen` hides the
     filter, so that it walks the order's own index, which has every column. What few cases fit is found by `fewest`.
     """
     _check(f)
     by_risk = order == ORDERS[0]
-    seen = _hidden if walked or is_sqlite(session) else _as_it_is
-    count = _hidden if walked else _as_it_is
+    seen = _hidden if is_sqlite(session) else _as_it_is
     found: list[ColumnElement[bool]] = [
         _open_or_closed(f, few=few or f.holder not in {None, "nobody"}),
         visible(actor),
     ]
     if f.urgency is not None and not set(URGENCIES) <= set(f.urgency):
         due = _hidden(Case.due_at) if by_risk else Case.due_at
-        found.append(or_(*(and_(*_bounds(low, high, due)) for low, high in _merged(session, f.urgency))))
+        found.append(or_(*(and_(*bounds_of(low, high, due)) for low, high in _merged(session, f.urgency))))
     if f.band is not None:
         found.append(seen(Case.band).in_(f.band))
     for column, chosen in ((Case.state, f.state), (Case.source, f.source), (Case.provider, f.provider)):
@@ -149,9 +156,9 @@ def conditions(
         (f.flagged, Case.flagged.is_(True)),
         (f.unacknowledged, Case.unacknowledged.is_(True)),
         (f.text_only, Case.text_only.is_(True)),
-        (f.unknown_files, count(Case.unknown_files) > 0),
-        (f.exact_matches, count(Case.matched_exact) > 0),
-        (f.near_matches, count(Case.matched_near) > 0),
+        (f.unknown_files, Case.unknown_files > 0),
+        (f.exact_matches, Case.matched_exact > 0),
+        (f.near_matches, Case.matched_near > 0),
         (f.reopened, Case.reopened_at.is_not(None)),
         (f.lowering_pending, Case.lowering_pending.is_(True)),
         (f.second_look, Case.second_look.is_(True)),
@@ -164,45 +171,6 @@ def conditions(
     if f.query:
         found.append(Case.case_id.startswith(f.query, autoescape=True))
     return found
-
-
-SAMPLE = 2_000
-"""Cases from a place of the order on that are looked at, to tell whether many filters together leave many cases."""
-
-
-def nearby(
-    session: Session,
-    f: QueueFilters,
-    left: Sequence[ColumnElement[bool]],
-    order: str,
-    *,
-    rows: int,
-    place: Sequence[Any] | None,
-) -> list[ColumnElement[bool]] | None:
-    """Where what `left` leaves fills a page among SAMPLE cases of the order, what is to be asked beside `left` to find it: only
-    these cases by target, only their bands by risk. None where it does not. By risk late cases come first in each band: where
-    those that are not due yet are wanted, they are not among the SAMPLE.
-
-    PostgreSQL takes many filters together for more selective than they are, and would intersect large indexes.
-    """
-    keys: tuple[Any, ...] = (Case.band_order, Case.unacknowledged, Case.score_order)
-    bounds: list[ColumnElement[bool]] = []
-    among: list[ColumnElement[bool]] = []
-    if order != ORDERS[0]:
-        keys = (Case.due_at,)
-        bounds = [Case.due_at >= place[0]] if place is not None else []
-    elif f.urgency is not None and URGENCIES[-1] in f.urgency:
-        among = [
-            _hidden(Case.due_at) >= low for low, high in _merged(session, f.urgency) if low is not None and not high
-        ]
-    first = select(*keys).where(Case.is_open.is_(True), *bounds, *among).order_by(*keys).offset(SAMPLE).limit(1)
-    if (edge := session.execute(first).one_or_none()) is not None:
-        given = [literal(value, key.type) for value, key in zip(edge, keys, strict=True)]
-        bounds.append(tuple_(*keys) < tuple_(*given) if len(keys) > 1 else keys[0] < given[0])
-    found = select(literal(1)).where(*left, *bounds).limit(rows).subquery()
-    if (session.scalar(select(func.count()).select_from(found)) or 0) < rows:
-        return None
-    return bounds if order != ORDERS[0] or edge is None else [Case.band_order <= edge[0]]
 
 
 def _hidden(column: Any) -> Any:
@@ -242,7 +210,7 @@ def narrowest(session: Session, actor: Actor, f: QueueFilters) -> Narrowest | No
         for one in few
     ]
     numbers += [case((exists(select(Case.case_id).where(one)), MANY + 1), else_=0) for one in many]
-    found = session.execute(select(*numbers)).one()
+    found = session.connection().execute(select(*numbers)).one()
     listed = [Narrowest(int(n), one) for n, one in zip(found, [*few, *many], strict=True)]
     return min(listed, key=lambda each: each.number)
 
@@ -271,7 +239,7 @@ def _probes(
     if f.opened_since is not None:
         many.append(Case.opened_at >= f.opened_since)
     if f.urgency is not None:
-        spans = [_bounds(low, high) for low, high in _merged(session, f.urgency)]
+        spans = [bounds_of(low, high) for low, high in _merged(session, f.urgency)]
         many.append(or_(*(and_(Case.is_open.is_(True), *bounds) for bounds in spans)))
     return few, many
 
@@ -299,14 +267,16 @@ def places(session: Session, f: QueueFilters) -> list[int]:
     never below its own."""
     if f.band is None:
         return list(range(len(BANDS)))
-    last = max(BANDS.index(band) for band in f.band)
+    own = {BANDS.index(band) for band in f.band}
     # the least place from one on, by the index of bands and places: whether a place has any is not asked of the table
     asked = [
         select(func.min(Case.band_order)).where(Case.band == band, Case.band_order >= place).scalar_subquery()
         for band in f.band
-        for place in range(last + 1)
+        for place in range(BANDS.index(band))
+        if place not in own
     ]
-    return sorted({int(place) for place in session.execute(select(*asked)).one() if place is not None})
+    found = session.connection().execute(select(*asked)).one() if asked else ()
+    return sorted(own.union(int(place) for place in found if place is not None))
 
 
 _USUAL = frozenset({"unknown_files", "matched_exact", "matched_near"})
@@ -322,9 +292,14 @@ def _begins(session: Session, number: str) -> ColumnElement[bool]:
     return Case.case_id.startswith(number, autoescape=True)
 
 
+def shows_closed(f: QueueFilters) -> bool:
+    """Whether closed or transferred cases are asked for by name."""
+    return f.state is not None and not OPEN.issuperset(f.state)
+
+
 def _open_or_closed(f: QueueFilters, *, few: bool) -> ColumnElement[bool]:
     """`few`: out of the planner's sight, so that it takes the index of what few cases have."""
-    if f.state is None or OPEN.issuperset(f.state):
+    if not shows_closed(f):
         return func.coalesce(Case.is_open, False).is_(True) if few else Case.is_open.is_(True)
     return Case.is_open.in_([True, False])
 

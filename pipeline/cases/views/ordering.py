@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from itertools import product
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, and_, case, func, literal, or_, tuple_
 from sqlalchemy.orm import Session
@@ -49,6 +50,14 @@ RUN = 3
 """How many of the keys of the order by risk are the same for all cases of a run."""
 
 
+class QueueRun(NamedTuple):
+    """Cases of one place among the bands, with a flag that waits or without one (`calm`), late or not due yet (`timely`)."""
+
+    place: int
+    calm: bool
+    timely: bool
+
+
 @dataclass(frozen=True)
 class Order:
     """One order at one moment. `keys` are what it sorts by, each ascending; a row's values of them are its place.
@@ -63,24 +72,18 @@ class Order:
 
     def runs(
         self, places: Sequence[int], behind: Sequence[Any] | None, *, calm: Sequence[bool], timely: Sequence[bool]
-    ) -> list[ColumnElement[bool]]:
-        """Of the order by risk without lifting: the runs of cases (by band, flag, lateness) in the places of some bands, each
-        behind the other, from the run on in which `behind` lies. `calm` and `timely` say which runs can hold what is wanted: those
-        without a flag that waits or with one, those not due yet or late. In a run only `keys[RUN:]` differ, and the index
-        `ix_cases_queue` has them in order."""
-        due = func.coalesce(Case.due_at, Case.due_at)  # out of the planner's sight, so that it takes that index
+    ) -> list[QueueRun]:
+        """Of the order by risk without lifting: the runs of cases in the places of some bands, each behind the other, from the
+        run on in which `behind` lies. `calm` and `timely` say which can hold what is wanted. In a run only `keys[RUN:]` differ, and
+        the index `ix_cases_queue` has them in order."""
         start = tuple(map(int, behind[:RUN])) if behind is not None else ()
-        return [
-            and_(
-                Case.band_order == place,
-                Case.unacknowledged.is_(not quiet),
-                due >= self.moment if early else due < self.moment,
-            )
-            for place in places
-            for quiet in sorted(calm)
-            for early in sorted(timely)
-            if (place, quiet, early) >= start
-        ]
+        return [run for each in product(places, sorted(calm), sorted(timely)) if (run := QueueRun(*each)) >= start]
+
+    def of_run(self, run: QueueRun) -> ColumnElement[bool]:
+        """That a case is of this run."""
+        due = func.coalesce(Case.due_at, Case.due_at)  # out of the planner's sight, so that it takes that index
+        late = due >= self.moment if run.timely else due < self.moment
+        return and_(Case.band_order == run.place, Case.unacknowledged.is_(not run.calm), late)
 
     def after(self, place: Sequence[Any]) -> ColumnElement[bool]:
         """Cases behind this place."""

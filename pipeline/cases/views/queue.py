@@ -1,8 +1,7 @@
 """The queue: open cases by risk (`ordering.py`), filtered, in pages by key, so that page 100 costs what page 1 does.
 
 Urgency is the time to the target, taken at the moment of asking (never stored, so never stale): a mark and a filter, not
-the order. A page is one statement over the covering index `ix_cases_queue`, which has the bands in order: the database
-sorts one band after the other and stops when the page is full.
+the order. Which cases stand on a page is found along the order's own index (`walking.py`); only their rows are read then.
 """
 
 from __future__ import annotations
@@ -10,34 +9,17 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
-from sqlalchemy import ColumnElement, String, and_, func, select
+from sqlalchemy import String, and_, func, select
 from sqlalchemy.orm import Session
 
 from pipeline.cases.cases import expired
-from pipeline.cases.views import ordering
-from pipeline.cases.views.filtering import (
-    MANY,
-    URGENCIES,
-    Narrowest,
-    QueueFilters,
-    conditions,
-    free,
-    is_sqlite,
-    narrowest,
-    nearby,
-    of_team,
-    places,
-    ranges,
-    unseen,
-    visible,
-    within,
-)
+from pipeline.cases.views import ordering, walking
+from pipeline.cases.views.filtering import URGENCIES, QueueFilters, conditions, free, of_team, ranges, visible
 from pipeline.cases.views.ordering import ORDERS
 from pipeline.errors import UsageError
 from pipeline.people import permissions
@@ -48,10 +30,6 @@ from pipeline.store.tables import BANDS, Case, Seen
 from pipeline.store.types import Moment
 
 LARGEST_PAGE = 500
-FEW_FILTERS = 5
-"""Filters up to which so many cases are taken to be left that a page is full soon."""
-AHEAD = (3, 12)
-"""Pages of cases that are looked at, first few and then more, before every case is asked whether the person has looked at it."""
 
 __all__ = [
     "LARGEST_PAGE",
@@ -147,9 +125,7 @@ def page(
     moment, given = _decode(after, order) or (now(session), None)
     ordered = ordering.order(session, order, moment)
     place = _typed(ordered, given) if given is not None else None
-    narrow = narrowest(session, actor, chosen)
-    nothing = narrow is not None and narrow.number == 0
-    keys = [] if nothing else _keys(session, actor, chosen, ordered, narrow, place=place, rows=size + 1)
+    keys = walking.keys(session, actor, chosen, ordered, place=place, rows=size + 1)
     rows = _rows(session, actor, ordered, [key[-1] for key in keys[:size]])
     if rules(session).data["consultation"]["log_listings"]:
         shown = {"filters": sorted(chosen.active()), "cases": [r.case_id for r in rows]}
@@ -181,102 +157,6 @@ def counts(session: Session, actor: Actor, filters: QueueFilters | None = None) 
 def urgency(session: Session, due_at: datetime) -> str:
     """The urgency group of a target, now."""
     return next(name for name, _, high in ranges(session) if high is None or due_at < high)
-
-
-def _keys(
-    session: Session,
-    actor: Actor,
-    filters: QueueFilters,
-    ordered: ordering.Order,
-    narrow: Narrowest | None,
-    *,
-    place: list[Any] | None,
-    rows: int,
-) -> list[tuple[Any, ...]]:
-    """Places of up to `rows` cases behind `place`, in order."""
-    if filters.new_for_me and len(filters.active()) <= FEW_FILTERS:
-        # whether a person has looked is asked of few cases first: of every case that the other filters leave it is dear
-        others = replace(filters, new_for_me=None)
-        for pages in AHEAD:
-            first = _walk(session, actor, others, ordered, narrow, place=place, rows=rows * pages)
-            new = unseen(session, actor, [key[-1] for key in first])
-            found = [key for key in first if key[-1] in new][:rows]
-            if len(found) == rows or len(first) < rows * pages:
-                return found
-    return _walk(session, actor, filters, ordered, narrow, place=place, rows=rows)
-
-
-def _walk(
-    session: Session,
-    actor: Actor,
-    filters: QueueFilters,
-    ordered: ordering.Order,
-    narrow: Narrowest | None,
-    *,
-    place: list[Any] | None,
-    rows: int,
-) -> list[tuple[Any, ...]]:
-    parts, first = ordered.parts, 0
-    selective = narrow is not None and narrow.number <= MANY
-    by_risk = parts[0] is None and ordered.name == "risk"
-    left = conditions(session, actor, filters, ordered.name, few=selective)
-    chosen, bounds = len(filters.active()), None
-    if narrow is not None and selective:
-        left = within(session, left, narrow)
-    elif chosen > (FEW_FILTERS if by_risk else 1) and parts[0] is None and ordered.name in ORDERS[:2]:
-        bounds = _near(session, actor, filters, ordered, place=place, rows=rows)
-    if bounds is not None:
-        left = bounds
-    query = select(*ordered.keys).where(*left).order_by(*ordered.keys)
-    if place is not None:
-        query = query.where(ordered.after(place))
-    if by_risk and not selective and chosen <= FEW_FILTERS:
-        # many cases are left: each run of them is taken from the index as it lies there, and nothing is sorted
-        parts = tuple(ordered.runs(places(session, filters), place, **_possible(filters, first_page=place is None)))
-        query = query.order_by(None).order_by(*ordered.keys[ordering.RUN :])
-    elif by_risk and bounds is None:
-        query = query.where(Case.band_order.in_(places(session, filters)))
-    elif place is not None and parts[0] is not None:
-        first = int(place[0])
-    connection = session.connection()  # plain columns: the session's own way to the rows costs more than the rows
-    found: list[tuple[Any, ...]] = []
-    for number, part in enumerate(parts):
-        if number < first:
-            continue
-        here = query if part is None else query.where(part)
-        found += [tuple(row) for row in connection.execute(here.limit(rows - len(found)))]
-        if len(found) >= rows:
-            break
-    return found
-
-
-def _possible(f: QueueFilters, *, first_page: bool) -> dict[str, Sequence[bool]]:
-    """Which runs of the order by risk can hold what the filters leave (`ordering.Order.runs`). Later pages follow the first
-    one's moment, at which a case may have been timely that is late now."""
-    both = (False, True)
-    calm = both if f.unacknowledged is None else (not f.unacknowledged,)
-    if f.urgency is None or not first_page:
-        return {"calm": calm, "timely": both}
-    late = set(URGENCIES[:2])
-    return {"calm": calm, "timely": tuple({name not in late for name in f.urgency})}
-
-
-def _near(
-    session: Session,
-    actor: Actor,
-    filters: QueueFilters,
-    ordered: ordering.Order,
-    *,
-    place: list[Any] | None,
-    rows: int,
-) -> list[ColumnElement[bool]] | None:
-    """What leaves the page where it is full soon (`filtering.nearby`). SQLite walks as fast as it looks ahead."""
-    if is_sqlite(session):
-        return None
-    left = conditions(session, actor, filters, ordered.name, walked=True)
-    after = [ordered.after(place)] if place is not None else []
-    bounds = nearby(session, filters, [*left, *after], ordered.name, rows=rows, place=place)
-    return None if bounds is None else [*left, *bounds]
 
 
 def _rows(session: Session, actor: Actor, ordered: ordering.Order, numbers: list[str]) -> list[QueueRow]:

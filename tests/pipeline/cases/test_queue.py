@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, event, select
 
 from pipeline.cases.views import case as view
-from pipeline.cases.views import filtering, queue, supervision
+from pipeline.cases.views import filtering, queue, supervision, walking
 from pipeline.cases.views.ordering import ORDERS
 from pipeline.cases.views.queue import QueueFilters
 from pipeline.cases.work import claims
@@ -135,7 +135,9 @@ some = st.one_of(st.none(), st.booleans())
     size=st.integers(3, 30),
     cleared=st.booleans(),
     order=st.sampled_from(ORDERS),
-    limits=st.tuples(st.sampled_from([0, 4, 2_500]), st.sampled_from([0, 5]), st.sampled_from([0, 6, 2_000])),
+    limits=st.tuples(
+        st.sampled_from([0, 4, 2_500]), st.sampled_from([0, 5]), st.sampled_from([0, 6, 2_000]), st.sampled_from([1, 4])
+    ),
 )
 def test_pages_are_those_of_the_obvious_twin(
     store: Store,
@@ -145,7 +147,7 @@ def test_pages_are_those_of_the_obvious_twin(
     size: int,
     cleared: bool,
     order: str,
-    limits: tuple[int, int, int],
+    limits: tuple[int, int, int, int],
 ) -> None:
     """Whichever way a page is found: from a small index, walked run by run, looked for among the next cases, or sorted."""
     with store.reader() as session:
@@ -159,9 +161,11 @@ def test_pages_are_those_of_the_obvious_twin(
         return
     expected = naive(cases, clock.at, filters, cleared=cleared, order=order)
     with (
-        patch.object(queue, "MANY", limits[0]),
-        patch.object(queue, "FEW_FILTERS", limits[1]),
-        patch.object(filtering, "SAMPLE", limits[2]),
+        patch.object(walking, "MANY", limits[0]),
+        patch.object(walking, "FEW_FILTERS", limits[1]),
+        patch.object(walking, "FREE_FILTERS", limits[1]),
+        patch.object(walking, "SAMPLE", limits[2]),
+        patch.object(walking, "ENOUGH", limits[3]),
     ):
         assert walk(store, actor, filters, size, order) == expected
     with store.reader() as session:
@@ -350,5 +354,5 @@ def test_what_is_new_for_me_is_found_however_few_of_the_cases_are(store: Store, 
     new = {case.case_id for number, case in enumerate(cases) if not number % every}
     for order in ("risk", "target"):
         expected = [c for c in walk(store, ANALYST, QueueFilters(), 50, order) if c in new]
-        with patch.object(queue, "AHEAD", (1, 2)):
+        with patch.object(walking, "AHEAD", (1, 2)):
             assert walk(store, ANALYST, QueueFilters(new_for_me=True), 3, order) == expected

@@ -48,6 +48,13 @@ def test_sqlite_is_durable_and_private(sqlite_store: Store) -> None:
     assert pragmas == {"journal_mode": "wal", "synchronous": 2, "secure_delete": 1}
 
 
+def test_postgresql_compiles_no_statement(store: Store) -> None:
+    """Compiling takes longer than any statement of ours."""
+    if store.dialect == "postgresql":
+        with store.engine.connect() as connection:
+            assert connection.scalar(sa.text("SHOW jit")) == "off"
+
+
 def test_a_new_store_is_readable_by_its_owner_only(tmp_path: Path) -> None:
     store = open_store(Settings(home=tmp_path / "home"))
     store.close()
