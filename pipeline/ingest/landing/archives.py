@@ -17,7 +17,8 @@ from functools import partial
 from typing import IO, Any
 
 from pipeline.errors import InputError
-from pipeline.ingest.landing.noise import HEAD, Noise
+from pipeline.ingest.landing import zipforms
+from pipeline.ingest.landing.noise import Noise
 from pipeline.ingest.landing.package import (
     Member,
     Package,
@@ -31,8 +32,8 @@ from pipeline.locator import Locator
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 
-SLACK = 8192
-"""Bytes behind a member of a zip that belong to its header (extra fields, a descriptor) or align the next one."""
+_LABEL = b"V"
+"""Type of the header in which GNU tar keeps a volume's name; it has no content."""
 
 _DAMAGE = (
     zipfile.BadZipFile,
@@ -81,16 +82,15 @@ def _refuse(package: Package, faults: list[str]) -> bool:
 
 def _list_zip(package: Package, file: IO[bytes], caps: dict[str, Any], noise: Noise) -> None:
     size = file.seek(0, io.SEEK_END)
-    _check_directory(file, size, caps)
+    zipforms.check_directory(file, size, caps)
     with zipfile.ZipFile(file) as archive:
         infos = [i for i in archive.infolist() if not i.is_dir() or _kind(i) == stat.S_IFLNK]
         packed, unpacked = sum(i.compress_size for i in infos), sum(i.file_size for i in infos)
         if packed > size:
             raise InputError("members of the archive overlap")
         _check_sizes(len(infos), unpacked, size, caps)
-        _check_gaps(archive)
-        # zipfile cuts names at NUL and turns the system's separator; judge the name as it was stored
-        names = [info.orig_filename.removeprefix("./") for info in infos]
+        zipforms.check_hidden(archive)
+        names = zipforms.names(infos)
         plain = all_plain(names, caps)
         for info, name in zip(infos, names, strict=True):
             faults = [] if plain else name_faults(name, caps)
@@ -104,7 +104,7 @@ def _list_zip(package: Package, file: IO[bytes], caps: dict[str, Any], noise: No
                 faults.append("a member is too large")
             if faults and _refuse(package, faults):
                 continue
-            if noise.named(name) and noise.is_noise(name, info.file_size, partial(_zip_head, archive, info)):
+            if noise.named(name) and noise.is_noise(name, info.file_size, partial(_zip_content, archive, info)):
                 package.left_out += 1
                 continue
             member = Member(name, info.file_size, Locator(package.container, info.filename))
@@ -121,24 +121,9 @@ def _list_zip(package: Package, file: IO[bytes], caps: dict[str, Any], noise: No
             room -= member.size
 
 
-def _check_gaps(archive: zipfile.ZipFile) -> None:
-    """Refuse a zip with more between its members than their headers: another archive put before it, or members that its
-    list does not name, would be seen by nobody. Raises InputError."""
-    reached = 0
-    for info in sorted(archive.infolist(), key=lambda info: info.header_offset):
-        _check_gap(info.header_offset - reached)
-        reached = info.header_offset + 30 + len(info.orig_filename.encode()) + info.compress_size
-    _check_gap(archive.start_dir - reached)
-
-
-def _check_gap(size: int) -> None:
-    if size > SLACK:
-        raise InputError("the archive holds data that belongs to no member of its list; pack it anew")
-
-
-def _zip_head(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+def _zip_content(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     with archive.open(info) as stream:
-        return stream.read(HEAD)
+        return stream.read(info.file_size + 1)
 
 
 def _check_text(size: int, packed: int, room: int, caps: dict[str, Any]) -> None:
@@ -152,25 +137,6 @@ def _check_text(size: int, packed: int, room: int, caps: dict[str, Any]) -> None
 def _kind(info: zipfile.ZipInfo) -> int:
     """File type bits of a Unix entry, 0 where there are none."""
     return stat.S_IFMT(info.external_attr >> 16)
-
-
-def _check_directory(file: IO[bytes], size: int, caps: dict[str, Any]) -> None:
-    """Refuse a zip whose list of members is absurdly large before zipfile reads it whole into memory."""
-    file.seek(max(0, size - 65_557))
-    tail = file.read()
-    end = tail.rfind(b"PK\x05\x06")
-    if end < 0 or len(tail) < end + 22:
-        raise zipfile.BadZipFile
-    count, length = struct.unpack_from("<HI", tail, end + 10)
-    wide = tail.rfind(b"PK\x06\x06", 0, end)
-    if wide >= 0 and len(tail) >= wide + 56:
-        count, length = struct.unpack_from("<QQ", tail, wide + 32)
-    largest = 46 + 3 * caps["name_bytes"]  # of an entry: its fixed part, the name, and some room for extra fields
-    if length > caps["directory_bytes"] or count > caps["members"] * 2:
-        raise InputError("the archive has too many members")
-    if length > max(1, count) * largest:
-        raise InputError("the archive's list of members is longer than the number of members that it states")
-    file.seek(0)
 
 
 def _check_sizes(count: int, unpacked: int, packed: int, caps: dict[str, Any]) -> None:
@@ -261,9 +227,9 @@ class _Header(tarfile.TarInfo):
         return info
 
 
-def _tar_head(archive: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
+def _tar_content(archive: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
     stream = archive.extractfile(info)
-    return stream.read(HEAD) if stream is not None else b""
+    return b"" if stream is None else b"".join(iter(partial(stream.read, 1 << 16), b""))
 
 
 def _opened(file: IO[bytes]) -> tuple[IO[bytes], bool]:
@@ -299,7 +265,7 @@ def _walk_tar(package: Package, source: Any, size: int, caps: dict[str, Any], no
         while (info := archive.next()) is not None:
             archive.members = []  # type: ignore[attr-defined]  # tarfile keeps every header it has met
             count += 1
-            if info.isdir():
+            if info.isdir() or (info.type == _LABEL and not info.size):
                 _refuse(package, name_faults(info.name.removeprefix("./").rstrip("/") or "x", caps))
                 continue
             unpacked += info.size
@@ -312,7 +278,7 @@ def _walk_tar(package: Package, source: Any, size: int, caps: dict[str, Any], no
                 faults.append("a member is too large")
             if faults and _refuse(package, faults):
                 continue
-            if noise.named(name) and noise.is_noise(name, info.size, partial(_tar_head, archive, info)):
+            if noise.named(name) and noise.is_noise(name, info.size, partial(_tar_content, archive, info)):
                 package.left_out += 1
                 continue
             member = Member(name, info.size, Locator(package.container, info.name))

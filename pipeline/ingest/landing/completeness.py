@@ -51,6 +51,8 @@ def _open_tag_file(path: str, mode: str = "r", encoding: str = "utf-8") -> IO[st
 bagit.open_text_file = _open_tag_file
 
 _LINE = re.compile(r"\\?([0-9A-Fa-f]{64})(?: [ *](.*))?")
+_TAGGED = re.compile(r"SHA256 ?\((.*)\) ?= ?([0-9A-Fa-f]{64})")
+"""The same as `sha256sum --tag`, BSD systems and OpenSSL write it."""
 _ALGORITHMS = ("sha256", "sha512", "sha1", "md5")
 """Of a bag's manifests the first that is there counts. RFC 8493 demands SHA-256 and SHA-512 of every reader."""
 
@@ -107,17 +109,26 @@ def expected(package: Package) -> tuple[ListedDigests, list[str]]:
 
 
 def _in_other_forms(package: Package, wanted: ListedDigests, missing: set[str]) -> set[str]:
-    """Which of the missing names are missing in every Unicode form. macOS writes names decomposed (NFD) where a list has
-    them composed (NFC): such a name is found, and `wanted` then has it as it lies in the package."""
+    """Which of the missing names are missing in every form. macOS writes names decomposed (NFD) where a list has
+    them composed (NFC), and a bag's manifest writes `%` as `%25`: such a name is found, and `wanted` then has it as it lies
+    in the package."""
     here = {unicodedata.normalize("NFC", name): name for name in package.by_name}
     still = set()
     for name in missing:
         found = here.get(unicodedata.normalize("NFC", name))
+        if found is None and package.is_bag:
+            found = here.get(_unescaped(name))
         if found is None or found in wanted:
             still.add(name)
         else:
             wanted[found] = wanted.pop(name)
     return still
+
+
+def _unescaped(name: str) -> str:
+    """A name of a bag's manifest, composed, with `%25` as `%` (RFC 8493, 2.1.3; of the three characters that are written so
+    bagit turns back the two line ends only)."""
+    return unicodedata.normalize("NFC", name.replace("%25", "%"))
 
 
 CONTAINER = "/"
@@ -139,21 +150,28 @@ def _inner_lists(package: Package) -> list[tuple[str, bytes]]:
 def _plain(package: Package, name: str, content: bytes, wanted: ListedDigests) -> list[str]:
     """A list as sha256sum writes it. Beside an archive or a single report it speaks of that file."""
     try:
-        lines = [line for line in content.decode("utf-8-sig").splitlines() if line.strip()]
+        # a name may hold other characters at which str.splitlines would end a line
+        lines = [line for line in re.split(r"\r\n|\n|\r", content.decode("utf-8-sig")) if line.strip()]
     except UnicodeDecodeError:
         return ["a checksum list is not UTF-8 text"]
     top = package.container.rpartition("/")[2]
     beside = name == f"{top}.sha256"
     for line in lines:
-        found = _LINE.fullmatch(line)
-        if found is None:
+        tagged, found = _TAGGED.fullmatch(line), _LINE.fullmatch(line)
+        if tagged:
+            given, digest = tagged[1], tagged[2]
+        elif found:
+            given, digest = found[2] or top, found[1]
+        else:
             return ["a line of a checksum list is not `<SHA-256>  <name>`"]
-        path = (found[2] or top).removeprefix("./")
+        path = given.removeprefix("./")
+        if path == name and not beside:
+            continue  # `sha256sum * > SHA256SUMS` lists the list too, as it was before it was written
         if beside and package.kind != "folder" and path.rpartition("/")[2] == top:
             path = CONTAINER
         elif beside:
             path = path.removeprefix(f"{top}/")
-        wanted[path] = ("sha256", found[1].lower())
+        wanted[path] = ("sha256", digest.lower())
     return [] if lines else ["a checksum list is empty"]
 
 
@@ -178,7 +196,7 @@ def _bag(package: Package, wanted: ListedDigests) -> list[str]:
     payload = [m for m in package.members if m.name.startswith("data/")]
     unlisted = sum(1 for m in payload if m.name not in listed)
     if unlisted:
-        composed = {unicodedata.normalize("NFC", name) for name in listed}
+        composed = {form for name in listed for form in (unicodedata.normalize("NFC", name), _unescaped(name))}
         unlisted = sum(1 for m in payload if unicodedata.normalize("NFC", m.name) not in composed)
     reasons = [f"{unlisted} files of its payload are not in its BagIt manifest"] if unlisted else []
     stated = bag.info.get("Payload-Oxum")

@@ -17,7 +17,7 @@ from typing import Any
 from pipeline import files
 from pipeline.errors import UsageError
 from pipeline.ingest.landing.archives import SUFFIXES, list_archive
-from pipeline.ingest.landing.noise import HEAD, Noise
+from pipeline.ingest.landing.noise import Noise
 from pipeline.ingest.landing.package import (
     MARKER,
     MARKER_BYTES,
@@ -116,7 +116,8 @@ def _is_noise(entry: os.DirEntry[str], policy: dict[str, Any]) -> bool:
         return entry.is_dir(follow_symlinks=False) and not any(os.scandir(entry.path))
     if not noise.named(entry.name) or not entry.is_file(follow_symlinks=False):
         return False
-    return noise.is_noise(entry.name, entry.stat(follow_symlinks=False).st_size, partial(_head, entry.path))
+    size = entry.stat(follow_symlinks=False).st_size
+    return noise.is_noise(entry.name, size, partial(_head, entry.path, size + 1))
 
 
 def _kind(entry: os.DirEntry[str]) -> str:
@@ -331,7 +332,7 @@ def _list_folder(package: Package, found: _Survey, policy: dict[str, Any]) -> li
     for name, entry, status in found.files:
         regular = entry.is_file(follow_symlinks=False)
         size = status.st_size
-        if noise.named(name) and regular and noise.is_noise(name, size, partial(_head, entry.path)):
+        if noise.named(name) and regular and noise.is_noise(name, size, partial(_head, entry.path, size + 1)):
             package.left_out += 1
             continue
         faults = [] if regular else ["the package holds links or devices"]
@@ -356,7 +357,7 @@ def _list_folder(package: Package, found: _Survey, policy: dict[str, Any]) -> li
     return texts
 
 
-def _head(path: str, size: int = HEAD) -> bytes:
+def _head(path: str, size: int) -> bytes:
     """The first `size` bytes of a regular file; none when it cannot be read (it is content then, and the worker says why)."""
     try:
         descriptor = files.open_regular(path)

@@ -131,7 +131,7 @@ def xml_tree(raw: bytes, depth: int) -> tuple[str, dict[str, Any]]:
 def _element(element: Element, depth: int) -> Any:
     if depth <= 0:
         raise InputError("The report is nested too deeply.")
-    text = (element.text or "").strip()
+    text = _text_of(element)
     if not len(element) and not element.attrib:
         return text
     content: dict[str, Any] = {f"@{_local(name)}": value for name, value in element.attrib.items()}
@@ -144,8 +144,14 @@ def _element(element: Element, depth: int) -> Any:
         else:
             content[name] = [content[name], value]
     if text:
-        content["value"] = text
+        content["text beside value" if "value" in content else "value"] = text
     return content
+
+
+def _text_of(element: Element) -> str:
+    """Text of an element that is not in an element below it, also what stands behind those."""
+    parts = [element.text, *(below.tail for below in element)]
+    return " ".join(stripped for part in parts if part and (stripped := part.strip()))
 
 
 def _local(tag: Any) -> str:
@@ -178,6 +184,7 @@ def csv_tree(raw: bytes, rows: int, defects: list[tuple[str, str]]) -> dict[str,
         elif any(cell.strip() for cell in row):
             defects.append((f"line {number}", "The line does not have a field name and one value."))
             tree.setdefault("lines that were not read", []).append(row)
+    _renumber(tree, defects)
     listed = {name: _listed(value) for name, value in tree.items()}
     if "\0" in text:
         return dict(_shown(listed, defects))
@@ -224,6 +231,24 @@ def _put(tree: dict[str, Any], name: str, value: str, number: int, defects: list
         tree.setdefault("lines that were not read", []).append([name, value])
     else:
         node.setdefault(last, value)
+
+
+def _renumber(tree: dict[str, Any], defects: list[tuple[str, str]]) -> None:
+    """Connections name the person by its number. Where numbers were left out (a line was deleted in a spreadsheet) the third
+    person is not the one that was number 3: numbers become places here, and one of nobody is used for nobody."""
+    subjects, connections = tree.get("subjects"), tree.get("connections")
+    if not isinstance(subjects, dict) or not isinstance(connections, dict):
+        return
+    places = {key: str(place) for place, key in enumerate(sorted(filter(str.isdigit, subjects), key=int), 1)}
+    for key, connection in connections.items():
+        if not isinstance(connection, dict) or not isinstance(connection.get("subject"), str):
+            continue
+        number = connection["subject"].strip()
+        if number in places:
+            connection["subject"] = places[number]
+        elif number:
+            connection["subject that is not there"] = connection.pop("subject")
+            defects.append((f"connections.{key}.subject", "No line of the report is of a subject with this number."))
 
 
 def _listed(node: Any) -> Any:

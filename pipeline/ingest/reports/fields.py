@@ -43,6 +43,8 @@ class Fields:
             return value.strip() or None
         if isinstance(value, int) and not isinstance(value, bool):
             return str(value)
+        if isinstance(value, float) and value.is_integer() and abs(value) <= _EXACT:
+            return str(int(value))  # many programs write 12 as 12.0
         self.data[key] = value
         if isinstance(value, dict) and "value" in value:  # NCMEC wraps many texts as {"value": ...}
             return Fields(self.draft, value, self.at(key)).text("value")
@@ -220,6 +222,8 @@ def residue(tree: Any) -> Any:
     return tree if tree != "" else None
 
 
+_EXACT = 2.0**53
+"""Up to this a whole number that was written with decimals is certainly the one that was meant."""
 _NESTED = (dict, list, float)
 _TEXT_ALONE = frozenset({str})
 _NUMBERS = frozenset({bool, int, float})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from functools import cached_property
 
 from pipeline.algorithms import DIGESTS, STATED
@@ -82,6 +83,21 @@ class _Finder:
                     result.setdefault(getattr(found, name), member)
         return result
 
+    @cached_property
+    def _by_form(self) -> dict[str, Member | None]:
+        """By names as a file system without case or with another Unicode form has them. No two members of a package have the
+        same path in this form, but two folders may have such base names."""
+        result: dict[str, Member | None] = {}
+        for member in self._members:
+            bare = _form(member.name.rpartition("/")[2])
+            result[bare] = None if bare in result else member
+        result.update((_form(member.name), member) for member in self._members)
+        return result
+
+    def _find_by_form(self, name: str) -> Member | None:
+        form = _form(name.replace("\\", "/").removeprefix("./").lstrip("/"))
+        return self._by_form.get(form) or self._by_form.get(form.rpartition("/")[2])
+
     def find(self, name: str | None, alias: str | None, row: Row) -> Member | None:
         for given in (name, alias):
             if given:
@@ -94,7 +110,12 @@ class _Finder:
         for claimed in (f"claimed_{name}" for name in DIGESTS):
             if row.get(claimed) and row[claimed] in self._by_digest:
                 return self._by_digest[row[claimed]]
-        return None
+        return next((found for given in (name, alias) if given and (found := self._find_by_form(given))), None)
+
+
+def _form(name: str) -> str:
+    """macOS writes names decomposed, Windows ignores case, and a report's fields come without outer white space."""
+    return unicodedata.normalize("NFC", name).casefold().strip()
 
 
 def _claimed(row: Row) -> bool:

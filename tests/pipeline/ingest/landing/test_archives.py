@@ -262,3 +262,17 @@ def test_a_tar_header_is_read_as_tarfile_reads_it(
         return found.name, found.size, found.type, found.isreg(), found.isdir()
 
     assert read(archives._Header) == read(tarfile.TarInfo)
+
+
+def test_what_other_tars_hold_beside_files(tmp_path: Path) -> None:
+    """A volume's label has no content, and macOS writes an AppleDouble file beside each file; one that holds a picture is no
+    such file."""
+    double = bytes.fromhex("0005160700020000") + b"Mac OS X        "
+    path = tmp_path / "a.tar"
+    with tarfile.open(path, "w", format=tarfile.GNU_FORMAT) as archive:
+        archive.addfile(entry("LABEL", 0, type=b"V"))
+        for name, data in {"report.json": b"{}", "._a.jpg": double, "._b.jpg": double + b"\xff\xd8\xff\xe0"}.items():
+            archive.addfile(entry(name, len(data)), io.BytesIO(data))
+    package = listed(path)
+    assert (package.faults, package.waits, package.left_out) == ([], [], 1)
+    assert [m.name for m in package.members] == ["report.json", "._b.jpg"]

@@ -200,3 +200,39 @@ def test_a_list_beside_a_folder_and_one_beside_a_single_report(tmp_path: Path) -
 def test_a_list_that_is_none(tmp_path: Path, content: bytes) -> None:
     wrap(tmp_path / "other" / "p", "folder-x", {**CONTENT, "package.sha256": content})
     assert reasons(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["SHA256 ({name}) = {digest}", "SHA256({name})= {digest}", "{digest}  {name}", "{digest} *{name}"],
+)
+def test_a_list_as_other_programs_write_it_that_lists_itself_too(tmp_path: Path, form: str) -> None:
+    folder = tmp_path / "other" / "p"
+    (folder / "media").mkdir(parents=True)
+    content = {**CONTENT, "media/one\u2028line.jpg": b"synthetic c"}
+    for name, data in content.items():
+        (folder / name).write_bytes(data)
+    lines = [form.format(name=name, digest=hashlib.sha256(data).hexdigest()) for name, data in content.items()]
+    lines.append(form.format(name="SHA256SUMS", digest=hashlib.sha256(b"").hexdigest()))
+    (folder / "SHA256SUMS").write_bytes("\r\n".join(lines).encode())
+    wanted, waits = completeness.expected(inspected(tmp_path))
+    assert waits == []
+    assert wanted.keys() == content.keys()
+
+
+@pytest.mark.parametrize("escaped", [True, False])
+def test_a_percent_sign_in_a_name_of_a_bag(tmp_path: Path, escaped: bool) -> None:
+    """RFC 8493 has it written as %25; many tools do not, and a name may hold %25 itself."""
+    folder = tmp_path / "other" / "p"
+    content = {"referral.json": factory.form(), "100%.jpg": b"synthetic a", "50%25.jpg": b"synthetic b"}
+    for name, data in bagged(content).items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    listed = folder / "manifest-sha256.txt"
+    plain = listed.read_text()
+    assert "data/100%.jpg" in plain
+    if escaped:
+        listed.write_text(plain.replace("%", "%25"))
+    wanted, waits = completeness.expected(inspected(tmp_path))
+    assert waits == []
+    assert {"data/100%.jpg", "data/50%25.jpg"} <= wanted.keys()

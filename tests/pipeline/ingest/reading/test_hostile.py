@@ -104,12 +104,14 @@ def test_a_zip_with_a_member_without_a_name_and_a_list_with_nulls_are_returned(s
     assert report.counts["readers_ended"] == 0
 
 
-NAMES = ["Thumbs.db", "desktop.ini", "media/.DS_Store", "media/__MACOSX/p.png", "media/__MACOSX/._p.png"]
+NAMES = ["Thumbs.db", "desktop.ini", "media/.DS_Store", "media/__MACOSX/p.png", "media/__MACOSX/._p.png", "._q.png"]
+BEGINNINGS = {"x/desktop.ini": b"[\r\n", "x/.DS_Store": b"\0\0\0\1Bud1", "x/._p.png": bytes.fromhex("0005160700020000")}
 
 
 @pytest.mark.parametrize("zipped", [False, True])
 def test_a_picture_under_a_desktop_s_name_is_a_picture(settings: Settings, zipped: bool) -> None:
     whole = {name: picture(n) for n, name in enumerate(NAMES)}
+    whole |= {name: begins + picture(9) for name, begins in BEGINNINGS.items()}
     left = {
         "deep/Thumbs.db": bytes.fromhex("d0cf11e0a1b11ae1") + b"\0" * 100,
         "deep/.DS_Store": b"\0\0\0\1Bud1 synthetic",
@@ -129,7 +131,7 @@ def test_a_picture_under_a_desktop_s_name_is_a_picture(settings: Settings, zippe
             (folder / "p" / name).write_bytes(content)
     (folder / ("p.zip.ready" if zipped else "p.ready")).touch()
     report = ingest(settings)
-    assert sorted(row["name"] for row in table(settings, "media_files")) == sorted(NAMES)
+    assert sorted(row["name"] for row in table(settings, "media_files")) == sorted(whole)
     assert report.counts["desktop_files_left_out"] == len(left)
     assert any("4 files that a desktop left behind" in row["problem"] for row in table(settings, "defects"))
 

@@ -231,3 +231,23 @@ def test_a_key_given_twice_is_found_whatever_the_texts_hold(pairs: list[tuple[st
         given.setdefault(key, set()).add(text)
     assert {key for key, _ in notes} == {key for key, texts in given.items() if len(texts) > 1}
     assert {k: v for k, v in tree.items() if k in given} == {k: t.pop() for k, t in given.items() if len(t) == 1}
+
+
+def test_text_behind_an_element_and_beside_one_called_value_is_kept() -> None:
+    raw = b"<r><a>[synthetic <b>message</b> 12]</a><c>text<value>v</value>more</c></r>"
+    tree = decode.xml_tree(raw, 9)[1]
+    assert tree == {
+        "a": {"b": "message", "value": "[synthetic 12]"},
+        "c": {"value": "v", "text beside value": "text more"},
+    }
+
+
+def test_a_connection_of_a_csv_names_the_person_of_that_number() -> None:
+    """Where a line was deleted in a spreadsheet the numbers have gaps."""
+    lines = ["field,value", "subjects.1.name,A", "subjects.3.name,B", "subjects.4.name,C"]
+    lines += [f"connections.{n}.subject,{subject}" for n, subject in enumerate((1, 3, 4, 2), 1)]
+    notes: list[tuple[str, str]] = []
+    tree = decode.csv_tree("\n".join(lines).encode(), 100, notes)
+    assert [c.get("subject") for c in tree["connections"]] == ["1", "2", "3", None]
+    assert [where for where, _ in notes] == ["connections.4.subject"]
+    assert tree["connections"][3] == {"subject that is not there": "2"}

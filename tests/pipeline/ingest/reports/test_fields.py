@@ -20,6 +20,15 @@ def test_what_is_read_is_gone_and_what_cannot_be_used_stays() -> None:
     assert [d["field"] for d in draft.defects] == ["/bad"]
 
 
+def test_a_whole_number_written_with_decimals() -> None:
+    draft = Draft()
+    tree = {"size": 1000.0, "id": 78.0, "half": 1.5, "vast": 1e300}
+    fields = Fields(draft, tree)
+    assert (fields.whole("size", 0, 2**62), fields.text("id")) == (1000, "78")
+    assert (fields.text("half"), fields.text("vast")) == (None, None)
+    assert residue(tree) == {"half": 1.5, "vast": 1e300}
+
+
 def test_lists_nested_flat_single_and_bare() -> None:
     for tree in (
         {"emails": {"emails": [{"value": "a"}]}},

@@ -80,6 +80,13 @@ def test_two_files_of_one_base_name_are_not_confused() -> None:
     assert [f["state"] for f in tables["media_files"]] == ["missing", "present", "present"]
 
 
+def test_a_file_is_found_by_its_name_in_another_unicode_form_case_or_with_outer_spaces() -> None:
+    described = [{"name": name} for name in ("\u00fcber.jpg", "IMG_1.JPG", " b .jpg", "c.jpg")]
+    content = {"u\u0308ber.jpg": b"a", "x/img_1.jpg": b"b", "data/ b .jpg": b"c", "1/C.jpg": b"d", "2/C.jpg": b"e"}
+    files = made(form(files=described), media=content)["media_files"]
+    assert [row["state"] for row in files] == ["present", "present", "present", "missing", "present", "present"]
+
+
 def test_stage_times_and_ages() -> None:
     row = referral(
         form(
