@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
@@ -157,6 +159,8 @@ def _opinion_columns(batch: Batch, columns: dict[str, Any], refusals: clean.Refu
     values = given.get("category")
     columns["category"] = pa.nulls(n, pa.string()) if values is None else _categories(values, refusals)
     columns["updated_at"] = timestamps(columns["updated"])
+    for row in np.flatnonzero(unread_times(columns["updated"], columns["updated_at"])).tolist():
+        refusals.add(row, "updated", "not_a_time", columns["updated"][row].as_py())
 
 
 def _texts(name: str, values: list[Any] | None, refusals: clean.Refusals, n: int) -> pa.Array:
@@ -190,8 +194,46 @@ _NET = re.compile(r"/Date\((-?\d{1,16})(?:[+-]\d{4})?\)/$")
 _ISO = re.compile(r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9})\d*)?\s*(Z|[+-]\d\d:?\d\d(?:Z)?|)$")
 
 
+_BASIC = re.compile(r"(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)(.*)")
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
+_NAMED_ZONE = re.compile(r"(.*?)\[!?([A-Za-z_+/-]+)\]")
+
+
+def unread_times(texts: pa.Array, times: pa.Array) -> Any:
+    """Which texts (bool of shape n) are no time that could be read; they are kept, and put nothing in order."""
+    return pc.and_(pc.is_valid(texts), pc.is_null(times)).to_numpy(zero_copy_only=False)
+
+
+def _in_iso(text: str) -> str:
+    """ISO 8601 basic, RFC 2822 and a day alone (its beginning in UTC) as plain ISO 8601; any other text as it is."""
+    if basic := _BASIC.fullmatch(text):
+        year, month, day, hour, minute, second, rest = basic.groups()
+        return f"{year}-{month}-{day}T{hour}:{minute}:{second}{rest}"
+    if _DAY.fullmatch(text):
+        return f"{text}T00:00:00Z"
+    if text[:1].isascii() and "," in text[:5]:
+        mail = parsedate_to_datetime(text)
+        return mail.isoformat() if mail.tzinfo else text
+    return text
+
+
+def _in_named_zone(text: str) -> datetime | None:
+    """A time whose zone is a name alone (`[Europe/London]`); None for any other, and in the hour in which the clock is changed."""
+    named = _NAMED_ZONE.fullmatch(text)
+    iso = _ISO.match(named[1]) if named else None
+    if named is None or iso is None or iso[8]:
+        return None
+    plain = datetime.fromisoformat("{}-{}-{}T{}:{}:{}".format(*iso.groups()[:6]))
+    zone = ZoneInfo(named[2])
+    if plain.replace(tzinfo=zone, fold=0).utcoffset() != plain.replace(tzinfo=zone, fold=1).utcoffset():
+        return None
+    micros = int((iso[7] or "0").ljust(6, "0")[:6])
+    return plain.replace(microsecond=micros, tzinfo=zone).astimezone(UTC)
+
+
 def one_timestamp(text: str | None) -> datetime | None:
-    """UTC time of the spellings seen in real files: any number of decimals, `+02:00Z`, `.NET /Date(ms)/`, no zone (UTC).
+    """UTC time of the spellings seen in real files: any number of decimals, `+02:00Z`, `.NET /Date(ms)/`, no zone (UTC), ISO
+    8601 basic, RFC 2822, `[Europe/London]`, a day alone.
 
     None when it cannot be read: the text itself is always kept beside it.
     """
@@ -202,6 +244,13 @@ def one_timestamp(text: str | None) -> datetime | None:
         net = _NET.match(text)
         if net:
             return datetime.fromtimestamp(int(net.group(1)) / 1000, UTC)
+        text = _in_iso(text)
+        if text.endswith("]"):
+            before = text.partition("[")[0].strip()
+            iso = _ISO.match(before)
+            if iso is None or not iso[8]:
+                return _in_named_zone(text)
+            text = before  # with an offset before it the name says nothing more
         iso = _ISO.match(text)
         if not iso:
             return None
@@ -213,7 +262,7 @@ def one_timestamp(text: str | None) -> datetime | None:
             minutes = int(zone[1:3]) * 60 + int(zone[-2:])
             shift = np.timedelta64(minutes if zone[0] == "+" else -minutes, "m").astype(object)
             base = base - shift
-    except (ValueError, OverflowError, OSError):
+    except (ValueError, OverflowError, OSError, TypeError, KeyError):
         return None
     return base
 

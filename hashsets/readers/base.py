@@ -25,6 +25,9 @@ RAW_COLUMNS = (
 """Columns that a batch may have. `extra` is JSON text of everything in the row that has no column of its own."""
 
 
+TAIL = 1 << 16
+
+
 @dataclass(frozen=True)
 class Detection:
     """What a file is: reader name, declared data model version, country segment and entity where it has them."""
@@ -55,6 +58,12 @@ class Source:
     def open(self) -> BinaryIO:
         """The file for reading, unbuffered by us."""
         return self.path.open("rb")
+
+    def tail(self) -> bytes:
+        """The last bytes, for what a format may say at its end."""
+        with self.open() as file:
+            file.seek(max(0, self.path.stat().st_size - TAIL))
+            return file.read()
 
     def head(self) -> bytes:
         """The first bytes, for detection."""

@@ -67,6 +67,7 @@ class Table:
         taken = usual.astype(bool) & keyed
         arrays = [self._column(f, made, position, n) for f in rows.SCHEMA]
         table = pa.Table.from_arrays(arrays, schema=rows.SCHEMA)
+        taken &= ~rows.unread_times(table["updated"], table["updated_at"])  # the general path says so of each
         return (table if taken.all() else table.filter(pa.array(taken))), taken
 
     def _hashes(self, column: str, where: Any, usual: Any, made: dict[str, Any]) -> NDArray[np.bool_]:

@@ -54,6 +54,20 @@ def rows(source: Source, file: BinaryIO, *, delimiter: str, encoding: str = "utf
         raise damaged(source, f"line {reader.line_num}", str(error)) from None
 
 
+_HINT = "sep="
+
+
+def is_hint(fields: list[str]) -> bool:
+    """Whether a first row is the line by which a spreadsheet is told the delimiter (`sep=;`)."""
+    return fields[:1] == [_HINT] or (len(fields) == 1 and fields[0].lower().startswith(_HINT) and len(fields[0]) == 5)
+
+
+def without_hint(head: bytes) -> bytes:
+    """A file's head without that line."""
+    plain = head.removeprefix(codecs.BOM_UTF8)
+    return plain.partition(b"\n")[2] if plain[:4].lower() == _HINT.encode() else head
+
+
 def first_row(head: bytes, delimiter: str) -> list[str]:
     """Fields of the first line of a file's head, or [] when it is not text. Only that line need be UTF-8, or the whole head
     UTF-16 with its mark."""

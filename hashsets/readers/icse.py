@@ -40,7 +40,10 @@ class IcseReader:
     def read(self, source: Source, detection: Detection) -> Iterator[Batch]:
         with source.open() as file:
             encoding = source.columns.get("encoding")
-            rows = delimited.rows_split(source, file, ";", None if encoding is None else str(encoding))
+            if _in_quotes(source.head()):  # saved anew by a spreadsheet, which puts every field into quotes
+                rows = delimited.rows(source, file, delimiter=";", encoding=str(encoding or "utf-8"))
+            else:
+                rows = delimited.rows_split(source, file, ";", None if encoding is None else str(encoding))
             _, header = next(rows)
             names = [h.strip() for h in header]
             while names and not names[-1]:
@@ -62,6 +65,12 @@ class IcseReader:
                     position, records = [], []
             if position:
                 yield Batch(position, delimited.to_columns(records))
+
+
+def _in_quotes(head: bytes) -> bool:
+    """Whether every name in the first line is in quotes; the format itself knows none."""
+    line = head.removeprefix(b"\xef\xbb\xbf").partition(b"\n")[0].strip()
+    return all(len(name) > 1 and name[:1] == name[-1:] == b'"' for name in line.rstrip(b";").split(b";"))
 
 
 def _record(names: list[str], fields: list[str]) -> dict[str, Any]:

@@ -40,11 +40,8 @@ class ListReader:
             return None
         if head[:4] in {b"PK\x03\x04", b"\x1f\x8b\x08\x00"}:
             return None
-        if self._header(source):
-            names = {f.strip().lower() for f in delimited.first_row(head, self._delimiter(source))}
-            wanted = {str(c).lower() for c in mapping.values() if isinstance(c, str)}
-            if encoding in {"utf-8", "utf-16"} and not wanted <= names:
-                return None
+        if self._header(source) and encoding in {"utf-8", "utf-16"} and not self._delimiter(head, source):
+            return None
         return Detection(self.name, "1")
 
     @staticmethod
@@ -53,8 +50,15 @@ class ListReader:
         return str(source.columns.get("encoding") or ("utf-16" if head.startswith(delimited.UTF16) else "utf-8"))
 
     @staticmethod
-    def _delimiter(source: Source) -> str:
-        return str(source.columns.get("delimiter", ","))
+    def _delimiter(head: bytes, source: Source) -> str:
+        """As declared; undeclared the one of those that spreadsheets write with which the header has every declared column, or
+        empty. A list of numbered columns has commas."""
+        wanted = {str(c).lower() for c in source.columns["columns"].values() if isinstance(c, str)}
+        declared = source.columns.get("delimiter")
+        for delimiter in (str(declared),) if declared else (",", ";", "\t"):
+            if wanted <= {f.strip().lower() for f in delimited.first_row(delimited.without_hint(head), delimiter)}:
+                return delimiter
+        return ""
 
     @staticmethod
     def _header(source: Source) -> bool:
@@ -63,20 +67,27 @@ class ListReader:
         return named if declared is None else bool(declared)
 
     def read(self, source: Source, detection: Detection) -> Iterator[Batch]:
-        encoding = self._encoding(source.head(), source)
+        head = source.head()
+        encoding = self._encoding(head, source)
+        delimiter = self._delimiter(head, source) or str(source.columns.get("delimiter", ","))
         with source.open() as file:
             parquet = detection.entity == "parquet"
             if parquet:
                 rows = _parquet_rows(source, file, delimited.BATCH)
             else:
-                rows = delimited.rows(source, file, delimiter=self._delimiter(source), encoding=encoding)
+                rows = delimited.rows(source, file, delimiter=delimiter, encoding=encoding)
             names: list[str] = []
             if parquet or self._header(source):
                 names = [n.strip() for n in next(rows, (0, []))[1]]
+                if delimited.is_hint(names):
+                    names = [n.strip() for n in next(rows, (0, []))[1]]
             places = _places(source.columns["columns"], names)
             position: list[int] = []
             records: list[dict[str, Any]] = []
-            for line, fields in rows:
+            for line, given in rows:
+                fields = given
+                while names and len(fields) > len(names) and not fields[-1].strip():
+                    fields = fields[:-1]  # spreadsheets write the empty columns too
                 if names and len(fields) != len(names):
                     raise damaged(source, f"line {line}", f"{len(fields)} fields under {len(names)} columns")
                 position.append(line)

@@ -53,8 +53,14 @@ def detect(source: Source, declared: str | None = None) -> Detection:
         if found is not None and not (wide and reader.name != ListReader.name):
             return found
     if wide:
+        is_list = ListReader.name in {reader.name for reader in asked} and source.columns.get("columns")
         raise InputError(
-            f"{source.path.name} is {wide} text, which only lists with a declared column mapping may be (UTF-16).",
+            f"{source.path.name} is {wide} text "
+            + (
+                "without the columns that are declared for its source, or without the mark of UTF-16."
+                if is_list
+                else "which only lists with a declared column mapping may be (UTF-16)."
+            ),
             "Save it as UTF-8, as JSON and XML are exchanged.",
         )
     if _is_sql(head, source):
@@ -62,11 +68,19 @@ def detect(source: Source, declared: str | None = None) -> Detection:
             f"{source.path.name} holds SQL statements, as the deltas of NSRL do; they are not run here.",
             "Apply them to the last full database (`sqlite3 RDS.db < delta.sql`) and import that.",
         )
+    if head.startswith(_PACKED):
+        raise InputError(
+            f"{source.path.name} is packed, and no file of a known format in it is read.",
+            "Unpack it and import what is in it.",
+        )
     raise InputError(
         f"{source.path.name} is not {'of the declared format ' + declared if declared else 'a known hash-set format'}: "
         f"it begins with {head[:48]!r}.",
         f"Known formats: {', '.join(READERS)}; lists need a column mapping in policy/hashsets.yaml.",
     )
+
+
+_PACKED = (b"PK\3\4", b"\x1f\x8b", b"7z\xbc\xaf", b"Rar!", b"BZh", b"\xfd7zXZ")
 
 
 def _wide(head: bytes) -> str:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from hashsets.readers.splitter import Envelope, Pass
 
 _ROOT = re.compile(rb'"(@odata\.context|odata\.metadata)"\s*:\s*"((?:[^"\\]|\\.)*)"')
+_MEDIA = re.compile(rb'(?:\xef\xbb\xbf)?\s*\{\s*(?:"@?odata\.[a-zA-Z.]+"\s*:\s*[^,\[{]{1,400},\s*)*"value"\s*:\s*\[')
+"""How a file begins that does not say at once what it is."""
 _OLD = re.compile(r"/ProjectVic/DataModels/(1\.[23])\.xml#(Media|Cases)$", re.IGNORECASE)
 _NEW = re.compile(r"/ProjectVic/DataModels/(2\.0)\.xml/([A-Za-z]+)/\$metadata#(Media|Cases)$", re.IGNORECASE)
 
@@ -63,6 +65,7 @@ ALTERNATIVE = {
 }
 """Names in AlternativeHashes that we hold as hashes; others stay in `extra`."""
 
+_MEMBERS = {column: member for member, column in COLUMNS.items()}
 _KNOWN = frozenset(COLUMNS)
 
 
@@ -73,8 +76,12 @@ class VicsReader:
     stable_ids = False
 
     def detect(self, head: bytes, source: Source) -> Detection | None:
+        if not head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+            return None
         found = _ROOT.search(head)
-        if found is None or not head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+        if found is None and _MEDIA.match(head):  # members of an object come in any order
+            found = next(iter(reversed(list(_ROOT.finditer(source.tail())))), None)
+        if found is None:
             return None
         return detection(found.group(1).decode(), found.group(2).decode("utf-8", "replace"))
 
@@ -124,6 +131,7 @@ def _batch(source: Source, found: Pass, chosen: Any, case: int) -> Batch:
     _refuse_repeated_members(source, records, numbers, written)
     columns: dict[str, list[Any]] = {column: [r.get(name) for r in records] for name, column in COLUMNS.items()}
     extras: list[str | None] = [None] * len(records)
+    columns["unsupported"] = [_unread_alternative(record) for record in records]
     for i, record in enumerate(records):
         if _one_alternative(columns, i, record, len(records)):
             continue
@@ -139,6 +147,26 @@ def _batch(source: Source, found: Pass, chosen: Any, case: int) -> Batch:
         extras = [_with_case(e, case) for e in extras]
     columns["extra"] = extras
     return Batch(numbers, columns)
+
+
+def _unread_alternative(record: dict[str, Any]) -> tuple[str, str] | None:
+    """Reason and value where AlternativeHashes holds something that is kept and not matched: a second value of one kind, or a
+    list of another form."""
+    listed = record.get("AlternativeHashes")
+    if listed is None or listed == []:
+        return None
+    if not isinstance(listed, list) or not all(isinstance(item, dict) and "HashName" in item for item in listed):
+        return "alternative_hashes_of_another_form", str(listed)
+    values: dict[str, set[str]] = {}
+    for item in listed:
+        if (column := ALTERNATIVE.get(str(item["HashName"]).lower())) and item.get("HashValue") is not None:
+            values.setdefault(column, set()).add(str(item["HashValue"]))
+    second = [
+        name
+        for name, found in values.items()
+        if len(found) > 1 or record.get(_MEMBERS.get(name, "")) not in (None, "", *found)
+    ]
+    return ("second_alternative_hash", ", ".join(second)) if second else None
 
 
 def _with_case(extra: str | None, case: int) -> str:
@@ -228,4 +256,6 @@ def _finish(source: Source, envelope: Envelope, detection_: Detection) -> None:
         raise damaged(source, "the root", "the list of media holds something that is no Media object")
     if sum(map(len, lists)) != runs:
         raise damaged(source, "the root", "the list of media is not where it was read")
+    if any(key.lower().endswith("odata.nextlink") for key in root):
+        raise damaged(source, "the root", "it says that further pages follow (nextLink), and is no whole list")
     source.notes["root"] = {k: v for k, v in root.items() if k != "value"}

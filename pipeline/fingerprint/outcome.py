@@ -77,7 +77,8 @@ class Reason(StrEnum):
     NO_PREVIEW = "no_preview"
     """A camera's raw file without a JPEG preview that could be hashed."""
     UNSEEN_CONTENT = "unseen_content"
-    """The file holds further pictures or videos that were not looked at: more than the policy's limits, or formats that are off."""
+    """The file holds further pictures or videos that were not looked at: more than the policy's limits, formats that are off,
+    or any in a content of no known kind, which has digests only."""
     # rejected by where it lies, later than the codes above
     PACKAGE_FAULTS = "package_faults"
     """So many files of its package ended their workers that the rest of it was given up."""

@@ -276,7 +276,7 @@ class _Shard:
 
 def _turned_down(rows: ContentRows) -> bool:
     """Whether a content has digests at most, for a reason that lies in the content or its place."""
-    return rows.state is State.REJECTED or rows.reason in (Reason.FORMAT_OFF, Reason.NOT_MEDIA)
+    return rows.state is State.REJECTED or (rows.state is State.DIGESTS_ONLY and rows.reason is not Reason.KNOWN_EXACT)
 
 
 def _release(settings: Settings) -> Release | None:

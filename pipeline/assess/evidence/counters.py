@@ -76,7 +76,7 @@ def file_counters(marks: Mapping[str, Sequence[str]]) -> dict[str, str]:
     """Counter name to its condition over one content of one case, joined with its fingerprint and matches.
 
     A file is unknown when its pictures were compared and match nothing, unexamined when it is a picture or video that
-    was not decoded, or not whole; a text or document is neither. A file that only supplements the report is not unsent.
+    was not decoded, or not whole, or holds one that was not looked at; a text or document is neither. A file that only supplements the report is not unsent.
     What was so when the case came in, and was matched since, is counted apart under `<counter>_before`.
     """
     unmatched, unknown = "known IS NULL AND leads IS NULL AND benign IS NULL AND NOT aside", "known IS NULL"
@@ -104,7 +104,7 @@ def _while_unknown(marks: Mapping[str, Sequence[str]], unmatched: str, unknown: 
     """Counters of files that are not matched (`unmatched`) or at least not known (`unknown`), both SQL conditions."""
     sent = "state = 'present'"
     hashed = "(hashing IN ('hashed', 'partial') OR (hashing = 'digests_only' AND why = 'known_exact'))"
-    undecoded = "hashing = 'digests_only' AND (why = 'format_off' OR media_type LIKE 'image/%')"
+    undecoded = "hashing = 'digests_only' AND (why IN ('format_off', 'unseen_content') OR media_type LIKE 'image/%')"
     counters = {
         "unknown": f"{sent} AND {hashed} AND {unmatched} AND NOT viral_everywhere",
         "first_generation": f"{sent} AND {hashed} AND {unmatched} AND camera",

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from sqlalchemy import select
 
 from hashsets.release import releases
@@ -31,13 +32,18 @@ TEXTS = ("narratives", "originals")
 """Lake tables that hold what people wrote, as it came in: they are read as the texts of cases are."""
 
 
+VERBATIM = {"referrals": "unknown_keys", "defects": "original"}
+"""Columns of other lake tables that hold words of a report as they came in, among them what people wrote: in a key that nobody
+knows, given twice, or of another type. They are empty but for who may open texts and names the column."""
+
+
 def source(settings: Settings, question: Enquiry, sql: str) -> ViewSource:
     """Lake tables, release and case views as this person may see them, and the reporting tables when there are any.
 
-    Lake tables with rows to hide are handed over as filtered copies, all others as their verified files. Tables with texts
-    are handed over only to a statement that names them. Raises PermissionDeniedError for who may not open texts.
+    Lake tables with rows to hide are handed over as filtered copies, all others as their verified files. Tables with texts, and
+    with words of reports in a column, are handed over only to a statement that names them. Raises PermissionDeniedError for who may not open texts.
     """
-    texts = [name for name in TEXTS if re.search(rf"\b{name}\b", sql, re.IGNORECASE)]
+    texts = [name for name in TEXTS if _is_named(name, sql)]
     for _ in texts:
         permissions.require(question.actor, "case.read_text")
     lake = Lake.of(settings)
@@ -46,7 +52,12 @@ def source(settings: Settings, question: Enquiry, sql: str) -> ViewSource:
     copies = sources.empty_lake_tables(parts)
     for name in list(parts):
         columns = set(records.arrow_schema(name).names)
-        if name in texts or (hidden and HIDDEN_BY & columns) or RESTRICTED & columns:
+        if name in VERBATIM:
+            del parts[name]
+            if _is_named(name, sql):
+                rows = readable(lake, name, hidden, question.actor.compartments)
+                copies[name] = verbatim(question, name, rows, wanted=_is_named(VERBATIM[name], sql))
+        elif name in texts or (hidden and HIDDEN_BY & columns) or RESTRICTED & columns:
             copies[name] = readable(lake, name, hidden, question.actor.compartments)
             del parts[name]
     copies |= sources.case_tables(question.session, question.actor)
@@ -134,6 +145,21 @@ def open_texts(question: Enquiry, table: str, rows: pa.Table) -> None:
     held = question.session.execute(select(CaseReferral.referral_id, CaseReferral.case_id))
     cases = {row.referral_id: row.case_id for row in held}
     question.log_texts({cases[r] for r in referrals if r in cases}, table)
+
+
+def verbatim(question: Enquiry, table: str, rows: pa.Table, *, wanted: bool) -> pa.Table:
+    """Rows of a table of `VERBATIM` with its column where somebody wants it who may open texts, which is logged as that; else
+    without what is in it."""
+    column = VERBATIM[table]
+    if wanted and permissions.allowed(question.actor, "case.read_text"):
+        open_texts(question, table, rows.filter(pc.is_valid(rows[column])))
+        return rows
+    place = rows.column_names.index(column)
+    return rows.set_column(place, rows.schema.field(column), pa.nulls(rows.num_rows, rows.schema.field(column).type))
+
+
+def _is_named(name: str, sql: str) -> bool:
+    return re.search(rf"\b{name}\b", sql, re.IGNORECASE) is not None
 
 
 def catalogue(settings: Settings) -> list[dict[str, Any]]:

@@ -81,6 +81,11 @@ def further(data: bytes, family: str | None) -> list[EmbeddedPart]:
     return list(_parts(data, end, sure=family in _STREAMS)) if end < len(data) else []
 
 
+def holds(data: bytes) -> bool:
+    """Whether anywhere in `data`, whose kind is not known, a picture, film or archive begins, not by chance."""
+    return next(_parts(data, 0, sure=True, directly=False), None) is not None
+
+
 def behind_on_disk(file: BinaryIO, family: str | None, most: int) -> int:
     """How many pictures, films and archives lie in the first `most` bytes behind the end of a film that is too large for memory.
 

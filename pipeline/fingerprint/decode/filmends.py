@@ -221,19 +221,23 @@ def _transport(data: Readable) -> int | None:
         at += int(np.argmax(again))
 
 
+_REAL_HEAD = 10
+"""Bytes of a chunk's head, which FFmpeg counts twice in the length of the data: the first bytes of what lies behind them."""
+
+
 def _real(data: Readable) -> int | None:
     """Behind the last chunk of a RealMedia file; None where the length of its data is not stated (a live recording)."""
-    at = 0
+    at, last = 0, b""
     while at + 8 <= len(data):
         head = data[at : at + 8]
         size = int.from_bytes(head[4:8], "big")
         if head[:4] not in (b".RMF", b"PROP", b"MDPR", b"CONT", b"DATA", b"INDX", b"RMMD", b"RJMD") or (
             at and head[:1] == b"."
         ):
-            return at
+            return at - _REAL_HEAD if last == b"DATA" else at
         if size < 10:
             return None
-        at += size
+        at, last = at + size, head[:4]
     return min(at, len(data))
 
 

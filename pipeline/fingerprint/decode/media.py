@@ -31,6 +31,20 @@ def _preview(task: Task) -> Task:
     return replace(task, content=io.BytesIO(data[found[0].start : found[0].end]), raw=data)
 
 
+_NO_KIND = frozenset({"application/octet-stream", "text/plain"})
+
+
+def _holds_media(task: Task) -> bool:
+    """Whether a picture, film or archive begins in a content of no kind that is known: behind a byte too many, in a cache of
+    thumbnails, behind a page of text. A text is such a content when it is none to its end."""
+    if task.media.name not in _NO_KIND or not isinstance(task.content, io.BytesIO):
+        return False
+    data = task.content.getvalue()
+    if task.media.name == "text/plain" and (data[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" not in data):
+        return False
+    return embedded.holds(data)
+
+
 def versions() -> dict[str, str]:
     """Versions of the decoding libraries."""
     return decoder_versions()
@@ -47,7 +61,9 @@ def decode(task: Task) -> Fingerprint | Refinement:
             raise Refusal(Reason.NOT_MEDIA if media.family is None and not media.undecoded else Reason.FORMAT_OFF)
         return stills.refine_still(task)
     if media.family is None:
-        reason = Reason.FORMAT_OFF if media.undecoded else Reason.NOT_MEDIA
+        reason = (
+            Reason.FORMAT_OFF if media.undecoded else Reason.UNSEEN_CONTENT if _holds_media(task) else Reason.NOT_MEDIA
+        )
         return Fingerprint(task.digests, media.name, State.DIGESTS_ONLY, reason)
     if not switched_on:
         return Fingerprint(task.digests, media.name, State.DIGESTS_ONLY, Reason.FORMAT_OFF)

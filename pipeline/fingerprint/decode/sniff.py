@@ -10,6 +10,8 @@ import re
 import struct
 from dataclasses import dataclass
 
+from pipeline.fingerprint.decode import rarer
+
 HEAD = 1024
 """Bytes that are enough to tell every type below (a transport stream shows by its fifth packet)."""
 
@@ -130,6 +132,7 @@ TYPES: tuple[MediaType, ...] = (  # the order is the code on the wire: only ever
     MediaType("video/x-annexb"),
     MediaType("image/emf"),
     MediaType("application/dicom"),
+    *(MediaType(name) for name in rarer.NAMES),
 )
 BY_NAME = {media.name: media for media in TYPES}
 CODES = {media.name: code for code, media in enumerate(TYPES)}
@@ -222,7 +225,7 @@ def _other(head: bytes) -> str | None:
     for magic, name in _OTHERS:
         if head.startswith(magic) and (magic.decode("latin-1") not in _SHORT or _text(head) != "text/plain"):
             return name
-    return None
+    return rarer.by_mark(head, _text(head) == "text/plain")
 
 
 def _riff(head: bytes) -> str | None:

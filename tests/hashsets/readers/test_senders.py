@@ -245,3 +245,129 @@ def test_a_list_as_parquet_is_read_by_its_mapping_and_damage_is_named(tmp_path: 
             rows(path, "list", **mapping)
     with pytest.raises(InputError, match="it begins with b'PAR1"):
         rows(path)
+
+
+ICSE = "MD5;SHA1;ZZ40;PhotoDNA;Lace;Image ID;Is Distributed;Victim Identified;Offender Identified;Series Name;Baseline"
+
+
+def test_icse_saved_anew_by_a_spreadsheet_has_every_field_in_quotes(tmp_path: Path) -> None:
+    path = tmp_path / "icse.csv"
+    line = [digest("md5", 1), "", "", "", "", "501", "No", "No", "No", 'Sample; "series"', "Yes"]
+    quoted = ['"' + field.replace('"', '""') + '"' for field in line]
+    path.write_text("\r\n".join([";".join(f'"{name}"' for name in ICSE.split(";")), ";".join(quoted)]) + "\r\n")
+    (found,) = rows(path)
+    assert (found["entry_id"], found["series"], found["category"]) == ("501", ['Sample; "series"'], "Yes")
+
+
+@pytest.mark.parametrize("hint", ["", "sep={d}\r\n"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_list_as_spreadsheets_write_it(tmp_path: Path, hint: str, delimiter: str, encoding: str) -> None:
+    """Another delimiter, a line that names it, and empty fields at the end of lines."""
+    if hint and encoding == "utf-16":
+        pytest.skip("no spreadsheet writes both")
+    path = tmp_path / "list.csv"
+    lines = ["MD5,Category", f"{digest('md5', 1)},A,", f"{digest('md5', 2)},B,,"]
+    text = hint.format(d=delimiter) + "".join(f"{line}\r\n" for line in lines).replace(",", delimiter)
+    path.write_bytes(text.encode(encoding))
+    found = rows(path, "list", columns={"md5": "MD5", "category": "Category"})
+    assert [row["category"] for row in found] == ["A", "B"]
+    with pytest.raises(InputError, match="declared"):
+        rows(path, "list", columns={"md5": "MD5", "category": "Grade"})
+
+
+def test_vics_that_says_what_it_is_behind_its_media(tmp_path: Path) -> None:
+    path = tmp_path / "vic.json"
+    context = "http://github.com/VICSDATAMODEL/ProjectVic/DataModels/2.0.xml/US/$metadata#Media"
+    items = [{"MediaID": n, "MD5": digest("md5", n), "Category": 1} for n in range(3000)]
+    path.write_text(json.dumps({"value": items, "@odata.context": context}))
+    assert path.stat().st_size > 2 * len(Source(path, {}).tail())
+    source = Source(path, {})
+    detection = registry.detect(source)
+    assert (detection.reader, detection.country) == ("vics", "US")
+    made = list(registry.READERS["vics"].read(source, detection))
+    assert sum(one.table.num_rows for one in made if isinstance(one, Cleaned)) == 3000
+    path.write_text(json.dumps({"@odata.context": context, "value": items, "@odata.nextLink": "?$skip=3000"}))
+    with pytest.raises(InputError, match="further pages"):
+        list(registry.READERS["vics"].read(source, registry.detect(source)))
+
+
+def test_alternative_hashes_that_are_not_matched_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "vic.json"
+    one, two = {"HashName": "PDQ", "HashValue": "ab" * 32}, {"HashName": "PDQ", "HashValue": "cd" * 32}
+    given: list[Any] = [
+        [one],
+        [one, one],
+        [one, two],
+        one,
+        [None],
+        [],
+        None,
+        [{"HashName": "SHA256", "HashValue": "00"}],
+    ]
+    items = [
+        {"MediaID": n, "MD5": digest("md5", n), "Category": 1, "AlternativeHashes": alternative}
+        for n, alternative in enumerate(given)
+    ]
+    items[-1]["SHA256"] = digest("sha256", 9)
+    context = "http://github.com/VICSDATAMODEL/ProjectVic/DataModels/2.0.xml/US/$metadata#Media"
+    path.write_text(json.dumps({"@odata.context": context, "value": items}))
+    source = Source(path, {})
+    defects = []
+    for batch in registry.READERS["vics"].read(source, registry.detect(source)):
+        defects += (batch if isinstance(batch, Cleaned) else clean_batch(batch)).defects
+    assert [(d.position - 1, d.reason) for d in defects] == [
+        (2, "second_alternative_hash"),
+        (3, "alternative_hashes_of_another_form"),
+        (4, "alternative_hashes_of_another_form"),
+        (7, "second_alternative_hash"),
+    ]
+
+
+def test_nsrl_with_columns_in_capitals_and_a_packed_file_that_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "rds.db"
+    with sqlite3.connect(path) as con:
+        con.execute("CREATE TABLE FILE (SHA256 TEXT, SHA1 TEXT, MD5 TEXT, FILE_SIZE INTEGER)")
+        con.execute("INSERT INTO FILE VALUES (?, ?, ?, 5)", [digest(a, 1) for a in ("sha256", "sha1", "md5")])
+    con.close()
+    (found,) = rows(path)
+    assert (found["md5"], found["size"]) == (digest("md5", 1), 5)
+    packed = tmp_path / "vic.json.gz"
+    packed.write_bytes(b"\x1f\x8b\x08\0" + bytes(20))
+    with pytest.raises(InputError, match="is packed"):
+        rows(packed)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("20261101T000000Z", "2026-11-01T00:00:00+00:00"),
+        ("Sun, 01 Nov 2026 01:00:00 +0100", "2026-11-01T00:00:00+00:00"),
+        ("2026-06-01T01:00:00[Europe/London]", "2026-06-01T00:00:00+00:00"),
+        ("2026-06-01T01:00:00.5+01:00[Europe/London]", "2026-06-01T00:00:00.500000+00:00"),
+        ("2026-11-01", "2026-11-01T00:00:00+00:00"),
+        ("2026-10-25T01:30:00[Europe/London]", None),
+        ("2026-06-01T01:00:00[Nowhere/Land]", None),
+        ("01/02/2026 10:00:00", None),
+        ("1780000000", None),
+    ],
+)
+def test_times_of_entries_are_read_or_counted(tmp_path: Path, text: str, wanted: str | None) -> None:
+    """In whichever path a row takes: flat rows are read by kernels, others one by one."""
+    path = tmp_path / "vic.json"
+    plain = {"MD5": digest("md5", 1), "Category": 1, "DateUpdated": text}
+    items = [
+        {"MediaID": 1, **plain},
+        {"MediaID": 2, **plain, "Nested": {}},
+        {"MediaID": 3, "MD5": digest("md5", 3)},
+    ]
+    context = "http://github.com/VICSDATAMODEL/ProjectVic/DataModels/2.0.xml/US/$metadata#Media"
+    path.write_text(json.dumps({"@odata.context": context, "value": items}))
+    source = Source(path, {})
+    times, reasons = [], []
+    for batch in registry.READERS["vics"].read(source, registry.detect(source)):
+        done = batch if isinstance(batch, Cleaned) else clean_batch(batch)
+        times += done.table["updated_at"].to_pylist()
+        reasons += [d.reason for d in done.defects]
+    assert sorted(t.isoformat() for t in times if t) == [wanted] * (2 if wanted else 0)
+    assert reasons == ([] if wanted else ["not_a_time"] * 2)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner
@@ -315,6 +316,44 @@ def test_texts_that_a_statement_reads_are_logged_as_opened(run: Callable[..., An
     number = samples.case_of(1)
     opened = [("query.run", None), ("text.opened", number)]
     assert found == [*opened, *opened, ("query.answered", None)]
+
+
+VERBATIM = "SELECT unknown_keys FROM referrals WHERE unknown_keys IS NOT NULL"
+ORIGINAL = "SELECT original FROM defects WHERE original IS NOT NULL"
+
+
+def with_words_in_other_places(settings: Settings) -> None:
+    """A report's narrative under a key that nobody knows, and one that became a defect."""
+    referral = samples.referral(1)
+    kept = records.build("referrals", Lake(settings.lake_dir).read("referrals").to_pylist()[:1])
+    kept = kept.set_column(
+        kept.column_names.index("unknown_keys"),
+        kept.schema.field("unknown_keys"),
+        pa.array(['{"narrativ":"[synthetic message 22]"}'], kept.schema.field("unknown_keys").type),
+    )
+    wrong = {"package_id": "p", "referral_id": referral, "field": "/narrative", "problem": "Text was expected here."}
+    rows = {"referrals": kept, "defects": records.build("defects", [{**wrong, "original": "[synthetic message 23]"}])}
+    Lake(settings.lake_dir).commit("ingest", "words", rows, run_id="night-0")
+
+
+@pytest.mark.parametrize("sql", [VERBATIM, ORIGINAL, "SELECT * FROM defects WHERE starts_with(original, '[')"])
+def test_words_of_a_report_in_other_columns_are_texts_too(
+    run: Callable[..., Any], filled: Settings, tmp_path: Path, sql: str
+) -> None:
+    with_words_in_other_places(filled)
+    done = run("query", sql, "--reason", "test", "--format", "json")
+    assert json.loads(done.output) == []
+    for table in ("referrals", "defects"):
+        target = tmp_path / f"{table}.csv"
+        run("export", "csv", table, "--to", "U", "--reason", "test", "--output", str(target))
+        assert target.stat().st_size and "synthetic message" not in target.read_text()
+    assert "text.opened" not in [e.action for e in entries_of(filled)]
+    store = open_store(filled)
+    with store.session() as session:
+        users.change(session, ADMIN, ME, version=1, roles=["dmi", "analyst"])
+    store.close()
+    assert "synthetic message 2" in run("query", sql, "--reason", "test", "--format", "json").output
+    assert [e.action for e in entries_of(filled)][-3:] == ["query.run", "text.opened", "query.answered"]
 
 
 def test_a_statement_that_fails_or_is_stopped_was_logged(run: Callable[..., Any], filled: Settings) -> None:

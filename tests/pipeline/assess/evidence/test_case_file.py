@@ -179,10 +179,11 @@ def test_what_was_not_decoded_is_unexamined_and_a_text_is_neither(settings: Sett
         fingerprint("withdrawn", "digests_only", reason="known_exact", media_type="image/jpeg"),
         fingerprint("known", "digests_only", reason="known_exact", media_type="image/jpeg"),
         fingerprint("more", "partial", reason="unseen_content", media_type="image/jpeg"),
+        fingerprint("cache", "digests_only", reason="unseen_content", media_type="application/octet-stream"),
     ]
-    names = ["chat", "letter", "voice", "film", "picture", "drawing", "withdrawn", "known", "more"]
+    names = ["chat", "letter", "voice", "film", "picture", "drawing", "withdrawn", "known", "more", "cache"]
     found = counts(settings, [media("R1", n) for n in names], prints, [match("known")])
-    assert found["unexamined"] == 4  # film, picture, drawing, more
+    assert found["unexamined"] == 5  # film, picture, drawing, more, cache
     assert found["unknown"] == 2  # withdrawn, more
     assert found["known"] == 1
 

@@ -131,8 +131,11 @@ def real(size: int) -> bytes:
 
 
 def test_end_of_realmedia() -> None:
-    assert ends.end_of(real(900) + jpeg(1), "rm") == len(real(900))
-    assert ends.end_of(real(900) * 2, "rm") == len(real(900))
+    assert ends.end_of(real(900), "rm") == len(real(900))
+    for short in (0, 10):  # FFmpeg states ten bytes too many, which are then the first of what follows
+        found = embedded.further(real(900)[: len(real(900)) - short] + jpeg(1), "rm")
+        assert [part.media.name for part in found] == ["image/jpeg"], short
+    assert ends.end_of(real(900) * 2, "rm") == len(real(900)) - 10
     assert ends.end_of(real(0), "rm") is None  # a live recording: all of it is searched
     assert len(embedded.further(real(0) + jpeg(1), "rm")) == 1
 

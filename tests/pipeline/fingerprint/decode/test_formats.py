@@ -39,6 +39,22 @@ def test_containers(real_pool: Pool, name: str, container: str, codec: str, kind
     assert len(one.video_frames) >= 4
 
 
+def test_a_picture_in_what_is_of_no_known_kind_is_said_to_be_unseen(real_pool: Pool) -> None:
+    """Behind a byte too many, behind a page of text, in a cache of thumbnails. A text is none only where it is one to its end."""
+    picture, page = samples.encoded(Image.fromarray(samples.scene(320, 240)), "JPEG"), b"[synthetic message 12]\n" * 60
+    held = {
+        "line.jpg": b"\n" + picture,
+        "page.txt": page + picture,
+        "Thumbs.db": bytes.fromhex("d0cf11e0a1b11ae1") + bytes(504) + picture,
+    }
+    plain = {"page.html": page + b"\xff\xd8\xff", "noise.bin": b"\x99\x98\x97" * 2000, "utf16.txt": b"\xff\xfe" + page}
+    found = outcomes(real_pool, {**held, **plain})
+    for name, one in found.items():
+        assert isinstance(one, Fingerprint), (name, one)
+        wanted = Reason.UNSEEN_CONTENT if name in held else Reason.NOT_MEDIA
+        assert (one.state, one.reason) == (State.DIGESTS_ONLY, wanted), name
+
+
 def test_camera_stream_with_time_codes(real_pool: Pool) -> None:
     """MTS: four bytes of time before each packet of a transport stream."""
     plain = samples.video("mpegts", "mpeg2video", rate=25)
