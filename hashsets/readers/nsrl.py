@@ -144,7 +144,7 @@ class NsrlSqliteReader:
                 columns = _columns(con)
         except sqlite3.Error as error:
             raise InputError(f"{source.path.name} is an SQLite file that cannot be read: {error}.") from None
-        return Detection(self.name, "3") if {"sha1", "md5"} & set(map(str.lower, columns)) else None
+        return Detection(self.name, "3") if {"sha1", "md5"} & set(columns) else None
 
     def read(self, source: Source, detection: Detection) -> Iterator[Batch]:
         with contextlib.ExitStack() as stack:
@@ -158,13 +158,13 @@ class NsrlSqliteReader:
         try:
             with contextlib.closing(_open(path)) as con:
                 columns = _columns(con)
-                if not {"sha1", "md5"} & set(map(str.lower, columns)):
+                if not {"sha1", "md5"} & set(columns):
                     raise damaged(source, "the database", "it has no table or view FILE with digests")
                 source.notes["released"] = _released(con)
                 cursor = con.execute(compose("SELECT {columns} FROM FILE", columns=columns))
                 size = source.path.stat().st_size
                 while rows := cursor.fetchmany(delimited.BATCH):
-                    records = [_record(dict(zip(map(str.lower, columns), row, strict=True)), _SQLITE) for row in rows]
+                    records = [_record(dict(zip(columns, row, strict=True)), _SQLITE) for row in rows]
                     yield Batch(list(range(read + 1, read + len(rows) + 1)), delimited.to_columns(records))
                     read += len(rows)
                     source.done = min(size, source.done + size // 1000)
@@ -229,4 +229,4 @@ _USED = (*_SQLITE, "crc32", "file_name", "package_id")
 def _columns(con: sqlite3.Connection) -> list[str]:
     """Columns of FILE that are used, in their order."""
     names = [str(row[1]) for row in con.execute("PRAGMA table_info(FILE)")]
-    return [n for n in names if n.lower() in _USED]
+    return [n.lower() for n in names if n.lower() in _USED]  # SQL does not tell capitals apart

@@ -24,8 +24,11 @@ from pipeline.ingest.landing.package import (
     Package,
     all_plain,
     collision_faults,
+    is_list,
+    is_sidecar,
     is_small_text,
     name_faults,
+    reading_order,
     without_top_folder,
 )
 from pipeline.locator import Locator
@@ -151,6 +154,7 @@ def _check_sizes(count: int, unpacked: int, packed: int, caps: dict[str, Any]) -
 def _to_read(members: list[Member], caps: dict[str, Any]) -> list[Member]:
     """Members that ingest reads: small text files, as many as the caps admit."""
     found = [m for m in members if is_small_text(m.name) or is_small_text(m.name.partition("/")[2])]
+    found.sort(key=lambda m: reading_order(m.name))
     return [m for m in found if m.size <= caps["report_bytes"]][: caps["reports"] * 4]
 
 
@@ -268,6 +272,8 @@ def _walk_tar(package: Package, source: Any, size: int, caps: dict[str, Any], no
             if info.isdir() or (info.type == _LABEL and not info.size):
                 _refuse(package, name_faults(info.name.removeprefix("./").rstrip("/") or "x", caps))
                 continue
+            if sum(map(len, info.pax_headers.values())) > zipforms.SLACK:
+                raise InputError("the archive holds data in a header that belongs to no member; pack it anew")
             unpacked += info.size
             _check_sizes(count, unpacked, size, caps)
             name = info.name.removeprefix("./")
@@ -284,7 +290,8 @@ def _walk_tar(package: Package, source: Any, size: int, caps: dict[str, Any], no
             member = Member(name, info.size, Locator(package.container, info.name))
             package.members.append(member)
             wanted = is_small_text(name) or is_small_text(name.partition("/")[2])
-            if wanted and info.size <= caps["report_bytes"] and to_read:
+            kept = 0 if is_list(name) else caps["reports"] if is_sidecar(name) or name.lower().endswith(".txt") else 1
+            if wanted and info.size <= caps["report_bytes"] and to_read >= kept:
                 if info.size > room:
                     raise InputError("the texts of the archive are too large to be read")
                 stream = archive.extractfile(info)
@@ -293,7 +300,7 @@ def _walk_tar(package: Package, source: Any, size: int, caps: dict[str, Any], no
                     member.hold(_read(stream, member, caps))
                     source.limit = caps["header_bytes"]
                     room -= info.size
-                    to_read -= 1
+                    to_read -= kept > 0  # of the rest some reading is kept for what is more likely a report
         # next() has read one block of zeros, the mark of the end; without it the tar was cut between two members
         if source.tell() <= archive.offset:
             raise tarfile.ReadError("cut off")

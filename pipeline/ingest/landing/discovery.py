@@ -31,6 +31,7 @@ from pipeline.ingest.landing.package import (
     is_small_text,
     name_faults,
     plain_locator,
+    reading_order,
 )
 from pipeline.locator import SEPARATOR, Locator
 
@@ -347,11 +348,12 @@ def _list_folder(package: Package, found: _Survey, policy: dict[str, Any]) -> li
             package.faults.extend(f for f in faults if f not in package.faults)
             continue
         package.members.append(Member(name, size, locator))
-        if is_small_text(name) and size <= caps["report_bytes"] and len(texts) < caps["reports"] * 4:
+        if is_small_text(name) and size <= caps["report_bytes"]:
             texts.append(Text("member", name, entry.path))
         if len(package.members) > caps["members"]:
             package.faults.append("the package has too many files")
             return []
+    texts = sorted(texts, key=lambda text: reading_order(text.name))[: caps["reports"] * 4]
     package.members.sort(key=lambda m: m.name)
     package.faults.extend(collision_faults([m.name for m in package.members]))
     return texts

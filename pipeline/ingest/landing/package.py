@@ -141,6 +141,29 @@ def is_small_text(name: str) -> bool:
     return "/" not in lowered and (lowered.endswith((MARKER, ".sha256", ".txt")) or lowered in LIST_NAMES)
 
 
+_SIDECAR = re.compile(r"\.(?:jpe?g|png|gif|bmp|tiff?|webp|hei[cf]|avif|mp4|m4v|mov|avi|mkv|webm|3gp|wmv|mpe?g)[.(]")
+_REPORT_WORDS = ("report", "referral", "tip")
+
+
+def is_list(name: str) -> bool:
+    """Whether a small text tells how complete a package is: a bag's tag file, a checksum list, a marker."""
+    base = name.rpartition("/")[2].lower()
+    return base in TAG_FILES or base in LIST_NAMES or base.endswith((MARKER, ".sha256"))
+
+
+def reading_order(name: str) -> tuple[bool, bool, bool, bool, int, str]:
+    """Which small texts are read first where not all are: what tells how complete the package is, what is called a report,
+    other possible reports (those that some programs write for each picture last, `IMG_1.jpg.json`), other texts."""
+    base = name.rpartition("/")[2].lower()
+    called = any(word in base for word in _REPORT_WORDS)
+    return (not is_list(name), not base.endswith(REPORT_SUFFIXES), not called, is_sidecar(name), name.count("/"), name)
+
+
+def is_sidecar(name: str) -> bool:
+    """Whether a name is a picture's or film's with another ending behind it."""
+    return _SIDECAR.search(name.rpartition("/")[2].lower()) is not None
+
+
 def name_faults(name: str, caps: dict[str, Any]) -> list[str]:
     """Why a member's name must not be used: absolute, leading out, backslash, drive, control
     characters, too long, too deep. Names are not repeated in the reason, they may be long or hostile."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline.errors import InputError
 from pipeline.ingest import sources
-from pipeline.ingest.landing.package import REPORT_SUFFIXES, Member, Package
+from pipeline.ingest.landing.package import REPORT_SUFFIXES, Member, Package, reading_order
 from pipeline.ingest.reports import decode
 from pipeline.ingest.reports.draft import Draft
 from pipeline.ingest.reports.fields import Fields, residue
@@ -30,7 +30,7 @@ class FoundReport:
 
 
 def candidates(package: Package) -> list[Member]:
-    """Members that may be the report, those nearest to the top first."""
+    """Members that may be the report, those that are called one first, then those nearest to the top."""
     found = [
         m
         for m in package.payload
@@ -38,7 +38,7 @@ def candidates(package: Package) -> list[Member]:
         and (m.read is not None or m.name.count("/") <= 1)
         and (m.name.startswith("data/") or not package.is_bag)
     ]
-    return sorted(found, key=lambda m: (m.name.count("/"), m.name))
+    return sorted(found, key=lambda m: reading_order(m.name))
 
 
 def find(package: Package, rules: ReportRules) -> tuple[FoundReport | None, list[str]]:
@@ -53,10 +53,12 @@ def find(package: Package, rules: ReportRules) -> tuple[FoundReport | None, list
     listed = candidates(package)
     if not listed:
         return None, ["it holds no JSON, XML or CSV report"]
-    for member in listed[: caps["reports"]]:
+    unread = 0
+    for member in listed:
         if member.content is None:
             if member.size <= caps["report_bytes"]:
-                continue  # not read, because the package is refused anyway
+                unread += 1  # because the package is refused anyway, or there are so many
+                continue
             reasons.append(f"a possible report is larger than {caps['report_bytes']} bytes")
             continue
         try:
@@ -69,6 +71,8 @@ def find(package: Package, rules: ReportRules) -> tuple[FoundReport | None, list
         else:
             reports.append(report)
     if not reports:
+        if unread and len(listed) > caps["reports"]:
+            reasons.append(f"{unread} of {len(listed)} JSON, XML and CSV files were not read; call the report `report`")
         return None, list(dict.fromkeys(reasons))
     references = {(r.reader.source, r.draft.referral.get("source_reference")) for r in reports}
     if len(references) > 1:

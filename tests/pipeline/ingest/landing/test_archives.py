@@ -276,3 +276,28 @@ def test_what_other_tars_hold_beside_files(tmp_path: Path) -> None:
     package = listed(path)
     assert (package.faults, package.waits, package.left_out) == ([], [], 1)
     assert [m.name for m in package.members] == ["report.json", "._b.jpg"]
+
+
+def test_a_picture_in_a_header_of_a_tar(tmp_path: Path) -> None:
+    for size, faults in (
+        (200, []),
+        (20_000, ["the archive holds data in a header that belongs to no member; pack it anew"]),
+    ):
+        info = entry("a.txt", 1, pax_headers={"comment": "x" * size})
+        assert listed(tarred(tmp_path / "a.tar", [entry("report.json"), info])).faults == faults
+
+
+@pytest.mark.parametrize(
+    "sidecar", ["IMG_{n}.jpg.json", "IMG_{n}.HEIC.supplemental-metadata.json", "IMG_{n}.mp4(1).json"]
+)
+def test_what_programs_write_beside_each_picture_keeps_nobody_from_the_report(tmp_path: Path, sidecar: str) -> None:
+    """Only so many texts are read here; those that say whether the package is complete, and the report, are among them."""
+    names = [*(f"data/{sidecar.format(n=n)}" for n in range(60)), "data/z.json", "bagit.txt", "manifest-sha256.txt"]
+    packed = [
+        listed(zipped(tmp_path / "a.zip", dict.fromkeys(names, b"{}"))),
+        listed(tarred(tmp_path / "a.tar", [entry(name) for name in names])),
+    ]
+    for package in packed:
+        read = {m.name for m in package.members if m.content is not None}
+        assert set(names[-3:]) <= read
+        assert len(read) <= 32 + 2

@@ -45,6 +45,17 @@ def test_two_different_reports_are_refused() -> None:
     assert "several different reports" in reasons[0]
 
 
+def test_the_report_is_found_among_many_small_texts_or_the_reason_says_how_many_were_not_read() -> None:
+    many = {f"IMG_{n:02}.jpg.json": b"{}" for n in range(30)}
+    found, _ = report.find(package({**many, "z.json": form()}), RULES.report)
+    assert found is not None and found.member.name == "z.json"
+    held = package({**many, "z.json": form()})
+    held.by_name["z.json"].content = None
+    found, reasons = report.find(held, RULES.report)
+    assert found is None
+    assert reasons[-1] == "1 of 31 JSON, XML and CSV files were not read; call the report `report`"
+
+
 def test_a_form_in_the_wrong_folder_is_read_and_noted() -> None:
     found, _ = report.find(package({"a.json": form("ucol-referral")}, "nca"), RULES.report)
     assert found is not None
