@@ -10,7 +10,7 @@ import re
 import struct
 from dataclasses import dataclass
 
-from pipeline.fingerprint.decode import rarer
+from pipeline.fingerprint import rarer
 
 HEAD = 1024
 """Bytes that are enough to tell every type below (a transport stream shows by its fifth packet)."""
