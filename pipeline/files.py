@@ -11,6 +11,7 @@ import json
 import os
 import stat
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -94,6 +95,26 @@ def sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+SETTLED_NANOSECONDS = 2_000_000_000
+"""How long ago a file was changed when its times tell every later change: no clock of a file system is coarser."""
+_Identity = tuple[int, int, int, int, int]
+_READ: dict[Path, tuple[_Identity, bytes]] = {}
+
+
+def unchanged(path: Path) -> bytes:
+    """The bytes of a small file that is asked for again and again: read anew only where its place on the disk, its size or one
+    of its times is another than when it was read. Raises OSError as reading it does."""
+    found = path.stat()
+    identity = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+    held = _READ.get(path)
+    if held is not None and held[0] == identity:
+        return held[1]
+    data = path.read_bytes()
+    if time.time_ns() - max(identity[3:]) > SETTLED_NANOSECONDS:
+        _READ[path] = (identity, data)
+    return data
 
 
 def finished(folder: Path, pattern: str) -> list[Path]:

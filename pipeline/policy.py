@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from pipeline import documents
+from pipeline import documents, files
 from pipeline.errors import SettingsError
 from pipeline.settings import ROOT, Settings
 
@@ -39,17 +39,16 @@ def load(settings: Settings, name: str, schema: str | None = None) -> Policy:
     """
     path = settings.policy / f"{name}.yaml"
     try:
-        raw = path.read_bytes()
+        raw = files.unchanged(path)
     except OSError as error:
         raise SettingsError(
             f"Policy file {path.name} cannot be read: {error.strerror}.", "TRIAGE_POLICY names the folder."
         ) from error
-    digest = hashlib.sha256(raw).hexdigest()
-    return _validated(name, schema or Path(name).name, raw, digest)
+    return _validated(name, schema or Path(name).name, raw)
 
 
 @cache
-def _validated(name: str, schema: str, raw: bytes, digest: str) -> Policy:
+def _validated(name: str, schema: str, raw: bytes) -> Policy:
     try:
         # libyaml, in every wheel of PyYAML: the same safe types as safe_load, eight times as fast
         data = yaml.load(raw, Loader=yaml.CSafeLoader)
@@ -59,4 +58,4 @@ def _validated(name: str, schema: str, raw: bytes, digest: str) -> Policy:
     if faults:
         lines = "; ".join(f"{'/'.join(map(str, e.absolute_path)) or '(top)'}: {e.message}" for e in faults)
         raise SettingsError(f"Policy file {name}.yaml breaks its schema: {lines}.")
-    return Policy(name, str(data["version"]), digest, data)
+    return Policy(name, str(data["version"]), hashlib.sha256(raw).hexdigest(), data)

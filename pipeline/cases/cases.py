@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Row, bindparam, select
 from sqlalchemy.orm import Session
 
 from pipeline import britishtime
@@ -20,6 +20,9 @@ from pipeline.store.tables import Case, Change, Decision, Note
 
 NOTE_LIMIT = 10_000
 """Characters of a note or of a text with a decision."""
+_FOUND = select(Case).where(Case.case_id == bindparam("case")).execution_options(populate_existing=True)
+_LOCKED = _FOUND.with_for_update()
+"""Asked at every look and every deed, so built once."""
 
 
 def find(session: Session, actor: Actor, case_id: str, action: str, *, lock: bool = False) -> Case:
@@ -27,8 +30,7 @@ def find(session: Session, actor: Actor, case_id: str, action: str, *, lock: boo
 
     Raises UsageError where it does not exist (for this person), PermissionDeniedError by role.
     """
-    query = select(Case).where(Case.case_id == case_id).execution_options(populate_existing=True)
-    case = session.scalar(query.with_for_update() if lock else query)
+    case = session.scalar(_LOCKED if lock else _FOUND, {"case": case_id})
     if case is None:
         permissions.require(actor, action)
         raise refusals.no_such_case(case_id)
@@ -82,7 +84,7 @@ def holds(case: Case, user_id: str, moment: datetime) -> bool:
     return case.holder == user_id and not expired(case, moment)
 
 
-def expired(case: Case, moment: datetime) -> bool:
+def expired(case: Case | Row[Any], moment: datetime) -> bool:
     """Whether the claim has lapsed. Only cases nobody has begun to work on lapse."""
     return case.state == "allocated" and case.claim_expires_at is not None and case.claim_expires_at <= moment
 

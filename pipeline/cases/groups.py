@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from sqlalchemy import ColumnElement, and_, delete, func, insert, or_, select
+from sqlalchemy import ColumnElement, and_, bindparam, delete, func, insert, or_, select
 from sqlalchemy.orm import Session, aliased, load_only
 
 from pipeline import senders
@@ -28,6 +28,10 @@ OPEN = ""
 _Value = TypeVar("_Value")
 CHUNK = 400
 """Ids in one IN list."""
+_GROUP = select(GroupMember.group_id).where(
+    GroupMember.case_id == bindparam("case"), GroupMember.scope == bindparam("scope")
+)
+_APART = select(Apart.case_id).where(Apart.case_id == bindparam("case"))
 
 
 @dataclass(frozen=True)
@@ -48,12 +52,16 @@ def scope_of(actor: Actor) -> str:
 def of_case(session: Session, actor: Actor, case_id: str) -> Group | None:
     """The group of a case as the actor sees it; None where it stands alone."""
     permissions.require(actor, "queue.list")
-    mine = select(GroupMember.group_id).where(GroupMember.case_id == case_id, GroupMember.scope == scope_of(actor))
-    found = session.scalar(mine)
+    found = session.scalar(_GROUP, {"case": case_id, "scope": scope_of(actor)})
     if found is None:
         return None
     members = _members(session, found)
     return Group(found, tuple(members), members[0].band, min(target(session, case) for case in members))
+
+
+def is_apart(session: Session, case_id: str) -> bool:
+    """Whether a person took the case out of its group. For a reader of the case."""
+    return session.scalar(_APART, {"case": case_id}) is not None
 
 
 def sizes(session: Session, actor: Actor, case_ids: Sequence[str]) -> dict[str, tuple[str, int]]:

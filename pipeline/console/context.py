@@ -57,6 +57,12 @@ def person(request: Request, user_id: str) -> str:
     names: dict[str, str] | None = getattr(request.state, "names", None)
     if names is None:
         with store(request).reader() as session:
-            names = users.names(session)
-        request.state.names = names
+            names = know_people(request, session)
     return names.get(user_id, user_id)
+
+
+def know_people(request: Request, session: Session) -> dict[str, str]:
+    """Ask for all names in a transaction that is open already, for a page that will need some."""
+    names: dict[str, str] = users.names(session)
+    request.state.names = names
+    return names

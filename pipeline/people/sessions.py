@@ -23,7 +23,13 @@ from pipeline.store.people_tables import ApiToken, User, WebSession
 TOUCH = timedelta(minutes=1)
 """How often a session's last use is written: not at every request."""
 _SESSION = (
-    select(WebSession, User)
+    select(
+        WebSession.csrf,
+        WebSession.data,
+        WebSession.last_seen_at,
+        WebSession.expires_at,
+        *(User.user_id, User.name, User.roles, User.compartments, User.team_id, User.disabled),
+    )
     .join(User, User.user_id == WebSession.user_id)
     .where(WebSession.token_sha256 == bindparam("digest"))
 )
@@ -64,15 +70,14 @@ def resume(session: Session, token: str) -> SignedIn | None:
 
     Only reads (`Store.reader` will do); when `SignedIn.touch` says so, call `touch` in a writing session.
     """
-    found = session.execute(_SESSION, {"digest": _digest(token)}).first()
-    if found is None:
+    row = session.connection().execute(_SESSION, {"digest": _digest(token)}).first()
+    if row is None:
         return None
-    row, user = found.WebSession, found.User
     moment = now(session)
     idle = timedelta(minutes=rules(session).data["sessions"]["idle_minutes"])
-    if moment >= row.expires_at or moment >= row.last_seen_at + idle or user.disabled:
+    if moment >= row.expires_at or moment >= row.last_seen_at + idle or row.disabled:
         return None
-    return SignedIn(actor_of(user), row.csrf, dict(row.data), moment >= row.last_seen_at + TOUCH)
+    return SignedIn(actor_of(row), row.csrf, dict(row.data), moment >= row.last_seen_at + TOUCH)
 
 
 def touch(session: Session, token: str) -> None:

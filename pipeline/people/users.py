@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import Row, delete, select
 from sqlalchemy.orm import Session
 
 from pipeline import senders
@@ -20,6 +21,8 @@ from pipeline.store.people_tables import ApiToken, SignInDelay, Team, User, WebS
 
 WRONG = "The name or the password is wrong, or the account is locked for a while."
 """One answer for every reason: it does not tell which accounts exist."""
+
+_NAMES = select(User.user_id, User.name)
 
 
 def sign_in(store: Store, user_id: str, password: str, address: str = "") -> Actor:
@@ -94,8 +97,8 @@ def _count_wrong(session: Session, user: User, address: str) -> None:
     )
 
 
-def actor_of(user: User) -> Actor:
-    """The actor that an account acts as."""
+def actor_of(user: User | Row[Any]) -> Actor:
+    """The actor that an account (its row, or the columns of it that say this) acts as."""
     return Actor(user.user_id, user.name, frozenset(user.roles), frozenset(user.compartments), user.team_id)
 
 
@@ -109,7 +112,7 @@ def actor(session: Session, user_id: str) -> Actor:
 
 def names(session: Session) -> dict[str, str]:
     """Name of the person, or of the nightly run, by account."""
-    found = {row.user_id: row.name for row in session.execute(select(User.user_id, User.name))}
+    found = {row.user_id: row.name for row in session.connection().execute(_NAMES)}
     return {**found, SYSTEM.user_id: "nightly run"}
 
 

@@ -80,9 +80,7 @@ class Store:
 
     @contextmanager
     def _open(self, engine: sa.Engine) -> Iterator[Session]:
-        session = Session(engine, expire_on_commit=False, autoflush=True, info={"store": self})
-        event.listen(session, "before_commit", _append_audit)
-        event.listen(session, "after_rollback", _forget_audit)
+        session = _Logged(engine, expire_on_commit=False, autoflush=True, info={"store": self})
         try:
             yield session
         except exc.IntegrityError as error:
@@ -119,6 +117,11 @@ class Store:
         self.engine.dispose()
 
 
+class _Logged(Session):
+    """A session of the case store, whose transactions carry their audit entries. The listeners are of the class: made for each
+    session anew they cost more than a small statement."""
+
+
 @contextmanager
 def planned_anew(session: Session) -> Iterator[None]:
     """PostgreSQL plans every statement of the block as if it were the first.
@@ -144,6 +147,10 @@ def _append_audit(session: Session) -> None:
 
 def _forget_audit(session: Session) -> None:
     audit.pending(session).clear()
+
+
+event.listen(_Logged, "before_commit", _append_audit)
+event.listen(_Logged, "after_rollback", _forget_audit)
 
 
 def _first_line(error: exc.DBAPIError) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Table, insert, select, update
 from sqlalchemy.orm import Session
 
 from pipeline.errors import IntegrityError, TriageError
@@ -29,6 +29,12 @@ GENESIS = "0" * 64
 """`previous` of the first entry."""
 CHUNK = 5_000
 """Entries that are written at a time."""
+_ENTRIES: Table = AuditEntry.__table__  # type: ignore[assignment]
+_HEADS: Table = AuditHead.__table__  # type: ignore[assignment]
+_HEAD = select(_HEADS.c.seq, _HEADS.c.hash).where(_HEADS.c.head_id == 1).with_for_update()
+_APPEND = insert(_ENTRIES)
+_MOVE_HEAD = update(_HEADS).where(_HEADS.c.head_id == 1)
+"""Statements of the tables themselves, built once: others wait for the chain's head while they run."""
 FIELDS = (
     "seq", "at", "user_id", "user_name", "roles", "category", "action", "case_id", "object", "reason", "recipient",
     "detail", "previous",
@@ -92,9 +98,8 @@ def append_pending(session: Session) -> None:
     entries = pending(session)
     if not entries:
         return
-    head = session.execute(
-        select(AuditHead.seq, AuditHead.hash).where(AuditHead.head_id == 1).with_for_update()
-    ).first()
+    connection = session.connection()
+    head = connection.execute(_HEAD).first()
     if head is None:
         raise IntegrityError("The audit log has no head entry.", "Restore the case store from a backup.")
     seq, previous = head
@@ -120,11 +125,11 @@ def append_pending(session: Session) -> None:
         previous = entry_hash(row)
         rows.append({**row, "hash": previous})
         if len(rows) == CHUNK:
-            session.execute(insert(AuditEntry), rows)
+            connection.execute(_APPEND, rows)
             rows = []
     if rows:
-        session.execute(insert(AuditEntry), rows)
-    session.execute(update(AuditHead).where(AuditHead.head_id == 1).values(seq=seq, hash=previous))
+        connection.execute(_APPEND, rows)
+    connection.execute(_MOVE_HEAD, {"seq": seq, "hash": previous})
     entries.clear()
 
 

@@ -5,9 +5,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, exists, literal, or_, select, union_all
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    Select,
+    Table,
+    and_,
+    bindparam,
+    exists,
+    insert,
+    literal,
+    or_,
+    select,
+    union_all,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from pipeline import senders
@@ -56,16 +71,35 @@ _SIDE_TABLES: tuple[tuple[Any, Any], ...] = (
 """Tables of what people did with a case, with their order."""
 _OF_CASE: dict[Any, Select[Any]] = {
     table: select(table).where(table.case_id == bindparam("case")).order_by(order)
-    for table, order in ((Assessment, Assessment.sequence), *_SIDE_TABLES)
+    for table, order in ((Assessment, Assessment.sequence), (Change, Change.change_id), *_SIDE_TABLES)
 }
 """Statements built once: building one takes longer than running it, and others wait for the transaction meanwhile."""
 _THERE = union_all(
     *(
         select(literal(table.__tablename__)).where(exists().where(table.case_id == bindparam("case")))
-        for table, _ in _SIDE_TABLES
+        for table in (*(table for table, _ in _SIDE_TABLES), Lowering, Flag)
     )
 )
-"""Which side tables have rows of a case."""
+"""Which tables beside the case's own have rows of it."""
+_PENDING = select(Lowering).where(Lowering.case_id == bindparam("case"), Lowering.status == "pending")
+_OWN = select(CaseReferral.referral_id).where(CaseReferral.case_id == bindparam("case"))
+_LINKS = (
+    select(Link)
+    .where(
+        or_(
+            Link.left_referral.in_(bindparam("own", expanding=True)),
+            Link.right_referral.in_(bindparam("own", expanding=True)),
+        ),
+        Link.withdrawn.is_(False),
+    )
+    .order_by(Link.link_id)
+)
+_SEEN: Table = Seen.__table__  # type: ignore[assignment]
+_BY_ME = and_(_SEEN.c.user_id == bindparam("who"), _SEEN.c.case_id == bindparam("case"))
+_LOOKED = select(_SEEN.c.change_id).where(_BY_ME)
+_LOOKS = insert(_SEEN)
+_LOOKS_AGAIN = update(_SEEN).where(_BY_ME)
+_ERASED = select(Tombstone.referrals)
 
 
 @dataclass(frozen=True)
@@ -130,7 +164,8 @@ def read(session: Session, actor: Actor, case_id: str, reason: str | None = None
     case = find(session, actor, case_id, "case.read")
     why = rules(session).consultation_reason("case", reason)
     versions = session.scalars(_OF_CASE[Assessment], {"case": case_id}).all()
-    side = _side_rows(session, case_id)
+    there = set(session.scalars(_THERE, {"case": case_id}))
+    side = _side_rows(session, case_id, there)
     newest = versions[-1]
     hidden = hidden_ids(session, actor)
     links = _links(session, actor, case, hidden)
@@ -154,7 +189,7 @@ def read(session: Session, actor: Actor, case_id: str, reason: str | None = None
         links=links,
         notes=side[Note.__tablename__],
         decisions=side[Decision.__tablename__],
-        lowering=session.scalar(select(Lowering).where(Lowering.case_id == case_id, Lowering.status == "pending")),
+        lowering=session.scalar(_PENDING, {"case": case_id}) if Lowering.__tablename__ in there else None,
         requests=side[InformationRequest.__tablename__],
         transfers=side[Transfer.__tablename__],
         kirat=side[Kirat.__tablename__],
@@ -162,7 +197,7 @@ def read(session: Session, actor: Actor, case_id: str, reason: str | None = None
         reviews=side[Review.__tablename__],
         second_looks=side[SecondLook.__tablename__],
         notifications=side[Notification.__tablename__],
-        escalations=escalations.history(session, actor, case_id),
+        escalations=escalations.history(session, actor, case_id) if Flag.__tablename__ in there else (),
         retention=side[Retention.__tablename__],
         hidden=hidden,
     )
@@ -188,7 +223,7 @@ def hidden_referrals(session: Session, actor: Actor) -> set[str]:
     erased = erased_referrals(session)
     if set(senders.COMPARTMENTS) <= actor.compartments:
         return erased
-    there = select(Case.case_id).where(_hidden(actor))
+    there = select(Case.case_id).where(_hidden(actor.compartments))
     cases = select(CaseReferral.referral_id).where(CaseReferral.case_id.in_(there))
     return set(session.scalars(cases)) | erased
 
@@ -196,7 +231,7 @@ def hidden_referrals(session: Session, actor: Actor) -> set[str]:
 def erased_referrals(session: Session) -> set[str]:
     """Referrals of erased cases: nobody reads them from the moment of the erasure, and their values leave the lake
     (`triage night erase`, and the weekly upkeep)."""
-    return set().union(*session.scalars(select(Tombstone.referrals)))
+    return set().union(*session.scalars(_ERASED))
 
 
 def erased_cases(session: Session) -> set[str]:
@@ -204,25 +239,32 @@ def erased_cases(session: Session) -> set[str]:
     return set(session.scalars(select(Tombstone.case_id)))
 
 
-def _hidden(actor: Actor) -> ColumnElement[bool]:
-    """In a compartment that the actor has not; said so that the databases use the small index of such cases."""
+def _hidden(compartments: frozenset[str]) -> ColumnElement[bool]:
+    """In none of these compartments but in another; said so that the databases use the small index of such cases."""
     some = Case.compartment.is_not(None)
-    return and_(some, Case.compartment.not_in(sorted(actor.compartments))) if actor.compartments else some
+    return and_(some, Case.compartment.not_in(sorted(compartments))) if compartments else some
 
 
 def hidden_ids(session: Session, actor: Actor) -> set[str]:
     """Ids of referrals, cases and links that the actor may not know of."""
     if set(senders.COMPARTMENTS) <= actor.compartments:
         return set()
-    cases = session.scalars(select(Case.case_id).where(_hidden(actor)))
-    open_to = sorted(actor.compartments)
-    links = select(Link.link_id).where(Link.compartment.is_not(None), Link.compartment.not_in(open_to))
-    return hidden_referrals(session, actor).union(cases, session.scalars(links))
+    return set(session.scalars(_all_hidden(actor.compartments))) | erased_referrals(session)
 
 
-def _side_rows(session: Session, case_id: str) -> dict[str, Sequence[Any]]:
-    """Rows of the tables of which most cases have none, by table name: asked for only where there are any."""
-    there = set(session.scalars(_THERE, {"case": case_id}))
+@cache
+def _all_hidden(compartments: frozenset[str]) -> CompoundSelect[Any]:
+    """Ids of the cases, their referrals and the links that people with these compartments may not know of, as one statement.
+    There are as many as there are sets of compartments."""
+    there = _hidden(compartments)
+    referrals = select(CaseReferral.referral_id).where(CaseReferral.case_id.in_(select(Case.case_id).where(there)))
+    restricted = Link.compartment.is_not(None)
+    links = select(Link.link_id).where(restricted, Link.compartment.not_in(sorted(compartments)))
+    return union_all(select(Case.case_id).where(there), referrals, links)
+
+
+def _side_rows(session: Session, case_id: str, there: set[str]) -> dict[str, Sequence[Any]]:
+    """Rows of the tables of which most cases have none, by table name: asked for only where there are any (`_THERE`)."""
     return {
         table.__tablename__: session.scalars(_OF_CASE[table], {"case": case_id}).all()
         if table.__tablename__ in there
@@ -233,13 +275,11 @@ def _side_rows(session: Session, case_id: str) -> dict[str, Sequence[Any]]:
 
 def _links(session: Session, actor: Actor, case: Case, hidden: set[str]) -> list[LinkView]:
     """Links of the case's referrals to others that the actor may know of; one inside the case is none."""
-    own = set(session.scalars(select(CaseReferral.referral_id).where(CaseReferral.case_id == case.case_id)))
+    own = set(session.scalars(_OWN, {"case": case.case_id}))
     own.add(case.referral_id)
-    found = session.scalars(
-        select(Link)
-        .where(or_(Link.left_referral.in_(own), Link.right_referral.in_(own)), Link.withdrawn.is_(False))
-        .order_by(Link.link_id)
-    ).all()
+    found = session.scalars(_LINKS, {"own": sorted(own)}).all()
+    if not found:
+        return []
     others = {
         link.link_id: (link, link.right_referral if link.left_referral in own else link.left_referral)
         for link in found
@@ -274,19 +314,19 @@ def _link_view(link: Link, other: str, there: Case | None) -> LinkView:
 
 
 def _visible_changes(session: Session, actor: Actor, case: Case) -> list[Change]:
-    found = session.scalars(select(Change).where(Change.case_id == case.case_id).order_by(Change.change_id))
+    found = session.scalars(_OF_CASE[Change], {"case": case.case_id})
     return [change for change in found if permissions.visible(actor, change.compartment)]
 
 
 def _mark_seen(session: Session, actor: Actor, case: Case) -> int:
     """Mark the case as seen up to its newest change; returns up to which it had been seen before (0: never)."""
-    seen = session.get(Seen, (actor.user_id, case.case_id))
-    before = seen.change_id if seen else 0
-    if seen is None:
-        session.add(Seen(user_id=actor.user_id, case_id=case.case_id, change_id=case.change_id, at=now(session)))
+    connection, row = session.connection(), {"change_id": case.change_id, "at": now(session)}
+    before: int | None = connection.scalar(_LOOKED, {"who": actor.user_id, "case": case.case_id})
+    if before is None:
+        connection.execute(_LOOKS, {"user_id": actor.user_id, "case_id": case.case_id, **row})
     else:
-        seen.change_id, seen.at = case.change_id, now(session)
-    return before
+        connection.execute(_LOOKS_AGAIN, {"who": actor.user_id, "case": case.case_id, **row})
+    return before or 0
 
 
 def shown(reasons: Iterable[dict[str, Any]], hidden: set[str]) -> list[dict[str, Any]]:

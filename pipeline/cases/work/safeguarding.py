@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from pipeline.cases import cases
@@ -14,6 +14,12 @@ from pipeline.store.work_tables import Safeguarded
 
 MOST = 1_000
 """A greater number of one case is taken for a slip of the hand."""
+_NEWEST = (
+    select(Safeguarded)
+    .where(Safeguarded.case_id == bindparam("case"))
+    .order_by(Safeguarded.safeguarded_id.desc())
+    .limit(1)
+)
 
 
 def enter(
@@ -36,5 +42,4 @@ def enter(
 
 def newest(session: Session, case_id: str) -> Safeguarded | None:
     """What counts of the case: the newest entry. For a reader of the case."""
-    query = select(Safeguarded).where(Safeguarded.case_id == case_id)
-    return session.scalars(query.order_by(Safeguarded.safeguarded_id.desc()).limit(1)).first()
+    return session.scalars(_NEWEST, {"case": case_id}).first()

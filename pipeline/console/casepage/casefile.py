@@ -22,6 +22,8 @@ STEPS = (
     ("nca_disseminated_at", "NCA disseminated"),
     ("force_received_at", "Force received"),
 )
+SHOWN = ("subjects", "identifiers", "facts", "media_files", "defects", "packages")
+"""Tables of the lake whose rows of a case's referrals are shown."""
 FILES_SHOWN = 100
 """Groups of files on a page before `?files=all`."""
 MATCHES_SHOWN = 20
@@ -39,7 +41,8 @@ def assemble(
     """Everything of one case that a reader with these compartments may know of. `near`: PDQ threshold in bits."""
     referrals = _referrals(view.case.referral_id, evidence, view.hidden)
     keys = [r["referral_id"] for r in referrals] or [view.case.referral_id]
-    files = _files(evidence, keys, near)
+    rows = evidence.of_kinds(SHOWN, keys)
+    files = _files(evidence, rows["media_files"], near)
     return {
         "case": _columns(view.case),
         "urgency": view.urgency,
@@ -51,15 +54,15 @@ def assemble(
         "unknowns": [u for u in view.unknowns if "question" in u],
         "referrals": [{**r, "stated": stated.rows(r, first=n == 0)} for n, r in enumerate(referrals)],
         "times": times(referrals, view.case.first_action_at),
-        "subjects": _subjects(evidence, keys),
-        "facts": [f for f in evidence.rows("facts", keys) if f["value"] != "unknown"],
+        "subjects": _subjects(rows["subjects"], rows["identifiers"]),
+        "facts": [f for f in rows["facts"] if f["value"] != "unknown"],
         "links": [_columns(link) for link in view.links],
         "files": files if all_files else files[:FILES_SHOWN],
         "file_groups": len(files),
         "file_count": sum(len(g["files"]) for g in files),
         "texts": evidence.texts(keys, compartments),
-        "defects": evidence.rows("defects", keys),
-        "packages": evidence.rows("packages", keys),
+        "defects": rows["defects"],
+        "packages": rows["packages"],
         "versions": [_version(v) for v in view.versions],
         "history": [_columns(c) for c in view.history],
         "notes": [_columns(n) for n in view.notes],
@@ -142,10 +145,8 @@ def _referrals(root: str, evidence: Evidence, hidden: set[str]) -> list[dict[str
     return sorted(found, key=lambda r: (r["referral_id"] != root, r["force_received_at"]))
 
 
-def _subjects(evidence: Evidence, keys: list[str]) -> list[dict[str, Any]]:
+def _subjects(subjects: list[dict[str, Any]], identifiers: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Subjects with their identifiers; identifiers that no subject owns come last under no subject."""
-    identifiers = evidence.rows("identifiers", keys)
-    subjects = evidence.rows("subjects", keys)
     order = {"suspect": 0, "victim": 1, "recipient": 2}
     subjects.sort(key=lambda s: order.get(s["role"], 3))
     known = {s["subject_id"] for s in subjects}
@@ -159,16 +160,17 @@ def content_key(file: dict[str, Any]) -> str:
     return str(file["sha256"] or file["file_id"])
 
 
-def _files(evidence: Evidence, keys: list[str], near: int) -> list[dict[str, Any]]:
+def _files(evidence: Evidence, rows: list[dict[str, Any]], near: int) -> list[dict[str, Any]]:
     """Media files in groups of near-duplicates, those with matches first, each group with its fingerprint and matches.
 
     The path in the landing folder is left out: it is as the sender wrote it, names of a covert source included.
     """
-    files = [{k: v for k, v in f.items() if k != "locator"} for f in evidence.rows("media_files", keys)]
+    files = [{k: v for k, v in f.items() if k != "locator"} for f in rows]
     contents = [content_key(f) for f in files]
-    prints = {p["sha256"]: p for p in evidence.rows("fingerprints", contents)}
+    found_of = evidence.of_kinds(("fingerprints", "matches"), contents)
+    prints = {p["sha256"]: p for p in found_of["fingerprints"]}
     matches: dict[str, dict[str, dict[str, Any]]] = {}
-    for match in evidence.rows("matches", contents):
+    for match in found_of["matches"]:
         matches.setdefault(match["file_id"] or match["sha256"], {})[match["match_id"]] = match
     distinct = list(dict.fromkeys(contents))
     hashes = [prints.get(c, {}).get("pdq") for c in distinct]

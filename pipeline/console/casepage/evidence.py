@@ -98,15 +98,22 @@ class Evidence:
 
     def rows(self, kind: str, keys: Iterable[str]) -> list[dict[str, Any]]:
         """Rows of a table for some keys (referral ids, or SHA-256 in hex), in the order they were published."""
-        found: list[dict[str, Any]] = []
+        return self.of_kinds((kind,), keys)[kind]
+
+    def of_kinds(self, kinds: Collection[str], keys: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
+        """Rows of some tables that are found by the same keys, by table, each in the order they were published."""
+        found: dict[str, list[dict[str, Any]]] = {kind: [] for kind in kinds}
         connection = self._connection()
         wanted = list(dict.fromkeys(keys))
         for start in range(0, len(wanted), 500):
             chunk = wanted[start : start + 500]
             query = compose(
-                "SELECT body FROM rows WHERE kind = ? AND key IN ({keys}) ORDER BY rowid", keys=marks(len(chunk))
+                "SELECT kind, body FROM rows WHERE kind IN ({kinds}) AND key IN ({keys}) ORDER BY rowid",
+                kinds=marks(len(kinds)),
+                keys=marks(len(chunk)),
             )
-            found += [orjson.loads(body) for (body,) in connection.execute(query, (kind, *chunk))]
+            for kind, body in connection.execute(query, (*kinds, *chunk)):
+                found[kind].append(orjson.loads(body))
         return found
 
     def texts(self, keys: Iterable[str], compartments: Iterable[str]) -> int:

@@ -17,12 +17,11 @@ from pipeline.cases.views import timeline as timelines
 from pipeline.cases.work import answers, safeguarding
 from pipeline.console import pages, wording
 from pipeline.console.casepage import casefile, explain, linkwords, summary
-from pipeline.console.context import actor, evidence, person, settings, store, writing
+from pipeline.console.context import actor, evidence, know_people, person, settings, store, writing
 from pipeline.console.dashboard import charts
 from pipeline.console.gate.identity import NotFoundError
 from pipeline.ingest.geography import forces
 from pipeline.people import permissions
-from pipeline.store.group_tables import Apart
 from pipeline.store.tables import BANDS
 
 router = APIRouter()
@@ -142,7 +141,8 @@ def _read(request: Request, number: str, reason: str, all_files: bool) -> dict[s
             {"case_id": c.case_id, "band": c.band, "state": c.state, "holder": c.holder, "version": c.version}
             for c in (group.cases if group else ())
         ]
-        apart = session.get(Apart, number) is not None
+        apart = groups.is_apart(session, number)
+        know_people(request, session)
     # the lake's rows are read after the transaction, which others wait for
     assembled = casefile.assemble(seen, evidence(request), actor(request).compartments, near, all_files)
     return {**assembled, "together": together, "taken_apart": apart, "safeguarded": children}

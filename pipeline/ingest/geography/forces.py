@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from pipeline import documents
+from pipeline import documents, files
 from pipeline.errors import SettingsError
 from pipeline.ingest.geography import postcodes
 from pipeline.policy import SCHEMAS
@@ -84,7 +84,7 @@ def counties(settings: Settings) -> frozenset[str]:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return files.unchanged(path)
     except OSError as error:
         raise SettingsError(f"Policy file {path.name} cannot be read: {error.strerror}.") from error
 
