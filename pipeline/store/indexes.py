@@ -27,9 +27,13 @@ SOME = {
 """What a filter asks of a case, with the condition of the index that holds only the cases of which it is so."""
 
 
+RESTRICTED = "compartment IS NOT NULL"
+"""The condition of the indexes of what is in a compartment."""
+
+
 def restricted(name: str) -> Index:
     """An index of the few rows that are in a compartment: what somebody may not see is found at once."""
-    return _partial(name, "compartment", "compartment IS NOT NULL")
+    return _partial(name, "compartment", RESTRICTED)
 
 
 def of_cases() -> Iterator[Index]:

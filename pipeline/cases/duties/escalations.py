@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, Select, func, or_, select
 from sqlalchemy.orm import Session
 
 from pipeline import britishtime
@@ -76,46 +77,47 @@ def open_flags(session: Session, actor: Actor, case_id: str | None = None) -> li
     Flags of closed and transferred cases are among them: closing a case tells nobody. Not logged, as lists are not.
     """
     permissions.require(actor, "queue.list")
-    query = (
-        select(Flag, Case)
-        .join(Case, Case.case_id == Flag.case_id)
-        .where(Flag.waiting.is_(True), queue.visible(actor), _visible(actor))
-        .order_by(ordering.OWN_BAND, Flag.due_at, Case.score.desc(), Flag.case_id, Flag.flag_id)
-    )
+    query = _waiting(actor.compartments)
     if case_id is not None:
         query = query.where(Flag.case_id == case_id)
     moment = now(session)
-    return [
-        OpenFlag(
-            flag_id=flag.flag_id,
-            case_id=flag.case_id,
-            rule=flag.rule,
-            label=flag.label,
-            reason=flag.reason,
-            role=flag.role,
-            post=flag.post,
-            raised_at=flag.raised_at,
-            due_at=flag.due_at,
-            late=flag.due_at <= moment,
-            gone=flag.gone_at is not None,
-            band=case.band,
-            state=case.state,
-            holder=case.holder,
-            version=case.version,
-        )
-        for flag, case in session.execute(query)
-    ]
+    found = []
+    for *columns, gone_at in session.execute(query):
+        values = dict(zip(_AS_STORED, columns, strict=True))
+        found.append(OpenFlag(**values, late=values["due_at"] <= moment, gone=gone_at is not None))
+    return found
+
+
+_AS_STORED = [f.name for f in fields(OpenFlag) if f.name not in {"late", "gone"}]
+
+
+@cache
+def _waiting(compartments: frozenset[str]) -> Select[Any]:
+    """The statement of `open_flags` for people with these compartments. Every page of the queue asks it, so it is built once for
+    each set of compartments."""
+    columns = [getattr(Flag, name) if hasattr(Flag, name) else getattr(Case, name) for name in _AS_STORED]
+    return (
+        select(*columns, Flag.gone_at)
+        .join(Case, Case.case_id == Flag.case_id)
+        .where(Flag.waiting.is_(True), queue.of_compartments(compartments), _open_to(compartments))
+        .order_by(ordering.OWN_BAND, Flag.due_at, Case.score.desc(), Flag.case_id, Flag.flag_id)
+    )
 
 
 def waiting_count(session: Session, actor: Actor) -> int:
     """How many flags `open_flags` would list, for figures; asked as one count."""
-    query = (
+    return session.scalar(waiting_of(actor.compartments)) or 0
+
+
+@cache
+def waiting_of(compartments: frozenset[str]) -> Select[int]:
+    """The statement of `waiting_count`, for people with these compartments."""
+    return (
         select(func.count())
         .select_from(Flag)
         .join(Case, Case.case_id == Flag.case_id)
-        .where(Flag.waiting.is_(True), queue.visible(actor), _visible(actor))
+        .where(Flag.waiting.is_(True), queue.of_compartments(compartments), _open_to(compartments))
     )
-    return session.scalar(query) or 0
 
 
 def strip(flags: Sequence[OpenFlag]) -> list[Strip]:
@@ -210,6 +212,10 @@ def _open_to_readers(compartment: str | None) -> ColumnElement[bool]:
 
 
 def _visible(actor: Actor) -> ColumnElement[bool]:
-    if not actor.compartments:
+    return _open_to(actor.compartments)
+
+
+def _open_to(compartments: frozenset[str]) -> ColumnElement[bool]:
+    if not compartments:
         return Flag.compartment.is_(None)
-    return or_(Flag.compartment.is_(None), Flag.compartment.in_(sorted(actor.compartments)))
+    return or_(Flag.compartment.is_(None), Flag.compartment.in_(sorted(compartments)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from pipeline.errors import UsageError
@@ -12,6 +12,8 @@ from pipeline.store import recording as audit
 from pipeline.store.actors import Actor
 from pipeline.store.context import now
 from pipeline.store.group_tables import Notice
+
+_UNREAD = select(Notice).where(Notice.user_id == bindparam("who"), Notice.read_at.is_(None)).order_by(Notice.notice_id)
 
 
 def tell(session: Session, user_id: str, text: str) -> None:
@@ -21,8 +23,7 @@ def tell(session: Session, user_id: str, text: str) -> None:
 
 def unread(session: Session, actor: Actor) -> Sequence[Notice]:
     """The actor's own notices that they have not marked as read, the oldest first."""
-    query = select(Notice).where(Notice.user_id == actor.user_id, Notice.read_at.is_(None))
-    return session.scalars(query.order_by(Notice.notice_id)).all()
+    return session.scalars(_UNREAD, {"who": actor.user_id}).all()
 
 
 def read(session: Session, actor: Actor, notice_id: int) -> Notice:

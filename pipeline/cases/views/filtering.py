@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Integer, and_, case, exists, func, literal, literal_column, or_, select
@@ -57,7 +58,7 @@ class QueueFilters:
         return {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) is not None}
 
 
-def free(moment: datetime) -> ColumnElement[bool]:
+def free(moment: Any) -> ColumnElement[bool]:
     """Held by nobody: never claimed, given back, or lapsed."""
     held, state = _hidden(Case.holder), _hidden(Case.state)  # most cases are free: no index helps to find them
     return or_(held.is_(None), and_(state == "allocated", Case.claim_expires_at <= moment))
@@ -70,9 +71,15 @@ def of_team(actor: Actor) -> ColumnElement[bool]:
 
 def visible(actor: Actor) -> ColumnElement[bool]:
     """In no compartment, or in one of the actor's: part of every list and count of cases."""
-    if not actor.compartments:
+    return of_compartments(actor.compartments)
+
+
+@cache
+def of_compartments(compartments: frozenset[str]) -> ColumnElement[bool]:
+    """In no compartment, or in one of these."""
+    if not compartments:
         return Case.compartment.is_(None)
-    return or_(Case.compartment.is_(None), Case.compartment.in_(sorted(actor.compartments)))
+    return or_(Case.compartment.is_(None), Case.compartment.in_(sorted(compartments)))
 
 
 def ranges(session: Session) -> list[tuple[str, datetime | None, datetime | None]]:
@@ -119,10 +126,16 @@ def not_due_from(session: Session, f: QueueFilters) -> list[ColumnElement[bool]]
 
 
 def conditions(
-    session: Session, actor: Actor, f: QueueFilters, order: str = ORDERS[0], *, few: bool = False
+    session: Session,
+    actor: Actor,
+    f: QueueFilters,
+    order: str = ORDERS[0],
+    *,
+    few: bool = False,
+    moment: Any = None,
 ) -> list[ColumnElement[bool]]:
     """What the filters and the actor's compartments leave, for a list in that order; `few`: begin with what a selective
-    filter fits (`within`).
+    filter fits (`within`); `moment`: the present one, or a parameter for it.
 
     SQLite has no statistics and takes an index for each filter that it sees, row by row from the table; `seen` hides the
     filter, so that it walks the order's own index, which has every column. What few cases fit is found by `fewest`.
@@ -142,35 +155,51 @@ def conditions(
     for column, chosen in ((Case.state, f.state), (Case.source, f.source), (Case.provider, f.provider)):
         if chosen is not None:
             found.append(seen(column) == chosen[0] if len(chosen) == 1 else seen(column).in_(chosen))
-    for value, condition in (
-        (f.force, seen(Case.force_code) == f.force),
-        (f.other_force, and_(seen(Case.force_code).is_not(None), seen(Case.force_code) != f.other_force)),
-        (f.team, seen(Case.team_id) == f.team),
-    ):
-        if value is not None:
-            found.append(condition)
+    if f.force is not None:
+        found.append(seen(Case.force_code) == f.force)
+    if f.other_force is not None:
+        found.append(and_(seen(Case.force_code).is_not(None), seen(Case.force_code) != f.other_force))
+    if f.team is not None:
+        found.append(seen(Case.team_id) == f.team)
     if f.holder is not None:
         wanted = actor.user_id if f.holder == "me" else f.holder
-        found.append(free(now(session)) if wanted == "nobody" else Case.holder == wanted)
-    for flag, condition in (
-        (f.flagged, Case.flagged.is_(True)),
-        (f.unacknowledged, Case.unacknowledged.is_(True)),
-        (f.text_only, Case.text_only.is_(True)),
-        (f.unknown_files, Case.unknown_files > 0),
-        (f.exact_matches, Case.matched_exact > 0),
-        (f.near_matches, Case.matched_near > 0),
-        (f.reopened, Case.reopened_at.is_not(None)),
-        (f.lowering_pending, Case.lowering_pending.is_(True)),
-        (f.second_look, Case.second_look.is_(True)),
-        (f.new_for_me, ~_looked_at(actor)),
-    ):
-        if flag is not None:
-            found.append(condition if flag else ~condition)
+        nobody = wanted == "nobody"
+        found.append(free(now(session) if moment is None else moment) if nobody else Case.holder == wanted)
+    found += _so_or_not(f, actor)
     if f.opened_since is not None:
         found.append(seen(Case.opened_at) >= f.opened_since)
     if f.query:
         found.append(Case.case_id.startswith(f.query, autoescape=True))
     return found
+
+
+def _so_or_not(f: QueueFilters, actor: Actor) -> Iterator[ColumnElement[bool]]:
+    """The filters that ask whether something is so. Only those that are on are built: every page asks this."""
+    for name, condition in _FLAGS.items():
+        if (flag := getattr(f, name)) is not None:
+            yield condition if flag else ~condition
+    for name, column in _NUMBERS.items():
+        if (flag := getattr(f, name)) is not None:
+            yield column > 0 if flag else column <= 0
+    if f.new_for_me is not None:
+        yield ~looked_at(actor) if f.new_for_me else looked_at(actor)
+
+
+_FLAGS: dict[str, ColumnElement[bool]] = {
+    "flagged": Case.flagged.is_(True),
+    "unacknowledged": Case.unacknowledged.is_(True),
+    "text_only": Case.text_only.is_(True),
+    "reopened": Case.reopened_at.is_not(None),
+    "lowering_pending": Case.lowering_pending.is_(True),
+    "second_look": Case.second_look.is_(True),
+}
+"""Filters that ask whether something is so, with its condition: each is built once."""
+_NUMBERS: dict[str, Any] = {
+    "unknown_files": Case.unknown_files,
+    "exact_matches": Case.matched_exact,
+    "near_matches": Case.matched_near,
+}
+"""Filters that ask whether a case has any of something, with its count."""
 
 
 def _hidden(column: Any) -> Any:
@@ -304,7 +333,7 @@ def _open_or_closed(f: QueueFilters, *, few: bool) -> ColumnElement[bool]:
     return Case.is_open.in_([True, False])
 
 
-def _looked_at(actor: Actor) -> ColumnElement[bool]:
+def looked_at(actor: Actor) -> ColumnElement[bool]:
     """Seen at its newest change, asked case by case: joined, all that the person has ever seen would be read for a page."""
     seen = select(Seen.change_id).where(Seen.case_id == Case.case_id, Seen.user_id == actor.user_id).scalar_subquery()
     return func.coalesce(seen, -1) >= Case.change_id
@@ -312,7 +341,7 @@ def _looked_at(actor: Actor) -> ColumnElement[bool]:
 
 def unseen(session: Session, actor: Actor, case_ids: Sequence[str]) -> set[str]:
     """Which of these cases have changed since the actor looked, or were never looked at."""
-    query = select(Case.case_id).where(Case.case_id.in_(case_ids), ~_looked_at(actor))
+    query = select(Case.case_id).where(Case.case_id.in_(case_ids), ~looked_at(actor))
     return set(session.scalars(query))
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from urllib.parse import parse_qsl, urlencode
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import bindparam, delete, func, select
 from sqlalchemy.orm import Session
 
 from pipeline.errors import UsageError
@@ -22,13 +22,13 @@ KEPT = frozenset(
 """Names that an address of the queue may have; the place in the list is not kept."""
 MOST = 20
 LONGEST = 1_000
+_SAVED = select(SavedFilter).where(SavedFilter.user_id == bindparam("who")).order_by(func.lower(SavedFilter.name))
 
 
 def saved(session: Session, actor: Actor) -> list[SavedFilter]:
     """The person's own filters by name."""
     permissions.require(actor, "filters.own")
-    query = select(SavedFilter).where(SavedFilter.user_id == actor.user_id).order_by(func.lower(SavedFilter.name))
-    return list(session.scalars(query))
+    return list(session.scalars(_SAVED, {"who": actor.user_id}))
 
 
 def save(session: Session, actor: Actor, name: str, query: str) -> SavedFilter:

@@ -57,6 +57,12 @@ class QueueRun(NamedTuple):
     calm: bool
     timely: bool
 
+    def condition(self, moment: Any, place: Any) -> ColumnElement[bool]:
+        """That a case is of this run. The moment and the place may be parameters, for a run of whichever place."""
+        due = func.coalesce(Case.due_at, Case.due_at)  # out of the planner's sight, so that it takes the order's index
+        late = due >= moment if self.timely else due < moment
+        return and_(Case.band_order == place, Case.unacknowledged.is_(not self.calm), late)
+
 
 @dataclass(frozen=True)
 class Order:
@@ -78,12 +84,6 @@ class Order:
         the index `ix_cases_queue` has them in order."""
         start = tuple(map(int, behind[:RUN])) if behind is not None else ()
         return [run for each in product(places, sorted(calm), sorted(timely)) if (run := QueueRun(*each)) >= start]
-
-    def of_run(self, run: QueueRun) -> ColumnElement[bool]:
-        """That a case is of this run."""
-        due = func.coalesce(Case.due_at, Case.due_at)  # out of the planner's sight, so that it takes that index
-        late = due >= self.moment if run.timely else due < self.moment
-        return and_(Case.band_order == run.place, Case.unacknowledged.is_(not run.calm), late)
 
     def after(self, place: Sequence[Any]) -> ColumnElement[bool]:
         """Cases behind this place."""
@@ -110,8 +110,8 @@ def _expressions(columns: Sequence[Any]) -> tuple[ColumnElement[Any], ...]:
     return tuple(column.expression if hasattr(column, "expression") else column for column in columns)
 
 
-def risk_keys(moment: datetime) -> tuple[ColumnElement[Any], ...]:
-    """What the order by risk sorts by, without lifting."""
+def risk_keys(moment: Any) -> tuple[ColumnElement[Any], ...]:
+    """What the order by risk sorts by, without lifting, at a moment or a parameter for one."""
     return (
         Case.band_order.expression,
         case((Case.unacknowledged.is_(True), 0), else_=1),
@@ -142,8 +142,8 @@ def _place(at: int, cutoffs: dict[str, datetime]) -> ColumnElement[bool]:
     return here if below is None else or_(here, and_(Case.band_order == at + 1, Case.due_at <= cutoffs[below]))
 
 
-def standing(session: Session, found: Case, name: str, moment: datetime) -> str:
-    """Why a case stands where it stands, in words."""
+def standing(session: Session, found: Any, name: str, moment: datetime) -> str:
+    """Why a case (its row, or what of it the order is made of) stands where it stands, in words."""
     overdue = found.due_at < moment
     # no target of one's own lies before one's own clock: it is that of another case of the group
     whose = "its group's" if found.due_at < found.clock_start else "its"

@@ -9,17 +9,28 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
-from sqlalchemy import String, and_, func, select
+from sqlalchemy import String, and_, bindparam, select
 from sqlalchemy.orm import Session
 
 from pipeline.cases.cases import expired
 from pipeline.cases.views import ordering, walking
-from pipeline.cases.views.filtering import URGENCIES, QueueFilters, conditions, free, of_team, ranges, visible
+from pipeline.cases.views.counting import counts
+from pipeline.cases.views.filtering import (
+    URGENCIES,
+    QueueFilters,
+    conditions,
+    free,
+    of_compartments,
+    of_team,
+    ranges,
+    visible,
+)
 from pipeline.cases.views.ordering import ORDERS
 from pipeline.errors import UsageError
 from pipeline.people import permissions
@@ -40,6 +51,7 @@ __all__ = [
     "conditions",
     "counts",
     "free",
+    "of_compartments",
     "of_team",
     "page",
     "urgency",
@@ -134,26 +146,6 @@ def page(
     return QueuePage(tuple(rows), more, moment, order)
 
 
-def counts(session: Session, actor: Actor, filters: QueueFilters | None = None) -> dict[str, int]:
-    """How many cases stand in the place of each band, how many each urgency group holds, and `total`, under the filters."""
-    permissions.require(actor, "queue.list")
-    chosen = filters or QueueFilters()
-    _, *edges = [low for _, low, _ in ranges(session)]
-    # Grouped by band alone, as the order's index has it, and what is due before each edge beside: by both the rows were sorted.
-    before = [func.count().filter(Case.due_at < edge) for edge in edges]
-    query = select(Case.band_order, *before, func.count())
-    query = query.where(*conditions(session, actor, chosen)).group_by(Case.band_order)
-    asked = chosen.urgency or URGENCIES
-    found = dict.fromkeys([*BANDS, *(u for u in URGENCIES if u in asked), "total"], 0)
-    for band, *upto in session.execute(query):
-        found[BANDS[band]] += upto[-1]
-        found["total"] += upto[-1]
-        for name, number in zip(URGENCIES, (b - a for a, b in pairwise((0, *upto))), strict=True):
-            if number:
-                found[name] += number
-    return found
-
-
 def urgency(session: Session, due_at: datetime) -> str:
     """The urgency group of a target, now."""
     return next(name for name, _, high in ranges(session) if high is None or due_at < high)
@@ -162,26 +154,44 @@ def urgency(session: Session, due_at: datetime) -> str:
 def _rows(session: Session, actor: Actor, ordered: ordering.Order, numbers: list[str]) -> list[QueueRow]:
     if not numbers:
         return []
-    seen = and_(Seen.case_id == Case.case_id, Seen.user_id == actor.user_id)
-    query = select(Case, Seen.change_id).outerjoin(Seen, seen).where(Case.case_id.in_(numbers))
-    by_id = {found.case_id: (found, change) for found, change in session.execute(query)}
+    asked = {"numbers": numbers, "who": actor.user_id}
+    place = _NAMES.index("case_id")
+    by_id = {columns[place]: columns for columns in session.connection().execute(_ROWS, asked)}
     moment, spans = now(session), ranges(session)
-    names = [f.name for f in fields(QueueRow)]
-    rows = []
-    for case_id in numbers:
-        found, change = by_id[case_id]
-        values: dict[str, Any] = {name: getattr(found, name, None) for name in names}
-        values.update(
-            urgency=next(name for name, _, high in spans if high is None or found.due_at < high),
-            place=BANDS[found.band_order],
-            standing=ordering.standing(session, found, ordered.name, moment),
-            top_reasons=tuple(found.top_reasons),
-            claim_lapsed=expired(found, moment),
-            new_for_me=change is None or change < found.change_id,
-            changed_for_me=change is not None and change < found.change_id,
-        )
-        rows.append(QueueRow(**values))
-    return rows
+    return [_row(session, by_id[case_id], ordered, moment, spans) for case_id in numbers]
+
+
+def _row(
+    session: Session,
+    columns: Sequence[Any],
+    ordered: ordering.Order,
+    moment: datetime,
+    spans: Sequence[tuple[str, datetime | None, datetime | None]],
+) -> QueueRow:
+    values = dict(zip(_NAMES, columns, strict=True))
+    found: Any = SimpleNamespace(**values)
+    change = found.looked_at
+    return QueueRow(
+        **{name: values[name] for name in _AS_STORED},
+        urgency=next(name for name, _, high in spans if high is None or found.due_at < high),
+        place=BANDS[found.band_order],
+        standing=ordering.standing(session, found, ordered.name, moment),
+        top_reasons=tuple(found.top_reasons),
+        claim_lapsed=expired(found, moment),
+        new_for_me=change is None or change < found.change_id,
+        changed_for_me=change is not None and change < found.change_id,
+    )
+
+
+_AS_STORED = [f.name for f in fields(QueueRow) if f.name in Case.__table__.columns and f.name != "top_reasons"]
+_OF_CASE = (*_AS_STORED, "top_reasons", "band_order", "score_order", "claim_expires_at", "change_id")
+_NAMES = (*_OF_CASE, "looked_at")
+_ROWS = (
+    select(*(getattr(Case, name) for name in _OF_CASE), Seen.change_id)
+    .outerjoin(Seen, and_(Seen.case_id == Case.case_id, Seen.user_id == bindparam("who")))
+    .where(Case.case_id.in_(bindparam("numbers", expanding=True)))
+)
+"""What a page shows of its cases, without the rest of their columns; built once."""
 
 
 def _encode(ordered: ordering.Order, key: tuple[Any, ...]) -> str:

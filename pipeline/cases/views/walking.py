@@ -18,6 +18,7 @@ from sqlalchemy import (
     Boolean,
     ColumnElement,
     Integer,
+    Select,
     and_,
     bindparam,
     case,
@@ -49,7 +50,9 @@ from pipeline.cases.views.filtering import (
     within,
 )
 from pipeline.store.actors import Actor
+from pipeline.store.context import now
 from pipeline.store.tables import Case
+from pipeline.store.types import Moment
 
 FEW_FILTERS = 5
 """Filters up to which SQLite takes so many cases to be left that a page is full soon."""
@@ -134,9 +137,48 @@ def _ahead(asked: PageAsked, rows: int) -> list[PageKey]:
 def _walk(asked: PageAsked, rows: int) -> list[PageKey]:
     """SQLite: from the index as it lies there, run by run, where many cases are left."""
     if asked.plain and asked.by_risk and not asked.selective and len(asked.filters.active()) <= FEW_FILTERS:
-        left = conditions(asked.session, asked.actor, asked.filters, asked.ordered.name)
-        return _each(asked, _runs(asked, left, places(asked.session, asked.filters)), rows)
+        return _run_by_run(asked, rows)
     return _sorted(asked, rows)
+
+
+def _run_by_run(asked: PageAsked, rows: int) -> list[PageKey]:
+    """SQLite: a statement for each run of cases, one behind the other. In a run the index has them in order, and nothing is
+    sorted."""
+    connection, found = asked.session.connection(), list[PageKey]()
+    possible = _possible(asked.filters, first_page=asked.place is None)
+    for run in asked.ordered.runs(places(asked.session, asked.filters), asked.place, **possible):
+        query = _of_run(asked, run).where(*asked.behind()) if asked.place is not None else _of_run(asked, run)
+        given = {"moment": asked.ordered.moment, "now": now(asked.session), "place": run.place}
+        found += [tuple(row) for row in connection.execute(query, given | {"rows": rows - len(found)})]
+        if len(found) >= rows:
+            break
+    return found
+
+
+_RUNS: dict[object, Select[Any]] = {}
+"""Statements of runs by all that they are made from: making one takes many times as long as it takes to run."""
+RUNS_KEPT = 500
+
+
+def _of_run(asked: PageAsked, run: ordering.QueueRun) -> Select[Any]:
+    """The statement of a run in whichever place, with the moments and the number of rows as parameters. It is kept, unless a
+    filter holds moments of its own (urgency)."""
+    filters = asked.filters
+    personal = filters.holder == "me" or filters.new_for_me is not None
+    whose = asked.actor.user_id if personal else None
+    key = (filters, asked.actor.compartments, whose, run.calm, run.timely)
+    if (kept := _RUNS.get(key)) is not None:
+        return kept
+    moment = bindparam("moment", type_=Moment)
+    sorted_by = ordering.risk_keys(moment)
+    left = conditions(asked.session, asked.actor, filters, moment=bindparam("now", type_=Moment))
+    query = select(*sorted_by).where(*left, run.condition(moment, bindparam("place", type_=Integer)))
+    made = query.order_by(*sorted_by[ordering.RUN :]).limit(bindparam("rows", type_=Integer))
+    if filters.urgency is None:
+        if len(_RUNS) >= RUNS_KEPT:
+            _RUNS.clear()
+        _RUNS[key] = made
+    return made
 
 
 def _sorted(asked: PageAsked, rows: int) -> list[PageKey]:
@@ -153,14 +195,10 @@ def _sorted(asked: PageAsked, rows: int) -> list[PageKey]:
 
 
 def _runs(asked: PageAsked, left: Sequence[ColumnElement[bool]], bands: Sequence[int]) -> Iterator[Any]:
-    """By risk, a statement for each run of cases, one behind the other: in a run the index has them in order, and nothing is
-    sorted."""
+    """PostgreSQL: by risk, a statement for each run of cases, one behind the other."""
     ordered = asked.ordered
     query = select(*ordered.keys).order_by(*ordered.keys[ordering.RUN :])
     runs = ordered.runs(bands, asked.place, **_possible(asked.filters, first_page=asked.place is None))
-    if is_sqlite(asked.session):
-        yield from (query.where(*left, ordered.of_run(run), *asked.behind()) for run in runs)
-        return
     place, waits, late = (
         bindparam("place", type_=Integer),
         bindparam("waits", type_=Boolean),
