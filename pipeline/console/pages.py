@@ -19,6 +19,7 @@ import jinja2
 import orjson
 from fastapi import Request, Response
 from fastapi.responses import HTMLResponse
+from markupsafe import Markup
 
 from pipeline import output
 from pipeline.cases.views import queue
@@ -132,6 +133,11 @@ def render(request: Request, template: str, context: Mapping[str, Any]) -> str:
     return environment().get_template(template).render({**frame(request), **context})
 
 
+def part(template: str, context: Mapping[str, Any]) -> Markup:
+    """A part of pages without a frame, which says nothing of who asks and may therefore be kept."""
+    return Markup(environment().get_template(template).render(context))  # noqa: S704 (rendered by our own templates)
+
+
 def frame(request: Request) -> dict[str, Any]:
     """What every page has: who is signed in, the menu by role, the form token, the notice named in the URL."""
     visitor = getattr(request.state, "visitor", None)
@@ -204,10 +210,22 @@ def plain(value: Any) -> Any:
     return value
 
 
+_OF_DICTS = frozenset(dir(dict))
+
+
+class _Environment(jinja2.Environment):
+    """Finds `row.name` in a dict at once, where Jinja first looks for an attribute and is refused: a page has a thousand."""
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        if type(obj) is dict and attribute not in _OF_DICTS:
+            return obj[attribute] if attribute in obj else self.undefined(obj=obj, name=attribute)
+        return super().getattr(obj, attribute)
+
+
 @cache
 def environment() -> jinja2.Environment:
     """The templates: everything escaped, no character unseen, a missing name is an error."""
-    env = jinja2.Environment(
+    env = _Environment(
         loader=jinja2.FileSystemLoader(FOLDER / "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, Select, bindparam, func, literal_column, not_, select
 from sqlalchemy.orm import Session
 
 from pipeline.cases import cases, words
@@ -18,9 +19,11 @@ from pipeline.people import permissions, users
 from pipeline.store import recording as audit
 from pipeline.store.actors import Actor
 from pipeline.store.context import now, rules
+from pipeline.store.indexes import RESTRICTED
 from pipeline.store.people_tables import User
 from pipeline.store.rules import CaseRules, add_months
 from pipeline.store.tables import BANDS, Case, Lowering, Notification, Review, SecondLook
+from pipeline.store.types import Moment
 
 REVIEW_DAYS = 14
 """How far ahead reviews are listed."""
@@ -127,22 +130,39 @@ def counts(session: Session, actor: Actor) -> dict[str, int]:
     Raises PermissionDeniedError for somebody who reads no reports.
     """
     permissions.require(actor, "reports.read")
-    seen = [Case.is_open.is_(True), queue.visible(actor)]
-    soon = now(session) + timedelta(days=REVIEW_DAYS)
+    moment = now(session)
+    asked = {"now": moment, "soon": moment + timedelta(days=REVIEW_DAYS)}
+    found = session.execute(_lengths(actor.compartments), asked).one()
+    return {name: int(number) for name, number in found._mapping.items()}
 
-    def of(table: Any, *conditions: ColumnElement[bool]) -> int:
+
+@cache
+def _lengths(compartments: frozenset[str]) -> Select[Any]:
+    """The statement of `counts` for people with these compartments: one for all lists, built once for each set of compartments."""
+    seen = [Case.is_open.is_(True), queue.of_compartments(compartments)]
+
+    def of(table: Any, *conditions: ColumnElement[bool]) -> ColumnElement[int]:
         # Not a join: SQLite would walk all open cases and look each up in a list that is short.
         its_case = select(Case.case_id).where(Case.case_id == table.case_id, *seen).exists()
-        return session.scalar(select(func.count()).select_from(table).where(*conditions, its_case)) or 0
+        return select(func.count()).select_from(table).where(*conditions, its_case).scalar_subquery()
 
-    return {
-        "flags": escalations.waiting_count(session, actor),
-        "past_target": session.scalar(select(func.count()).where(*seen, Case.due_at < now(session))) or 0,
-        "notifications": of(Notification, Notification.made_at.is_(None)),
-        "lowerings": of(Lowering, Lowering.status == "pending"),
-        "second_looks": of(SecondLook, SecondLook.done_at.is_(None)),
-        "reviews": of(Review, Review.done_at.is_(None), Review.due_at <= soon),
-    }
+    due = bindparam("now", type_=Moment)
+    late = select(func.count()).where(Case.is_open.is_(True), Case.due_at < due).scalar_subquery()
+    # a span of an index, less the few of it that are in a compartment: of so many cases that is not asked one by one
+    hidden = select(func.count()).where(
+        literal_column(RESTRICTED),
+        not_(queue.of_compartments(compartments)),
+        func.coalesce(Case.is_open, False).is_(True),
+        func.coalesce(Case.due_at, Case.due_at) < due,
+    )
+    return select(
+        escalations.waiting_of(compartments).scalar_subquery().label("flags"),
+        (late - hidden.scalar_subquery()).label("past_target"),
+        of(Notification, Notification.made_at.is_(None)).label("notifications"),
+        of(Lowering, Lowering.status == "pending").label("lowerings"),
+        of(SecondLook, SecondLook.done_at.is_(None)).label("second_looks"),
+        of(Review, Review.done_at.is_(None), Review.due_at <= bindparam("soon")).label("reviews"),
+    )
 
 
 def second_looks(session: Session, actor: Actor) -> list[tuple[SecondLook, Case]]:

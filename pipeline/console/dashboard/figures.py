@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cache
 from typing import Any
 
 import duckdb
@@ -75,11 +76,14 @@ BY_NAME = {report.name: report for report in (*REPORTS, *PARTNERS)}
 
 @dataclass
 class Figures:
-    """Answers of all reports over one set of reporting tables, computed once per set."""
+    """Answers of all reports over one set of reporting tables, computed once per set; so is `drawn`, each report as the page
+    needs it, and `page`, all of them as HTML, when they are first asked for. None of it depends on who asks."""
 
     as_of: Any
     run_id: str
     rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    drawn: dict[str, dict[str, Any]] = field(default_factory=dict)
+    page: Markup | None = None
 
 
 class Dashboard:
@@ -144,6 +148,7 @@ def sql(name: str) -> str:
     return (FOLDER / f"{name}.sql").read_text()
 
 
+@cache
 def definition(name: str) -> str:
     """What a report counts, in words: the comment above its statement."""
     lines = sql(name).splitlines()

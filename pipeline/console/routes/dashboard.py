@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
+from markupsafe import Markup
 
 from pipeline import contract as night
 from pipeline.cases import words as spoken
@@ -40,17 +41,17 @@ def dashboard(request: Request) -> Response:
     """All figures with their charts and data tables."""
     held = request.app.state.dashboard.figures()
     data: dict[str, Any] = {"as_of": None, "run_id": None, "reports": {}}
-    shown = []
+    reports = None
     if held is not None:
         data = {"as_of": held.as_of, "run_id": held.run_id, "reports": held.rows}
-        shown = [_shown(request, r, held.rows[r.name]) for r in figures.REPORTS]
+        reports = _page_of(request, held)
     with store(request).reader() as session:
         data["work_lists"] = supervision.counts(session, actor(request))
     return pages.answer(
         request,
         "dashboard.html",
         data,
-        shown=shown,
+        reports_shown=reports,
         lists=[(data["work_lists"][name], text, place) for name, text, place in LISTS],
         headline=_headline(data["reports"], store(request).clock(), failed=_failed(request)),
         formats=pages.formats(request, csv=False),
@@ -63,7 +64,7 @@ def partners(request: Request) -> Response:
     held = request.app.state.dashboard.figures()
     rows = {r.name: held.rows[r.name] for r in figures.PARTNERS} if held else {}
     data = {"as_of": held.as_of if held else None, "reports": rows}
-    shown = [_shown(request, r, rows[r.name]) for r in figures.PARTNERS] if held else []
+    shown = [_drawn(request, held, r) for r in figures.PARTNERS] if held else []
     return pages.answer(request, "partners.html", data, shown=shown, formats=pages.formats(request, csv=False))
 
 
@@ -82,7 +83,7 @@ def report(request: Request, name: str) -> Response:
         data,
         rows=rows,
         name=name,
-        shown=_shown(request, found, rows),
+        shown=_drawn(request, held, found) if held else _shown(request, found, rows),
         sql=figures.sql(name),
         formats=pages.formats(request),
     )
@@ -151,6 +152,20 @@ def _run(request: Request, run_id: str) -> dict[str, Any]:
         "rejected": sum(sum(s.rejected.values()) for s in stages),
         "seconds": round(sum(s.seconds for s in stages), 1),
     }
+
+
+def _page_of(request: Request, held: figures.Figures) -> Markup:
+    """All reports as the dashboard shows them. They are the same for everybody who may see them until the tables are written
+    anew: drawn once, not for each person."""
+    if held.page is None:
+        held.page = pages.part("reports.html", {"shown": [_drawn(request, held, r) for r in figures.REPORTS]})
+    return held.page
+
+
+def _drawn(request: Request, held: figures.Figures, found: figures.Figure) -> dict[str, Any]:
+    if found.name not in held.drawn:
+        held.drawn[found.name] = _shown(request, found, held.rows[found.name])
+    return held.drawn[found.name]
 
 
 def _shown(request: Request, found: figures.Figure, rows: list[dict[str, Any]]) -> dict[str, Any]:
