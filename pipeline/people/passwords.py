@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
+from typing import TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
@@ -19,9 +22,13 @@ AT_ONCE = 2
 OF_ONE_ADDRESS = 1
 """Of these from one address, so that one that tries many passwords leaves room for others."""
 PATIENCE_SECONDS = 5.0
+STEPS_BACK = 10
+"""By how much hashes are less urgent than all else of the process (niceness): each is made by several threads, and at equal
+rights the pages of everybody else would wait behind all of them."""
 _FREE = threading.BoundedSemaphore(AT_ONCE)
 _BUSY: Counter[str] = Counter()
 _LOCK = threading.Condition()
+_Result = TypeVar("_Result")
 LONGEST = 1024
 """Characters of a password; longer ones are refused before they cost anything."""
 
@@ -31,7 +38,7 @@ def hash_password(policy: CaseRules, password: str) -> str:
     least = policy.data["passwords"]["min_length"]
     if not least <= len(password) <= LONGEST:
         raise UsageError(f"A password has {least} to {LONGEST} characters.", "Three random words make a good one.")
-    return _hasher(policy).hash(password)
+    return _stepping_back(_hasher(policy).hash, password)
 
 
 @contextmanager
@@ -65,7 +72,7 @@ def verify(policy: CaseRules, stored: str | None, password: str) -> bool:
         return False
     hasher = _hasher(policy)
     try:
-        hasher.verify(stored or _nobody(hasher), password)
+        _stepping_back(hasher.verify, stored or _nobody(hasher), password)
     except VerifyMismatchError:
         return False
     except (InvalidHashError, VerificationError) as error:
@@ -76,6 +83,21 @@ def verify(policy: CaseRules, stored: str | None, password: str) -> bool:
 def needs_rehash(policy: CaseRules, stored: str) -> bool:
     """Whether the hash was made with another cost than the policy's present one."""
     return _hasher(policy).check_needs_rehash(stored)
+
+
+def _stepping_back(work: Callable[..., _Result], *arguments: str) -> _Result:
+    """Do it in a thread of its own that gives way to others; the threads that a hash is made with inherit that."""
+    return _threads().submit(work, *arguments).result()
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(AT_ONCE, thread_name_prefix="password", initializer=_step_back)
+
+
+def _step_back() -> None:
+    # Linux takes 0 for the calling thread, not for its process
+    os.setpriority(os.PRIO_PROCESS, 0, min(19, os.getpriority(os.PRIO_PROCESS, 0) + STEPS_BACK))
 
 
 def _hasher(policy: CaseRules) -> PasswordHasher:
