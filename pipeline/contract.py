@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +17,8 @@ from typing import Any
 
 from pipeline import files
 from pipeline.errors import IntegrityError, UsageError
+from pipeline.lake import Lake
+from pipeline.lake.run_rows import REPORT
 from pipeline.settings import Settings
 
 
@@ -106,20 +108,37 @@ def run_dir(settings: Settings, run_id: str) -> Path:
     return settings.runs_dir / run_id
 
 
-REPORTS = "stages.jsonl"
-"""File of a run's folder with one stage report per line, in the order written."""
+BEFORE_ROWS = "stages.jsonl"
+"""File of a run's folder in which a version before kept its reports, one a line; runs of that time have it still."""
+
+
+def record(settings: Settings, report: StageReport) -> None:
+    """Append a report to what the run has: a row of the lake's table `runs`, so that tasks on several machines may append
+    at once."""
+    body = json.dumps(report.as_dict(), sort_keys=True)
+    Lake.of(settings).run_rows.append(report.run_id, [(REPORT, report.stage, body)])
 
 
 def reports(settings: Settings, run_id: str) -> list[StageReport]:
-    """Every stage report of a run so far, in the order written. A line cut short by a kill is left out."""
-    path = run_dir(settings, run_id) / REPORTS
+    """Every stage report of a run so far, in the order written."""
+    return reports_of(settings, [run_id]).get(run_id, [])
+
+
+def reports_of(settings: Settings, runs: Collection[str]) -> dict[str, list[StageReport]]:
+    """Every stage report of some runs, in the order written; a run that has none is not named."""
+    found = {run: _before_rows(settings, run) for run in runs}
+    for row in Lake.of(settings).run_rows.of_runs(runs, REPORT):
+        found[row.run_id].append(StageReport.from_dict(json.loads(row.body)))
+    return {run: listed for run, listed in found.items() if listed}
+
+
+def _before_rows(settings: Settings, run_id: str) -> list[StageReport]:
+    """Reports that a version before kept in a file. A line cut short by a kill is left out."""
+    path = run_dir(settings, run_id) / BEFORE_ROWS
     if not path.is_file():
         return []
-    found = []
-    for line in path.read_bytes().splitlines(keepends=True):
-        if line.endswith(b"\n") and line.startswith(b"{"):
-            found.append(StageReport.from_dict(json.loads(line)))
-    return found
+    lines = path.read_bytes().splitlines(keepends=True)
+    return [StageReport.from_dict(json.loads(x)) for x in lines if x.endswith(b"\n") and x.startswith(b"{")]
 
 
 READING = ("hashset_", "graded_uploads")
@@ -129,10 +148,10 @@ HASH_SETS = "hashset-"
 """How the name of a run begins in which a command, without a night, imports hash sets or builds a release."""
 
 
-def of_hash_sets(settings: Settings, run_id: str) -> bool:
+def of_hash_sets(settings: Settings, run_id: str, done: Sequence[StageReport] | None = None) -> bool:
     """Whether a run read hash sets and nothing else: it writes no queue, so that nothing in it has to reconcile. A run of
-    that name in which a night was begun too has to reconcile as any other."""
+    that name in which a night was begun too has to reconcile as any other. `done` are its reports where they are known."""
     named = run_id.startswith(HASH_SETS) or (run_dir(settings, run_id) / "hashsets.json").is_file()
     if not named:
         return False
-    return all(report.stage.startswith(READING) for report in reports(settings, run_id))
+    return all(report.stage.startswith(READING) for report in (reports(settings, run_id) if done is None else done))

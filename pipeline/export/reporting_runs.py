@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from pipeline.contract import REPORTS
+from pipeline import contract as nights
 from pipeline.settings import Settings
 
-FILES = (REPORTS, "report.json")
-"""Files of a run's folder that the tables are made of."""
+RECONCILIATION = "report.json"
+"""File of a run's folder that has its checks."""
 
 
 def read(settings: Settings, runs: Collection[str] | None) -> tuple[pa.Table, pa.Table]:
@@ -22,16 +21,16 @@ def read(settings: Settings, runs: Collection[str] | None) -> tuple[pa.Table, pa
     stages: list[dict[str, Any]] = []
     checks: list[dict[str, Any]] = []
     paths = settings.runs_dir.glob("*/run.json") if runs is None else (settings.runs_dir / r / "run.json" for r in runs)
-    for path in sorted(p for p in paths if p.is_file()):
-        run = json.loads(path.read_text())
+    begun = {path.parent.name: json.loads(path.read_text()) for path in sorted(p for p in paths if p.is_file())}
+    reports = nights.reports_of(settings, begun)
+    for name, run in begun.items():
         head = {"run_id": run["run_id"], "as_of": datetime.fromisoformat(run["as_of"])}
-        for line, stage in enumerate(_lines(path.parent / REPORTS)):
+        for line, stage in enumerate(reports.get(name, [])):
             stages.append(
-                {**head, "line": line, "stage": stage["stage"], "read": stage["read"], "kept": stage["kept"],
-                 "rejected": sum(stage["rejected"].values()), "seconds": stage["seconds"],
-                 "cpu_seconds": stage["cpu_seconds"]}
+                {**head, "line": line, "stage": stage.stage, "read": stage.read, "kept": stage.kept,
+                 "rejected": sum(stage.rejected.values()), "seconds": stage.seconds, "cpu_seconds": stage.cpu_seconds}
             )  # fmt: skip
-        report = path.parent / "report.json"
+        report = nights.run_dir(settings, name) / RECONCILIATION
         if report.is_file():
             data = json.loads(report.read_text())
             for line, check in enumerate(data["checks"]):
@@ -53,10 +52,3 @@ _RUN_CHECKS = pa.schema(
      ("into", pa.int64()), ("out", pa.int64()), ("holds", pa.bool_()), ("canary_indexes", pa.int64()),
      ("parts_verified", pa.int64())]
 )  # fmt: skip
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    """Whole JSON lines of a file; a line cut short by a kill is left out, a missing file is empty."""
-    if not path.is_file():
-        return []
-    return [json.loads(x) for x in path.read_bytes().splitlines(keepends=True) if x.endswith(b"\n")]

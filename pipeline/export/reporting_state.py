@@ -25,7 +25,9 @@ from pipeline import __version__, files, senders
 from pipeline.export import reporting
 from pipeline.export.reporting_parts import KeptPart, Shelf
 from pipeline.export.reporting_rows import KEPT, Concerned
+from pipeline.export.reporting_runs import RECONCILIATION
 from pipeline.lake import Commit, Lake, erasing
+from pipeline.lake.run_rows import REPORT
 from pipeline.store.operations import Touched
 from pipeline.store.tables import Case, InformationRequest, Link, Review
 
@@ -35,8 +37,8 @@ CHUNK = 500
 
 @dataclass(frozen=True)
 class KeptTables:
-    """The parts of every table and what they were made of: the lake up to the commit `through`, the runs' files by size and time
-    of change, and who is kept from whom."""
+    """The parts of every table and what they were made of: the lake up to the commit `through`, the runs by what `stamps` says of
+    each, and who is kept from whom."""
 
     parts: dict[str, list[KeptPart]]
     through: int
@@ -103,17 +105,18 @@ def settled(session: Session, numbers: Iterable[int]) -> None:
         session.execute(delete(Touched).where(Touched.touched_id.in_(listed[start : start + CHUNK])))
 
 
-def stamps(runs: Path, names: Iterable[str]) -> dict[str, list[int]]:
-    """Of each run the size and time of change of the files that the tables are made of; 0 for one that is not there."""
+def stamps(runs: Path, lake: Lake) -> dict[str, list[int]]:
+    """Of each run the number of its last stage report, and the size and time of change of its reconciliation; 0 for what
+    is not there."""
+    last = lake.run_rows.newest(REPORT)
     found: dict[str, list[int]] = {}
-    for path in sorted(p for p in runs.glob("*/run.json")):
-        listed = found.setdefault(path.parent.name, [])
-        for name in names:
-            try:
-                stat = (path.parent / name).stat()
-                listed += [stat.st_size, stat.st_mtime_ns]
-            except FileNotFoundError:
-                listed += [0, 0]
+    for path in sorted(runs.glob("*/run.json")):
+        run = path.parent.name
+        try:
+            stat = (path.parent / RECONCILIATION).stat()
+            found[run] = [last.get(run, 0), stat.st_size, stat.st_mtime_ns]
+        except FileNotFoundError:
+            found[run] = [last.get(run, 0), 0, 0]
     return found
 
 

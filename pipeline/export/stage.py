@@ -109,7 +109,7 @@ def _now(settings: Settings, session: Session, lake: Lake, as_of: datetime, kept
         through=lake.last(),
         as_of=as_of,
         whole=kept.whole if kept else as_of.astimezone(UTC).date(),
-        runs=reporting_state.stamps(settings.runs_dir, reporting_runs.FILES),
+        runs=reporting_state.stamps(settings.runs_dir, lake),
         restricted=restricted,
         secret=restricted | frozenset(views.hidden_referrals(session, reporting.OPEN)) - erased,
         erased=erased,

@@ -13,11 +13,12 @@ import pyarrow.compute as pc
 
 from pipeline import files, records
 from pipeline.errors import TriageError, UsageError
-from pipeline.lake import erasing
+from pipeline.lake import erasing, run_rows
 from pipeline.lake.delta import Log
 from pipeline.lake.ledger import SETTLE, Ledger, LedgerEntry, LedgerState, TakenError
 from pipeline.lake.parts import Part, Parts, Where
 from pipeline.lake.places import LakePlace, refuse
+from pipeline.lake.run_rows import RunRows
 from pipeline.lake.settling import Settler, again
 from pipeline.settings import Settings
 
@@ -48,6 +49,8 @@ class Lake:
         self._parts = Parts(self.place)
         self._ledger = Ledger(self.place, lambda name: self._parts.check(name, self.place.local(name)), as_of)
         self._settler = Settler(self._ledger, self._parts)
+        self.run_rows = RunRows(self.place, lambda name: self._parts.check(name, self.place.local(name)))
+        """What runs said while they went; not part of any snapshot."""
         self._active: dict[tuple[str, int], list[Part]] = {}
         if as_of is not None:
             self._parts.taken_out = self._taken_out
@@ -125,11 +128,13 @@ class Lake:
 
     def merge(self, run_id: str) -> dict[str, int]:
         """Make one file of many small ones in every table; returns files merged by table. Blocks no reader or writer."""
-        return self._settler.merge(run_id)
+        counts = self._settler.merge(run_id)
+        gone = self.run_rows.merge()
+        return counts | ({run_rows.FOLDER: gone} if gone else {})
 
     def vacuum(self, older_than: timedelta) -> int:
         """Remove files that were merged away longer ago than that; returns how many. Older snapshots go with them."""
-        removed = self._settler.vacuum(older_than)
+        removed = self._settler.vacuum(older_than) + self.run_rows.vacuum(older_than)
         self._parts.keys.keep({part.sha256 for part in self.everything()})
         return removed
 
@@ -242,6 +247,7 @@ class Lake:
             self._ledger.forget()
             self._ledger.entries(self._ledger.heads()["seq"].combine_chunks())
             chosen = self.everything()
+            self.run_rows.verify()
         return len([self.verified(part) for part in chosen])
 
     def everything(self) -> list[Part]:

@@ -11,6 +11,8 @@ import itertools
 from collections.abc import Sequence
 
 from pipeline import contract as nights
+from pipeline.lake import Lake
+from pipeline.lake.run_rows import REPORT
 from pipeline.settings import Settings
 
 LOOKED_AT = 5
@@ -35,12 +37,12 @@ def measured(settings: Settings, stage: str, otherwise: float) -> float:
 
     A repeat of a shard is left out: it finds the work done and costs nothing.
     """
-    paths = settings.runs_dir.glob(f"*/{nights.REPORTS}")
-    newest = sorted(paths, key=lambda path: (path.stat().st_mtime_ns, path.parent.name), reverse=True)
+    last = Lake.of(settings).run_rows.newest(REPORT)
+    newest = sorted(last, key=lambda run: last[run], reverse=True)[:LOOKED_AT]
     found: list[float] = []
-    for path in newest[:LOOKED_AT]:
+    for reports in nights.reports_of(settings, newest).values():
         first: dict[str | None, float] = {}
-        for report in nights.reports(settings, path.parent.name):
+        for report in reports:
             if report.stage == stage and report.read:
                 first.setdefault(report.shard, report.seconds)
         found += first.values()

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import click
@@ -18,8 +17,10 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from pipeline import contract as nights
 from pipeline.britishtime import counted
+from pipeline.contract import StageReport
 from pipeline.errors import ConflictError, IntegrityError, TriageError, UsageError
 from pipeline.lake import Lake
+from pipeline.lake.run_rows import REPORT
 from pipeline.night import failures, progress, turns
 from pipeline.night import report as runreport
 from pipeline.night import stages as nightly
@@ -228,7 +229,14 @@ def status(settings: Settings) -> Rows:
     lake = Lake.of(settings)
     referrals = Counter(lake.read("referrals", ["run_id"])["run_id"].to_pylist())
     floods = Counter(lake.read("floods", ["run_id"])["run_id"].to_pylist())
-    listed = [_status(settings, name, referrals[name], floods[name]) for name in names]
+    done, last = (
+        nights.reports_of(settings, names),
+        {row.run_id: row.at.replace(microsecond=0) for row in lake.run_rows.of_runs(names, REPORT)},
+    )
+    listed = [
+        {**_status(settings, name, done.get(name, []), referrals[name], floods[name]), "last_stage_at": last.get(name)}
+        for name in names
+    ]
     try:
         waiting = [page.text for page in building.waiting_pages(settings)]
     except IntegrityError as error:  # the runs are said all the same: this is where one looks when something is damaged
@@ -237,20 +245,18 @@ def status(settings: Settings) -> Rows:
     return listed
 
 
-def _status(settings: Settings, name: str, referrals: int, floods: int) -> dict[str, Any]:
+def _status(settings: Settings, name: str, stages: list[StageReport], referrals: int, floods: int) -> dict[str, Any]:
     folder = nights.run_dir(settings, name)
     report = folder / "report.json"
     done = json.loads(report.read_text()) if report.is_file() else None
-    stages = nightly.reports(settings, name)
     rows = runreport.stage_rows(stages)
-    failed, sets = failures.of_run(settings, name), nights.of_hash_sets(settings, name)
+    failed, sets = failures.of_run(settings, name), nights.of_hash_sets(settings, name, stages)
     tracebacks = len(list((folder / "failures").glob("*.txt")))
     return {
         "run": name,
         "clock": nights.load(settings, name).as_of,
         "state": "hash sets" if sets and failed is None else _state(done, failed),
         "last_stage": stages[-1].stage if stages else "none",
-        "last_stage_at": _changed(folder / "stages.jsonl"),
         "referrals": referrals,
         "quarantined": (done or {}).get("packages_quarantined", 0),
         "seconds": round(sum(row["seconds"] for row in rows.values()), 1),
@@ -327,10 +333,6 @@ def _lists(counts: dict[str, Any]) -> Iterator[str]:
     unfit = sum(not v.startswith("dated") or "stale" in v for v in states)
     if unusable or 0 < unfit < len(states) or any("stale" in v for v in states):
         yield f"{counted(unfit, 'list')} of the force missing or stale, {counted(unusable, 'list file')} not usable (`triage assess lists`)"
-
-
-def _changed(path: Path) -> datetime | None:
-    return datetime.fromtimestamp(path.stat().st_mtime, UTC).replace(microsecond=0) if path.is_file() else None
 
 
 @click.command("settings")

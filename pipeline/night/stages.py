@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import json
 import os
 import shutil
 import time
@@ -234,7 +233,7 @@ def run_shards(settings: Settings, which: Stage, run: Night, shards: Sequence[st
 def run_stage(
     settings: Settings, which: Stage, run: Night, shard: str | None = None, runner: Runner | None = None
 ) -> StageReport:
-    """Run one stage (by `runner`, default: its module's `run`) and record its report in the run's `stages.jsonl`.
+    """Run one stage (by `runner`, default: its module's `run`) and record its report with the run.
 
     Raises ReconciliationError when the stage's own counts do not add up.
     """
@@ -244,14 +243,14 @@ def run_stage(
     report = work(settings, run, shard)
     report.seconds = round(time.monotonic() - started, 3)
     report.cpu_seconds = round(cputime.since(cpu), 3)
-    record(settings, report)
+    nights.record(settings, report)
     log.info("stage done", read=report.read, kept=report.kept, rejected=report.rejected, seconds=report.seconds)
     if report.balanced:
         failures.settled(settings, run.run_id, which.name)
     else:
         raise ReconciliationError(
             f"Stage {which.name} read {report.read} rows and accounts for {report.kept + sum(report.rejected.values())}.",
-            "Do not work the queue from this run; report it with the run's stages.jsonl.",
+            "Do not work the queue from this run; send what `triage night report --json` says of it with your report.",
         )
     return report
 
@@ -275,17 +274,8 @@ def run_night(settings: Settings, run: Night) -> Iterator[StageReport]:
         failures.settled(settings, run.run_id, which.name)
 
 
-def record(settings: Settings, report: StageReport) -> None:
-    """Append a report to the run's stages.jsonl: one write, so that mapped tasks may append at once."""
-    path = nights.run_dir(settings, report.run_id) / nights.REPORTS
-    line = json.dumps(report.as_dict(), sort_keys=True).encode() + b"\n"
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
-    try:
-        os.write(descriptor, line)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
+record = nights.record
+"""Append a report to what the run has, as the contract does."""
 
 reports = nights.reports
 """Every stage report of a run so far, as the contract reads them."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +18,7 @@ from pipeline.console import pages, wording
 from pipeline.console.context import actor, settings, store
 from pipeline.console.dashboard import figures
 from pipeline.console.gate.identity import NotFoundError
+from pipeline.contract import StageReport
 from pipeline.night import failures, progress
 from pipeline.night import stages as nightly
 
@@ -92,8 +94,12 @@ def report(request: Request, name: str) -> Response:
 @router.get("/runs", name="runs")
 def runs(request: Request) -> Response:
     """Every run, newest first: when, whether it reconciles, how much went through."""
+    names = [folder.name for folder in _folders(request)]
+    reports = night.reports_of(settings(request), names)
     rows = sorted(
-        (_run(request, p.name) for p in _folders(request)), key=lambda r: (r["as_of"], r["run_id"]), reverse=True
+        (_run(request, name, reports.get(name, [])) for name in names),
+        key=lambda r: (r["as_of"], r["run_id"]),
+        reverse=True,
     )
     return pages.answer(request, "runs.html", {"runs": rows}, rows=rows, name="runs", formats=pages.formats(request))
 
@@ -106,12 +112,13 @@ def run(request: Request, run_id: str) -> Response:
     ):
         raise NotFoundError("There is no such run.")
     summary = _report(request, run_id)
-    stages = [s.as_dict() for s in nightly.reports(settings(request), run_id)]
-    data = {**_run(request, run_id), "stages": stages, "checks": summary.get("checks", []) if summary else [],
+    reports = nightly.reports(settings(request), run_id)
+    stages = [s.as_dict() for s in reports]
+    data = {**_run(request, run_id, reports), "stages": stages, "checks": summary.get("checks", []) if summary else [],
             "quarantine_reasons": summary.get("quarantine_reasons", {}) if summary else {}}  # fmt: skip
     failed = failures.of_run(settings(request), run_id)
     data["failure"] = vars(failed) if failed else None
-    data["attempts"] = progress.attempts(nightly.reports(settings(request), run_id))
+    data["attempts"] = progress.attempts(reports)
     data["progress"] = (
         progress.of_run(settings(request), run_id, datetime.now(UTC))
         if summary is None and not data["hash_sets"]
@@ -134,17 +141,16 @@ def _report(request: Request, run_id: str) -> dict[str, Any] | None:
     return found
 
 
-def _run(request: Request, run_id: str) -> dict[str, Any]:
+def _run(request: Request, run_id: str, stages: Sequence[StageReport]) -> dict[str, Any]:
     started = night.load(settings(request), run_id)
     summary = _report(request, run_id)
-    stages = nightly.reports(settings(request), run_id)
     failed = failures.of_run(settings(request), run_id)
     return {
         "run_id": run_id,
         "as_of": started.as_of,
         "failed": f"{failed.stage}: {failed.message}" if failed else None,
         "finished": summary is not None,
-        "hash_sets": night.of_hash_sets(settings(request), run_id),
+        "hash_sets": night.of_hash_sets(settings(request), run_id, stages),
         "reconciles": summary["reconciles"] if summary else None,
         "checks_that_differ": sum(not c["holds"] for c in summary["checks"]) if summary else None,
         "parts_verified": summary["parts_verified"] if summary else None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -37,20 +36,18 @@ def home(tmp_path: Path) -> Settings:
     return Settings.load({"TRIAGE_HOME": str(tmp_path)})
 
 
-def put(home: Settings, run: str, at: int, *reports: tuple[str, str | None, int, float]) -> None:
+def put(home: Settings, run: str, *reports: tuple[str, str | None, int, float]) -> None:
     nights.start(home, run)
     for stage, shard, read, seconds in reports:
         nightly.record(home, StageReport(stage, run, shard, read=read, kept=read, seconds=seconds))
-    path = nights.run_dir(home, run) / nights.REPORTS
-    os.utime(path, (at, at))
 
 
 def test_what_a_shard_costs_is_what_it_cost_in_the_newest_runs(home: Settings) -> None:
     assert bundles.measured(home, "match", 20.0) == 20.0
-    put(home, "old", 1, ("match", "a", 1000, 9000.0))
+    put(home, "old", ("match", "a", 1000, 9000.0))
     for number in range(bundles.LOOKED_AT - 1):
-        put(home, f"quiet-{number}", 2, ("ingest", None, 5, 7.0))
+        put(home, f"quiet-{number}", ("ingest", None, 5, 7.0))
     assert bundles.measured(home, "match", 20.0) == 9000.0
     again = ("match", "b", 1000, 0.1)
-    put(home, "new", 3, ("match", "b", 1000, 40.0), again, ("match", "c", 1000, 60.0), ("match", "d", 0, 0.2))
+    put(home, "new", ("match", "b", 1000, 40.0), again, ("match", "c", 1000, 60.0), ("match", "d", 0, 0.2))
     assert bundles.measured(home, "match", 20.0) == 50.0
