@@ -1,7 +1,7 @@
 """What one more night costs after 0, 30, 365 and 1,000 nights: CPU seconds and peak memory of every stage.
 
 Past nights are one real night's rows with changed identities, as files of the lake's own writer and a ledger row for every
-commit, settled and merged by the week; then one assess and one publish bring the case store up to them. The night
+commit, with the folder and the stage reports of each run, settled and merged by the week; then one assess and one publish bring the case store up to them. The night
 that is measured is a real one, in a process of its own a stage. Bar: every stage after 1,000 nights at most 1.3 times what it
 costs after 30, the sum under 1.2 times. `--referrals 40 --files 3` for a smaller night; `--nights 0,30` for a quick look;
 `--homes FOLDER` keeps the grown installations, so that the next measurement starts from them.
@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,9 @@ from rich.table import Table
 from bench import common, growth_asked
 from bench.nightly import env, triage
 from deploy.embedded import ROOT
-from pipeline import records
+from pipeline import files, records
 from pipeline.lake import Lake
+from pipeline.lake.run_rows import REPORT
 
 STAGES = ("ingest", "fingerprint", "match", "flood", "assess", "publish", "reporting", "reconcile")
 NAMED = ("referral_id", "package_id", "file_id", "identifier_id", "subject_id", "fact_id", "narrative_id", "match_id",
@@ -39,6 +41,7 @@ NAMED = ("referral_id", "package_id", "file_id", "identifier_id", "subject_id", 
 CONTENTS = ("sha256", "md5", "sha1", "claimed_sha256", "claimed_md5", "claimed_sha1")
 COPIED = ("ingest", "fingerprint", "match")
 """Stages whose commits make up a past night."""
+FIRST_DAY = date(2024, 1, 1)
 WEEK = 7
 """Past nights that are settled and merged together."""
 
@@ -104,7 +107,9 @@ def grow(homes: Path, referrals: int, files: int, wanted: list[int]) -> None:
         template, rows = template_of(home)
         began, lake = time.process_time(), Lake(home / "lake")
         for first in range(done + 1, nights + 1, WEEK):
-            publish(lake, template, rows, range(first, min(first + WEEK, nights + 1)))
+            week = range(first, min(first + WEEK, nights + 1))
+            left(home, lake, week)
+            publish(lake, template, rows, week)
             if (first - done) % (WEEK * 10) == 1:
                 print(f"{first} nights, {time.process_time() - began:.0f} CPU s", file=sys.stderr, flush=True)
         standing = nights
@@ -122,7 +127,7 @@ def first_night(home: Path, referrals: int, files: int) -> None:
     sample(home, referrals, files, 1)
     for stage in ("hashset_import", "hashset_release"):
         triage(home, "night", "stage", stage, "--run-id", "setup")
-    triage(home, "night", "run", "--run-id", "past-0", "--as-of", "2026-01-01T01:00:00+0000")
+    triage(home, "night", "run", "--run-id", "past-0", "--as-of", f"{FIRST_DAY:%Y-%m-%d}T01:00:00+0000")
 
 
 def template_of(home: Path) -> tuple[list[Any], dict[Any, dict[str, pa.Table]]]:
@@ -183,6 +188,19 @@ def publish(lake: Lake, template: list[Any], rows: dict[Any, dict[str, pa.Table]
             listed.append((commit.stage, key, f"past-{night}", meta, parts))
     lake.publish_all(listed)
     lake.merge(f"past-{nights[-1]}")
+
+
+def left(home: Path, lake: Lake, nights: range) -> None:
+    """What else a past night left: its run's folder, and its stage reports, one row of the lake's table `runs` each."""
+    first = home / "runs" / "past-0"
+    reports = [(row.name, json.loads(row.body)) for row in lake.run_rows.of("past-0", REPORT)]
+    for night in nights:
+        run, day = f"past-{night}", f"{FIRST_DAY + timedelta(days=night):%Y-%m-%d}"
+        files.make_folder(home / "runs" / run)
+        for name in ("run.json", "report.json", "report.txt"):
+            text = (first / name).read_text().replace("past-0", run).replace(f"{FIRST_DAY:%Y-%m-%d}", day)
+            (home / "runs" / run / name).write_text(text)
+        lake.run_rows.append(run, [(REPORT, stage, json.dumps(body | {"run_id": run})) for stage, body in reports])
 
 
 def changed(name: str, table: pa.Table, night: int) -> pa.Table:
