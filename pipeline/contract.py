@@ -103,6 +103,12 @@ def load(settings: Settings, run_id: str) -> Night:
         raise IntegrityError(f"The run file of {run_id} is damaged.", "Restore it from a backup.") from error
 
 
+def begun(settings: Settings) -> list[str]:
+    """Names of all runs, the latest clock last."""
+    names = [path.parent.name for path in settings.runs_dir.glob("*/run.json")]
+    return sorted(names, key=lambda name: (load(settings, name).as_of, name))
+
+
 def run_dir(settings: Settings, run_id: str) -> Path:
     """Folder of a run's own files (reports, shard lists)."""
     return settings.runs_dir / run_id

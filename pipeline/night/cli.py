@@ -29,6 +29,9 @@ from pipeline.settings import Settings
 from pipeline.store.opening import open_store
 from pipeline.watch import watching
 
+NEWEST = 20
+"""Runs that `triage status` lists."""
+
 
 @click.group()
 def night() -> None:
@@ -207,10 +210,11 @@ def floods_command(settings: Settings, media_key: int | None, person: str | None
 
 
 @click.command()
+@click.option("--all", "every", is_flag=True, help=f"Every run, not only the newest {NEWEST}.")
 @click.pass_obj
 @output_options(columns=("run", "state", "needs", "clock", "last_stage", "referrals", "quarantined"))
-def status(settings: Settings) -> Rows:
-    """Every run with its state, and what in it needs the operator.
+def status(settings: Settings, every: bool) -> Rows:
+    """The newest runs with their state, and what in them needs the operator.
 
     \b
     reconciled            everything that came in is accounted for
@@ -223,10 +227,13 @@ def status(settings: Settings) -> Rows:
     """
     from hashsets.release import building
 
-    names = runs(settings)
+    names = nights.begun(settings)
     if not names:
         raise UsageError("Nothing has run yet.", "Start with `triage night run`.")
-    lake = Lake.of(settings)
+    earlier = 0 if every else max(0, len(names) - NEWEST)
+    if earlier:
+        click.echo(f"The newest {NEWEST} runs; {counted(earlier, 'earlier one')}: `triage status --all`.", err=True)
+    names, lake = names[earlier:], Lake.of(settings)
     referrals = Counter(lake.read("referrals", ["run_id"])["run_id"].to_pylist())
     floods = Counter(lake.read("floods", ["run_id"])["run_id"].to_pylist())
     done, last = (
@@ -351,15 +358,9 @@ def settings_command(settings: Settings) -> Rows:
     ]
 
 
-def runs(settings: Settings) -> list[str]:
-    """Names of all runs, the latest clock last."""
-    names = [p.parent.name for p in settings.runs_dir.glob("*/run.json")]
-    return sorted(names, key=lambda name: (nights.load(settings, name).as_of, name))
-
-
 def last_run(settings: Settings) -> str:
     """The run with the latest clock. Raises UsageError when there is none."""
-    names = runs(settings)
+    names = nights.begun(settings)
     if not names:
         raise UsageError("Nothing has run yet.", "Start with `triage night run`.")
     return names[-1]

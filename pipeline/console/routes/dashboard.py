@@ -6,10 +6,14 @@ import json
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
+<<<<<<< HEAD
 from fastapi import APIRouter, Request, Response
 from markupsafe import Markup
+=======
+from fastapi import APIRouter, Query, Request, Response
+>>>>>>> 9412961 (Status lists the newest 20 runs, the page of runs the newest 100, and all when asked for)
 
 from pipeline import contract as night
 from pipeline.cases import words as spoken
@@ -24,6 +28,8 @@ from pipeline.night import stages as nightly
 
 router = APIRouter()
 
+NEWEST = 100
+"""Runs on the page of runs."""
 CODED = {"kind", "strength", "state", "what", "stage", "origin"}
 """Columns of figures that hold codes, which the page says as words; CSV and JSON keep the codes."""
 
@@ -92,24 +98,21 @@ def report(request: Request, name: str) -> Response:
 
 
 @router.get("/runs", name="runs")
-def runs(request: Request) -> Response:
-    """Every run, newest first: when, whether it reconciles, how much went through."""
-    names = [folder.name for folder in _folders(request)]
-    reports = night.reports_of(settings(request), names)
-    rows = sorted(
-        (_run(request, name, reports.get(name, [])) for name in names),
-        key=lambda r: (r["as_of"], r["run_id"]),
-        reverse=True,
-    )
-    return pages.answer(request, "runs.html", {"runs": rows}, rows=rows, name="runs", formats=pages.formats(request))
+def runs(request: Request, every: Annotated[bool, Query(alias="all")] = False) -> Response:
+    """The newest runs (`?all=yes`: every one), newest first: when, whether it reconciles, how much went through."""
+    names = night.begun(settings(request))
+    earlier = 0 if every else max(0, len(names) - NEWEST)
+    reports = night.reports_of(settings(request), names[earlier:])
+    rows = [_run(request, name, reports.get(name, [])) for name in reversed(names[earlier:])]
+    data = {"runs": rows, "earlier": earlier}
+    return pages.answer(request, "runs.html", data, rows=rows, name="runs", formats=pages.formats(request))
 
 
 @router.get("/runs/{run_id}", name="run")
 def run(request: Request, run_id: str) -> Response:
     """One run: stages with their counts, reconciliation checks, quarantine reasons."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}", run_id) or not any(
-        p.name == run_id for p in _folders(request)
-    ):
+    named = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}", run_id)
+    if not named or not (night.run_dir(settings(request), run_id) / "run.json").is_file():
         raise NotFoundError("There is no such run.")
     summary = _report(request, run_id)
     reports = nightly.reports(settings(request), run_id)
@@ -125,11 +128,6 @@ def run(request: Request, run_id: str) -> Response:
         else []
     )
     return pages.answer(request, "run.html", data, rows=stages, name=f"run-{run_id}", formats=pages.formats(request))
-
-
-def _folders(request: Request) -> list[Any]:
-    folder = settings(request).runs_dir
-    return [p for p in folder.iterdir() if (p / "run.json").is_file()] if folder.is_dir() else []
 
 
 def _report(request: Request, run_id: str) -> dict[str, Any] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -57,3 +58,20 @@ def test_a_run_that_is_not_finished_shows_its_progress(home: Any, browser_of: An
     plans.note(home, run, "fingerprint", 5)
     page = browser_of("sue").get("/runs/later")
     assert "Progress" in page.text and "Fingerprint media files" in page.text and errors(page.text) == []
+
+
+def test_the_page_of_runs_has_the_newest_and_the_others_when_they_are_asked_for(home: Any, browser_of: Any) -> None:
+    from pipeline import contract as nights
+    from pipeline.console.routes import dashboard
+
+    sue = browser_of("sue")
+    before = len(sue.get("/runs?format=json").json()["runs"])
+    for number in range(dashboard.NEWEST):
+        nights.start(home, f"old-{number}", datetime(2025, 1, 1, tzinfo=UTC) + timedelta(days=number))
+    shown = sue.get("/runs?format=json").json()
+    assert len(shown["runs"]) == dashboard.NEWEST and shown["earlier"] == before
+    assert shown["runs"][-1]["run_id"] == f"old-{before}" and "old-0" not in sue.get("/runs").text
+    page = sue.get("/runs?all=yes")
+    assert errors(page.text) == [] and "old-0" in page.text and "All runs," not in page.text
+    assert f"All runs, {before} earlier one" in sue.get("/runs").text
+    assert sue.get("/runs/none").status_code == 404
