@@ -8,12 +8,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-<<<<<<< HEAD
-from fastapi import APIRouter, Request, Response
-from markupsafe import Markup
-=======
 from fastapi import APIRouter, Query, Request, Response
->>>>>>> 9412961 (Status lists the newest 20 runs, the page of runs the newest 100, and all when asked for)
+from markupsafe import Markup
 
 from pipeline import contract as night
 from pipeline.cases import words as spoken
@@ -30,6 +26,7 @@ router = APIRouter()
 
 NEWEST = 100
 """Runs on the page of runs."""
+
 CODED = {"kind", "strength", "state", "what", "stage", "origin"}
 """Columns of figures that hold codes, which the page says as words; CSV and JSON keep the codes."""
 
