@@ -236,14 +236,9 @@ def status(settings: Settings, every: bool) -> Rows:
     names, lake = names[earlier:], Lake.of(settings)
     referrals = Counter(lake.read("referrals", ["run_id"])["run_id"].to_pylist())
     floods = Counter(lake.read("floods", ["run_id"])["run_id"].to_pylist())
-    done, last = (
-        nights.reports_of(settings, names),
-        {row.run_id: row.at.replace(microsecond=0) for row in lake.run_rows.of_runs(names, REPORT)},
-    )
-    listed = [
-        {**_status(settings, name, done.get(name, []), referrals[name], floods[name]), "last_stage_at": last.get(name)}
-        for name in names
-    ]
+    done, said = nights.reports_of(settings, names), lake.run_rows.of_runs(names, REPORT)
+    last = {row.run_id: row.at.replace(microsecond=0) for row in said}
+    listed = [_status(settings, n, done.get(n, []), last.get(n), referrals[n], floods[n]) for n in names]
     try:
         waiting = [page.text for page in building.waiting_pages(settings)]
     except IntegrityError as error:  # the runs are said all the same: this is where one looks when something is damaged
@@ -252,7 +247,9 @@ def status(settings: Settings, every: bool) -> Rows:
     return listed
 
 
-def _status(settings: Settings, name: str, stages: list[StageReport], referrals: int, floods: int) -> dict[str, Any]:
+def _status(
+    settings: Settings, name: str, stages: list[StageReport], last: datetime | None, referrals: int, floods: int
+) -> dict[str, Any]:
     folder = nights.run_dir(settings, name)
     report = folder / "report.json"
     done = json.loads(report.read_text()) if report.is_file() else None
@@ -264,6 +261,7 @@ def _status(settings: Settings, name: str, stages: list[StageReport], referrals:
         "clock": nights.load(settings, name).as_of,
         "state": "hash sets" if sets and failed is None else _state(done, failed),
         "last_stage": stages[-1].stage if stages else "none",
+        "last_stage_at": last,
         "referrals": referrals,
         "quarantined": (done or {}).get("packages_quarantined", 0),
         "seconds": round(sum(row["seconds"] for row in rows.values()), 1),
