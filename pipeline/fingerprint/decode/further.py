@@ -6,11 +6,15 @@ Each becomes a frame of the content, so that it is matched as frames of a video 
 from __future__ import annotations
 
 import io
+import time
 from typing import Any, BinaryIO
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.fingerprint.decode import embedded, video
+from pipeline.fingerprint.decode.sampler import THUMBNAIL
 from pipeline.fingerprint.decode.sniff import MediaType
 from pipeline.fingerprint.decode.task import Task
 from pipeline.fingerprint.hashes import picture
@@ -19,6 +23,12 @@ from pipeline.fingerprint.outcome import Frame, Reason, Refusal
 
 CLIP_FRAMES = 60
 """Frames that are hashed of a film behind a picture: a motion photo's lasts about three seconds."""
+
+
+def _thumbnail(image: Image.Image) -> NDArray[np.int16]:
+    """Luma of a frame, int16 of shape (32, 32): how much of a scene has changed."""
+    small = image.convert("L").resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
+    return np.asarray(small, np.int16)
 
 
 def open_picture(content: BinaryIO, media: MediaType, limits: dict[str, Any]) -> Image.Image:
@@ -49,16 +59,46 @@ class Further:
         self._first = Frame(first, 0.0, hashes.pdq, hashes.pdq_quality)
 
     def animation(self, image: Image.Image, number: int) -> None:
-        """First, middle and last frame, as far as they can be decoded within the pixel budget of an animation."""
+        """The first, the middle and the last frame, and each that shows something else than the one hashed before it, within
+        the pixel budget of an animation. What is left out for that budget, for the time or behind CLIP_FRAMES is counted once."""
         width, height = image.size
-        if width * height * number > self.policy["video"]["animation_pixels"]:
+        within = min(number, self.policy["video"]["animation_pixels"] // (width * height))
+        if within <= 1:
+            self.unseen += 1
             return
         step = float(image.info.get("duration") or 0) / 1000
         step = step if 0 <= step < 3600 else 0.0
+        always, shown = {number // 2, number - 1}, _thumbnail(image)
+        end = time.process_time() + self.policy["limits"]["cpu_seconds"] / 2
         self.frames.append(self._first)
-        for index in sorted({number // 2, number - 1} - {self._first.number}):
-            if not self._page(image, index, index * step):
-                break
+        for index in range(within):
+            if index == self._first.number:
+                continue
+            here = self._glance(image, index)
+            if here is not None and index not in always and self._is_scene(here, shown):
+                continue
+            late = len(self.frames) >= CLIP_FRAMES or time.process_time() > end
+            if here is None or late or not self._page(image, index, index * step):
+                self.unseen += 1
+                return
+            shown = here
+        self.unseen += within < number
+
+    def _is_scene(self, here: NDArray[np.int16], shown: NDArray[np.int16]) -> bool:
+        """Whether two thumbnails are of one scene, by the rule for the cuts of a film."""
+        return bool(np.abs(here - shown).mean() / 255 < self.policy["video"]["scene_change"])
+
+    @staticmethod
+    def _glance(image: Image.Image, index: int) -> NDArray[np.int16] | None:
+        """Thumbnail of one frame; None when it cannot be decoded."""
+        try:
+            image.seek(index)
+            return _thumbnail(image)
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 - counted as unseen; the picture itself stands
+            blame_file(error)
+            return None
 
     def collection(self, image: Image.Image, number: int) -> None:
         """Every page or picture up to the limit, each once; the picture itself stands in its place among them."""
@@ -80,7 +120,7 @@ class Further:
             hashes = picture.hash_picture(image, self.policy, variants=False)
         except MemoryError:
             raise
-        except Exception as error:  # noqa: BLE001 - an animation's later frame is not there; a collection's is counted as unseen
+        except Exception as error:  # noqa: BLE001 - counted as unseen
             blame_file(error)
             return False
         self.frames.append(Frame(index, seconds, hashes.pdq, hashes.pdq_quality))

@@ -158,6 +158,20 @@ class Opener:
         self._archive = self._key = self._file = None
 
 
+_SLACK = 1024
+"""Bytes behind the end of a deflated stream that are no content."""
+
+
+def holds_more(content: BinaryIO) -> bool:
+    """Whether a member of a zip, read to its end, has bytes in the archive behind the end of its deflated stream, which no
+    program unpacks and nobody would see. zipfile keeps what it has left to itself."""
+    if not isinstance(content, zipfile.ZipExtFile):
+        return False
+    unused = getattr(content._decompressor, "unused_data", b"")  # type: ignore[attr-defined]
+    left: int = content._compress_left + len(unused)  # type: ignore[attr-defined]
+    return left > _SLACK
+
+
 def refusal(error: Exception, in_archive: bool) -> Refusal:
     """What an error while reading a file's bytes means."""
     if isinstance(error, Refusal):

@@ -5,7 +5,7 @@
 | format off by policy, or no picture | digests only |
 | more pixels, a longer side, or more JPEG scans than the limits | rejected before decoding (JPEG XL: after it, within the worker's memory and time) |
 | damaged or ending early | decoded again with what is there: `partial` |
-| animation | the first frame is the picture; first, middle and last are hashed as frames too |
+| animation | the first frame is the picture; first, middle and last, and each that shows something else, are hashed as frames too |
 | pages of a TIFF, pictures of a HEIC | the primary is the picture; each is hashed as a frame, up to `parts` |
 | pictures and films behind the picture (motion photo, MPO, appended) | each is hashed as frames, up to `parts` |
 | what of these was not looked at | counted as `unseen`: `partial` |

@@ -69,7 +69,8 @@ def hash_video(task: Task) -> Fingerprint:
     with container:
         if not container.streams.video:
             if container.streams.audio:
-                return Fingerprint(task.digests, task.media.name, State.DIGESTS_ONLY, Reason.NOT_MEDIA, "sound")
+                reason = Reason.UNSEEN_CONTENT if behind else Reason.NOT_MEDIA
+                return Fingerprint(task.digests, task.media.name, State.DIGESTS_ONLY, reason, "sound", unseen=behind)
             raise Refusal(Reason.NO_FRAMES)
         found = sample(container, task.policy, rules["frames"], rules["cpu_seconds"])
         if not found.frames.hashed:

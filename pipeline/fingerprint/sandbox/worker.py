@@ -16,7 +16,7 @@ import socket
 from typing import Any, BinaryIO
 
 from pipeline.fingerprint.decode.digests import FileReading
-from pipeline.fingerprint.decode.opening import Opener, refusal
+from pipeline.fingerprint.decode.opening import Opener, holds_more, refusal
 from pipeline.fingerprint.decode.sniff import media_type
 from pipeline.fingerprint.decode.task import Decoder, Refinement, Task
 from pipeline.fingerprint.machine import blame_file
@@ -110,9 +110,12 @@ class Worker:
             raise Refusal(Reason.TOO_LARGE)
         buffer = 0 if request["kind"] == "digest" else self.limits["buffer_mb"] * MIB
         try:
-            return FileReading(file, buffer=buffer, tick=progress.reading, names=request["digests"])
+            made = FileReading(file, buffer=buffer, tick=progress.reading, names=request["digests"])
         except Exception as error:
             raise refusal(error, in_archive) from error
+        if holds_more(file):
+            raise Refusal(Reason.ARCHIVE_DAMAGED, "behind")
+        return made
 
     def budget(self, seconds: int) -> None:
         """From now on this process may use so many CPU seconds before the kernel sends SIGXCPU.

@@ -212,3 +212,25 @@ def test_an_archive_inside_a_package_is_not_looked_at_and_a_document_is_one() ->
     assert (one.state, one.reason) == (State.DIGESTS_ONLY, Reason.FORMAT_OFF)
     document = decoded_here(zipped().replace(b"a.jpg", b"xl/aa"))
     assert (document.state, document.reason) == (State.DIGESTS_ONLY, Reason.NOT_MEDIA)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP"])
+def test_every_picture_of_a_slide_show_is_seen(kind: str) -> None:
+    """An animation is a few pictures of one scene, or as many pictures as anybody likes."""
+    slides = [Image.fromarray(samples.scene(96, 64, seed)) for seed in range(9)]
+    show = samples.encoded(slides[0], kind, save_all=True, append_images=slides[1:], duration=500)
+    one = decoded_here(show)
+    assert (one.state, one.unseen, len(one.video_frames)) == (State.HASHED, 0, 9)
+    still = decoded_here(samples.encoded(slides[3], "PNG"))
+    assert still.hashes is not None
+    assert min(bits(frame.pdq, still.hashes.pdq) for frame in one.video_frames) <= 16
+
+
+def test_a_scene_that_hardly_moves_is_hashed_three_times_and_a_long_show_is_counted() -> None:
+    moving = [Image.fromarray(np.roll(samples.scene(96, 64, 1), n, 1)) for n in range(12)]
+    shaken = decoded_here(samples.encoded(moving[0], "PNG", save_all=True, append_images=moving[1:], duration=40))
+    assert (shaken.state, len(shaken.video_frames)) == (State.HASHED, 3)
+    slides = [Image.fromarray(samples.scene(48, 32, seed)) for seed in range(70)]
+    many = decoded_here(samples.encoded(slides[0], "PNG", save_all=True, append_images=slides[1:], duration=40))
+    assert (many.state, many.reason, many.unseen) == (State.PARTIAL, Reason.UNSEEN_CONTENT, 1)
+    assert len(many.video_frames) == 60

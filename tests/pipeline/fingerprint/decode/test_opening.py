@@ -6,15 +6,17 @@ import gzip
 import io
 import os
 import random
+import struct
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pipeline.fingerprint.decode.digests import FileReading
-from pipeline.fingerprint.decode.opening import Opener, refusal
+from pipeline.fingerprint.decode.opening import Opener, holds_more, refusal
 from pipeline.fingerprint.decode.sniff import HEAD
 from pipeline.fingerprint.outcome import Reason, Refusal
 from pipeline.fingerprint.sandbox.handover import Landing
@@ -253,3 +255,23 @@ def test_members_of_a_compressed_tar_in_any_order(opener: Both, tmp_path: Path) 
     tarred(tmp_path / "p.tar.gz", members, "w:gz")
     for name in random.Random(1).sample(list(members), 40):
         assert read(opener, f"p.tar.gz!/{name}") == members[name]
+
+
+def test_bytes_behind_the_end_of_a_deflated_stream(opener: Both, tmp_path: Path) -> None:
+    """They are part of the member for the archive, and nobody unpacks them."""
+    plain = bytes(100_000)
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    stream = packer.compress(plain) + packer.flush()
+    for behind, wanted in ((b"", False), (bytes(100), False), (b"hidden " * 3000, True), (bytes(300_000), True)):
+        zipped(tmp_path / "h.zip", {"a.bin": stream + behind}, zipfile.ZIP_STORED)
+        raw = bytearray((tmp_path / "h.zip").read_bytes())
+        for start, method, crc, size in ((0, 8, 14, 22), (raw.index(b"PK\1\2"), 10, 16, 24)):
+            struct.pack_into("<H", raw, start + method, zipfile.ZIP_DEFLATED)
+            struct.pack_into("<I", raw, start + crc, zlib.crc32(plain))
+            struct.pack_into("<I", raw, start + size, len(plain))
+        (tmp_path / "h.zip").write_bytes(raw)
+        locator = Locator.parse("h.zip!/a.bin")
+        with opener.opener.open(opener.landing.open(locator), locator.member, lambda _: None) as file:
+            assert b"".join(iter(lambda: file.read(1000), b"")) == plain
+            assert holds_more(file) is wanted
+        opener.opener.close()

@@ -163,6 +163,8 @@ def test_sound_alone_is_no_video() -> None:
         out.mux(stream.encode())
     one = decoded_here(sink.getvalue())
     assert (one.state, one.reason, one.detail) == (State.DIGESTS_ONLY, Reason.NOT_MEDIA, "sound")
+    held = decoded_here(sink.getvalue() + samples.stills()["baseline.jpg"])
+    assert (held.state, held.reason, held.unseen) == (State.DIGESTS_ONLY, Reason.UNSEEN_CONTENT, 1)
 
 
 def test_players_oracle_agrees() -> None:
