@@ -110,7 +110,7 @@ def import_file(
     delivered = Source(path, {**source.list_form, "columns": dict(source.columns)})
     detection = readers.detect(delivered, source.reader)
     with _staging(folder) as temporary:
-        counts = _stage(delivered, detection, temporary, progress)
+        counts = _stage(delivered, detection, temporary, progress, loaded_at)
         after = path.stat()
         if (before.st_size, before.st_mtime_ns, before.st_ino) != (after.st_size, after.st_mtime_ns, after.st_ino):
             raise InputError(f"{path.name} changed while it was read.", "Import it again when it is complete.")
@@ -217,7 +217,13 @@ def _sweep(folder: Path) -> None:
                 os.close(held)
 
 
-def _stage(source: Source, detection: readers.Detection, folder: Path, progress: Progress | None) -> dict[str, Any]:
+def _stage(
+    source: Source,
+    detection: readers.Detection,
+    folder: Path,
+    progress: Progress | None,
+    arrived: datetime | None = None,
+) -> dict[str, Any]:
     read = accepted = 0
     newest: datetime | None = None
     rejected: Counter[str] = Counter()
@@ -237,6 +243,7 @@ def _stage(source: Source, detection: readers.Detection, folder: Path, progress:
         pending: list[pa.Table] = []
         for batch in readers.READERS[detection.reader].read(source, detection):
             done = batch if isinstance(batch, rows.Cleaned) else rows.clean_batch(batch)
+            done = done if arrived is None else ordering.not_ahead(done, arrived)
             read += done.table.num_rows + len(done.rejected)
             accepted += done.table.num_rows
             rejected.update(r.reason for r in done.rejected)

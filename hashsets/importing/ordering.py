@@ -11,12 +11,14 @@ import fcntl
 import os
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from hashsets.importing.rows import Cleaned, Reject
 
 _NAMED = re.compile(r"(?<!\d)(20\d\d)([-_.]?)(0[1-9]|1[0-2])(?:\2(0[1-9]|[12]\d|3[01]))?(?!\d)")
 
@@ -48,6 +50,25 @@ def latest(newest: datetime | None, times: pa.ChunkedArray | pa.Array) -> dateti
     """The later of `newest` and all of `times` (timestamps in UTC, some null)."""
     here = pc.max(times).as_py()
     return here if newest is None or (here is not None and here > newest) else newest
+
+
+AHEAD = timedelta(days=1)
+"""How far behind its arrival a file may say that something of it was changed: clocks and zones differ."""
+
+
+def not_ahead(done: Cleaned, arrived: datetime) -> Cleaned:
+    """Rows whose time of change lies ahead of the file's arrival without it, each a defect: a slip in one year would put the
+    entry, and by it the whole file, before all that is still to come."""
+    times = done.table["updated_at"]
+    ahead = pc.fill_null(pc.greater(times, pa.scalar(arrived + AHEAD, times.type)), False)
+    if not pc.any(ahead).as_py():
+        return done
+    named = done.table.filter(ahead).select(["position", "updated"]).to_pylist()
+    place = done.table.column_names.index("updated_at")
+    kept = pc.if_else(ahead, pa.scalar(None, times.type), times)
+    table = done.table.set_column(place, done.table.schema.field(place), kept)
+    late = [Reject(row["position"], "updated", "ahead_of_arrival", str(row["updated"])[:200]) for row in named]
+    return Cleaned(table, done.rejected, [*done.defects, *late])
 
 
 def next_number(path: Path, used: Callable[[], int]) -> int:

@@ -132,3 +132,18 @@ def test_an_older_record_without_a_number_still_loads(tmp_path: Path, settings: 
     assert record.sequence == 1
     bare = importer.Import(**{k: v for k, v in vars(record).items() if k not in {"sequence", "stated"}})
     assert bare.order < record.order
+
+
+def test_a_time_ahead_of_the_arrival_puts_nothing_in_order(settings: Settings, tmp_path: Path) -> None:
+    """A slip in one year must not keep everything that comes later out."""
+    source = sources.load(settings).source("project_vic")
+    given = ((6, "1", "2062-05-01T00:00:00Z"), (7, "2", "2026-06-20T00:00:00Z"))
+    for month, category, updated in given:
+        path = samples.vics(tmp_path / f"{category}.json", [media("a", Category=int(category), DateUpdated=updated)])
+        record, _ = importer.import_file(
+            settings, path, source, loaded_at=datetime(2026, month, 1 if month == 6 else 2, tzinfo=UTC), loaded_by="t"
+        )
+        assert record.defects == ({"updated:ahead_of_arrival": 1} if category == "1" else {})
+    building.run(settings, samples.night(settings))
+    found = said(releases.current(settings), ["a"])["a"]
+    assert found is not None and found[0] == ["project_vic:2"]
