@@ -13,6 +13,8 @@ from pipeline.cases.views.case import CaseView
 from pipeline.console.casepage import similar, stated
 from pipeline.console.casepage.evidence import Evidence
 from pipeline.matching import levels
+from pipeline.people import permissions
+from pipeline.store.actors import Actor
 
 STEPS = (
     ("incident_at", "Incident"),
@@ -35,10 +37,13 @@ VERSION = (
 """What of an assessment is shown as it is stored. Its reasons, flags and counts may rest on what the reader may not know of."""
 
 
-def assemble(
-    view: CaseView, evidence: Evidence, compartments: frozenset[str], near: int, all_files: bool
-) -> dict[str, Any]:
-    """Everything of one case that a reader with these compartments may know of. `near`: PDQ threshold in bits."""
+NOT_SHOWN = "Not shown: only who may open texts reads this."
+
+
+def assemble(view: CaseView, evidence: Evidence, reader: Actor, near: int, all_files: bool) -> dict[str, Any]:
+    """Everything of one case that this reader may know of. `near`: PDQ threshold in bits. Words of a report in a place where no
+    rule reads them may be a narrative: who may not open texts is told that they are there, and not what they are."""
+    texts = permissions.allowed(reader, "case.read_text")
     referrals = _referrals(view.case.referral_id, evidence, view.hidden)
     keys = [r["referral_id"] for r in referrals] or [view.case.referral_id]
     rows = evidence.of_kinds(SHOWN, keys)
@@ -52,7 +57,10 @@ def assemble(
         "changes": [_columns(c) for c in view.changes],
         "first_look": view.first_look,
         "unknowns": [u for u in view.unknowns if "question" in u],
-        "referrals": [{**r, "stated": stated.rows(r, first=n == 0)} for n, r in enumerate(referrals)],
+        "referrals": [
+            {**_without_words(r, "unknown_keys", texts), "stated": stated.rows(r, first=n == 0)}
+            for n, r in enumerate(referrals)
+        ],
         "times": times(referrals, view.case.first_action_at),
         "subjects": _subjects(rows["subjects"], rows["identifiers"]),
         "facts": [f for f in rows["facts"] if f["value"] != "unknown"],
@@ -60,8 +68,8 @@ def assemble(
         "files": files if all_files else files[:FILES_SHOWN],
         "file_groups": len(files),
         "file_count": sum(len(g["files"]) for g in files),
-        "texts": evidence.texts(keys, compartments),
-        "defects": rows["defects"],
+        "texts": evidence.texts(keys, reader.compartments),
+        "defects": [_without_words(d, "original", texts) for d in rows["defects"]],
         "packages": rows["packages"],
         "versions": [_version(v) for v in view.versions],
         "history": [_columns(c) for c in view.history],
@@ -78,6 +86,13 @@ def assemble(
         "escalations": [_columns(f) for f in view.escalations],
         "retention": [_columns(r) for r in view.retention],
     }
+
+
+def _without_words(row: dict[str, Any], name: str, texts: bool) -> dict[str, Any]:
+    held = row.get(name)
+    if texts or not held:
+        return row
+    return {**row, name: NOT_SHOWN if isinstance(held, str) else {"not_shown": NOT_SHOWN}}
 
 
 def times(referrals: list[dict[str, Any]], first_action: datetime | None) -> list[dict[str, Any]]:

@@ -144,7 +144,7 @@ def _read(request: Request, number: str, reason: str, all_files: bool) -> dict[s
         apart = groups.is_apart(session, number)
         know_people(request, session)
     # the lake's rows are read after the transaction, which others wait for
-    assembled = casefile.assemble(seen, evidence(request), actor(request).compartments, near, all_files)
+    assembled = casefile.assemble(seen, evidence(request), actor(request), near, all_files)
     return {**assembled, "together": together, "taken_apart": apart, "safeguarded": children}
 
 

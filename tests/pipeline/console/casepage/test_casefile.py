@@ -9,11 +9,13 @@ from html import unescape
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from pipeline.assess import stage
 from pipeline.cases.publishing import stage as publish
 from pipeline.console import wording
 from pipeline.console.app import create_app
-from pipeline.console.casepage import stated
+from pipeline.console.casepage import casefile, stated
 from pipeline.settings import Settings
 from pipeline.store.opening import open_store
 from tests import factory
@@ -142,6 +144,38 @@ def test_versions_and_files_give_away_neither_hidden_evidence_nor_paths(settings
     assert not {"reasons", "flags", "summary", "notifications"} & data["versions"][0].keys()
     assert "summary" not in data["assessment"]
     assert "locator" not in data["files"][0]["files"][0]
+
+
+def test_words_in_a_place_where_no_rule_reads_them_are_for_who_may_open_texts(
+    settings: Settings, tmp_path: Path
+) -> None:
+    report = factory.form(narrativ="[synthetic message 24]", times={"incident": "[synthetic message 25]"})
+    with pages(settings, tmp_path, {"a": ("other", report)}) as client:
+        (case,) = client.get("/queue?format=json").json()["cases"]
+        paths = [f"/cases/{case['case_id']}{part}" for part in ("", "/print?part=all", "?format=json")]
+        for user, shown in (("sue", True), ("ana", True), ("dan", False), ("aud", False)):
+            client.post("/sign-out")
+            assert client.sign_in(user).status_code == 303
+            for path in paths:
+                assert ("synthetic message 24" in client.get(path).text) is shown, (user, path)
+        assert client.get(paths[2]).json()["referrals"][0]["unknown_keys"] == {"not_shown": casefile.NOT_SHOWN}
+
+
+def test_why_a_file_could_not_be_read_stands_beside_it(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = casefile._files
+
+    def unreadable(*given: Any) -> list[dict[str, Any]]:
+        groups = found(*given)
+        for file in (file for group in groups for file in group["files"]):
+            file.update(state="unreadable", reason="archive_damaged")
+        return groups
+
+    monkeypatch.setattr(casefile, "_files", unreadable)
+    with pages(settings, tmp_path, {"a": ("other", factory.form(files=[{"name": "f.jpg"}]))}) as client:
+        (case,) = client.get("/queue?format=json").json()["cases"]
+        assert "Unreadable: archive damaged; viewed by provider" in text_of(client, case)
 
 
 def test_texts_are_counted_as_far_as_the_reader_may_open_them(settings: Settings, tmp_path: Path) -> None:
