@@ -278,12 +278,8 @@ def _running(
     settings: Settings, name: str, done: dict[str, Any] | None, failed: failures.RunFailure | None
 ) -> Iterator[str]:
     """How far a run is that has neither ended nor failed."""
-    if (
-        done is None
-        and failed is None
-        and (text := progress.sentence(progress.of_run(settings, name, datetime.now(UTC))))
-    ):
-        yield text
+    if done is None and failed is None:
+        yield from filter(None, [progress.sentence(progress.of_run(settings, name, datetime.now(UTC)))])
 
 
 def _state(done: dict[str, Any] | None, failed: failures.RunFailure | None) -> str:
