@@ -19,6 +19,8 @@ import jinja2
 import orjson
 from fastapi import Request, Response
 from fastapi.responses import HTMLResponse
+from jinja2 import nodes
+from jinja2.compiler import CodeGenerator, Frame
 from markupsafe import Markup
 
 from pipeline import output
@@ -213,8 +215,21 @@ def plain(value: Any) -> Any:
 _OF_DICTS = frozenset(dir(dict))
 
 
+class _Shown(CodeGenerator):
+    """Writes every value of a page through `wording.shown`, which is `escape(wording.visible(value))` in one step."""
+
+    def _output_child_pre(self, node: nodes.Expr, frame: Frame, finalize: CodeGenerator._FinalizeInfo) -> None:
+        self.write("environment.shown(")
+
+    def _output_child_post(self, node: nodes.Expr, frame: Frame, finalize: CodeGenerator._FinalizeInfo) -> None:
+        self.write(")")
+
+
 class _Environment(jinja2.Environment):
     """Finds `row.name` in a dict at once, where Jinja first looks for an attribute and is refused: a page has a thousand."""
+
+    code_generator_class = _Shown
+    shown = staticmethod(wording.shown)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         if type(obj) is dict and attribute not in _OF_DICTS:

@@ -6,6 +6,8 @@ import datetime as dt
 import re
 from typing import Any
 
+from markupsafe import escape
+
 from pipeline import britishtime
 from pipeline.algorithms import ALGORITHMS
 from pipeline.britishtime import LONDON
@@ -74,6 +76,16 @@ def visible(value: Any) -> Any:
     if type(value) is not str or not _UNSEEN.search(value):
         return value
     return _UNSEEN.sub(lambda found: f"[U+{ord(found[0]):04X}]", value)
+
+
+_SPECIAL = re.compile(f"[&<>\"']|{_UNSEEN.pattern}")
+
+
+def shown(value: Any) -> str:
+    """A value as a page has it: its unseen characters visible, and escaped unless it is markup. Most texts have neither."""
+    if type(value) is str and not _SPECIAL.search(value):
+        return value
+    return escape(visible(value))
 
 
 def clock(value: dt.datetime) -> str:

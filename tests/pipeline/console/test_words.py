@@ -7,10 +7,15 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
+import jinja2
+import pytest
 import sqlalchemy as sa
+from hypothesis import given
+from hypothesis import strategies as st
+from markupsafe import Markup
 
 from pipeline import policy
-from pipeline.console import wording
+from pipeline.console import pages, wording
 from pipeline.settings import Settings
 from pipeline.store.tables import Change
 from tests.pipeline.console.client import Client, version_of
@@ -108,3 +113,35 @@ def test_an_answer_to_sql_is_shown_as_it_is_stored() -> None:
     told = ["very_high", "2026-07-21 08:30:00", "2026-07-21 08:30:00", "–", "1,200", "pdq, md5", "–"]
     assert [wording.stored(value) for value in row] == told
     assert wording.cell("very_high") == "Very high"
+
+
+OURS = pages.environment().from_string("{{ value }}")
+JINJAS = jinja2.Environment(autoescape=True, finalize=wording.visible).from_string("{{ value }}")
+
+
+@given(
+    st.one_of(
+        st.text(),
+        st.text(alphabet="a<>&\"'\u200b\u202e\x00"),
+        st.text().map(Markup),
+        st.integers(),
+        st.floats(),
+        st.booleans(),
+        st.none(),
+        st.lists(st.text()),
+    )
+)
+def test_a_value_is_written_as_jinja_escapes_it(value: Any) -> None:
+    assert OURS.render(value=value) == JINJAS.render(value=value)
+
+
+def test_names_in_templates_mean_what_they_mean_to_jinja() -> None:
+    """A key of a dict, and a method of it even where a key has its name; what is missing is an error, not nothing."""
+    row = {"name": "a", "items": "b"}
+    env = pages.environment()
+    assert (
+        env.from_string("{{ row.name }} {{ row.get('items') }} {{ row.items() | length }}").render(row=row) == "a b 2"
+    )
+    for text in ("{{ row.other }}", "{{ nothing }}"):
+        with pytest.raises(jinja2.UndefinedError):
+            env.from_string(text).render(row=row)
