@@ -31,7 +31,6 @@ CHUNK = 400
 _GROUP = select(GroupMember.group_id).where(
     GroupMember.case_id == bindparam("case"), GroupMember.scope == bindparam("scope")
 )
-_APART = select(Apart.case_id).where(Apart.case_id == bindparam("case"))
 
 
 @dataclass(frozen=True)
@@ -57,11 +56,6 @@ def of_case(session: Session, actor: Actor, case_id: str) -> Group | None:
         return None
     members = _members(session, found)
     return Group(found, tuple(members), members[0].band, min(target(session, case) for case in members))
-
-
-def is_apart(session: Session, case_id: str) -> bool:
-    """Whether a person took the case out of its group. For a reader of the case."""
-    return session.scalar(_APART, {"case": case_id}) is not None
 
 
 def sizes(session: Session, actor: Actor, case_ids: Sequence[str]) -> dict[str, tuple[str, int]]:

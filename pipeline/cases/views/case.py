@@ -35,6 +35,7 @@ from pipeline.store import recording as audit
 from pipeline.store.actors import Actor
 from pipeline.store.context import now, rules
 from pipeline.store.duty_tables import Flag
+from pipeline.store.group_tables import Apart, GroupMember
 from pipeline.store.tables import (
     Assessment,
     Case,
@@ -55,6 +56,7 @@ from pipeline.store.tables import (
     Tombstone,
     Transfer,
 )
+from pipeline.store.work_tables import Safeguarded
 
 _SIDE_TABLES: tuple[tuple[Any, Any], ...] = (
     (Note, Note.note_id),
@@ -77,7 +79,7 @@ _OF_CASE: dict[Any, Select[Any]] = {
 _THERE = union_all(
     *(
         select(literal(table.__tablename__)).where(exists().where(table.case_id == bindparam("case")))
-        for table in (*(table for table, _ in _SIDE_TABLES), Lowering, Flag)
+        for table in (*(table for table, _ in _SIDE_TABLES), Lowering, Flag, GroupMember, Apart, Safeguarded)
     )
 )
 """Which tables beside the case's own have rows of it."""
@@ -154,6 +156,8 @@ class CaseView:
     retention: Sequence[Retention]
     hidden: set[str]
     """Ids of referrals, cases and links that the reader may not know of."""
+    beside: frozenset[str]
+    """Names of the tables beside the case's own that have rows of it, some of which the reader may not know of."""
 
 
 def read(session: Session, actor: Actor, case_id: str, reason: str | None = None) -> CaseView:
@@ -200,6 +204,7 @@ def read(session: Session, actor: Actor, case_id: str, reason: str | None = None
         escalations=escalations.history(session, actor, case_id) if Flag.__tablename__ in there else (),
         retention=side[Retention.__tablename__],
         hidden=hidden,
+        beside=frozenset(there),
     )
 
 

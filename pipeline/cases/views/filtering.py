@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Integer, and_, case, exists, func, literal, literal_column, or_, select
+from sqlalchemy import ColumnElement, Integer, Select, and_, case, exists, func, literal, literal_column, or_, select
 from sqlalchemy.orm import Session
 
 from pipeline.cases.states import OPEN, STATES
@@ -229,19 +229,35 @@ def narrowest(session: Session, actor: Actor, f: QueueFilters) -> Narrowest | No
     """Asked of the small indexes of `store.indexes`, so that a list with nothing in it costs no walk through all cases;
     None where no filter of those is on."""
     _check(f)
-    few, many = _probes(session, actor, f)
-    if not few and not many:
+    key = (is_sqlite(session), f, actor.user_id if f.holder == "me" else None)
+    query, probes = _PROBED.get(key) or _probed(session, actor, f)
+    if f.urgency is None:  # which holds moments of its own
+        if len(_PROBED) >= PROBES_KEPT:
+            _PROBED.clear()
+        _PROBED[key] = query, probes
+    if not probes:
         return None
-    numbers: list[ColumnElement[int]] = [
+    found = session.connection().execute(query).one()
+    listed = [Narrowest(int(n), one) for n, one in zip(found, probes, strict=True)]
+    return min(listed, key=lambda each: each.number)
+
+
+_PROBED: dict[object, tuple[Select[Any], list[ColumnElement[bool]]]] = {}
+"""What `narrowest` asks, by the filters: making it takes longer than asking."""
+PROBES_KEPT = 500
+
+
+def _probed(session: Session, actor: Actor, f: QueueFilters) -> tuple[Select[Any], list[ColumnElement[bool]]]:
+    """The statement that counts what each of the filters fits by itself, and their conditions in the same order."""
+    few, many = _probes(session, actor, f)
+    numbers: list[Any] = [
         select(func.count())
         .select_from(select(literal(1)).select_from(Case).where(one).limit(MANY + 1).subquery())
         .scalar_subquery()
         for one in few
     ]
     numbers += [case((exists(select(Case.case_id).where(one)), MANY + 1), else_=0) for one in many]
-    found = session.connection().execute(select(*numbers)).one()
-    listed = [Narrowest(int(n), one) for n, one in zip(found, [*few, *many], strict=True)]
-    return min(listed, key=lambda each: each.number)
+    return select(*numbers), [*few, *many]
 
 
 def _probes(

@@ -22,7 +22,9 @@ from pipeline.console.dashboard import charts
 from pipeline.console.gate.identity import NotFoundError
 from pipeline.ingest.geography import forces
 from pipeline.people import permissions
+from pipeline.store.group_tables import Apart, GroupMember
 from pipeline.store.tables import BANDS
+from pipeline.store.work_tables import Safeguarded
 
 router = APIRouter()
 
@@ -134,14 +136,15 @@ def _read(request: Request, number: str, reason: str, all_files: bool) -> dict[s
     near = policy.load(settings(request), "matching").data["algorithms"]["pdq"]["radius"]
     with writing(request) as session:
         seen = views.read(session, actor(request), number, reason)
-        group = groups.of_case(session, actor(request), number)
-        entered = safeguarding.newest(session, number)
+        grouped, noted = GroupMember.__tablename__ in seen.beside, Safeguarded.__tablename__ in seen.beside
+        group = groups.of_case(session, actor(request), number) if grouped else None
+        entered = safeguarding.newest(session, number) if noted else None
         children = {"children": entered.children, "at": entered.at, "by": entered.by} if entered else None
         together = [
             {"case_id": c.case_id, "band": c.band, "state": c.state, "holder": c.holder, "version": c.version}
             for c in (group.cases if group else ())
         ]
-        apart = groups.is_apart(session, number)
+        apart = Apart.__tablename__ in seen.beside
         know_people(request, session)
     # the lake's rows are read after the transaction, which others wait for
     assembled = casefile.assemble(seen, evidence(request), actor(request), near, all_files)
