@@ -22,9 +22,9 @@ AT_ONCE = 2
 OF_ONE_ADDRESS = 1
 """Of these from one address, so that one that tries many passwords leaves room for others."""
 PATIENCE_SECONDS = 5.0
-STEPS_BACK = 10
+STEPS_BACK = 3
 """By how much hashes are less urgent than all else of the process (niceness): each is made by several threads, and at equal
-rights the pages of everybody else would wait behind all of them."""
+rights a page would wait behind all of them. Many steps would leave sign-ins nothing beside a night that works."""
 _FREE = threading.BoundedSemaphore(AT_ONCE)
 _BUSY: Counter[str] = Counter()
 _LOCK = threading.Condition()
