@@ -11,23 +11,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, bindparam, delete, func, insert, or_, select
-from sqlalchemy.orm import Session, aliased, load_only
+from sqlalchemy import ColumnElement, Row, Select, and_, bindparam, delete, func, inspect, select
+from sqlalchemy.orm import Session, aliased
 
-from pipeline import senders
+from pipeline import bulk, senders
+from pipeline.cases import reaching
 from pipeline.people import permissions
 from pipeline.store.actors import Actor
 from pipeline.store.context import rules
-from pipeline.store.group_tables import Apart, GroupMember
-from pipeline.store.tables import BANDS, Assessment, Case, CaseReferral, Link
+from pipeline.store.group_tables import GroupMember
+from pipeline.store.tables import BANDS, Assessment, Case
 
 OPEN = ""
 """The scope of people without a compartment."""
-_Value = TypeVar("_Value")
-CHUNK = 400
-"""Ids in one IN list."""
 _GROUP = select(GroupMember.group_id).where(
     GroupMember.case_id == bindparam("case"), GroupMember.scope == bindparam("scope")
 )
@@ -81,59 +79,129 @@ def target(session: Session, case: Case, band: str | None = None) -> datetime:
     return case.clock_start + timedelta(hours=rules(session).target_hours[wanted])
 
 
-def regroup(session: Session, case_ids: Iterable[str]) -> int:
+def regroup(session: Session, case_ids: Iterable[str], waiting: Sequence[Case] = ()) -> int:
     """Make the groups anew that these cases are in or may belong to; returns how many cases are in one of them now.
 
     Everything that a link leads to from them is looked at, in each scope; cases that leave a group have their own place
-    in the queue again.
+    in the queue again. `waiting` are loaded cases with changes on which no group depends and that are not written yet: they are
+    written with the places, so that no row is written twice.
     """
-    session.flush()
-    asked = set(case_ids)
-    before = _together_with(session, asked)
-    joined: set[str] = set()
-    for scope in (OPEN, *senders.COMPARTMENTS):
-        reached = _reached(session, asked | before, scope)
-        _forget(session, sorted(reached.keys() | before), scope)
-        members = [row for component in _components(reached) for row in _members_rows(session, component, scope)]
-        for part in _chunks(members):  # in one statement: a flush for each group costs more than the groups
-            session.execute(insert(GroupMember), part)
-        joined.update(row["case_id"] for row in members)
-    settle(session, before | joined)
+    if not waiting:
+        session.flush()
+    with session.no_autoflush:
+        asked = set(case_ids)
+        before = _together_with(session, asked)
+        joined: set[str] = set()
+        pairs: dict[str, list[reaching.JoinedPair]] = {}
+        for scope in (OPEN, *senders.COMPARTMENTS):
+            reached = reaching.reached(session, asked | before, scope, pairs)
+            _forget(session, sorted(reached.keys() | before), scope)
+            members = [
+                row for component in reaching.components(reached) for row in _members_rows(session, component, scope)
+            ]
+            bulk.insert(session, GroupMember, members)
+            joined.update(row["case_id"] for row in members)
+        _put(session, before | joined, waiting)
     return len(joined)
 
 
 def settle(session: Session, case_ids: Iterable[str]) -> None:
     """Give cases that are in a group, or were in one until now, their place in the queue: the group's, or their own."""
     session.flush()
+    with session.no_autoflush:
+        _put(session, case_ids)
+
+
+def _put(session: Session, case_ids: Iterable[str], waiting: Sequence[Case] = ()) -> None:
+    """`settle`, and what else waits to be written of loaded cases."""
     ids = sorted(case_ids)
     groups: dict[tuple[str, str], str] = {}
-    for part in _chunks(ids):
+    for part in reaching.chunks(ids):
         query = select(GroupMember.case_id, GroupMember.scope, GroupMember.group_id)
-        for member_id, scope, group in session.execute(query.where(GroupMember.case_id.in_(part))):
+        for member_id, scope, group in session.execute(query.where(bulk.one_of(session, GroupMember.case_id, part))):
             groups[member_id, scope] = group
     ids.sort(key=lambda case_id: groups.get((case_id, OPEN), case_id))  # members of a group beside each other
-    for part in _chunks(ids):
-        _settle(session, part, groups)
+    loaded: dict[str, Case] = {}
+    rows: list[dict[str, Any]] = []
+    for part in reaching.chunks(ids):
+        for row in _moved(session, part, groups):
+            here = session.identity_map.get(_IDENTITY.identity_key_from_primary_key((row["case_id"],)))
+            if here is None:
+                rows.append(row)
+                continue
+            loaded[row["case_id"]] = here
+            for name in _PLACE:
+                setattr(here, name, row[name])
+    bulk.write(session, {**{case.case_id: case for case in waiting}, **loaded}.values())
+    rows.sort(key=lambda row: str(row["case_id"]))
+    for part in reaching.chunks([row["case_id"] for row in rows]):  # in the order in which everybody locks
+        locked = select(Case.case_id).where(bulk.one_of(session, Case.case_id, part)).order_by(Case.case_id)
+        session.execute(locked.with_for_update()).all()
+    bulk.change(session, Case, rows)
 
 
-def _settle(session: Session, ids: Sequence[str], groups: Mapping[tuple[str, str], str]) -> None:
-    """`settle` for some cases: so many are held in memory, whatever the number of all."""
-    cases = list(_cases(session, ids))
-    of = {case.case_id: groups.get((case.case_id, case.compartment or OPEN)) for case in cases}
-    members = _members_of(session, sorted({group for group in of.values() if group is not None}))
-    everybody = {case.case_id: case for case in [*cases, *(case for group in members.values() for case in group)]}
-    newest = list(
-        _newest(session, list(everybody.values()))
-    )  # held, so that `target` finds them without asking the store
-    targets = {case_id: target(session, case) for case_id, case in everybody.items()}
-    del newest
-    for case in cases:
-        group_id = of[case.case_id]
-        together = members[group_id] if group_id is not None and case.is_open else [case]
-        case.band_order = min(BANDS.index(member.band) for member in together)
-        case.score_order = min(-member.score for member in together)
-        case.due_at = min(targets[member.case_id] for member in together)
-    session.flush()
+_PLACE = ("band_order", "score_order", "due_at")
+"""What of a case its group gives it."""
+_IDENTITY = inspect(Case)
+
+
+def _moved(session: Session, ids: Sequence[str], groups: Mapping[tuple[str, str], str]) -> Iterator[dict[str, Any]]:
+    """Of some cases those whose place is another now, with it: so many are held in memory, whatever the number of all."""
+    cases = {row.case_id: row for row in session.execute(_standing(bulk.one_of(session, Case.case_id, ids)))}
+    of = {case_id: groups.get((case_id, row.compartment or OPEN)) for case_id, row in cases.items() if row.is_open}
+    members = _open_members(session, sorted({group for group in of.values() if group is not None}), cases)
+    for case_id, row in cases.items():
+        together = members.get(of.get(case_id)) or [row]
+        place = (
+            min(BANDS.index(member.band) for member in together),
+            min(-member.score for member in together),
+            min(_own_target(session, member) for member in together),
+        )
+        if place != (row.band_order, row.score_order, row.due_at):
+            yield {"case_id": case_id, **dict(zip(_PLACE, place, strict=True))}
+
+
+def _open_members(
+    session: Session, groups: Sequence[str], known: Mapping[str, Row[Any]]
+) -> dict[str | None, list[Row[Any]]]:
+    """Open cases of each group; those that are `known` are not read again."""
+    found: dict[str | None, list[Row[Any]]] = {}
+    for part in reaching.chunks(groups):
+        query = select(GroupMember.group_id, GroupMember.case_id).where(
+            bulk.one_of(session, GroupMember.group_id, part)
+        )
+        pairs = session.execute(query).all()
+        others = sorted({case_id for _, case_id in pairs} - known.keys())
+        rows = {
+            row.case_id: row
+            for some in reaching.chunks(others)
+            for row in session.execute(_standing(bulk.one_of(session, Case.case_id, some)))
+        }
+        for group, case_id in pairs:
+            row = known.get(case_id) or rows.get(case_id)
+            if row is not None and row.is_open:
+                found.setdefault(group, []).append(row)
+    return found
+
+
+def _standing(where: ColumnElement[bool]) -> Select[Any]:
+    """What decides where cases stand, without their texts; `assessed_...` are the newest
+    assessment's."""
+    columns: tuple[Any, ...] = (
+        Case.case_id, Case.is_open, Case.compartment, Case.band, Case.score, Case.clock_start,
+        Case.band_order, Case.score_order, Case.due_at,
+        Assessment.band.label("assessed_band"), Assessment.due_at.label("assessed_due_at"),
+    )  # fmt: skip
+    return select(*columns).outerjoin(Assessment, Assessment.assessment_id == Case.assessment_id).where(where)
+
+
+def _own_target(session: Session, row: Row[Any]) -> datetime:
+    """`target` of a case as `_standing` tells of it."""
+    if row.assessed_band == row.band:
+        due_at: datetime = row.assessed_due_at
+        return due_at
+    start: datetime = row.clock_start
+    return start + timedelta(hours=rules(session).target_hours[row.band])
 
 
 def follow(session: Session, case: Case) -> None:
@@ -152,11 +220,11 @@ def _members(session: Session, group_id: str) -> list[Case]:
 def _members_of(session: Session, group_ids: Sequence[str]) -> dict[str, list[Case]]:
     """Open cases of each group, first the one with the worst band."""
     found: dict[str, list[Case]] = {group_id: [] for group_id in group_ids}
-    for part in _chunks(group_ids):
+    for part in reaching.chunks(group_ids):
         query = (
             select(GroupMember.group_id, Case)
             .join(Case, GroupMember.case_id == Case.case_id)
-            .where(GroupMember.group_id.in_(part), Case.is_open.is_(True))
+            .where(bulk.one_of(session, GroupMember.group_id, part), Case.is_open.is_(True))
             .order_by(Case.case_id)
         )
         for group_id, case in session.execute(query):
@@ -166,94 +234,25 @@ def _members_of(session: Session, group_ids: Sequence[str]) -> dict[str, list[Ca
     return found
 
 
-def _newest(session: Session, cases: Sequence[Case]) -> Iterator[Assessment]:
-    """The assessments in force of some cases, without their reasons."""
-    for part in _chunks(sorted({case.assessment_id for case in cases})):
-        query = select(Assessment).where(Assessment.assessment_id.in_(part))
-        yield from session.scalars(query.options(load_only(Assessment.band, Assessment.due_at)))
-
-
 def _together_with(session: Session, case_ids: set[str]) -> set[str]:
     """Every case that is in a group with one of these."""
     found: set[str] = set()
     other = aliased(GroupMember)
-    for part in _chunks(sorted(case_ids)):
+    for part in reaching.chunks(sorted(case_ids)):
         query = (
             select(other.case_id)
             .join(GroupMember, GroupMember.group_id == other.group_id)
-            .where(GroupMember.case_id.in_(part))
+            .where(bulk.one_of(session, GroupMember.case_id, part))
         )
         found.update(session.scalars(query))
     return found
 
 
-def _reached(session: Session, start: set[str], scope: str) -> dict[str, set[str]]:
-    """Open cases of a scope that joining links lead to from `start`, each with its neighbours."""
-    policy = rules(session).data["groups"]
-    neighbours: dict[str, set[str]] = {}
-    frontier, seen = start, set(start)
-    while frontier:
-        met: set[str] = set()
-        for part in _chunks(sorted(frontier)):
-            for one, two in _joined(session, part, scope, policy["kinds"]):
-                neighbours.setdefault(one, set()).add(two)
-                neighbours.setdefault(two, set()).add(one)
-                met.update((one, two))
-        frontier = met - seen
-        seen |= met
-    return neighbours
-
-
-def _joined(session: Session, case_ids: Sequence[str], scope: str, kinds: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Pairs of open cases that a strong link joins, one of them among `case_ids`."""
-    mine, other, here, there = aliased(CaseReferral), aliased(CaseReferral), aliased(Case), aliased(Case)
-    for own, far in ((Link.left_referral, Link.right_referral), (Link.right_referral, Link.left_referral)):
-        query = (
-            select(here.case_id, there.case_id)
-            .join(mine, mine.case_id == here.case_id)
-            .join(Link, own == mine.referral_id)
-            .join(other, other.referral_id == far)
-            .join(there, there.case_id == other.case_id)
-            .where(
-                here.case_id.in_(case_ids),
-                here.case_id != there.case_id,
-                here.is_open.is_(True),
-                there.is_open.is_(True),
-                _seen(here, scope),
-                _seen(there, scope),
-                Link.withdrawn.is_(False),
-                Link.strength == "strong",
-                Link.kind.in_(kinds),
-                here.case_id.not_in(select(Apart.case_id)),
-                there.case_id.not_in(select(Apart.case_id)),
-            )
-        )
-        yield from ((one, two) for one, two in session.execute(query))
-
-
-def _seen(case: type[Case], scope: str) -> ColumnElement[bool]:
-    nowhere = case.compartment.is_(None)
-    return nowhere if scope == OPEN else or_(nowhere, case.compartment == scope)
-
-
-def _components(neighbours: dict[str, set[str]]) -> Iterator[list[str]]:
-    left_over = set(neighbours)
-    while left_over:
-        stack, found = [min(left_over)], set()
-        while stack:
-            at = stack.pop()
-            if at not in found:
-                found.add(at)
-                stack.extend(neighbours[at] - found)
-        left_over -= found
-        yield sorted(found)
-
-
 def _forget(session: Session, case_ids: Sequence[str], scope: str) -> None:
-    for part in _chunks(case_ids):
+    for part in reaching.chunks(case_ids):
         session.execute(
             delete(GroupMember)
-            .where(and_(GroupMember.case_id.in_(part), GroupMember.scope == scope))
+            .where(and_(bulk.one_of(session, GroupMember.case_id, part), GroupMember.scope == scope))
             .execution_options(synchronize_session=False)
         )
 
@@ -264,13 +263,3 @@ def _members_rows(session: Session, component: Sequence[str], scope: str) -> lis
         return []
     name = f"G{component[0].removeprefix('C')}{f'-{scope}' if scope else ''}"
     return [{"case_id": case_id, "scope": scope, "group_id": name} for case_id in component]
-
-
-def _cases(session: Session, case_ids: Sequence[str]) -> Iterator[Case]:
-    for part in _chunks(case_ids):
-        yield from session.scalars(select(Case).where(Case.case_id.in_(part)).order_by(Case.case_id))
-
-
-def _chunks(values: Sequence[_Value]) -> Iterator[Sequence[_Value]]:
-    for start in range(0, len(values), CHUNK):
-        yield values[start : start + CHUNK]

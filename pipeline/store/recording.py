@@ -18,6 +18,7 @@ from typing import Any
 from sqlalchemy import Table, insert, select, update
 from sqlalchemy.orm import Session
 
+from pipeline import bulk
 from pipeline.errors import IntegrityError, TriageError
 from pipeline.jsontext import canonical_json
 from pipeline.store.actors import Actor
@@ -29,6 +30,8 @@ GENESIS = "0" * 64
 """`previous` of the first entry."""
 CHUNK = 5_000
 """Entries that are written at a time."""
+FEW = 20
+"""Entries up to which the statement that is built already is the shortest way, as for every deed of a person."""
 _ENTRIES: Table = AuditEntry.__table__  # type: ignore[assignment]
 _HEADS: Table = AuditHead.__table__  # type: ignore[assignment]
 _HEAD = select(_HEADS.c.seq, _HEADS.c.hash).where(_HEADS.c.head_id == 1).with_for_update()
@@ -125,12 +128,18 @@ def append_pending(session: Session) -> None:
         previous = entry_hash(row)
         rows.append({**row, "hash": previous})
         if len(rows) == CHUNK:
-            connection.execute(_APPEND, rows)
+            _write(session, rows)
             rows = []
-    if rows:
-        connection.execute(_APPEND, rows)
+    _write(session, rows)
     connection.execute(_MOVE_HEAD, {"seq": seq, "hash": previous})
     entries.clear()
+
+
+def _write(session: Session, rows: list[dict[str, Any]]) -> None:
+    if len(rows) > FEW:
+        bulk.insert(session, AuditEntry, rows)
+    elif rows:
+        session.connection().execute(_APPEND, rows)
 
 
 def entry_hash(row: Mapping[str, Any]) -> str:

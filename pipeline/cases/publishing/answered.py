@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from pipeline import bulk
 from pipeline.assess.evidence import answers
 from pipeline.assess.evidence.case_file import case_id
 from pipeline.assess.evidence.inputs import FORCE_NOT_SET, CaseFile
@@ -32,7 +33,7 @@ def rows(session: Session, cases: Sequence[str]) -> dict[str, list[dict[str, Any
     found: dict[str, list[dict[str, Any]]] = {}
     for start in range(0, len(cases), CHUNK):
         for row in session.scalars(
-            select(RecordedAnswer).where(RecordedAnswer.case_id.in_(cases[start : start + CHUNK]))
+            select(RecordedAnswer).where(bulk.one_of(session, RecordedAnswer.case_id, cases[start : start + CHUNK]))
         ):
             found.setdefault(row.case_id, []).append(as_row(row))
     return found

@@ -58,19 +58,30 @@ def open_case(new: NewAssessment, compartment: str | None, as_of: datetime, run_
 def refresh(case: Case, new: NewAssessment, hidden: Collection[str]) -> None:
     """Take over what the queue shows. `hidden` are ids outside the case's compartment: what rests on them is left out."""
     row, summary = new.row, new.summary
-    case.source = str(summary.get("source") or "OTHER")
-    case.provider, case.force_code = summary.get("provider"), summary.get("force_code")
-    case.model_band, case.score, case.score_order = row["band"], row["score"], -row["score"]
-    case.assessment_id, case.clock_start = row["assessment_id"], row["clock_start"]
     oldest = summary.get("oldest_at")
-    case.oldest_at = datetime.fromisoformat(oldest) if oldest else None
-    case.text_only = bool(summary.get("text_only"))
-    case.unknown_files = int(summary.get("unknown_files") or 0)
-    case.matched_exact = int(summary.get("matched_exact") or 0)
-    case.matched_near = int(summary.get("matched_near") or 0)
     secret = restricted_labels([*new.reasons, *new.flags], hidden)
-    case.flagged = any(flag["label"] not in secret for flag in new.flags)
-    case.top_reasons = [label for label in summary.get("top_reasons") or [] if label not in secret]
+    shown = {
+        "source": str(summary.get("source") or "OTHER"),
+        "provider": summary.get("provider"),
+        "force_code": summary.get("force_code"),
+        "model_band": row["band"],
+        "score": row["score"],
+        "score_order": -row["score"],
+        "assessment_id": row["assessment_id"],
+        "clock_start": row["clock_start"],
+        "oldest_at": datetime.fromisoformat(oldest) if oldest else None,
+        "text_only": bool(summary.get("text_only")),
+        "unknown_files": int(summary.get("unknown_files") or 0),
+        "matched_exact": int(summary.get("matched_exact") or 0),
+        "matched_near": int(summary.get("matched_near") or 0),
+        "flagged": any(flag["label"] not in secret for flag in new.flags),
+        "top_reasons": [label for label in summary.get("top_reasons") or [] if label not in secret],
+    }
+    for name, value in shown.items():
+        if (
+            getattr(case, name) != value
+        ):  # most stay as they are, and each that is set is looked at again when it is written
+            setattr(case, name, value)
 
 
 def apply(
@@ -185,6 +196,8 @@ def release_words(releases: Collection[str], files: int) -> list[str]:
 
 def restricted_labels(items: list[dict[str, Any]], hidden: Collection[str]) -> set[str]:
     """Labels of reasons and flags all of whose evidence is hidden."""
+    if not hidden:
+        return set()
     return {
         item["label"]
         for item in items

@@ -12,9 +12,10 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlalchemy import insert, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session, defer
 
+from pipeline import bulk
 from pipeline.cases import groups, words
 from pipeline.cases.duties.clocks import Clocks
 from pipeline.cases.publishing import answered, applying, restricting
@@ -79,6 +80,8 @@ class Publisher:
         self._new: set[str] = set()
         self.cases = {c.case_id: c for c in self._load(Case, wanted, lock=True)}
         self.latest = self._latest()
+        self._stored: dict[str, tuple[dict[str, Any], NewAssessment]] = {}
+        """Assessments of this batch that are the newest of their cases, as columns: few cases have another in the same."""
         self._referrals = self._known_referrals()
         self.due = Due(self.session, wanted, self.as_of)
         self.releases = self._releases()
@@ -118,35 +121,34 @@ class Publisher:
 
     def _write(self) -> None:
         """Write collected rows; every case that changed gets its newest line of history and its next version."""
-        with self.session.no_autoflush:
-            for table, rows in self._rows.items():
-                for part in chunks(rows):
-                    self.session.execute(insert(table), part)
-            newest: dict[str, int] = {}
-            for part in chunks(self.lines):
-                # Ids come back in no promised order; the largest of a case is what counts.
-                for change_id, case_id in self.session.execute(
-                    insert(Change).returning(Change.change_id, Change.case_id), part
-                ):
-                    newest[case_id] = max(change_id, newest.get(case_id, 0))
+        for table, rows in self._rows.items():
+            bulk.insert(self.session, table, rows)
+        self._tell()
+        self._touched.update(self.cases)
+        self.session.add_all(self.cases[case_id] for case_id in sorted(self._new))
+        self.flags.write()
+        self.due.write()
+        bulk.write(self.session, self.cases.values())
+        self.session.flush()
+
+    def _tell(self) -> None:
+        """Write the lines of history; a case's newest is what it says itself."""
+        bulk.numbered(self.session, Change, self.lines)
+        bulk.insert(self.session, Change, self.lines)
+        newest = {line["case_id"]: line["change_id"] for line in self.lines}
         for case_id, change_id in newest.items():
             case = self.cases[case_id]
             case.change_id = change_id
             case.changed_at, case.changed_by = self.as_of, SYSTEM.user_id
             case.version += case_id not in self._counted_up
         self._counted_up.update(newest)
-        self._touched.update(self.cases)
-        self.session.add_all(self.cases[case_id] for case_id in sorted(self._new))
-        self.flags.write()
-        self.due.write()
-        self.session.flush()
         self.lines.clear()
 
     def finish(self) -> None:
         """Write the lines of history that were added after the last batch, and make the groups of all cases anew."""
-        self._rows = {}
-        self._write()
-        groups.regroup(self.session, {*self._touched, *self._linked()})
+        asked = {*self._touched, *self.cases, *self._linked()}
+        self._tell()
+        groups.regroup(self.session, asked, list(self.cases.values()))
 
     def hold(self, case_ids: Sequence[str]) -> None:
         """Load cases that get a line, beside those of the last batch."""
@@ -157,7 +159,7 @@ class Publisher:
         """Cases on either side of a link of this publish, withdrawn ones included: their groups may have changed."""
         sides = sorted({link[side] for link in self.intake.links for side in ("left", "right")})
         for part in chunks(sides):
-            query = select(CaseReferral.case_id).where(CaseReferral.referral_id.in_(part))
+            query = select(CaseReferral.case_id).where(bulk.one_of(self.session, CaseReferral.referral_id, part))
             yield from self.session.scalars(query)
 
     def _open(self, new: NewAssessment) -> None:
@@ -174,7 +176,7 @@ class Publisher:
         self._log("collection", "case.opened", case, {"band": case.band, "assessment": case.assessment_id})
 
     def _update(self, case: Case, new: NewAssessment) -> None:
-        previous = self.latest.get(case.case_id)
+        previous = self._previous(case.case_id)
         new = answered.renewed(self.session, new, previous, self.answers)
         if previous is not None and new.row["inputs_sha256"] == previous.inputs_sha256:
             self.counts["known"] += 1
@@ -199,6 +201,14 @@ class Publisher:
         case.compartment = compartment
         if held := restricting.withdraw(self.session, case):
             self.line(case, "released", f"Taken over from {held}, who may not see it")
+
+    def _previous(self, case_id: str) -> Assessment | None:
+        """The case's newest assessment so far: the one that is stored, or one of this batch."""
+        if case_id in self._stored:
+            columns, new = self._stored.pop(case_id)
+            parsed = {"reasons": new.reasons, "flags": new.flags, "summary": new.summary}
+            self.latest[case_id] = Assessment(**{**columns, **parsed})
+        return self.latest.get(case_id)
 
     def _follow(self, case: Case, new: NewAssessment, effect: Effect) -> None:
         if effect.reopened:
@@ -252,9 +262,7 @@ class Publisher:
     def _store(self, case: Case, new: NewAssessment, previous: Assessment | None) -> None:
         columns = new.columns(previous.sequence + 1 if previous else 1)
         self._rows[Assessment].append(columns)
-        self.latest[case.case_id] = Assessment(
-            **{**columns, "reasons": new.reasons, "flags": new.flags, "summary": new.summary}
-        )
+        self._stored[case.case_id] = (columns, new)
         for referral in new.referrals:
             stored = self._referrals.get(referral)
             if stored is None:
@@ -310,13 +318,13 @@ class Publisher:
 
     def _load(self, table: type[Any], ids: Sequence[str], *, lock: bool = False) -> Iterator[Any]:
         for part in chunks(ids):
-            query = select(table).where(table.case_id.in_(part)).order_by(table.case_id)
+            query = select(table).where(bulk.one_of(self.session, table.case_id, part)).order_by(table.case_id)
             yield from self.session.scalars(query.with_for_update() if lock else query)
 
     def _latest(self) -> dict[str, Assessment]:
         latest: dict[str, Assessment] = {}
         for part in chunks(sorted({case.assessment_id for case in self.cases.values()})):
-            query = select(Assessment).where(Assessment.assessment_id.in_(part))
+            query = select(Assessment).where(bulk.one_of(self.session, Assessment.assessment_id, part))
             for row in self.session.scalars(query.options(defer(Assessment.unknowns), defer(Assessment.notifications))):
                 latest[row.case_id] = row
         return latest
@@ -324,7 +332,9 @@ class Publisher:
     def _known_referrals(self) -> dict[str, str]:
         known: dict[str, str] = {}
         for part in chunks(sorted({r for a in self._batch for r in a.referrals})):
-            for row in self.session.scalars(select(CaseReferral).where(CaseReferral.referral_id.in_(part))):
+            for row in self.session.scalars(
+                select(CaseReferral).where(bulk.one_of(self.session, CaseReferral.referral_id, part))
+            ):
                 known[row.referral_id] = row.case_id
         return known
 
@@ -361,7 +371,8 @@ class Publisher:
             match
             for new in self._batch
             if new.row["case_id"] in self.cases
-            for match in applying.match_evidence(new.reasons) - self._matched(new.row["case_id"])
+            if (found := applying.match_evidence(new.reasons))
+            for match in found - self._matched(new.row["case_id"])
         }
         if not wanted:
             return {}
@@ -375,6 +386,8 @@ class Publisher:
         return applying.match_evidence(previous.reasons) if previous else set()
 
     def _new_releases(self, previous: Assessment | None, new: NewAssessment) -> set[str]:
+        if not self.releases:
+            return set()
         before = applying.match_evidence(previous.reasons) if previous else set()
         return {self.releases[m] for m in applying.match_evidence(new.reasons) - before if m in self.releases}
 

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from pipeline import bulk
 from pipeline.store.tables import Notification
 
 CHUNK = 500
@@ -23,7 +24,9 @@ class Due:
         self._fresh: list[Notification] = []
         self._listed: dict[str, list[Notification]] = {}
         for start in range(0, len(case_ids), CHUNK):
-            query = select(Notification).where(Notification.case_id.in_(case_ids[start : start + CHUNK]))
+            query = select(Notification).where(
+                bulk.one_of(self.session, Notification.case_id, case_ids[start : start + CHUNK])
+            )
             for row in session.scalars(query.order_by(Notification.notification_id)):
                 self._listed.setdefault(row.case_id, []).append(row)
 

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from pipeline import bulk
 from pipeline.cases.duties.clocks import Clocks
 from pipeline.cases.publishing import applying
 from pipeline.store.duty_tables import Flag
@@ -28,7 +29,9 @@ class Flags:
         self._gone: dict[str, list[Flag]] = {}
         """Flags that one assessment raised and a later one of the same publish does not: not stored yet, and they wait."""
         for start in range(0, len(case_ids), CHUNK):
-            query = select(Flag).where(Flag.case_id.in_(case_ids[start : start + CHUNK]), Flag.gone_at.is_(None))
+            query = select(Flag).where(
+                bulk.one_of(self.session, Flag.case_id, case_ids[start : start + CHUNK]), Flag.gone_at.is_(None)
+            )
             for row in session.scalars(query):
                 self._raised.setdefault(row.case_id, {})[row.rule] = row
 
@@ -41,7 +44,7 @@ class Flags:
         put into `compartment`.
         """
         raised = self._raised.setdefault(case.case_id, {})
-        secret = applying.restricted_labels([dict(flag) for flag in flags], hidden)
+        secret = applying.restricted_labels([dict(flag) for flag in flags], hidden) if flags else set()
         new = 0
         for flag in flags:
             where = compartment if flag["label"] in secret else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ import pyarrow.compute as pc
 
 from pipeline.cases.publishing.keeping import KeptRows, kept
 from pipeline.errors import IntegrityError
+from pipeline.jsontext import json_value
 from pipeline.lake import Commit, Lake
 from pipeline.lake.parts import Part
 from pipeline.store.types import Encoded
@@ -45,11 +45,11 @@ class NewAssessment:
         try:
             return cls(
                 row,
-                json.loads(row["summary"]),
-                json.loads(row["changes"]) if row.get("changes") else {},
-                json.loads(row["reasons"]),
-                json.loads(row["flags"]),
-                json.loads(row["notifications"]),
+                json_value(row["summary"]),
+                json_value(row["changes"]) if row.get("changes") else {},
+                json_value(row["reasons"]),
+                json_value(row["flags"]),
+                json_value(row["notifications"]),
                 tuple(row.get("referrals") or (row["referral_id"],)),
             )
         except (ValueError, TypeError) as error:
@@ -141,7 +141,7 @@ def _place(rows: pa.RecordBatch) -> Iterator[tuple[Any, ...]]:
 
 def _joining(summaries: pa.ChunkedArray) -> Iterator[str]:
     for text in summaries.filter(pc.match_substring(summaries, '"joined_cases":["')).to_pylist():
-        yield from json.loads(text)["joined_cases"]
+        yield from json_value(text)["joined_cases"]
 
 
 def _new_parts(lake: Lake, table: str, known: set[str], keys: list[str]) -> list[Part]:

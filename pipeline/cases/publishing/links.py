@@ -6,9 +6,10 @@ from collections import Counter
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from pipeline import bulk
 from pipeline.cases.publishing.cases import Publisher, chunks
 from pipeline.cases.publishing.intake import Intake
 from pipeline.store import recording as audit
@@ -24,7 +25,9 @@ def publish_links(session: Session, intake: Intake, publisher: Publisher, as_of:
     counts["links_erased"] += len(intake.links) - len(wanted)
     stored: dict[str, Link] = {}
     for part in chunks(sorted(row["link_id"] for row in wanted)):
-        stored |= {link.link_id: link for link in session.scalars(select(Link).where(Link.link_id.in_(part)))}
+        stored |= {
+            link.link_id: link for link in session.scalars(select(Link).where(bulk.one_of(session, Link.link_id, part)))
+        }
     fresh = []
     for row in wanted:
         values = _columns(row, intake, as_of)
@@ -35,9 +38,7 @@ def publish_links(session: Session, intake: Intake, publisher: Publisher, as_of:
         counts["links_withdrawn" if values["withdrawn"] and not link.withdrawn else "links_changed"] += 1
         for name, value in values.items():
             setattr(link, name, value)
-    with session.no_autoflush:
-        for part in chunks(fresh):
-            session.execute(insert(Link), part)
+    bulk.insert(session, Link, fresh)
     counts["links_new"] += len(fresh)
     _tell(session, publisher, [row for row in fresh if not row["withdrawn"]])
     return +counts
@@ -68,7 +69,9 @@ def _tell(session: Session, publisher: Publisher, links: list[dict[str, Any]]) -
     referrals = sorted({row[side] for row in links for side in ("left_referral", "right_referral")})
     of: dict[str, str] = {}
     for part in chunks(referrals):
-        query = select(CaseReferral.referral_id, CaseReferral.case_id).where(CaseReferral.referral_id.in_(part))
+        query = select(CaseReferral.referral_id, CaseReferral.case_id).where(
+            bulk.one_of(session, CaseReferral.referral_id, part)
+        )
         of |= {row.referral_id: row.case_id for row in session.execute(query)}
     publisher.hold(sorted(set(of.values())))
     for row in links:

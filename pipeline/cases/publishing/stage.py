@@ -15,7 +15,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from pipeline import logs
+from pipeline import bulk, logs
 from pipeline.audit import anchors
 from pipeline.cases.publishing.cases import Publisher, chunks
 from pipeline.cases.publishing.intake import Intake, collect
@@ -129,7 +129,7 @@ def _lock(session: Session, cases: Collection[str]) -> None:
     """Lock the cases of all batches in the order of their numbers, as everybody does: batch by batch two could wait for each
     other."""
     for part in chunks(sorted(cases)):
-        query = select(Case.case_id).where(Case.case_id.in_(part)).order_by(Case.case_id)
+        query = select(Case.case_id).where(bulk.one_of(session, Case.case_id, part)).order_by(Case.case_id)
         session.execute(query.with_for_update()).all()
 
 
