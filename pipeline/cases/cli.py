@@ -88,7 +88,7 @@ def list_(settings: Settings, /, *, name: str | None, limit: int, order: str, **
     with signed_in(settings, name) as (store, actor), store.listing() as session:
         page = listing.page(session, actor, filters, order=order, size=limit)
         rows = [row.as_dict() for row in page.rows]
-        for line in escalations.strip(escalations.open_flags(session, actor)):
+        for line in escalations.strip(session, actor):
             click.echo(f"{line.text} (triage queue flags)", err=True)
     return [{key: row[key] for key in _SHOWN} for row in rows]
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, or_, select
+from sqlalchemy import ColumnElement, Select, case, distinct, func, or_, select
 from sqlalchemy.orm import Session
 
 from pipeline import britishtime
@@ -62,6 +62,7 @@ class Strip:
     cases: int
     late: int
     first_due: datetime
+    flags: int
 
     @property
     def text(self) -> str:
@@ -70,9 +71,11 @@ class Strip:
         return f"{number} to be brought to the {self.role} now"
 
 
-def open_flags(session: Session, actor: Actor, case_id: str | None = None) -> list[OpenFlag]:
-    """Flags that wait for an acknowledgement, of one case or of all that the actor may see: the gravest band
-    first, in each the first due, then the higher score.
+def open_flags(
+    session: Session, actor: Actor, case_id: str | None = None, *, limit: int | None = None
+) -> list[OpenFlag]:
+    """Flags that wait for an acknowledgement, of one case or of all that the actor may see (the first `limit` of them): the
+    gravest band first, in each the first due, then the higher score.
 
     Flags of closed and transferred cases are among them: closing a case tells nobody. Not logged, as lists are not.
     """
@@ -82,7 +85,7 @@ def open_flags(session: Session, actor: Actor, case_id: str | None = None) -> li
         query = query.where(Flag.case_id == case_id)
     moment = now(session)
     found = []
-    for *columns, gone_at in session.execute(query):
+    for *columns, gone_at in session.execute(query if limit is None else query.limit(limit)):
         values = dict(zip(_AS_STORED, columns, strict=True))
         found.append(OpenFlag(**values, late=values["due_at"] <= moment, gone=gone_at is not None))
     return found
@@ -120,21 +123,18 @@ def waiting_of(compartments: frozenset[str]) -> Select[int]:
     )
 
 
-def strip(flags: Sequence[OpenFlag]) -> list[Strip]:
-    """What the strip above the queue says of open flags: one line for each recipient, the first due first."""
-    by_recipient: dict[tuple[str, str], list[OpenFlag]] = {}
-    for flag in flags:
-        by_recipient.setdefault((flag.role, flag.post), []).append(flag)
-    lines = [
-        Strip(
-            role,
-            post,
-            cases=len({f.case_id for f in of}),
-            late=len({f.case_id for f in of if f.late}),
-            first_due=min(f.due_at for f in of),
-        )
-        for (role, post), of in by_recipient.items()
-    ]
+def strip(session: Session, actor: Actor) -> list[Strip]:
+    """What the strip above the queue says of the flags that `open_flags` lists: one line for each recipient, the first due
+    first. Counted by the store: a backlog of flags costs a page little. Not logged, as lists are not."""
+    permissions.require(actor, "queue.list")
+    late = func.count(distinct(case((Flag.due_at <= now(session), Flag.case_id))))
+    query = (
+        select(Flag.role, Flag.post, func.count(distinct(Flag.case_id)), late, func.min(Flag.due_at), func.count())
+        .join(Case, Case.case_id == Flag.case_id)
+        .where(Flag.waiting.is_(True), queue.of_compartments(actor.compartments), _open_to(actor.compartments))
+        .group_by(Flag.role, Flag.post)
+    )
+    lines = [Strip(*row) for row in session.execute(query)]
     return sorted(lines, key=lambda line: (line.first_due, line.role, line.post))
 
 

@@ -11,7 +11,6 @@ from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from pipeline.cases.duties import escalations, notices
-from pipeline.cases.duties.escalations import OpenFlag
 from pipeline.cases.states import STATES
 from pipeline.cases.views import filters as filters_kept
 from pipeline.cases.views import queue as queues
@@ -95,7 +94,8 @@ def show(
     with writing(request) if _logged(request) else store(request).reader() as session:
         counted = request.app.state.counters.count(session, actor(request), filters)
         page = queues.page(session, actor(request), filters, order=order, after=after or None, size=PAGE)
-        waiting, told = escalations.open_flags(session, actor(request)), notices.unread(session, actor(request))
+        waiting = escalations.open_flags(session, actor(request), limit=STRIP)
+        strip, told = escalations.strip(session, actor(request)), notices.unread(session, actor(request))
         saved = filters_kept.saved(session, actor(request))
         rows = list(page.rows)
         if whole:
@@ -106,7 +106,7 @@ def show(
         "order": page.order,
         "counts": counted.counts,
         "counted_at": counted.at,
-        "to_be_told": _strip(waiting),
+        "to_be_told": [{"text": line.text, "cases": line.cases, "late": line.late} for line in strip],
         "filters": filters.active(),
         "cases": [row.as_dict() for row in rows],
         "next": pages.with_value(request, "after", page.next_after) if page.next_after else None,
@@ -118,7 +118,9 @@ def show(
         rows=data["cases"],
         name="queue",
         counted_earlier=counted.earlier,
-        **{**_above(request, page.order, waiting, saved), "told": [(n.notice_id, n.text) for n in told]},
+        waiting=waiting,
+        waiting_more=sum(line.flags for line in strip) - len(waiting),
+        **{**_above(request, page.order, saved), "told": [(n.notice_id, n.text) for n in told]},
         kept={"provider": provider, "force": force, "team": team, "order": order},  # filters that come by a link only
         groups=_groups(rows, counted.counts, page),
         chosen=_chosen(request),
@@ -158,16 +160,9 @@ def take_next(request: Request) -> Response:
     return RedirectResponse(f"/cases/{number}?done=claimed" if number else "/queue?done=none-free", 303)
 
 
-def _strip(waiting: Sequence[OpenFlag]) -> list[dict[str, Any]]:
-    """What is to be brought to whom now, one line for each recipient."""
-    return [{"text": line.text, "cases": line.cases, "late": line.late} for line in escalations.strip(waiting)]
-
-
-def _above(request: Request, order: str, waiting: Sequence[OpenFlag], saved: Sequence[SavedFilter]) -> dict[str, Any]:
-    """What the page shows beside the list: the first waiting flags, which order is on, the person's saved filters."""
+def _above(request: Request, order: str, saved: Sequence[SavedFilter]) -> dict[str, Any]:
+    """What the page shows beside the list: which order is on, the person's saved filters."""
     return {
-        "waiting": waiting[:STRIP],
-        "waiting_more": max(0, len(waiting) - STRIP),
         "orders": [(name, text, pages.with_value(request, "order", name)) for name, text in ORDERS.items()],
         "order_text": ORDERS[order],
         "saved": [{"name": row.name, "query": row.query} for row in saved],

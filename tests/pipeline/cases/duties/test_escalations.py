@@ -69,7 +69,18 @@ def test_the_strip_says_how_many_cases_go_to_whom(store: Store) -> None:
     rows = [samples.assessment(n, "low", flags=[flag("death"), flag("media")]) for n in (1, 2)]
     rows.append(samples.assessment(3, "low", flags=[flag("police")]))
     samples.publish_rows(store, assessments=rows)
-    lines = escalations.strip(open_flags(store))
+    with store.reader() as session:
+        lines = escalations.strip(session, ANALYST)
+        first = escalations.open_flags(session, ANALYST, limit=2)
+    flags = open_flags(store)
+    assert first == flags[:2]
+    assert [(line.role, line.post) for line in lines] == list(
+        dict.fromkeys((f.role, f.post) for f in sorted(flags, key=lambda f: f.due_at))
+    )
+    for line in lines:
+        own = [f for f in flags if (f.role, f.post) == (line.role, line.post)]
+        assert (line.flags, line.cases) == (len(own), len({f.case_id for f in own}))
+        assert (line.late, line.first_due) == (len({f.case_id for f in own if f.late}), min(f.due_at for f in own))
     assert {line.text for line in lines} == {
         "2 cases to be brought to the Detective Superintendent now",
         "1 case to be brought to the Head of Professional Standards now",
