@@ -100,7 +100,18 @@ class Log:
         return 0 if table is None else len(table.vacuum(hours, dry_run=False, enforce_retention_duration=False))
 
     def create(self, schema: pa.Schema) -> None:
-        """Make the table unless it is there; its columns may all be null, since older files lack what came later."""
+        """Make the table unless it is there; its columns may all be null, since older files lack what came later.
+
+        Raises CommitConflictError when another writer makes or widens it at the same moment."""
+        # slow to load, see `table`
+        from deltalake.exceptions import CommitFailedError
+
+        try:
+            self._create(schema)
+        except CommitFailedError as error:
+            raise CommitConflictError(str(error)) from error
+
+    def _create(self, schema: pa.Schema) -> None:
         from deltalake import DeltaTable  # slow to load, see `table`
 
         if self.table() is None:

@@ -87,9 +87,8 @@ def show(
         team=team or None,
         query=text.strip().upper() or None,
     )
-    if attention in ATTENTION:
-        flag: dict[str, Any] = {attention: True}
-        filters = replace(filters, **flag)
+    flag: dict[str, Any] = {attention: True} if attention in ATTENTION else {}
+    filters = replace(filters, **flag)
     whole = pages.chosen_format(request) == "csv"
     with writing(request) if _logged(request) else store(request).reader() as session:
         counted = request.app.state.counters.count(session, actor(request), filters)
@@ -97,9 +96,7 @@ def show(
         waiting = escalations.open_flags(session, actor(request), limit=STRIP)
         strip, told = escalations.strip(session, actor(request)), notices.unread(session, actor(request))
         saved = filters_kept.saved(session, actor(request))
-        rows = list(page.rows)
-        if whole:
-            rows = _rest(session, request, filters, page)
+        rows = _rest(session, request, filters, page) if whole else list(page.rows)
     data: dict[str, Any] = {
         "as_of": page.as_of,
         "total": counted.counts["total"],

@@ -16,7 +16,7 @@ from pipeline.contract import StageReport
 from pipeline.errors import IntegrityError, TriageError
 from pipeline.night import failures, plans, progress, report
 from pipeline.night import stages as nightly
-from pipeline.night.cli import runs, status
+from pipeline.night.cli import status
 from pipeline.settings import Settings
 
 
@@ -108,7 +108,7 @@ def test_the_runs_are_said_although_the_release_is_damaged(settings: Settings, m
 
 def test_a_look_at_releases_that_wait_makes_no_run_where_none_waits(settings: Settings) -> None:
     done = CliRunner().invoke(approval, [], obj=settings, catch_exceptions=False)
-    assert done.stdout == "No release waits.\n" and runs(settings) == []
+    assert done.stdout == "No release waits.\n" and nights.begun(settings) == []
 
 
 def test_a_report_fits_the_terminal_it_is_read_on() -> None:
