@@ -30,7 +30,7 @@ from rich.table import Table
 from bench import common, growth_asked
 from bench.nightly import env, triage
 from deploy.embedded import ROOT
-from pipeline import files, records
+from pipeline import records
 from pipeline.lake import Lake
 from pipeline.lake.run_rows import REPORT
 
@@ -196,7 +196,7 @@ def left(home: Path, lake: Lake, nights: range) -> None:
     reports = [(row.name, json.loads(row.body)) for row in lake.run_rows.of("past-0", REPORT)]
     for night in nights:
         run, day = f"past-{night}", f"{FIRST_DAY + timedelta(days=night):%Y-%m-%d}"
-        files.make_folder(home / "runs" / run)
+        (home / "runs" / run).mkdir()
         for name in ("run.json", "report.json", "report.txt"):
             text = (first / name).read_text().replace("past-0", run).replace(f"{FIRST_DAY:%Y-%m-%d}", day)
             (home / "runs" / run / name).write_text(text)

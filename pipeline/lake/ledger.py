@@ -8,8 +8,6 @@ Rows have gapless numbers (`seq`) in the order of publication; a snapshot of the
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -18,9 +16,9 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from pipeline.errors import IntegrityError
+from pipeline.lake import numbered
 from pipeline.lake.delta import CommitConflictError, DataFile, Log
 from pipeline.lake.places import LakePlace
 
@@ -167,9 +165,7 @@ class Ledger:
         return self._bodies[file.name]
 
     def _read(self, file: DataFile, columns: list[str]) -> pa.Table:
-        return pq.read_table(
-            self._fetch(f"{FOLDER}/{file.name}"), columns=columns, page_checksum_verification=True, partitioning=None
-        )
+        return numbered.read(self._fetch, FOLDER, file, columns)
 
     # -- writing -------------------------------------------------------------------------------------------------
 
@@ -194,18 +190,9 @@ class Ledger:
             for n, (stage, key, run, meta, parts) in enumerate(rows, 1)
         ]  # fmt: skip
         table = pa.Table.from_pylist(listed, schema=SCHEMA)
-        file = self._write(table)
+        file = numbered.write(self.place, FOLDER, table)
         self.log.put(SCHEMA, [file], after=version, transactions={"ledger": version + 1})
         return [_entry(row) for row in table.to_pylist()]
-
-    def _write(self, table: pa.Table) -> DataFile:
-        buffer = io.BytesIO()
-        pq.write_table(table, buffer, compression="zstd", write_page_checksum=True, store_schema=True)
-        data = buffer.getbuffer()
-        first, last = table["seq"][0].as_py(), table["seq"][-1].as_py()
-        name = f"{first}-{last}.{hashlib.sha256(data).hexdigest()}.parquet"
-        self.place.put(f"{FOLDER}/{name}", data)
-        return DataFile(name, table.num_rows, len(data), first, last)
 
     def merge(self) -> int:
         """Bring the newest small files of the ledger together in one; returns how many went. Nothing is lost when
@@ -215,7 +202,7 @@ class Ledger:
         if len(small) < 2:
             return 0
         table = pa.concat_tables([self._body(f) for f in small]).sort_by("seq")
-        file = self._write(table)
+        file = numbered.write(self.place, FOLDER, table)
         try:
             self.log.put(SCHEMA, [file], small, after=version, transactions={"ledger": version + 1}, change=False)
         except CommitConflictError:

@@ -15,7 +15,6 @@ a digest of its run's name, so that reading one run opens no other's files but m
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -23,8 +22,8 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
+from pipeline.lake import numbered
 from pipeline.lake.delta import DataFile, Log
 from pipeline.lake.ledger import LARGE
 from pipeline.lake.parts import MERGED
@@ -81,7 +80,7 @@ class RunRows:
             {"seq": last + n, "at": now, "run_id": run_id, "kind": kind, "name": name, "body": body}
             for n, (kind, name, body) in enumerate(rows, 1)
         ]
-        file = self._write(_begins(run_id), pa.Table.from_pylist(listed, schema=SCHEMA))
+        file = numbered.write(self.place, FOLDER, pa.Table.from_pylist(listed, schema=SCHEMA), _begins(run_id))
         self.log.put(SCHEMA, [file], after=version, transactions={FOLDER: version + 1})
 
     def merge(self) -> int:
@@ -96,7 +95,7 @@ class RunRows:
             return 0
         table = pa.concat_tables([self._read(f) for f in small]).sort_by("seq")
         self.log.put(
-            SCHEMA, [self._write(MERGED, table)], small,
+            SCHEMA, [numbered.write(self.place, FOLDER, table, MERGED)], small,
             after=version, transactions={FOLDER: version + 1}, change=False,
         )  # fmt: skip
         return len(small)
@@ -104,15 +103,6 @@ class RunRows:
     def vacuum(self, older_than: timedelta) -> int:
         """Remove files that were merged away longer ago; returns how many."""
         return self.log.vacuum(int(older_than.total_seconds() // 3600))
-
-    def _write(self, begins: str, table: pa.Table) -> DataFile:
-        buffer = io.BytesIO()
-        pq.write_table(table, buffer, compression="zstd", row_group_size=1000, write_page_checksum=True)
-        data = buffer.getbuffer()
-        first, last = table["seq"][0].as_py(), table["seq"][-1].as_py()
-        name = f"{begins}{first}-{last}.{hashlib.sha256(data).hexdigest()}.parquet"
-        self.place.put(f"{FOLDER}/{name}", data)
-        return DataFile(name, table.num_rows, len(data), first, last)
 
     # -- reading -------------------------------------------------------------------------------------------------
 
@@ -148,9 +138,7 @@ class RunRows:
         return sorted(found, key=lambda row: row.seq)
 
     def _read(self, file: DataFile, columns: list[str] | None = None) -> pa.Table:
-        return pq.read_table(
-            self._fetch(f"{FOLDER}/{file.name}"), columns=columns, page_checksum_verification=True, partitioning=None
-        )
+        return numbered.read(self._fetch, FOLDER, file, columns or SCHEMA.names)
 
     def _last(self) -> int:
         return max((f.last for f in self.log.files()), default=0)

@@ -238,7 +238,9 @@ def status(settings: Settings, every: bool) -> Rows:
     floods = Counter(lake.read("floods", ["run_id"])["run_id"].to_pylist())
     done, said = nights.reports_of(settings, names), lake.run_rows.of_runs(names, REPORT)
     last = {row.run_id: row.at.replace(microsecond=0) for row in said}
-    listed = [_status(settings, n, done.get(n, []), last.get(n), (referrals[n], floods[n])) for n in names]
+    listed = [
+        _status(settings, n, done.get(n, []), last.get(n), referrals=referrals[n], floods=floods[n]) for n in names
+    ]
     try:
         waiting = [page.text for page in building.waiting_pages(settings)]
     except IntegrityError as error:  # the runs are said all the same: this is where one looks when something is damaged
@@ -248,9 +250,9 @@ def status(settings: Settings, every: bool) -> Rows:
 
 
 def _status(
-    settings: Settings, name: str, stages: list[StageReport], last: datetime | None, seen: tuple[int, int]
+    settings: Settings, name: str, stages: list[StageReport], last: datetime | None, *, referrals: int, floods: int
 ) -> dict[str, Any]:
-    folder, (referrals, floods) = nights.run_dir(settings, name), seen
+    folder = nights.run_dir(settings, name)
     report = folder / "report.json"
     done = json.loads(report.read_text()) if report.is_file() else None
     rows = runreport.stage_rows(stages)

@@ -274,8 +274,5 @@ def run_night(settings: Settings, run: Night) -> Iterator[StageReport]:
         failures.settled(settings, run.run_id, which.name)
 
 
-record = nights.record
-"""Append a report to what the run has, as the contract does."""
-
 reports = nights.reports
 """Every stage report of a run so far, as the contract reads them."""

@@ -154,7 +154,7 @@ class TestNight:
 
     def test_reports_come_back_as_they_were_recorded(self, settings: Settings) -> None:
         night.start(settings, "x")
-        nightly.record(settings, StageReport("ingest", "x", read=3, kept=2, rejected={"bad": 1}))
+        night.record(settings, StageReport("ingest", "x", read=3, kept=2, rejected={"bad": 1}))
         found = nightly.reports(settings, "x")
         assert len(found) == 1 and found[0].balanced
 

@@ -9,7 +9,6 @@ import pytest
 from pipeline import contract as nights
 from pipeline.contract import StageReport
 from pipeline.night import bundles
-from pipeline.night import stages as nightly
 from pipeline.settings import Settings
 
 
@@ -39,7 +38,7 @@ def home(tmp_path: Path) -> Settings:
 def put(home: Settings, run: str, *reports: tuple[str, str | None, int, float]) -> None:
     nights.start(home, run)
     for stage, shard, read, seconds in reports:
-        nightly.record(home, StageReport(stage, run, shard, read=read, kept=read, seconds=seconds))
+        nights.record(home, StageReport(stage, run, shard, read=read, kept=read, seconds=seconds))
 
 
 def test_what_a_shard_costs_is_what_it_cost_in_the_newest_runs(home: Settings) -> None:

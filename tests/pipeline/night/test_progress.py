@@ -21,7 +21,7 @@ from pipeline.settings import Settings
 
 
 def reported(settings: Settings, run: str, stage: str, shard: str | None = None, rows: int = 10) -> None:
-    nightly.record(settings, StageReport(stage, run, shard, read=rows, kept=rows, seconds=1.0))
+    nights.record(settings, StageReport(stage, run, shard, read=rows, kept=rows, seconds=1.0))
 
 
 def states(found: list[progress.StageProgress]) -> dict[str, str]:
