@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from pipeline import britishtime
 from pipeline.cases import cases
 from pipeline.cases.views import case as views
 from pipeline.errors import UsageError
@@ -63,7 +64,7 @@ def fill(
         raise UsageError("A strategy meeting is held on or after the day on which it was asked for.", "Give both days.")
     seen = views.read(session, actor, case_id, reason or "Referral to children's services")
     people = persons.of_cases(session, lake, [case_id])
-    text = "\n".join(_lines(actor, referral, seen, people, f"{now(session):%d %B %Y %H:%M} UTC")) + "\n"
+    text = "\n".join(_lines(actor, referral, seen, people, britishtime.moment(now(session)))) + "\n"
     digest = hashlib.sha256(text.encode()).hexdigest()
     meeting = f"strategy meeting asked for {asked or 'not yet'}, held {held or 'not yet'}"
     told = f"Referral to children's services of {referral.authority} ({referral.threshold}); {meeting}"
@@ -125,4 +126,10 @@ def _person(person: Mapping[str, Any]) -> Iterator[str]:
     yield f"- {_ROLES[person['role']]}: {person.get('name') or 'name not known'}, born {born}"
     for word, column in (("home", "addresses"), ("work", "workplaces")):
         for address in person[column]:
-            yield f"  {word}: {', '.join(t for t in (address.get('name'), address.get('text'), address.get('postcode')) if t)}"
+            yield f"  {word}: {_address(address)}"
+
+
+def _address(address: Mapping[str, Any]) -> str:
+    """Name and text, and the postcode where the text does not have it already."""
+    text, postcode = str(address.get("text") or ""), str(address.get("postcode") or "")
+    return ", ".join(filter(None, [address.get("name"), text, "" if postcode in text else postcode]))

@@ -52,7 +52,7 @@ def told(sqlite_store: Store) -> Store:  # noqa: F811
     rows = [
         {
             "subject_id": own, "referral_id": referral(n), "role": role, "name": name, "date_of_birth": "1980-02-03",
-            "addresses": [{"text": text, "postcode": code}], "workplaces": [{"name": "Sample School"}],
+            "addresses": [{"text": text, "postcode": code}], "workplaces": [{"name": "Sample School", "text": "7 Sample Road, ZZ99 9ZZ", "postcode": "ZZ99 9ZZ"}],
         }
         for own, n, role, name, text, code in people
     ]  # fmt: skip
@@ -83,6 +83,7 @@ def test_the_form_says_threshold_concern_meeting_people_and_what_is_known(told: 
         "Suspect: Person Sample", "work: Sample School", "Reason lives_with_children: Why lives_with_children",
     ):  # fmt: skip
         assert words in text, words
+    assert "ZZ99 9ZZ, ZZ99 9ZZ" not in text and "work: Sample School, 7 Sample Road, ZZ99 9ZZ\n" in text
     assert "Desk Sample" not in text, "the reporter is nobody whom children's services protect"
 
 
