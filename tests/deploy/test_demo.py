@@ -62,3 +62,12 @@ def test_it_leaves_a_folder_of_something_else_alone(tmp_path: Path) -> None:
     refused = demo(tmp_path)
     assert refused.returncode == 1 and "something else than a demonstration" in refused.stderr
     assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_what_the_clock_changes_is_no_change() -> None:
+    """A list made an hour later says "target in 6 hours" for 7; that once made an unchanged night look changed."""
+    from deploy.demo import LASTING, differing
+
+    assert not {"standing", "urgency", "new_for_me"} & set(LASTING)
+    assert differing({"a": "1", "b": "1", "c": "1"}, {"a": "1", "b": "2", "d": "1"}) == ["b", "c", "d"]
+    assert differing({"a": "1"}, {"a": "1"}) == []
