@@ -2,10 +2,12 @@
 
     python -m bench.nightly [--files 1000] [--known 1000000] [--no-save]
 
-The same night is run twice over equal homes: by the plain command line and through the DAG in one process. What the DAG takes
-beyond its stages is Airflow's own share, in elapsed and in CPU seconds: a busy machine falsifies the first. One size a run: its
-result takes its place among those of other sizes in bench/results/nightly.json, and docs/nightly.svg is drawn anew. Sizes asked for:
-1,000 and 10,000 files, 1 M and 10 M known hashes.
+The same night is run three times over equal homes: by the plain command line; through the DAG in one process, after a small night
+has loaded all code, so that its stages do nothing but the work; and through the DAG with each task's work in a new process that
+loads the DAG file first, as Airflow's workers do. What the last one takes beyond the work of the second is Airflow's share and that
+of starting, together. CPU seconds: a busy machine falsifies elapsed ones. One size a run: its result takes its place among those of
+other sizes in bench/results/nightly.json, and docs/nightly.svg is drawn anew. Sizes asked for: 1,000 and 10,000 files, 1 M and 10 M
+known hashes.
 """
 
 from __future__ import annotations
@@ -50,19 +52,61 @@ print(time.monotonic() - began)
 """Compiles the kernels of matching and fingerprints, or loads them where that was done: once an installation."""
 
 THROUGH_AIRFLOW = """
-import time, json, os, sys
+import json, os, pickle, sys, time
 from pipeline import cputime
+from pipeline.night import stages
+
 def spent():  # media workers are no children of this process: they are counted by themselves
     used = cputime.spent()
     return used.own + used.children + used.workers
+
+def apart(function):
+    def in_a_process_of_its_own(*given, **named):
+        here, there = os.pipe()
+        child = os.fork()
+        if child == 0:
+            try:
+                os.close(here)
+                before = cputime.Spent(0.0, 0.0, cputime.spent().workers)
+                assert not DagBag(dag_folder=os.environ["AIRFLOW__CORE__DAGS_FOLDER"] + "/nightly_triage.py").import_errors
+                said = function(*given, **named)
+                with os.fdopen(there, "wb") as pipe:
+                    pickle.dump((said, cputime.since(before)), pipe)
+                os._exit(0)
+            finally:
+                os._exit(1)
+        os.close(there)
+        with os.fdopen(here, "rb") as pipe:
+            told = pipe.read()
+        assert os.waitpid(child, 0)[1] == 0, function
+        said, used = pickle.loads(told)
+        apart.used.append(used)
+        return said
+    return in_a_process_of_its_own
+
+apart.used = []
+how, as_of, small = sys.argv[1:]
 began = time.monotonic(); cpu = spent()
 from deploy.embedded import prepare, run_dag
+from airflow.dag_processing.dagbag import DagBag
 prepare()
 ready = time.monotonic(); ready_cpu = spent()
-state = run_dag("nightly_triage", {"run_id": "bench", "as_of": sys.argv[1]})
+if how == "apart":
+    for name in ("begin", "plan", "bundle", "stage"):
+        setattr(stages, name, apart(getattr(stages, name)))
+else:
+    home = os.environ["TRIAGE_HOME"]
+    os.environ["TRIAGE_HOME"] = small
+    assert run_dag("nightly_triage", {"run_id": "small", "as_of": as_of}) == "success"
+    os.environ["TRIAGE_HOME"] = home
+before, before_cpu = time.monotonic(), os.times()
+before_cpu = before_cpu.user + before_cpu.system if how == "apart" else spent()
+state = run_dag("nightly_triage", {"run_id": "bench", "as_of": as_of})
 assert state == "success", state
-print("RESULT" + json.dumps({"prepare_seconds": ready - began, "prepare_cpu_seconds": ready_cpu - cpu,
-    "dag_seconds": time.monotonic() - ready, "dag_cpu_seconds": spent() - ready_cpu}))
+now = os.times()
+used = now.user + now.system + sum(apart.used) if how == "apart" else spent()
+print("RESULT" + json.dumps({"prepare_seconds": ready - began, "prepare_cpu_seconds": ready_cpu - cpu, "processes": len(apart.used),
+    "dag_seconds": time.monotonic() - before, "dag_cpu_seconds": used - before_cpu}))
 """
 
 
@@ -111,26 +155,19 @@ def draw(nights: dict[str, Any], target: Path = TARGET) -> None:
 def measure(folder: Path, files: int, known: int) -> dict[str, object]:
     start = folder / "start"
     prepare(start, files, known)
-    plain, through = folder / "plain", folder / "airflow"
-    shutil.copytree(start, plain)
-    shutil.copytree(start, through)
+    plain, through, apart, small = (folder / name for name in ("plain", "airflow", "apart", "small"))
+    for home in (plain, through, apart):
+        shutil.copytree(start, home)
+    few(small, start)
     compiling = subprocess.run(
         [sys.executable, "-c", WARM], env=env(start), cwd=ROOT, check=True, capture_output=True, text=True
     )
     began = time.monotonic()
     triage(plain, "night", "run", "--run-id", "bench", "--as-of", AS_OF.replace("+00:00", "+0000"))
     plain_seconds = time.monotonic() - began
-    done = subprocess.run(
-        [sys.executable, "-c", THROUGH_AIRFLOW, AS_OF],
-        env=env(through),
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    airflow = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("RESULT"))[6:])
+    airflow, forked = by_airflow(through, "together", small), by_airflow(apart, "apart", small)
     report = json.loads((plain / "runs" / "bench" / "report.json").read_text())
-    inside = json.loads((through / "runs" / "bench" / "report.json").read_text())
+    inside, started = (json.loads((home / "runs" / "bench" / "report.json").read_text()) for home in (through, apart))
     stages = {
         name: {k: row[k] for k in ("runs", "read", "kept", "seconds", "cpu_seconds")}
         for name, row in report["stages"].items()
@@ -138,7 +175,7 @@ def measure(folder: Path, files: int, known: int) -> dict[str, object]:
     contents = next(c["out"] for c in report["checks"] if c["name"].startswith("distinct contents"))
     in_stages = sum(row["seconds"] for row in inside["stages"].values())
     cpu_in_stages = sum(row["cpu_seconds"] for row in inside["stages"].values())
-    own = airflow["dag_cpu_seconds"] - cpu_in_stages
+    own, beyond = airflow["dag_cpu_seconds"] - cpu_in_stages, forked["dag_cpu_seconds"] - cpu_in_stages
     return {
         "machine": machine(),
         "versions": versions("apache-airflow", "duckdb", "pyarrow", "pillow", "numba"),
@@ -161,8 +198,27 @@ def measure(folder: Path, files: int, known: int) -> dict[str, object]:
             "own_share_of_dag": round(1 - in_stages / airflow["dag_seconds"], 3),
             "own_cpu_seconds": round(own, 1),
             "own_share_of_cpu": round(own / airflow["dag_cpu_seconds"], 3),
+            "processes": forked["processes"],
+            "dag_of_processes_cpu_seconds": round(forked["dag_cpu_seconds"], 1),
+            "inside_their_stages_cpu_seconds": round(sum(r["cpu_seconds"] for r in started["stages"].values()), 1),
+            "own_and_start_cpu_seconds": round(beyond, 1),
+            "own_and_start_share_of_cpu": round(beyond / forked["dag_cpu_seconds"], 3),
         },
     }
+
+
+def by_airflow(home: Path, how: str, small: Path) -> dict[str, float]:
+    """The night through its DAG over `home`, its tasks "together" in one process or "apart": what it took."""
+    words = [sys.executable, "-c", THROUGH_AIRFLOW, how, AS_OF, str(small)]
+    done = subprocess.run(words, env=env(home), cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+    found: dict[str, float] = json.loads(next(x for x in done.stdout.splitlines() if x.startswith("RESULT"))[6:])
+    return found
+
+
+def few(home: Path, start: Path) -> None:
+    """A home with the release of `start` and a handful of referrals: its night loads what every night loads once."""
+    triage(home, "sample", "--seed", "2", "--referrals", "5", "--files", "4", "--day", "2026-11-20", *DISTINCT)
+    shutil.copytree(start / "releases", home / "releases", dirs_exist_ok=True)
 
 
 def milliseconds(stages: dict[str, dict[str, float]], contents: int) -> dict[str, float]:
@@ -231,6 +287,10 @@ def print_table(result: dict[str, object]) -> None:
     print(f"kernels compiled or loaded before: {result['kernels_ready_seconds']} s")
     print(f"command line, whole: {result['command_line_seconds']} s")
     print(f"Airflow's own share: {airflow['own_cpu_seconds']} of {airflow['dag_cpu_seconds']} CPU s")  # type: ignore[index]
+    print(
+        f"with the start of {airflow['processes']} processes: {airflow['own_and_start_cpu_seconds']} of "  # type: ignore[index]
+        f"{airflow['dag_of_processes_cpu_seconds']} CPU s"  # type: ignore[index]
+    )
 
 
 if __name__ == "__main__":
