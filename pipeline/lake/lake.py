@@ -16,6 +16,7 @@ from pipeline.errors import TriageError, UsageError
 from pipeline.lake import erasing, run_rows
 from pipeline.lake.delta import Log
 from pipeline.lake.ledger import SETTLE, Ledger, LedgerEntry, LedgerState, TakenError
+from pipeline.lake.listings import Listings
 from pipeline.lake.parts import Part, Parts, Where
 from pipeline.lake.places import LakePlace, refuse
 from pipeline.lake.run_rows import RunRows
@@ -49,6 +50,7 @@ class Lake:
         self._parts = Parts(self.place)
         self._ledger = Ledger(self.place, lambda name: self._parts.check(name, self.place.local(name)), as_of)
         self._settler = Settler(self._ledger, self._parts)
+        self._listings = Listings(self.place)
         self.run_rows = RunRows(self.place, lambda name: self._parts.check(name, self.place.local(name)))
         """What runs said while they went; not part of any snapshot."""
         self._active: dict[tuple[str, int], list[Part]] = {}
@@ -66,11 +68,11 @@ class Lake:
         """The lake as it was at a moment: what had been published by then."""
         heads = self._ledger.heads()
         then = heads.filter(pc.less_equal(heads["at"], pa.scalar(moment, heads["at"].type)))
-        return Lake(self.root, cache=self.place.cache, as_of=pc.max(then["seq"]).as_py() or 0)
+        return self._then(pc.max(then["seq"]).as_py() or 0)
 
     def now(self) -> Lake:
         """The lake as it is now, and as it stays: what others publish from here on is not in it."""
-        return Lake(self.root, cache=self.place.cache, as_of=self.last())
+        return self._then(self.last())
 
     def after(self, run_id: str) -> Lake:
         """The lake as it was after the last commit of a run. Raises UsageError when the run has published nothing."""
@@ -78,7 +80,13 @@ class Lake:
         own = heads.filter(pc.equal(heads["run_id"], run_id))
         if not own.num_rows:
             raise UsageError(f"Run {run_id!r} has published nothing in the lake.", "`triage status` lists the runs.")
-        return Lake(self.root, cache=self.place.cache, as_of=pc.max(own["seq"]).as_py())
+        return self._then(pc.max(own["seq"]).as_py())
+
+    def _then(self, as_of: int) -> Lake:
+        """The lake at a commit, with what was read of the ledger so far."""
+        lake = Lake(self.root, cache=self.place.cache, as_of=as_of)
+        lake._ledger.share(self._ledger)
+        return lake
 
     # -- writing -------------------------------------------------------------------------------------------------
 
@@ -136,6 +144,7 @@ class Lake:
         """Remove files that were merged away longer ago than that; returns how many. Older snapshots go with them."""
         removed = self._settler.vacuum(older_than) + self.run_rows.vacuum(older_than)
         self._parts.keys.keep({part.sha256 for part in self.everything()})
+        self._listings.keep({table: version for table, (version, _) in self._ledger.state().versions.items()})
         return removed
 
     def erase(self, wanted: erasing.Wanted, run_id: str) -> dict[str, int]:
@@ -236,6 +245,12 @@ class Lake:
         past = self._parts.read(merged, schema, columns, pa.array(gone, pa.int64()), where)
         return pa.concat_tables([rows, past]) if rows.num_rows else past
 
+    def anew(self) -> Lake:
+        """This lake, which from now on lists its tables from their logs and not from what was kept of them."""
+        self._listings.trusted = False
+        self._active.clear()
+        return self
+
     def verified(self, part: Part) -> Part:
         """The part, after checking its bytes against its name. Raises IntegrityError if they differ."""
         return self._parts.verified(part)
@@ -244,6 +259,7 @@ class Lake:
         """Check every published part anew, or some; returns how many. Raises IntegrityError at the first that differs."""
         self._parts.forget()
         if chosen is None:
+            self.anew()
             self._ledger.forget()
             self._ledger.entries(self._ledger.heads()["seq"].combine_chunks())
             chosen = self.everything()
@@ -293,7 +309,7 @@ class Lake:
         """Parts of a table in a snapshot: what its log names at the settled version, and what was published since."""
         version, through = state.versions.get(table, (-1, 0))
         if version >= 0 and (table, version) not in self._active:
-            listed = Log(self.place, table, version).files()
+            listed = self._listings.files(table, version)
             self._active = {k: v for k, v in self._active.items() if k[0] != table}
             self._active[table, version] = [self._parts.named(f"{table}/{f.name}", f.rows) for f in listed]
         pending = [

@@ -211,6 +211,10 @@ class Ledger:
             )
         return len(small)
 
+    def share(self, other: Ledger) -> None:
+        """Use what another ledger of the same lake has read: a file never changes."""
+        self._heads, self._bodies = other._heads, other._bodies
+
     def forget(self) -> None:
         """Drop what is kept in memory, so that every file is read and checked again."""
         self._heads.clear()

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import pyarrow as pa
@@ -26,8 +26,24 @@ def write(place: LakePlace, folder: str, table: pa.Table, begins: str = "") -> D
     return DataFile(name, table.num_rows, len(data), first, last)
 
 
-def read(fetch: Callable[[str], Any], folder: str, file: DataFile, columns: list[str]) -> pa.Table:
-    """Some columns of a file; `fetch` gives a file of the lake on this machine, checked."""
-    return pq.read_table(
-        fetch(f"{folder}/{file.name}"), columns=columns, page_checksum_verification=True, partitioning=None
-    )
+def read(
+    fetch: Callable[[str], Any], folder: str, file: DataFile, columns: list[str], runs: Collection[str] | None = None
+) -> pa.Table:
+    """Some columns of a file; `fetch` gives a file of the lake on this machine, checked. With `runs` only the row groups that
+    may have a row of one of these: a run's rows lie together, since they are ordered by time."""
+    path = fetch(f"{folder}/{file.name}")
+    if runs is None:
+        return pq.read_table(path, columns=columns, page_checksum_verification=True, partitioning=None)
+    opened = pq.ParquetFile(path, page_checksum_verification=True)
+    groups = [n for n in range(opened.num_row_groups) if _holds(opened.metadata.row_group(n), runs)]
+    return opened.read_row_groups(groups, columns=columns)
+
+
+def _holds(group: pq.RowGroupMetaData, runs: Collection[str]) -> bool:
+    """Whether a row group may have rows of some runs, by the first and the last of their names in it."""
+    for place in range(group.num_columns):
+        column = group.column(place)
+        if column.path_in_schema == "run_id" and column.statistics is not None and column.statistics.has_min_max:
+            least, most = column.statistics.min, column.statistics.max
+            return any(least <= run <= most for run in runs)
+    return True

@@ -162,6 +162,21 @@ class LakePlace:
             return True
         return (self.root / folder / "_delta_log" / f"{version + 1:020d}.json").exists()
 
+    def log_entry(self, folder: str, version: int) -> bytes | None:
+        """What the log of a table has for a version, as it was written; None when that is no longer there by itself."""
+        name = f"{folder}/_delta_log/{version:020d}.json"
+        if isinstance(self.root, Path):
+            try:
+                return (self.root / name).read_bytes()
+            except FileNotFoundError:
+                return None
+        try:
+            with self._store[0].open_input_stream(f"{self._store[1]}/{name}") as source:
+                data: bytes = source.read()
+                return data
+        except FileNotFoundError:
+            return None
+
     @cached_property
     def _store(self) -> tuple[Any, str]:
         from pyarrow import fs  # for an object store only
@@ -180,10 +195,11 @@ def refuse(place: LakePlace) -> None:
 
 def stages_before(root: Path) -> list[Path]:
     """Folders of commits as JSON files, one folder per stage, as the version before wrote them."""
-    folder = root / "commits"
-    if not folder.is_dir():
+    try:
+        with os.scandir(root / "commits") as found:  # years of commits are many files: none of them is looked at
+            return sorted(Path(e.path) for e in found if e.is_dir() and e.name != "_delta_log")
+    except (FileNotFoundError, NotADirectoryError):
         return []
-    return sorted(p for p in folder.iterdir() if p.is_dir() and p.name != "_delta_log")
 
 
 def _age(path: Path) -> timedelta:

@@ -109,14 +109,14 @@ class RunRows:
     def of(self, run_id: str, kind: str) -> list[RunRow]:
         """The rows of a run and a kind, in the order in which they were written."""
         chosen = [f for f in self.log.files() if f.name.startswith((_begins(run_id), MERGED))]
-        return self._rows(chosen, (pc.field("run_id") == run_id) & (pc.field("kind") == kind))
+        return self._rows(chosen, (pc.field("run_id") == run_id) & (pc.field("kind") == kind), [run_id])
 
-    def newest(self, kind: str) -> dict[str, int]:
-        """The runs that have rows of a kind, each with the number of its last one."""
-        tables = [self._read(f, ["seq", "run_id", "kind"]) for f in self.log.files()]
+    def newest(self, kind: str, after: int = 0) -> dict[str, int]:
+        """The runs that have rows of a kind with numbers above `after`, each with the number of its last one."""
+        tables = [self._read(f, ["seq", "run_id", "kind"]) for f in self.log.files() if f.last > after]
         if not tables:
             return {}
-        table = pa.concat_tables(tables).filter(pc.field("kind") == kind)
+        table = pa.concat_tables(tables).filter((pc.field("kind") == kind) & (pc.field("seq") > after))
         last = table.group_by("run_id").aggregate([("seq", "max")])
         return dict(zip(last["run_id"].to_pylist(), last["seq_max"].to_pylist(), strict=True))
 
@@ -127,18 +127,18 @@ class RunRows:
             begins = (*map(_begins, runs), MERGED)
             files = [f for f in files if f.name.startswith(begins)]
             condition &= pc.field("run_id").isin(pa.array(sorted(runs), pa.string()))
-        return self._rows(files, condition)
+        return self._rows(files, condition, runs)
 
     def verify(self) -> int:
         """Check every file; returns how many. Raises IntegrityError at the first that is not what was written."""
         return len([self._read(file) for file in self.log.files()])
 
-    def _rows(self, chosen: Sequence[DataFile], condition: pc.Expression) -> list[RunRow]:
-        found = [RunRow(**row) for file in chosen for row in self._read(file).filter(condition).to_pylist()]
-        return sorted(found, key=lambda row: row.seq)
+    def _rows(self, chosen: Sequence[DataFile], condition: pc.Expression, runs: Collection[str] | None) -> list[RunRow]:
+        tables = [self._read(file, runs=runs).filter(condition) for file in chosen]
+        return sorted((RunRow(**row) for table in tables for row in table.to_pylist()), key=lambda row: row.seq)
 
-    def _read(self, file: DataFile, columns: list[str] | None = None) -> pa.Table:
-        return numbered.read(self._fetch, FOLDER, file, columns or SCHEMA.names)
+    def _read(self, file: DataFile, columns: list[str] | None = None, runs: Collection[str] | None = None) -> pa.Table:
+        return numbered.read(self._fetch, FOLDER, file, columns or SCHEMA.names, runs)
 
     def _last(self) -> int:
         return max((f.last for f in self.log.files()), default=0)

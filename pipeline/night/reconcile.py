@@ -44,7 +44,8 @@ def run(settings: Settings, night: Night, shard: str | None = None, *, whole: bo
     lake.settle(night.run_id)
     days = int(policy.load(settings, "lake").data["recheck_days"])
     kept = Kept() if whole else Kept.before(lake, night.run_id, night.as_of, days)
-    span = Span(lake.now(), kept.through)
+    # where everything is counted anew, nothing that was kept is asked, the listings of tables neither
+    span = Span(lake.now() if kept.through else lake.now().anew(), kept.through)
     checked = upkeep.check(settings, lake, night.run_id, night.as_of)
     rows_check, rows = totals.stored(span, kept)
     counted_now = {c.name: c.plus(kept.checks.get(c.name)) for c in _of_span(settings, span)}

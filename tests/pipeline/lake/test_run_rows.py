@@ -84,3 +84,20 @@ def test_what_a_killed_writer_left_is_swept(tmp_path: Path) -> None:
     left = path.with_name(f"0000-2-2.{'0' * 64}.parquet")
     left.write_bytes(b"left over")
     assert lake.sweep() == 1 and not left.exists() and path.exists()
+
+
+def test_rows_of_a_run_are_found_wherever_they_lie_in_merged_files(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    for number in range(8):  # more rows than a row group has, so that most groups are left out
+        lake.run_rows.append(f"night-{number}", [(REPORT, "match", f"{number}-{n}") for n in range(300)])
+    lake.run_rows.append("night-0", [(REPORT, "match", "late")])
+    assert lake.merge("upkeep") == {FOLDER: 9}
+    rows = Lake(tmp_path).run_rows
+    assert [r.body for r in rows.of("night-0", REPORT)] == [*(f"0-{n}" for n in range(300)), "late"]
+    assert [r.body for r in rows.of_runs(["night-7", "night-3"], REPORT)] == [
+        *(f"3-{n}" for n in range(300)),
+        *(f"7-{n}" for n in range(300)),
+    ]
+    assert rows.of("night-35", REPORT) == []
+    assert rows.newest(REPORT, after=2100) == {"night-0": 2401, "night-7": 2400}
+    assert rows.newest(REPORT, after=2401) == {}
