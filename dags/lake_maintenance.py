@@ -18,7 +18,7 @@ from __future__ import annotations
 from airflow.sdk import dag, get_current_context, task
 
 from pipeline.lake import upkeep
-from pipeline.night import erasing
+from pipeline.night import erasing, sharing
 from pipeline.settings import Settings
 from tasks.every import EVERY_DAG
 
@@ -35,7 +35,9 @@ def lake_maintenance() -> None:
 
     @task
     def erase() -> dict[str, int]:
-        return erasing.erase(Settings.load(), f"erasure-{get_current_context()['ts_nodash'][:15]}").counts
+        settings = Settings.load()
+        with sharing.of_stage(settings, "erase", ""):
+            return erasing.erase(settings, f"erasure-{get_current_context()['ts_nodash'][:15]}").counts
 
     erase() >> merge()
 

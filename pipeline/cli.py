@@ -48,6 +48,10 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
 }
 
 
+UNSHARED = ("console", "watch", "settings", "sample")
+"""Commands that need no files of other machines, or bring them again and again by themselves."""
+
+
 class WithoutPandas:
     """An importer that says pandas is not installed.
 
@@ -95,6 +99,11 @@ def triage(ctx: click.Context) -> None:
     settings = Settings.load()
     logs.configure(settings)
     ctx.obj = settings
+    if settings.shared and ctx.invoked_subcommand not in UNSHARED:
+        # loaded only where machines share no folder
+        from pipeline.night import sharing
+
+        ctx.with_resource(sharing.of_command(settings))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

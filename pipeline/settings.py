@@ -46,6 +46,11 @@ class Settings:
         "Where the lake's tables lie: a folder, or the URL of an object store (s3://bucket/folder, abfss://...), whose "
         "credentials come from its own environment variables (AWS_*, AZURE_*). Default: HOME/lake.",
     )
+    shared: str = _setting(
+        "",
+        "Where machines that share no folder keep for each other what a home holds beside the lake (known-hash releases, run files, "
+        "notices, reports): the URL of an object store, as for `lake`, or a folder. Default: none, all machines see one home.",
+    )
     cases_url: str = _setting("", "SQLAlchemy URL of the case store. Default: SQLite file HOME/cases.sqlite.")
     cases_url_file: Path | None = _setting(
         None,

@@ -13,6 +13,7 @@ from hashsets.release import approving
 from pipeline import contract as nights
 from pipeline.approval import deciding, judging
 from pipeline.approval.page import page, subject
+from pipeline.night import sharing
 from pipeline.night.orchestration import ANSWER_WITHIN
 from pipeline.settings import Settings
 from pipeline.store.actors import Actor
@@ -36,7 +37,8 @@ class ApproveRelease(ApprovalOperator):
     def execute(self, context: Any) -> Any:
         """Wait, or return at once where nothing waits; a release that was refused before is asked about again."""
         settings = Settings.load()
-        found = judging.judge(settings, nights.load(settings, self.run))
+        with sharing.of_stage(settings, "hashset_build", self.run):
+            found = judging.judge(settings, nights.load(settings, self.run))
         if found is None or found.state in approving.PUBLISHABLE:
             return None
         self.subject, self.body = subject(found), page(found)
@@ -47,7 +49,8 @@ class ApproveRelease(ApprovalOperator):
     def execute_complete(self, context: Any, event: dict[str, Any]) -> Any:
         """Keep and log the answer, then go on or skip the rest."""
         if "error" not in event:
-            self._decide(event)
+            with sharing.of_stage(Settings.load(), "hashset_build", self.run):
+                self._decide(event)
         return super().execute_complete(context, event)
 
     def _decide(self, event: dict[str, Any]) -> None:

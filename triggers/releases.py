@@ -11,7 +11,7 @@ from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 from hashsets.release import releases
 from pipeline import logs
 from pipeline.errors import TriageError
-from pipeline.night import marks
+from pipeline.night import marks, sharing
 from pipeline.settings import Settings
 
 
@@ -46,6 +46,7 @@ class ReleaseTrigger(BaseEventTrigger):
 
 def unannounced(settings: Settings) -> int:
     """Number of the current release where nobody has announced it yet, else 0."""
+    sharing.bring(settings, ["releases/CURRENT"])
     now = releases.pointer(settings)
     if now is None or marks.get(settings, marks.RELEASE_ANNOUNCED) == str(now.number):
         return 0

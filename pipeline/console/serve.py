@@ -11,6 +11,7 @@ from pipeline.console import pages
 from pipeline.console.app import create_app
 from pipeline.console.casepage.evidence import Evidence
 from pipeline.errors import TriageError
+from pipeline.night import sharing
 from pipeline.settings import Settings
 
 REFRESH_SECONDS = 60
@@ -25,16 +26,21 @@ def app() -> Any:
     made.app.state.dashboard.figures()
     gc.collect()
     gc.freeze()  # modules, templates and figures live as long as the process: the collector need not walk them again
-    threading.Thread(target=_keep_up, args=(made.app.state.evidence,), daemon=True, name="evidence").start()
+    threading.Thread(target=_keep_up, args=(settings, made.app.state.evidence), daemon=True, name="evidence").start()
     return made
 
 
-def _keep_up(evidence: Evidence) -> None:
-    """Take in what the lake publishes while the server runs. A damaged part is logged and asked for again."""
+def _keep_up(settings: Settings, evidence: Evidence) -> None:
+    """Take in what the lake publishes and what other machines share while the server runs. A damaged part is logged and asked
+    for again, as is a store that cannot be reached."""
     wait = threading.Event()
     while True:
         try:
             evidence.refresh()
         except TriageError as error:
             logs.get("console").error("evidence not refreshed", reason=error.message)
+        try:
+            sharing.bring(settings)
+        except TriageError as error:
+            logs.get("console").error("shared files not fetched", reason=error.message)
         wait.wait(REFRESH_SECONDS)

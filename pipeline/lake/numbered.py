@@ -11,8 +11,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.lake.delta import DataFile
+from pipeline.lake.delta import DataFile, Log
+from pipeline.lake.parts import MERGED
 from pipeline.lake.places import LakePlace
+
+LARGE = 4000
+"""Rows from which a file is left as it is when newer ones are merged."""
+FEW = 4
+"""Small files of a table that are left as they are."""
 
 
 def write(place: LakePlace, folder: str, table: pa.Table, begins: str = "") -> DataFile:
@@ -47,3 +53,16 @@ def _holds(group: pq.RowGroupMetaData, runs: Collection[str]) -> bool:
             least, most = column.statistics.min, column.statistics.max
             return any(least <= run <= most for run in runs)
     return True
+
+
+def merge(log: Log, fetch: Callable[[str], Any], schema: pa.Schema) -> int:
+    """Make one file of a log's small ones; returns how many went. Blocks no reader and no writer. Raises CommitConflictError
+    when another writer was first: nothing is changed then."""
+    version = log.version()
+    small = [f for f in log.files() if f.rows < LARGE]
+    if len(small) <= FEW:
+        return 0
+    table = pa.concat_tables([read(fetch, log.folder, f, schema.names) for f in small]).sort_by("seq")
+    merged = write(log.place, log.folder, table, MERGED)
+    log.put(schema, [merged], small, after=version, transactions={log.folder: version + 1}, change=False)
+    return len(small)

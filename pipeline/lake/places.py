@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 from pipeline import files
@@ -23,6 +24,9 @@ from pipeline.errors import DependencyError, IntegrityError, SettingsError, Usag
 
 SCHEMES = ("s3", "abfs", "abfss")
 """Object stores that both the log (delta-rs) and the data files (Arrow) reach."""
+
+CHUNK = 2**22
+"""Bytes of one piece of a file that is read or written in pieces."""
 
 _NAMED = re.compile(r"\.([0-9a-f]{64})\.parquet\Z")
 
@@ -35,8 +39,8 @@ def digest_of(name: str) -> str:
     return found[1]
 
 
-def root_of(text: str | Path) -> Path | str:
-    """A lake's place as the setting gives it: a folder, or an object store's URL without a slash at its end.
+def root_of(text: str | Path, setting: str = "TRIAGE_LAKE") -> Path | str:
+    """A place as the setting gives it: a folder, or an object store's URL without a slash at its end.
 
     Raises SettingsError for a URL that is of no supported kind, names no bucket, or carries a password or a query.
     """
@@ -47,16 +51,16 @@ def root_of(text: str | Path) -> Path | str:
     parts = urlsplit(text)
     if parts.scheme == "file":
         if parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
-            raise SettingsError(f"TRIAGE_LAKE={text!r} is not a folder of this machine.", "Write it as file:///folder.")
+            raise SettingsError(f"{setting}={text!r} is not a folder of this machine.", "Write it as file:///folder.")
         return Path(parts.path)
     if parts.scheme not in SCHEMES:
         raise SettingsError(
-            f"TRIAGE_LAKE={text!r} is of no supported kind.", f"A folder, or a URL of {', '.join(SCHEMES)}."
+            f"{setting}={text!r} is of no supported kind.", f"A folder, or a URL of {', '.join(SCHEMES)}."
         )
     if not text.startswith(f"{parts.scheme}://") or not parts.netloc or parts.query or parts.fragment:
-        raise SettingsError(f"TRIAGE_LAKE={text!r} does not name a bucket.", "For example s3://bucket/lake.")
+        raise SettingsError(f"{setting}={text!r} does not name a bucket.", "For example s3://bucket/lake.")
     if (parts.scheme == "s3" and "@" in parts.netloc) or parts.password:
-        raise SettingsError("TRIAGE_LAKE has credentials in it.", "Give them in the store's own environment variables.")
+        raise SettingsError(f"{setting} has credentials in it.", "Give them in the store's own environment variables.")
     return text.rstrip("/")
 
 
@@ -71,8 +75,9 @@ class FoundFile:
 class LakePlace:
     """Files below one root. Names are relative, with slashes: `matches/match-a.<sha256>.parquet`."""
 
-    def __init__(self, root: Path | str, cache: Path | None = None) -> None:
-        self.root = root_of(root)
+    def __init__(self, root: Path | str, cache: Path | None = None, setting: str = "TRIAGE_LAKE") -> None:
+        """`setting` is where the root comes from, for what is said of it."""
+        self.root = root_of(root, setting)
         self.cache = cache
 
     @property
@@ -111,6 +116,50 @@ class LakePlace:
                 files.write_bytes(target, source.read())
         except OSError as error:
             raise IntegrityError(f"{name} cannot be fetched: {error}.", "Restore it from a backup.") from error
+
+    def put_from(self, name: str, source: BinaryIO) -> None:
+        """Write what an open file has from here on, whole or not at all."""
+        if isinstance(self.root, Path):
+            with files.atomic_writer(self.root / name) as sink:
+                shutil.copyfileobj(source, sink, CHUNK)
+            return
+        with self._store[0].open_output_stream(f"{self._store[1]}/{name}") as sink:
+            shutil.copyfileobj(source, sink, CHUNK)
+
+    def chunks(self, name: str) -> Iterator[bytes]:
+        """The bytes of a file, piece by piece. Raises IntegrityError when it is gone or cannot be read."""
+        try:
+            with self._opened(name) as source:
+                while piece := source.read(CHUNK):
+                    yield piece
+        except OSError as error:
+            raise IntegrityError(f"{name} cannot be fetched: {error}.", "Restore it from a backup.") from error
+
+    def _opened(self, name: str) -> Any:
+        if isinstance(self.root, Path):
+            return (self.root / name).open("rb")
+        return self._store[0].open_input_stream(f"{self._store[1]}/{name}")
+
+    def has(self, name: str) -> bool:
+        """Whether the file is there."""
+        if isinstance(self.root, Path):
+            return (self.root / name).is_file()
+        from pyarrow import fs  # for an object store only
+
+        return bool(self._store[0].get_file_info(f"{self._store[1]}/{name}").type == fs.FileType.File)
+
+    def below(self, folder: str) -> Iterator[FoundFile]:
+        """The files that lie in one folder, without those that are being written."""
+        if isinstance(self.root, Path):
+            for path in files.finished(self.root / folder, "*"):
+                yield FoundFile(f"{folder}/{path.name}", _age(path))
+            return
+        from pyarrow import fs  # for an object store only
+
+        for info in self._store[0].get_file_info(fs.FileSelector(f"{self._store[1]}/{folder}", allow_not_found=True)):
+            if info.type == fs.FileType.File:
+                age = timedelta(seconds=max(0.0, time.time() - info.mtime_ns / 1e9))
+                yield FoundFile(f"{folder}/{info.base_name}", age)
 
     def remove(self, name: str) -> None:
         """Remove a file; one that is gone already is fine."""

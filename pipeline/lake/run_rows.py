@@ -25,7 +25,6 @@ import pyarrow.compute as pc
 
 from pipeline.lake import numbered
 from pipeline.lake.delta import DataFile, Log
-from pipeline.lake.ledger import LARGE
 from pipeline.lake.parts import MERGED
 from pipeline.lake.places import LakePlace
 from pipeline.lake.settling import again
@@ -42,8 +41,6 @@ SCHEMA = pa.schema(
     ]
 )
 REPORT, PLAN = "report", "plan"
-FEW = 4
-"""Small files of the table that are left as they are."""
 
 
 @dataclass(frozen=True)
@@ -85,20 +82,8 @@ class RunRows:
 
     def merge(self) -> int:
         """Make one file of the small ones; returns how many went. Blocks no reader and no writer."""
-        merged: int = again(self._merge)
+        merged: int = again(lambda: numbered.merge(self.log, self._fetch, SCHEMA))
         return merged
-
-    def _merge(self) -> int:
-        version = self.log.version()
-        small = [f for f in self.log.files() if f.rows < LARGE]
-        if len(small) <= FEW:
-            return 0
-        table = pa.concat_tables([self._read(f) for f in small]).sort_by("seq")
-        self.log.put(
-            SCHEMA, [numbered.write(self.place, FOLDER, table, MERGED)], small,
-            after=version, transactions={FOLDER: version + 1}, change=False,
-        )  # fmt: skip
-        return len(small)
 
     def vacuum(self, older_than: timedelta) -> int:
         """Remove files that were merged away longer ago; returns how many."""

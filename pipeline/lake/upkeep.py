@@ -12,9 +12,12 @@ from datetime import UTC, date, datetime, timedelta
 from pipeline import policy
 from pipeline.lake.lake import Lake
 from pipeline.lake.parts import Part
+from pipeline.lake.shared import SharedFiles
 from pipeline.settings import Settings
 
 STAGE = "verify"
+UNNAMED = timedelta(hours=1)
+"""How old a shared object is that no file has any more, before it is removed: another machine may be sending one."""
 
 
 @dataclass(frozen=True)
@@ -59,4 +62,9 @@ def maintain(settings: Settings, run_id: str) -> dict[str, int]:
     settled = lake.settle(run_id)
     merged = lake.merge(run_id)
     removed = lake.vacuum(timedelta(days=days))
-    return {"commits_settled": settled, "files_merged": sum(merged.values()), "files_removed": removed}
+    counts = {"commits_settled": settled, "files_merged": sum(merged.values()), "files_removed": removed}
+    shared = SharedFiles.of(settings)
+    if shared is not None:
+        counts |= {"shared_files_merged": shared.merge(), "shared_objects_removed": shared.sweep(UNNAMED)}
+        shared.vacuum(timedelta(days=days))
+    return counts

@@ -23,7 +23,7 @@ from pipeline import cputime, files, logs, policy
 from pipeline.contract import Night, StageReport
 from pipeline.errors import DependencyError, ReconciliationError, TriageError, UsageError
 from pipeline.lake import Lake
-from pipeline.night import bundles, failures, plans
+from pipeline.night import bundles, failures, plans, sharing
 from pipeline.night.orchestration import TASKS_AT_MOST, UNMEASURED
 from pipeline.settings import Settings
 
@@ -105,7 +105,8 @@ def begin(run_id: str | None = None, as_of: str | None = None, began: datetime |
     """
     settings = Settings.load()
     logs.configure(settings)
-    return guarded(settings, run_id or "begin", "begin", lambda: _begin(settings, run_id, as_of, began))
+    with sharing.of_stage(settings, "begin", ""):
+        return guarded(settings, run_id or "begin", "begin", lambda: _begin(settings, run_id, as_of, began))
 
 
 def _begin(settings: Settings, run_id: str | None, as_of: str | None, began: datetime | None = None) -> str:
@@ -129,7 +130,8 @@ def plan(stage_name: str, run_id: str) -> list[list[str]]:
         each = bundles.measured(settings, stage_name, UNMEASURED)
         return bundles.cut(shards, each, settings.task_seconds, TASKS_AT_MOST)
 
-    return guarded(settings, run_id, stage_name, work)
+    with sharing.of_stage(settings, stage_name, run_id):
+        return guarded(settings, run_id, stage_name, work)
 
 
 def bundle(stage_name: str, run_id: str, shards: list[str]) -> None:
@@ -141,16 +143,18 @@ def bundle(stage_name: str, run_id: str, shards: list[str]) -> None:
         for _ in run_shards(settings, find(stage_name), nights.load(settings, run_id), shards):
             pass
 
-    guarded(settings, run_id, stage_name, work)
+    with sharing.of_stage(settings, stage_name, run_id):
+        guarded(settings, run_id, stage_name, work)
 
 
 def stage(stage_name: str, run_id: str) -> dict[str, Any]:
     """Run one stage that is not cut into shards and return its report."""
     settings = Settings.load()
     logs.configure(settings)
-    report = guarded(
-        settings, run_id, stage_name, lambda: run_stage(settings, find(stage_name), nights.load(settings, run_id))
-    )
+    with sharing.of_stage(settings, stage_name, run_id):
+        report = guarded(
+            settings, run_id, stage_name, lambda: run_stage(settings, find(stage_name), nights.load(settings, run_id))
+        )
     return report.as_dict()
 
 

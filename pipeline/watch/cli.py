@@ -10,7 +10,8 @@ from pathlib import Path
 import click
 
 from pipeline import logs, policy
-from pipeline.errors import DependencyError
+from pipeline.errors import DependencyError, IntegrityError
+from pipeline.night import sharing
 from pipeline.output import Rows, output_options
 from pipeline.settings import Settings
 from pipeline.store.opening import Store, open_store
@@ -51,11 +52,12 @@ def _look(store: Store, provider: object) -> None:
     """One look. A database that is away ends this look and not the watch."""
     log = logs.get("watch")
     try:
+        sharing.bring(store.settings)
         done = watching.look(store, datetime.now(UTC))
         log.info("looked", **done)
         if provider is not None and not exposition.push(provider, measures.snapshot(store)):
             log.warning("measures not taken by the collector")
-    except DependencyError as error:
+    except (DependencyError, IntegrityError) as error:
         log.error("could not look", reason=error.message)
     WATCHED.touch()
 
