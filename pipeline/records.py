@@ -38,10 +38,6 @@ _TYPES: dict[str, pa.DataType] = {
 }
 
 
-Row = dict[str, Any]
-"""A row of a table under construction: columns by name."""
-
-
 def tables() -> list[str]:
     """Names of all record types, sorted."""
     return sorted(p.stem for p in FOLDER.glob("*.json"))
@@ -79,7 +75,7 @@ def build(table: str, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
     schema = arrow_schema(table)
     required, as_json, plain = _plan(table)
     listed = list(rows)
-    extra = {name for names in set(map(tuple, listed)) for name in names} - set(schema.names)
+    extra = set().union(*listed).difference(schema.names)
     if extra:
         raise TriageError(f"Record type {table} has no column {', '.join(sorted(extra))}.")
     # one struct array of all rows is made several times as fast as one list per column; keys that it lacks are left out

@@ -24,7 +24,7 @@ from pipeline.fingerprint.sandbox import layers as sandbox
 from pipeline.fingerprint.sandbox.pool import Pool
 from pipeline.locator import SEPARATOR, Locator
 from pipeline.output import Rows, output_options
-from pipeline.records import Row
+from pipeline.row import Row
 from pipeline.settings import Settings
 
 SHORT = ("file", "state", "reason", "media_type", "width", "height", "pdq_quality")

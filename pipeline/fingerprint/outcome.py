@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from pipeline.fingerprint.facts import Exif
 from pipeline.locator import Locator
@@ -93,8 +94,7 @@ class Refusal(Exception):  # noqa: N818 - an outcome of the file, not an error o
         self.detail = detail
 
 
-@dataclass(frozen=True)
-class Digests:
+class Digests(NamedTuple):
     """Digests of the whole content, from one read. `size` in bytes. Those that were not asked for are empty; SHA-512 is
     made only for bags that have no other checksums."""
 

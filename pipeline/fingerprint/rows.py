@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.algorithms import COMPUTED, DIGESTS, algorithm_version
 from pipeline.fingerprint.outcome import Digests, Failure, Fingerprint, Reason, State
-from pipeline.records import Row
+from pipeline.row import Row
 
 BYTES = frozenset(COMPUTED)
 """Columns of a row that hold bytes."""

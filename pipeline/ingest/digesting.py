@@ -71,7 +71,7 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
 
 def _digested(settings: Settings, night: Night, reading: PackageReading, entries: deque[LandingEntry]) -> list[bytes]:
     found = intake.looked_at(reading, night, entries)
-    digests = media.answers(settings, intake.locators(found), intake.with_sha512(found)).digests
+    digests = media.answers(settings, intake.locators(found).values(), intake.with_sha512(found)).digests
     lines = []
     for candidate in found:
         package = candidate.package

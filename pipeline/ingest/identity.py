@@ -43,6 +43,14 @@ class Arrival:
     sender: str | None = None
     """Who numbers the reference, where the source has many (`sender`)."""
 
+    @cached_property
+    def own_ids(self) -> list[str]:
+        """The ids that it can get for a referral of its own: the second when another sender has its number."""
+        first = stable_id("referral", self.source, self.reference or self.report_sha256)
+        if self.reference is None:
+            return [first]
+        return [first, stable_id("referral", self.source, self.reference, self.sender)]
+
 
 @dataclass(frozen=True)
 class Returned:
@@ -125,7 +133,7 @@ class Held:
         self.look_up_packages(a.package_id for a in wanted)
         named = {a.reference for a in wanted if a.reference is not None}.union(*(a.prior for a in wanted))
         columns = ["referral_id", "source", "source_reference", "supplements", "extension"]
-        roots = {i for a in wanted for i in _own_ids(a)}
+        roots = {i for a in wanted for i in a.own_ids}
         for referral, source, reference, root, extension in self._rows("referrals", "source_reference", named, columns):
             who = sender(source, orjson.loads(extension)) if extension and SOURCES[source].sender else None
             self._refer(source, reference, root or referral, who)
@@ -213,20 +221,12 @@ def _family(source: str) -> str:
     return "family:" + SOURCES[source].family
 
 
-def _own_ids(arrival: Arrival) -> list[str]:
-    """The ids that an arrival can get for a referral of its own: the second when another sender has its number."""
-    first = stable_id("referral", arrival.source, arrival.reference or arrival.report_sha256)
-    if arrival.reference is None:
-        return [first]
-    return [first, stable_id("referral", arrival.source, arrival.reference, arrival.sender)]
-
-
 def decide(arrival: Arrival, held: Held) -> Identified:
     """The state of one package; `held` learns it."""
     known = held.packages.get(arrival.package_id)
     if known is not None:
         return Identified("duplicate", known)
-    own, *another = _own_ids(arrival)
+    own, *another = arrival.own_ids
     who = arrival.sender
     root = held.root(arrival.source, arrival.reference, who) if arrival.reference else held.roots.get(own)
     if root is None and own in held.roots:  # another sender has this number

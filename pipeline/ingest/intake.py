@@ -25,7 +25,7 @@ from pipeline.ingest.writing import media_rows, rows
 from pipeline.ingest.writing.context import Answers, Context
 from pipeline.ingest.writing.tables import Tables
 from pipeline.locator import Locator
-from pipeline.records import Row
+from pipeline.row import Row
 from pipeline.senders import SOURCES
 from pipeline.settings import Settings
 
@@ -107,7 +107,10 @@ def _answers(settings: Settings, night: Night, found: list[Candidate]) -> Answer
     """What the media worker says, now or before in a shard of the stage `digest`."""
     held = ahead.held(settings, night, [(c.package.container, c.package.stat_key) for c in found])
     longer = with_sha512(found)
-    wanted = [p for p in locators(found) if str(p) not in held or (p in longer and not held[str(p)].sha512)]
+    listed = locators(found)
+    if held:
+        listed = {k: p for k, p in listed.items() if k not in held or (p in longer and not held[k].sha512)}
+    wanted = list(listed.values())
     made = media.answers(settings, wanted, longer)
     return Answers({**held, **made.digests}, made.failures)
 
@@ -134,9 +137,9 @@ def look(reading: PackageReading, entry: LandingEntry, as_of: datetime) -> tuple
     return candidate, found.size
 
 
-def locators(found: list[Candidate]) -> list[Locator]:
+def locators(found: list[Candidate]) -> dict[str, Locator]:
     """Everything whose digest is needed: content that was not read here, and containers that are listed as such or
-    cannot be opened. Packages that wait are not digested before they are overdue."""
+    cannot be opened, by its text. Packages that wait are not digested before they are overdue."""
     wanted: dict[str, Locator] = {}
     for candidate in found:
         package = candidate.package
@@ -148,7 +151,7 @@ def locators(found: list[Candidate]) -> list[Locator]:
         for member in package.payload:
             if member.read is None:
                 wanted[member.key] = member.locator
-    return list(wanted.values())
+    return wanted
 
 
 def with_sha512(found: list[Candidate]) -> set[Locator]:
@@ -156,7 +159,7 @@ def with_sha512(found: list[Candidate]) -> set[Locator]:
     return {
         member.locator
         for candidate in found
-        if candidate.package.is_bag
+        if candidate.package.is_bag and any(algorithm == "sha512" for algorithm, _ in candidate.wanted.values())
         for member in candidate.package.payload
         if member.read is None and candidate.wanted.get(member.name, ("",))[0] == "sha512"
     }

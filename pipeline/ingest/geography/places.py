@@ -11,7 +11,7 @@ from typing import Any
 
 from pipeline.ingest.geography.forces import Forces
 from pipeline.ingest.reports import values
-from pipeline.records import Row
+from pipeline.row import Row
 
 HERE = frozenset(
     {"", "GB", "GBR", "UK", "UNITED KINGDOM", "GREAT BRITAIN", "ENGLAND", "SCOTLAND", "WALES", "NORTHERN IRELAND"}

@@ -289,9 +289,10 @@ def _walk_tar(package: Package, source: Any, size: int, caps: dict[str, Any], no
                 continue
             member = Member(name, info.size, Locator(package.container, info.name))
             package.members.append(member)
-            wanted = is_small_text(name) or is_small_text(name.partition("/")[2])
+            if not (is_small_text(name) or is_small_text(name.partition("/")[2])):
+                continue  # nearly every member
             kept = 0 if is_list(name) else caps["reports"] if is_sidecar(name) or name.lower().endswith(".txt") else 1
-            if wanted and info.size <= caps["report_bytes"] and to_read >= kept:
+            if info.size <= caps["report_bytes"] and to_read >= kept:
                 if info.size > room:
                     raise InputError("the texts of the archive are too large to be read")
                 stream = archive.extractfile(info)

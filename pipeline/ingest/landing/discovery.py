@@ -284,22 +284,19 @@ def fill(package: Package, texts: list[Text], descriptors: list[int], policy: di
     by_name = {member.name: member for member in package.members}
     room = caps["text_bytes"]
     for text, descriptor in zip(texts, descriptors, strict=True):
-        with os.fdopen(descriptor, "rb", closefd=False) as file:
-            if text.role == "archive":
+        if text.role == "archive":
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
                 list_archive(package, file, policy)
-                continue
-            size = os.fstat(descriptor).st_size
-            most = caps["manifest_bytes" if text.role == "list" else "report_bytes"]
-            if size > min(most, room):
-                package.faults.append(
-                    f"the {'checksum list beside it' if text.role == 'list' else 'report'} is too large"
-                )
-                continue
-            try:
-                content = file.read(most + 1)
-            except OSError as error:
-                package.waits.append(f"it cannot be read ({error.strerror})")
-                continue
+            continue
+        most = caps["manifest_bytes" if text.role == "list" else "report_bytes"]
+        if os.fstat(descriptor).st_size > min(most, room):
+            package.faults.append(f"the {'checksum list beside it' if text.role == 'list' else 'report'} is too large")
+            continue
+        try:
+            content = _content(descriptor, most + 1)
+        except OSError as error:
+            package.waits.append(f"it cannot be read ({error.strerror})")
+            continue
         room -= len(content)
         if text.role == "list":
             package.lists.append((text.name, content))
@@ -309,6 +306,14 @@ def fill(package: Package, texts: list[Text], descriptors: list[int], policy: di
             member = by_name[text.name]
             member.hold(content)
             member.size = len(content)
+
+
+def _content(descriptor: int, most: int) -> bytes:
+    """All of an open file, but no more than `most` bytes. Raises OSError."""
+    content = os.read(descriptor, min(most, os.fstat(descriptor).st_size + 1))
+    while 0 < len(content) < most and (more := os.read(descriptor, min(most - len(content), 1 << 16))):
+        content += more
+    return content
 
 
 def inspect(entry: LandingEntry, policy: dict[str, Any]) -> Package:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 _COMPOUND = (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",)
@@ -26,24 +27,28 @@ _BEGINS = {"thumbs.db": _COMPOUND, "desktop.ini": _INI, ".ds_store": _STORE}
 """How a file of that name begins when it is what its name says: OLE compound file, Bud1 store, INI text."""
 
 
+@lru_cache
+def _any_of(words: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(map(re.escape, words)))
+
+
 class Noise:
     """Tells what is left out of a package, by the names in policy/ingest.yaml and what a file holds."""
 
     def __init__(self, policy: dict[str, Any]) -> None:
         self._files = frozenset(policy["noise"])
         self._folders = frozenset(policy["noise_folders"])
-        self._words = (*policy["noise"], *policy["noise_folders"])
+        self._any = _any_of((*policy["noise"], *policy["noise_folders"]))
         self._largest = policy["caps"]["noise_bytes"]
 
     def named(self, name: str) -> bool:
         """Whether the name is one of those; quick, as hardly any is."""
         if _BESIDE in name and name.rpartition("/")[2].startswith(_BESIDE):
             return True
-        for word in self._words:
-            if word in name:
-                *above, last = name.split("/")
-                return last in self._files or not self._folders.isdisjoint(above)
-        return False
+        if self._any.search(name) is None:
+            return False
+        *above, last = name.split("/")
+        return last in self._files or not self._folders.isdisjoint(above)
 
     def is_noise(self, name: str, size: int, content: Callable[[], bytes]) -> bool:
         """Whether a file with such a name is what the name says. `content` gives all of it, which is at most `noise_bytes`."""

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from pipeline.algorithms import DIGESTS
 from pipeline.fingerprint.outcome import Digests, Failure
 from pipeline.locator import SEPARATOR, Locator
 
@@ -56,8 +55,12 @@ class Member:
 
 def digests_of(content: bytes) -> Digests:
     """Digests of a member that ingest has read."""
-    made = {name: hashlib.new(name, content, usedforsecurity=False).digest() for name in DIGESTS}
-    return Digests(size=len(content), **made)
+    return Digests(
+        hashlib.sha256(content).digest(),
+        hashlib.md5(content, usedforsecurity=False).digest(),
+        hashlib.sha1(content, usedforsecurity=False).digest(),
+        len(content),
+    )
 
 
 Look = tuple[str, int, int, int]

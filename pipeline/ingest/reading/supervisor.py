@@ -18,7 +18,6 @@ import msgspec
 
 from pipeline import cputime
 from pipeline import policy as policies
-from pipeline.algorithms import DIGESTS
 from pipeline.errors import DependencyError
 from pipeline.fingerprint.outcome import Digests
 from pipeline.fingerprint.sandbox.layers import Reached
@@ -311,4 +310,4 @@ def _is_place(place: int | None, count: int) -> bool:
 
 
 def _digests(read: wire.Read) -> Digests:
-    return Digests(size=read.size, sha512=read.sha512, **{name: getattr(read, name) for name in DIGESTS})
+    return Digests(read.sha256, read.md5, read.sha1, read.size, read.sha512)

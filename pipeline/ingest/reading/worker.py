@@ -13,7 +13,6 @@ import resource
 import socket
 from typing import Any
 
-from pipeline.algorithms import DIGESTS
 from pipeline.fingerprint.sandbox import layers as sandbox
 from pipeline.ingest import sources
 from pipeline.ingest.landing import completeness, discovery
@@ -105,7 +104,7 @@ def _listed(member: Member, wanted: completeness.ListedDigests) -> wire.ListedMe
         long = b""
         if wanted.get(member.name, ("",))[0] == "sha512" and member.content is not None:
             long = completeness.sha512(member.content)
-        read = wire.Read(size=known.size, sha512=long, **{name: getattr(known, name) for name in DIGESTS})
+        read = wire.Read(known.sha256, known.md5, known.sha1, known.size, long)
     return wire.ListedMembers(member.name, member.size, member.locator.member, read)
 
 

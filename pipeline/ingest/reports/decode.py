@@ -150,6 +150,8 @@ def _element(element: Element, depth: int) -> Any:
 
 def _text_of(element: Element) -> str:
     """Text of an element that is not in an element below it, also what stands behind those."""
+    if not len(element):
+        return (element.text or "").strip()
     parts = [element.text, *(below.tail for below in element)]
     return " ".join(stripped for part in parts if part and (stripped := part.strip()))
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from pipeline.ingest.reports import values
 from pipeline.ingest.reports.values import UnusableError, UnusablePortError, WrittenMoment
-from pipeline.records import Row
+from pipeline.row import Row
 
 
 class Port(NamedTuple):

@@ -37,10 +37,10 @@ class Fields:
     def text(self, key: str) -> str | None:
         """Text without surrounding space, or a whole number as text; None when absent or empty."""
         value = self.data.pop(key, None)
+        if type(value) is str:
+            return value.strip() or None
         if value is None:
             return None
-        if isinstance(value, str):
-            return value.strip() or None
         if isinstance(value, int) and not isinstance(value, bool):
             return str(value)
         if isinstance(value, float) and value.is_integer() and abs(value) <= _EXACT:
@@ -86,6 +86,8 @@ class Fields:
         value = self.data.pop(key, None)
         if value is None or isinstance(value, bool):
             return values.UNKNOWN if value is None else values.YES if value else values.NO
+        if type(value) is str and value in _ANSWERS:
+            return value
         try:
             return values.tri_state(value)
         except UnusableError as error:
@@ -224,6 +226,7 @@ def residue(tree: Any) -> Any:
 
 _EXACT = 2.0**53
 """Up to this a whole number that was written with decimals is certainly the one that was meant."""
+_ANSWERS = frozenset({values.YES, values.NO, values.UNKNOWN})
 _NESTED = (dict, list, float)
 _TEXT_ALONE = frozenset({str})
 _NUMBERS = frozenset({bool, int, float})

@@ -296,6 +296,9 @@ def device(text: str) -> str:
     return bare if _DEVICE.fullmatch(bare) else folded
 
 
+_EMPTY = frozenset(EMPTY_FILE.values())
+
+
 def digest(text: str, name: str) -> bytes:
     """A hash written in hexadecimal. Raises UnusableError for a wrong length, wrong digits, the hash of an empty file, or one
     digit again and again, which is what is written where there is none."""
@@ -304,9 +307,10 @@ def digest(text: str, name: str) -> bytes:
         raw = bytes.fromhex(bare)
     except ValueError:
         raise UnusableError(f"this is not {name} in hexadecimal") from None
-    if raw in EMPTY_FILE.values():
+    if raw in _EMPTY:
         raise UnusableError("this is the hash of an empty file")
-    if len(set(bare.lower())) == 1:
+    lowered = bare.lower()
+    if lowered and lowered.count(lowered[0]) == len(lowered):
         raise UnusableError("one digit again and again is no hash of a file")
     if len(raw) != STATED[name] or len(bare) != 2 * len(raw):  # fromhex passes over white space
         raise UnusableError(f"{name} has {2 * STATED[name]} hexadecimal digits")

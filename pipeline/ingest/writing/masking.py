@@ -14,7 +14,7 @@ from typing import Any
 
 from pipeline import unseen
 from pipeline.ingest.reports.draft import Draft
-from pipeline.records import Row
+from pipeline.row import Row
 
 _OF_A_PERSON = ("username", "user_id", "display_name")
 

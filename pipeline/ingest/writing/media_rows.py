@@ -13,7 +13,12 @@ from pipeline.ingest.reports import values
 from pipeline.ingest.reports.draft import Draft
 from pipeline.ingest.reports.report import FoundReport
 from pipeline.ingest.writing.context import Context
-from pipeline.records import Row
+from pipeline.row import Row
+
+
+_CLAIMED = {name: f"claimed_{name}" for name in DIGESTS}
+"""Digests, strongest first, and the columns with what a report says that they are."""
+_CLAIMED_WEAKEST_FIRST = tuple(reversed(_CLAIMED.items()))
 
 
 def payload(package: Package, report: Member | None) -> list[Member]:
@@ -107,7 +112,7 @@ class _Finder:
                     found = self._by_name.get(bare) or self._by_name.get(bare.rpartition("/")[2])
                 if found is not None:
                     return found
-        for claimed in (f"claimed_{name}" for name in DIGESTS):
+        for claimed in _CLAIMED.values():
             if row.get(claimed) and row[claimed] in self._by_digest:
                 return self._by_digest[row[claimed]]
         return next((found for given in (name, alias) if given and (found := self._find_by_form(given))), None)
@@ -131,8 +136,9 @@ def _file_row(  # noqa: PLR0917 - one call per file, and there are a hundred tho
     context: Context,
     ids: _FileIds,
 ) -> Row:
-    claimed = (row.get(f"claimed_{digest}") for digest in DIGESTS)
-    name, content = row["name"] or "", next(filter(None, claimed), b"")
+    name = row["name"] or ""
+    if member is None or member.digests is None:
+        content: bytes = next(filter(None, map(row.get, _CLAIMED.values())), b"")
     if member is None:
         row["state"] = "hash_only" if sent == values.NO or (not name and _claimed(row)) else "missing"
     else:
@@ -156,7 +162,7 @@ def _file_row(  # noqa: PLR0917 - one call per file, and there are a hundred tho
 
 
 def _note_other_digests(row: Row, digests: Digests, path: str, draft: Draft) -> None:
-    for name in reversed(DIGESTS):
-        claimed = row.get(f"claimed_{name}")
+    for name, column in _CLAIMED_WEAKEST_FIRST:
+        claimed = row.get(column)
         if claimed and claimed != getattr(digests, name):
             draft.defect(path, f"The file does not have the {name} that the report states.")

@@ -13,7 +13,7 @@ from pipeline.ingest.rules import IngestRules
 from pipeline.ingest.sources.ucol import COMPARTMENT
 from pipeline.ingest.writing import media_rows
 from pipeline.ingest.writing.context import Context, numbered_ids
-from pipeline.records import Row
+from pipeline.row import Row
 
 STAGES = (
     "incident_at",

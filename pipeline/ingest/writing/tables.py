@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import pyarrow as pa
 
 from pipeline import records
-from pipeline.records import Row
+from pipeline.row import Row
 
 NAMES = (
     "packages",
