@@ -309,8 +309,7 @@ def digest(text: str, name: str) -> bytes:
         raise UnusableError(f"this is not {name} in hexadecimal") from None
     if raw in _EMPTY:
         raise UnusableError("this is the hash of an empty file")
-    lowered = bare.lower()
-    if lowered and lowered.count(lowered[0]) == len(lowered):
+    if raw == raw[:1] * len(raw) and len(set(bare.lower())) == 1:
         raise UnusableError("one digit again and again is no hash of a file")
     if len(raw) != STATED[name] or len(bare) != 2 * len(raw):  # fromhex passes over white space
         raise UnusableError(f"{name} has {2 * STATED[name]} hexadecimal digits")

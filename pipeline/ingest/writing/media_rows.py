@@ -15,7 +15,6 @@ from pipeline.ingest.reports.report import FoundReport
 from pipeline.ingest.writing.context import Context
 from pipeline.row import Row
 
-
 _CLAIMED = {name: f"claimed_{name}" for name in DIGESTS}
 """Digests, strongest first, and the columns with what a report says that they are."""
 _CLAIMED_WEAKEST_FIRST = tuple(reversed(_CLAIMED.items()))
