@@ -249,6 +249,8 @@ class SharedFiles:
         for file in fresh:
             rows += numbered.read(self._fetched, FOLDER, file, SCHEMA.names).to_pylist()
         rows = sorted((r for r in rows if r["seq"] > through), key=lambda r: r["seq"])
+        for row in rows:
+            _refuse_outside(row["name"])
         if rows:
             connection.executemany(
                 "INSERT OR REPLACE INTO known VALUES (:name, :sha256, :size, :changed_ns)",
@@ -275,8 +277,14 @@ class SharedFiles:
         with (self._cache / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             with closing(sqlite3.connect(self._cache / "state.sqlite")) as connection:
-                connection.executescript(_TABLES)
-                yield connection
+                try:
+                    connection.executescript(_TABLES)
+                    yield connection
+                except sqlite3.DatabaseError as error:
+                    raise IntegrityError(
+                        f"What is known of the shared files is damaged: {error}.",
+                        "Remove cache/shared in TRIAGE_HOME: it is made again from the store.",
+                    ) from error
 
 
 def _looked_at(path: Path, name: str, before: SharedFile | None) -> SharedFile | None:
@@ -288,6 +296,14 @@ def _looked_at(path: Path, name: str, before: SharedFile | None) -> SharedFile |
         return SharedFile(name, files.sha256(path), status.st_size, status.st_mtime_ns)
     except FileNotFoundError:
         return None
+
+
+def _refuse_outside(name: str) -> None:
+    """Raises IntegrityError for a name that would lie outside a home, or that no machine sends."""
+    if any(part in ("", ".", "..") or part.startswith(".") for part in name.split("/")) or "\0" in name:
+        raise IntegrityError(
+            f"TRIAGE_SHARED names a file {name!r}, which no machine sends.", "Restore it from a backup."
+        )
 
 
 def _is_below(name: str, below: Sequence[str]) -> bool:

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.errors import IntegrityError, SettingsError
 from pipeline.lake.places import LakePlace
-from pipeline.lake.shared import OBJECTS, SharedFiles
+from pipeline.lake.shared import OBJECTS, SharedFile, SharedFiles
 from pipeline.settings import Settings
 
 BELOW = ["runs", "releases"]
@@ -157,6 +157,26 @@ def test_upkeep_removes_what_no_name_has_and_merges_small_files(
     assert b.fetch(BELOW) == 1 and lying(b) == lying(a)
     written(a, "runs/m/run.json", "after the merge")
     assert a.send(BELOW) == 1 and b.fetch(BELOW) == 1 and lying(b) == lying(a)
+
+
+@pytest.mark.parametrize(
+    "name", ["../outside", "/outside", "runs/../../outside", "runs//x", "runs/.ssh", "runs/\0x", ""]
+)
+def test_a_name_that_lies_outside_a_home_is_refused(machines: tuple[SharedFiles, SharedFiles], name: str) -> None:
+    a, b = machines
+    a._append([SharedFile(name, "0" * 64, 1, 1)])
+    with pytest.raises(IntegrityError, match="which no machine sends"):
+        b.fetch(BELOW)
+
+
+def test_a_damaged_state_is_said_with_its_remedy(machines: tuple[SharedFiles, SharedFiles]) -> None:
+    a, b = machines
+    written(a, "runs/n/run.json", "one")
+    a.send(BELOW)
+    b.fetch(BELOW)
+    (b.home / "cache" / "shared" / "state.sqlite").write_bytes(b"not a database at all" * 100)
+    with pytest.raises(IntegrityError, match="Remove cache/shared"):
+        b.fetch(BELOW)
 
 
 def test_any_order_of_writes_sends_and_fetches_ends_alike(tmp_path: Path) -> None:
