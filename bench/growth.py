@@ -62,11 +62,11 @@ print("RESULT" + json.dumps({"cpu_seconds": own.ru_utime + own.ru_stime + ended.
 """
 
 NOTICES = """
-from pipeline.ingest import quarantine
+from pipeline.ingest import quarantine, returned
 from pipeline.lake import Lake
 from pipeline.settings import Settings
 settings = Settings.load()
-quarantine.write_notices(settings, Lake.of(settings))
+quarantine.write_notices(settings, returned.ReturnedIndex(settings, Lake.of(settings)))
 """
 """What each past night wrote for its sender, which rows alone do not bring."""
 
@@ -105,7 +105,7 @@ def grow(homes: Path, referrals: int, files: int, wanted: list[int]) -> None:
             else:
                 first_night(home, referrals, files)
         template, rows = template_of(home)
-        began, lake = time.process_time(), Lake(home / "lake")
+        began, lake = time.process_time(), Lake(home / "lake", cache=home / "cache" / "lake")
         for first in range(done + 1, nights + 1, WEEK):
             week = range(first, min(first + WEEK, nights + 1))
             left(home, lake, week)

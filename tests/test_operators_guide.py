@@ -97,7 +97,7 @@ def flooded(settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
     summary = {
         "run_id": "trial", "as_of": "2026-11-29T02:00:00+00:00", "version": "x", "reconciles": True, "counted_whole_on": "x", "parts_verified": 1, "checks": [],
         "lake_checked_whole_since": "x", "indexes_with_canaries_checked": 1, "stages": report.stage_rows([counted]),
-        "quarantine_reasons": {}, "hash_set_pages_waiting": [], "returned_for_information": [],
+        "quarantine_reasons": {}, "hash_set_pages_waiting": [], "returned_for_information": [], "returned_for_information_in_all": 0,
     }  # fmt: skip
     return report.text(summary)
 

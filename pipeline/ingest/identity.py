@@ -14,16 +14,15 @@ A supplement keeps its own row; `supplements` names the first referral of the ch
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import cached_property
 from typing import Any
 
 import orjson
 import pyarrow as pa
 
+from pipeline.ingest.returned import Returned, ReturnedIndex, plain_name
 from pipeline.ingest.writing import personas
 from pipeline.ingest.writing.context import stable_id
 from pipeline.lake import Lake
@@ -50,27 +49,6 @@ class Arrival:
         if self.reference is None:
             return [first]
         return [first, stable_id("referral", self.source, self.reference, self.sender)]
-
-
-@dataclass(frozen=True)
-class Returned:
-    """A package in quarantine, the first one where it was sent again and again, and the start of its clock."""
-
-    package_id: str
-    clock_from: datetime
-
-
-_ENDING = re.compile(
-    r"(?:[-_ ]corrected(?:[-_ ]?\d+)?)?(?:\.zip|\.tar|\.tgz|\.tbz2|\.txz|\.tar\.\w+|\.json|\.xml|\.csv)?\Z",
-    re.IGNORECASE,
-)
-ENDING_RE2 = "(?i)" + _ENDING.pattern.replace(r"\Z", r"\z")
-"""The same as Arrow's regular expressions write it, for names in ASCII."""
-
-
-def plain_name(container: str) -> str:
-    """A container's name by which its correction is known: without the ending and without `-corrected`."""
-    return _ENDING.sub("", container, count=1).casefold()
 
 
 @dataclass(frozen=True)
@@ -104,20 +82,14 @@ class Held:
     media: dict[str, set[bytes]] = field(default_factory=dict)
     returned: dict[str, Returned] = field(default_factory=dict)
     lake: Lake | None = None
+    quarantine: ReturnedIndex | None = None
     _asked: set[tuple[str, str]] = field(default_factory=set)
     """Column and value of what was looked up already: what this run decides is not read back over it."""
 
     @classmethod
-    def read(cls, lake: Lake) -> Held:
-        """What is in quarantine. Everything else is looked up by key when packages come that it may concern."""
-        held = cls(lake=lake)
-        columns = ["package_id", "container", "report_sha256", "clock_from", "first_seen", "corrects"]
-        table = lake.read("packages", columns, where=("state", pa.array(["quarantined"])))
-        for package, container, report, clock, first, corrects in zip(
-            *(table[c].to_pylist() for c in columns), strict=True
-        ):
-            held.put_back(package, container, report, Returned(corrects or package, clock or first))
-        return held
+    def read(cls, lake: Lake, quarantine: ReturnedIndex) -> Held:
+        """Nothing yet: everything is looked up by key when packages come that it may concern."""
+        return cls(lake=lake, quarantine=quarantine)
 
     def look_up_packages(self, packages: Iterable[str]) -> None:
         """Learn what the lake holds of packages with these ids."""
@@ -196,11 +168,18 @@ class Held:
 
     def corrected_by(self, container: str, report: str | None, prior: Iterable[str]) -> Returned | None:
         """The package in quarantine that a package puts right: it names its reference, has its report or its name."""
-        if not self.returned:
-            return None
         keys = [*prior, *filter(None, (report, plain_name(container)))]
+        self._look_up_returned(keys)
         found = [known for key in keys if (known := self.returned.get(key))]
         return min(found, key=lambda r: (r.clock_from, r.package_id), default=None)
+
+    def _look_up_returned(self, keys: Iterable[str]) -> None:
+        """Learn which packages in quarantine have one of these names, reports or ids."""
+        for key in sorted({k for k in keys if ("returned", k) not in self._asked}) if self.quarantine else ():
+            self._asked.add(("returned", key))
+            listed = [*self.quarantine.named(key), *filter(None, [self.returned.get(key)])] if self.quarantine else []
+            if listed:
+                self.returned[key] = min(listed, key=lambda r: (r.clock_from, r.package_id))
 
     def media_of(self, root: str) -> set[bytes]:
         """SHA-256 of every file held for a referral and its supplements."""

@@ -13,13 +13,14 @@ import pyarrow as pa
 from pipeline.collector import no_cycle_search
 from pipeline.contract import Night
 from pipeline.ingest import ahead, identity, media
-from pipeline.ingest.identity import Arrival, Held, Returned
+from pipeline.ingest.identity import Arrival, Held
 from pipeline.ingest.landing import completeness, discovery, seen
 from pipeline.ingest.landing.discovery import LandingEntry
 from pipeline.ingest.landing.package import Member, Package
 from pipeline.ingest.reading.supervisor import PackageReading
 from pipeline.ingest.reports import report
 from pipeline.ingest.reports.report import FoundReport
+from pipeline.ingest.returned import Returned
 from pipeline.ingest.rules import IngestRules
 from pipeline.ingest.writing import media_rows, rows
 from pipeline.ingest.writing.context import Answers, Context

@@ -1,7 +1,7 @@
 """What could not be taken in: one notice per package, with every reason at once and a text that can be sent back.
 
-The evidence itself stays where it arrived. Notices are written from the packages table, so that a run which was
-killed after publishing writes them the next time.
+The evidence itself stays where it arrived. Notices are written from what the packages table says (`returned.py`), so that a run
+which was killed after publishing writes them the next time.
 
     quarantine/<package id>.json    for programs
     quarantine/<package id>.txt     "returned for information", for the sender
@@ -9,6 +9,7 @@ killed after publishing writes them the next time.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,7 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import files
-from pipeline.ingest.identity import ENDING_RE2, plain_name
+from pipeline.ingest.returned import COLUMNS, ENDING_RE2, QUARANTINED, ReturnedIndex, plain_name
 from pipeline.lake import Lake
 from pipeline.settings import Settings
 
@@ -61,20 +62,14 @@ def _printable(text: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in text)[:300]
 
 
-def write_notices(settings: Settings, lake: Lake) -> int:
-    """Write the notices that are not there yet; returns how many packages are in quarantine in all."""
+def write_notices(settings: Settings, index: ReturnedIndex) -> None:
+    """Write the notices that are not there yet: names are compared, rows are read of those that miss."""
     folder = settings.quarantine_dir
-    columns = ["package_id", "container", "landing_folder", "state", "reasons", "first_seen", "clock_from", "run_id"]
-    listed = lake.read("packages", columns, where=("state", pa.array(["quarantined"]))).to_pylist()
-    first: dict[str, dict[str, Any]] = {}
-    for row in listed:
-        first.setdefault(row["package_id"], row)
-    present = {p.name for p in folder.iterdir()} if folder.is_dir() else set()
-    for package_id, row in first.items():
-        if {f"{package_id}.json", f"{package_id}.txt"} <= present:
-            continue
-        _write(folder, package_id, row)
-    return len(listed)
+    present = {entry.name for entry in os.scandir(folder)} if folder.is_dir() else set()
+    ids = index.packages()
+    missing = [p for p in ids if f"{p}.json" not in present or f"{p}.txt" not in present]
+    for row in index.first_rows(missing):
+        _write(folder, row["package_id"], row)
 
 
 @dataclass(frozen=True)
@@ -91,20 +86,32 @@ class Outstanding:
 
     def hours(self, as_of: datetime) -> float:
         """Hours on the clock; 0 where it starts later than `as_of`, as after a night with a clock of its own."""
-        return max(0.0, round((as_of - self.clock_from).total_seconds() / 3600, 1))
+        return hours(self.clock_from, as_of)
+
+
+def hours(clock: datetime, as_of: datetime) -> float:
+    """Hours since a clock began; 0 where it starts later than `as_of`."""
+    return max(0.0, round((as_of - clock).total_seconds() / 3600, 1))
 
 
 def outstanding(lake: Lake) -> list[Outstanding]:
     """Everything that is returned for information, the longest clock first. A package and its unreadable corrections are
     one entry, with the reasons of the last; it is settled once a package that was taken in puts any of them right."""
-    columns = ["package_id", "container", "landing_folder", "state", "reasons", "first_seen", "clock_from", "corrects"]
-    table = lake.read("packages", columns)
-    concerned = pc.or_(pc.equal(table["state"], "quarantined"), pc.is_valid(table["corrects"]))
-    rows = table.filter(concerned).to_pylist()
-    settled = {r["corrects"] for r in rows if r["state"] != "quarantined" and r["corrects"]}
+    table = lake.read("packages", COLUMNS)
+    concerned = pc.or_(pc.equal(table["state"], QUARANTINED), pc.is_valid(table["corrects"]))
+    return _chained(table.filter(concerned).to_pylist())
+
+
+def longest(index: ReturnedIndex, most: int) -> list[Outstanding]:
+    """The first `most` of them, without looking at the others."""
+    return _chained(index.longest(most))
+
+
+def _chained(rows: list[dict[str, Any]]) -> list[Outstanding]:
+    settled = {r["corrects"] for r in rows if r["state"] != QUARANTINED and r["corrects"]}
     chains: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
-        if row["state"] == "quarantined" and (first := row["corrects"] or row["package_id"]) not in settled:
+        if row["state"] == QUARANTINED and (first := row["corrects"] or row["package_id"]) not in settled:
             chains.setdefault(first, []).append(row)
     found = []
     for listed in chains.values():
@@ -172,7 +179,7 @@ def rewrite_notices(settings: Settings, lake: Lake, package_ids: Iterable[str]) 
     for path in there:
         path.unlink()
     if there:
-        write_notices(settings, lake)
+        write_notices(settings, ReturnedIndex(settings, lake))
     return len(there)
 
 
@@ -202,8 +209,13 @@ def _puts_right(read: Mapping[str, Any], returned: Mapping[str, Any]) -> bool:
 
 
 def _write(folder: Path, package_id: str, row: dict[str, Any]) -> None:
+    columns = ("package_id", "container", "landing_folder", "state", "reasons", "first_seen", "clock_from", "run_id")
     clock = row["clock_from"] or row["first_seen"]
     text = notice_text(row["container"], package_id, row["first_seen"], row["reasons"], clock)
     files.write_bytes(folder / f"{package_id}.txt", text.encode())
-    record = {**row, "first_seen": row["first_seen"].isoformat(), "clock_from": clock.isoformat()}
+    record = {
+        **{c: row[c] for c in columns},
+        "first_seen": row["first_seen"].isoformat(),
+        "clock_from": clock.isoformat(),
+    }
     files.write_json(folder / f"{package_id}.json", record)

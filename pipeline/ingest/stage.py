@@ -19,6 +19,7 @@ from pipeline.ingest.intake import Candidate
 from pipeline.ingest.landing import discovery, seen
 from pipeline.ingest.landing.discovery import LandingEntry
 from pipeline.ingest.reading.supervisor import PackageReading
+from pipeline.ingest.returned import ReturnedIndex
 from pipeline.ingest.rules import IngestRules
 from pipeline.lake import Lake
 from pipeline.settings import Settings
@@ -31,7 +32,8 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
     packages raise nothing, they end in quarantine."""
     rule = rules.load(settings)
     lake = Lake.of(settings)
-    held = Held.read(lake)
+    index = ReturnedIndex(settings, lake)
+    held = Held.read(lake, index)
     known = seen.load(settings)
     entries, strange = discovery.entries(settings.landing_dir, rule.data)
     held.look_up_packages(known[e.container][1] for e in entries if e.container in known)
@@ -50,24 +52,25 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
     if remembered != known:
         seen.save(settings, remembered)
     files.make_folder(settings.quarantine_dir)
-    in_quarantine = quarantine.write_notices(settings, lake)
+    index.follow()
+    quarantine.write_notices(settings, index)
     _tell_waiting(settings, night, waiting)
     report = _report(lake, night, len(waiting))
     report.counts.update(
         packages_in_landing=len(entries),
         packages_seen_before=len(entries) - new,
         readers_ended=sum(reading.deaths.values()),
-        quarantine_in_all=in_quarantine,
+        quarantine_in_all=index.rows(),
         landing_entries_of_no_source=strange,
     )
     if reading.reached is not None:
         report.counts["reader_sandbox"] = reading.reached.describe()
     for reason, number in sorted(reading.deaths.items()):
         logs.get(STAGE).warning("a process that reads packages was replaced", reason=reason, times=number)
-    returned = quarantine.outstanding(lake)
-    report.counts["returned_for_information"] = len(returned)
-    if returned:
-        report.counts["returned_longest_hours"] = max(r.hours(night.now()) for r in returned)
+    returned, clock = index.waiting()
+    report.counts["returned_for_information"] = returned
+    if clock is not None:
+        report.counts["returned_longest_hours"] = quarantine.hours(clock, night.now())
     late = report.counts.get("packages_waited_too_long", 0)
     if late or strange:
         logs.get(STAGE).warning("landing needs a look", waited_too_long=late, entries_of_no_source=strange)
@@ -79,7 +82,7 @@ def waiting(settings: Settings, night: Night) -> list[Candidate]:
 
     Looks at what no run has taken in, checksums included; writes nothing. Raises what `run` raises.
     """
-    rule, held, known = rules.load(settings), Held.read(Lake.of(settings)), seen.load(settings)
+    rule, held, known = rules.load(settings), _held(settings), seen.load(settings)
     entries, _ = discovery.entries(settings.landing_dir, rule.data)
     held.look_up_packages(known[e.container][1] for e in entries if e.container in known)
     fresh = deque(entry for entry in entries if not _unchanged(entry, known, held, rule))
@@ -92,10 +95,15 @@ def waiting(settings: Settings, night: Night) -> list[Candidate]:
 
 def fresh_entries(settings: Settings) -> list[LandingEntry]:
     """The packages in landing that the next run looks at, in its order. Raises what `run` raises."""
-    rule, held, known = rules.load(settings), Held.read(Lake.of(settings)), seen.load(settings)
+    rule, held, known = rules.load(settings), _held(settings), seen.load(settings)
     entries, _ = discovery.entries(settings.landing_dir, rule.data)
     held.look_up_packages(known[e.container][1] for e in entries if e.container in known)
     return [entry for entry in entries if not _unchanged(entry, known, held, rule)]
+
+
+def _held(settings: Settings) -> Held:
+    lake = Lake.of(settings)
+    return Held.read(lake, ReturnedIndex(settings, lake))
 
 
 def _unchanged(entry: LandingEntry, known: seen.SeenContainers, held: Held, rule: IngestRules) -> bool:

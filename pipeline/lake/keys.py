@@ -22,6 +22,18 @@ from pipeline import files
 
 LEAST = 1_000
 """Rows from which a part has such a file; a smaller one is read as it is."""
+LOOKED_UP: dict[str, tuple[str, ...]] = {
+    "packages": ("package_id", "referral_id", "container"),
+    "referrals": ("referral_id", "source_reference", "supplements", "source"),
+    "media_files": ("referral_id", "sha256", "file_id"),
+    "fingerprints": ("sha256",),
+    "matches": ("sha256", "file_id"),
+    "links": ("link_id", "left", "right", "kind"),
+    "assessments": ("case_id",),
+    **dict.fromkeys(("facts", "subjects", "identifiers", "narratives"), ("referral_id",)),
+}
+"""Columns by which a night asks, by table: their files are made with the part, by who writes it, so that no night pays for what was
+merged before it. Those of other columns are made when a part is first asked for them."""
 GROUPS = 1 << 16
 SUFFIX = ".keys"
 _LOW = np.uint64(GROUPS - 1)
@@ -47,6 +59,16 @@ class KeyFiles:
         begins, ends = np.searchsorted(held, asked), np.searchsorted(held, asked | _LOW, side="right")
         found = {int(held[place] & _LOW) for a, b in zip(begins, ends, strict=True) for place in range(a, b)}
         return sorted(found)
+
+    def prepare(self, table: str, sha256: str, content: pa.Buffer) -> None:
+        """Make the files of a part that is being written, of the columns that nights ask for."""
+        file = pq.ParquetFile(pa.BufferReader(content))
+        if self.folder is None or file.metadata.num_rows < LEAST or file.num_row_groups > GROUPS:
+            return
+        for column in LOOKED_UP.get(table, ()):
+            if column in file.schema_arrow.names and _fit(file.schema_arrow.field(column).type):
+                self._entries(sha256, file, column)
+                del self._held[sha256, column]  # who writes a part does not ask it
 
     def keep(self, parts: Collection[str]) -> int:
         """Remove the files of parts that are not among these (SHA-256); returns how many."""

@@ -67,6 +67,7 @@ class Parts:
         file, content = encoded(stem, data)
         name = f"{table}/{file}"
         self.place.put(name, content)
+        self.keys.prepare(table, digest_of(name), pa.py_buffer(content))
         return name, len(content)
 
     def verified(self, part: Part) -> Part:

@@ -28,7 +28,7 @@ from pipeline.assess.links.index import KeyIndex
 from pipeline.cases.views import case as views
 from pipeline.console.casepage.evidence import Evidence
 from pipeline.export import stage as reporting
-from pipeline.ingest import quarantine
+from pipeline.ingest import quarantine, returned
 from pipeline.ingest.landing import seen
 from pipeline.lake import Lake
 from pipeline.lake.erasing import Wanted
@@ -78,6 +78,7 @@ def erase(settings: Settings, run_id: str) -> Erasure:
         others += quarantine.rewrite_notices(settings, Lake.of(settings), gone)
         reporting.write(settings, None, whole=True)
         others += KeyIndex(settings, "").forget()
+        others += returned.forget(settings)
     others += _tracebacks(settings)
     _index(settings, referrals)
     return Erasure(tables, others, sorted(there))

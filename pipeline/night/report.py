@@ -16,11 +16,14 @@ from hashsets.release import building
 from pipeline import __version__
 from pipeline.britishtime import moment
 from pipeline.contract import Night, StageReport
-from pipeline.ingest import quarantine
+from pipeline.ingest import quarantine, returned
 from pipeline.lake import Lake
 from pipeline.lake.upkeep import Checked
 from pipeline.night import stages as nightly
 from pipeline.settings import Settings
+
+RETURNED = 20
+"""Packages returned for information that a report names, those that wait longest; the others are counted."""
 
 
 def build(
@@ -34,6 +37,7 @@ def build(
     packages = lake.read("packages", ["state", "reasons"], commits=own).to_pylist()
     quarantined = [p for p in packages if p["state"] == "quarantined"]
     reasons = Counter(reason for package in quarantined for reason in package["reasons"])
+    index = returned.ReturnedIndex(settings, lake)
     return {
         "run_id": night.run_id,
         "as_of": night.as_of.isoformat(),
@@ -55,8 +59,9 @@ def build(
                 "hours": p.hours(night.as_of),
                 "times": p.returned,
             }
-            for p in quarantine.outstanding(lake)
+            for p in quarantine.longest(index, RETURNED)
         ],
+        "returned_for_information_in_all": index.waiting()[0],
     }
 
 
@@ -124,11 +129,14 @@ def text(summary: dict[str, Any], width: int = 140) -> str:
         console.print(f"  {count} x {reason}", markup=False)
     for page in summary["hash_set_pages_waiting"]:
         console.print(f"  {page}", markup=False)
-    sink.writelines(  # plain: after years there are thousands of them
+    sink.writelines(  # plain words, which rich would break and colour
         f"  returned for information: package {row['package_id'][:16]} of {row['landing_folder']}, "
         f"{row['hours']} hours on its clock\n"
         for row in summary["returned_for_information"]
     )
+    more = summary["returned_for_information_in_all"] - len(summary["returned_for_information"])
+    if more:
+        sink.write(f"  and {more} more returned for information, on their clocks for less long: `triage returned`\n")
     return sink.getvalue()
 
 

@@ -15,6 +15,7 @@ import pytest
 from pipeline import records
 from pipeline.ingest import quarantine
 from pipeline.ingest.identity import Arrival, Held, decide, sender
+from pipeline.ingest.returned import ReturnedIndex
 from pipeline.lake import Lake
 from pipeline.settings import Settings
 from tests.pipeline.assess.builders import commit, media, referral
@@ -62,7 +63,7 @@ def test_decisions_by_key_are_those_of_everything_read(settings: Settings, seed:
     for night in range(8):
         arrivals = [arrives(chance) for _ in range(5)]
         lake = commit(settings, f"start-{night}")
-        held, everything = Held.read(lake), whole(lake)
+        held, everything = Held.read(lake, ReturnedIndex(settings, lake)), whole(lake)
         rows: dict[str, list[dict[str, Any]]] = {"packages": [], "referrals": [], "media_files": []}
         for batch in (arrivals[:3], arrivals[3:]):
             held.look_up(batch)
@@ -93,7 +94,7 @@ def test_decisions_by_key_are_those_of_everything_read(settings: Settings, seed:
 
 def test_a_container_of_the_lake_is_known_when_it_is_asked_for(settings: Settings) -> None:
     lake = commit(settings, "in", packages=[package("p1", referral_id="R1"), package("p2", container="b")])
-    held = Held.read(lake)
+    held = Held.read(lake, ReturnedIndex(settings, lake))
     assert held.containers == {}
     held.look_up_packages(["p1", "p9"])
     assert held.containers == {("p1", "p1"): "accepted"}

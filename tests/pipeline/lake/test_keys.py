@@ -81,8 +81,9 @@ def test_a_file_that_is_gone_or_harmed_is_made_again_and_the_same(settings: Sett
     lake = filled(settings)
     lake.merge("weekly")
     before = looked_up(lake, "referral_id", ["R3", "R8"])
+    lake.vacuum(timedelta(days=90))  # of the parts that were merged nobody asks
     made = files_of(settings)
-    assert made
+    assert len(made) == 3
     for name, content in made.items():
         path = settings.home / "cache" / "lake" / name
         if harm == "gone":
@@ -94,9 +95,28 @@ def test_a_file_that_is_gone_or_harmed_is_made_again_and_the_same(settings: Sett
         else:
             path.unlink()
             path.mkdir()  # whoever runs this: what is a folder cannot be replaced by a file
-    assert looked_up(Lake.of(settings), "referral_id", ["R3", "R8"]).equals(before)
+    again = Lake.of(settings)
+    assert looked_up(again, "referral_id", ["R3", "R8"]).equals(before)
+    looked_up(again, "file_id", ["M0-1"]), looked_up(again, "sha256", [bytes(32)])
     if harm != "not to be written":
         assert files_of(settings) == made
+
+
+def test_who_writes_a_part_makes_the_files_of_the_columns_that_nights_ask_by(settings: Settings) -> None:
+    lake = filled(settings)
+    lake.merge("weekly")
+    [part] = lake.parts("media_files")
+    for column in keyfiles.LOOKED_UP["media_files"]:
+        path = settings.home / "cache" / "lake" / f"{part.sha256}.{column}.keys"
+        written = path.read_bytes()
+        path.unlink()
+        looked_up(Lake.of(settings), column, [bytes(32) if column == "sha256" else "nowhere"])
+        assert path.read_bytes() == written
+
+
+def test_every_column_that_nights_ask_by_is_a_column_with_keys() -> None:
+    for table, columns in keyfiles.LOOKED_UP.items():
+        assert {records.arrow_schema(table).field(c).type for c in columns} <= {pa.string(), pa.binary(32)}
 
 
 def test_files_of_parts_that_are_gone_go_with_upkeep_and_all_with_an_erasure(settings: Settings) -> None:

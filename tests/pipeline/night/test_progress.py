@@ -118,7 +118,7 @@ def test_a_report_fits_the_terminal_it_is_read_on() -> None:
         "checks": [{**check, "parts": {"taken in": 49, "waiting to be complete": 1, "quarantined": 6}}], "parts_verified": 18,
         "lake_checked_whole_since": "2026-07-01", "indexes_with_canaries_checked": 1, "quarantine_reasons": {"no report": 2},
         "packages_quarantined": 2, "stages": report.stage_rows([StageReport("ingest", "trial", read=50, kept=43)]),
-        "hash_set_pages_waiting": [], "returned_for_information": [],
+        "hash_set_pages_waiting": [], "returned_for_information": [], "returned_for_information_in_all": 0,
     }  # fmt: skip
     shown = report.text(summary, 80)
     assert "clock 21 Jul 2026, 02:00" in shown and max(map(len, shown.splitlines())) <= 80
