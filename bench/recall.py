@@ -134,8 +134,9 @@ def prices(radii: list[int]) -> dict[str, float]:
         known = random.integers(0, 256, (NATIONAL, 32), np.uint8)
         build_index([_numbered(known)], target, algorithm="pdq", hasher_version="bench", release="1")
         index = open_index(target)
-        ids, codes = _numbered(random.integers(0, 256, (20_000, 32), np.uint8))
+        every = random.integers(0, 256, (20_000, 32), np.uint8)
         for radius in radii:
+            ids, codes = _numbered(every if radius <= recall_asking.WIDE else every[:2_000])
             join(index, codes[:100], ids[:100], radius=radius, cap=10, threads=1)
             began = time.process_time()
             join(index, codes, ids, radius=radius, cap=10, threads=1)
@@ -209,6 +210,8 @@ def margins(rows: Rows) -> dict[str, Any]:
         "refined_pairs": len(probes),
         "refined": min(probes),
         "refined_median": float(np.median(probes)),
+        "weighed_pairs": sum(len(row.weighed_others) for row in rows),
+        "weighed": min(distance for row in rows for distance in row.weighed_others),
     }
 
 

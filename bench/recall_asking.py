@@ -37,6 +37,16 @@ BEFORE: dict[str, Any] = {
 """The grid before there were families, as policy/fingerprint.yaml had it."""
 
 
+PROBED = (
+    "JPEG quality 90",
+    "caption bar over 25 %",
+    "centre crop to 16:9",
+    "centre crop to 9:16",
+    "centre crop to 4:5",
+)
+"""Edits whose nearest other photographs are refined, to see how near a wrong one comes."""
+
+
 @dataclass
 class AskedFile:
     """What came of one edited file. Distances in bits; `refined` only where a candidate was refined."""
@@ -50,6 +60,8 @@ class AskedFile:
     refined: int | None
     level: str
     family: str
+    variant: str = ""
+    """Name of the nearest query within its radius."""
     others: dict[str, int] = field(default_factory=dict)
     """Nearest other photograph: plain PDQ, plain pHash, any variant."""
     queries: dict[str, int] = field(default_factory=dict)
@@ -59,6 +71,7 @@ class AskedFile:
     """(radius, family, hashes) of what was asked."""
     plain_codes: tuple[bytes, bytes] = (b"", b"")
     refined_others: list[int] = field(default_factory=list)
+    weighed_others: list[int] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     """Levels at which other photographs were taken for known ones."""
 
@@ -101,12 +114,12 @@ def ask(name: str, place: int, pictures: list[Image.Image], known: measuring.Kno
     row.wrong = [levels.NEAR for _ in near]
     for k in sorted((candidates & set(others.tolist())) - near):
         row.wrong += _wrong(data, int(nearest[k]), int(plain[k]), known.pdq[k].tobytes(), rules)
-    if name == "JPEG quality 90" or (
-        place % 4 == 0 and name in ("crop 10 % corner", "turned 4 degrees", "collage 2x2")
-    ):
+    if name in PROBED or (place % 4 == 0 and name in ("crop 10 % corner", "turned 4 degrees", "collage 2x2")):
         probes = [known.pdq[k].tobytes() for k in others[np.argsort(nearest[others], kind="stable")[:3]]]
         with Image.open(io.BytesIO(data)) as image:
-            row.refined_others = [found.distance for found in picture.refine_many(image, probes, rules.fingerprint)]
+            found = picture.refine_many(image, probes, rules.fingerprint)
+        row.refined_others = [one.distance for one in found]
+        row.weighed_others = [one.weighed for one in found if one.weighed < 256]
     return row
 
 
@@ -118,7 +131,7 @@ def _families(
     policy = rules.matching["variants"]
     usable = altered.queries(measuring.table(hashes.variants), measuring._print(hashes), policy["quality"])
     nearest = np.full(len(known), 256)
-    best = 256, ""
+    best = 256, "", ""
     for one in altered.asked(usable, policy["families"]):
         apart = measuring.bits(one.codes, known.pdq)
         nearest = np.minimum(nearest, apart.min(axis=0))
@@ -134,21 +147,25 @@ def _families(
         within = np.flatnonzero(own <= one.radius)
         if len(within):
             first = within[own[within].argmin()]
-            best = min(best, (int(own[first]), str(family[first])))
+            best = min(best, (int(own[first]), str(family[first]), one.name(int(first), usable["variant"])))
         row.families = min(row.families, int(own.min()))
     if best[0] < 256:
-        row.candidate, row.families, row.family = True, best[0], best[1]
+        row.candidate, row.families, row.family, row.variant = True, *best
     return nearest, candidates
 
 
 def _wrong(data: bytes, distance: int, plain: int, known: bytes, rules: Any) -> list[str]:
     """The level at which a wrong candidate would be reported, or nothing."""
-    close, kind = rules.matching["variants"]["radius"], "variant"
+    close, kind, weighed = rules.matching["variants"]["radius"], "variant", 256
     if distance > close:
         kind = "refined"
         with Image.open(io.BytesIO(data)) as image:
-            distance = min(distance, picture.refine_many(image, [known], rules.fingerprint)[0].distance)
-    within = distance <= rules.matching["refinement"]["radius"]
+            found = picture.refine_many(image, [known], rules.fingerprint)[0]
+        distance, weighed = min(distance, found.distance), found.weighed
+    limits = rules.matching["refinement"]
+    within = (
+        distance <= limits["radius"] or weighed <= limits["weighed"]
+    )  # whatever family asked: counts too many, not too few
     return [levels.of(kind, distance, plain, rules.matching)] if within else []
 
 
@@ -179,11 +196,13 @@ def _judge(row: AskedFile, data: bytes, known: bytes, rules: Any) -> None:
         return
     close = limits["variants"]["radius"]
     wanted = (row.candidate and row.families > close) or close < row.before <= WIDE
+    weighed = 256
     if wanted:
         with Image.open(io.BytesIO(data)) as image:
-            row.refined = picture.refine_many(image, [known], rules.fingerprint)[0].distance
+            found = picture.refine_many(image, [known], rules.fingerprint)[0]
+        row.refined, weighed = found.distance, found.weighed
     if not row.candidate:
         return
-    distance = row.families if row.families <= close else min(row.refined or 256, row.families)
-    if distance <= limits["refinement"]["radius"]:
+    distance = row.families if row.families <= close or row.refined is None else min(row.refined, row.families)
+    if altered.confirmed(row.variant, distance, weighed, limits) is not None:
         row.level = levels.of("variant" if row.families <= close else "refined", distance, row.plain, limits)

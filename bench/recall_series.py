@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.matching import knownvideos
+from pipeline.matching.altered import Codes
 from pipeline.matching.pairs import Pairs
 from pipeline.matching.stated import KnownFrame, StatedMedia
 from pipeline.validation import measuring
@@ -54,7 +55,7 @@ def standpoints(pictures: list[Image.Image]) -> dict[str, list[Image.Image]]:
     return found
 
 
-def frames_of(path: Path) -> tuple[NDArray[np.float64], measuring.Codes]:
+def frames_of(path: Path) -> tuple[NDArray[np.float64], Codes]:
     """Times (n,) in seconds and PDQ (n, 32) of the frames of a vPDQ file that have enough detail."""
     rows = [line.strip().split(",") for line in path.read_text().splitlines() if line.count(",") == 3]
     kept = [(float(at), bytes.fromhex(code)) for _, quality, code, at in rows if int(quality) >= QUALITY]
@@ -105,10 +106,10 @@ def versions(folder: Path) -> dict[str, Any]:
 
 def _placed(
     name: str,
-    known: tuple[NDArray[np.float64], measuring.Codes],
+    known: tuple[NDArray[np.float64], Codes],
     times: NDArray[np.float64],
-    codes: measuring.Codes,
-    others: measuring.Codes,
+    codes: Codes,
+    others: Codes,
 ) -> dict[str, Any]:
     apart = measuring.bits(codes, known[1])
     asked, media = np.nonzero(apart <= RADIUS)

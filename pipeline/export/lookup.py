@@ -135,13 +135,15 @@ def _asked_altered(
         nearest = sorted(found, key=lambda r: (r["distance"], r["media_key"]))[: rules["refinement"]["candidates"]]
         items = [(locator, outcome.digests.sha256, bytes.fromhex(row["known_hash"])) for row in nearest]
         for row, refined in zip(nearest, pool.refinements(items), strict=True):
-            distance = min(refined.distance if isinstance(refined, Refined) else 256, row["distance"])
-            if distance <= rules["refinement"]["radius"]:
-                rows.append(MatchRow({**row, "kind": "refined", "distance": distance}))
+            bits, weighed = (refined.distance, refined.weighed) if isinstance(refined, Refined) else (256, 256)
+            distance = min(bits, row["distance"])
+            within = altered.confirmed(row["variant"], distance, weighed, rules)
+            if within is not None:
+                rows.append(MatchRow({**row, "kind": "refined", "distance": distance, "threshold": within}))
     for row in rows:
         apart = packed.distance(outcome.hashes.pdq, bytes.fromhex(row["known_hash"]))
         row["result"] = levels.of(row["kind"], row["distance"], apart, rules)
-        row["threshold"] = rules["refinement" if row["kind"] == "refined" else "variants"]["radius"]
+        row.setdefault("threshold", rules["variants"]["radius"])
     return [{"algorithm": "pdq", **{n: row[n] for n in _ALTERED}} for row in rows]
 
 

@@ -186,13 +186,15 @@ class Item:
 
 @dataclass(frozen=True)
 class Refined:
-    """Smallest PDQ distance found over the geometry of a picture to one known hash, and that geometry in words."""
+    """Smallest PDQ distance found over the geometry of a picture to one known hash, that geometry in words, and the weighed bits of
+    the frames that are mostly guessed (256 without one)."""
 
     locator: Locator
     sha256: bytes
     known_pdq: bytes
     distance: int
     geometry: str
+    weighed: int = 256
 
 
 Outcome = Digests | Fingerprint | Refined | Failure

@@ -124,6 +124,19 @@ def _family(name: str, families: list[dict[str, Any]]) -> int:
     raise ValueError(f"no family of variants in policy/matching.yaml begins {name!r}")
 
 
+def confirmed(variant: str, distance: int, weighed: int, rules: dict[str, Any]) -> int | None:
+    """The radius within which a refined candidate of a variant is a match, or None where it is none.
+
+    `distance` and `weighed` are the least that refinement found (bits). Where a large part of the frame is guessed (`refine.weighed`)
+    the whole distance stays wide, and the firm bits decide; the radius is then that of the variant's family.
+    """
+    if distance <= rules["refinement"]["radius"]:
+        return int(rules["refinement"]["radius"])
+    families = rules["variants"]["families"]
+    asked_within = int(families[_family(TIME.sub("", variant), families)]["radius"])
+    return asked_within if weighed <= rules["refinement"]["weighed"] and distance <= asked_within else None
+
+
 def _words(rule: str | list[str]) -> tuple[str, ...]:
     return (rule,) if isinstance(rule, str) else tuple(rule)
 

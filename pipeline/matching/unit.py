@@ -158,8 +158,9 @@ class Matcher:
                 distance = min(
                     outcome.distance, row["distance"]
                 )  # the variant itself may lie nearer than any frame tried
-                if distance <= rules["radius"]:
-                    change = {"kind": "refined", "distance": distance, "threshold": int(rules["radius"])}
+                within = altered.confirmed(row["variant"], distance, outcome.weighed, self.rules)
+                if within is not None:
+                    change = {"kind": "refined", "distance": distance, "threshold": within}
                     kept.append(MatchRow({**row, **change, "geometry": outcome.geometry}))
             else:
                 self.counts["not_refined"] += 1

@@ -123,9 +123,12 @@ def _altered(
         chosen = sorted(best, key=lambda place: (best[place], place))[: rules.matching["refinement"]["candidates"]]
         with Image.open(io.BytesIO(data)) as image:
             refined = picture.refine_many(image, [known.pdq[k].tobytes() for k in chosen], rules.fingerprint)
-        least = [min(r.distance, best[k][0]) for k, r in zip(chosen, refined, strict=True)]
-        within = rules.matching["refinement"]["radius"]
-        hits = [(k, "refined", d, best[k][1]) for k, d in zip(chosen, least, strict=True) if d <= within]
+        hits = [
+            (k, "refined", least, best[k][1])
+            for k, r in zip(chosen, refined, strict=True)
+            for least in [min(r.distance, best[k][0])]
+            if altered.confirmed(best[k][1], least, r.weighed, rules.matching) is not None
+        ]
     return [Finding(k, levels.of(kind, d, int(plain[k]), rules.matching), kind, d, name) for k, kind, d, name in hits]
 
 

@@ -169,10 +169,10 @@ def hard_negatives(
 
 
 def exactness(known: measuring.KnownSet) -> dict[str, Any]:
-    """The matching core (canaries included) against plain comparison, over all pairs of the known hashes, at 47 bits and 128."""
+    """The matching core (canaries included) against plain comparison, over all pairs of the known hashes, at radii up to the widest asked."""
     ids = np.arange(len(known), dtype=np.int64)
     found = {}
-    for radius in (31, 47, 63):
+    for radius in (31, 47, 63, 79):
         side = (ids, known.pdq)
         joined = core.join_arrays(side, side, algorithm="pdq", radius=radius, cap=len(known), threads=1).table
         by_core = set(

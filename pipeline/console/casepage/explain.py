@@ -32,11 +32,18 @@ LEVELS = {
 }
 
 
+GUESSED = (
+    " A large part of the known picture is not in this one and was guessed, so that many bits differ by chance: it was kept because the"
+    " bits that this picture says firmly agree."
+)
+"""Said of a refined match that is wider than refinement alone allows."""
+
+
 def explain(settings: Settings, match: dict[str, Any]) -> dict[str, Any]:
     """The match with words, the known media's history by release, and the replay command."""
     return {
         "match": match,
-        "meaning": KINDS[match["kind"]],
+        "meaning": meaning(settings, match),
         "level": LEVELS.get(match.get("level") or "", "Not graded: from before matches had levels."),
         "detail": detail(match),
         "known_video": knownvideos.words(match),
@@ -44,6 +51,13 @@ def explain(settings: Settings, match: dict[str, Any]) -> dict[str, Any]:
         "history": history(settings, match["media_key"]),
         "replay": replay(match),
     }
+
+
+def meaning(settings: Settings, match: dict[str, Any]) -> str:
+    """What the kind of a match says, and of a refined one whether a part of the picture was guessed."""
+    reached = policy.load(settings, "matching").data["refinement"]["radius"]
+    guessed = match["kind"] == "refined" and match["distance"] > reached
+    return KINDS[match["kind"]] + (GUESSED if guessed else "")
 
 
 def detail(match: dict[str, Any]) -> str:

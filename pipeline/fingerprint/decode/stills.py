@@ -140,7 +140,7 @@ def refine_still(task: Task) -> Refinement:
 def _refine(task: Task) -> Refinement:
     with _open(task) as image:
         found = picture.refine_many(image, task.known_pdqs, task.policy)
-    return Refinement(tuple((one.distance, one.geometry) for one in found))
+    return Refinement(tuple((one.distance, one.geometry, one.weighed) for one in found))
 
 
 def _hash(task: Task) -> HashedStill:

@@ -32,9 +32,10 @@ class Task:
 
 @dataclass(frozen=True)
 class Refinement:
-    """Answer of a decoder to a refinement: for each known hash the PDQ distance in bits and the geometry in words."""
+    """Answer of a decoder to a refinement: for each known hash the PDQ distance in bits, the geometry in words,
+    and the weighed bits of frames that are mostly guessed (256 without one)."""
 
-    found: tuple[tuple[int, str], ...]
+    found: tuple[tuple[int, str, int], ...]
 
 
 Decoder = Callable[[Task], Fingerprint | Refinement]

@@ -32,6 +32,22 @@ def without_box(source: SampledBase, box: Geometry) -> SampledBase:
     return SampledBase(_without_box(source.samples, box), source.edges, source.aspect, source.offsets)
 
 
+def plain_bar(luma: NDArray[np.uint8], side: int, share: float, policy: dict[str, Any]) -> bool:
+    """Whether a bar on one side (0 left, 1 top, 2 right, 3 bottom; share of the picture) has one ground up to its seam.
+
+    A laid-on bar keeps its letters away from its edge, and the picture begins at once behind it; of a step inside a picture neither is true.
+    `policy` is `uncovered.plain`: `tolerance` grey levels around the ground's, `inside` and `beyond` shares of a line's pixels.
+    """
+    lines = (luma.T, luma, luma.T[::-1], luma[::-1])[side]
+    seam, near = round(share * len(lines)), max(2, round(policy["seam"] * len(lines)))
+    if seam <= 2 * near or seam + 2 * near > len(lines):
+        return False
+    ground = int(np.median(lines[:seam]))
+    alike = np.abs(lines[seam - 2 * near : seam + 2 * near].astype(np.int16) - ground) <= policy["tolerance"]
+    inside, beyond = alike[:near].mean(), alike[3 * near :].mean()  # the lines at the seam itself may be mixed
+    return bool(inside >= policy["inside"] and beyond <= policy["beyond"])
+
+
 @kernel
 def hash_discs(
     base_samples: Floats, edges: Floats, discs: Geometry, aspect: float

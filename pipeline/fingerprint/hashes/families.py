@@ -2,9 +2,9 @@
 
 | family | first word of a variant's name | guesses back |
 |---|---|---|
-| shapes | `opened` | a centre crop to a usual shape: padded back to another usual shape |
+| shapes | `opened` | a centre crop to a usual shape: padded back to another usual shape; `opened from` where the file has exactly a shape that people crop to |
 | inside | `inside` | a crop within a border, a screen or a caption: the small grid on each frame found |
-| uncovered | `uncovered` | a bar laid over a side: the side is guessed anew from what is left |
+| uncovered | `uncovered` | a bar laid over a side: the side is guessed anew from what is left; `uncovered plain bar` where it has one ground up to its seam |
 | patched | `patched` | another picture laid over it: its box is guessed from what surrounds it |
 | parts | `part` | captions, screens, pairs, collages, insets: boxes between straight edges (`panels`) |
 | cells | `cell` | pairs and collages whose seams are not seen: halves, quarters, ninths |
@@ -38,6 +38,9 @@ WHOLE = ("bright area", "area inside the ground", "edges")
 """Quads that are asked in every padding; of the others there are several, asked in the first two."""
 
 SIDES = ("left", "top", "right", "bottom")
+
+GUESSED = ("opened from", "uncovered plain bar")
+"""How names begin whose frame is exact and of which a large part is guessed: a refinement weighs their bits (`refine.weighed`)."""
 
 
 def all_families(
@@ -84,7 +87,7 @@ def _look(
     return FoundFrames(
         of_whole,
         list(_framed(trimmed, borders, parts, policy["inside"])),
-        list(_uncovered([*borders, *parts], policy["uncovered"])),
+        list(_uncovered([*borders, *parts], policy["uncovered"], luma)),
         _quads(luma, policy),
         list(_patches(parts, policy["patched"])),
         _discs(policy["discs"]),
@@ -142,12 +145,15 @@ def _place(box: Box) -> str:
 def _shapes(aspect: float, policy: dict[str, Any]) -> list[NamedFrame]:
     """Padding across or down to the usual shapes of a photograph, as if the middle had been cut out of it."""
     found: list[NamedFrame] = []
+    apart = {(wide, high): abs(wide / high / aspect - 1) for wide, high in policy["cut"]}
+    cut = next((shape for shape, by in apart.items() if by <= policy["fits"]), None)
+    begins = f"opened from {cut[0]}.{cut[1]} to" if cut else "opened to"
     for wide, high in policy["sides"]:
         factor = wide / high / aspect
         more = (max(factor, 1 / factor) - 1) / 2
         if policy["least"] <= more <= policy["most"]:
             across, down = (more, 0.0) if factor > 1 else (0.0, more)
-            found.append((f"opened to {wide}.{high}", (across, down, across, down, 0.0)))
+            found.append((f"{begins} {wide}.{high}", (across, down, across, down, 0.0)))
     return found
 
 
@@ -165,18 +171,29 @@ def _inside(frame: str, policy: dict[str, Any]) -> list[NamedFrame]:
     return found
 
 
-def _uncovered(boxes: Sequence[Box], policy: dict[str, Any]) -> Iterator[tuple[NamedFrame, Box]]:
+def _uncovered(boxes: Sequence[Box], policy: dict[str, Any], luma: Any) -> Iterator[tuple[NamedFrame, Box]]:
     """Each single side on which a bar was found, guessed anew from the rest of the picture: frame of the rest, and the rest."""
-    asked: set[tuple[int, int]] = set()
+    asked: dict[tuple[int, int], float] = {}
     for box in boxes:
         for place, share in enumerate(box):
             percent = round(100 * share)
             known = any((place, percent + k) in asked for k in (-1, 0, 1))
-            if known or not policy["least"] <= share <= policy["most"] or len(asked) >= policy["bars"]:
-                continue
-            asked.add((place, percent))
-            name = f"uncovered at the {SIDES[place]} {percent} %"
-            yield (name, _one_side(place, share / (1 - share))), _of_four(place, share)
+            if not known and policy["least"] <= share <= policy["most"] and len(asked) < policy["bars"]:
+                asked[place, percent] = share
+    plain = _plain_bars(asked, policy["plain"], luma)
+    for (place, percent), share in asked.items():
+        bar = "plain bar " if (place, percent) in plain else ""
+        frame = f"uncovered {bar}at the {SIDES[place]} {percent} %", _one_side(place, share / (1 - share))
+        yield frame, _of_four(place, share)
+
+
+def _plain_bars(asked: dict[tuple[int, int], float], policy: dict[str, Any], luma: Any) -> set[tuple[int, int]]:
+    """The deepest bar of one ground on each side, where the opposite side has none: lines of letters end no bar, a frame covers nothing."""
+    deepest: dict[int, int] = {}
+    for (place, percent), share in asked.items():
+        if percent > deepest.get(place, 0) and covering.plain_bar(luma, place, share, policy):
+            deepest[place] = percent
+    return {(place, percent) for place, percent in deepest.items() if (place + 2) % 4 not in deepest}
 
 
 def _one_side(place: int, share: float) -> tuple[float, float, float, float, float]:
@@ -253,24 +270,42 @@ def _without(look: FoundFrames, source: sampling.SampledBase) -> list[HashedVari
     return found
 
 
+@dataclass(frozen=True)
+class RefinementBase:
+    """Where a refinement may start: what was done to the picture first (nothing: ""), its base, frames (n, 5) in it, and those of
+    them (m, 5) of which a large part is guessed."""
+
+    first: str
+    source: sampling.SampledBase
+    frames: sampling.Geometry
+    guessed: sampling.Geometry
+
+
 def bases(
     plane: Plane, source: sampling.SampledBase, trimmed: Sequence[NamedFrame], policy: dict[str, Any]
-) -> list[tuple[str, sampling.SampledBase, sampling.Geometry]]:
-    """Where a refinement may start: what was done to the picture first (nothing: ""), its base, frames (n, 5) in it."""
+) -> list[RefinementBase]:
+    """Every base of a refinement, the whole picture first."""
     look = _look(plane, source, trimmed, policy)
-    found = [("", source, _geometries(look.of_whole))]
+    found = [("", source, _geometries(look.of_whole), _guessed(look.of_whole))]
+    nothing = _geometries([])
     for name, box in look.framed:
-        found.append((f"inside {name}", sampling.part(source, box), _geometries(_inside(name, policy["inside"]))))
+        grid = _geometries(_inside(name, policy["inside"]))
+        found.append((f"inside {name}", sampling.part(source, box), grid, nothing))
     for frame, box in look.uncovered:
-        found.append((frame[0], sampling.part(source, box), _geometries([frame])))
+        found.append((frame[0], sampling.part(source, box), _geometries([frame]), _guessed([frame])))
     still = np.zeros((1, 5))
     for name, quad in look.quads:
-        found.append((name, sampling.projected(source, perspective.matrix(quad)), still))
+        found.append((name, sampling.projected(source, perspective.matrix(quad)), still, nothing))
     for name, disc in look.discs:
-        found.append((name, covering.without_disc(source, np.array(disc)), still))
+        found.append((name, covering.without_disc(source, np.array(disc)), still, nothing))
     for name, box in look.patches:
-        found.append((name, covering.without_box(source, np.array(box)), still))
-    return found
+        found.append((name, covering.without_box(source, np.array(box)), still, nothing))
+    return [RefinementBase(*one) for one in found]
+
+
+def _guessed(frames: Sequence[NamedFrame]) -> sampling.Geometry:
+    """The frames whose name says that a large part is guessed."""
+    return _geometries([frame for frame in frames if frame[0].startswith(GUESSED)])
 
 
 def _geometries(frames: Sequence[NamedFrame]) -> sampling.Geometry:

@@ -12,6 +12,7 @@ from the pixels beside it. Measures over the small luma plane give boxes; a wron
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -225,9 +226,12 @@ def boxes(luma: Luma, policy: dict[str, Any], known: list[Box]) -> list[Box]:
 def shaped(luma: Luma, aspect: float, policy: dict[str, Any], known: list[Box]) -> list[Box]:
     """Boxes as wide (or as high) as the picture and of a usual shape, where only one of their two seams is seen, or none.
 
+    First those at the picture's ends beside which a usual shape is left: two pictures, whatever seams are seen.
+
     `aspect` is the whole picture's width / height, `policy` the `shaped` of policy/fingerprint.yaml.
     """
     chosen: list[Box] = []
+    pairs = [box for box in _pairs(aspect, policy) if not any(np.allclose(box, other, atol=0.0005) for other in known)]
     for down in (True, False):
         lines = luma if down else np.ascontiguousarray(luma.T)
         cuts = [cut / lines.shape[0] for cut in _cuts(lines, policy)]
@@ -241,7 +245,23 @@ def shaped(luma: Luma, aspect: float, policy: dict[str, Any], known: list[Box]) 
                 inside = min(start, end) > -0.004
                 if inside and len(chosen) < policy["most"] and all(_differs(box, other) for other in (*known, *chosen)):
                     chosen.append(box)
-    return chosen
+    return [*pairs, *chosen]
+
+
+def _pairs(aspect: float, policy: dict[str, Any]) -> Iterator[Box]:
+    """Boxes at the ends of a picture that is as long as two of usual shapes and a gutter: stacked, or side by side."""
+    usual = sorted({wide / high for wide, high in policy["sides"]})  # turned shapes are listed too
+    for down in (True, False):
+        length = 1 / aspect if down else aspect  # in breadths of both
+        for one in usual:
+            beside = min((length - one - other for other in usual if length - one - other > -0.004), default=1.0)
+            if beside <= policy["gutter"]:
+                end = 1 - one / length
+                yield from (
+                    ((0.0, 0.0, 0.0, end), (0.0, end, 0.0, 0.0))
+                    if down
+                    else ((0.0, 0.0, end, 0.0), (end, 0.0, 0.0, 0.0))
+                )
 
 
 def _area(place: PixelBox) -> int:

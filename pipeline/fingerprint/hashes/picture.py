@@ -55,10 +55,12 @@ class FrameHashes:
 
 @dataclass(frozen=True)
 class RefinedCandidate:
-    """Smallest PDQ distance (bits) to a known hash that the search found, and the geometry in words."""
+    """Smallest PDQ distance (bits) to a known hash that the search found, the geometry in words, and the weighed bits of the
+    frames that are mostly guessed (`refine.weighed`; 256 without one)."""
 
     distance: int
     geometry: str
+    weighed: int = 256
 
 
 def hash_picture(image: Image.Image, policy: dict[str, Any], *, variants: bool) -> PictureHashes:
@@ -103,8 +105,13 @@ def hash_frame(array: NDArray[np.uint8], policy: dict[str, Any]) -> FrameHashes:
 
 
 def frame_variants(array: NDArray[np.uint8], policy: dict[str, Any]) -> tuple[tuple[str, bytes, int], ...]:
-    """Query variants (name, PDQ, quality) of a video frame, given as for `hash_frame`."""
-    return query_variants.all_variants(planes.from_array(array), policy["variants"])
+    """Query variants (name, PDQ, quality) of a video frame, given as for `hash_frame`.
+
+    Most videos have one of the shapes that photographs are cropped to, so that of their frames it says nothing.
+    """
+    rules = policy["variants"]
+    rules = {**rules, "shapes": {**rules["shapes"], "cut": []}}
+    return query_variants.all_variants(planes.from_array(array), rules)
 
 
 def refine_picture(image: Image.Image, known_pdq: bytes, policy: dict[str, Any]) -> RefinedCandidate:
@@ -125,7 +132,9 @@ def prepare(policy: dict[str, Any]) -> None:
     before it starts workers, so that they only load.
     """
     ramp = np.add.outer(np.arange(192, dtype=np.uint8), np.arange(160, dtype=np.uint8)).astype(np.uint8)
-    framed = np.zeros((320, 280), np.uint8)  # a picture within another, so that the families have something to find
+    framed = np.zeros(
+        (320, 256), np.uint8
+    )  # a picture within another of a shape people crop to: every family has something to find
     framed[70:262, 60:220] = ramp // 2 + 90
     plane = planes.from_array(framed)
     hashes = _hash_plane(plane, policy, with_variants=True)

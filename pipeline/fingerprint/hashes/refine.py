@@ -76,6 +76,38 @@ def _starts(source: SampledPicture, frames: Geometry, known: NDArray[np.uint8]) 
 
 
 @kernel
+def weighed(values: Floats, known: NDArray[np.uint8]) -> float:
+    """Bits of 256 that differ from `known` (32 bytes), each counted by how firmly the picture says it: 128 is chance.
+
+    A coefficient far from the median keeps its bit whatever the guessed part really holds, one near it may fall either way.
+    Power falls with the square of the frequency, so that a coefficient is multiplied by its frequency first; what lies above the
+    upper quartile counts as that.
+    """
+    median = pdq.lower_median(values)
+    firm = np.empty(256, np.float32)
+    for bit in range(256):
+        down, across = bit // 16 + 1, bit % 16 + 1
+        firm[bit] = abs(values[bit] - median) * np.sqrt(np.float32(down * down + across * across))
+    most = np.sort(firm)[191]
+    total, wrong = 1e-6, 0.0
+    for bit in range(256):
+        weight = min(firm[bit], most)
+        total += weight
+        if (values[bit] > median) != ((known[31 - (bit >> 3)] >> (bit & 7)) & 1 == 1):
+            wrong += weight
+    return 256 * wrong / total
+
+
+@kernel
+def _weighed_least(source: SampledPicture, frames: Geometry, known: NDArray[np.uint8]) -> float:
+    samples, edges, aspect = source
+    least = 256.0
+    for k in range(frames.shape[0]):
+        least = min(least, weighed(sampling.coefficients_of(samples, edges, frames[k], aspect), known))
+    return least
+
+
+@kernel
 def _descend(
     source: SampledPicture, known: NDArray[np.uint8], code: int, start: Geometry, rules: tuple[Geometry, Geometry]
 ) -> tuple[int, Geometry]:
@@ -105,30 +137,41 @@ def _descend(
     return wrong, best
 
 
-def search(plane: Plane, known: bytes, policy: dict[str, Any]) -> tuple[int, str]:
-    """Smallest distance (bits) of the picture to `known` (32 bytes), and the geometry found, in words."""
+def search(plane: Plane, known: bytes, policy: dict[str, Any]) -> RefinedPlace:
+    """Smallest distance (bits) of the picture to `known` (32 bytes), the geometry found in words, and the bits weighed
+    (`weighed`, 256 where no frame is mostly guessed)."""
     return search_many(plane, [known], policy)[0]
 
 
-def search_many(plane: Plane, knowns: list[bytes], policy: dict[str, Any]) -> list[tuple[int, str]]:
+def search_many(plane: Plane, knowns: list[bytes], policy: dict[str, Any]) -> list[RefinedPlace]:
     """`search` for several known hashes of one plane, in the order given."""
-    starts = _places(plane, policy["variants"])
-    found = [_search(starts, known, policy["refinement"]) for known in knowns]
-    return [(distance, words(geometry, code, first)) for distance, geometry, code, first in found]
+    starts, guesses = _places(plane, policy["variants"])
+    found = []
+    for known in knowns:
+        distance, geometry, code, first = _search(starts, known, policy["refinement"])
+        target = np.frombuffer(known, np.uint8)
+        least = min((_weighed_least(source, frames, target) for source, frames in guesses), default=256.0)
+        found.append((distance, words(geometry, code, first), round(least)))
+    return found
 
+
+RefinedPlace = tuple[int, str, int]
+"""Distance in bits, geometry in words, weighed bits."""
 
 Start = tuple[str, SampledPicture, Geometry]
 """What was done to the picture first, the source that is left, frames (n, 5) to start from."""
 
 
-def _places(plane: Plane, policy: dict[str, Any]) -> list[Start]:
-    """Every base that the families of variants know, each with its frames."""
+def _places(plane: Plane, policy: dict[str, Any]) -> tuple[list[Start], list[tuple[SampledPicture, Geometry]]]:
+    """Every base that the families of variants know, each with its frames; and those frames of which a large part is guessed."""
     source = sampling.base(plane)
     trimmed = variants.trimmed(plane, policy)
-    (_, _, further), *others = families.bases(plane, source, trimmed, policy)
+    every = families.bases(plane, source, trimmed, policy)
     borders = np.array([geometry for _, geometry in trimmed]).reshape(-1, 5)
-    whole = np.concatenate([np.zeros((1, 5)), borders, variants.frames(policy)[1], further])
-    return [(first, (b.samples, b.edges, b.aspect), frames) for first, b, frames in [("", source, whole), *others]]
+    whole = np.concatenate([np.zeros((1, 5)), borders, variants.frames(policy)[1], every[0].frames])
+    sampled = [(b.source.samples, b.source.edges, b.source.aspect) for b in every]
+    starts = [(b.first, s, whole if k == 0 else b.frames) for k, (b, s) in enumerate(zip(every, sampled, strict=True))]
+    return starts, [(s, b.guessed) for b, s in zip(every, sampled, strict=True) if len(b.guessed)]
 
 
 def _search(places: list[Start], known: bytes, rules: dict[str, Any]) -> tuple[int, Geometry, int, str]:

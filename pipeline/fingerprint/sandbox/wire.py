@@ -41,7 +41,7 @@ _TICK = struct.Struct("<Q")
 _WIDTHS = "".join(f"{ALGORITHMS[name].width}s" for name in DIGESTS)
 _DIGESTS = struct.Struct(f"<Q{_WIDTHS}64sB")  # size, the digests of every content, SHA-512, media type
 _FAILED = struct.Struct("<B40s")
-_REFINED = struct.Struct(f"<h{GEOMETRY_BYTES}s")
+_REFINED = struct.Struct(f"<h{GEOMETRY_BYTES}sh")  # bits, geometry in words, weighed bits
 _RESULT = struct.Struct(f"<BB40siiidB32sh32s8s8sBBB32s{TEXT_BYTES}s{TEXT_BYTES}s{TEXT_BYTES}sBHHII")
 _VARIANT = struct.Struct(f"<{NAME_BYTES}s32sB")
 _FRAME = struct.Struct("<id32sB")
@@ -103,8 +103,8 @@ def failed(job: int, resident_kib: int, reason: Reason, detail: str) -> bytes:
     return _pack(Kind.FAILED, job, resident_kib, _FAILED.pack(REASONS.index(reason), _word(detail)))
 
 
-def refined(job: int, resident_kib: int, found: Sequence[tuple[int, str]]) -> bytes:
-    body = b"".join(_REFINED.pack(distance, _fitting(geometry, GEOMETRY_BYTES)) for distance, geometry in found)
+def refined(job: int, resident_kib: int, found: Sequence[tuple[int, str, int]]) -> bytes:
+    body = b"".join(_REFINED.pack(bits, _fitting(words, GEOMETRY_BYTES), weighed) for bits, words, weighed in found)
     return _pack(Kind.REFINED, job, resident_kib, body)
 
 
@@ -183,9 +183,9 @@ def _parse_failed(body: bytes) -> Failure:
     return Failure(REASONS[reason], _text(detail, _WORD))
 
 
-def _parse_refined(body: bytes) -> list[tuple[int, str]]:
-    found = [(distance, _text(geometry, _GEOMETRY)) for distance, geometry in _REFINED.iter_unpack(body)]
-    if not all(0 <= distance <= 256 for distance, _ in found):
+def _parse_refined(body: bytes) -> list[tuple[int, str, int]]:
+    found = [(bits, _text(words, _GEOMETRY), weighed) for bits, words, weighed in _REFINED.iter_unpack(body)]
+    if not all(0 <= bits <= 256 and 0 <= weighed <= 256 for bits, _, weighed in found):
         raise RubbishError("distance")
     return found
 

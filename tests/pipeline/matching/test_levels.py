@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline import policy, records
-from pipeline.fingerprint.hashes import packed
+from pipeline.fingerprint.hashes import families, packed
 from pipeline.matching import altered, levels
 from pipeline.settings import Settings
 
@@ -94,3 +94,28 @@ def test_a_family_can_be_the_names_that_end_so_and_a_frame_of_a_video_fits_as_a_
     queries = table(["padded left 5 %", "padded top 8 %, at 12.0 s", "padded top 25 %", "padded right 5 %"])
     by_radius = {one.radius: sorted(one.rows.tolist()) for one in altered.asked(queries, families)}
     assert by_radius == {43: [0, 1], 33: [2, 3]}
+
+
+@pytest.mark.parametrize(
+    ("variant", "distance", "weighed", "within"),
+    [
+        ("padded left 25 %", 43, 256, 43),
+        ("padded left 25 %", 44, 256, None),
+        ("opened from 16.9 to 1.1", 70, 46, 71),
+        ("opened from 16.9 to 1.1", 70, 47, None),  # the firm bits do not agree
+        ("opened from 16.9 to 1.1", 72, 10, None),  # beyond the family's radius
+        ("opened from 9.16 to 4.3", 60, 10, None),
+        ("uncovered plain bar at the top 25 %", 55, 30, 55),
+        ("uncovered at the top 25 %", 55, 30, None),
+    ],
+)
+def test_what_is_mostly_guessed_is_confirmed_by_its_firm_bits(
+    variant: str, distance: int, weighed: int, within: int | None
+) -> None:
+    assert altered.confirmed(variant, distance, weighed, RULES) == within
+
+
+def test_only_families_whose_firm_bits_are_weighed_are_asked_beyond_the_wide_radius() -> None:
+    wide = [f for f in RULES["variants"]["families"] if f["radius"] > RULES["algorithms"]["pdq"]["wide_radius"]]
+    begins = [word for family in wide for word in altered._words(family["begins"])]
+    assert begins and all(word.startswith(families.GUESSED) for word in begins)

@@ -56,3 +56,9 @@ def test_the_rates_that_are_shown_are_those_of_the_committed_bench(tmp_path: Pat
     assert shown["template_pairs"] == sum(x["pairs"] for x in templates)
     for level, wrong in shown["template_wrong"].items():
         assert wrong == sum(x[level]["wrong"] for x in templates)
+
+
+def test_a_match_of_which_a_large_part_was_guessed_says_so(settings: Settings) -> None:
+    assert "guessed" in explain.meaning(settings, match(kind="refined", distance=58, threshold=71))
+    assert "guessed" not in explain.meaning(settings, match(kind="refined", distance=40, threshold=43))
+    assert "guessed" not in explain.meaning(settings, match(kind="near", distance=30))

@@ -16,6 +16,7 @@ from pipeline.fingerprint.hashes import (
     perspective,
     picture,
     planes,
+    refine,
     sampling,
     slants,
     trimming,
@@ -130,6 +131,62 @@ def test_a_usual_shape_is_tried_from_a_single_seam() -> None:
     assert panels.shaped(luma, 180 / 320, rules, boxes) == []
 
 
+@pytest.mark.parametrize(
+    ("aspect", "begins"),
+    [
+        (16 / 9, "opened from 16.9 to "),
+        (9 / 16, "opened from 9.16 to "),
+        (0.8, "opened from 4.5 to "),
+        (1.5, "opened to "),
+    ],
+)
+def test_a_file_of_a_shape_that_people_crop_to_is_opened_by_that_name(aspect: float, begins: str) -> None:
+    names = [name for name, _ in families._shapes(aspect, RULES["variants"]["shapes"])]
+    assert names and all(name.startswith(begins) for name in names)
+    assert all(name.startswith(families.GUESSED) for name in names) == ("from" in begins)
+
+
+def test_frames_of_videos_are_not_taken_for_crops() -> None:
+    wide = np.asarray(ImageOps.fit(scene(), (640, 360)).convert("L"))
+    names = [name for name, _, _ in picture.frame_variants(wide, RULES)]
+    assert any(name.startswith("opened to") for name in names)
+    assert not any(name.startswith("opened from") for name in names)
+
+
+def uncovered(image: Image.Image) -> list[str]:
+    names = [name for name, _, _ in picture.hash_picture(reopened(image), RULES, variants=True).variants]
+    return [name for name in names if name.startswith("uncovered plain bar")]
+
+
+@pytest.mark.parametrize("above", [True, False])
+def test_a_caption_laid_over_is_a_plain_bar_on_one_side(above: bool) -> None:
+    captioned = scene().copy()
+    top = 0 if above else 360
+    draw = ImageDraw.Draw(captioned)
+    draw.rectangle((0, top, 640, top + 120), fill=(250, 250, 250))
+    for line in (30, 70):
+        draw.rectangle((120, top + line, 520, top + line + 18), fill=(20, 20, 20))  # as lines of letters
+    assert uncovered(captioned) == [f"uncovered plain bar at the {'top' if above else 'bottom'} 25 %"]
+
+
+def test_a_frame_on_both_sides_and_a_step_within_a_picture_are_no_plain_bars() -> None:
+    assert uncovered(pasted((640, 720), (scene(), (0, 120)))) == []
+    luma = np.asarray(scene().convert("L").resize((256, 192)))
+    rules = RULES["variants"]["uncovered"]["plain"]
+    assert not any(covering.plain_bar(luma, side, share, rules) for side in range(4) for share in (0.1, 0.2, 0.3))
+
+
+@pytest.mark.parametrize("gutter", [0, 12])
+def test_two_usual_shapes_at_the_ends_are_tried_whatever_seams_are_seen(gutter: int) -> None:
+    rules = {**RULES["variants"]["panels"], **RULES["variants"]["shaped"]}
+    stacked = list(panels._pairs(640 / (480 + gutter + 960), rules))  # 4:3 above 2:3
+    seam = 1 - 480 / (1440 + gutter)
+    assert any(box == pytest.approx((0, 0, 0, seam)) for box in stacked)
+    beside = list(panels._pairs((480 + gutter + 960) / 640, rules))
+    assert any(box == pytest.approx((seam, 0, 0, 0)) for box in beside)
+    assert list(panels._pairs(1.0, rules)) == []
+
+
 @pytest.mark.parametrize("flip", packed.FLIPS)
 def test_flips_from_the_hash_alone_follow_those_of_the_picture(flip: str) -> None:
     plane = planes.decode(reopened(scene()), RULES["canonical"])
@@ -174,6 +231,6 @@ def test_preparing_compiles_what_every_family_uses() -> None:
     prepared = (
         panels._profile, panels._stand_out, panels._longest, panels._search, sampling._enlarged, sampling._edges,
         sampling.hash_quads, sampling._project, covering.hash_discs, covering.hash_boxes, covering._without_disc,
-        covering._without_box, slants._strengths, trimming._detail, flatness._even,
+        covering._without_box, slants._strengths, trimming._detail, flatness._even, refine.weighed, refine._weighed_least,
     )  # fmt: skip
     assert all(kernel.signatures for kernel in prepared)  # type: ignore[attr-defined]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
-from pipeline.fingerprint.hashes import packed, picture, refine
+from pipeline.fingerprint.hashes import packed, pdq, picture, refine
 from tests.pipeline.fingerprint.pictures import RULES, reopened, scene
 
 
@@ -67,3 +67,41 @@ def test_other_pictures_stay_far_and_order_is_kept() -> None:
 )
 def test_words(geometry: tuple[float, ...], code: int, expected: str) -> None:
     assert refine.words(np.array(geometry), code) == expected
+
+
+def middle(image: Image.Image, wide: int, high: int) -> Image.Image:
+    """The largest centre crop of a shape."""
+    return ImageOps.fit(image, (image.width, image.width * high // wide))
+
+
+def naive_weighed(values: np.ndarray, known: bytes) -> float:
+    """The obvious twin of `refine.weighed`, in whole arrays."""
+    offsets = values - np.sort(values)[127]
+    frequency = np.sqrt(np.add.outer(np.arange(1, 17) ** 2, np.arange(1, 17) ** 2)).ravel()
+    firm = np.abs(offsets) * frequency
+    firm = np.minimum(firm, np.sort(firm)[191])
+    bits = np.unpackbits(np.frombuffer(known, np.uint8)[::-1], bitorder="little")
+    return float(256 * firm[(offsets > 0) != bits].sum() / firm.sum())
+
+
+def test_weighed_bits_are_those_of_the_obvious_twin_and_half_by_chance() -> None:
+    random = np.random.default_rng(4)
+    for _ in range(20):
+        values, known = random.normal(size=256).astype(np.float32), random.bytes(32)
+        found = refine.weighed(values, np.frombuffer(known, np.uint8))
+        assert found == pytest.approx(naive_weighed(values, known), abs=0.01)
+        assert 60 < found < 196
+        assert refine.weighed(values, np.frombuffer(pdq.pack(values), np.uint8)) == 0
+
+
+@pytest.mark.parametrize("seed", [3, 6, 9])
+def test_of_a_square_cut_to_16_by_9_the_firm_bits_agree_and_other_pictures_do_not(seed: int) -> None:
+    square = scene(seed=seed).resize((512, 512))
+    others = [known_of(scene(seed=seed + k).resize((512, 512))) for k in (20, 21, 22)]
+    own, *rest = picture.refine_many(reopened(middle(square, 16, 9)), [known_of(square), *others], RULES)
+    assert own.weighed <= 60 < min(one.weighed for one in rest)
+    assert own.weighed < min(one.weighed for one in rest) - 20
+
+
+def test_without_a_frame_that_is_mostly_guessed_nothing_is_weighed() -> None:
+    assert picture.refine_picture(reopened(scene()), known_of(scene()), RULES).weighed == 256

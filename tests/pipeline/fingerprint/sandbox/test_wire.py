@@ -60,10 +60,8 @@ def test_other_records() -> None:
     assert wire.parse(wire.tick(3, 1 << 40)).body == 1 << 40
     assert wire.parse(wire.digests(3, 5, DIGESTS, "image/png")).body == (DIGESTS, "image/png")
     assert wire.parse(wire.failed(3, 5, Reason.MALFORMED, "OSError")).body == Failure(Reason.MALFORMED, "OSError")
-    assert wire.parse(wire.refined(3, 5, [(12, "known picture, 5 % cut off"), (256, "known picture")])).body == [
-        (12, "known picture, 5 % cut off"),
-        (256, "known picture"),
-    ]
+    refined = [(12, "known picture, 5 % cut off", 256), (256, "known picture", 44)]
+    assert wire.parse(wire.refined(3, 5, refined)).body == refined
 
 
 @pytest.mark.parametrize("reason", list(Reason))
@@ -131,11 +129,10 @@ def test_lies_are_rubbish(lie: Fingerprint) -> None:
         wire.parse(wire.result(1, 1, lie))
 
 
-def test_distance_beyond_its_range_is_rubbish() -> None:
+@pytest.mark.parametrize(("bits", "weighed"), [(257, 1), (-1, 1), (1, 257), (1, -1)])
+def test_distance_beyond_its_range_is_rubbish(bits: int, weighed: int) -> None:
     with pytest.raises(wire.RubbishError):
-        wire.parse(wire.refined(1, 1, [(257, "x")]))
-    with pytest.raises(wire.RubbishError):
-        wire.parse(wire.refined(1, 1, [(-1, "x")]))
+        wire.parse(wire.refined(1, 1, [(bits, "known picture", weighed)]))
 
 
 def test_detail_is_a_word() -> None:
