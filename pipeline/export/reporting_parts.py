@@ -1,30 +1,35 @@
 """The files of the reporting tables: which rows lie where, rows replaced by their owners, and both sets made visible.
 
 A table is a few files of PART rows. A file is never changed: where some of its rows are replaced, it is written anew under another
-name, and the others stay. Beside each file lie the owners of its rows and its lines of CSV, in HOME/cache/reporting; that folder
+name, and the others stay. Beside each file lie the owners of its rows, their digests and its lines of CSV, in HOME/cache/reporting; that folder
 can be thrown away, and everything is computed anew.
 
     HOME/reporting/<table>/<part>.<sha256>.parquet       rows that everybody may read
     HOME/reporting-restricted/<table>/...                the same, and those that are hidden
-    HOME/cache/reporting/<table>/<part>.owners.<sha256>.parquet, <part>.csv
+    HOME/cache/reporting/<table>/<part>.owners.<sha256>.parquet, the same with .digests, <part>.csv
 """
 
 from __future__ import annotations
 
+import hashlib
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from pipeline import files, output
 from pipeline.export import reporting
 from pipeline.export.reporting import read_part
 from pipeline.export.reporting_rows import KEPT, OWN
 from pipeline.lake.delta import DataFile, Log
+from pipeline.lake.keys import hashed
 from pipeline.lake.parts import encoded
 from pipeline.lake.places import LakePlace
 from pipeline.lake.settling import again
@@ -37,6 +42,8 @@ ALONE = frozenset({"report_matches"})
 GROWS = 4
 """How many times as large as what is written the last file may be that is written anew with it: small files grow together by and
 by, and a night does not write a whole file for a few new rows."""
+DIGESTS = ".digests"
+"""Ending of the file that has a digest of every owner in a part: most parts hold nothing of who changed, and are not read."""
 LEFTOVER_SECONDS = 86_400
 """Age from which a file that no set names any more is removed: somebody who reads may still have it open."""
 
@@ -117,9 +124,15 @@ class Shelf:
         """Files that stay as they are, and the rows that stay of the others."""
         kept: list[KeptPart] = []
         pool: list[pa.Table] = []
-        if owners is not None and not len(owners):
+        if owners is None:
+            return kept, pool
+        if not len(owners):
             return list(parts), pool
-        for part in parts if owners is not None else ():
+        asked = _digests(owners)
+        for part in parts:
+            if not self._may_hold(table, part, asked):
+                kept.append(part)
+                continue
             gone = pc.is_in(self.owners(table, part), value_set=owners)
             if pc.any(gone).as_py():
                 pool.append(self._piece(table, part).filter(pc.invert(gone)))
@@ -127,12 +140,23 @@ class Shelf:
                 kept.append(part)
         return kept, pool
 
+    def _may_hold(self, table: str, part: KeptPart, asked: NDArray[np.uint64]) -> bool:
+        """Whether a file may have rows of some owners, by their digests, which are made again where they are lost or harmed."""
+        path = self.cache / table / f"{part.owners}{DIGESTS}"
+        held = _kept(path)
+        if held is None:
+            held = _digests(self.owners(table, part))
+            _keep(path, held)
+        places = np.minimum(np.searchsorted(held, asked), len(held) - 1)
+        return bool((held[places] == asked).any()) if len(held) else False
+
     def _write(self, table: str, stem: str, rows: pa.Table, *, hidden: bool) -> KeptPart:
         shown = rows.drop_columns(list(OWN))
         name, data = encoded(stem, shown)
         owners, listed = encoded(f"{stem}.owners", rows.select(["owner"]))
         for folder in self.folders(table, hidden=hidden):
             files.write_bytes(folder / name, data)
+        _keep(self.cache / table / f"{owners}{DIGESTS}", _digests(rows["owner"]))
         files.write_bytes(self.cache / table / owners, listed)
         if table not in KEPT:
             lines = output.table_csv(shown)
@@ -168,16 +192,40 @@ class Shelf:
         """Remove the files that neither set names any more; `at_once` also those that were just replaced."""
         removed = 0
         for table, listed in parts.items():
-            named = {p.name for p in listed} | {p.owners for p in listed} | {f"{p.name}.csv" for p in listed}
-            for path in self._lying(table):
-                if path.name not in named and (at_once or time.time() - path.stat().st_mtime > LEFTOVER_SECONDS):
-                    path.unlink(missing_ok=True)
+            named = {n for p in listed for n in (p.name, p.owners, f"{p.owners}{DIGESTS}", f"{p.name}.csv")}
+            for entry in self._lying(table):
+                if entry.name in named or not entry.is_file():
+                    continue
+                if at_once or time.time() - entry.stat().st_mtime > LEFTOVER_SECONDS:
+                    Path(entry.path).unlink(missing_ok=True)
                     removed += 1
         return removed
 
-    def _lying(self, table: str) -> Iterator[Path]:
-        for folder in (self.open, self.restricted, self.cache):
-            yield from (p for p in (folder / table).glob("*") if p.is_file())
+    def _lying(self, table: str) -> Iterator[os.DirEntry[str]]:
+        for folder in (self.open / table, self.restricted / table, self.cache / table):
+            if folder.is_dir():
+                with os.scandir(folder) as entries:
+                    yield from entries
+
+
+def _digests(owners: pa.Array | pa.ChunkedArray) -> NDArray[np.uint64]:
+    """A digest of every owner, each once, ascending."""
+    return np.unique(hashed(owners.combine_chunks() if isinstance(owners, pa.ChunkedArray) else owners))
+
+
+def _keep(path: Path, digests: NDArray[np.uint64]) -> None:
+    content = digests.tobytes()
+    files.write_bytes(path, hashlib.sha256(content).digest() + content)
+
+
+def _kept(path: Path) -> NDArray[np.uint64] | None:
+    """The digests in a file; None where there is none, or it is not what was written."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    whole = len(data) % 8 == 0 and hashlib.sha256(data[32:]).digest() == data[:32]
+    return np.frombuffer(data, np.uint64, offset=32) if whole else None
 
 
 def _put(log: Log, table: str, parts: Sequence[KeptPart]) -> None:

@@ -9,13 +9,14 @@ before the last one, and once in `recheck_days` (policy/lake.yaml).
 from __future__ import annotations
 
 import hashlib
-import json
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 from sqlalchemy import delete, or_, select
@@ -61,7 +62,7 @@ def made_by(hours: Mapping[str, int]) -> str:
 def load(shelf: Shelf, hours: Mapping[str, int]) -> KeptTables | None:
     """What was kept with the tables that lie there now; None where there is nothing, or it is not of these tables."""
     try:
-        kept = json.loads((shelf.cache / "state.json").read_text())
+        kept = orjson.loads((shelf.cache / "state.json").read_bytes())
         if kept["made_by"] != made_by(hours) or kept["manifests"] != manifests(shelf):
             return None
         parts = {t: [KeptPart(**p) for p in kept["parts"][t]] for t in (*reporting.tables(), *KEPT)}
@@ -84,7 +85,8 @@ def save(shelf: Shelf, state: KeptTables, hours: Mapping[str, int]) -> None:
         "runs": state.runs,
         **{name: sorted(getattr(state, name)) for name in ("restricted", "secret", "erased")},
     }
-    files.write_json(shelf.cache / "state.json", kept)
+    # orjson: after years the runs and the parts are a long list, and Python's own writer of indented JSON is slow
+    files.write_bytes(shelf.cache / "state.json", orjson.dumps(kept, option=orjson.OPT_SORT_KEYS))
 
 
 def manifests(shelf: Shelf) -> list[str]:
@@ -105,15 +107,18 @@ def settled(session: Session, numbers: Iterable[int]) -> None:
         session.execute(delete(Touched).where(Touched.touched_id.in_(listed[start : start + CHUNK])))
 
 
-def stamps(runs: Path, lake: Lake) -> dict[str, list[int]]:
+def stamps(runs: Path, lake: Lake, kept: KeptTables | None) -> dict[str, list[int]]:
     """Of each run the number of its last stage report, and the size and time of change of its reconciliation; 0 for what
-    is not there."""
-    last = lake.run_rows.newest(REPORT)
+    is not there. Reports are read from the last that is in the kept tables on."""
+    before = kept.runs if kept else {}
+    last = {run: known[0] for run, known in before.items()}
+    last |= lake.run_rows.newest(REPORT, after=max(last.values(), default=0))
     found: dict[str, list[int]] = {}
-    for path in sorted(runs.glob("*/run.json")):
-        run = path.parent.name
+    for run in sorted(os.listdir(runs)) if runs.is_dir() else ():  # noqa: PTH208 - names of years of runs, not paths
+        if not os.path.exists(f"{runs}/{run}/run.json"):  # noqa: PTH110 - as above
+            continue
         try:
-            stat = (path.parent / RECONCILIATION).stat()
+            stat = os.stat(f"{runs}/{run}/{RECONCILIATION}")  # noqa: PTH116 - as above
             found[run] = [last.get(run, 0), stat.st_size, stat.st_mtime_ns]
         except FileNotFoundError:
             found[run] = [last.get(run, 0), 0, 0]

@@ -109,7 +109,7 @@ def _now(settings: Settings, session: Session, lake: Lake, as_of: datetime, kept
         through=lake.last(),
         as_of=as_of,
         whole=kept.whole if kept else as_of.astimezone(UTC).date(),
-        runs=reporting_state.stamps(settings.runs_dir, lake),
+        runs=reporting_state.stamps(settings.runs_dir, lake, kept),
         restricted=restricted,
         secret=restricted | frozenset(views.hidden_referrals(session, reporting.OPEN)) - erased,
         erased=erased,
@@ -130,6 +130,9 @@ def _parts(shelf: Shelf, world: World, concerned: Concerned, kept: KeptTables | 
         if table == "report_cases" and owners is not None:  # rows of open cases say how long they wait
             owners = pa.concat_arrays([owners, rows["owner"].combine_chunks()])
         parts[table] = shelf.replaced(table, before.get(table, ()), rows, owners)
+    if kept and parts["matched"] == before["matched"]:  # no pair is new, gone or hidden from others
+        parts["report_matches"] = before["report_matches"]
+        return parts
     matched = shelf.read("matched", parts["matched"]) if parts["matched"] else found["matched"]
     counted = reporting_rows.counted(world.settings, matched)
     parts["report_matches"] = shelf.replaced("report_matches", before.get("report_matches", ()), counted, None)

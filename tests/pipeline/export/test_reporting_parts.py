@@ -50,3 +50,34 @@ def test_a_row_that_changes_takes_its_file_along_and_no_other(settings: Settings
     again = shelf.replaced(TABLE, parts, rows_of(401, 1), pa.array(["00401"]))
     assert parts[0].name in {p.name for p in again}
     assert sorted(shelf.read(TABLE, again)["owner"].to_pylist()) == [f"{n:05}" for n in range(403)]
+
+
+@pytest.mark.parametrize("how", ["there", "gone", "harmed", "cut short", "empty"])
+def test_owners_are_read_of_files_that_may_hold_them_only(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    shelf, asked = Shelf(settings), list[str]()
+    parts = shelf.replaced(TABLE, [], rows_of(0, 4000), None)
+    parts = shelf.replaced(TABLE, parts, rows_of(4000, 900), pa.array([], pa.string()))
+    assert len(parts) == 2
+    before = {p.name: p.read_bytes() for p in sorted((shelf.cache / TABLE).glob("*.digests"))}
+    for path in (shelf.cache / TABLE).glob("*.digests"):
+        data = path.read_bytes()
+        if how == "gone":
+            path.unlink()
+        elif how != "there":
+            path.write_bytes({"harmed": data[:-8] + bytes(8), "cut short": data[:-3], "empty": b""}[how])
+    owners = Shelf.owners
+
+    def watched(self: Shelf, table: str, part: KeptPart) -> pa.ChunkedArray:
+        asked.append(part.name)
+        return owners(self, table, part)
+
+    monkeypatch.setattr(Shelf, "owners", watched)
+    nobody = shelf._parted(TABLE, parts, pa.array(["nobody", "someone"]))
+    assert nobody == (parts, []) and len(asked) == (0 if how == "there" else 2)
+    assert {p.name: p.read_bytes() for p in sorted((shelf.cache / TABLE).glob("*.digests"))} == before
+    asked.clear()
+    kept, [pool] = shelf._parted(TABLE, parts, pa.array(["04001", "zzz"]))
+    assert kept == parts[:1] and pool.num_rows == 899 and "04001" not in pool["owner"].to_pylist()
+    assert asked == [parts[1].name] * 2, "what was lost or harmed was made again"
