@@ -58,7 +58,7 @@ _SURE_BOX = re.compile(rb"\x00\x00[\x00-\x03][\x08-\xff]ftyp[ -~]{4}", re.DOTALL
 _SURE_ZIP = re.compile(rb"PK\x03\x04[\x0a-\x3f]\x00..[\x00\x08]\x00", re.DOTALL)
 _STREAMS = frozenset({"mpegps", "mpegts", "flv", "ogg", "rm", "dv", "mxf", "matroska"})
 """Films that go on behind damage: what follows the place where their structure breaks off is mostly more of the same."""
-_VAGUE = frozenset({"tga", "pcx", "sgi"})
+VAGUE = frozenset({"tga", "pcx", "sgi"})
 """Families that other bytes are easily taken for: not believed of what follows directly behind a picture."""
 
 
@@ -170,6 +170,6 @@ def _directly(data: bytes, at: int) -> int | None:
     """Offset of what begins at `at`, or behind zeros there, if it is a picture, film or archive of any kind."""
     for start in (at, at + len(data[at : at + HEAD]) - len(data[at : at + HEAD].lstrip(b"\0"))):
         media = media_type(data[start : start + HEAD])
-        if (media.family or media.undecoded) and media.family not in _VAGUE:
+        if (media.family or media.undecoded) and media.family not in VAGUE:
             return start
     return None

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.fingerprint.decode import embedded, stills, video
+from pipeline.fingerprint.decode import containers, embedded, stills, video
 from pipeline.fingerprint.decode.task import Refinement, Task
 from pipeline.fingerprint.decode.versions import decoder_versions
 from pipeline.fingerprint.hashes import picture
@@ -31,18 +31,12 @@ def _preview(task: Task) -> Task:
     return replace(task, content=io.BytesIO(data[found[0].start : found[0].end]), raw=data)
 
 
-_NO_KIND = frozenset({"application/octet-stream", "text/plain"})
-
-
 def _holds_media(task: Task) -> bool:
-    """Whether a picture, film or archive begins in a content of no kind that is known: behind a byte too many, in a cache of
-    thumbnails, behind a page of text. A text is such a content when it is none to its end."""
-    if task.media.name not in _NO_KIND or not isinstance(task.content, io.BytesIO):
-        return False
-    data = task.content.getvalue()
-    if task.media.name == "text/plain" and (data[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" not in data):
-        return False
-    return embedded.holds(data)
+    """Whether a content that nothing here decodes holds a picture, film or archive. One that is too large for memory is not gone
+    through: nobody can say what it holds."""
+    if not isinstance(task.content, io.BytesIO):
+        return True
+    return containers.holds(task.media.name, task.content.getvalue())
 
 
 def versions() -> dict[str, str]:

@@ -158,8 +158,8 @@ class Opener:
         self._archive = self._key = self._file = None
 
 
-_SLACK = 1024
-"""Bytes behind the end of a deflated stream that are no content."""
+_SLACK = 255
+"""Bytes behind the end of a deflated stream that are no content: nothing so small is a picture. zipfile counts some of them twice."""
 
 
 def holds_more(content: BinaryIO) -> bool:

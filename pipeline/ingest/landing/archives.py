@@ -14,9 +14,10 @@ import tarfile
 import zipfile
 import zlib
 from functools import partial
-from typing import IO, Any
+from typing import IO, Any, BinaryIO, cast
 
 from pipeline.errors import InputError
+from pipeline.fingerprint.decode.opening import holds_more
 from pipeline.ingest.landing import zipforms
 from pipeline.ingest.landing.noise import Noise
 from pipeline.ingest.landing.package import (
@@ -121,6 +122,8 @@ def _list_zip(package: Package, file: IO[bytes], caps: dict[str, Any], noise: No
             _check_text(member.size, info.compress_size, room, caps)
             with archive.open(info) as stream:
                 member.hold(_read(stream, member, caps))
+                if holds_more(cast("BinaryIO", stream)):
+                    raise InputError("the archive holds data behind a member's end; pack it anew")
             room -= member.size
 
 
@@ -236,10 +239,30 @@ def _tar_content(archive: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
     return b"" if stream is None else b"".join(iter(partial(stream.read, 1 << 16), b""))
 
 
+def _check_gzip(file: IO[bytes]) -> None:
+    """Refuse a gzip stream whose header (RFC 1952: extra field, name, comment) holds content. Raises InputError."""
+    head = file.read(_GZIP_HEAD)
+    file.seek(0)
+    flags, at = head[3] if len(head) > 3 else 0, 10
+    if flags & 4:
+        at += 2 + int.from_bytes(head[10:12], "little")
+    for flag in (8, 16):
+        if flags & flag:
+            end = head.find(b"\0", at)
+            at = len(head) if end < 0 else end + 1
+    if at > 10 + zipforms.COMMENT:
+        raise InputError("the archive holds data in its gzip header; pack it anew")
+    zipforms.check_slack(head[10:at])
+
+
+_GZIP_HEAD = 4096
+
+
 def _opened(file: IO[bytes]) -> tuple[IO[bytes], bool]:
     magic = file.read(6)
     file.seek(0)
     if magic.startswith(b"\x1f\x8b"):
+        _check_gzip(file)
         return gzip.GzipFile(fileobj=file), True  # type: ignore[return-value]
     if magic.startswith((b"BZh", b"\xfd7zXZ\x00", b"7z\xbc\xaf", b"Rar!")):
         raise InputError("this kind of archive is not read; send a zip, tar or tar.gz")
@@ -262,6 +285,14 @@ def _list_tar(package: Package, file: IO[bytes], caps: dict[str, Any], noise: No
         source.detach()  # the file is not ours to close
 
 
+def _check_header(info: tarfile.TarInfo) -> None:
+    """Refuse a member whose pax header holds content. Raises InputError."""
+    values = "\n".join(info.pax_headers.values())
+    if len(values) > zipforms.SLACK:
+        raise InputError("the archive holds data in a header that belongs to no member; pack it anew")
+    zipforms.check_slack(values.encode("utf-8", "surrogateescape"))
+
+
 def _walk_tar(package: Package, source: Any, size: int, caps: dict[str, Any], noise: Noise) -> None:
     count = unpacked = 0
     room, to_read = caps["text_bytes"], caps["reports"] * 4
@@ -272,8 +303,8 @@ def _walk_tar(package: Package, source: Any, size: int, caps: dict[str, Any], no
             if info.isdir() or (info.type == _LABEL and not info.size):
                 _refuse(package, name_faults(info.name.removeprefix("./").rstrip("/") or "x", caps))
                 continue
-            if sum(map(len, info.pax_headers.values())) > zipforms.SLACK:
-                raise InputError("the archive holds data in a header that belongs to no member; pack it anew")
+            if info.pax_headers:
+                _check_header(info)
             unpacked += info.size
             _check_sizes(count, unpacked, size, caps)
             name = info.name.removeprefix("./")

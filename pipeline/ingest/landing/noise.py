@@ -16,10 +16,11 @@ _COMPOUND = (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",)
 _STORE = (b"\x00\x00\x00\x01Bud1",)
 _BESIDE = "._"
 """With this macOS begins the names of the AppleDouble files that its tar writes beside each file."""
-_MEDIA = re.compile(
+MEDIA = re.compile(
     rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8[79]a|RIFF.{4}(?:WEBP|AVI )|ftyp|\x1aE\xdf\xa3|[IM]{2}(?:\*\0|\0\*)",
     re.DOTALL,
 )
+"""How pictures and films begin."""
 _NO_TEXT = re.compile(rb"[\x01-\x08\x0e-\x1f]")
 _INI = (b"[", b"\r\n[", b"\n[", b";", b"\xff\xfe[\x00", b"\xff\xfe\r\x00\n\x00[\x00", b"\xef\xbb\xbf[")
 _APPLE_DOUBLE = (b"\x00\x05\x16\x07\x00\x02\x00\x00",)
@@ -63,4 +64,4 @@ class Noise:
             return False
         if begins is _INI:
             return _NO_TEXT.search(held) is None
-        return begins is _COMPOUND or _MEDIA.search(held) is None
+        return begins is _COMPOUND or MEDIA.search(held) is None

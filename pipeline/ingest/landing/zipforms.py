@@ -9,12 +9,21 @@ import zlib
 from typing import IO, Any
 
 from pipeline.errors import InputError
+from pipeline.ingest.landing.noise import MEDIA
 
 SLACK = 8192
 """Bytes behind a member of a zip that belong to its header (extra fields, a descriptor) or align the next one."""
 COMMENT = 1024
 """Bytes of a zip's comment, and of what lies behind it, that are a comment and no content."""
+LEAST = 128
+"""Nothing smaller is a picture or film: fewer bytes that belong to no member are not looked at."""
 _UTF8 = 0x800
+
+
+def check_slack(data: bytes) -> None:
+    """Refuse bytes that belong to no member in which a picture or film begins, however few they are. Raises InputError."""
+    if len(data) >= LEAST and MEDIA.search(data):
+        raise InputError("the archive holds a picture or film in bytes that belong to no member; pack it anew")
 
 
 def check_directory(file: IO[bytes], size: int, caps: dict[str, Any]) -> None:
@@ -32,6 +41,7 @@ def check_directory(file: IO[bytes], size: int, caps: dict[str, Any]) -> None:
     behind = tail[end + 22 :].rstrip(b"\0")
     if len(behind) > COMMENT:
         raise InputError("the archive holds data behind its end or in its comment; pack it anew")
+    check_slack(behind)
     largest = 46 + 3 * caps["name_bytes"]  # of an entry: its fixed part, the name, and some room for extra fields
     if length > caps["directory_bytes"] or count > caps["members"] * 2:
         raise InputError("the archive has too many members")
@@ -42,19 +52,49 @@ def check_directory(file: IO[bytes], size: int, caps: dict[str, Any]) -> None:
 
 def check_hidden(archive: zipfile.ZipFile) -> None:
     """Refuse a zip whose members hold more than whoever reads them comes to, or with more between its members than their
-    headers: another archive put before it, or members that its list does not name, would be seen by nobody. Raises InputError."""
+    headers: another archive put before it, members that its list does not name, or a picture in an extra field would be seen
+    by nobody. Raises InputError."""
     if any(_hides(info) and not info.flag_bits & 0x1 for info in archive.infolist()):
         raise InputError("the archive holds data behind a member's end or in a folder's entry; pack it anew")
     reached = 0
+    before: zipfile.ZipInfo | None = None
     for info in sorted(archive.infolist(), key=lambda info: info.header_offset):
-        _check_gap(info.header_offset - reached)
-        reached = info.header_offset + 30 + len(info.orig_filename.encode()) + info.compress_size
-    _check_gap(archive.start_dir - reached)
+        _check_gap(archive, before, reached, info.header_offset)
+        check_slack(info.extra)
+        check_slack(info.comment)
+        reached = info.header_offset + _FIXED + len(info.orig_filename.encode()) + info.compress_size
+        before = info
+    _check_gap(archive, before, reached, archive.start_dir)
 
 
-def _check_gap(size: int) -> None:
+def _check_gap(archive: zipfile.ZipFile, before: zipfile.ZipInfo | None, reached: int, upto: int) -> None:
+    """Judge what lies between a member as its list has it (`before`, up to `reached`) and the next: its header's extra field and
+    what follows its content."""
+    size = upto - reached
     if size > SLACK:
         raise InputError("the archive holds data that belongs to no member of its list; pack it anew")
+    if size < LEAST or archive.fp is None:
+        return
+    if before is None:
+        check_slack(_at(archive.fp, 0, size))
+        return
+    fixed = _at(archive.fp, before.header_offset, _FIXED)
+    if len(fixed) < _FIXED:
+        raise zipfile.BadZipFile
+    name, extra = struct.unpack_from("<HH", fixed, _FIXED - 4)
+    content = before.header_offset + _FIXED + name + extra
+    check_slack(_at(archive.fp, content - extra, min(extra, SLACK)))
+    end = content + before.compress_size
+    check_slack(_at(archive.fp, end, max(0, upto - end)))
+
+
+def _at(file: IO[bytes], start: int, size: int) -> bytes:
+    file.seek(start)
+    return file.read(size)
+
+
+_FIXED = 30
+"""Bytes of a member's header before its name; the last four are the lengths of the name and of the extra field."""
 
 
 def _hides(info: zipfile.ZipInfo) -> bool:

@@ -207,11 +207,11 @@ def test_what_is_no_picture_behind_one_changes_nothing(tail: bytes) -> None:
     assert (one.state, one.unseen, one.video_frames) == (State.HASHED, 0, ())
 
 
-def test_an_archive_inside_a_package_is_not_looked_at_and_a_document_is_one() -> None:
+def test_an_archive_inside_a_package_is_not_looked_at_and_neither_is_a_document_with_a_picture() -> None:
     one = decoded_here(zipped())
     assert (one.state, one.reason) == (State.DIGESTS_ONLY, Reason.FORMAT_OFF)
     document = decoded_here(zipped().replace(b"a.jpg", b"xl/aa"))
-    assert (document.state, document.reason) == (State.DIGESTS_ONLY, Reason.NOT_MEDIA)
+    assert (document.state, document.reason) == (State.DIGESTS_ONLY, Reason.UNSEEN_CONTENT)
 
 
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP"])

@@ -286,6 +286,28 @@ def test_a_picture_in_a_header_of_a_tar(tmp_path: Path) -> None:
         info = entry("a.txt", 1, pax_headers={"comment": "x" * size})
         assert listed(tarred(tmp_path / "a.tar", [entry("report.json"), info])).faults == faults
 
+    held = "\xff\xd8\xff".encode("latin-1").decode("utf-8", "surrogateescape") + "x" * 200
+    info = entry("a.txt", 1, pax_headers={"comment": held})
+    wanted = ["the archive holds a picture or film in bytes that belong to no member; pack it anew"]
+    assert listed(tarred(tmp_path / "a.tar", [entry("report.json"), info])).faults == wanted
+
+
+def test_content_in_the_header_of_a_gzip(tmp_path: Path) -> None:
+    """RFC 1952 has an extra field, a name and a comment there, which no program shows."""
+    packed = gzip.compress(tarred(tmp_path / "a.tar", [entry("report.json")]).read_bytes(), mtime=0)
+    picture, path = b"\xff\xd8\xff\xe0" + b"\1" * 800, tmp_path / "a.tar.gz"
+    large = ["the archive holds data in its gzip header; pack it anew"]
+    small = ["the archive holds a picture or film in bytes that belong to no member; pack it anew"]
+    for flags, header, faults in (
+        (4, (len(picture)).to_bytes(2, "little") + picture, small),
+        (4, (40_000).to_bytes(2, "little") + bytes(40_000), large),
+        (8, picture + b"\0", small),
+        (16, b"x" * 5000 + b"\0", large),
+        (4 | 8, b"\x06\0BC\x02\0ab" + b"report.tar\0", []),
+    ):
+        path.write_bytes(packed[:3] + bytes([flags]) + packed[4:10] + header + packed[10:])
+        assert listed(path).faults == faults, (flags, faults)
+
 
 @pytest.mark.parametrize(
     "sidecar", ["IMG_{n}.jpg.json", "IMG_{n}.HEIC.supplemental-metadata.json", "IMG_{n}.mp4(1).json"]

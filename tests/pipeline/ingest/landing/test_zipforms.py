@@ -84,3 +84,41 @@ def test_content_in_the_comment_or_behind_the_end(tmp_path: Path) -> None:
     ):
         path.write_bytes(harmless)
         assert names(listed(path)) == ["report.json", "a.jpg"]
+
+
+SMALL = JPEG[:900]
+HELD = ["the archive holds a picture or film in bytes that belong to no member; pack it anew"]
+
+
+def test_a_small_picture_in_bytes_that_belong_to_no_member(tmp_path: Path) -> None:
+    """In a member's extra field, between two members, in a comment; other bytes of that size are a program's."""
+    for held, faults in ((SMALL, HELD), (b"\0" * 900, [])):
+        field = struct.pack("<HH", 0xCAFE, len(held)) + held
+        path = written(tmp_path / "a.zip", b"a.jpg", b"x", extra=field)
+        assert listed(path).faults == faults
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("report.json", b"{}")
+            if archive.fp is not None:
+                archive.fp.write(held)
+                archive.start_dir = archive.fp.tell()
+            archive.writestr("a.jpg", b"x")
+            archive.getinfo("a.jpg").comment = b"scanned on a Monday " * 9
+        assert listed(path).faults == faults
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("a.jpg", b"x")
+            archive.comment = held
+        assert listed(path).faults == faults
+
+
+def test_a_small_picture_behind_the_deflated_stream_of_a_text(tmp_path: Path) -> None:
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    packed = packer.compress(b"{}") + packer.flush()
+    path = tmp_path / "a.zip"
+    for behind, faults in ((SMALL, ["the archive holds data behind a member's end; pack it anew"]), (b"", [])):
+        held = packed + behind
+        facts = (zlib.crc32(b"{}"), len(held), 2, 11, 0)
+        body = struct.pack("<IHHHHHIIIHH", 0x04034B50, 20, 0, 8, 0, 0x21, *facts) + b"report.json" + held
+        entry = struct.pack("<IHHHHHHIIIHHHHHII", 0x02014B50, 0x31E, 20, 0, 8, 0, 0x21, *facts, 0, 0, 0, 0, 0)
+        end = struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, 1, 1, len(entry) + 11, len(body), 0)
+        path.write_bytes(body + entry + b"report.json" + end)
+        assert listed(path).faults == faults
