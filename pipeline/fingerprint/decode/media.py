@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.fingerprint.decode import containers, embedded, stills, video
+from pipeline.fingerprint.decode import embedded, stills, video
+from pipeline.fingerprint.decode.inside import containers
 from pipeline.fingerprint.decode.task import Refinement, Task
 from pipeline.fingerprint.decode.versions import decoder_versions
 from pipeline.fingerprint.hashes import picture

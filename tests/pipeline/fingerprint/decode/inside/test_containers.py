@@ -11,7 +11,7 @@ from email.message import EmailMessage
 import numpy as np
 import pytest
 
-from pipeline.fingerprint.decode import containers
+from pipeline.fingerprint.decode.inside import containers
 from pipeline.fingerprint.outcome import Reason, State
 from tests.pipeline.fingerprint import samples
 from tests.pipeline.fingerprint.makers import decoded_here

@@ -1,0 +1,1 @@
+"""What lies in files that nothing here opens: told, and not looked at."""
