@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,17 @@ import pyarrow as pa
 from hashsets.release.releases import Release
 from pipeline import policy
 from pipeline.algorithms import DIGESTS, EMPTY_FILE
+from pipeline.contract import Night
 from pipeline.errors import InputError, UsageError
 from pipeline.export.hashes import WIDTHS, HashText
 from pipeline.fingerprint.hashes import packed
-from pipeline.fingerprint.outcome import Failure, Item, Refined
+from pipeline.fingerprint.outcome import Failure, Fingerprint, Item, Refined
 from pipeline.fingerprint.sandbox.pool import Pool
 from pipeline.locator import Locator
-from pipeline.matching import altered, levels
+from pipeline.matching import altered, knownvideos, levels
 from pipeline.matching.evidence import DESCRIBED, MatchRow
 from pipeline.matching.known import WholeRelease, grouped
+from pipeline.matching.unit import Matcher
 from pipeline.settings import Settings
 
 NEAR = ("pdq", "phash256")
@@ -88,7 +91,7 @@ def look_up(
 def hash_file(settings: Settings, path: Path, release: Release | None = None) -> Hashed:
     """Hash a local file in the isolated worker: digests, and perceptual hashes where it is a picture. Nothing is kept.
 
-    With a `release` the same families of variants are asked as in a night, where its plain hashes find nothing.
+    With a `release` the same frames and families of variants are asked as in a night, where its plain hashes find nothing.
 
     Raises UsageError when there is no such file, InputError when even its digests cannot be read.
     """
@@ -105,8 +108,11 @@ def hash_file(settings: Settings, path: Path, release: Release | None = None) ->
         raise InputError(f"The file cannot be read: {outcome.reason}.")
     values: dict[str, bytes] = {name: getattr(digests, name) for name in DIGESTS}
     note = ""
-    if isinstance(outcome, Failure) or outcome.hashes is None:
+    if isinstance(outcome, Failure):
         note = f"No perceptual hashes: {outcome.reason}."
+    elif outcome.hashes is None:
+        frames = len(outcome.video_frames)
+        note = f"{frames} frames were asked about." if frames else f"No perceptual hashes: {outcome.reason}."
     else:
         values |= {"pdq": outcome.hashes.pdq, "phash256": outcome.hashes.phash256}
         if outcome.hashes.low_information:
@@ -119,19 +125,21 @@ def hash_file(settings: Settings, path: Path, release: Release | None = None) ->
 def _asked_altered(
     settings: Settings, release: Release, pool: Pool, locator: Locator, outcome: Any
 ) -> list[dict[str, Any]]:
-    """Matches of a picture's variants, refined in the worker as in a night; nothing where its plain hashes match."""
-    if isinstance(outcome, Failure) or outcome.hashes is None:
+    """Matches of a file's frames, or of its variants, refined in the worker as in a night; nothing where its plain hashes match."""
+    if isinstance(outcome, Failure):
         return []
     rules, known = policy.load(settings, "matching").data, WholeRelease(release, settings)
-    plain = {"pdq": outcome.hashes.pdq, "phash256": outcome.hashes.phash256}
+    plain = {"pdq": outcome.hashes.pdq, "phash256": outcome.hashes.phash256} if outcome.hashes else {}
     texts = [HashText(1, "", (name,), value) for name, value in plain.items()]
-    if any(_near(known, release, name, texts, rules["algorithms"][name]) for name in NEAR):
+    if any(_near(known, release, name, texts, rules["algorithms"][name]) for name in plain):
         return []
+    if videos := _asked_frames(settings, known, outcome):
+        return videos
     table = altered.queries(*altered.tables_of(outcome), rules["variants"]["quality"])
     cap = int(rules["algorithms"]["pdq"]["cap"])
     found = altered.candidates(known, table, rules["variants"]["families"], cap, Counter())
     rows = [row for row in found if row["distance"] <= rules["variants"]["radius"]]
-    if not rows:
+    if not rows and outcome.hashes:  # frames of a video are not refined
         nearest = sorted(found, key=lambda r: (r["distance"], r["media_key"]))[: rules["refinement"]["candidates"]]
         items = [(locator, outcome.digests.sha256, bytes.fromhex(row["known_hash"])) for row in nearest]
         for row, refined in zip(nearest, pool.refinements(items), strict=True):
@@ -141,10 +149,28 @@ def _asked_altered(
             if within is not None:
                 rows.append(MatchRow({**row, "kind": "refined", "distance": distance, "threshold": within}))
     for row in rows:
-        apart = packed.distance(outcome.hashes.pdq, bytes.fromhex(row["known_hash"]))
+        apart = rules["algorithms"]["pdq"]["radius"] + 1  # at least: plain frames of a video were asked before
+        if outcome.hashes:
+            apart = packed.distance(outcome.hashes.pdq, bytes.fromhex(row["known_hash"]))
         row["result"] = levels.of(row["kind"], row["distance"], apart, rules)
         row.setdefault("threshold", rules["variants"]["radius"])
     return [{"algorithm": "pdq", **{n: row[n] for n in _ALTERED}} for row in rows]
+
+
+def _asked_frames(settings: Settings, known: WholeRelease, outcome: Fingerprint) -> list[dict[str, Any]]:
+    """Known videos and pictures that frames are near to as they are, or in one flip of all; the evidence as the note."""
+    frames = altered.frames_of(outcome)
+    matcher = Matcher(settings, known, Night("lookup", datetime.now(UTC)))
+    rows = matcher.videos(frames) or matcher.flipped_videos(frames)
+    found = []
+    for row in rows:
+        times = f"{row['frames_matched']} of {frames.num_rows} frames, from {row['first_seconds']:.0f} s to {row['last_seconds']:.0f} s"
+        words = "; ".join(part for part in (times, row.get("variant"), knownvideos.words(row)) if part)
+        result = row.get("level") or levels.of(row["kind"], row["distance"], None, matcher.rules)
+        found.append(
+            {"algorithm": "pdq", **{n: row[n] for n in _ALTERED if n != "result"}, "result": result, "note": words}
+        )
+    return found
 
 
 _ALTERED = ("result", "distance", "threshold", "media_key", "known_hash")

@@ -84,6 +84,16 @@ def tables_of(found: Fingerprint) -> tuple[pa.Table, pa.Table]:
     return records.build("variants", variants), pa.table(plain)
 
 
+def frames_of(found: Fingerprint) -> pa.Table:
+    """Frames of one fingerprinted video, or further pictures of one file, as rows of the lake's table `video_frames`."""
+    version = {"sha256": found.digests.sha256, "algorithm_version": ""}
+    rows = [
+        {**version, "frame": f.number, "seconds": f.seconds, "pdq": f.pdq, "quality": f.quality}
+        for f in found.video_frames
+    ]
+    return records.build("video_frames", rows)
+
+
 def asked(table: pa.Table, families: list[dict[str, Any]]) -> list[AskedFamilies]:
     """The queries of `queries`, by radius, widest last. A name that no family begins is a fault of the policy."""
     if not table.num_rows:
