@@ -299,7 +299,7 @@ def _table(format_: str) -> click.Command:
             if table in running.TEXTS:
                 running.open_texts(question, table, rows)
             elif table in running.VERBATIM:
-                rows = running.verbatim(question, table, rows, wanted=True)
+                rows = running.verbatim(question, table, rows, running.VERBATIM[table])
             question.log("disclosure", f"exported.{format_}", table, {"rows": rows.num_rows}, recipient=recipient)
         output.emit(rows, format_, target)
         click.echo(f"triage: {rows.num_rows:,} rows of {table} written to {target}.", err=True)

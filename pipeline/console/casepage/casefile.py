@@ -6,6 +6,7 @@ Data only; words and layout are the templates'. Everything here is also the JSON
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -37,9 +38,6 @@ VERSION = (
 """What of an assessment is shown as it is stored. Its reasons, flags and counts may rest on what the reader may not know of."""
 
 
-NOT_SHOWN = "Not shown: only who may open texts reads this."
-
-
 def assemble(view: CaseView, evidence: Evidence, reader: Actor, near: int, all_files: bool) -> dict[str, Any]:
     """Everything of one case that this reader may know of. `near`: PDQ threshold in bits. Words of a report in a place where no
     rule reads them may be a narrative: who may not open texts is told that they are there, and not what they are."""
@@ -58,18 +56,18 @@ def assemble(view: CaseView, evidence: Evidence, reader: Actor, near: int, all_f
         "first_look": view.first_look,
         "unknowns": [u for u in view.unknowns if "question" in u],
         "referrals": [
-            {**_without_words(r, "unknown_keys", texts), "stated": stated.rows(r, first=n == 0)}
+            {**_without_words(r, WORDS, texts), "stated": stated.rows(r, first=n == 0, words_shown=texts)}
             for n, r in enumerate(referrals)
         ],
         "times": times(referrals, view.case.first_action_at),
         "subjects": _subjects(rows["subjects"], rows["identifiers"]),
-        "facts": [f for f in rows["facts"] if f["value"] != "unknown"],
+        "facts": [_without_words(f, ("detail",), texts) for f in rows["facts"] if f["value"] != "unknown"],
         "links": [_columns(link) for link in view.links],
         "files": files if all_files else files[:FILES_SHOWN],
         "file_groups": len(files),
         "file_count": sum(len(g["files"]) for g in files),
         "texts": evidence.texts(keys, reader.compartments),
-        "defects": [_without_words(d, "original", texts) for d in rows["defects"]],
+        "defects": [_without_words(d, ("original",), texts) for d in rows["defects"]],
         "packages": rows["packages"],
         "versions": [_version(v) for v in view.versions],
         "history": [_columns(c) for c in view.history],
@@ -88,11 +86,21 @@ def assemble(view: CaseView, evidence: Evidence, reader: Actor, near: int, all_f
     }
 
 
-def _without_words(row: dict[str, Any], name: str, texts: bool) -> dict[str, Any]:
-    held = row.get(name)
-    if texts or not held:
+WORDS = ("unknown_keys", "escalation_text", "extension")
+"""Columns of a referral with what people wrote (`VERBATIM` of the statements)."""
+
+
+def _without_words(row: dict[str, Any], names: Sequence[str], texts: bool) -> dict[str, Any]:
+    if texts:
         return row
-    return {**row, name: NOT_SHOWN if isinstance(held, str) else {"not_shown": NOT_SHOWN}}
+    hidden = {name: held for name in names if (held := row.get(name))}
+    return {
+        **row,
+        **{
+            n: stated.NOT_SHOWN if isinstance(held, str) else {"not_shown": stated.NOT_SHOWN}
+            for n, held in hidden.items()
+        },
+    }
 
 
 def times(referrals: list[dict[str, Any]], first_action: datetime | None) -> list[dict[str, Any]]:

@@ -11,11 +11,17 @@ from typing import Any
 
 from pipeline.console.wording import moment, words
 
+NOT_SHOWN = "Not shown: only who may open texts reads this."
 
-def rows(referral: dict[str, Any], *, first: bool) -> list[dict[str, Any]]:
-    """Rows `label`, `lines`. The stage times of the `first` referral have a table of their own."""
+
+def rows(referral: dict[str, Any], *, first: bool, words_shown: bool = True) -> list[dict[str, Any]]:
+    """Rows `label`, `lines`. The stage times of the `first` referral have a table of their own. The source's own block holds
+    what people wrote: without `words_shown` it is only said to be there."""
     found = [*_completeness(referral), *([] if first else _times(referral))]
     for block, content in sorted((referral.get("extension") or {}).items()):
+        if not words_shown:
+            found.append({"label": words(block), "lines": [NOT_SHOWN]})
+            continue
         for name, value in content.items():
             lines = list(_lines(value))
             if lines:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import re
+from collections.abc import Collection
 from typing import Any
 
 import pyarrow as pa
@@ -32,9 +34,14 @@ TEXTS = ("narratives", "originals")
 """Lake tables that hold what people wrote, as it came in: they are read as the texts of cases are."""
 
 
-VERBATIM = {"referrals": "unknown_keys", "defects": "original"}
+VERBATIM = {
+    "referrals": ("unknown_keys", "escalation_text", "extension"),
+    "defects": ("original",),
+    "facts": ("detail",),
+}
 """Columns of other lake tables that hold words of a report as they came in, among them what people wrote: in a key that nobody
-knows, given twice, or of another type. They are empty but for who may open texts and names the column."""
+knows, given twice, or of another type; why it is urgent; what is known of a fact; where and how, in the blocks of the forms. They
+are empty but for who may open texts and names the column."""
 
 
 def source(settings: Settings, question: Enquiry, sql: str) -> ViewSource:
@@ -55,8 +62,9 @@ def source(settings: Settings, question: Enquiry, sql: str) -> ViewSource:
         if name in VERBATIM:
             del parts[name]
             if _is_named(name, sql):
-                rows = readable(lake, name, hidden, question.actor.compartments)
-                copies[name] = verbatim(question, name, rows, wanted=_is_named(VERBATIM[name], sql))
+                wanted = {column for column in VERBATIM[name] if _is_named(column, sql)}
+                rows = readable(lake, name, hidden, question.actor.compartments, columns - {*VERBATIM[name]} | wanted)
+                copies[name] = verbatim(question, name, rows, wanted)
         elif name in texts or (hidden and HIDDEN_BY & columns) or RESTRICTED & columns:
             copies[name] = readable(lake, name, hidden, question.actor.compartments)
             del parts[name]
@@ -147,15 +155,20 @@ def open_texts(question: Enquiry, table: str, rows: pa.Table) -> None:
     question.log_texts({cases[r] for r in referrals if r in cases}, table)
 
 
-def verbatim(question: Enquiry, table: str, rows: pa.Table, *, wanted: bool) -> pa.Table:
-    """Rows of a table of `VERBATIM` with its column where somebody wants it who may open texts, which is logged as that; else
-    without what is in it."""
-    column = VERBATIM[table]
-    if wanted and permissions.allowed(question.actor, "case.read_text"):
-        open_texts(question, table, rows.filter(pc.is_valid(rows[column])))
-        return rows
-    place = rows.column_names.index(column)
-    return rows.set_column(place, rows.schema.field(column), pa.nulls(rows.num_rows, rows.schema.field(column).type))
+def verbatim(question: Enquiry, table: str, rows: pa.Table, wanted: Collection[str]) -> pa.Table:
+    """Rows of a table of `VERBATIM` with those of its columns that somebody wants who may open texts, which is logged as that;
+    the others are empty."""
+    texts = permissions.allowed(question.actor, "case.read_text")
+    held = [column for column in VERBATIM[table] if column in wanted and texts]
+    if held:
+        masks = [pc.is_valid(rows[column]) for column in held]
+        open_texts(question, table, rows.filter(functools.reduce(pc.or_, masks)))
+    empty = set(VERBATIM[table]).difference(held)
+    schema = records.arrow_schema(table)
+    return pa.Table.from_arrays(
+        [pa.nulls(rows.num_rows, field.type) if field.name in empty else rows[field.name] for field in schema],
+        schema=schema,
+    )
 
 
 def _is_named(name: str, sql: str) -> bool:

@@ -322,28 +322,50 @@ VERBATIM = "SELECT unknown_keys FROM referrals WHERE unknown_keys IS NOT NULL"
 ORIGINAL = "SELECT original FROM defects WHERE original IS NOT NULL"
 
 
+ELSEWHERE = {
+    "unknown_keys": '{"narrativ":"[synthetic message 22]"}',
+    "escalation_text": "[synthetic message 24]",
+    "extension": '{"ocag":{"confronted":{"where":"[synthetic message 25]"}}}',
+}
+
+
 def with_words_in_other_places(settings: Settings) -> None:
-    """A report's narrative under a key that nobody knows, and one that became a defect."""
+    """A report's narrative under a key that nobody knows, and one that became a defect; why it is urgent, a form's own block, and
+    what is known of a fact."""
     referral = samples.referral(1)
     kept = records.build("referrals", Lake(settings.lake_dir).read("referrals").to_pylist()[:1])
-    kept = kept.set_column(
-        kept.column_names.index("unknown_keys"),
-        kept.schema.field("unknown_keys"),
-        pa.array(['{"narrativ":"[synthetic message 22]"}'], kept.schema.field("unknown_keys").type),
-    )
+    for column, text in ELSEWHERE.items():
+        place, field = kept.column_names.index(column), kept.schema.field(column)
+        kept = kept.set_column(place, field, pa.array([text], field.type))
+    fact = {"fact_id": "f", "referral_id": referral, "name": "access_to_children", "value": "yes", "source_path": "/"}
+    fact["detail"] = "[synthetic message 26]"
     wrong = {"package_id": "p", "referral_id": referral, "field": "/narrative", "problem": "Text was expected here."}
     rows = {"referrals": kept, "defects": records.build("defects", [{**wrong, "original": "[synthetic message 23]"}])}
+    rows["facts"] = records.build("facts", [fact])
     Lake(settings.lake_dir).commit("ingest", "words", rows, run_id="night-0")
 
 
-@pytest.mark.parametrize("sql", [VERBATIM, ORIGINAL, "SELECT * FROM defects WHERE starts_with(original, '[')"])
+@pytest.mark.parametrize(
+    "sql",
+    [
+        VERBATIM,
+        ORIGINAL,
+        "SELECT * FROM defects WHERE starts_with(original, '[')",
+        "SELECT escalation_text FROM referrals WHERE escalation_text IS NOT NULL",
+        "SELECT extension->>'$.ocag' AS words FROM referrals WHERE contains(extension, 'synthetic')",
+        "SELECT detail FROM facts WHERE detail IS NOT NULL",
+    ],
+)
 def test_words_of_a_report_in_other_columns_are_texts_too(
     run: Callable[..., Any], filled: Settings, tmp_path: Path, sql: str
 ) -> None:
     with_words_in_other_places(filled)
     done = run("query", sql, "--reason", "test", "--format", "json")
     assert json.loads(done.output) == []
-    for table in ("referrals", "defects"):
+    shown = run("query", "SELECT * FROM referrals", "--reason", "test", "--format", "json").output
+    shown += run("query", "SELECT * FROM facts", "--reason", "test", "--format", "json").output
+    assert "access_to_children" in shown and "synthetic message" not in shown
+    for table in ("referrals", "defects", "facts"):
         target = tmp_path / f"{table}.csv"
         run("export", "csv", table, "--to", "U", "--reason", "test", "--output", str(target))
         assert target.stat().st_size and "synthetic message" not in target.read_text()

@@ -149,7 +149,13 @@ def test_versions_and_files_give_away_neither_hidden_evidence_nor_paths(settings
 def test_words_in_a_place_where_no_rule_reads_them_are_for_who_may_open_texts(
     settings: Settings, tmp_path: Path
 ) -> None:
-    report = factory.form(narrativ="[synthetic message 24]", times={"incident": "[synthetic message 25]"})
+    report = factory.form(
+        narrativ="[synthetic message 24]",
+        times={"incident": "[synthetic message 25]"},
+        urgency="[synthetic message 26]",
+        taken={"by": "[synthetic message 27]"},
+        facts={"access_to_children": {"value": True, "detail": "[synthetic message 28]"}},
+    )
     with pages(settings, tmp_path, {"a": ("other", report)}) as client:
         (case,) = client.get("/queue?format=json").json()["cases"]
         paths = [f"/cases/{case['case_id']}{part}" for part in ("", "/print?part=all", "?format=json")]
@@ -157,8 +163,11 @@ def test_words_in_a_place_where_no_rule_reads_them_are_for_who_may_open_texts(
             client.post("/sign-out")
             assert client.sign_in(user).status_code == 303
             for path in paths:
-                assert ("synthetic message 24" in client.get(path).text) is shown, (user, path)
-        assert client.get(paths[2]).json()["referrals"][0]["unknown_keys"] == {"not_shown": casefile.NOT_SHOWN}
+                text = client.get(path).text
+                assert {n: f"synthetic message {n}" in text for n in (24, 26, 27, 28)} == dict.fromkeys(
+                    (24, 26, 27, 28), shown
+                ), (user, path)
+        assert client.get(paths[2]).json()["referrals"][0]["unknown_keys"] == {"not_shown": stated.NOT_SHOWN}
 
 
 def test_why_a_file_could_not_be_read_stands_beside_it(
