@@ -4,7 +4,8 @@ Past nights are one real night's rows with changed identities, as files of the l
 commit, with the folder and the stage reports of each run, settled and merged by the week; then one assess and one publish bring the case store up to them. The night
 that is measured is a real one, in a process of its own a stage. Bar: every stage after 1,000 nights at most 1.3 times what it
 costs after 30, the sum under 1.2 times. `--referrals 40 --files 3` for a smaller night; `--nights 0,30` for a quick look;
-`--homes FOLDER` keeps the grown installations, so that the next measurement starts from them.
+`--homes FOLDER` keeps the grown installations, so that the next measurement starts from them; files of the lake are then
+shared between the copies, as far as the file system can.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -42,6 +45,8 @@ CONTENTS = ("sha256", "md5", "sha1", "claimed_sha256", "claimed_md5", "claimed_s
 COPIED = ("ingest", "fingerprint", "match")
 """Stages whose commits make up a past night."""
 FIRST_DAY = date(2024, 1, 1)
+MONTH = 5
+"""Weeks after which files that were merged away are removed."""
 WEEK = 7
 """Past nights that are settled and merged together."""
 
@@ -101,7 +106,7 @@ def grow(homes: Path, referrals: int, files: int, wanted: list[int]) -> None:
         if standing != done or not nights:
             shutil.rmtree(home, ignore_errors=True)
             if (homes / f"after-{done}").exists():
-                shutil.copytree(homes / f"after-{done}", home, symlinks=True)
+                copied(homes / f"after-{done}", home)
             else:
                 first_night(home, referrals, files)
         template, rows = template_of(home)
@@ -110,6 +115,10 @@ def grow(homes: Path, referrals: int, files: int, wanted: list[int]) -> None:
             week = range(first, min(first + WEEK, nights + 1))
             left(home, lake, week)
             publish(lake, template, rows, week)
+            if (
+                first // WEEK % MONTH == 0
+            ):  # as the maintenance of an installation does after the days that its policy keeps
+                lake.vacuum(timedelta(0))
             if (first - done) % (WEEK * 10) == 1:
                 print(f"{first} nights, {time.process_time() - began:.0f} CPU s", file=sys.stderr, flush=True)
         standing = nights
@@ -117,9 +126,25 @@ def grow(homes: Path, referrals: int, files: int, wanted: list[int]) -> None:
         for stage in ("assess", "publish", "reporting") if nights else ():
             triage(home, "night", "stage", stage, "--run-id", "past-0")
         (home / "growing.json").write_text(json.dumps({"growing_cpu_seconds": spent}))
-        shutil.copytree(home, homes / f"copy-{nights}", symlinks=True)
+        copied(home, homes / f"copy-{nights}")
         (homes / f"copy-{nights}").rename(homes / f"after-{nights}")
         print(f"grown: {nights} nights, {spent} CPU s", file=sys.stderr, flush=True)
+
+
+def copied(source: Path, target: Path) -> None:
+    """A copy of an installation. Files that have their digest in their name are never changed: they are shared by a second link,
+    where both lie on one file system that knows links."""
+
+    def share(file: str, to: str) -> None:
+        if re.search(r"\.[0-9a-f]{64}\.parquet$", file):
+            try:
+                os.link(file, to)
+                return
+            except OSError:
+                pass  # another file system
+        shutil.copy2(file, to)
+
+    shutil.copytree(source, target, symlinks=True, copy_function=share)
 
 
 def first_night(home: Path, referrals: int, files: int) -> None:
@@ -240,7 +265,7 @@ def contents(values: pa.ChunkedArray, night: int, files: pa.ChunkedArray | None,
 def one_more(folder: Path, home: Path, referrals: int, files: int, *, people: bool) -> dict[str, Any]:
     """The measured night on a copy of the home: CPU seconds and peak memory of each stage, and of what people wait for."""
     copy = folder / "measured"
-    shutil.copytree(home, copy, symlinks=True)
+    copied(home, copy)
     shutil.rmtree(copy / "landing")
     sample(copy, referrals, files, 99)
     environment = env(copy) | {"TRIAGE_THREADS": "1"}

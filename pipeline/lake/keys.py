@@ -48,12 +48,16 @@ class KeyFiles:
         self.folder = folder
         self._held: dict[tuple[str, str], NDArray[np.uint64]] = {}
 
+    def tells(self, file: pq.ParquetFile, column: str) -> bool:
+        """Whether there is such a file of a column: then a group that it names holds a wanted value, but for a chance of digests."""
+        few = file.metadata.num_rows < LEAST or file.num_row_groups > GROUPS
+        return not few and _fit(file.schema_arrow.field(column).type)
+
     def groups(self, sha256: str, file: pq.ParquetFile, column: str, wanted: pa.Array) -> list[int]:
         """The row groups of a part that may hold one of the wanted values in a column, ascending; all of a part that is
         small, or of which no such file is made."""
-        everything = list(range(file.num_row_groups))
-        if file.metadata.num_rows < LEAST or len(everything) > GROUPS or not _fit(file.schema_arrow.field(column).type):
-            return everything
+        if not self.tells(file, column):
+            return list(range(file.num_row_groups))
         held = self._entries(sha256, file, column)
         asked = np.unique(hashed(wanted.drop_null().cast(file.schema_arrow.field(column).type)) & ~_LOW)
         begins, ends = np.searchsorted(held, asked), np.searchsorted(held, asked | _LOW, side="right")

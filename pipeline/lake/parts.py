@@ -141,10 +141,15 @@ class Parts:
         keys = [*([SEQ] if commits is not None else []), *([where[0]] if where is not None else [])]
         found = [schema.empty_table()]
         groups = list(range(file.num_row_groups)) if there.issuperset(keys) else []
+        told = bool(groups) and where is not None and self.keys.tells(file, where[0])
         if groups and where is not None:
             groups = self.keys.groups(part.sha256, file, *where)
         for group in groups:
             if commits is not None and not _holds(file.metadata.row_group(group), commits):
+                continue
+            if told and commits is None:  # it holds what is asked: its keys need no look before the rest
+                rows = file.read_row_group(group, columns=list(dict.fromkeys([*keys, *names])))
+                found.append(conform(rows.filter(_mask(rows, None, where)), schema, former))
                 continue
             mask = _mask(file.read_row_group(group, columns=keys), commits, where)
             if pc.any(mask).as_py():  # most groups hold nothing of what is asked: only their keys were read
