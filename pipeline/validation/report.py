@@ -20,6 +20,8 @@ LIMITS = (
     "No false hit among n files bounds the rate only by the upper figure stated, not by nought.",
     "Pictures of little detail (PDQ quality below 50) are not asked about, and no near match of theirs is evidence.",
     "Pictures of one template or one series share most of their area: their hits are true likenesses and not the same picture.",
+    "Where a large part of a picture is gone (a centre crop to another shape, a caption laid over) it is guessed: such finds are similar"
+    " scenes to be checked, and how many are not found stands in the results.",
     "A miss is not a clearance.",
 )
 
@@ -31,7 +33,8 @@ _PAGE = Environment(autoescape=True).from_string("""<!doctype html>
 body{font:14px/1.45 sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#0b0c0c}
 table{border-collapse:collapse;width:100%;margin:1rem 0}th,td{border-bottom:1px solid #b1b4b6;padding:.25rem .5rem;text-align:left}
 td.n,th.n{text-align:right}caption{text-align:left;font-weight:bold;padding:.5rem 0}thead{display:table-header-group}
-tr{break-inside:avoid}h2{margin-top:2rem;break-after:avoid}@media print{body{margin:0;max-width:none;font-size:11px}}
+tr{break-inside:avoid}h2{margin-top:2rem;break-after:avoid}caption{break-after:avoid}th{font-weight:normal}thead th{font-weight:bold}
+@page{size:A4;margin:15mm}@media print{body{margin:0;padding:0;max-width:none;font-size:11px}td,th{padding:.1rem .4rem}}
 </style></head><body>
 <h1>Validation of the matching method</h1><p>{{ made }}</p>
 <h2>1. Requirement</h2><p>{{ requirement }}</p>
@@ -39,8 +42,8 @@ tr{break-inside:avoid}h2{margin-top:2rem;break-after:avoid}@media print{body{mar
 <h2>3. Data</h2><p>{{ r.pictures_known }} distinct pictures known, {{ r.pictures_asked }} of them asked about under each of {{ r.recall | length }} edits; {{ r.videos_known }} videos.{% for why, n in r.left_out.items() if n %} Left out, {{ why }}: {{ n }}.{% endfor %} Nothing of them is stored.</p>
 <h2>4. Results</h2>
 <table><caption>Copies found, by edit</caption><thead><tr><th scope="col">Edit</th><th class="n" scope="col">Found</th><th class="n" scope="col">Share</th><th class="n" scope="col">95 % interval</th><th class="n" scope="col">near</th><th class="n" scope="col">altered</th><th class="n" scope="col">similar</th></tr></thead>
-{% for name, x in r.recall.items() %}<tr><th scope="row">{{ name }}</th><td class="n">{{ x.found }} of {{ x.n }}</td><td class="n">{{ x.share }}</td><td class="n">{{ x.low }} to {{ x.high }}</td>{% for level in ("near", "altered", "similar") %}<td class="n">{{ x.levels.get(level, 0) }}</td>{% endfor %}</tr>{% endfor %}</table>
-{% if r.videos %}<table><caption>Edited videos found</caption><thead><tr><th scope="col">Edit</th><th class="n" scope="col">Found</th><th class="n" scope="col">95 % interval</th><th class="n" scope="col">Other videos</th></tr></thead>{% for name, x in r.videos.items() %}<tr><th scope="row">{{ name }}</th><td class="n">{{ x.found }} of {{ x.n }}</td><td class="n">{{ x.low }} to {{ x.high }}</td><td class="n">{{ x.wrong }}</td></tr>{% endfor %}</table>{% endif %}
+{% for name, x in r.recall.items() %}<tr><th scope="row">{{ name }}</th><td class="n">{{ x.found }} of {{ x.n }}</td><td class="n">{{ "%.2f" | format(x.share) }}</td><td class="n">{{ "%.2f to %.2f" | format(x.low, x.high) }}</td>{% for level in ("near", "altered", "similar") %}<td class="n">{{ x.levels.get(level, 0) }}</td>{% endfor %}</tr>{% endfor %}</table>
+{% if r.videos %}<table><caption>Edited videos found</caption><thead><tr><th scope="col">Edit</th><th class="n" scope="col">Found</th><th class="n" scope="col">95 % interval</th><th class="n" scope="col">Other videos</th></tr></thead>{% for name, x in r.videos.items() %}<tr><th scope="row">{{ name }}</th><td class="n">{{ x.found }} of {{ x.n }}</td><td class="n">{{ "%.2f to %.2f" | format(x.low, x.high) if x.n else "no video could be read" }}</td><td class="n">{{ x.wrong }}</td></tr>{% endfor %}</table>{% endif %}
 <table><caption>False hits among distinct pictures, by level</caption><thead><tr><th scope="col">Level</th><th class="n" scope="col">Files asked</th><th class="n" scope="col">Wrong</th><th class="n" scope="col">Per million files</th><th class="n" scope="col">Upper 95 % bound</th></tr></thead>{% for level, x in r.false_hits.items() %}<tr><th scope="row">{{ level }}</th><td class="n">{{ x.files }}</td><td class="n">{{ x.wrong }}</td><td class="n">{{ x.per_million }}</td><td class="n">{{ x.upper_95 }}</td></tr>{% endfor %}</table>
 <p>Nearest other picture, any query: {{ r.nearest_other_picture_bits }} bits.</p>
 <table><caption>Hard negatives: different pictures of one template or series, each against the others</caption><thead><tr><th scope="col">Class</th><th class="n" scope="col">Pairs</th><th class="n" scope="col">near</th><th class="n" scope="col">altered</th><th class="n" scope="col">similar</th><th class="n" scope="col">Files wrong, per million</th><th class="n" scope="col">Upper 95 % bound</th></tr></thead>{% for name, x in r.hard_negatives.items() %}<tr><th scope="row">{{ name }}</th><td class="n">{{ x.pairs }}</td>{% for level in ("near", "altered", "similar") %}<td class="n">{{ x[level].wrong }}</td>{% endfor %}<td class="n">{{ x.files.per_million }}</td><td class="n">{{ x.files.upper_95 }}</td></tr>{% endfor %}</table>

@@ -62,6 +62,7 @@ def test_the_command_writes_a_page_and_figures_and_nothing_else(tmp_path: Path, 
     folder.mkdir()
     for number, picture in enumerate(pictures(9)):
         picture.save(folder / f"{number}.png")
+    (folder / "broken.mp4").write_bytes(b"no film")
     page = tmp_path / "out" / "report.html"
     page.parent.mkdir()
     answer = CliRunner().invoke(
@@ -74,6 +75,7 @@ def test_the_command_writes_a_page_and_figures_and_nothing_else(tmp_path: Path, 
     assert all(x["differences"] == 0 for x in result["exactness"].values())
     order = [page.read_text().index(f"<h2>{k}.") for k in range(1, 7)]
     assert order == sorted(order) and "Hard negatives" in page.read_text()
+    assert '<td class="n">1.00</td>' in page.read_text() and "no video could be read" in page.read_text()
     letters = result["hard_negatives"]["template: letterhead"]["files"]
     assert f'<td class="n">{letters["per_million"]}</td><td class="n">{letters["upper_95"]}</td>' in page.read_text()
 
