@@ -64,7 +64,7 @@ def supposed(settings: Settings, night: Night, release: Release) -> SupposedLake
         with retro.ReleaseChange(settings, night, lake, release, since) as change:
             for batch in retro.batches(lake, units):
                 tables.append(change.rows(batch)[0])
-        parts = [part for unit in units for part in retro.unit_parts(lake, unit)]
+        parts = [part for parts in retro.unit_parts(lake, units).values() for part in parts]
         contents += sum(part.rows for part in parts if part.table == "fingerprints")
     matches = pa.concat_tables([records.build("matches", []), *tables])
     rules = policy.load(settings, "matching").data["flood"]

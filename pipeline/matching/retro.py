@@ -83,9 +83,9 @@ def behind(lake: Lake, release: int) -> list[tuple[int, list[str]]]:
 def batches(lake: Lake, units: Sequence[str]) -> Iterator[list[str]]:
     """The units in groups of BATCH rows, more only where one unit has more."""
     batch: list[str] = []
-    rows = 0
+    rows, parts = 0, unit_parts(lake, units)
     for unit in units:
-        size = sum(part.rows for part in unit_parts(lake, unit))
+        size = sum(part.rows for part in parts.get(unit, ()))
         if batch and rows + size > BATCH:
             yield batch
             batch, rows = [], 0
@@ -95,11 +95,13 @@ def batches(lake: Lake, units: Sequence[str]) -> Iterator[list[str]]:
         yield batch
 
 
-def unit_parts(lake: Lake, unit: str) -> list[Part]:
-    """The parts that a unit of the match stage consists of."""
-    content = unit.startswith(stage.CONTENT)
-    key = unit.removeprefix(stage.CONTENT if content else stage.CLAIMED)
-    return [p for c in lake.named("fingerprint" if content else "ingest", [key]) for p in c.parts]
+def unit_parts(lake: Lake, units: Sequence[str]) -> dict[str, tuple[Part, ...]]:
+    """The parts that units of the match stage consist of, by unit: asked of the ledger at once, since years have thousands."""
+    found: dict[str, tuple[Part, ...]] = {}
+    for of_stage, begins in (("fingerprint", stage.CONTENT), ("ingest", stage.CLAIMED)):
+        keys = [unit.removeprefix(begins) for unit in units if unit.startswith(begins)]
+        found |= {f"{begins}{commit.key}": commit.parts for commit in lake.named(of_stage, keys)}
+    return found
 
 
 class ReleaseChange:
