@@ -136,7 +136,7 @@ class Matcher:
     def refined(self, lake: Lake, candidates: list[MatchRow]) -> list[MatchRow]:
         """Let the worker look for the geometry in which a candidate is nearest; keep what comes within the threshold.
 
-        A candidate whose media is no longer in place stays as an `unrefined` lead.
+        A candidate whose media is no longer in place stays as an `unrefined` lead, if it lies within the wide radius.
         """
         rules = self.rules["refinement"]
         by_content: dict[bytes, list[MatchRow]] = {}
@@ -164,11 +164,9 @@ class Matcher:
                     kept.append(MatchRow({**row, **change, "geometry": outcome.geometry}))
             else:
                 self.counts["not_refined"] += 1
-                kept.append(
-                    MatchRow(
-                        {**row, "kind": "unrefined", "threshold": int(self.rules["algorithms"]["pdq"]["wide_radius"])}
-                    )
-                )
+                within = int(self.rules["algorithms"]["pdq"]["wide_radius"])
+                if row["distance"] <= within:  # further out only firm bits tell a copy from a stranger
+                    kept.append(MatchRow({**row, "kind": "unrefined", "threshold": within}))
         return kept
 
     def videos(self, frames: pa.Table) -> list[MatchRow]:

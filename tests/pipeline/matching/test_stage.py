@@ -79,6 +79,16 @@ class TestKinds:
         unit = fingerprinted(settings, "a", [fingerprint(1)], [variant(1, "mirror", release[5].pdq, quality=10)])
         assert matched(settings, unit) == []
 
+    def test_a_candidate_beyond_the_wide_radius_is_nothing_unless_its_firm_bits_confirm_it(
+        self, settings: Settings, release: list
+    ) -> None:
+        prints = [fingerprint(1), fingerprint(2)]
+        guesses = [
+            variant(n, "opened from 16.9 to 1.1", flipped(release[n].pdq, bits)) for n, bits in ((1, 48), (2, 47))
+        ]
+        found = matched(settings, fingerprinted(settings, "a", prints, guesses))
+        assert [(r["sha256"], r["kind"], r["distance"]) for r in found] == [(content(2), "unrefined", 47)]
+
     def test_a_wide_candidate_whose_media_is_gone_stays_an_unrefined_lead(
         self, settings: Settings, release: list
     ) -> None:
