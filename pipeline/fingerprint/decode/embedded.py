@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from pipeline.fingerprint.decode.ends import end_of, film_end
 from pipeline.fingerprint.decode.ondisk import OnDisk, TooLongError
-from pipeline.fingerprint.decode.sniff import HEAD, MediaType, media_type
+from pipeline.fingerprint.decode.sniff import HEAD, VAGUE, MediaType, media_type
 
 MOST = 64
 """Parts that are looked for in one file; a file with more has that many."""
@@ -58,8 +58,6 @@ _SURE_BOX = re.compile(rb"\x00\x00[\x00-\x03][\x08-\xff]ftyp[ -~]{4}", re.DOTALL
 _SURE_ZIP = re.compile(rb"PK\x03\x04[\x0a-\x3f]\x00..[\x00\x08]\x00", re.DOTALL)
 _STREAMS = frozenset({"mpegps", "mpegts", "flv", "ogg", "rm", "dv", "mxf", "matroska"})
 """Films that go on behind damage: what follows the place where their structure breaks off is mostly more of the same."""
-VAGUE = frozenset({"tga", "pcx", "sgi"})
-"""Families that other bytes are easily taken for: not believed of what follows directly behind a picture."""
 
 
 @dataclass(frozen=True)

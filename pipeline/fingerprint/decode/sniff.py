@@ -134,6 +134,8 @@ TYPES: tuple[MediaType, ...] = (  # the order is the code on the wire: only ever
     MediaType("application/dicom"),
     *(MediaType(name) for name in rarer.NAMES),
 )
+VAGUE = frozenset({"tga", "pcx", "sgi"})
+"""Families that other bytes are easily taken for: not believed of what follows directly behind a picture."""
 BY_NAME = {media.name: media for media in TYPES}
 CODES = {media.name: code for code, media in enumerate(TYPES)}
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
 from pipeline.errors import InputError
+from pipeline.fingerprint.decode.inside import written
 from pipeline.ingest import sources
 from pipeline.ingest.landing.package import REPORT_SUFFIXES, Member, Package, reading_order
 from pipeline.ingest.reports import decode
@@ -114,11 +116,29 @@ def read(member: Member, content: bytes, rules: ReportRules) -> FoundReport | No
         draft.defect(path if path.startswith("line") else f"//{path}", problem)
     _check_references(draft, caps["reference_characters"])
     draft.referral["unknown_keys"] = residue(tree)
+    _note_pictures(draft)
     masking.mask(draft)
     rows = len(draft.subjects) + len(draft.identifiers) + len(draft.narratives) + len(draft.files)
     if rows > caps["rows"]:
         raise InputError(f"The report describes more than {caps['rows']} things.", "Send it in several reports.")
     return FoundReport(member, reader, draft, member.sha256())
+
+
+_WRITTEN = re.compile(r"[A-Za-z0-9+/_-]{57}")
+"""What no sentence has, and a picture written as text (base64) does."""
+
+
+def _note_pictures(draft: Draft) -> None:
+    """A report is no media file, so that nobody looks at a picture that is written into it as text: this is said of it."""
+    waiting: list[Any] = [draft.referral["unknown_keys"], *(row["text"] for row in draft.narratives)]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, str):
+            if _WRITTEN.search(node) and written.holds_file(node.encode("utf-8", "replace")):
+                draft.defect("/", "The report holds a file written as text; nobody looked at it.")
+                return
+        elif isinstance(node, dict | list):
+            waiting += node.values() if isinstance(node, dict) else node
 
 
 def _check_references(draft: Draft, most: int) -> None:

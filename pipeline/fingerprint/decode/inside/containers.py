@@ -6,15 +6,15 @@ into one does not count as nothing. What cannot be gone through within the bound
 
 from __future__ import annotations
 
-import binascii
 import io
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from pipeline.fingerprint.decode import embedded
-from pipeline.fingerprint.decode.sniff import DOCUMENT, HEAD, media_type
+from pipeline.fingerprint.decode.inside import written
+from pipeline.fingerprint.decode.sniff import DOCUMENT, HEAD, VAGUE, media_type
 
 UNPACKED = 64 << 20
 """Bytes of a document that are unpacked to look through it."""
@@ -22,8 +22,6 @@ MEMBERS = 20_000
 """Members of a zipped document that are looked at."""
 DEEP = 3
 """Documents inside documents that are gone into."""
-BLOCKS = 20_000
-"""Blocks of base64 of one text that are looked at."""
 INLINE_PIXELS = 4096
 """A picture inside a page's own drawing is one from this size on; smaller ones are letters and lines."""
 
@@ -54,7 +52,7 @@ def _is_media(data: bytes, deep: int) -> bool:
     """Whether a part of a container is a picture, film or archive, or a container that holds one."""
     media = media_type(data[:HEAD])
     if media.family is not None or media.undecoded:
-        return media.family not in embedded.VAGUE
+        return media.family not in VAGUE
     return holds(media.name, data, deep - 1)
 
 
@@ -143,9 +141,6 @@ def _in_sound(data: bytes) -> bool:
 
 # -- texts: e-mails, web pages, rich text --------------------------------------------------------------------------------
 
-_BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{40,}(?:\r?\n[ \t]{0,8}[A-Za-z0-9+/_-]{2,})*")
-_UNPADDED = re.compile(rb"[^A-Za-z0-9+/]")
-_UUENCODED = re.compile(rb"^begin [0-7]{3,4} [^\r\n]{1,255}\r?\n((?:[!-`][ -`]{1,84}\r?\n){1,40})", re.MULTILINE)
 _YENC = re.compile(rb"^=ybegin .*\bname=", re.MULTILINE)
 _RICH = re.compile(rb"\\(?:pict|objdata)(?![a-z])")
 _QUOTED = re.compile(rb"^content-type:\s*(?:image|video)/[^\n]*\n(?:[^\n]{1,998}\n){0,20}?content-transfer-encoding:\s*quoted",
@@ -163,28 +158,7 @@ def _in_text(data: bytes, deep: int) -> bool:
         return True
     if _YENC.search(text) or _QUOTED.search(text):
         return True
-    return any(_is_media(part, deep) for part in _parts(text))
-
-
-def _parts(text: bytes) -> Iterator[bytes]:
-    """What a text holds as base64 or uuencoded."""
-    for number, found in enumerate(_BASE64.finditer(text)):
-        if number >= BLOCKS:
-            return
-        bare = _UNPADDED.sub(b"", found[0].translate(_URL_SAFE))
-        yield binascii.a2b_base64(bare[: len(bare) // 4 * 4])
-    for found in _UUENCODED.finditer(text):
-        yield b"".join(_uudecoded(line) for line in found[1].splitlines())
-
-
-_URL_SAFE = bytes.maketrans(b"-_", b"+/")
-
-
-def _uudecoded(line: bytes) -> bytes:
-    try:
-        return binascii.a2b_uu(line)
-    except binascii.Error:  # a line of something else
-        return b""
+    return any(_is_media(part, deep) for part in written.parts(text))
 
 
 _ALONE: dict[str, Callable[[bytes], bool]] = {

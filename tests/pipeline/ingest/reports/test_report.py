@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import replace
 
 import pytest
@@ -85,3 +86,15 @@ def test_the_returned_text_names_every_reason_and_shows_control_characters_inert
     assert "\x1b" not in text
     assert "  1. It is broken.\n  2. It is late.\n" in text
     assert "21 November 2026 22:00 UTC" in text
+
+
+@pytest.mark.parametrize("where", ["picture", "narrative"])
+def test_a_picture_written_into_a_report_as_text_is_said_to_be_unseen(where: str) -> None:
+    rules_ = rules.load(Settings()).report
+    noted = "The report holds a file written as text; nobody looked at it."
+    for content, wanted in ((b"\x89PNG\r\n\x1a\n" + bytes(400), [noted]), (bytes(range(200)) * 3, [])):
+        written = base64.b64encode(content).decode()
+        one = form(reference="R 1", **{where: written if where == "narrative" else {"deep": [written]}})
+        found, _ = report.find(package({"report.json": one}), rules_)
+        assert found is not None
+        assert [d["problem"] for d in found.draft.defects if d["problem"] == noted] == wanted
