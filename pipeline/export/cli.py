@@ -54,7 +54,7 @@ def lookup(
 
     A HASH is MD5, SHA-1, SHA-256, PDQ, pHash or PhotoDNA, in hex or base64; `pdq:` before it names the kind. A FILE is
     hashed on this machine by the isolated worker and not stored; where its plain hashes find nothing, it is asked in the
-    same families of variants as in a night (results altered and similar). A list (.csv, .txt, or - for standard input) has one
+    same families of variants as in a night (results altered and similar), a video frame by frame. A list (.csv, .txt, or - for standard input) has one
     hash per line or columns named md5, sha1, sha256, pdq, phash. One row per hit; lines that are no hashes come last, with
     the reason. Near is a lead, never a category.
 
