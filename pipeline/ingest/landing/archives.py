@@ -239,10 +239,18 @@ def _tar_content(archive: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
     return b"" if stream is None else b"".join(iter(partial(stream.read, 1 << 16), b""))
 
 
-def _check_gzip(file: IO[bytes]) -> None:
+class _Streams(gzip._GzipReader):  # the only place where each header is met
+    """The streams of a gzip file one behind another, as `gzip` reads them, each header judged before."""
+
+    def _read_gzip_header(self) -> Any:
+        head = self._fp.read(_GZIP_HEAD)  # type: ignore[attr-defined]
+        self._fp.prepend(head)  # type: ignore[attr-defined]
+        _check_gzip(head)
+        return super()._read_gzip_header()  # type: ignore[misc]
+
+
+def _check_gzip(head: bytes) -> None:
     """Refuse a gzip stream whose header (RFC 1952: extra field, name, comment) holds content. Raises InputError."""
-    head = file.read(_GZIP_HEAD)
-    file.seek(0)
     flags, at = head[3] if len(head) > 3 else 0, 10
     if flags & 4:
         at += 2 + int.from_bytes(head[10:12], "little")
@@ -262,8 +270,7 @@ def _opened(file: IO[bytes]) -> tuple[IO[bytes], bool]:
     magic = file.read(6)
     file.seek(0)
     if magic.startswith(b"\x1f\x8b"):
-        _check_gzip(file)
-        return gzip.GzipFile(fileobj=file), True  # type: ignore[return-value]
+        return io.BufferedReader(_Streams(file)), True
     if magic.startswith((b"BZh", b"\xfd7zXZ\x00", b"7z\xbc\xaf", b"Rar!")):
         raise InputError("this kind of archive is not read; send a zip, tar or tar.gz")
     return file, False

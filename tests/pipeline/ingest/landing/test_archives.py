@@ -307,6 +307,12 @@ def test_content_in_the_header_of_a_gzip(tmp_path: Path) -> None:
     ):
         path.write_bytes(packed[:3] + bytes([flags]) + packed[4:10] + header + packed[10:])
         assert listed(path).faults == faults, (flags, faults)
+    plain = (tmp_path / "a.tar").read_bytes()
+    two = [gzip.compress(part, mtime=0) for part in (plain[:700], plain[700:])]
+    path.write_bytes(b"".join(two))
+    assert [m.name for m in listed(path).members] == ["report.json"]
+    path.write_bytes(two[0] + two[1][:3] + b"\4" + two[1][4:10] + b"\x20\3" + picture[:800] + two[1][10:])
+    assert listed(path).faults == small
 
 
 @pytest.mark.parametrize(
