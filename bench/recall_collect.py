@@ -39,13 +39,17 @@ CANDIDATES: dict[str, Any] = {
     ],
     "shapes": {
         "sides": [[16, 9], [3, 2], [4, 3], [5, 4], [1, 1], [4, 5], [3, 4], [2, 3], [9, 16]], "least": 0.03, "most": 1.1,
+        "cut": [], "fits": 0.015,
     },
     "inside": {
         "frames": 4, "parts": 3, "smallest": 0.3, "all_sides": [2.5, 4, 5.5, 7, 9, -2.5], "one_side": [5.5, 8, 11],
         "corner": [5.5, 8, 11],
         "of_parts": {"all_sides": [2.5, 4, 5.5, 7, 9, -2.5], "one_side": [5.5, 8, 11], "corner": [5.5, 8, 11]},
     },
-    "uncovered": {"bars": 6, "least": 0.06, "most": 0.4},
+    "uncovered": {
+        "bars": 6, "least": 0.06, "most": 0.4,
+        "plain": {"tolerance": 12, "seam": 0.006, "inside": 0.9, "beyond": 0.6},
+    },
     "narrowed": [4, 6, 8, 10],
     "discs": {
         "places": [[50, 50], [38, 50], [62, 50], [50, 38], [50, 62], [40, 40], [60, 40], [40, 60], [60, 60]],
