@@ -16,7 +16,7 @@ from rich.progress import track
 
 from bench.recall import photographs
 from pipeline import policy
-from pipeline.fingerprint.hashes import pdq, picture
+from pipeline.fingerprint.hashes import packed, picture
 from pipeline.matching import altered
 from pipeline.settings import Settings
 from pipeline.validation import composed, edits, measuring
@@ -158,11 +158,11 @@ def asked(hashes: picture.PictureHashes, least: int) -> tuple[list[str], Bytes]:
     codes = altered.matrix(usable["pdq"])
     names = usable["variant"].to_pylist()
     labels = [group(name) for name in names]
-    plain = np.array([not name.startswith(("border", "trimmed", "colours", *pdq.FLIPS[1:])) for name in names])
+    plain = np.array([not name.startswith(("border", "trimmed", "colours", *packed.FLIPS[1:])) for name in names])
     chosen = [label for label, one in zip(labels, plain, strict=True) if one]
     pieces = [codes]
     for flip, called in FLIPS.items():
-        pieces.append(pdq.flipped_codes(codes[plain], flip))
+        pieces.append(packed.flipped_codes(codes[plain], flip))
         labels = [*labels, *(f"{label} | {called}" for label in chosen)]
     return labels, np.concatenate(pieces)
 
