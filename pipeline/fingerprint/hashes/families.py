@@ -80,8 +80,8 @@ def _look(
     shaped = panels.shaped(luma, source.aspect, {**policy["panels"], **policy["shaped"]}, [*borders, *parts])
     of_whole = [
         *_shapes(source.aspect, policy["shapes"]),
-        *(_boxed(f"part {_place(box)}", box) for box in parts),
-        *(_boxed(f"shaped {_place(box)}", box) for box in shaped),
+        *_placed("part", parts),
+        *_placed("shaped", shaped),
         *_cells(policy["cells"]),
     ]
     return FoundFrames(
@@ -137,9 +137,21 @@ def _boxed(name: str, box: Box) -> NamedFrame:
     return name, (-box[0], -box[1], -box[2], -box[3], 0.0)
 
 
-def _place(box: Box) -> str:
-    left, top, right, bottom = box
-    return f"{100 * left:.0f}-{100 * (1 - right):.0f} % across, {100 * top:.0f}-{100 * (1 - bottom):.0f} % down"
+def _placed(begins: str, boxes: Sequence[Box]) -> Iterator[NamedFrame]:
+    """Frames of boxes, each with a name of its own: places are said more exactly where two boxes lie within a per cent, and a box that
+    is another's to a ten-thousandth is left out."""
+    taken: dict[str, Box] = {}
+    for box in boxes:
+        finer = (f"{begins} {_place(box, digits)}" for digits in range(3))
+        name = next((name for name in finer if name not in taken), None)
+        if name is not None and not any(np.allclose(box, other, rtol=0, atol=1e-4) for other in taken.values()):
+            taken[name] = box
+            yield _boxed(name, box)
+
+
+def _place(box: Box, digits: int = 0) -> str:
+    left, top, right, bottom = (round(100 * side, digits) for side in (box[0], box[1], 1 - box[2], 1 - box[3]))
+    return f"{left:.{digits}f}-{right:.{digits}f} % across, {top:.{digits}f}-{bottom:.{digits}f} % down"
 
 
 def _shapes(aspect: float, policy: dict[str, Any]) -> list[NamedFrame]:

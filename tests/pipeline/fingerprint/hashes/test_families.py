@@ -205,6 +205,42 @@ def test_a_plain_picture_has_no_panels_and_names_are_distinct() -> None:
     assert len(names) == len(set(names)) and max(len(name) for name in names) <= 80
 
 
+SHAPES = (
+    (49, 27),
+    (40, 22),
+    (64, 32),
+    (12, 9),
+    (36, 73),
+    (66, 27),
+    (42, 70),
+    (12, 18),
+    (16, 16),
+    (1, 1),
+    (640, 1344),
+    (1296, 480),
+)
+
+
+@pytest.mark.parametrize("size", SHAPES)
+def test_names_are_distinct_whatever_shape_a_picture_has(size: tuple[int, int]) -> None:
+    """A worker's answer with one name twice is refused whole: small pictures of such shapes once came to nothing by it."""
+    for seed in range(4):
+        blocks = max(1, size[1] // (2 + seed)), max(1, size[0] // (2 + seed))
+        noise = np.random.default_rng(seed).integers(0, 256, (*blocks, 3), dtype=np.uint8)
+        picked = Image.fromarray(noise).resize(size, Image.Resampling.NEAREST)  # seams at every block
+        plane = planes.decode(reopened(picked), RULES["canonical"])
+        names = [name for name, _, _ in variants.all_variants(plane, RULES["variants"])]
+        assert len(names) == len(set(names)), seed
+
+
+def test_boxes_within_a_per_cent_have_names_of_their_own() -> None:
+    boxes = [(0.0, 0.0, 0.0, 0.5 + k / 2000) for k in range(12)]
+    named = list(families._placed("shaped", [*boxes, boxes[0], boxes[5]]))
+    assert [frame for _, frame in named] == [(0.0, 0.0, 0.0, -box[3], 0.0) for box in boxes]
+    assert len({name for name, _ in named}) == len(boxes)
+    assert named[0][0] == "shaped 0-100 % across, 0-50 % down" and max(len(name) for name, _ in named) <= 80
+
+
 def test_projection_and_parts_are_those_of_plain_geometry() -> None:
     plane = planes.decode(reopened(scene()), RULES["canonical"])
     source = sampling.base(plane)
