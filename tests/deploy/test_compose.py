@@ -151,7 +151,7 @@ def test_every_triage_setting_in_it_exists() -> None:
         assert all(isinstance(v, str) for v in given.values())
 
 
-BY_OVERRIDE = {"policy", "lake", "cases_url", "anchors", "oidc_issuer", "oidc_client_id", "oidc_secret_file"}
+BY_OVERRIDE = {"policy", "lake", "shared", "cases_url", "anchors", "oidc_issuer", "oidc_client_id", "oidc_secret_file"}
 """Settings that the file gives no service: policy/ is in the image, the case store's URL is a secret, and the rest needs a mount or a
 network of the force's own, for which the guide shows docker-compose.override.yml."""
 

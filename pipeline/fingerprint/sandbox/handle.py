@@ -22,6 +22,9 @@ from pipeline.fingerprint.sandbox.spawner import Child, ForkServer, ServerLostEr
 
 GREETING_SECONDS = 30.0
 MIB = 1 << 20
+SAMPLED = 0.6
+"""Share of its processor time from which a worker that the kernel killed has used it up: the kernel goes by ticks, of which a busy machine
+gives a process more than it has run."""
 
 
 class Handle:
@@ -170,7 +173,7 @@ class Handle:
 
     def blamed(self, ending: str, cpu_seconds: float) -> Failure:
         """Why the worker ended in the middle of a file: `ending` is its signal or exit code, empty when it is not known."""
-        if ending == "SIGXCPU" or (ending == "SIGKILL" and cpu_seconds > self.life - 1):
+        if ending == "SIGXCPU" or (ending == "SIGKILL" and cpu_seconds > SAMPLED * self.life):
             return self.fail(Reason.CPU_TIME, ending)
         if ending.startswith("exit.") or not ending:
             return self.fail(Reason.EXITED, ending)

@@ -104,7 +104,7 @@ def test_every_json_trap_and_every_zip_slip_archive(corpora: Path, around: Path)
     assert [watched(path) for path in absolute] == before
     assert snapshot(settings.landing_dir) == landed
     written = {p.relative_to(settings.home).parts[0] for p in settings.home.rglob("*") if p.is_file()}
-    assert written == {"landing", "lake", "quarantine", "ingest"}
+    assert written == {"landing", "lake", "quarantine", "ingest", "cache"}
     assert not [p for p in settings.home.rglob("*evil*") if settings.landing_dir not in p.parents]
     rows = {row["container"]: row for row in table(settings, "packages")}
     assert rows["other/good.zip"]["state"] == "accepted"

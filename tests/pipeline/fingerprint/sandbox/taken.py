@@ -9,7 +9,6 @@ import hashlib
 import os
 import signal
 import time
-from dataclasses import replace
 from typing import Any
 
 from pipeline.fingerprint.decode.task import Task
@@ -53,12 +52,12 @@ def _forge(worker: Worker, job: int, request: dict[str, Any], descriptor: int) -
 def _other_content(worker: Worker, job: int, request: dict[str, Any], descriptor: int) -> bytes:
     """The answer to another content than the one asked for."""
     os.close(descriptor)
-    return _answers(worker, job, replace(_asked(request), sha256=hashlib.sha256(b"another").digest()))
+    return _answers(worker, job, _asked(request)._replace(sha256=hashlib.sha256(b"another").digest()))
 
 
 def _other_size(worker: Worker, job: int, request: dict[str, Any], descriptor: int) -> bytes:
     os.close(descriptor)
-    return _answers(worker, job, replace(_asked(request), size=1234))
+    return _answers(worker, job, _asked(request)._replace(size=1234))
 
 
 LIES = {"forge": _forge, "other_content": _other_content, "other_size": _other_size}
