@@ -267,6 +267,6 @@ def test_preparing_compiles_what_every_family_uses() -> None:
     prepared = (
         panels._profile, panels._stand_out, panels._longest, panels._search, sampling._enlarged, sampling._edges,
         sampling.hash_quads, sampling._project, covering.hash_discs, covering.hash_boxes, covering._without_disc,
-        covering._without_box, slants._strengths, trimming._detail, flatness._even, refine.weighed, refine._weighed_least,
+        covering._without_box, slants._strengths, trimming._detail, flatness._even, refine._weighed_least,
     )  # fmt: skip
     assert all(kernel.signatures for kernel in prepared)  # type: ignore[attr-defined]
