@@ -71,7 +71,7 @@ def _foot(result: dict[str, Any]) -> list[str]:
     less = ", ".join(f"{n} ({a:.2f} to {b:.2f})" for n, (a, b) in result["less_than_before"].items()) or "none"
     return [
         f"Measured on {result['made']}, {result['cpu_minutes']} minutes of one core: {result['photographs']} photographs asked about"
-        f" (a sample) of {result['photographs_known']} distinct ones known, {wrong['query_files']:,} edited files,"
+        f"{' (a sample)' if result['photographs'] < result['photographs_known'] else ''} of {result['photographs_known']} distinct ones known, {wrong['query_files']:,} edited files,"
         f" {wrong['query_hashes']:,} query hashes. Files with a candidate among {wrong['known_hashes']:,} other known hashes, each"
         f" family at its own radius: {wrong['files_with_a_false_candidate']} ({wrong['per_million']} per million files, upper 95 %"
         f" bound {wrong['upper_95']}). Nearest other photograph: plain PDQ {near['plain_pdq']} bits, plain pHash 256"
