@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -52,7 +53,7 @@ class Archive:
                 self._seen[name] = None if name in self._seen else entry
         except MemoryError:
             raise Refusal(Reason.ARCHIVE_LIMIT, "MemoryError") from None
-        except _BROKEN as error:
+        except BROKEN as error:
             raise Refusal(Reason.ARCHIVE_DAMAGED, type(error).__name__) from error
 
     def member(self, name: str) -> BinaryIO:
@@ -66,7 +67,7 @@ class Archive:
             if isinstance(entry, zipfile.ZipInfo):
                 return self._zip_member(entry)
             return self._tar_member(entry)
-        except _BROKEN as error:
+        except BROKEN as error:
             raise Refusal(Reason.ARCHIVE_DAMAGED, type(error).__name__) from error
 
     def _zip_member(self, entry: zipfile.ZipInfo) -> BinaryIO:
@@ -91,20 +92,22 @@ class Archive:
         return cast(BinaryIO, file)
 
 
-_BROKEN = (
+BROKEN = (
     zipfile.BadZipFile,
+    zipfile.LargeZipFile,
     tarfile.TarError,
     zlib.error,
+    struct.error,
     EOFError,
     OSError,
     ValueError,
     NotImplementedError,
     RuntimeError,
-    KeyError,
-    IndexError,
+    LookupError,
     OverflowError,
 )
-"""What the standard library raises for a damaged archive, found by flipping bits (tests/pipeline/fingerprint/decode/test_opening.py)."""
+"""What the standard library raises for a damaged archive, found by flipping bits (tests/pipeline/fingerprint/decode/test_opening.py);
+everything else is our own error."""
 
 
 class Opener:

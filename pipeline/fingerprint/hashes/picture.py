@@ -132,9 +132,8 @@ def prepare(policy: dict[str, Any]) -> None:
     before it starts workers, so that they only load.
     """
     ramp = np.add.outer(np.arange(192, dtype=np.uint8), np.arange(160, dtype=np.uint8)).astype(np.uint8)
-    framed = np.zeros(
-        (320, 256), np.uint8
-    )  # a picture within another of a shape people crop to: every family has something to find
+    # a picture within another, of a shape that people crop to: every family has something to find
+    framed = np.zeros((320, 256), np.uint8)
     framed[70:262, 60:220] = ramp // 2 + 90
     plane = planes.from_array(framed)
     hashes = _hash_plane(plane, policy, with_variants=True)

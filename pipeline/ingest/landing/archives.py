@@ -9,15 +9,13 @@ from __future__ import annotations
 import gzip
 import io
 import stat
-import struct
 import tarfile
 import zipfile
-import zlib
 from functools import partial
 from typing import IO, Any, BinaryIO, cast
 
 from pipeline.errors import InputError
-from pipeline.fingerprint.decode.opening import holds_more
+from pipeline.fingerprint.decode.opening import BROKEN, holds_more
 from pipeline.ingest.landing import zipforms
 from pipeline.ingest.landing.noise import Noise
 from pipeline.ingest.landing.package import (
@@ -39,22 +37,6 @@ SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", "
 _LABEL = b"V"
 """Type of the header in which GNU tar keeps a volume's name; it has no content."""
 
-_DAMAGE = (
-    zipfile.BadZipFile,
-    zipfile.LargeZipFile,
-    tarfile.TarError,
-    zlib.error,
-    EOFError,
-    OSError,
-    NotImplementedError,
-    RuntimeError,
-    ValueError,
-    OverflowError,
-    LookupError,
-    struct.error,
-)
-"""What the standard library raises on damaged archives; everything else is our own error."""
-
 
 def list_archive(package: Package, file: IO[bytes], policy: dict[str, Any]) -> None:
     """Fill `package.members`, `package.left_out` and `package.faults` from an open archive.
@@ -71,7 +53,7 @@ def list_archive(package: Package, file: IO[bytes], policy: dict[str, Any]) -> N
             _list_tar(package, file, caps, noise)
     except InputError as error:
         package.faults.append(str(error))
-    except _DAMAGE as error:
+    except BROKEN as error:
         package.faults.append(f"the archive cannot be read ({type(error).__name__})")
         package.waits.append("the archive is not complete or is damaged")
     package.faults.extend(f for f in collision_faults([m.name for m in package.members]) if f not in package.faults)

@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from pipeline.fingerprint.decode import embedded
 from pipeline.fingerprint.decode.inside import written
+from pipeline.fingerprint.decode.opening import BROKEN
 from pipeline.fingerprint.decode.sniff import DOCUMENT, HEAD, VAGUE, media_type
 
 UNPACKED = 64 << 20
@@ -24,18 +25,6 @@ DEEP = 3
 """Documents inside documents that are gone into."""
 INLINE_PIXELS = 4096
 """A picture inside a page's own drawing is one from this size on; smaller ones are letters and lines."""
-
-_DAMAGE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    EOFError,
-    OSError,
-    NotImplementedError,
-    RuntimeError,
-    ValueError,
-    LookupError,
-)
-"""What the standard library raises for a damaged zip."""
 
 
 def holds(name: str, data: bytes, deep: int = DEEP) -> bool:
@@ -72,7 +61,7 @@ def _in_zip(data: bytes, deep: int) -> bool:
                 room -= len(part)
                 if room < 0 or _is_media(part, deep):
                     return True
-    except _DAMAGE:  # nobody can say what lies in it
+    except BROKEN:  # nobody can say what lies in it
         return True
     return False
 
