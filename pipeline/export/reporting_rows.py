@@ -31,14 +31,12 @@ Ids = frozenset[str] | None
 """Owners; None for all there are."""
 OWN = ("owner", "hidden")
 """Columns that every row has beside those of its table."""
-MIRRORED = ("cases", "case_safeguarded")
-"""Views of the case store that are kept beside the tables: every row of an open case says how long it waits, changed or not."""
-KEPT = (*(f"store_{name}" for name in MIRRORED), "matched")
-"""What is kept and not shown: the views, and the pairs of file and match that report_matches counts."""
+KEPT = ("matched",)
+"""What is kept and not shown: the pairs of file and match that report_matches counts."""
 BY = {
     "report_cases": "cases", "report_returned": "cases", "report_reviews": "cases", "report_stage_times": "cases",
     "report_files": "referrals", "matched": "referrals", "report_links": "links", "report_packages": "packages",
-    "report_runs": "runs", "report_checks": "runs", "report_moment": "", **dict.fromkeys((f"store_{name}" for name in MIRRORED), "cases"),
+    "report_runs": "runs", "report_checks": "runs", "report_moment": "",
 }  # fmt: skip
 """What the owners of a table's rows are; none of the one row that is always new. report_matches is counted anew."""
 
@@ -80,36 +78,17 @@ def words() -> frozenset[str]:
     return frozenset(re.findall(r"\w+", " ".join(p.read_text() for p in sorted(reporting.SQL.rglob("*.sql")))))
 
 
-def mirrored(session: Session, concerned: Concerned) -> dict[str, pa.Table]:
-    """Rows of the kept views of the case store that belong to the cases concerned, with their owners."""
-    found = {}
-    for name in MIRRORED:
-        rows = sources.of_some(session, name, concerned.cases, words())
-        found[f"store_{name}"] = pa.table(
-            {"owner": rows["case_id"], "hidden": pa.nulls(rows.num_rows, pa.bool_()).fill_null(False)}
-            | {c: rows[c] for c in rows.column_names}
-        )
-    return found
+def compute(world: World, concerned: Concerned) -> dict[str, pa.Table]:
+    """Rows of every table but report_matches for the owners concerned.
 
-
-def compute(world: World, concerned: Concerned, mirrors: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
-    """Rows of every table but report_matches for the owners concerned, and of report_cases for all open cases besides.
-
-    `mirrors` are the kept views, brought up to date. Raises TriageError when a statement does not give the columns of its schema.
+    Raises TriageError when a statement does not give the columns of its schema.
     """
     connection = connect(world.settings)
     try:
-        _register(connection, world, concerned, mirrors)
+        _register(connection, world, concerned)
         values = {"as_of": world.as_of.astimezone(UTC).replace(tzinfo=None), **world.hours}
-        cases = mirrors["store_cases"].drop_columns(list(OWN))
-        own = _among(cases["case_id"], concerned.cases)
-        timed = pc.or_(cases["is_open"], pc.is_null(cases["closed_at"]))
-        connection.register("store_cases", plain(cases.filter(pc.or_(own, timed))))
-        found = {"report_cases": statement(connection, "report_cases", values)}
-        connection.register("store_cases", plain(cases.filter(own)))
-        for name in sorted(BY.keys() - set(KEPT) - found.keys()):
-            found[name] = statement(connection, name, values)
-        found["matched"] = statement(connection, "kept/matched", values)
+        found = {name: statement(connection, name, values) for name in sorted(BY.keys() - set(KEPT))}
+        found |= {name: statement(connection, f"kept/{name}", values) for name in KEPT}
     finally:
         connection.close()
     return found
@@ -163,19 +142,18 @@ def _text(name: str) -> str:
     return (reporting.SQL / f"{name}.sql").read_text()
 
 
-def _register(
-    connection: duckdb.DuckDBPyConnection, world: World, concerned: Concerned, mirrors: Mapping[str, pa.Table]
-) -> None:
+def _register(connection: duckdb.DuckDBPyConnection, world: World, concerned: Concerned) -> None:
     found = {
         f"store_{name}": sources.of_some(world.session, name, ids, words())
         for name, ids in (
+            ("cases", concerned.cases),
+            ("case_safeguarded", concerned.cases),
             ("case_reviews", concerned.cases),
             ("case_requests", concerned.cases),
             ("case_links", concerned.links),
         )
     }
-    found["store_case_safeguarded"] = mirrors["store_case_safeguarded"]
-    found |= _of_lake(world, concerned, found["store_case_links"], mirrors["store_cases"])
+    found |= _of_lake(world, concerned, found["store_case_links"], found["store_cases"])
     found["run_stages"], found["run_checks"] = world.runs
     found["hidden_referrals"] = pa.table({"referral_id": pa.array(sorted(world.secret), pa.string())})
     found["source_origins"] = pa.table(
@@ -190,8 +168,11 @@ def _of_lake(world: World, concerned: Concerned, links: pa.Table, cases: pa.Tabl
     media = _rows(world, "media_files", "referral_id", concerned.referrals)
     prints = _rows(world, "fingerprints", "sha256", None if concerned.referrals is None else _values(media["sha256"]))
     named = links.column("left_referral").to_pylist() + links.column("right_referral").to_pylist()
-    of_cases = cases["referral_id"].filter(_among(cases["case_id"], concerned.cases)).to_pylist()
-    wanted = None if concerned.everything else (concerned.referrals or frozenset()).union(named, of_cases)
+    wanted = (
+        None
+        if concerned.everything
+        else (concerned.referrals or frozenset()).union(named, cases["referral_id"].to_pylist())
+    )
     return {
         "media_files": media,
         "fingerprints": prints,
@@ -228,10 +209,3 @@ def _rows(world: World, table: str, key: str, ids: Collection[Any] | None) -> pa
         gone = pc.is_in(rows["referral_id"], value_set=pa.array(sorted(world.erased), pa.string()))
         rows = rows.filter(pc.invert(gone))
     return rows
-
-
-def _among(column: pa.ChunkedArray, ids: Ids) -> pa.ChunkedArray:
-    """Which values are among the ids."""
-    if ids is None:
-        return pc.is_valid(column)
-    return pc.is_in(column, value_set=pa.array(sorted(ids), pa.string()))

@@ -12,7 +12,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from pipeline.export.reporting_runs import RECONCILIATION
 from pipeline.lake import Commit, Lake, erasing
 from pipeline.lake.run_rows import REPORT
 from pipeline.store.operations import Touched
-from pipeline.store.tables import Case, InformationRequest, Link, Review
+from pipeline.store.tables import Case, Link, Review
 
 CHUNK = 500
 """Ids in one IN list."""
@@ -140,14 +140,20 @@ def outdated(kept: KeptTables, as_of: datetime, lake: Lake, days: int) -> bool:
 
 
 def changed(
-    kept: KeptTables, now: KeptTables, lake: Lake, session: Session, touches: Iterable[tuple[str, str]]
+    kept: KeptTables,
+    now: KeptTables,
+    lake: Lake,
+    session: Session,
+    touches: Iterable[tuple[str, str]],
+    *,
+    hours: Mapping[str, int],
 ) -> Concerned:
     """The owners whose rows may be others than the kept ones. `now` has no parts yet."""
     fresh = lake.commits(after=kept.through)
     moved = (now.secret ^ kept.secret) | (now.erased ^ kept.erased)
     arrived = set(lake.read("referrals", ["referral_id"], commits=fresh)["referral_id"].to_pylist())
     noted = set(touches)
-    cases = {name for kind, name in noted if kind == "case"} | _timed(session, kept.as_of, now.as_of)
+    cases = {name for kind, name in noted if kind == "case"} | _timed(session, kept.as_of, now.as_of, hours)
     cases |= _chosen(session, Case.case_id, Case.referral_id.in_, arrived | moved)
     links = {name for kind, name in noted if kind == "link"}
     links |= _chosen(session, Link.link_id, lambda s: or_(Link.left_referral.in_(s), Link.right_referral.in_(s)), moved)
@@ -164,11 +170,15 @@ def changed(
     )
 
 
-def _timed(session: Session, before: datetime, now: datetime) -> set[str]:
-    """Cases of which a row says something else because time has passed: a request that waits, a review that fell due."""
-    waiting = select(InformationRequest.case_id).where(InformationRequest.answered_at.is_(None))
-    due = select(Review.case_id).where(Review.done_at.is_(None), Review.due_at >= before, Review.due_at < now)
-    return {*session.scalars(waiting), *session.scalars(due)}
+def _timed(session: Session, before: datetime, now: datetime, hours: Mapping[str, int]) -> set[str]:
+    """Cases of which a row says something else because time has passed: a review fell due, or the target is soon due, overdue
+    or long overdue. Nothing else in the tables goes by the clock: they would be written anew every night."""
+    reviews = select(Review.case_id).where(Review.done_at.is_(None), Review.due_at >= before, Review.due_at < now)
+    found = set(session.scalars(reviews))
+    for shift in (-hours["critically_overdue_hours"], 0, hours["due_soon_hours"]):
+        low, high = (moment + timedelta(hours=shift) for moment in (before, now))
+        found.update(session.scalars(select(Case.case_id).where(Case.is_open, Case.due_at.between(low, high))))
+    return found
 
 
 def _of_media(lake: Lake, fresh: list[Commit]) -> set[str]:

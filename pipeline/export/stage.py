@@ -88,7 +88,9 @@ def _bring_up(
         ):
             kept = None
         state = _now(settings, session, lake, as_of, kept)
-        concerned = reporting_state.changed(kept, state, lake, session, touches.values()) if kept else Concerned()
+        concerned = (
+            reporting_state.changed(kept, state, lake, session, touches.values(), hours=hours) if kept else Concerned()
+        )
         runs = reporting_runs.read(settings, concerned.runs)
         world = World(settings, session, lake, as_of, hours, state.secret, state.erased, runs)
         parts = _parts(shelf, world, concerned, kept)
@@ -120,16 +122,9 @@ def _parts(shelf: Shelf, world: World, concerned: Concerned, kept: KeptTables | 
     """The parts of every table with the rows of the owners concerned computed and put in their places."""
     before: Mapping[str, list[KeptPart]] = kept.parts if kept else {}
     parts: dict[str, list[KeptPart]] = {}
-    mirrors: dict[str, pa.Table] = {}
-    for table, rows in reporting_rows.mirrored(world.session, concerned).items():
-        parts[table] = shelf.replaced(table, before.get(table, ()), rows, _owners(table, concerned))
-        mirrors[table] = shelf.read(table, parts[table]) if parts[table] else rows
-    found = reporting_rows.compute(world, concerned, mirrors)
+    found = reporting_rows.compute(world, concerned)
     for table, rows in found.items():
-        owners = _owners(table, concerned)
-        if table == "report_cases" and owners is not None:  # rows of open cases say how long they wait
-            owners = pa.concat_arrays([owners, rows["owner"].combine_chunks()])
-        parts[table] = shelf.replaced(table, before.get(table, ()), rows, owners)
+        parts[table] = shelf.replaced(table, before.get(table, ()), rows, _owners(table, concerned))
     if kept and parts["matched"] == before["matched"]:  # no pair is new, gone or hidden from others
         parts["report_matches"] = before["report_matches"]
         return parts

@@ -1,4 +1,5 @@
--- One row per case: its state, band, target and age at the time of the report, or when it was closed.
+-- One row per case: its state, band and target, and its age when it was closed. What an open case waits for follows from report_moment:
+-- a row that named its age would be another every night, and the table would be written anew for the clock alone.
 SELECT
     store_cases.case_id AS owner,
     compartment IS NOT NULL AS hidden,
@@ -24,8 +25,8 @@ SELECT
     opened_at,
     first_action_at,
     closed_at,
-    date_diff('minute', clock_start, coalesce(closed_at, $as_of)) / 1440.0 AS age_days,
-    date_diff('minute', coalesce(closed_at, $as_of), due_at) / 60.0 AS hours_to_due,
+    date_diff('minute', clock_start, closed_at) / 1440.0 AS age_days,
+    date_diff('minute', closed_at, due_at) / 60.0 AS hours_to_due,
     CASE
         WHEN first_action_at IS NOT NULL THEN first_action_at <= due_at
         WHEN due_at < $as_of AND is_open THEN false
@@ -34,7 +35,6 @@ SELECT
     lowering_pending,
     second_look,
     (SELECT arg_max(s.children, s.safeguarded_id) FROM store_case_safeguarded s WHERE s.case_id = store_cases.case_id) AS children_safeguarded,
-    (SELECT arg_max(s.at, s.safeguarded_id) FROM store_case_safeguarded s WHERE s.case_id = store_cases.case_id) AS safeguarded_at,
-    coalesce(closed_at, $as_of) AS as_of
+    (SELECT arg_max(s.at, s.safeguarded_id) FROM store_case_safeguarded s WHERE s.case_id = store_cases.case_id) AS safeguarded_at
 FROM store_cases
 ORDER BY store_cases.case_id

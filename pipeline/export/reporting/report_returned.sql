@@ -7,7 +7,7 @@ SELECT
     q.reason_code,
     q.asked_at,
     q.answered_at,
-    date_diff('minute', q.asked_at, coalesce(q.answered_at, $as_of)) / 1440.0 AS days_open
+    date_diff('minute', q.asked_at, q.answered_at) / 1440.0 AS days_open
 FROM store_case_requests q
 JOIN store_cases c ON c.case_id = q.case_id
 ORDER BY q.request_id

@@ -313,3 +313,27 @@ def test_a_damaged_kept_file_is_not_built_upon(world: World, settings: Settings,
     assert said(settings) == anew(settings, world.run.as_of, tmp_path / "copy")
     assert ANALYST.user_id not in repr(said(settings))
     world.store.close()
+
+
+def test_a_limit_that_passes_changes_the_case_and_the_clock_alone_changes_nothing(
+    world: World, settings: Settings, tmp_path: Path
+) -> None:
+    """Moments at, just before and after every limit: due soon, overdue, long overdue."""
+    world.arrive(6, open=range(1, 7))
+    hours = world.store.rules.data["urgency"]
+    shifts = (-hours["due_soon_hours"], 0, hours["critically_overdue_hours"])
+    with world.store.reader() as session:
+        targets = sorted({case.due_at for case in session.query(Case)})
+    step = timedelta(seconds=1)
+    limits = sorted({t + timedelta(hours=h) for t in targets for h in shifts})
+    stage.bring_up(settings, limits[0] - timedelta(hours=2), "night-0")
+    folder = reporting.reporting_dir(settings) / "report_cases"
+    for n, limit in enumerate(limits):
+        for moment in (limit - step, limit, limit + step):
+            stage.bring_up(settings, moment, f"night-{n}")
+            assert said(settings) == anew(settings, moment, tmp_path / "copy"), (n, moment)
+    named = set(DeltaTable(str(folder)).file_uris())
+    stage.bring_up(settings, limits[-1] + timedelta(days=1), "later")
+    assert set(DeltaTable(str(folder)).file_uris()) == named
+    assert {row["urgency"] for row in DeltaTable(str(folder)).to_pyarrow_table().to_pylist()} == {"critically_overdue"}
+    world.store.close()

@@ -22,7 +22,7 @@ def case(number: int, **over: Any) -> dict[str, Any]:
     row = {
         "case_id": f"C-{number}", "source": "NCA_NCMEC", "origin": "reactive_referral", "restricted": False, "state": "new",
         "is_open": True, "band": "low", "urgency": "not_yet_due", "clock_start": NOW, "due_at": NOW, "opened_at": NOW,
-        "age_days": 0.0, "hours_to_due": 1.0, "flagged": False, "lowering_pending": False, "second_look": False, "as_of": NOW,
+        "flagged": False, "lowering_pending": False, "second_look": False,
     }  # fmt: skip
     return row | over
 
@@ -88,8 +88,11 @@ def test_outcomes_and_children_are_what_people_entered() -> None:
 
 
 def test_the_backlog_and_its_forecast() -> None:
-    opened = [case(n, band="high", opened_at=NOW - timedelta(days=n), age_days=float(n)) for n in range(16)]
-    old = [case(90 + n, band="high", opened_at=NOW - timedelta(days=100), age_days=100.0) for n in range(4)]
+    opened = [
+        case(n, band="high", opened_at=NOW - timedelta(days=n), clock_start=NOW - timedelta(days=n)) for n in range(16)
+    ]
+    long_ago = NOW - timedelta(days=100)
+    old = [case(90 + n, band="high", opened_at=long_ago, clock_start=long_ago) for n in range(4)]
     gone = [
         case(200 + n, band="high", is_open=False, state="closed", opened_at=NOW - timedelta(days=90), closed_at=NOW)
         for n in range(8)
