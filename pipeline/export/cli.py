@@ -298,8 +298,8 @@ def _table(format_: str) -> click.Command:
             rows = listing.table(settings, table, question.hidden_referrals(), question.actor.compartments)
             if table in running.TEXTS:
                 running.open_texts(question, table, rows)
-            elif table in running.VERBATIM:
-                rows = running.verbatim(question, table, rows, running.VERBATIM[table])
+            elif table in running.WORDS:
+                rows = running.verbatim(settings, question, table, rows, running.WORDS[table])
             question.log("disclosure", f"exported.{format_}", table, {"rows": rows.num_rows}, recipient=recipient)
         output.emit(rows, format_, target)
         click.echo(f"triage: {rows.num_rows:,} rows of {table} written to {target}.", err=True)

@@ -326,13 +326,13 @@ _LEVELS = ("imminent", "raised", "not_said", "ordinary")
 
 
 def _most_urgent(marks: list[str], model: Model) -> str | None:
-    """The most urgent of the senders' marks; the first of equals."""
+    """The most urgent of the senders' marks, without what else they wrote there; the first of equals."""
 
     def place(mark: str) -> int:
         level = model.reading.level(mark)
         return _LEVELS.index(level) if level is not None else len(_LEVELS)
 
-    return min(marks, key=place, default=None)
+    return model.reading.mark(min(marks, key=place)) if marks else None
 
 
 def _named(words: Iterable[str], texts: Iterable[str | None]) -> tuple[str, ...]:

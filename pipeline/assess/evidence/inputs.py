@@ -62,11 +62,19 @@ class Reading(NamedTuple):
     def level(self, priority: str | None) -> str | None:
         """What a sender's priority mark says (imminent, raised, ordinary, not_said); None for none or one that the
         policy does not list. "1", "Priority 1" and "1 - imminent" are one mark."""
-        if priority is None:
-            return None
+        return self.priorities.get(self.mark(priority).lower()) if priority is not None else None
+
+    def mark(self, priority: str) -> str:
+        """A priority mark without what else a sender wrote there: as given if it is one that the policy lists, else that one, or
+        UNLISTED."""
         words = re.findall(r"[a-z0-9]+", priority.lower())
         words = words[1:] if words[:1] in (["priority"], ["level"]) else words
-        return self.priorities.get(" ".join(words)) or (self.priorities.get(words[0]) if words else None)
+        found = next((m for m in (" ".join(words), *words[:1]) if m in self.priorities), UNLISTED)
+        return priority if priority.lower() == found else found
+
+
+UNLISTED = "unlisted"
+"""Stands for a priority mark that the policy does not list."""
 
 
 @dataclass(slots=True)
@@ -76,7 +84,7 @@ class CaseFile:
     `facts` holds only what is stated, yes or no; a name that is absent is unknown. `counts` holds counters of files
     that are not zero, `samples` the ids of up to three rows behind each counter (media_files or matches).
     `quarantined` lists packages that bring more of the case and could not be read.
-    `priority` is the most urgent mark of its referrals; `urgent_words` those of the policy's words that the senders use.
+    `priority` is the most urgent mark of its referrals (`mark`); `urgent_words` those of the policy's words that the senders use.
     `links` counts other cases by strength of the strongest link, `link_rows` lists link ids by strength.
     `answers` is what people found out (pipeline/assess/evidence/answers.py), laid over `facts` already; `overlaid` keeps what the
     referrals state about the same facts.

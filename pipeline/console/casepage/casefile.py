@@ -15,6 +15,7 @@ from pipeline.console.casepage import similar, stated
 from pipeline.console.casepage.evidence import Evidence
 from pipeline.matching import levels
 from pipeline.people import permissions
+from pipeline.plainwords import PlainWords
 from pipeline.store.actors import Actor
 
 STEPS = (
@@ -38,13 +39,20 @@ VERSION = (
 """What of an assessment is shown as it is stored. Its reasons, flags and counts may rest on what the reader may not know of."""
 
 
-def assemble(view: CaseView, evidence: Evidence, reader: Actor, near: int, all_files: bool) -> dict[str, Any]:
+def assemble(
+    view: CaseView, evidence: Evidence, reader: Actor, near: int, all_files: bool, *, plain: PlainWords
+) -> dict[str, Any]:
     """Everything of one case that this reader may know of. `near`: PDQ threshold in bits. Words of a report in a place where no
-    rule reads them may be a narrative: who may not open texts is told that they are there, and not what they are."""
+    rule reads them, or in that of a mark or a time (`plain` tells), may be a narrative: who may not open texts is told that they
+    are there, and not what they are."""
     texts = permissions.allowed(reader, "case.read_text")
     referrals = _referrals(view.case.referral_id, evidence, view.hidden)
     keys = [r["referral_id"] for r in referrals] or [view.case.referral_id]
     rows = evidence.of_kinds(SHOWN, keys)
+    if not texts:
+        referrals = [plain.shown("referrals", r, stated.NOT_SHOWN) for r in referrals]
+        for name in ("identifiers", "media_files"):
+            rows[name] = [plain.shown(name, r, stated.NOT_SHOWN) for r in rows[name]]
     files = _files(evidence, rows["media_files"], near)
     return {
         "case": _columns(view.case),

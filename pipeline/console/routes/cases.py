@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from markupsafe import Markup
 
-from pipeline import policy
+from pipeline import plainwords, policy
 from pipeline.cases import groups, states
 from pipeline.cases import words as spoken
 from pipeline.cases.views import case as views
@@ -147,7 +147,8 @@ def _read(request: Request, number: str, reason: str, all_files: bool) -> dict[s
         apart = Apart.__tablename__ in seen.beside
         know_people(request, session)
     # the lake's rows are read after the transaction, which others wait for
-    assembled = casefile.assemble(seen, evidence(request), actor(request), near, all_files)
+    plain = plainwords.of(settings(request))
+    assembled = casefile.assemble(seen, evidence(request), actor(request), near, all_files, plain=plain)
     return {**assembled, "together": together, "taken_apart": apart, "safeguarded": children}
 
 

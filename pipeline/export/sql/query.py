@@ -14,8 +14,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import orjson
@@ -41,12 +41,13 @@ class ViewSource:
     """What a statement can read.
 
     `parts` maps a view's name to Parquet files (verified by the caller), `tables` to Arrow tables, and `release` is
-    the known-hash database, attached read-only as the schema `release`.
+    the known-hash database, attached read-only as the schema `release`. `blank` names columns of `parts` that read as null.
     """
 
     parts: Mapping[str, list[str]]
     tables: Mapping[str, pa.Table]
     release: Path | None = None
+    blank: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,7 @@ def run(sql: str, source: ViewSource, limits: Limits) -> QueryResult:
     request = {
         "sql": sql,
         "parts": dict(source.parts),
+        "blank": dict(source.blank),
         "release": str(source.release) if source.release else None,
         "rows": limits.rows,
         "memory_mb": limits.memory_mb,

@@ -110,7 +110,7 @@ def locked(header: dict[str, Any], tables: dict[str, bytes], *, empty: bool = Fa
         if empty:
             connection.register(name, plain(records.empty(name)))
         else:
-            parts.register(connection, name, paths)
+            parts.register(connection, name, paths, header["blank"].get(name, ()))
     for name, stream in tables.items():
         table = plain(pa.ipc.open_stream(stream).read_all())
         connection.register(name, table.slice(0, 0) if empty else table)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Collection
 from typing import Any
@@ -12,7 +11,7 @@ import pyarrow.compute as pc
 from sqlalchemy import select
 
 from hashsets.release import releases
-from pipeline import records
+from pipeline import plainwords, records
 from pipeline.export.asking import Enquiry, digest
 from pipeline.export.listing import readable
 from pipeline.export.reporting import describe, load, tables
@@ -42,13 +41,20 @@ VERBATIM = {
 """Columns of other lake tables that hold words of a report as they came in, among them what people wrote: in a key that nobody
 knows, given twice, or of another type; why it is urgent; what is known of a fact; where and how, in the blocks of the forms. They
 are empty but for who may open texts and names the column."""
+WORDS = {
+    name: (*VERBATIM.get(name, ()), *plainwords.COLUMNS.get(name, ()))
+    for name in sorted(VERBATIM.keys() | plainwords.COLUMNS.keys())
+}
+"""These columns, and those whose values are words of the sender only here and there: marks, and times as they were written. Named,
+they are there for everybody as far as they are no texts."""
 
 
 def source(settings: Settings, question: Enquiry, sql: str) -> ViewSource:
     """Lake tables, release and case views as this person may see them, and the reporting tables when there are any.
 
-    Lake tables with rows to hide are handed over as filtered copies, all others as their verified files. Tables with texts, and
-    with words of reports in a column, are handed over only to a statement that names them. Raises PermissionDeniedError for who may not open texts.
+    Lake tables with rows to hide are handed over as filtered copies, all others as their verified files. Tables with texts are
+    handed over only to a statement that names them, columns with words of reports too. Raises PermissionDeniedError for who may
+    not open texts.
     """
     texts = [name for name in TEXTS if _is_named(name, sql)]
     for _ in texts:
@@ -57,17 +63,23 @@ def source(settings: Settings, question: Enquiry, sql: str) -> ViewSource:
     hidden = question.hidden_referrals()
     parts = sources.lake_parts(settings)
     copies = sources.empty_lake_tables(parts)
+    blank: dict[str, tuple[str, ...]] = {}
     for name in list(parts):
         columns = set(records.arrow_schema(name).names)
-        if name in VERBATIM:
-            del parts[name]
-            if _is_named(name, sql):
-                wanted = {column for column in VERBATIM[name] if _is_named(column, sql)}
-                rows = readable(lake, name, hidden, question.actor.compartments, columns - {*VERBATIM[name]} | wanted)
-                copies[name] = verbatim(question, name, rows, wanted)
-        elif name in texts or (hidden and HIDDEN_BY & columns) or RESTRICTED & columns:
+        restricted = bool((hidden and HIDDEN_BY & columns) or RESTRICTED & columns)
+        if name in WORDS and not _is_named(name, sql):
+            copies[name] = records.empty(name)
+        elif name in WORDS and ((wanted := _wanted(name, sql)) or restricted):
+            rows = readable(lake, name, hidden, question.actor.compartments, columns - {*WORDS[name]} | wanted)
+            copies[name] = verbatim(settings, question, name, rows, wanted)
+        elif name in WORDS:
+            blank[name] = WORDS[name]
+            continue
+        elif name in texts or restricted:
             copies[name] = readable(lake, name, hidden, question.actor.compartments)
-            del parts[name]
+        else:
+            continue
+        del parts[name]
     copies |= sources.case_tables(question.session, question.actor)
     for name in texts:
         open_texts(question, name, copies[name])
@@ -79,7 +91,7 @@ def source(settings: Settings, question: Enquiry, sql: str) -> ViewSource:
         copies |= reporting.tables
     pointer = releases.pointer(settings)
     database = releases.current(settings).folder / releases.DATABASE if pointer else None
-    return ViewSource(parts, copies, database)
+    return ViewSource(parts, copies, database, blank)
 
 
 def reason_of(sql: str, given: str) -> str:
@@ -155,20 +167,30 @@ def open_texts(question: Enquiry, table: str, rows: pa.Table) -> None:
     question.log_texts({cases[r] for r in referrals if r in cases}, table)
 
 
-def verbatim(question: Enquiry, table: str, rows: pa.Table, wanted: Collection[str]) -> pa.Table:
-    """Rows of a table of `VERBATIM` with those of its columns that somebody wants who may open texts, which is logged as that;
-    the others are empty."""
-    texts = permissions.allowed(question.actor, "case.read_text")
-    held = [column for column in VERBATIM[table] if column in wanted and texts]
-    if held:
-        masks = [pc.is_valid(rows[column]) for column in held]
-        open_texts(question, table, rows.filter(functools.reduce(pc.or_, masks)))
-    empty = set(VERBATIM[table]).difference(held)
+def verbatim(settings: Settings, question: Enquiry, table: str, rows: pa.Table, wanted: Collection[str]) -> pa.Table:
+    """Rows of a table of `WORDS` with those of its columns that somebody wants; the others are empty. Texts in them stay for who may
+    open texts, which is logged as that."""
+    plain = plainwords.of(settings)
+    masks = {
+        column: pc.is_valid(rows[column]) if column in VERBATIM.get(table, ()) else plain.texts(column, rows[column])
+        for column in WORDS[table]
+        if column in wanted
+    }
+    columns = {column: rows[column] for column in masks}
+    if not permissions.allowed(question.actor, "case.read_text"):
+        columns = {column: plain.without(column, rows[column], mask) for column, mask in masks.items()}
+    elif masks:
+        open_texts(question, table, rows.filter(plainwords.any_of([*masks.values()])))
     schema = records.arrow_schema(table)
+    held = {name: rows[name] for name in schema.names if name not in WORDS[table]} | columns
     return pa.Table.from_arrays(
-        [pa.nulls(rows.num_rows, field.type) if field.name in empty else rows[field.name] for field in schema],
+        [held[field.name] if field.name in held else pa.nulls(rows.num_rows, field.type) for field in schema],
         schema=schema,
     )
+
+
+def _wanted(table: str, sql: str) -> set[str]:
+    return {column for column in WORDS[table] if _is_named(column, sql)}
 
 
 def _is_named(name: str, sql: str) -> bool:

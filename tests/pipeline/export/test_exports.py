@@ -378,6 +378,71 @@ def test_words_of_a_report_in_other_columns_are_texts_too(
     assert [e.action for e in entries_of(filled)][-3:] == ["query.run", "text.opened", "query.answered"]
 
 
+MOMENT = {"original": "about [synthetic message 31]", "zone": "", "ambiguous": True}
+MARKS = {
+    "referrals": {
+        "priority": ("high", "[synthetic message 32]"),
+        "handling": ("OFFICIAL-SENSITIVE", "[synthetic message 33]"),
+        "times_original": ('{"incident_at":{"ambiguous":true,"original":"02/03/2026 10:15","zone":""}}', json.dumps({"incident_at": MOMENT})),
+    },
+    "identifiers": {
+        "event": ("Login", "[synthetic message 34]"),
+        "port_original": ("0", "[synthetic message 35]"),
+        "seen_at_original": ("2026-02-03 10:15 Europe/London", "[synthetic message 36]"),
+        "seen_at_zone": ("EST", "[synthetic message 37]"),
+    },
+    "media_files": {
+        "uploaded_at_original": ("2026-02-03 10:15", "[synthetic message 38]"),
+        "uploaded_at_zone": ("+01:00", "[synthetic message 39]"),
+    },
+}  # fmt: skip
+"""By table and column: a mark or a time that everybody may read, and the sender's words in its place."""
+
+
+def with_words_in_place_of_marks(settings: Settings) -> None:
+    """Two rows of each table, of a referral that has a case: one with marks, one with words in their places."""
+    lake, referral = Lake(settings.lake_dir), samples.referral(1)
+    rows = {}
+    for table, columns in MARKS.items():
+        kept = lake.read(table, where=("referral_id", pa.array([referral])))
+        kept = pa.concat_tables([kept.slice(0, 1), kept.slice(0, 1)]).cast(records.arrow_schema(table))
+        for column, given in columns.items():
+            kept = kept.set_column(kept.column_names.index(column), kept.schema.field(column), pa.array(given))
+        rows[table] = kept
+    lake.commit("ingest", "marks", rows, run_id="night-0")
+
+
+def with_identifier(settings: Settings) -> None:
+    row = {"identifier_id": "i", "referral_id": samples.referral(1), "kind": "ip", "value": "192.0.2.1"}
+    row |= {"original": "192.0.2.1", "time_ambiguous": False}
+    Lake(settings.lake_dir).commit("ingest", "ip", {"identifiers": records.build("identifiers", [row])}, run_id="n")
+
+
+@pytest.mark.parametrize(("table", "column"), [(t, c) for t, columns in MARKS.items() for c in columns])
+def test_a_mark_is_for_everybody_and_words_in_its_place_are_a_text(
+    run: Callable[..., Any], filled: Settings, tmp_path: Path, table: str, column: str
+) -> None:
+    with_identifier(filled)
+    with_words_in_place_of_marks(filled)
+    sql = f"SELECT {column} FROM {table} WHERE {column} IS NOT NULL"
+    mark = MARKS[table][column][0]
+    answer = json.loads(run("query", sql, "--reason", "test", "--format", "json").output)
+    assert mark in [row[column] for row in answer] and "synthetic message" not in json.dumps(answer)
+    everything = run("query", f"FROM {table}", "--reason", "test", "--format", "json").output
+    assert samples.referral(1) in everything and "synthetic message" not in everything
+    target = tmp_path / "out.csv"
+    run("export", "csv", table, "--to", "U", "--reason", "test", "--output", str(target))
+    assert "synthetic message" not in target.read_text()
+    assert column == "times_original" or mark in target.read_text()
+    assert "text.opened" not in [e.action for e in entries_of(filled)]
+    store = open_store(filled)
+    with store.session() as session:
+        users.change(session, ADMIN, ME, version=1, roles=["dmi", "analyst"])
+    store.close()
+    assert "synthetic message 3" in run("query", sql, "--reason", "test", "--format", "json").output
+    assert [e.action for e in entries_of(filled)][-3:] == ["query.run", "text.opened", "query.answered"]
+
+
 def test_a_statement_that_fails_or_is_stopped_was_logged(run: Callable[..., Any], filled: Settings) -> None:
     run("query", "SELECT length(repeat('x', 2000000000))", "--reason", "test", "--memory", "128", "--seconds", "1")
     run("query", "SELECT nope FROM cases", "--reason", "test")

@@ -155,7 +155,20 @@ def test_words_in_a_place_where_no_rule_reads_them_are_for_who_may_open_texts(
         urgency="[synthetic message 26]",
         taken={"by": "[synthetic message 27]"},
         facts={"access_to_children": {"value": True, "detail": "[synthetic message 28]"}},
+        priority="[synthetic message 29]",
+        handling="[synthetic message 30]",
+        connections=[
+            {"ip": "192.0.2.7", "port": "[synthetic message 31]", "at": "[synthetic message 32]"},
+            {
+                "ip": "192.0.2.8",
+                "event": "[synthetic message 33]",
+                "at": "2026-02-03 10:15",
+                "timezone": "[synthetic message 34]",
+            },
+        ],
+        files=[{"name": "f.jpg", "sent": False, "uploaded_at": "[synthetic message 35]"}],
     )
+    numbers = range(24, 36)
     with pages(settings, tmp_path, {"a": ("other", report)}) as client:
         (case,) = client.get("/queue?format=json").json()["cases"]
         paths = [f"/cases/{case['case_id']}{part}" for part in ("", "/print?part=all", "?format=json")]
@@ -164,9 +177,9 @@ def test_words_in_a_place_where_no_rule_reads_them_are_for_who_may_open_texts(
             assert client.sign_in(user).status_code == 303
             for path in paths:
                 text = client.get(path).text
-                assert {n: f"synthetic message {n}" in text for n in (24, 26, 27, 28)} == dict.fromkeys(
-                    (24, 26, 27, 28), shown
-                ), (user, path)
+                there = {n: f"synthetic message {n}" in text for n in numbers}
+                assert there == dict.fromkeys(numbers, shown), (user, path)
+                assert "2026-02-03 10:15" in text, "a time is for everybody"
         assert client.get(paths[2]).json()["referrals"][0]["unknown_keys"] == {"not_shown": stated.NOT_SHOWN}
 
 

@@ -29,7 +29,9 @@ SMALL = Limits(rows=10, memory_mb=512, seconds=10)
 def source(tmp_path: Path) -> ViewSource:
     """A case table, a lake part and a release."""
     part = tmp_path / "defects.parquet"
-    pq.write_table(records.build("defects", [{"package_id": "p", "field": "/a", "problem": "bad"}]), part)
+    pq.write_table(
+        records.build("defects", [{"package_id": "p", "field": "/a", "problem": "bad", "original": "x"}]), part
+    )
     release = tmp_path / "release.duckdb"
     with duckdb.connect(str(release)) as connection:
         connection.execute("CREATE TABLE media AS SELECT range AS media_key FROM range(5)")
@@ -105,7 +107,8 @@ def probes(folder: Path) -> list[str]:
 
 def test_every_probe_is_refused_and_leaves_nothing(source: ViewSource, tmp_path: Path) -> None:
     """In one locked connection: the child's own check and lock, without a process for each of a hundred probes."""
-    header = {"memory_mb": 512, "release": str(source.release), "parts": {k: list(v) for k, v in source.parts.items()}}
+    parts = {name: list(paths) for name, paths in source.parts.items()}
+    header = {"memory_mb": 512, "release": str(source.release), "parts": parts, "blank": {"defects": ["original"]}}
     tables = {name: query._ipc(table) for name, table in source.tables.items()}
     connection = query_child.locked(header, tables)
     statements = probes(tmp_path)
@@ -123,10 +126,23 @@ def test_every_probe_is_refused_and_leaves_nothing(source: ViewSource, tmp_path:
     assert sorted(p.name for p in tmp_path.iterdir()) == before
 
 
+def test_a_blank_column_is_nowhere_in_the_connection(source: ViewSource) -> None:
+    """Not under the view's own name, and not under any that DuckDB gives to what the view is made of."""
+    parts = {name: list(paths) for name, paths in source.parts.items()}
+    header = {"memory_mb": 512, "release": None, "parts": parts, "blank": {"defects": ["original"]}}
+    connection = query_child.locked(header, {})
+    rows = connection.sql("SELECT package_id, original FROM defects").fetchall()
+    assert rows and all(package and original is None for package, original in rows)
+    for (name,) in connection.sql("SELECT view_name FROM duckdb_views() WHERE NOT internal").fetchall():
+        columns = [row[0] for row in connection.sql(f'DESCRIBE "{name}"').fetchall()]
+        assert name == "defects" or "original" not in columns
+    connection.close()
+
+
 def test_without_the_check_the_lock_alone_still_keeps_files_and_settings_shut(
     source: ViewSource, tmp_path: Path
 ) -> None:
-    header = {"memory_mb": 512, "release": None, "parts": {}}
+    header = {"memory_mb": 512, "release": None, "parts": {}, "blank": {}}
     connection = query_child.locked(header, {})
     for sql in probes(tmp_path):
         if (
