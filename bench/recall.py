@@ -1,6 +1,7 @@
 """Recall of altered copies, per edit and level, and false hits: plain hashes, the grid of before, and the families.
 
     TRIAGE_CORPORA=... python -m bench.recall             # every photograph, about an hour of one core
+    TRIAGE_CORPORA=... python -m bench.recall --processes 2
     TRIAGE_CORPORA=... python -m bench.recall --every 5   # a sample: each fifth photograph is asked about, all are known
 
 Known set: every distinct photograph of the corpora with PDQ quality 50 or more (hashed with pdqhash and imagehash at full decode, as
@@ -14,6 +15,7 @@ known hashes is measured in the same run. Writes bench/results/recall.json, docs
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import sys
 import tempfile
@@ -53,6 +55,9 @@ SAME = 70
 OTHERS, NATIONAL = 1_000_000, 10_000_000
 """Random known hashes for false hits, and for what a query costs."""
 
+LISTED = 50
+"""Files with a false candidate that the result names, by their photograph's place."""
+
 FILMS, SHOTS = 12, 3
 """Videos made, and photographs that each pans over, four seconds each."""
 
@@ -80,22 +85,49 @@ def random_codes(count: int) -> Codes:
     return np.concatenate([np.packbits(row, axis=1) for row in rows])
 
 
-def video_codes(corpora: Path) -> Codes:
-    """PDQ hashes of the published video frames: (n, 32)."""
-    lines = [
-        line for f in sorted((corpora / "vectors" / "vpdq_frames").glob("*.txt")) for line in f.read_text().split()
-    ]
-    distinct = sorted({line.split(",")[2] for line in lines if line.count(",") == 3})
-    return np.array([np.frombuffer(bytes.fromhex(code), np.uint8) for code in distinct])
+def video_frames(corpora: Path) -> tuple[Codes, list[int]]:
+    """Distinct PDQ hashes of the published video frames (n, 32), and the best quality that is stated of each."""
+    stated: dict[str, int] = {}
+    for file in sorted((corpora / "vectors" / "vpdq_frames").glob("*.txt")):
+        for line in file.read_text().split():
+            if line.count(",") == 3:
+                _, quality, code, _ = line.split(",")
+                stated[code] = max(int(quality), stated.get(code, 0))
+    distinct = sorted(stated)
+    return np.array([np.frombuffer(bytes.fromhex(c), np.uint8) for c in distinct]), [stated[c] for c in distinct]
+
+
+_everything: tuple[Any, ...] = ()
+"""Photographs, what is known of them, and the rules: processes that are started by a fork have them."""
+
+
+def _ask(task: tuple[str, int]) -> tuple[recall_asking.AskedFile, float]:
+    began = time.process_time()
+    return recall_asking.ask(*task, *_everything), time.process_time() - began
+
+
+def asked_by(processes: int, tasks: list[tuple[str, int]], everything: tuple[Any, ...]) -> tuple[Rows, float]:
+    """Every edited file asked about, in the order of the tasks, and the CPU seconds that other processes spent on it."""
+    global _everything  # noqa: PLW0603 - what a fork hands on
+    _everything = everything
+    if processes == 1:
+        return [_ask(task)[0] for task in track(tasks, "asking")], 0.0
+    with multiprocessing.get_context("fork").Pool(processes) as pool:
+        found = list(track(pool.imap(_ask, tasks, chunksize=8), "asking", total=len(tasks)))
+    return [row for row, _ in found], sum(seconds for _, seconds in found)
 
 
 def _numbered(codes: Codes) -> tuple[NDArray[np.int64], Codes]:
     return np.arange(len(codes), dtype=np.int64), codes
 
 
-def false_hits(rows: Rows, others: Codes) -> dict[str, Any]:
-    """Every query of every file against the other known hashes through the matching core, each family at its own radius."""
+def false_hits(rows: Rows, others: Codes, quality: list[int]) -> dict[str, Any]:
+    """Every query of every file against the other known hashes through the matching core, each family at its own radius.
+
+    `quality` is that of the last known hashes, which are of frames; the others are random.
+    """
     files: dict[str, set[int]] = {}
+    found: dict[int, dict[str, Any]] = {}
     asked: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "index"
@@ -108,14 +140,26 @@ def false_hits(rows: Rows, others: Codes) -> dict[str, Any]:
             family = np.repeat([f for _, f, _ in parts], [len(c) for _, _, c in parts])
             asked.update(family.tolist())
             table = join(index, codes, np.arange(len(codes), dtype=np.int64), radius=radius, cap=10, threads=1).table
-            for place in np.unique(table["query_id"].to_numpy()):
-                files.setdefault(str(family[place]), set()).add(int(owner[place]))
+            columns = (table[name].to_pylist() for name in ("query_id", "known_id", "distance"))
+            for place, known, distance in zip(*columns, strict=True):
+                file = int(owner[place])
+                files.setdefault(str(family[place]), set()).add(file)
+                frame = known - (len(others) - len(quality))
+                one = {
+                    "photograph": rows[file].place,
+                    "edit": rows[file].edit,
+                    "family": str(family[place]),
+                    "bits": distance,
+                    "quality_of_known": quality[frame] if frame >= 0 else None,
+                }
+                found[file] = min(one, found.get(file, one), key=lambda hit: hit["bits"])
     wrong = len(set().union(*files.values())) if files else 0
     return {
         "known_hashes": len(others),
         "query_files": len(rows),
         "query_hashes": sum(asked.values()),
         "files_with_a_false_candidate": wrong,
+        "nearest_false_candidates": [found[file] for file in sorted(found)][:LISTED],
         "files_wrong_by_level": {level: sum(level in row.wrong for row in rows) for level in levels.LEVELS[1:]},
         "per_family": {
             str(name): {"queries_per_file": round(count / len(rows), 1), "files_wrong": len(files.get(str(name), ()))}
@@ -227,7 +271,9 @@ def films(pictures: list[Image.Image], folder: Path) -> Iterator[Path]:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--every", type=int, default=1)
-    every = parser.parse_args().every
+    parser.add_argument("--processes", type=int, default=1)
+    given = parser.parse_args()
+    every = given.every
     if "TRIAGE_CORPORA" not in os.environ:
         sys.exit("TRIAGE_CORPORA is not set: this bench needs the real test files.")
     corpora = Path(os.environ["TRIAGE_CORPORA"])
@@ -239,8 +285,9 @@ def main() -> None:
     pictures = photographs(corpora)
     known = measuring.reference(pictures)
     tasks = [(name, place) for place in range(0, len(pictures), every) for name in runs.names()]
-    rows = [recall_asking.ask(name, place, pictures, known, rules) for name, place in track(tasks, "asking")]
-    others = np.concatenate([random_codes(OTHERS), video_codes(corpora)])
+    rows, spent = asked_by(given.processes, tasks, (pictures, known, rules))
+    frames, quality = video_frames(corpora)
+    others = np.concatenate([random_codes(OTHERS), frames])
     same_rate = widest(rows, others)
     quiet = lambda *_: None  # noqa: E731 - a step that says nothing
     with tempfile.TemporaryDirectory() as folder:
@@ -258,14 +305,14 @@ def main() -> None:
         "below_their_bar": {n: r["ours"] for n, r in recall.items() if r["ours"] < BARS.get(n, bar(n, r["class"]))},
         "less_than_before": {n: [r["before"], r["ours"]] for n, r in recall.items() if r["ours"] < r["before"]},
         "widest_radius_without_false_hit": same_rate,
-        "false_hits": false_hits(rows, others),
+        "false_hits": false_hits(rows, others, quality),
         "nearest_other_photograph": margins(rows),
         "cost": costs(rows, prices(sorted({int(r) for row in rows for r in row.queries}))),
         "nearest_by_family": won_alone(rows, limits),
         "videos": moving,
         "real_videos": recall_series.versions(real),
         "hard_negatives": negatives,
-        "cpu_minutes": round((time.process_time() - began) / 60, 1),
+        "cpu_minutes": round((spent + time.process_time() - began) / 60, 1),
     }
     save("recall", result)
     write_docs(result)

@@ -49,9 +49,10 @@ PROBED = (
 
 @dataclass
 class AskedFile:
-    """What came of one edited file. Distances in bits; `refined` only where a candidate was refined."""
+    """What came of one edited file of the photograph at `place`. Distances in bits; `refined` only where a candidate was refined."""
 
     edit: str
+    place: int
     plain: int
     phash: int
     before: int
@@ -99,7 +100,7 @@ def ask(name: str, place: int, pictures: list[Image.Image], known: measuring.Kno
     spent = 1000 * (time.process_time() - began)
     plain = measuring.bits(np.frombuffer(hashes.pdq, np.uint8).reshape(1, 32), known.pdq)[0]
     phash = measuring.bits(np.frombuffer(hashes.phash256, np.uint8).reshape(1, 32), known.phash)[0]
-    row = AskedFile(name, int(plain[place]), int(phash[place]), 256, 256, False, None, "", "", hash_ms=spent)
+    row = AskedFile(name, place, int(plain[place]), int(phash[place]), 256, 256, False, None, "", "", hash_ms=spent)
     row.plain_codes = hashes.pdq, hashes.phash256
     nearest, candidates = _families(row, hashes, place, known, rules)
     row.others = {

@@ -39,7 +39,7 @@ CANDIDATES: dict[str, Any] = {
     ],
     "shapes": {
         "sides": [[16, 9], [3, 2], [4, 3], [5, 4], [1, 1], [4, 5], [3, 4], [2, 3], [9, 16]], "least": 0.03, "most": 1.1,
-        "cut": [], "fits": 0.015,
+        "cut": [], "fits": 0.015, "made": [],
     },
     "inside": {
         "frames": 4, "parts": 3, "smallest": 0.3, "all_sides": [2.5, 4, 5.5, 7, 9, -2.5], "one_side": [5.5, 8, 11],

@@ -100,7 +100,9 @@ def asked(table: pa.Table, families: list[dict[str, Any]]) -> list[AskedFamilies
         return []
     names = table["variant"].combine_chunks().dictionary_encode()
     texts = [TIME.sub("", text) for text in names.dictionary.to_pylist()]
-    family = np.array([_family(text, families) for text in texts])[names.indices.to_numpy(zero_copy_only=False)]
+    fitting = [_fitting(text, families) for text in texts]
+    of_name = names.indices.to_numpy(zero_copy_only=False)
+    family = _of_quality(fitting, of_name, table["quality"].to_numpy(), families)
     hashes = matrix(table["pdq"])
     found: dict[int, list[tuple[NDArray[np.int64], Codes, str]]] = {}
     for number, rules in enumerate(families):
@@ -126,12 +128,34 @@ def _together(radius: int, parts: list[tuple[NDArray[np.int64], Codes, str]]) ->
     return AskedFamilies(radius, np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts]), flips)
 
 
-def _family(name: str, families: list[dict[str, Any]]) -> int:
-    """Place of the first family that a variant's name fits, by its beginning and its ending; the last one has to fit all that is left."""
+def _fitting(name: str, families: list[dict[str, Any]]) -> list[int]:
+    """Places of the families that a variant's name fits by its beginning and its ending, up to the first that takes any quality."""
+    fitting = []
     for place, rules in enumerate(families):
         if name.startswith(_words(rules["begins"])) and name.endswith(_words(rules.get("ending", ""))):
-            return place
+            fitting.append(place)
+            if not rules.get("quality"):
+                return fitting
     raise ValueError(f"no family of variants in policy/matching.yaml begins {name!r}")
+
+
+def _family(name: str, families: list[dict[str, Any]]) -> int:
+    """Place of the family of a variant of full detail: the first that its name fits."""
+    return _fitting(name, families)[0]
+
+
+def _of_quality(
+    fitting: list[list[int]], of_name: NDArray[np.int64], quality: NDArray[np.int64], families: list[dict[str, Any]]
+) -> NDArray[np.int64]:
+    """Family (n,) of each variant: of those that fit its name, the first whose PDQ quality it has.
+
+    `fitting` are the families of each name, `of_name` (n,) says which name a variant has.
+    """
+    longest = max(len(places) for places in fitting)
+    places = np.array([[*one, *one[-1:] * (longest - len(one))] for one in fitting])[of_name]
+    enough = quality[:, None] >= np.array([rules.get("quality", 0) for rules in families])[places]
+    found: NDArray[np.int64] = places[np.arange(len(places)), enough.argmax(axis=1)]
+    return found
 
 
 def confirmed(variant: str, distance: int, weighed: int, rules: dict[str, Any]) -> int | None:

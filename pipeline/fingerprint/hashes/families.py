@@ -2,13 +2,14 @@
 
 | family | first word of a variant's name | guesses back |
 |---|---|---|
-| shapes | `opened` | a centre crop to a usual shape: padded back to another usual shape; `opened from` where the file has exactly a shape that people crop to |
+| shapes | `opened` | a centre crop to a usual shape: padded back to another usual shape; `opened from` where the file has exactly a shape that people crop to and no size that cameras make |
 | inside | `inside` | a crop within a border, a screen or a caption: the small grid on each frame found |
 | uncovered | `uncovered` | a bar laid over a side: the side is guessed anew from what is left; `uncovered plain bar` where it has one ground up to its seam |
 | patched | `patched` | another picture laid over it: its box is guessed from what surrounds it |
 | parts | `part` | captions, screens, pairs, collages, insets: boxes between straight edges (`panels`) |
 | cells | `cell` | pairs and collages whose seams are not seen: halves, quarters, ninths |
-| shaped | `shaped` | a picture of a usual shape between bars of which one seam is seen, or none |
+| shaped | `shaped` | a picture of a usual shape between bars of which one seam is seen, or none, and at the picture's ends |
+| beside | `beside` | what lies on either side of one seam: a caption, or a second picture, taken off at one end only |
 | flattened | `flattened` | a photograph of a screen, a warped picture: four corners found (`perspective`) |
 | narrowed | `narrowed` | one side shortened, without ground beside it |
 | disc | `disc` | an emoji or a sticker: a disc guessed from what surrounds it |
@@ -79,9 +80,10 @@ def _look(
     parts = panels.boxes(luma, policy["panels"], borders)
     shaped = panels.shaped(luma, source.aspect, {**policy["panels"], **policy["shaped"]}, [*borders, *parts])
     of_whole = [
-        *_shapes(source.aspect, policy["shapes"]),
+        *_shapes(source.aspect, (plane.width, plane.height), policy["shapes"]),
         *_placed("part", parts),
         *_placed("shaped", shaped),
+        *_placed("beside", panels.beside(luma, policy["panels"], borders, [*borders, *parts, *shaped])),
         *_cells(policy["cells"]),
     ]
     return FoundFrames(
@@ -144,9 +146,13 @@ def _placed(begins: str, boxes: Sequence[Box]) -> Iterator[NamedFrame]:
     for box in boxes:
         finer = (f"{begins} {_place(box, digits)}" for digits in range(3))
         name = next((name for name in finer if name not in taken), None)
-        if name is not None and not any(np.allclose(box, other, rtol=0, atol=1e-4) for other in taken.values()):
+        if name is not None and not any(_same(box, other) for other in taken.values()):
             taken[name] = box
             yield _boxed(name, box)
+
+
+def _same(box: Box, other: Box) -> bool:
+    return max(abs(a - b) for a, b in zip(box, other, strict=True)) <= 1e-4
 
 
 def _place(box: Box, digits: int = 0) -> str:
@@ -154,10 +160,14 @@ def _place(box: Box, digits: int = 0) -> str:
     return f"{left:.{digits}f}-{right:.{digits}f} % across, {top:.{digits}f}-{bottom:.{digits}f} % down"
 
 
-def _shapes(aspect: float, policy: dict[str, Any]) -> list[NamedFrame]:
-    """Padding across or down to the usual shapes of a photograph, as if the middle had been cut out of it."""
+def _shapes(aspect: float, size: tuple[int, int], policy: dict[str, Any]) -> list[NamedFrame]:
+    """Padding across or down to the usual shapes of a photograph, as if the middle had been cut out of it.
+
+    A picture of exactly the pixels (width, height) that cameras and screens make is no crop by its shape.
+    """
     found: list[NamedFrame] = []
-    apart = {(wide, high): abs(wide / high / aspect - 1) for wide, high in policy["cut"]}
+    cuts = [] if list(size) in policy["made"] else policy["cut"]
+    apart = {(wide, high): abs(wide / high / aspect - 1) for wide, high in cuts}
     cut = next((shape for shape, by in apart.items() if by <= policy["fits"]), None)
     begins = f"opened from {cut[0]}.{cut[1]} to" if cut else "opened to"
     for wide, high in policy["sides"]:

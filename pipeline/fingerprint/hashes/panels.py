@@ -7,7 +7,8 @@ from the pixels beside it. Measures over the small luma plane give boxes; a wron
 |---|---|
 | cuts | edges through the whole width or height, once more inside each part: captions, screens, pairs, collages |
 | rectangles | boxes whose sides are edges of any length: a picture laid over another one, stories, posts |
-| shaped | boxes of a usual shape between the picture's sides, that begin or end at a cut, or stand in the middle |
+| shaped | boxes of a usual shape between the picture's sides, that begin or end at a cut, stand in the middle or at an end |
+| beside | what lies on either side of one cut, whatever others there are |
 """
 
 from __future__ import annotations
@@ -226,47 +227,82 @@ def boxes(luma: Luma, policy: dict[str, Any], known: list[Box]) -> list[Box]:
 def shaped(luma: Luma, aspect: float, policy: dict[str, Any], known: list[Box]) -> list[Box]:
     """Boxes as wide (or as high) as the picture and of a usual shape, where only one of their two seams is seen, or none.
 
-    First those at the picture's ends beside which a usual shape is left: two pictures, whatever seams are seen.
+    First those at the picture's ends, whatever seams are seen: a caption of the picture's own colour or another picture has the rest.
 
     `aspect` is the whole picture's width / height, `policy` the `shaped` of policy/fingerprint.yaml.
     """
     chosen: list[Box] = []
-    pairs = [box for box in _pairs(aspect, policy) if not any(np.allclose(box, other, atol=0.0005) for other in known)]
+    ends = [box for box in _ends(aspect, policy) if not _among(box, known)]
     for down in (True, False):
         lines = luma if down else np.ascontiguousarray(luma.T)
         cuts = [cut / lines.shape[0] for cut in _cuts(lines, policy)]
-        for wide, high in policy["sides"]:
-            share = aspect * high / wide if down else wide / high / aspect
-            if not policy["smallest"] <= share <= policy["largest"]:
-                continue
+        for share in _shares(aspect, down, policy):
             for start in ((1 - share) / 2, *cuts, *(cut - share for cut in cuts)):
                 end = 1 - start - share
                 box = (0.0, start, 0.0, end) if down else (start, 0.0, end, 0.0)
                 inside = min(start, end) > -0.004
                 if inside and len(chosen) < policy["most"] and all(_differs(box, other) for other in (*known, *chosen)):
                     chosen.append(box)
-    return [*pairs, *chosen]
+    return [*ends, *chosen]
 
 
-def _pairs(aspect: float, policy: dict[str, Any]) -> Iterator[Box]:
-    """Boxes at the ends of a picture that is as long as two of usual shapes and a gutter: stacked, or side by side."""
-    usual = sorted({wide / high for wide, high in policy["sides"]})  # turned shapes are listed too
+def _shares(aspect: float, down: bool, policy: dict[str, Any]) -> Iterator[float]:
+    """Share of the picture's height (`down`) or width that a box of each usual shape has that is as wide, or as high, as the picture."""
+    for wide, high in policy["sides"]:
+        share = aspect * high / wide if down else wide / high / aspect
+        if policy["smallest"] <= share <= policy["largest"]:
+            yield share
+
+
+def _ends(aspect: float, policy: dict[str, Any]) -> Iterator[Box]:
+    """Boxes of usual shapes at both ends of the picture: a caption was added at the other one, or another picture."""
     for down in (True, False):
-        length = 1 / aspect if down else aspect  # in breadths of both
-        for one in usual:
-            beside = min((length - one - other for other in usual if length - one - other > -0.004), default=1.0)
-            if beside <= policy["gutter"]:
-                end = 1 - one / length
-                yield from (
-                    ((0.0, 0.0, 0.0, end), (0.0, end, 0.0, 0.0))
-                    if down
-                    else ((0.0, 0.0, end, 0.0), (end, 0.0, 0.0, 0.0))
-                )
+        for share in _shares(aspect, down, policy):
+            yield from _at_ends(share, down)
+
+
+def _at_ends(share: float, down: bool) -> tuple[Box, Box]:
+    """The first and the last `share` of the picture's height (`down`) or width."""
+    rest = 1 - share
+    return ((0.0, 0.0, 0.0, rest), (0.0, rest, 0.0, 0.0)) if down else ((0.0, 0.0, rest, 0.0), (rest, 0.0, 0.0, 0.0))
+
+
+def beside(luma: Luma, policy: dict[str, Any], borders: list[Box], known: list[Box]) -> list[Box]:
+    """What lies on either side of one seam through the whole picture: it without a caption at one end, or one of two pictures.
+
+    Seams are the cuts, whatever others stand beside them, and each bar of the `borders` alone: plain ground at the picture's other
+    end (a night sky, a white page) is the picture's own. None that is one of `known`; `policy` as for `boxes`.
+    """
+    found: list[Box] = []
+    for border in borders:
+        for place, share in enumerate(border):
+            left, top, right, bottom = (share if k == place else 0.0 for k in range(4))
+            found += [(left, top, right, bottom)] if share > 0 else []
+    for down in (True, False):
+        lines = luma if down else np.ascontiguousarray(luma.T)
+        for cut in _cuts(lines, policy):
+            before, after = _at_ends(cut / len(lines), down)[0], _at_ends(1 - cut / len(lines), down)[1]
+            found += [before, after]
+    chosen: list[Box] = []
+    for box in found:
+        if 1 - max(box) >= policy["smallest"] and not _among(box, [*known, *chosen]):
+            chosen.append(box)
+    return chosen
+
+
+def _among(box: Box, others: list[Box]) -> bool:
+    return any(not _differs(box, other, 0.0005) for other in others)
 
 
 def _area(place: PixelBox) -> int:
     return (place[2] - place[0]) * (place[3] - place[1])
 
 
-def _differs(box: Box, other: Box) -> bool:
-    return max(abs(a - b) for a, b in zip(box, other, strict=True)) > 0.012
+def _differs(box: Box, other: Box, by: float = 0.012) -> bool:
+    """Written out: asked of many pairs, most of which differ in the first side."""
+    return (
+        abs(box[0] - other[0]) > by
+        or abs(box[1] - other[1]) > by
+        or abs(box[2] - other[2]) > by
+        or abs(box[3] - other[3]) > by
+    )

@@ -96,6 +96,23 @@ def test_a_family_can_be_the_names_that_end_so_and_a_frame_of_a_video_fits_as_a_
     assert by_radius == {43: [0, 1], 33: [2, 3]}
 
 
+def test_a_piece_of_little_detail_falls_to_a_narrower_family() -> None:
+    families = [
+        {"begins": "cell", "ending": ["less 3 %"], "quality": 90, "radius": 43},
+        {"begins": "cell", "quality": 60, "radius": 35},
+        {"begins": "", "radius": 31},
+    ]
+    queries = table(["cell, less 3 %", "cell, less 3 %", "cell, less 3 %", "cell", "cell", "mirrored"])
+    quality = pa.array([90, 89, 59, 100, 59, 50], queries.schema.field("quality").type)
+    queries = queries.set_column(3, queries.schema.field("quality"), quality)
+    by_radius = {one.radius: sorted(one.rows.tolist()) for one in altered.asked(queries, families)}
+    assert by_radius == {43: [0], 35: [1, 3], 31: [2, 4, 5]}
+    with pytest.raises(
+        ValueError, match="begins 'cell"
+    ):  # whatever quality such a variant has, it has to be asked somehow
+        altered.asked(queries, families[:2])
+
+
 @pytest.mark.parametrize(
     ("variant", "distance", "weighed", "within"),
     [

@@ -141,9 +141,15 @@ def test_a_usual_shape_is_tried_from_a_single_seam() -> None:
     ],
 )
 def test_a_file_of_a_shape_that_people_crop_to_is_opened_by_that_name(aspect: float, begins: str) -> None:
-    names = [name for name, _ in families._shapes(aspect, RULES["variants"]["shapes"])]
+    names = [name for name, _ in families._shapes(aspect, (576, 324), RULES["variants"]["shapes"])]
     assert names and all(name.startswith(begins) for name in names)
     assert all(name.startswith(families.GUESSED) for name in names) == ("from" in begins)
+
+
+@pytest.mark.parametrize(("size", "cut"), [((1920, 1080), False), ((1900, 1069), True), ((1080, 1920), True)])
+def test_a_size_that_cameras_make_is_no_crop_by_its_shape(size: tuple[int, int], cut: bool) -> None:
+    names = [name for name, _ in families._shapes(size[0] / size[1], size, RULES["variants"]["shapes"])]
+    assert names and all(name.startswith("opened from") == cut for name in names)
 
 
 def test_frames_of_videos_are_not_taken_for_crops() -> None:
@@ -179,12 +185,41 @@ def test_a_frame_on_both_sides_and_a_step_within_a_picture_are_no_plain_bars() -
 @pytest.mark.parametrize("gutter", [0, 12])
 def test_two_usual_shapes_at_the_ends_are_tried_whatever_seams_are_seen(gutter: int) -> None:
     rules = {**RULES["variants"]["panels"], **RULES["variants"]["shaped"]}
-    stacked = list(panels._pairs(640 / (480 + gutter + 960), rules))  # 4:3 above 2:3
+    stacked = list(panels._ends(640 / (480 + gutter + 960), rules))  # 4:3 above 2:3
     seam = 1 - 480 / (1440 + gutter)
     assert any(box == pytest.approx((0, 0, 0, seam)) for box in stacked)
-    beside = list(panels._pairs((480 + gutter + 960) / 640, rules))
+    beside = list(panels._ends((480 + gutter + 960) / 640, rules))
     assert any(box == pytest.approx((seam, 0, 0, 0)) for box in beside)
-    assert list(panels._pairs(1.0, rules)) == []
+
+
+@pytest.mark.parametrize("percent", [10, 17, 25])
+@pytest.mark.parametrize("above", [True, False])
+def test_a_caption_of_the_pictures_own_ground_is_taken_off_by_the_shape_of_the_rest(percent: int, above: bool) -> None:
+    page = Image.new("RGB", (640, 480), (250, 250, 250))
+    page.paste(scene().resize((320, 160)), (160, 160))  # white above and below, as in the caption
+    bar = 480 * percent // 100
+    captioned = Image.new("RGB", (640, 480 + bar), (250, 250, 250))
+    captioned.paste(page, (0, bar if above else 0))
+    distance, name = nearest(captioned, page)
+    assert distance <= 31 and name.startswith("shaped"), (distance, name)
+
+
+def test_plain_ground_at_the_other_end_is_the_pictures_own() -> None:
+    night = scene().crop((0, 0, 640, 411))  # of no usual shape
+    ImageDraw.Draw(night).rectangle((0, 0, 640, 120), fill=(18, 18, 18))
+    captioned = pasted((640, 480), (night, (0, 0)))
+    distance, name = nearest(captioned, night)
+    assert distance <= 31 and name.startswith(("beside", "part")), (distance, name)
+
+
+def test_both_sides_of_each_seam_are_tried_and_none_twice() -> None:
+    luma = np.full((200, 100), 60, np.uint8)
+    luma[50:90], luma[90:] = 150, 90
+    rules = RULES["variants"]["panels"]
+    boxes = panels.beside(luma, rules, [(0.0, 0.25, 0.0, 0.1)], [])
+    seams = [(0, 0.25, 0, 0), (0, 0, 0, 0.1), (0, 0, 0, 0.75), (0, 0, 0, 0.55), (0, 0.45, 0, 0)]
+    assert np.allclose(sorted(boxes), sorted(seams))
+    assert panels.beside(luma, rules, [], boxes) == []
 
 
 @pytest.mark.parametrize("flip", packed.FLIPS)
