@@ -80,22 +80,22 @@ def referrals(cases: int, start: int = 0) -> pa.Table:
     )
 
 
-def case_tables(cases: int, files: int) -> dict[str, pa.Table]:
-    """Referrals with three facts and `files` media files each, three of ten files known, one of twenty a near match."""
+def case_tables(cases: int, files: int, start: int = 0) -> dict[str, pa.Table]:
+    """Referrals R<start>.. with three facts and `files` media files each, three of ten files known, one of twenty a near match."""
     rng = np.random.default_rng(7)
-    owner = np.repeat(np.arange(cases), 3)
+    owner = np.repeat(np.arange(start, start + cases), 3)
     chosen = rng.integers(0, len(FACTS), len(owner))
     said = rng.integers(0, 3, len(owner))
     total = cases * files
-    file_owner = np.repeat(np.arange(cases), files)
-    content = digests(np.arange(total))
+    file_owner = np.repeat(np.arange(start, start + cases), files)
+    content = digests(np.arange(start * files, start * files + total))
     known = np.flatnonzero(rng.random(total) < 0.35)
     near = rng.random(len(known)) < 1 / 7
     return {
-        "referrals": referrals(cases),
+        "referrals": referrals(cases, start),
         "facts": table(
             "facts",
-            fact_id=[f"f{i}" for i in range(len(owner))],
+            fact_id=[f"f{start * 3 + i}" for i in range(len(owner))],
             referral_id=[f"R{i:07d}" for i in owner],
             name=[FACTS[i] for i in chosen],
             value=[("yes", "no", "unknown")[i] for i in said],
@@ -103,7 +103,7 @@ def case_tables(cases: int, files: int) -> dict[str, pa.Table]:
         ),
         "media_files": table(
             "media_files",
-            file_id=[f"m{i}" for i in range(total)],
+            file_id=[f"m{start * files + i}" for i in range(total)],
             referral_id=[f"R{i:07d}" for i in file_owner],
             package_id=["p"] * total,
             state=["present"] * total,
@@ -125,7 +125,7 @@ def case_tables(cases: int, files: int) -> dict[str, pa.Table]:
         ),
         "matches": table(
             "matches",
-            match_id=[f"x{i}" for i in known],
+            match_id=[f"x{start * files + i}" for i in known],
             sha256=[content[i] for i in known],
             media_key=known,
             kind=["near" if n else "exact" for n in near],

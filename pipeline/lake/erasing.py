@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from pipeline import records
 from pipeline.lake.delta import DataFile
 from pipeline.lake.parts import MERGED, SEQ
-from pipeline.lake.settling import Settler, again, schema_of
+from pipeline.lake.settling import Settler, again, in_order, schema_of
 
 STAGE = "erase"
 KEYS = ("referral_id", "left", "right", "case_id")
@@ -85,7 +85,7 @@ def _erase(settler: Settler, table: str, wanted: Wanted) -> int:
     added: list[DataFile] = []
     gone: list[DataFile] = []
     for file in log.files():
-        rows = settler.numbered(table, file, numbers).sort_by(SEQ)
+        rows = in_order(settler.numbered(table, file, numbers))
         emptied = without_personal(table, rows, wanted)
         if emptied.equals(rows):
             continue

@@ -127,6 +127,10 @@ class Parts:
         pieces = [self._piece(self.verified(p), wanted, commits, where) for p in chosen]
         return pa.concat_tables(pieces) if pieces else wanted.empty_table()
 
+    def metadata(self, part: Part) -> pq.FileMetaData:
+        """The footer of a part, checked as `verified` does."""
+        return pq.read_metadata(self.verified(part).path)
+
     def _piece(self, part: Part, schema: pa.Schema, commits: pa.Array | None, where: Where | None) -> pa.Table:
         file = pq.ParquetFile(part.path, page_checksum_verification=True)
         if not part.merged:

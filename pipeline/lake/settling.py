@@ -8,12 +8,13 @@ Readers go by the last such row, so neither is seen by halves, wherever it is ki
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline import records
 from pipeline.lake.delta import CommitConflictError, DataFile, Log, wait
@@ -28,6 +29,9 @@ BYTES = 256 * 2**20
 """Size from which a file is left as it is."""
 SIZES = (8 * 2**20, 64 * 2**20, BYTES)
 """Files are merged with others of their own size, so that a row is written anew three times at most, not every week."""
+MEMORY = 256 * 2**20
+"""Bytes of rows in memory that become one file at most. Files of texts are twenty times as large there, and Arrow puts no column of
+more than 2 GiB in order."""
 
 
 def schema_of(table: str) -> pa.Schema:
@@ -111,20 +115,48 @@ class Settler:
     def _merge(self, table: str) -> int:
         log = self.log(table)
         version, files = log.version(), log.files()
-        small = [f for chosen in _alike(files) for f in chosen]
-        if not small:
+        alike = [chosen for group in _alike(files) if len(chosen := self._light(table, group)) > FEW]
+        if not alike:
             return 0
         numbers = self.numbers(table)
         added: list[DataFile] = []
         gone: list[DataFile] = []
-        for batch in [b for chosen in _alike(files) for b in _batches(chosen, numbers)]:
-            data = pa.concat_tables([self.numbered(table, f, numbers) for f in batch]).sort_by(SEQ)
-            first, last = data[SEQ][0].as_py(), data[SEQ][-1].as_py()
-            name, size = self.parts.write(table, f"{MERGED}{first}-{last}", data)
-            added.append(DataFile(name.partition("/")[2], data.num_rows, size))
-            gone += batch
+        for batch in [b for chosen in alike for b in _batches(chosen, numbers)]:
+            for merged, data in self._together(table, batch, numbers):
+                first, last = data[SEQ][0].as_py(), data[SEQ][-1].as_py()
+                name, size = self.parts.write(table, f"{MERGED}{first}-{last}", data)
+                added.append(DataFile(name.partition("/")[2], data.num_rows, size))
+                gone += merged
+        if not gone:
+            return 0
         log.put(schema_of(table), added, gone, after=version, transactions={"merge": version + 1}, change=False)
         return len(gone)
+
+    def _light(self, table: str, files: list[DataFile]) -> list[DataFile]:
+        """The files of which at least two fit into MEMORY, by what they hold before compression: the others stay."""
+        found = []
+        for file in files:
+            metadata = self.parts.metadata(self.parts.named(f"{table}/{file.name}", file.rows))
+            if 2 * sum(metadata.row_group(g).total_byte_size for g in range(metadata.num_row_groups)) <= MEMORY:
+                found.append(file)
+        return found
+
+    def _together(
+        self, table: str, batch: list[DataFile], numbers: dict[str, int]
+    ) -> Iterator[tuple[list[DataFile], pa.Table]]:
+        """Neighbouring files, two or more at a time, and their rows in the order of commits; each time at most MEMORY."""
+        held: list[DataFile] = []
+        pieces: list[pa.Table] = []
+        for file in batch:
+            rows = self.numbered(table, file, numbers)
+            if sum(p.nbytes for p in pieces) + rows.nbytes > MEMORY:
+                if len(held) > 1:
+                    yield held, in_order(pa.concat_tables(pieces))
+                held, pieces = [], []
+            held.append(file)
+            pieces.append(rows)
+        if len(held) > 1:
+            yield held, in_order(pa.concat_tables(pieces))
 
     def numbers(self, table: str) -> dict[str, int]:
         """Part names of a table to the numbers of their commits."""
@@ -168,6 +200,12 @@ class Settler:
         that have copies of their own drop them when they erase. What says where keys are in a file goes too."""
         self.parts.keys.keep(())
         return self.place.drop_copies()
+
+
+def in_order(rows: pa.Table) -> pa.Table:
+    """Rows in the order of their commits; those of one commit stay as they are, however many."""
+    ends = pc.min_max(rows[SEQ])
+    return rows if ends["min"].as_py() == ends["max"].as_py() else rows.sort_by(SEQ)
 
 
 def _settled(state: LedgerState) -> int:

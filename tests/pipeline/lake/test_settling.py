@@ -7,11 +7,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
 from pipeline.errors import UsageError
-from pipeline.lake import Lake
+from pipeline.lake import Lake, settling
 from pipeline.lake import lake as lakes
 from pipeline.lake.settling import Settler
 from tests.pipeline.lake.test_lake import frames, variants
@@ -58,6 +59,47 @@ def test_merging_changes_no_row_and_leaves_few_files(tmp_path: Path) -> None:
         assert rows(reader) == before
         assert reader.commits() == commits
     assert DeltaTable(tmp_path / "variants").to_pyarrow_table().num_rows == 24
+
+
+def test_what_is_merged_at_a_time_is_bounded_by_its_size_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Texts of assessments are twenty times as large in memory as on disk: batches by bytes on disk went beyond 2 GiB, where
+    Arrow puts no column in order, and the weekly merge ended with an error."""
+    lake = nights(tmp_path, 12)
+    before, commits = rows(lake), lake.commits()
+    one = lake.read("variants", parts=lake.parts("variants")[:1]).nbytes
+    held: list[int] = []
+    real = settling.in_order
+
+    def noted(table: pa.Table) -> pa.Table:
+        held.append(table.nbytes)
+        return real(table)
+
+    monkeypatch.setattr(settling, "in_order", noted)
+    monkeypatch.setattr(settling, "MEMORY", one * 7 // 2)
+    monkeypatch.setattr(Settler, "_light", lambda _self, _table, files: files)  # a footer weighs more than these rows
+    assert lake.merge("n")["variants"] == 12
+    assert 0 < max(held) <= settling.MEMORY
+    assert len(lake.parts("variants")) == 4
+    for reader in (lake, Lake(tmp_path)):
+        assert rows(reader) == before
+        assert reader.commits() == commits
+        assert [lake.read("variants", commits=[c]).num_rows for c in commits] == [2] * 12
+
+
+def test_files_of_which_no_two_fit_into_memory_stay_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = nights(tmp_path, 12)
+    before = rows(lake)
+    monkeypatch.setattr(settling, "MEMORY", 10)
+    assert lake.merge("n") == {}
+    assert (len(lake.parts("variants")), rows(lake)) == (12, before)
+    version = DeltaTable(tmp_path / "variants").version()
+    monkeypatch.setattr(Settler, "_light", lambda _self, _table, files: files)
+    assert lake.merge("n") == {}
+    assert DeltaTable(tmp_path / "variants").version() == version  # nothing was merged: there is nothing to say
 
 
 def test_rows_of_one_commit_are_found_after_merging(tmp_path: Path) -> None:
