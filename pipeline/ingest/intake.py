@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,6 +18,7 @@ from pipeline.ingest.identity import Arrival, Held
 from pipeline.ingest.landing import completeness, discovery, seen
 from pipeline.ingest.landing.discovery import LandingEntry
 from pipeline.ingest.landing.package import Member, Package
+from pipeline.ingest.reading.questions import AHEAD, PackageQuestion
 from pipeline.ingest.reading.supervisor import PackageReading
 from pipeline.ingest.reports import report
 from pipeline.ingest.reports.report import FoundReport
@@ -69,15 +71,25 @@ def take(reading: PackageReading, night: Night, held: Held, entries: deque[Landi
         return _take(reading.settings, night, reading.rules, held, looked_at(reading, night, entries))
 
 
+_AMPLE = 8 << 20
+"""Bytes that are read of several packages, nearly always."""
+
+
 def looked_at(reading: PackageReading, night: Night, entries: deque[LandingEntry]) -> list[Candidate]:
     """Look into as many `entries` from the left as the policy puts into one batch."""
     rules = reading.rules
     found: list[Candidate] = []
     room = rules.data["batch_bytes"]
-    while entries and room > 0 and len(found) < rules.data["batch_packages"]:
-        candidate, size = look(reading, entries.popleft(), night.as_of)
-        found.append(candidate)
-        room -= size
+    while entries and room > 0 and (more := rules.data["batch_packages"] - len(found)) > 0:
+        # where the batch may be full any moment one at a time, since what does not fit would be read for nothing
+        number = min(AHEAD, more) if room > _AMPLE else 1
+        listed = [entries.popleft() for _ in range(min(number, len(entries)))]
+        for candidate, size in look(reading, listed, night.as_of):
+            if room > 0:
+                found.append(candidate)
+                listed.remove(candidate.entry)
+                room -= size
+        entries.extendleft(reversed(listed))
     return found
 
 
@@ -122,20 +134,26 @@ def _key(candidate: Candidate) -> str:
     return key if candidate.report else discovery.returned_key(candidate.entry, key)
 
 
-def look(reading: PackageReading, entry: LandingEntry, as_of: datetime) -> tuple[Candidate, int]:
-    """List the package, have it read, see whether its names and sizes are complete. Also how many bytes were read."""
+def look(reading: PackageReading, entries: Sequence[LandingEntry], as_of: datetime) -> list[tuple[Candidate, int]]:
+    """List packages, have them read, see whether their names and sizes are complete. Also how many bytes were read of each."""
     policy = reading.rules.data
-    package, texts = discovery.prepare(entry, policy)
-    candidate = Candidate(entry, package)
-    age = as_of.timestamp() - package.newest / 1e9
-    candidate.overdue = age > timedelta(hours=policy["waiting_hours"]).total_seconds()
-    found = reading.read(package, texts, overdue=candidate.overdue)
-    candidate.wanted, candidate.read = found.wanted, (found.report, found.reasons)
-    candidate.waits = [*package.waits, *found.missing]
-    if package.faults and not package.waits:
-        candidate.waits = []  # waiting longer will not mend a hostile name or a link
-        candidate.reasons = list(package.faults)
-    return candidate, found.size
+    candidates, questions = [], []
+    for entry in entries:
+        package, texts = discovery.prepare(entry, policy)
+        candidate = Candidate(entry, package)
+        age = as_of.timestamp() - package.newest / 1e9
+        candidate.overdue = age > timedelta(hours=policy["waiting_hours"]).total_seconds()
+        candidates.append(candidate)
+        questions.append(PackageQuestion(package, texts, candidate.overdue))
+    answers = reading.read(questions)
+    for candidate, found in zip(candidates, answers, strict=True):
+        package = candidate.package
+        candidate.wanted, candidate.read = found.wanted, (found.report, found.reasons)
+        candidate.waits = [*package.waits, *found.missing]
+        if package.faults and not package.waits:
+            candidate.waits = []  # waiting longer will not mend a hostile name or a link
+            candidate.reasons = list(package.faults)
+    return [(candidate, found.size) for candidate, found in zip(candidates, answers, strict=True)]
 
 
 def locators(found: list[Candidate]) -> dict[str, Locator]:

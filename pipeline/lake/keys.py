@@ -141,10 +141,16 @@ def hashed(values: pa.Array) -> NDArray[np.uint64]:
         else np.zeros(0, np.uint8)
     )
     starts = offsets - offsets[0]
-    places = np.arange(len(data)) - np.repeat(starts[:-1], np.diff(starts))
-    powers = np.cumprod(np.full(int(np.diff(starts).max()) + 1, _ODD, np.uint64))  # overflow wraps, as is meant
-    sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum((data.astype(np.uint64) + np.uint64(1)) * powers[places])])
-    mixed: NDArray[np.uint64] = (sums[starts[1:]] - sums[starts[:-1]]) * _ODD
+    lengths = np.diff(starts)
+    powers = np.full(int(lengths.max()) + 1, _ODD, np.uint64).cumprod(dtype=np.uint64)  # overflow wraps, as is meant
+    terms = data.astype(np.uint64) + np.uint64(1)
+    if lengths.min() == lengths.max():  # ids and digests: none has to be told from the next
+        sums = terms.reshape(len(plain), int(lengths[0])) @ powers[: lengths[0]]
+    else:
+        places = np.arange(len(data)) - np.repeat(starts[:-1], lengths)
+        ends = np.concatenate([np.zeros(1, np.uint64), np.cumsum(terms * powers[places])])
+        sums = ends[starts[1:]] - ends[starts[:-1]]
+    mixed: NDArray[np.uint64] = sums * _ODD
     mixed ^= mixed >> _SHIFT
     mixed *= _ODD
     mixed ^= mixed >> _SHIFT

@@ -19,6 +19,7 @@ def judge(
     for a, b, kind, value, holders in zip(*[c.to_pylist() for c in shared.columns], strict=True):
         pairs.setdefault((a, b), []).append((kind, value, holders))
     links = []
+    shown: dict[int, dict[str, Any]] = {}  # a sighting of a value that many share stands in many links
     for (a, b), values in pairs.items():
         groups: dict[str, list[tuple[str, Verdict]]] = {}
         alone = len(values) == 1 and values[0][0] != "supplement"  # then there is nothing that it could repeat
@@ -26,7 +27,7 @@ def judge(
             verdict = rules.judge(kind, value, sightings[kind, value, a], sightings[kind, value, b], holders)
             if verdict is not None:
                 groups.setdefault(kind, []).append((value, verdict))
-        links += [_fold(a, b, groups[kind], rules.data["evidence"]) for kind in sorted(groups)]
+        links += [_fold(a, b, groups[kind], rules.data["evidence"], shown) for kind in sorted(groups)]
     return links
 
 
@@ -72,8 +73,11 @@ def _only_borne(value: str, a: str, b: str, sightings: Mapping[tuple[str, str, s
     return all(s.source == "referrals:own" for side in (a, b) for s in sightings["supplement", value, side])
 
 
-def _fold(a: str, b: str, values: list[tuple[str, Verdict]], limit: int) -> dict[str, Any]:
-    """One link from the judged values of one pair and kind; the strongest value gives kind, strength and reason."""
+def _fold(
+    a: str, b: str, values: list[tuple[str, Verdict]], limit: int, shown: dict[int, dict[str, Any]]
+) -> dict[str, Any]:
+    """One link from the judged values of one pair and kind; the strongest value gives kind, strength and reason. `shown`: by
+    identity what was made of the sightings so far."""
     strength, ordered = values[0][1].strength, values
     if len(values) > 1:
         strength = strongest([v.strength for _, v in values])
@@ -91,9 +95,16 @@ def _fold(a: str, b: str, values: list[tuple[str, Verdict]], limit: int) -> dict
             {
                 "value": value.replace("\x1f", " / "),
                 "strength": verdict.strength,
-                "left": [s.as_dict() for s in verdict.left[:limit]],
-                "right": [s.as_dict() for s in verdict.right[:limit]],
+                "left": [_shown(s, shown) for s in verdict.left[:limit]],
+                "right": [_shown(s, shown) for s in verdict.right[:limit]],
             }
             for value, verdict in ordered[:limit]
         ],
     }
+
+
+def _shown(sighting: Sighting, shown: dict[int, dict[str, Any]]) -> dict[str, Any]:
+    found = shown.get(id(sighting))
+    if found is None:
+        found = shown[id(sighting)] = sighting.as_dict()
+    return found

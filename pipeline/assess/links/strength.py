@@ -70,12 +70,24 @@ class LinkRules:
     data: dict[str, Any]
 
     @cached_property
-    def _ignored(self) -> tuple[tuple[str, str], ...]:
-        return _ranges(self.data["ip"]["ignored_ranges"])
+    def _ranges(self) -> tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]:
+        return _ranges(self.data["ip"]["ignored_ranges"]), _ranges(self.data["ip"]["shared_ranges"])
 
     @cached_property
-    def _shared(self) -> tuple[tuple[str, str], ...]:
-        return _ranges(self.data["ip"]["shared_ranges"])
+    def _window(self) -> timedelta:
+        return timedelta(minutes=self.data["ip"]["window_minutes"])
+
+    @cached_property
+    def _places(self) -> dict[str, tuple[str | None, str | None]]:
+        """Of addresses that were met the ranges that they are in: an ignored one, a shared one."""
+        return {}
+
+    def _place(self, value: str) -> tuple[str | None, str | None]:
+        found = self._places.get(value)
+        if found is None:
+            ignored, shared = self._ranges
+            found = self._places[value] = _within(value, ignored), _within(value, shared)
+        return found
 
     def judge(
         self, kind: str, value: str, left: Sequence[Sighting], right: Sequence[Sighting], holders: int
@@ -98,10 +110,10 @@ class LinkRules:
 
     def _address(self, value: str, left: Sequence[Sighting], right: Sequence[Sighting]) -> Verdict | None:
         rules = self.data["ip"]
-        if _within(value, self._ignored) is not None:
+        ignored, shared = self._place(value)
+        if ignored is not None:
             return None
-        window = timedelta(minutes=rules["window_minutes"])
-        shared = _within(value, self._shared)
+        window = self._window
         proxy = any(s.proxy == "yes" for s in (*left, *right))
         with_port = closest(self._customers(left), self._customers(right), window, same_port=True)
         in_time = closest(left, right, window, same_port=False)
@@ -175,7 +187,6 @@ def _ranges(listed: Sequence[dict[str, str]]) -> tuple[tuple[str, str], ...]:
     return tuple((r["range"], r["label"]) for r in listed)
 
 
-@lru_cache(maxsize=65536)
 def _within(value: str, ranges: tuple[tuple[str, str], ...]) -> str | None:
     """Label of the first range that holds the address; a text that is no address is in none."""
     try:

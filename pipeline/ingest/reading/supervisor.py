@@ -11,6 +11,8 @@ import hashlib
 import os
 import signal
 import time
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,9 +26,9 @@ from pipeline.fingerprint.sandbox.layers import Reached
 from pipeline.fingerprint.sandbox.spawner import Child, ForkServer, ServerLostError
 from pipeline.ingest import sources
 from pipeline.ingest.landing import completeness, discovery
-from pipeline.ingest.landing.discovery import Text
 from pipeline.ingest.landing.package import Member, Package
 from pipeline.ingest.reading import wire
+from pipeline.ingest.reading.questions import PackageQuestion, SentQuestion
 from pipeline.ingest.reading.worker import NO_MEMORY, judge
 from pipeline.ingest.reports.draft import KIND_WORDS, Draft
 from pipeline.ingest.reports.report import FoundReport
@@ -90,53 +92,96 @@ class PackageReading:
             self._server.close()
             self._server = None
 
-    def read(self, package: Package, texts: list[Text], *, overdue: bool) -> Contents:
-        """Have a package read as far as it is listed; fills in its members, faults and waits.
+    def read(self, questions: Sequence[PackageQuestion]) -> list[Contents]:
+        """Have packages read as far as they are listed; fills in their members, faults and waits. Answers in the order of the
+        questions. Several wait at a process at once, so that neither side sleeps while the other works.
 
         Raises DependencyError when no process can be started, or in strict mode one that is not isolated enough.
         """
-        if not texts:
-            wanted, missing, _, reasons = judge(package, self.rules.report, overdue=overdue)  # by names alone
-            return Contents(wanted, missing, None, reasons)
-        for attempt in range(1, ATTEMPTS + 1):
-            faults, waits = len(package.faults), len(package.waits)
-            opened, descriptors = discovery.open_texts(package, texts)
-            try:
-                return self._ask(package, opened, descriptors, overdue)
-            except _EndedError as ended:
-                reason = str(ended)
-                self.deaths[reason] = self.deaths.get(reason, 0) + 1
-                if ended.again and attempt < ATTEMPTS:
-                    del package.faults[faults:], package.waits[waits:]
-                    continue
-                package.faults.append(reason)
-                return Contents()
-            finally:
-                for descriptor in descriptors:
-                    os.close(descriptor)
-        raise AssertionError("the last attempt returns")
+        found: dict[int, Contents] = {}
+        left: deque[tuple[int, PackageQuestion]] = deque()
+        for place, question in enumerate(questions):
+            if question.texts:
+                left.append((place, question))
+            else:  # by names alone
+                wanted, missing, _, reasons = judge(question.package, self.rules.report, overdue=question.overdue)
+                found[place] = Contents(wanted, missing, None, reasons)
+        tries = 0  # of the question that is the first
+        while left:
+            answers, unanswered, ended = self._exchange([question for _, question in left])
+            for contents in answers:
+                found[left.popleft()[0]], tries = contents, 0
+            if ended is None:
+                continue
+            reason = str(ended)
+            self.deaths[reason] = self.deaths.get(reason, 0) + 1
+            tries += 1
+            again = ended.again and tries < ATTEMPTS
+            for asked in unanswered[0 if again else 1 :]:
+                asked.take_back()
+            if not again:
+                place, question = left.popleft()
+                question.package.faults.append(reason)
+                found[place], tries = Contents(), 0
+        return [found[place] for place in range(len(questions))]
 
-    def _ask(self, package: Package, texts: list[Text], descriptors: list[int], overdue: bool) -> Contents:
-        limits = self.rules.data["reader"]
-        members = [(m.name, m.size) for m in package.members]
-        ask = wire.Ask(
-            package.landing_folder,
-            package.container,
-            package.kind,
-            package.ready,
-            overdue,
-            package.faults,
-            package.waits,
-            members,
-            [(t.role, t.name) for t in texts],
-        )
-        child = self._process(package.landing_folder)
-        self._asked += 1
-        deadline = time.monotonic() + limits["wall_seconds"]
+    def _exchange(
+        self, questions: Sequence[PackageQuestion]
+    ) -> tuple[list[Contents], list[SentQuestion], _EndedError | None]:
+        """Ask as many of the questions as may wait at one process, and take its answers. Where it ends at one: those that it gave
+        before, the questions that have none, and how it ended at the first of these."""
+        sent: list[SentQuestion] = []
+        answers: list[Contents] = []
         try:
+            for question in questions:
+                if not self._ask(question, sent):
+                    break
+            for asked in sent:
+                answers.append(self._answer(asked.question.package))
+        except _EndedError as ended:
+            return answers, sent[len(answers) :], ended
+        return answers, [], None
+
+    def _ask(self, question: PackageQuestion, sent: list[SentQuestion]) -> bool:
+        """Send a question behind those that were `sent` to the process; False when it has to wait until these are answered.
+        Raises _EndedError when the process has died and none waits for an answer of it."""
+        package = question.package
+        limits = self.rules.data["reader"]
+        if sent and (package.landing_folder != self._folder or self._asked >= limits["packages"]):
+            return False
+        asked = SentQuestion(question, len(package.faults), len(package.waits))
+        opened, descriptors = discovery.open_texts(package, question.texts)
+        try:
+            data = wire.encode(question.ask(opened))
+            asked.size, asked.files = len(data), len(descriptors)
+            if sent and not asked.fits(sent):
+                asked.take_back()
+                return False
+            child = self._process(package.landing_folder)
+            sent.append(asked)
+            self._asked += 1
             child.channel.settimeout(limits["wall_seconds"])
-            wire.send(child.channel, [wire.encode(ask)], descriptors)
-            said = wire.receive(child.channel, limits["answer_bytes"], deadline)
+            wire.send(child.channel, [data], descriptors)
+        except TimeoutError:
+            self._end()
+            raise _EndedError("reading it takes too long") from None
+        except OSError:
+            if len(sent) > 1:  # the first that has no answer is the one at which it died
+                return False
+            raise self._died() from None
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+        return True
+
+    def _answer(self, package: Package) -> Contents:
+        """The next answer of the process, about `package`. Raises _EndedError."""
+        limits = self.rules.data["reader"]
+        child = self._child
+        if child is None:
+            raise ValueError("nothing was asked")
+        try:
+            said = wire.receive(child.channel, limits["answer_bytes"], time.monotonic() + limits["wall_seconds"])
             if said is None:
                 raise self._died()
             if len(said[0]) != 2:

@@ -51,8 +51,8 @@ Digest = Annotated[bytes, Meta(min_length=16, max_length=64)]
 Count = Annotated[int, Meta(ge=0, lt=1 << 62)]
 
 
-class Read(Struct):
-    """Digests of a file that was read: SHA-256, MD5, SHA-1, SHA-512 (empty when nobody asks for it), and its size."""
+class Read(Struct, array_like=True):
+    """Digests of a file that was read, in this order: SHA-256, MD5, SHA-1, SHA-512 (empty when nobody asks for it), and its size."""
 
     sha256: Annotated[bytes, Meta(min_length=32, max_length=32)]
     md5: Annotated[bytes, Meta(min_length=16, max_length=16)]
@@ -61,8 +61,8 @@ class Read(Struct):
     sha512: Annotated[bytes, Meta(max_length=64)] = b""
 
 
-class ListedMembers(Struct):
-    """A member: name in the package, stated size, name in the archive (None: a plain file), digests if it was read."""
+class ListedMembers(Struct, array_like=True):
+    """A member, in this order: name in the package, stated size, name in the archive (None: a plain file), digests if it was read."""
 
     name: str
     size: Count

@@ -150,3 +150,13 @@ def test_without_a_folder_it_stays_in_memory(settings: Settings, tmp_path: Path)
     assert looked_up(lake, "referral_id", ["R3"]).equals(filtered(lake, "referral_id", ["R3"]))
     assert files_of(settings) == {}
     assert not list(tmp_path.rglob("*.keys"))
+
+
+def test_values_of_one_length_have_the_digests_that_they_have_among_others() -> None:
+    """Ids and digests are worked out as a matrix, others one behind another."""
+    ids = [f"{n:032x}" for n in range(50)]
+    alone = keyfiles.hashed(pa.array(ids))
+    among = keyfiles.hashed(pa.array([*ids, "", "longer than all of them that came before it", None]))
+    assert alone.tolist() == among.tolist()[:50]
+    assert keyfiles.hashed(pa.array(["", None, ""])).tolist() == [among.tolist()[50]] * 3
+    assert keyfiles.hashed(pa.array(ids)[10:20]).tolist() == alone.tolist()[10:20]

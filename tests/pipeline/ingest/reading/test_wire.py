@@ -73,9 +73,10 @@ def test_an_identifier_of_the_right_types_is_taken() -> None:
 
 
 LIES: dict[str, Any] = {
-    "a digest of another length": lambda a: a["members"][0]["read"].update(sha256="YWI="),
-    "a size below zero": lambda a: a["members"][0].update(size=-1),
-    "a member of another container": lambda a: a["members"][0].update(stored="x"),
+    "a digest of another length": lambda a: a["members"][0][3].__setitem__(0, "YWI="),
+    "a size below zero": lambda a: a["members"][0].__setitem__(1, -1),
+    "a member of another container": lambda a: a["members"][0].__setitem__(2, "x"),
+    "a member without a size": lambda a: a["members"].append(["x"]),
     "a report that is no member": lambda a: a["report"].update(member=1),
     "a reader that is not there": lambda a: a["report"].update(reader="pickle"),
     "a number for a text": lambda a: a["report"]["referral"].update(platform=7),

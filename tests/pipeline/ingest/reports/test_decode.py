@@ -98,6 +98,20 @@ def test_repeated_keys_are_always_found(pairs: list[tuple[str, int]]) -> None:
     assert {key for key, _ in notes} == {key for key, found in given_values.items() if len(found) > 1}
 
 
+@pytest.mark.parametrize("padding", [0, decode._INDENTED])
+@pytest.mark.parametrize("inner", [b"", b"1", b'"{[{["', b"{}", b'{"a":[]}'])
+@pytest.mark.parametrize("beyond", [-1, 0, 1, 2])
+def test_the_last_level_that_is_read_is_the_limit_s(padding: int, inner: bytes, beyond: int) -> None:
+    """In a small report as in a large one, whatever the innermost list holds."""
+    levels = 48 + beyond - {b"{}": 1, b'{"a":[]}': 2}.get(inner, 0)
+    raw = b"[" * levels + inner + b"]" * levels + b" " * padding
+    if beyond <= 0:
+        assert decode.json_tree(raw, 48, [])
+    else:
+        with pytest.raises(InputError, match="deep"):
+            decode.json_tree(raw, 48, [])
+
+
 def test_depth_is_limited() -> None:
     decode.json_tree(b"[" * 40 + b"]" * 40, 48, [])
     for depth in (60, 100_000):
