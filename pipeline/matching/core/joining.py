@@ -233,12 +233,11 @@ def _batch(  # noqa: PLR0917 - one pass, called in one place
 def as_table(parts: list[PairArrays], keys: NDArray[np.int64], name: str) -> pa.Table:
     """Pairs as the table of a `Join`; `keys` are the ids of the query rows."""
     query, known, distance = concatenated(parts)
-    algorithm = pa.DictionaryArray.from_arrays(np.zeros(len(query), np.int8), pa.array([name]))
     return pa.table(
         {
             "query_id": keys[query],
             "known_id": known,
             "distance": distance.astype(np.int32),
-            "algorithm": algorithm.cast(pa.string()),
+            "algorithm": pa.repeat(pa.scalar(name), len(query)),
         }
     )

@@ -14,6 +14,12 @@ from pipeline.matching.core.compiled.jit import bare, inlined
 PairArrays = tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.uint16]]
 """Query row, known id and distance of each pair."""
 
+SOME, FEW = 16, 128
+"""Ids at one distance that are put in order by counting; more than FEW by a heap, unless they are two ascending runs, for which more
+than SOME are looked through."""
+
+_ONE = np.uint64(1)
+
 
 @inlined
 def _sift(ids: Any, low: Any, root: Any, end: Any) -> None:
@@ -32,20 +38,52 @@ def _sift(ids: Any, low: Any, root: Any, end: Any) -> None:
 
 @inlined
 def _sort(ids: Any, low: Any, high: Any) -> None:
-    """Sort ids [low, high) in place: by insertion when they are few, else by a heap."""
-    if high - low <= 24:
-        for p in range(low + 1, high):
-            value, at = ids[p], p
-            while at > low and ids[at - 1] > value:
-                ids[at] = ids[at - 1]
-                at -= 1
-            ids[at] = value
-        return
+    """Sort ids [low, high) in place by a heap."""
     for root in range((high - low) // 2 - 1, -1, -1):
         _sift(ids, low, root, high - low)
     for end in range(high - low - 1, 0, -1):
         ids[low], ids[low + end] = ids[low + end], ids[low]
         _sift(ids, low, 0, end)
+
+
+@inlined
+def _ranked(ids: Any, low: Any, high: Any, count: Any, out: Any, at: Any) -> None:
+    """The `count` lowest of ids [low, high), in order, to out[at : at + count].
+
+    Where each belongs is how many are lower. Counting them branches on nothing and compares several at once, which for a few
+    dozen is faster than any sorting that decides between two. Places are unsigned, so that the compiler need not ask
+    whether they count from the end.
+    """
+    low, high, at = np.uint64(low), np.uint64(high), np.uint64(at)
+    for one in range(low, high):
+        value = ids[one]
+        before = 0
+        for other in range(low, one):
+            before += int(ids[other] <= value)
+        for other in range(one + _ONE, high):
+            before += int(ids[other] < value)
+        if before < count:
+            out[at + np.uint64(before)] = value
+
+
+@inlined
+def _run(ids: Any, low: Any, high: Any) -> Any:
+    """Where the ids from `low` on, below `high`, cease to ascend."""
+    end = low + 1
+    while end < high and ids[end - 1] <= ids[end]:
+        end += 1
+    return min(end, high)
+
+
+@inlined
+def _merged(ids: Any, low: Any, middle: Any, high: Any, count: Any, out: Any, at: Any) -> None:
+    """The `count` lowest of the ascending ids [low, middle) and [middle, high), in order, to out[at : at + count]."""
+    one, other = low, middle
+    for k in range(at, at + count):
+        first = other >= high or (one < middle and ids[one] <= ids[other])
+        out[k] = ids[one] if first else ids[other]
+        one += int(first)
+        other += int(not first)
 
 
 @inlined
@@ -57,6 +95,25 @@ def _lowest(ids: Any, low: Any, high: Any, count: Any) -> None:
         if ids[p] < ids[low]:
             ids[low] = ids[p]
             _sift(ids, low, 0, count)
+
+
+@inlined
+def _in_order(ids: Any, low: Any, high: Any, count: Any, out: Any, at: Any) -> None:
+    """The `count` lowest of ids [low, high), in order, to out[at : at + count]; leaves the ids in another order."""
+    middle = low
+    if high - low > SOME:
+        # Ids of a shared hash, and what was selected before, are in order already.
+        middle = _run(ids, low, high)
+    if middle > low and (middle == high or _run(ids, middle, high) == high):
+        _merged(ids, low, middle, high, count, out, at)
+    elif high - low <= FEW:
+        _ranked(ids, low, high, count, out, at)
+    else:
+        if count < high - low:
+            _lowest(ids, low, high, count)
+        _sort(ids, low, low + count)
+        for k in range(count):
+            out[at + k] = ids[low + k]
 
 
 @bare
@@ -84,11 +141,12 @@ def _group(
 
 @bare
 def _nearest(
-    starts: Any, ids: Any, distances: Any, cap: Any, real: Any, places: Any, out_query: Any, out_ids: Any,
-    out_distances: Any,
+    starts: Any, ids: Any, distances: Any, cap: Any, real: Any, places: Any, sorted_ids: Any, out_query: Any,
+    out_ids: Any, out_distances: Any,
 ) -> Any:  # fmt: skip
-    """For each query the `cap` nearest of its pairs, by distance and id: a counting sort by distance, with
-    `places` int64 (258,) as scratch. Returns how many.
+    """For each query the `cap` nearest of its pairs, by distance and id: a counting sort by distance, then by id.
+
+    `places` int64 (258,) and `sorted_ids` int64, as long as the pairs of any query, are scratch. Returns how many.
     """
     out = 0
     for q in range(len(starts) - 1):
@@ -104,29 +162,21 @@ def _nearest(
         while nearer + places[last] < wanted:
             nearer += places[last]
             last += 1
-        at = out
-        for d in range(last):
+        at = 0
+        for d in range(last + 1):
             places[d], at = at, at + places[d]
-        ties = low
+        places[last + 1] = at
         for p in range(low, high):
-            d = distances[p]
-            if d < last:
-                out_ids[places[d]] = ids[p]
-                out_distances[places[d]] = d
-                places[d] += 1
-            elif d == last:
-                ids[ties] = ids[p]
-                ties += 1
-        begin = out
-        for d in range(last):
-            _sort(out_ids, begin, places[d])
-            begin = places[d]
-        if ties - low > wanted - nearer:
-            _lowest(ids, low, ties, wanted - nearer)
-        _sort(ids, low, low + wanted - nearer)
-        for k in range(wanted - nearer):
-            out_ids[out + nearer + k] = ids[low + k]
-            out_distances[out + nearer + k] = last
+            d = min(int(distances[p]), last + 1)  # what is farther is laid behind the others, and left there
+            sorted_ids[places[d]] = ids[p]
+            places[d] += 1
+        begin = 0
+        for d in range(last + 1):
+            end = places[d]
+            count = min(end, wanted) - begin
+            _in_order(sorted_ids, begin, end, count, out_ids, out + begin)
+            out_distances[out + begin : out + begin + count] = d
+            begin = end
         out_query[out : out + wanted] = q
         out += wanted
     return out
@@ -155,6 +205,7 @@ def nearest(parts: list[PairArrays], low: int, high: int, cap: int, real: int) -
     own = max(0, min(real, high) - low)
     kept = int(np.minimum(sizes[:own], cap).sum() + sizes[own:].sum())
     out = np.empty(kept, np.uint32), np.empty(kept, np.int64), np.empty(kept, np.uint16)
-    _nearest(starts, grouped_ids, grouped_distances, cap, own, np.empty(258, np.int64), *out)
+    scratch = np.empty(258, np.int64), np.empty(int(sizes.max(initial=0)), np.int64)
+    _nearest(starts, grouped_ids, grouped_distances, cap, own, *scratch, *out)
     out[0][:] += np.uint32(low)
     return out

@@ -14,7 +14,7 @@ from pipeline.matching.core.compiled.jit import JIT
 from pipeline.settings import ROOT
 
 ROOM = "tests/pipeline/matching/core"
-SAME_CASES = [f"{ROOM}/test_oracle.py", f"{ROOM}/test_joining.py", f"{ROOM}/index/test_store.py"]
+SAME_CASES = [f"{ROOM}/{name}.py" for name in ("test_oracle", "test_joining", "test_selection", "index/test_store")]
 
 
 def run(family: str, *command: str) -> subprocess.CompletedProcess[str]:
