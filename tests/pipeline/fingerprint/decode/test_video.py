@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import itertools
+import struct
 import tempfile
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
@@ -138,6 +141,53 @@ def test_broken_container(real_pool: Pool) -> None:
     one = outcomes(real_pool, {"broken.mp4": samples.videos()["clip.mp4"][:60]})["broken.mp4"]
     assert one.reason is Reason.MALFORMED
     assert one.digests is not None
+
+
+def box(name: bytes, content: bytes) -> bytes:
+    return struct.pack(">I4s", 8 + len(content), name) + content
+
+
+def sound(*covers: bytes) -> bytes:
+    """An M4A of silence, with pictures in its `covr` atom."""
+    out = io.BytesIO()
+    with av.open(out, "w", format="mp4") as container:
+        stream = container.add_stream("aac", rate=44100)
+        for n in range(10):
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+            frame.sample_rate, frame.pts = 44100, n * 1024
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    data = out.getvalue()
+    if not covers:
+        return data
+    listed = box(b"covr", b"".join(box(b"data", struct.pack(">II", 13, 0) + cover) for cover in covers))
+    handler = box(b"hdlr", bytes(8) + b"mdirappl" + bytes(9))
+    tags = box(b"udta", box(b"meta", bytes(4) + handler + box(b"ilst", listed)))
+    at = data.rindex(b"moov") - 4  # the last box, since it is written when the sound is
+    head, moov = data[:at], data[at + 8 :]
+    return head + box(b"moov", moov[: moov.rindex(b"udta") - 4] + tags)
+
+
+@pytest.mark.parametrize("names", [("baseline.jpg",), ("rgb.png",), ("rgb.png", "baseline.jpg")])
+def test_covers_of_an_m4a_are_seen(names: tuple[str, ...]) -> None:
+    """FFmpeg shows them as tracks of one frame: they are hashed as pictures of a film are, and nothing of the file is unseen."""
+    stills = samples.stills()
+    plain = decoded_here(sound())
+    assert (plain.state, plain.reason, plain.detail) == (State.DIGESTS_ONLY, Reason.NOT_MEDIA, "sound")
+    found = decoded_here(sound(*(stills[name] for name in names)))
+    assert (found.state, found.reason, found.unseen, len(found.video_frames)) == (
+        State.HASHED,
+        Reason.NONE,
+        0,
+        len(names),
+    )
+
+
+def test_a_cover_of_an_m4a_that_cannot_be_decoded_is_not_passed_over() -> None:
+    """A picture of another kind than the atom can say."""
+    with pytest.raises(Refusal) as refused:
+        decoded_here(sound(samples.stills()["lossy.webp"]))
+    assert refused.value.reason is Reason.NO_FRAMES
 
 
 def test_processor_budget_keeps_what_is_there() -> None:
