@@ -127,7 +127,7 @@ def case_tables(cases: int, files: int, start: int = 0) -> dict[str, pa.Table]:
             "matches",
             match_id=[f"x{start * files + i}" for i in known],
             sha256=[content[i] for i in known],
-            media_key=known,
+            media_key=start * files + known,
             kind=["near" if n else "exact" for n in near],
             algorithm=["pdq" if n else "sha256" for n in near],
             distance=[20 if n else 0 for n in near],

@@ -56,7 +56,8 @@ def _least_firm(cut: Image.Image, guess: bytes, bits: int) -> bytes:
     """The guess with every other of its less firm bits changed: what is missing decides them."""
     plane = planes.decode(reopened(cut), RULES["canonical"])
     source = sampling.base(plane)
-    frame = dict(families._shapes(source.aspect, RULES["variants"]["shapes"]))["opened from 16.9 to 1.1"]
+    size = (plane.width, plane.height)
+    frame = dict(families._shapes(source.aspect, size, RULES["variants"]["shapes"]))["opened from 16.9 to 1.1"]
     values = sampling.coefficients_of(source.samples, source.edges, np.array(frame), source.aspect)
     rank = np.argsort(np.abs(values - pdq.lower_median(values)))
     unpacked = np.unpackbits(np.frombuffer(guess, np.uint8)[::-1], bitorder="little")

@@ -19,7 +19,7 @@ import pytest
 import sqlalchemy as sa
 
 from pipeline import contract, records
-from pipeline.cases.work import retention
+from pipeline.cases.work import claims, requests, retention
 from pipeline.console.casepage.evidence import Evidence
 from pipeline.lake import Lake
 from pipeline.lake.settling import Settler
@@ -99,6 +99,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Lake.of(settings).commit("fingerprint", "f", {"fingerprints": prints(Lake.of(settings))}, run_id="night-1")
     for name in ("flood", "assess", "publish", "reporting"):
         stages.run_stage(settings, stages.find(name), run, None)
+    ask_about(settings, GONE, STAYS)
     Lake.of(settings).merge("merged")
     Evidence(settings).refresh()
     return settings.home
@@ -109,9 +110,36 @@ def home(night: Path, tmp_path: Path) -> Settings:
     return Settings(home=Path(shutil.copytree(night, tmp_path / "home")), threads=2)
 
 
+def referral_of(settings: Settings, mark: str) -> str:
+    [referral] = {row["referral_id"] for row in Lake.of(settings).read("narratives").to_pylist() if mark in row["text"]}
+    return str(referral)
+
+
+def ask_about(settings: Settings, *marks: str) -> None:
+    """Somebody asks about the cases and names the person: the case store holds what people write, and no words of a sender."""
+    store = open_store(settings)
+    actor = Actor("ann", "Ann", frozenset({"analyst"}), frozenset())
+    try:
+        with store.session() as session:
+            users._add(session, SYSTEM, "ann", "Ann", roles=["analyst"], password=None)
+        for mark in marks:
+            with store.session() as session:
+                referral = referral_of(settings, mark)
+                number = session.scalars(sa.select(Case.case_id).where(Case.referral_id == referral)).one()
+                version = claims.claim(session, actor, number).version
+                words = {
+                    "asked_of": "Unit 7",
+                    "text": f"[synthetic question about {mark}]",
+                    "reason_code": "missing_files",
+                }
+                requests.ask(session, actor, number, version=version, **words)
+    finally:
+        store.close()
+
+
 def erase_case(settings: Settings, mark: str) -> str:
     """Erase the case of that mark in the case store; returns its number."""
-    [referral] = {row["referral_id"] for row in Lake.of(settings).read("narratives").to_pylist() if mark in row["text"]}
+    referral = referral_of(settings, mark)
     store = open_store(settings)
     try:
         with store.session() as session:
