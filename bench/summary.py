@@ -195,6 +195,12 @@ FIGURES: dict[str, list[Figure]] = {
             for stage in ("ingest", "fingerprint", "match", "flood", "assess", "publish", "reporting", "reconcile")
         ),
     ],
+    "touched": [
+        Figure("a night that touches 5,000 of a million cases, linked and assessed", lambda r: r["among_all"]["cpu_seconds"], "CPU seconds"),
+        Figure("its peak memory", lambda r: r["among_all"]["peak_mib"], "MiB", None, 2048),
+        Figure("the same among the first 100,000 cases", lambda r: r["among_the_first_step"]["cpu_seconds"], "CPU seconds"),
+        Figure("its peak memory", lambda r: r["among_the_first_step"]["peak_mib"], "MiB"),
+    ],
     "crashes": [
         Figure("faults at system calls of a stage, each followed by a second run", lambda r: r["points"], ""),
         Figure("nights ended by SIGKILL and run again", lambda r: r["kills"], ""),
