@@ -264,6 +264,14 @@ def test_the_commands_list_query_and_export_and_are_logged(
     assert not any("SELECT" in e.detail for e in entries)
 
 
+def given_roles(settings: Settings, *roles: str) -> None:
+    """Whoever runs the commands has these roles from now on, and no others."""
+    store = open_store(settings)
+    with store.session() as session:
+        users.change(session, ADMIN, ME, version=1, roles=list(roles))
+    store.close()
+
+
 def entries_of(settings: Settings, user: str = ME) -> list[AuditEntry]:
     store = open_store(settings)
     with store.reader() as session:
@@ -303,10 +311,7 @@ def test_who_may_not_open_texts_cannot_ask_for_them(run: Callable[..., Any], fil
 
 def test_texts_that_a_statement_reads_are_logged_as_opened(run: Callable[..., Any], filled: Settings) -> None:
     with_texts(filled)
-    store = open_store(filled)
-    with store.session() as session:
-        users.change(session, ADMIN, ME, version=1, roles=["dmi", "analyst"])
-    store.close()
+    given_roles(filled, "dmi", "analyst")
     done = run("query", "SELECT CAST(text AS INT) FROM narratives", "--reason", "test")
     assert done.exception is not None and "ConversionException" in str(done.exception)
     assert "synthetic message" not in f"{done.exception} {done.output}", "only the kind of an error is told"
@@ -370,10 +375,7 @@ def test_words_of_a_report_in_other_columns_are_texts_too(
         run("export", "csv", table, "--to", "U", "--reason", "test", "--output", str(target))
         assert target.stat().st_size and "synthetic message" not in target.read_text()
     assert "text.opened" not in [e.action for e in entries_of(filled)]
-    store = open_store(filled)
-    with store.session() as session:
-        users.change(session, ADMIN, ME, version=1, roles=["dmi", "analyst"])
-    store.close()
+    given_roles(filled, "dmi", "analyst")
     assert "synthetic message 2" in run("query", sql, "--reason", "test", "--format", "json").output
     assert [e.action for e in entries_of(filled)][-3:] == ["query.run", "text.opened", "query.answered"]
 
@@ -435,10 +437,7 @@ def test_a_mark_is_for_everybody_and_words_in_its_place_are_a_text(
     assert "synthetic message" not in target.read_text()
     assert column == "times_original" or mark in target.read_text()
     assert "text.opened" not in [e.action for e in entries_of(filled)]
-    store = open_store(filled)
-    with store.session() as session:
-        users.change(session, ADMIN, ME, version=1, roles=["dmi", "analyst"])
-    store.close()
+    given_roles(filled, "dmi", "analyst")
     assert "synthetic message 3" in run("query", sql, "--reason", "test", "--format", "json").output
     assert [e.action for e in entries_of(filled)][-3:] == ["query.run", "text.opened", "query.answered"]
 
@@ -466,10 +465,7 @@ def test_a_reason_is_demanded_and_an_account(run: Callable[..., Any], filled: Se
     assert "reason is needed" in str(
         run("export", "csv", "matches", "--to", "U", "--output", str(tmp_path / "x")).exception
     )
-    store = open_store(filled)
-    with store.session() as session:
-        users.change(session, ADMIN, ME, version=1, roles=["auditor"])
-    store.close()
+    given_roles(filled, "auditor")
     assert "may not" in str(run("matches").exception)
 
 
