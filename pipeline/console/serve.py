@@ -10,6 +10,7 @@ from pipeline import logs
 from pipeline.console import pages
 from pipeline.console.app import create_app
 from pipeline.console.casepage.evidence import Evidence
+from pipeline.console.dashboard.figures import Dashboard
 from pipeline.errors import TriageError
 from pipeline.night import sharing
 from pipeline.settings import Settings
@@ -23,11 +24,20 @@ def app() -> Any:
     logs.configure(settings)
     made = create_app(settings)
     pages.warm()
-    made.app.state.dashboard.figures()
+    _draw(made.app.state.dashboard)
     gc.collect()
     gc.freeze()  # modules, templates and figures live as long as the process: the collector need not walk them again
     threading.Thread(target=_keep_up, args=(settings, made.app.state.evidence), daemon=True, name="evidence").start()
     return made
+
+
+def _draw(dashboard: Dashboard) -> None:
+    """Have the dashboard's figures ready. Tables that are damaged, or of another version until the next night writes them anew, are
+    logged and said on the dashboard: the queue does not wait for them."""
+    try:
+        dashboard.figures()
+    except TriageError as error:
+        logs.get("console").error("dashboard not ready", reason=error.message)
 
 
 def _keep_up(settings: Settings, evidence: Evidence) -> None:
