@@ -24,27 +24,28 @@ def app() -> Any:
     logs.configure(settings)
     made = create_app(settings)
     pages.warm()
-    _draw(made.app.state.dashboard)
     gc.collect()
-    gc.freeze()  # modules, templates and figures live as long as the process: the collector need not walk them again
-    threading.Thread(target=_keep_up, args=(settings, made.app.state.evidence), daemon=True, name="evidence").start()
+    gc.freeze()  # modules and templates live as long as the process: the collector need not walk them again
+    kept_up = (settings, made.app.state.dashboard, made.app.state.evidence)
+    threading.Thread(target=_keep_up, args=kept_up, daemon=True, name="evidence").start()
     return made
 
 
 def _draw(dashboard: Dashboard) -> None:
-    """Have the dashboard's figures ready. Tables that are damaged, or of another version until the next night writes them anew, are
-    logged and said on the dashboard: the queue does not wait for them."""
+    """Have the dashboard's figures ready before somebody asks: over a million files they take half a second. Tables that are damaged,
+    or of another version until the next night writes them anew, are logged and said on the dashboard."""
     try:
         dashboard.figures()
     except TriageError as error:
         logs.get("console").error("dashboard not ready", reason=error.message)
 
 
-def _keep_up(settings: Settings, evidence: Evidence) -> None:
-    """Take in what the lake publishes and what other machines share while the server runs. A damaged part is logged and asked
-    for again, as is a store that cannot be reached."""
+def _keep_up(settings: Settings, dashboard: Dashboard, evidence: Evidence) -> None:
+    """Take in what the lake publishes, what nights count and what other machines share while the server runs; nobody's page
+    waits for it. A damaged part is logged and asked for again, as is a store that cannot be reached."""
     wait = threading.Event()
     while True:
+        _draw(dashboard)
         try:
             evidence.refresh()
         except TriageError as error:
