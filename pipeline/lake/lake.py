@@ -143,7 +143,9 @@ class Lake:
     def vacuum(self, older_than: timedelta) -> int:
         """Remove files that were merged away longer ago than that; returns how many. Older snapshots go with them."""
         removed = self._settler.vacuum(older_than) + self.run_rows.vacuum(older_than)
-        self._parts.keys.keep({part.sha256 for part in self.everything()})
+        there = {part.sha256 for part in self.everything()}
+        self._parts.keys.keep(there)
+        self._parts.checked.keep(there)
         self._listings.keep({table: version for table, (version, _) in self._ledger.state().versions.items()})
         return removed
 

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from pipeline import files, records
 from pipeline.errors import IntegrityError, UsageError
+from pipeline.lake.checked import CheckedNotes
 from pipeline.lake.keys import KeyFiles
 from pipeline.lake.places import LakePlace, digest_of
 
@@ -58,7 +59,9 @@ class Parts:
     def __init__(self, place: LakePlace) -> None:
         self.place = place
         self.keys = KeyFiles(place.cache)
-        self._verified: dict[Path, tuple[int, int, int]] = {}
+        self._verified: dict[Path, tuple[int, int, int, int]] = {}
+        self.checked = CheckedNotes(place.cache)
+        self._anew = False
         self.taken_out: Callable[[str], bool] | None = None
         """Of a state of the past: whether the lake as it is now names a file no more."""
 
@@ -76,7 +79,7 @@ class Parts:
         return part
 
     def check(self, name: str, path: Path) -> Path:
-        """Check one file of the lake by its name, once per process and again when it was touched.
+        """Check one file of the lake by its name: once on this machine, and again when it was touched.
 
         Raises IntegrityError for one that is damaged or gone, UsageError for one of a past state that was taken out since.
         """
@@ -84,12 +87,15 @@ class Parts:
         try:
             self.place.fetch(name)
             stat = path.stat()
-            seen = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
+            seen = (stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size)
             if self._verified.get(path) != seen:
-                if files.sha256(path) != digest_of(name):
-                    raise IntegrityError(
-                        f"{path} of table {table} is not what was written.", "Restore it from a backup."
-                    )
+                sha256 = digest_of(name)
+                if self._anew or not self.checked.holds(sha256, stat):
+                    if files.sha256(path) != sha256:
+                        raise IntegrityError(
+                            f"{path} of table {table} is not what was written.", "Restore it from a backup."
+                        )
+                    self.checked.note(sha256, stat)
                 self._verified[path] = seen
         except (OSError, IntegrityError) as error:
             if self.taken_out is not None and not path.exists() and self.taken_out(name):
@@ -105,8 +111,9 @@ class Parts:
         return path
 
     def forget(self) -> None:
-        """Check everything anew."""
+        """Check everything anew, whatever was noted of it."""
         self._verified.clear()
+        self._anew = True
 
     def named(self, name: str, rows: int, seq: int = 0) -> Part:
         """The part of that name below the lake."""
@@ -128,8 +135,13 @@ class Parts:
         return pa.concat_tables(pieces) if pieces else wanted.empty_table()
 
     def metadata(self, part: Part) -> pq.FileMetaData:
-        """The footer of a part, checked as `verified` does."""
-        return pq.read_metadata(self.verified(part).path)
+        """The footer of a part, whose bytes are checked when its rows are read. Raises IntegrityError for one that is none."""
+        try:
+            self.place.fetch(part.name)
+            return pq.read_metadata(part.path)
+        except (OSError, pa.ArrowInvalid):
+            self.check(part.name, part.path)
+            raise
 
     def _piece(self, part: Part, schema: pa.Schema, commits: pa.Array | None, where: Where | None) -> pa.Table:
         file = pq.ParquetFile(part.path, page_checksum_verification=True)

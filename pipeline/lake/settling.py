@@ -15,6 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from pipeline import records
 from pipeline.lake.delta import CommitConflictError, DataFile, Log, wait
@@ -32,6 +33,9 @@ SIZES = (8 * 2**20, 64 * 2**20, BYTES)
 MEMORY = 256 * 2**20
 """Bytes of rows in memory that become one file at most. Files of texts are twenty times as large there, and Arrow puts no column of
 more than 2 GiB in order."""
+
+HELD = "bytes in memory"
+"""Under this a merged file has what its rows take in memory, so that the next merge need not read it to learn that."""
 
 
 def schema_of(table: str) -> pa.Schema:
@@ -124,7 +128,8 @@ class Settler:
         for batch in [b for chosen in alike for b in _batches(chosen, numbers)]:
             for merged, data in self._together(table, batch, numbers):
                 first, last = data[SEQ][0].as_py(), data[SEQ][-1].as_py()
-                name, size = self.parts.write(table, f"{MERGED}{first}-{last}", data)
+                noted = data.replace_schema_metadata({HELD: str(data.nbytes)})
+                name, size = self.parts.write(table, f"{MERGED}{first}-{last}", noted)
                 added.append(DataFile(name.partition("/")[2], data.num_rows, size))
                 gone += merged
         if not gone:
@@ -133,30 +138,38 @@ class Settler:
         return len(gone)
 
     def _light(self, table: str, files: list[DataFile]) -> list[DataFile]:
-        """The files of which at least two fit into MEMORY, by what they hold before compression: the others stay."""
-        found = []
-        for file in files:
-            metadata = self.parts.metadata(self.parts.named(f"{table}/{file.name}", file.rows))
-            if 2 * sum(metadata.row_group(g).total_byte_size for g in range(metadata.num_row_groups)) <= MEMORY:
-                found.append(file)
-        return found
+        """The files of which at least two fit into MEMORY, by what they are said to hold: the others stay."""
+        return [f for f in files if 2 * self._held(table, f) <= MEMORY]
+
+    def _held(self, table: str, file: DataFile) -> int:
+        """Bytes of a file's rows in memory: as noted in it, or before compression, which is less by far where texts repeat."""
+        footer = self.parts.metadata(self.parts.named(f"{table}/{file.name}", file.rows))
+        return _noted(footer) or sum(footer.row_group(g).total_byte_size for g in range(footer.num_row_groups))
 
     def _together(
         self, table: str, batch: list[DataFile], numbers: dict[str, int]
     ) -> Iterator[tuple[list[DataFile], pa.Table]]:
-        """Neighbouring files, two or more at a time, and their rows in the order of commits; each time at most MEMORY."""
-        held: list[DataFile] = []
-        pieces: list[pa.Table] = []
-        for file in batch:
-            rows = self.numbered(table, file, numbers)
-            if sum(p.nbytes for p in pieces) + rows.nbytes > MEMORY:
-                if len(held) > 1:
-                    yield held, in_order(pa.concat_tables(pieces))
-                held, pieces = [], []
-            held.append(file)
-            pieces.append(rows)
+        """Neighbouring files, two or more at a time, and their rows in the order of commits; each time at most MEMORY. One that
+        turns out to be too large to be read with another comes alone, so that this is noted in it and it is not read again."""
+        for files in _neighbours([(file, self._held(table, file)) for file in batch]):
+            held: list[DataFile] = []
+            pieces: list[pa.Table] = []
+            for file in files:
+                rows = self.numbered(table, file, numbers)
+                if held and sum(p.nbytes for p in pieces) + rows.nbytes > MEMORY:
+                    if self._is_worth(table, held, pieces):
+                        yield held, in_order(pa.concat_tables(pieces))
+                    held, pieces = [], []
+                held.append(file)
+                pieces.append(rows)
+            if self._is_worth(table, held, pieces):
+                yield held, in_order(pa.concat_tables(pieces))
+
+    def _is_worth(self, table: str, held: list[DataFile], pieces: list[pa.Table]) -> bool:
+        """Whether files are to be written as one: several, or one whose size in memory is a surprise."""
         if len(held) > 1:
-            yield held, in_order(pa.concat_tables(pieces))
+            return True
+        return 2 * pieces[0].nbytes > MEMORY >= 2 * self._held(table, held[0])
 
     def numbers(self, table: str) -> dict[str, int]:
         """Part names of a table to the numbers of their commits."""
@@ -199,7 +212,27 @@ class Settler:
         """Remove the copies of an object store's files on this machine: what was erased there lies in them still. Machines
         that have copies of their own drop them when they erase. What says where keys are in a file goes too."""
         self.parts.keys.keep(())
+        self.parts.checked.keep(())
         return self.place.drop_copies()
+
+
+def _noted(footer: pq.FileMetaData) -> int:
+    """What a merged file takes in memory; 0 for one of a single commit, or of an earlier version."""
+    return int((footer.metadata or {}).get(HELD.encode(), 0))
+
+
+def _neighbours(batch: list[tuple[DataFile, int]]) -> Iterator[list[DataFile]]:
+    """Files in the order given, as many at a time as are said to fit into MEMORY together."""
+    files: list[DataFile] = []
+    size = 0
+    for file, held in batch:
+        if files and size + held > MEMORY:
+            yield files
+            files, size = [], 0
+        files.append(file)
+        size += held
+    if files:
+        yield files
 
 
 def in_order(rows: pa.Table) -> pa.Table:

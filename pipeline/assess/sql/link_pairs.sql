@@ -1,7 +1,7 @@
 CREATE OR REPLACE TEMP TABLE pairs AS
 WITH hubs AS (
     SELECT *, row_number() OVER (PARTITION BY kind, value ORDER BY referral_id) AS place
-    FROM holders SEMI JOIN (FROM sizes WHERE n > {hub}) USING (kind, value)
+    FROM holders JOIN (SELECT kind, value, n FROM sizes WHERE n > {hub}) USING (kind, value)
 ), found AS (
     SELECT l.referral_id AS a, r.referral_id AS b FROM holders l
         JOIN (FROM sizes WHERE n <= {hub}) USING (kind, value) JOIN holders r USING (kind, value)
@@ -11,10 +11,11 @@ WITH hubs AS (
         JOIN (FROM sizes WHERE n > {hub} AND n_old BETWEEN 2 AND {hub}) USING (kind, value)
         JOIN holders r USING (kind, value)
     WHERE l.referral_id < r.referral_id AND NOT l.new AND NOT r.new
-    UNION -- a hub links what is new in it to a few of its referrals
+    UNION -- a hub links what is new in it to the few that come before it in the ring of its referrals: none of them gathers
+    -- links with everything that comes in later years, as the first ones would
     SELECT least(l.referral_id, r.referral_id), greatest(l.referral_id, r.referral_id)
-    FROM (FROM hubs WHERE new) l JOIN (FROM hubs WHERE place <= {few} + 1) r USING (kind, value)
-    WHERE l.referral_id <> r.referral_id AND r.place <= {few} + (l.place <= {few})::INTEGER
+    FROM (SELECT *, unnest(range(1, {few} + 1)) AS back FROM hubs WHERE new) l
+        JOIN hubs r ON r.kind = l.kind AND r.value = l.value AND r.place = (l.place - l.back - 1 + l.n) % l.n + 1
 )
 SELECT a, b, coalesce(x.root, a) = coalesce(y.root, b) AS together FROM found
     LEFT JOIN chains x ON x.referral_id = a LEFT JOIN chains y ON y.referral_id = b;

@@ -7,6 +7,7 @@ import hashlib
 import itertools
 import random
 import shutil
+from collections import Counter
 from datetime import timedelta
 from typing import Any
 
@@ -319,6 +320,21 @@ def test_a_hub_links_each_newcomer_to_a_few_and_weakens_what_it_linked_before(se
     assert {x["strength"] for x in after} == {"weak"}
     assert len(after) == len(before) + 3 * 10
     assert all(f"{hub + 10} referrals" in x["explanation"] for x in after)
+
+
+def test_nobody_in_a_hub_gathers_links_over_the_nights(settings: Settings) -> None:
+    """What is new was linked to the first few of a hub by their ids, so that these had a link with every referral of later years,
+    and were read and assessed again each night."""
+    hub, few = (policy.load(settings, "linking").data[key] for key in ("hub", "hub_links"))
+    names = [hashlib.sha256(f"{n}".encode()).hexdigest()[:8] for n in range(hub + 1 + 20 * 10)]
+    for night, chosen in enumerate([names[: hub + 1], *(names[n : n + 10] for n in range(hub + 1, len(names), 10))]):
+        rows = [identifier(n, "email", "everybody@b.example") for n in chosen]
+        commit(settings, f"night-{night}", referrals=[referral(n) for n in chosen], identifiers=rows)
+        found = linked(settings, night + 1)
+    of_each = Counter(x for link in found for x in (link["left"], link["right"]))
+    assert set(of_each) == set(names)  # each is linked to some
+    assert few * (len(names) - 1) <= len(found) <= few * len(names)
+    assert max(of_each.values()) <= 8 * few
 
 
 def test_a_changed_policy_judges_everything_anew_and_withdraws_what_no_longer_holds(settings: Settings) -> None:
