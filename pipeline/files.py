@@ -9,6 +9,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import stat
 import threading
 import time
@@ -79,6 +80,22 @@ def write_bytes(path: Path, data: bytes | memoryview[int]) -> None:
     """Replace the content of `path` by `data`, all or nothing."""
     with atomic_writer(path) as file:
         file.write(data)
+
+
+def append(sink: BinaryIO, source: BinaryIO) -> None:
+    """Write the rest of one file behind what was written to another; the system copies the bytes where it can."""
+    sink.flush()
+    try:
+        while os.copy_file_range(source.fileno(), sink.fileno(), _AT_ONCE):
+            pass
+    except OSError as error:
+        if error.errno not in {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}:
+            raise
+        shutil.copyfileobj(source, sink)  # between such file systems, or under such a sandbox, it does not
+
+
+_AT_ONCE = 1 << 30
+"""Bytes that the system is asked to copy at once; it may copy fewer."""
 
 
 def write_json(path: Path, value: Any) -> None:

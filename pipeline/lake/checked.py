@@ -11,6 +11,7 @@ round of `pipeline.lake.upkeep`, which goes by no such note. The notes can be th
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Collection
 from pathlib import Path
 
@@ -37,8 +38,10 @@ class CheckedNotes:
             return False
 
     def note(self, sha256: str, stat: os.stat_result) -> None:
-        """Keep that it was found to be what was written; `stat` is of before it was read."""
-        if self.folder is None or stat.st_size < LEAST:
+        """Keep that it was found to be what was written; `stat` is of before it was read. Of one that was changed this very moment
+        nothing is kept: another change might leave the same times."""
+        young = time.time_ns() - max(stat.st_ctime_ns, stat.st_mtime_ns) < files.SETTLED_NANOSECONDS
+        if self.folder is None or stat.st_size < LEAST or young:
             return
         try:
             files.make_folder(self.folder)

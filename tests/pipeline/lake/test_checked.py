@@ -15,8 +15,9 @@ from tests.pipeline.lake.test_lake import variants
 
 
 @pytest.fixture(autouse=True)
-def _small_files_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def _small_and_young_files_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checked, "LEAST", 0)
+    monkeypatch.setattr(files, "SETTLED_NANOSECONDS", 0)
 
 
 @pytest.fixture
@@ -54,11 +55,19 @@ def test_whatever_was_written_to_it_is_found(tmp_path: Path, hashed: list[str]) 
     opened(tmp_path).verified(part)
     before, content = part.path.stat(), bytearray(part.path.read_bytes())
     content[len(content) // 2] ^= 1
-    part.path.chmod(0o600)
     part.path.write_bytes(content)
+    while part.path.stat().st_ctime_ns == before.st_ctime_ns:  # the clock of a file system may be coarse
+        part.path.write_bytes(content)
     os.utime(part.path, ns=(before.st_atime_ns, before.st_mtime_ns))
     with pytest.raises(IntegrityError, match="not what was written"):
         opened(tmp_path).read("variants")
+
+
+def test_of_a_file_that_was_changed_this_moment_nothing_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "SETTLED_NANOSECONDS", 3_600_000_000_000)
+    opened(tmp_path).commit("f", "one", {"variants": variants()}, run_id="n")
+    assert opened(tmp_path).read("variants").num_rows == 3
+    assert not list((tmp_path / "cache").glob(f"*{checked.SUFFIX}"))
 
 
 def test_the_round_goes_by_no_note(tmp_path: Path, hashed: list[str]) -> None:
