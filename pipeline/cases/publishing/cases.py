@@ -64,7 +64,7 @@ class Publisher:
         self.erased = set(session.scalars(select(Tombstone.case_id)))
         self.erased_referrals = {r for listed in session.scalars(select(Tombstone.referrals)) for r in listed}
         self.restricted = self._restricted()
-        self._hidden_to_all = set(self.restricted)
+        self._hidden_from: dict[str | None, set[str]] = {None: set(self.restricted)}
         self._compartments = list(dict.fromkeys(self.restricted.values()))
         self._matches: pa.Table | None = None
         self._begin([])
@@ -358,9 +358,10 @@ class Publisher:
 
     def _hidden(self, case: Case) -> set[str]:
         """Ids that a reader of this case need not be allowed to know of."""
-        if case.compartment is None:
-            return self._hidden_to_all
-        return {name for name, compartment in self.restricted.items() if compartment != case.compartment}
+        own = case.compartment
+        if own not in self._hidden_from:  # made once for each compartment: there are as many names as restricted cases and links
+            self._hidden_from[own] = {name for name, other in self.restricted.items() if other != own}
+        return self._hidden_from[own]
 
     def _other_compartment(self, case: Case) -> str | None:
         return next((c for c in self._compartments if c != case.compartment), None)
