@@ -8,11 +8,12 @@ has not changed by name, size, time and inode is skipped; that is only a shortcu
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from pipeline import files
 from pipeline.errors import UsageError
@@ -285,8 +286,11 @@ def fill(package: Package, texts: list[Text], descriptors: list[int], policy: di
     room = caps["text_bytes"]
     for text, descriptor in zip(texts, descriptors, strict=True):
         if text.role == "archive":
-            with os.fdopen(descriptor, "rb", closefd=False) as file:
-                list_archive(package, file, policy)
+            try:
+                with _archive(descriptor) as file:
+                    list_archive(package, file, policy)
+            except OSError as error:
+                package.waits.append(f"it cannot be read ({error.strerror})")
             continue
         most = caps["manifest_bytes" if text.role == "list" else "report_bytes"]
         if os.fstat(descriptor).st_size > min(most, room):
@@ -306,6 +310,17 @@ def fill(package: Package, texts: list[Text], descriptors: list[int], policy: di
             member = by_name[text.name]
             member.hold(content)
             member.size = len(content)
+
+
+_SMALL = 1 << 20
+"""Bytes of an archive that is read at once: its directory and members are then found without asking the system thirty times."""
+
+
+def _archive(descriptor: int) -> IO[bytes]:
+    """An open archive, for the caller to close; the descriptor stays open. Raises OSError."""
+    if os.fstat(descriptor).st_size <= _SMALL:
+        return io.BytesIO(_content(descriptor, _SMALL))
+    return os.fdopen(descriptor, "rb", closefd=False)
 
 
 def _content(descriptor: int, most: int) -> bytes:
