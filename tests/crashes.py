@@ -50,7 +50,18 @@ from pipeline.store.opening import open_store
 AS_OF = datetime(2026, 11, 21, 1, tzinfo=UTC)
 RUN = "crashed"
 FAULTS = {
-    "signal=SIGKILL": ("write", "pwrite64", "copy_file_range", "fsync", "fdatasync", "/rename", "openat", "unlink", "mkdir", "close"),
+    "signal=SIGKILL": (
+        "write",
+        "pwrite64",
+        "copy_file_range",
+        "fsync",
+        "fdatasync",
+        "/rename",
+        "openat",
+        "unlink",
+        "mkdir",
+        "close",
+    ),
     "error=ENOSPC": ("pwrite64", "copy_file_range", "fsync", "openat", "mkdir"),
     "error=EIO": ("pwrite64", "fsync", "fdatasync", "/rename", "pread64"),
 }

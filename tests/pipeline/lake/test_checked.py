@@ -63,7 +63,9 @@ def test_whatever_was_written_to_it_is_found(tmp_path: Path, hashed: list[str]) 
         opened(tmp_path).read("variants")
 
 
-def test_of_a_file_that_was_changed_this_moment_nothing_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_a_file_that_was_changed_this_moment_nothing_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(files, "SETTLED_NANOSECONDS", 3_600_000_000_000)
     opened(tmp_path).commit("f", "one", {"variants": variants()}, run_id="n")
     assert opened(tmp_path).read("variants").num_rows == 3
