@@ -169,7 +169,7 @@ class Settler:
         """Whether files are to be written as one: several, or one whose size in memory is a surprise."""
         if len(held) > 1:
             return True
-        return 2 * pieces[0].nbytes > MEMORY >= 2 * self._held(table, held[0])
+        return bool(2 * pieces[0].nbytes > MEMORY >= 2 * self._held(table, held[0]))
 
     def numbers(self, table: str) -> dict[str, int]:
         """Part names of a table to the numbers of their commits."""
