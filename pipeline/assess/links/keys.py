@@ -6,10 +6,12 @@ time and proxy mark. The same SQL makes the keys of what is new and of what is o
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline import records
 from pipeline.algorithms import DIGESTS
@@ -44,11 +46,11 @@ def new() -> str:
             select("persons", subjects="new"),
             select("stated_hashes", media_files="new"),
             select("computed_hashes", media_files="new", fingerprints="new"),
-            select("computed_hashes", media_files="new", fingerprints="old"),
-            select("computed_hashes", media_files="old", fingerprints="new"),
+            select("computed_hashes", media_files="new", fingerprints="near"),
+            select("computed_hashes", media_files="near", fingerprints="new"),
             select("known_media", matches="new", media_files="new"),
-            select("known_media", matches="new", media_files="old"),
-            select("known_media", matches="old", media_files="new"),
+            select("known_media", matches="new", media_files="near"),
+            select("known_media", matches="near", media_files="new"),
             select("supplements", referrals="new"),
         ]
     )
@@ -86,18 +88,46 @@ def written(con: duckdb.DuckDBPyConnection, *ages: str) -> None:
 
 
 def views(con: duckdb.DuckDBPyConnection, lake: Lake, through: int) -> list[str]:
-    """Create the views new_<table>, old_<table> and roles over the lake's rows. Commits up to `through` are linked
+    """Create the views new_<table>, old_<table>, near_<table> and roles over the lake's rows. Commits up to `through` are linked
     already; returns the names of the parts that later ones published."""
     fresh = [p for c in lake.commits(after=through) for p in c.parts if p.table in TABLES]
     con.execute(database.macros())
+    new: dict[str, pa.Table] = {}
     for table, columns in TABLES.items():
         new_parts = [p for p in fresh if p.table == table]
-        con.register(f"new_{table}", lake.read(table, columns, parts=new_parts))
+        new[table] = lake.read(table, columns, parts=new_parts)
+        con.register(f"new_{table}", new[table])
         names = {p.name for p in new_parts}
         _old(con, lake, table, [p for p in lake.parts(table) if p.name not in names], through)
+    for table, rows in _near(lake, new).items():
+        con.register(f"near_{table}", rows)
     con.execute(database.sql("roles"))
     written(con, "new", "old")
     return sorted(p.name for p in fresh)
+
+
+def _near(lake: Lake, new: dict[str, pa.Table]) -> dict[str, pa.Table]:
+    """The old media files, fingerprints and matches that something new is joined with by its content: looked up by key, since all
+    of them are as many as all nights have brought. A claimed match is joined by the digest of its file's id."""
+
+    def rows(table: str, identity: str, column: str, values: pa.Array) -> pa.Table:
+        found = lake.read(table, TABLES[table], where=(column, values))
+        return found.filter(pc.invert(pc.is_in(found[identity], value_set=new[table][identity].combine_chunks())))
+
+    contents, prints, matched = (
+        pc.unique(new[table]["sha256"].drop_null()) for table in ("media_files", "fingerprints", "matches")
+    )
+    not_sent = new["media_files"].filter(pc.is_null(new["media_files"]["sha256"]))["file_id"].to_pylist()
+    claimed = pa.array([hashlib.sha256(file.encode()).digest() for file in not_sent], contents.type)
+    named = pc.unique(new["matches"]["file_id"].drop_null())
+    by_content = rows("media_files", "file_id", "sha256", pc.unique(pa.concat_arrays([prints, matched])))
+    by_name = rows("media_files", "file_id", "file_id", named)
+    others = by_name.filter(pc.invert(pc.is_in(by_name["file_id"], value_set=by_content["file_id"].combine_chunks())))
+    return {
+        "media_files": pa.concat_tables([by_content, others]),
+        "fingerprints": rows("fingerprints", "sha256", "sha256", contents),
+        "matches": rows("matches", "match_id", "sha256", pa.concat_arrays([contents, claimed])),
+    }
 
 
 def _old(con: duckdb.DuckDBPyConnection, lake: Lake, table: str, parts: Sequence[Part], through: int) -> None:
