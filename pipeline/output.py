@@ -203,15 +203,18 @@ BATCH = 100_000
 
 def table_csv(table: pa.Table) -> bytes:
     """The same bytes as `as_csv` of the table's rows, made column by column: large tables are written every night."""
-    names = table.column_names
-    pieces = [as_csv(names, ())]
+    pieces = [as_csv(table.column_names, ())]
     for start in range(0, table.num_rows, BATCH):
-        rows = table.slice(start, BATCH)
-        if len(names) < 2:  # one empty cell alone is written in quotation marks
-            return as_csv(names, table.to_pylist())
-        lines = pc.binary_join_element_wise(*(_cells(c.combine_chunks()) for c in rows.columns), ",").to_pylist()
-        pieces.append("\r\n".join([*lines, ""]).encode())
+        pieces.append("\r\n".join([*csv_lines(table.slice(start, BATCH)).to_pylist(), ""]).encode())
     return b"".join(pieces)
+
+
+def csv_lines(table: pa.Table) -> pa.Array:
+    """The line of each row as `as_csv` writes it, without its end."""
+    cells = [_cells(c.combine_chunks()) for c in table.columns]
+    if len(cells) == 1:  # one empty cell alone is written in quotation marks
+        return pc.if_else(pc.equal(cells[0], ""), '""', cells[0])
+    return pc.binary_join_element_wise(*cells, ",")
 
 
 def _cells(column: pa.Array) -> pa.Array:

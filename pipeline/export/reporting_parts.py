@@ -1,12 +1,12 @@
 """The files of the reporting tables: which rows lie where, rows replaced by their owners, and both sets made visible.
 
 A table is a few files of PART rows. A file is never changed: where some of its rows are replaced, it is written anew under another
-name, and the others stay. Beside each file lie the owners of its rows, their digests and its lines of CSV, in HOME/cache/reporting; that folder
-can be thrown away, and everything is computed anew.
+name, and the others stay. Beside each file lie the owners of its rows, their digests and its lines of CSV, with where each begins, in
+HOME/cache/reporting; that folder can be thrown away, and everything is computed anew.
 
     HOME/reporting/<table>/<part>.<sha256>.parquet       rows that everybody may read
     HOME/reporting-restricted/<table>/...                the same, and those that are hidden
-    HOME/cache/reporting/<table>/<part>.owners.<sha256>.parquet, the same with .digests, <part>.csv
+    HOME/cache/reporting/<table>/<part>.owners.<sha256>.parquet, the same with .digests, <part>.csv, the same with .places
 """
 
 from __future__ import annotations
@@ -45,6 +45,10 @@ GROWS = 4
 by, and a night does not write a whole file for a few new rows."""
 DIGESTS = ".digests"
 """Ending of the file that has a digest of every owner in a part: most parts hold nothing of who changed, and are not read."""
+PLACES = ".places"
+"""Ending of the file that says where each line of a part's CSV begins, and the last one ends: rows that stay keep their lines."""
+LINE = "line"
+"""Column of rows in memory: the row as a line of CSV, with its end."""
 LEFTOVER_SECONDS = 86_400
 """Age from which a file that no set names any more is removed: somebody who reads may still have it open."""
 
@@ -87,7 +91,20 @@ class Shelf:
     def _piece(self, table: str, part: KeptPart) -> pa.Table:
         rows = self._sound(self.folders(table, hidden=part.hidden)[-1] / part.name)
         rows = rows.add_column(0, "owner", self.owners(table, part))
-        return rows.add_column(1, "hidden", pa.array([part.hidden] * rows.num_rows, pa.bool_()))
+        rows = rows.add_column(1, "hidden", pa.array([part.hidden] * rows.num_rows, pa.bool_()))
+        return rows if table in KEPT else rows.append_column(LINE, self._lines(table, part))
+
+    def _lines(self, table: str, part: KeptPart) -> pa.Array:
+        """The rows of a file as lines of CSV. Raises LostError."""
+        path = self.cache / table / f"{part.name}.csv"
+        places = _kept(Path(f"{path}{PLACES}"))
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            raise LostError(part.name) from None
+        if places is None or len(places) != part.rows + 1 or int(places[-1]) != len(data):
+            raise LostError(part.name)
+        return pa.Array.from_buffers(pa.large_binary(), part.rows, [None, pa.py_buffer(places), pa.py_buffer(data)])
 
     def owners(self, table: str, part: KeptPart) -> pa.ChunkedArray:
         """The owner of each row of a file."""
@@ -106,7 +123,7 @@ class Shelf:
         found: list[KeptPart] = []
         number = max((int(p.name.split(".")[0].split("-")[1]) for p in parts if owners is not None), default=0)
         for hidden in (False, True):
-            fresh = rows.filter(pc.equal(rows["hidden"], hidden))
+            fresh = _unlined(table, rows.filter(pc.equal(rows["hidden"], hidden)))
             kept, pool = self._parted(table, [p for p in parts if p.hidden == hidden], owners)
             written = fresh.num_rows + sum(piece.num_rows for piece in pool)
             while kept and kept[-1].rows < min(PART, GROWS * written):
@@ -152,7 +169,7 @@ class Shelf:
         return bool((held[places] == asked).any()) if len(held) else False
 
     def _write(self, table: str, stem: str, rows: pa.Table, *, hidden: bool) -> KeptPart:
-        shown = rows.drop_columns(list(OWN))
+        shown = rows.drop_columns([name for name in (*OWN, LINE) if name in rows.column_names])
         name, data = encoded(stem, shown)
         owners, listed = encoded(f"{stem}.owners", rows.select(["owner"]))
         for folder in self.folders(table, hidden=hidden):
@@ -160,8 +177,9 @@ class Shelf:
         _keep(self.cache / table / f"{owners}{DIGESTS}", _digests(rows["owner"]))
         files.write_bytes(self.cache / table / owners, listed)
         if table not in KEPT:
-            lines = output.table_csv(shown)
-            files.write_bytes(self.cache / table / f"{name}.csv", lines[lines.index(b"\r\n") + 2 :])
+            lines, places = _together(_lined(shown, rows[LINE]))
+            files.write_bytes(self.cache / table / f"{name}.csv", lines)
+            _keep(self.cache / table / f"{name}.csv{PLACES}", places)
         return KeptPart(name, rows.num_rows, hidden, owners, len(data))
 
     def seen(self, table: str, parts: Sequence[KeptPart], *, restricted: bool) -> list[KeptPart]:
@@ -195,7 +213,9 @@ class Shelf:
         """Remove the files that neither set names any more; `at_once` also those that were just replaced."""
         removed = 0
         for table, listed in parts.items():
-            named = {n for p in listed for n in (p.name, p.owners, f"{p.owners}{DIGESTS}", f"{p.name}.csv")}
+            csv = [f"{p.name}.csv" for p in listed]
+            named = {n for p in listed for n in (p.name, p.owners, f"{p.owners}{DIGESTS}")}
+            named.update(csv, (f"{name}{PLACES}" for name in csv))
             for entry in self._lying(table):
                 if entry.name in named or not entry.is_file():
                     continue
@@ -209,6 +229,28 @@ class Shelf:
             if folder.is_dir():
                 with os.scandir(folder) as entries:
                     yield from entries
+
+
+def _unlined(table: str, rows: pa.Table) -> pa.Table:
+    """Rows whose lines of CSV are made when they are written: of a million rows at once they would be as large as these."""
+    return rows if table in KEPT else rows.append_column(LINE, pa.nulls(rows.num_rows, pa.large_binary()))
+
+
+def _lined(shown: pa.Table, lines: pa.ChunkedArray) -> pa.Array:
+    """The lines of rows, made where there are none yet."""
+    kept = pa.concat_arrays([*lines.chunks, pa.array([], pa.large_binary())])
+    missing = kept.is_null()
+    made = output.csv_lines(shown.filter(missing))
+    ended = pc.binary_join_element_wise(made, "", "\r\n").cast(pa.binary()).cast(pa.large_binary())
+    return pc.replace_with_mask(kept, missing, ended)
+
+
+def _together(whole: pa.Array) -> tuple[memoryview[int], NDArray[np.uint64]]:
+    """Lines one behind another, and where each begins and the last one ends."""
+    places = np.frombuffer(whole.buffers()[1], np.int64)[whole.offset : whole.offset + len(whole) + 1]
+    if not len(whole) or whole.buffers()[2] is None:
+        return memoryview(b""), np.zeros(len(whole) + 1, np.uint64)
+    return memoryview(whole.buffers()[2])[places[0] : places[-1]], (places - places[0]).astype(np.uint64)
 
 
 def _digests(owners: pa.Array | pa.ChunkedArray) -> NDArray[np.uint64]:

@@ -32,6 +32,8 @@ from pipeline.lake.run_rows import REPORT
 from pipeline.store.operations import Touched
 from pipeline.store.tables import Case, Link, Review
 
+FORMAT = 2
+"""Number of what lies in HOME/cache/reporting: another version of it computes everything anew."""
 CHUNK = 500
 """Ids in one IN list."""
 
@@ -55,7 +57,7 @@ class KeptTables:
 def made_by(hours: Mapping[str, int]) -> str:
     """Digest of what else decides how rows look: the statements, the schemas, the version and the policy's hours."""
     texts = [p.read_bytes() for folder in (reporting.SQL, reporting.SCHEMAS) for p in sorted(folder.rglob("*.*"))]
-    words = [__version__, sorted(hours.items()), [str(s) for s in senders.SOURCES.values()]]
+    words = [__version__, FORMAT, sorted(hours.items()), [str(s) for s in senders.SOURCES.values()]]
     return hashlib.sha256(b"\0".join([*texts, repr(words).encode()])).hexdigest()
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pyarrow as pa
 import pytest
 
+from pipeline import output
 from pipeline.export import reporting
 from pipeline.export.reporting_parts import KeptPart, Shelf
 from pipeline.settings import Settings
@@ -50,6 +51,37 @@ def test_a_row_that_changes_takes_its_file_along_and_no_other(settings: Settings
     again = shelf.replaced(TABLE, parts, rows_of(401, 1), pa.array(["00401"]))
     assert parts[0].name in {p.name for p in again}
     assert sorted(shelf.read(TABLE, again)["owner"].to_pylist()) == [f"{n:05}" for n in range(403)]
+
+
+def test_rows_that_stay_keep_their_lines(settings: Settings) -> None:
+    """What is copied from the lines of before is what would be made of the rows: commas, quotation marks, breaks and formulas too."""
+    table, shelf = "report_matches", Shelf(settings)
+    schema = pa.schema([("owner", pa.string()), ("hidden", pa.bool_()), *reporting.arrow_schema(table)])
+    words = ["plain", 'with "marks", and commas', "two\r\nlines", "=1+1", "", "caf\u00e9"]
+
+    def rows(first: int, count: int, hidden: bool) -> pa.Table:
+        made = [
+            {
+                "owner": f"{n:03}",
+                "hidden": hidden,
+                "source": words[n % len(words)],
+                "grade": words[-1 - n % 3],
+                "files": n,
+            }
+            for n in range(first, first + count)
+        ]
+        return pa.Table.from_pylist(made, schema=schema)
+
+    parts = shelf.replaced(table, [], pa.concat_tables([rows(0, 120, False), rows(120, 30, True)]), None)
+    for night in range(6):
+        gone = pa.array([f"{n:03}" for n in range(night * 7, night * 7 + 3)])
+        fresh = pa.concat_tables([rows(200 + 10 * night, night, False), rows(night * 7, 2, bool(night % 2))])
+        parts = shelf.replaced(table, parts, fresh, gone)
+        for part in parts:
+            shown = shelf.read(table, [part]).drop_columns(["owner", "hidden", "line"])
+            whole = output.table_csv(shown)
+            assert (shelf.cache / table / f"{part.name}.csv").read_bytes() == whole[whole.index(b"\r\n") + 2 :]
+    assert shelf.replaced(table, parts, rows(0, 0, False), pa.array([f"{n:03}" for n in range(300)])) == []
 
 
 @pytest.mark.parametrize("how", ["there", "gone", "harmed", "cut short", "empty"])

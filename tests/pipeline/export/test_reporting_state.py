@@ -302,11 +302,12 @@ def test_killed_anywhere_the_tables_stay_as_they_were_and_the_next_night_makes_u
     world.store.close()
 
 
-def test_a_damaged_kept_file_is_not_built_upon(world: World, settings: Settings, tmp_path: Path) -> None:
+@pytest.mark.parametrize("which", ["*/*.owners.*.parquet", "*/*.csv", "*/*.csv.places"])
+def test_a_damaged_kept_file_is_not_built_upon(world: World, settings: Settings, tmp_path: Path, which: str) -> None:
     world.arrive(4)
     stage.bring_up(settings, world.run.as_of, "night-0")
-    for path in (settings.home / "cache" / "reporting").glob("*/*.owners.*.parquet"):
-        path.write_bytes(path.read_bytes()[:-1] + b"!")
+    for path in (settings.home / "cache" / "reporting").glob(which):
+        path.write_bytes(path.read_bytes()[:-1] + (b"!" if path.suffix != ".csv" else b""))
     world.on()
     world.arrive(1)
     stage.bring_up(settings, world.run.as_of, "night-1")
