@@ -93,25 +93,28 @@ def views(con: duckdb.DuckDBPyConnection, lake: Lake, through: int) -> list[str]
     fresh = [p for c in lake.commits(after=through) for p in c.parts if p.table in TABLES]
     con.execute(database.macros())
     new: dict[str, pa.Table] = {}
+    old: dict[str, list[Part]] = {}
     for table, columns in TABLES.items():
         new_parts = [p for p in fresh if p.table == table]
         new[table] = lake.read(table, columns, parts=new_parts)
         con.register(f"new_{table}", new[table])
         names = {p.name for p in new_parts}
-        _old(con, lake, table, [p for p in lake.parts(table) if p.name not in names], through)
-    for table, rows in _near(lake, new).items():
+        old[table] = [p for p in lake.parts(table) if p.name not in names]
+        _old(con, lake, table, old[table], through)
+    for table, rows in _near(lake, new, old).items():
         con.register(f"near_{table}", rows)
     con.execute(database.sql("roles"))
     written(con, "new", "old")
     return sorted(p.name for p in fresh)
 
 
-def _near(lake: Lake, new: dict[str, pa.Table]) -> dict[str, pa.Table]:
+def _near(lake: Lake, new: dict[str, pa.Table], old: dict[str, list[Part]]) -> dict[str, pa.Table]:
     """The old media files, fingerprints and matches that something new is joined with by its content: looked up by key, since all
-    of them are as many as all nights have brought. A claimed match is joined by the digest of its file's id."""
+    of them are as many as all nights have brought. A claimed match is joined by the digest of its file's id. Merged parts may
+    hold new rows too."""
 
     def rows(table: str, identity: str, column: str, values: pa.Array) -> pa.Table:
-        found = lake.read(table, TABLES[table], where=(column, values))
+        found = lake.read(table, TABLES[table], parts=old[table], where=(column, values))
         return found.filter(pc.invert(pc.is_in(found[identity], value_set=new[table][identity].combine_chunks())))
 
     contents, prints, matched = (

@@ -359,9 +359,7 @@ class Publisher:
     def _hidden(self, case: Case) -> set[str]:
         """Ids that a reader of this case need not be allowed to know of."""
         own = case.compartment
-        if (
-            own not in self._hidden_from
-        ):  # made once for each compartment: there are as many names as restricted cases and links
+        if own not in self._hidden_from:  # made once: there are as many names as restricted cases and links
             self._hidden_from[own] = {name for name, other in self.restricted.items() if other != own}
         return self._hidden_from[own]
 
