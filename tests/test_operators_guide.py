@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import shutil
@@ -10,12 +11,15 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from hashsets.release import manifest
-from pipeline import cli, records
+from pipeline import cli, files, records
 from pipeline import contract as nights
 from pipeline.errors import TriageError
+from pipeline.export import reporting
 from pipeline.lake import Lake
 from pipeline.matching.core.index import canaries
 from pipeline.night import reconcile, report
@@ -54,6 +58,18 @@ def old_lake(settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     folder.mkdir(parents=True)
     (folder / "a.json").write_text("{}")
     return said(lambda: Lake.of(settings).read("packages"))
+
+
+def old_reporting(settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
+    folder = reporting.reporting_dir(settings)
+    part = folder / "report_moment" / "part-1.parquet"
+    part.parent.mkdir(parents=True)
+    pq.write_table(pa.table({"former": [1]}), part)
+    part.rename(part := part.with_name(f"part-1.{files.sha256(part)}.parquet"))
+    listed = {name: {"parts": [part.name] if name == "report_moment" else []} for name in reporting.tables()}
+    manifest = {"tables": listed, "as_of": "2026-11-29T02:00:00+00:00", "run_id": "trial"}
+    (folder / reporting.MANIFEST).write_text(json.dumps(manifest))
+    return said(lambda: reporting.load(settings))
 
 
 def missed_canary(settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
@@ -105,6 +121,7 @@ def flooded(settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
 MESSAGES: dict[str, Provoke] = {
     "is not what was written": damaged_lake,
     "is not what was published": damaged_release,
+    "was written by another version": old_reporting,
     "The lake was written by an earlier version": old_lake,
     "canary": missed_canary,
     "does not reconcile": unaccounted,
