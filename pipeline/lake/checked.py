@@ -4,7 +4,7 @@
 
 A night has some ten processes, each of which would read every large file of all nights before it only to find it unchanged. A file
 that has the inode, size and times of when it was checked is not read again for that: whatever writes to it changes its time of
-change, which nobody can set. What changes below the file system is found by the checksums of the pages that are read, and by the
+change, which no program can set. What changes below the file system is found by the checksums of the pages that are read, and by the
 round of `pipeline.lake.upkeep`, which goes by no such note. The notes can be thrown away at any time.
 """
 

@@ -125,8 +125,8 @@ class Settler:
         numbers = self.numbers(table)
         added: list[DataFile] = []
         gone: list[DataFile] = []
-        for batch in [b for chosen in alike for b in _batches(chosen, numbers)]:
-            for merged, data in self._together(table, batch, numbers):
+        for chosen in alike:
+            for merged, data in self._together(table, chosen, numbers):
                 first, last = data[SEQ][0].as_py(), data[SEQ][-1].as_py()
                 noted = data.replace_schema_metadata({HELD: str(data.nbytes)})
                 name, size = self.parts.write(table, f"{MERGED}{first}-{last}", noted)
@@ -147,11 +147,12 @@ class Settler:
         return _noted(footer) or sum(footer.row_group(g).total_byte_size for g in range(footer.num_row_groups))
 
     def _together(
-        self, table: str, batch: list[DataFile], numbers: dict[str, int]
+        self, table: str, chosen: list[DataFile], numbers: dict[str, int]
     ) -> Iterator[tuple[list[DataFile], pa.Table]]:
         """Neighbouring files, two or more at a time, and their rows in the order of commits; each time at most MEMORY. One that
         turns out to be too large to be read with another comes alone, so that this is noted in it and it is not read again."""
-        for files in _neighbours([(file, self._held(table, file)) for file in batch]):
+        in_turn = sorted(chosen, key=lambda f: (_first(f, numbers), f.name))
+        for files in _neighbours([(file, self._held(table, file)) for file in in_turn]):
             held: list[DataFile] = []
             pieces: list[pa.Table] = []
             for file in files:
@@ -221,11 +222,11 @@ def _noted(footer: pq.FileMetaData) -> int:
     return int((footer.metadata or {}).get(HELD.encode(), 0))
 
 
-def _neighbours(batch: list[tuple[DataFile, int]]) -> Iterator[list[DataFile]]:
+def _neighbours(sized: list[tuple[DataFile, int]]) -> Iterator[list[DataFile]]:
     """Files in the order given, as many at a time as are said to fit into MEMORY together."""
     files: list[DataFile] = []
     size = 0
-    for file, held in batch:
+    for file, held in sized:
         if files and size + held > MEMORY:
             yield files
             files, size = [], 0
@@ -250,16 +251,6 @@ def _alike(files: list[DataFile]) -> list[list[DataFile]]:
     """Files that are merged: those of each size, where there are more than a few."""
     groups = [[f for f in files if least <= f.size < most] for least, most in zip((0, *SIZES), SIZES, strict=False)]
     return [group for group in groups if len(group) > FEW]
-
-
-def _batches(small: list[DataFile], numbers: dict[str, int]) -> list[list[DataFile]]:
-    """Small files in the order of their commits, in groups of about BYTES: what is held in memory at once."""
-    batches: list[list[DataFile]] = [[]]
-    for file in sorted(small, key=lambda f: (_first(f, numbers), f.name)):
-        if sum(f.size for f in batches[-1]) + file.size > BYTES and batches[-1]:
-            batches.append([])
-        batches[-1].append(file)
-    return [batch for batch in batches if len(batch) > 1]
 
 
 def _first(file: DataFile, numbers: dict[str, int]) -> int:
