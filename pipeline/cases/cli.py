@@ -24,7 +24,8 @@ from pipeline.people import users as people
 from pipeline.people.cli import users
 from pipeline.people.person import as_option, signed_in
 from pipeline.settings import Settings
-from pipeline.store.tables import BANDS, Case
+from pipeline.store.tables import Case
+from pipeline.store.types import BANDS
 
 __all__ = ["audit", "queue", "users"]
 

@@ -22,7 +22,8 @@ from pipeline.people import permissions
 from pipeline.store.actors import Actor
 from pipeline.store.context import rules
 from pipeline.store.group_tables import GroupMember
-from pipeline.store.tables import BANDS, Assessment, Case
+from pipeline.store.tables import Assessment, Case
+from pipeline.store.types import BANDS
 
 OPEN = ""
 """The scope of people without a compartment."""

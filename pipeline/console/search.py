@@ -27,7 +27,8 @@ from pipeline.ingest.reports import values
 from pipeline.people import permissions
 from pipeline.store import recording as audit
 from pipeline.store.actors import Actor
-from pipeline.store.tables import BANDS, Case, CaseReferral
+from pipeline.store.tables import Case, CaseReferral
+from pipeline.store.types import BANDS
 
 SHORTEST, LONGEST = 3, 400
 """Characters of a search: shorter would find half the store, longer is no value of a referral."""

@@ -18,9 +18,6 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from pipeline.cases.views import case as views
-from pipeline.export.sql import sources
-from pipeline.lake import Lake
 from pipeline.people import permissions
 from pipeline.people.person import signed_in
 from pipeline.settings import Settings
@@ -70,6 +67,11 @@ class Enquiry:
 
     def hidden_referrals(self) -> list[str]:
         """Referrals that the person may not know of, sorted: those of cases, and those that wait to be published."""
+        # a look-up of hashes asks about no case: it loads neither the views of cases nor the lake
+        from pipeline.cases.views import case as views
+        from pipeline.export.sql import sources
+        from pipeline.lake import Lake
+
         lake = Lake.of(self.session.info["store"].settings)
         waiting = sources.hidden_referrals(lake, self.actor)
         return sorted(views.hidden_referrals(self.session, self.actor).union(waiting))

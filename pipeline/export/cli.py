@@ -17,7 +17,7 @@ from pipeline.export import asking
 from pipeline.output import Rows, output_options, target_option
 from pipeline.people.person import as_option
 from pipeline.settings import Settings
-from pipeline.store.tables import BANDS
+from pipeline.store.types import BANDS
 
 if TYPE_CHECKING:
     from hashsets.release.releases import Release
@@ -88,7 +88,6 @@ def _read(
 ) -> tuple[list[Any], list[Any], list[str], list[dict[str, Any]]]:
     """Arguments to hashes, rejects, notes, and answers that the variants of files give. Raises UsageError, InputError."""
     from pipeline.export import hashes as texts
-    from pipeline.export import lookup as looking
 
     hashes: list[Any] = []
     rejects: list[Any] = []
@@ -104,8 +103,10 @@ def _read(
             hashes += good
             rejects += bad
         elif path.is_file():
-            hashed = looking.hash_file(settings, path, release)
-            altered += looking.altered_rows(release, path.name, hashed.altered)
+            from pipeline.export import filelookup  # with the media worker: not loaded for a hash
+
+            hashed = filelookup.hash_file(settings, path, release)
+            altered += filelookup.altered_rows(release, path.name, hashed.altered)
             hashes += hashed.hashes
             notes += [f"{path.name}: {h.algorithms[0]} {h.value.hex()}" for h in hashed.hashes]
             notes += [f"{path.name}: {hashed.note}"] if hashed.note else []

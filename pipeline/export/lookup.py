@@ -1,15 +1,12 @@
 """Look-ups in the known-hash store: exact for digests, nearest neighbours for perceptual hashes, one row per hit.
 
-The same function answers the command line, the web page and the HTTP API. Whoever calls it has logged the look-up.
+The same function answers the command line, the web page and the HTTP API. Whoever calls it has logged the look-up. Files are
+looked up by `filelookup.py`: what only they need (the media worker, the stages of a night) is not loaded for a hash.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,17 +15,9 @@ import pyarrow as pa
 from hashsets.release.releases import Release
 from pipeline import policy
 from pipeline.algorithms import DIGESTS, EMPTY_FILE
-from pipeline.contract import Night
-from pipeline.errors import InputError, UsageError
 from pipeline.export.hashes import WIDTHS, HashText
-from pipeline.fingerprint.hashes import packed
-from pipeline.fingerprint.outcome import Failure, Fingerprint, Item, Refined
-from pipeline.fingerprint.sandbox.pool import Pool
-from pipeline.locator import Locator
-from pipeline.matching import altered, knownvideos, levels
-from pipeline.matching.evidence import DESCRIBED, MatchRow
+from pipeline.matching.evidence import DESCRIBED
 from pipeline.matching.known import WholeRelease, grouped
-from pipeline.matching.unit import Matcher
 from pipeline.settings import Settings
 
 NEAR = ("pdq", "phash256")
@@ -47,16 +36,6 @@ def not_read(rejects: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [{**empty, "line": r["line"], "input": r["text"], "result": f"not read: {r['reason']}"} for r in rejects]
 
 
-@dataclass(frozen=True)
-class Hashed:
-    """A local file as the isolated worker hashed it: hashes to look up, and why some are missing."""
-
-    hashes: list[HashText]
-    note: str
-    altered: tuple[dict[str, Any], ...] = ()
-    """What the families of query variants and refinement found, as a night would: columns of an answer."""
-
-
 def look_up(
     settings: Settings, release: Release, hashes: Sequence[HashText], radius: int | None = None
 ) -> list[dict[str, Any]]:
@@ -70,7 +49,7 @@ def look_up(
     for hit in _exact(known, hashes):
         found[hit["place"]].append(hit)
     for algorithm in NEAR:
-        for hit in _near(known, release, algorithm, hashes, rules[algorithm] | ({"radius": radius} if radius else {})):
+        for hit in near(known, release, algorithm, hashes, rules[algorithm] | ({"radius": radius} if radius else {})):
             if not any(h["media_key"] == hit["media_key"] and h["result"] == "exact" for h in found[hit["place"]]):
                 found[hit["place"]].append(hit)
     keys = sorted({hit["media_key"] for hits in found for hit in hits})
@@ -86,104 +65,6 @@ def look_up(
             row = {**base, **hit, **{name: known_media.get(name) for name in DESCRIBED}}
             rows.append({name: row.get(name) for name in COLUMNS})
     return rows
-
-
-def hash_file(settings: Settings, path: Path, release: Release | None = None) -> Hashed:
-    """Hash a local file in the isolated worker: digests, and perceptual hashes where it is a picture. Nothing is kept.
-
-    With a `release` the same frames and families of variants are asked as in a night, where its plain hashes find nothing.
-
-    Raises UsageError when there is no such file, InputError when even its digests cannot be read.
-    """
-    if not path.is_file():
-        raise UsageError(
-            f"There is no file {path.name!r}.", "Give a hash, a file, a list (.csv, .txt) or - for a pipe."
-        )
-    locator = Locator(path.name)
-    with Pool(settings, root=path.parent, readable=[path], workers=1) as pool:
-        _, outcome = next(pool.fingerprints([Item(locator, variants=release is not None)]))
-        found = _asked_altered(settings, release, pool, locator, outcome) if release is not None else []
-    digests = outcome.digests
-    if digests is None:
-        raise InputError(f"The file cannot be read: {outcome.reason}.")
-    values: dict[str, bytes] = {name: getattr(digests, name) for name in DIGESTS}
-    note = ""
-    if isinstance(outcome, Failure):
-        note = f"No perceptual hashes: {outcome.reason}."
-    elif outcome.hashes is None:
-        frames = len(outcome.video_frames)
-        note = f"{frames} frames were asked about." if frames else f"No perceptual hashes: {outcome.reason}."
-    else:
-        values |= {"pdq": outcome.hashes.pdq, "phash256": outcome.hashes.phash256}
-        if outcome.hashes.low_information:
-            note = "The picture has too little detail for a near match to mean anything."
-        elif outcome.hashes.mostly_flat:
-            note = "Mostly text, a drawing or a template: a near match may be another of its kind."
-    return Hashed([HashText(1, path.name, (name,), value) for name, value in values.items()], note, tuple(found))
-
-
-def _asked_altered(
-    settings: Settings, release: Release, pool: Pool, locator: Locator, outcome: Any
-) -> list[dict[str, Any]]:
-    """Matches of a file's frames, or of its variants, refined in the worker as in a night; nothing where its plain hashes match."""
-    if isinstance(outcome, Failure):
-        return []
-    rules, known = policy.load(settings, "matching").data, WholeRelease(release, settings)
-    plain = {"pdq": outcome.hashes.pdq, "phash256": outcome.hashes.phash256} if outcome.hashes else {}
-    texts = [HashText(1, "", (name,), value) for name, value in plain.items()]
-    if any(_near(known, release, name, texts, rules["algorithms"][name]) for name in plain):
-        return []
-    if videos := _asked_frames(settings, known, outcome):
-        return videos
-    table = altered.queries(*altered.tables_of(outcome), rules["variants"]["quality"])
-    cap = int(rules["algorithms"]["pdq"]["cap"])
-    found = altered.candidates(known, table, rules["variants"]["families"], cap, Counter())
-    rows = [row for row in found if row["distance"] <= rules["variants"]["radius"]]
-    if not rows and outcome.hashes:  # frames of a video are not refined
-        nearest = sorted(found, key=lambda r: (r["distance"], r["media_key"]))[: rules["refinement"]["candidates"]]
-        items = [(locator, outcome.digests.sha256, bytes.fromhex(row["known_hash"])) for row in nearest]
-        for row, refined in zip(nearest, pool.refinements(items), strict=True):
-            bits, weighed = (refined.distance, refined.weighed) if isinstance(refined, Refined) else (256, 256)
-            distance = min(bits, row["distance"])
-            within = altered.confirmed(row["variant"], distance, weighed, rules)
-            if within is not None:
-                rows.append(MatchRow({**row, "kind": "refined", "distance": distance, "threshold": within}))
-    for row in rows:
-        apart = rules["algorithms"]["pdq"]["radius"] + 1  # at least: plain frames of a video were asked before
-        if outcome.hashes:
-            apart = packed.distance(outcome.hashes.pdq, bytes.fromhex(row["known_hash"]))
-        row["result"] = levels.of(row["kind"], row["distance"], apart, rules)
-        row.setdefault("threshold", rules["variants"]["radius"])
-    return [{"algorithm": "pdq", **{n: row[n] for n in _ALTERED}} for row in rows]
-
-
-def _asked_frames(settings: Settings, known: WholeRelease, outcome: Fingerprint) -> list[dict[str, Any]]:
-    """Known videos and pictures that frames are near to as they are, or in one flip of all; the evidence as the note."""
-    frames = altered.frames_of(outcome)
-    matcher = Matcher(settings, known, Night("lookup", datetime.now(UTC)))
-    rows = matcher.videos(frames) or matcher.flipped_videos(frames)
-    found = []
-    for row in rows:
-        times = f"{row['frames_matched']} of {frames.num_rows} frames, from {row['first_seconds']:.0f} s to {row['last_seconds']:.0f} s"
-        words = "; ".join(part for part in (times, row.get("variant"), knownvideos.words(row)) if part)
-        result = row.get("level") or levels.of(row["kind"], row["distance"], None, matcher.rules)
-        found.append(
-            {"algorithm": "pdq", **{n: row[n] for n in _ALTERED if n != "result"}, "result": result, "note": words}
-        )
-    return found
-
-
-_ALTERED = ("result", "distance", "threshold", "media_key", "known_hash")
-
-
-def altered_rows(release: Release, name: str, hits: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The hits of `Hashed.altered` as answers, the strongest level first; similar scenes last."""
-    keys = pa.array(sorted({hit["media_key"] for hit in hits}), pa.int64())
-    about = {row["media_key"]: row for row in release.describe(keys).to_pylist()} if hits else {}
-    ordered = sorted(hits, key=lambda h: (levels.LEVELS.index(h["result"]), h["distance"], h["media_key"]))
-    base = {"line": 1, "input": name, "release": release.number}
-    rows = [{**base, **hit, **{n: about[hit["media_key"]].get(n) for n in DESCRIBED}} for hit in ordered]
-    return [{column: row.get(column) for column in COLUMNS} for row in rows]
 
 
 def _exact(known: WholeRelease, hashes: Sequence[HashText]) -> list[dict[str, Any]]:
@@ -215,7 +96,7 @@ def _exact(known: WholeRelease, hashes: Sequence[HashText]) -> list[dict[str, An
     return list(best.values())
 
 
-def _near(
+def near(
     known: WholeRelease, release: Release, algorithm: str, hashes: Sequence[HashText], rules: dict[str, int]
 ) -> list[dict[str, Any]]:
     """All known media within the algorithm's threshold, at most `cap` a hash."""

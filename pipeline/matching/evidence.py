@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from hashsets.release.releases import Release
 from pipeline import __version__, records
 from pipeline.algorithms import version_of
-from pipeline.contract import Night
 from pipeline.matching import levels, stated
+
+if TYPE_CHECKING:
+    from pipeline.contract import Night
 
 
 class MatchRow(dict[str, Any]):

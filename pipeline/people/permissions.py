@@ -6,9 +6,13 @@ or links, and reading it answers exactly as for a number that was never given ou
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pipeline.store.actors import Actor
 from pipeline.store.refusals import HiddenCaseError, RefusalError
-from pipeline.store.tables import Case
+
+if TYPE_CHECKING:
+    from pipeline.store.tables import Case  # a question about no case is judged without the tables of cases
 
 ROLES = ("analyst", "supervisor", "dmi", "auditor", "administrator")
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from pipeline.store.tables import Base
+from pipeline.store.types import Base
 
 
 class Flag(Base):

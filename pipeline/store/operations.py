@@ -8,8 +8,7 @@ from typing import Any
 from sqlalchemy import Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from pipeline.store.tables import Base
-from pipeline.store.types import JsonText
+from pipeline.store.types import Base, JsonText
 
 
 class Turn(Base):

@@ -8,8 +8,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Index, LargeBinary, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from pipeline.store.tables import Base
-from pipeline.store.types import JsonText
+from pipeline.store.types import Base, JsonText
 
 
 class Team(Base):

@@ -8,20 +8,11 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Date, Float, Integer, String, Text, false
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import Float, Integer, String, Text, false
+from sqlalchemy.orm import Mapped, mapped_column
 
 from pipeline.store import indexes
-from pipeline.store.types import JsonText, Moment
-
-BANDS = ("very_high", "high", "medium", "low")
-"""Bands, highest first; `Case.band_order` is the place in this list."""
-
-
-class Base(DeclarativeBase):
-    """Base of all tables of the case store."""
-
-    type_annotation_map = {datetime: Moment, str: String(200), date: Date}  # noqa: RUF012 (SQLAlchemy reads it)
+from pipeline.store.types import Base, JsonText
 
 
 class Case(Base):

@@ -1,14 +1,19 @@
-"""Column types that mean the same on SQLite and PostgreSQL."""
+"""Column types that mean the same on SQLite and PostgreSQL, and the base of all tables: who needs people and the audit log only
+loads no table of cases."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
-from sqlalchemy import DateTime, Dialect, Text
+from sqlalchemy import Date, DateTime, Dialect, String, Text
+from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeDecorator
 
 from pipeline.jsontext import canonical_json, json_value
+
+BANDS = ("very_high", "high", "medium", "low")
+"""Bands, highest first; `Case.band_order` is the place in this list."""
 
 
 class Moment(TypeDecorator[datetime]):
@@ -53,3 +58,9 @@ class JsonText(TypeDecorator[Any]):
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
         return None if value is None else json_value(value)
+
+
+class Base(DeclarativeBase):
+    """Base of all tables of the case store."""
+
+    type_annotation_map = {datetime: Moment, str: String(200), date: Date}  # noqa: RUF012 (SQLAlchemy reads it)

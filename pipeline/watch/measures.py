@@ -16,7 +16,8 @@ from sqlalchemy import func, select
 from pipeline.night import turns
 from pipeline.settings import Settings
 from pipeline.store.opening import Store
-from pipeline.store.tables import BANDS, Case
+from pipeline.store.tables import Case
+from pipeline.store.types import BANDS
 from pipeline.watch import alarms, conditions
 
 

@@ -30,7 +30,8 @@ from pipeline.people import permissions
 from pipeline.store.actors import Actor
 from pipeline.store.context import now
 from pipeline.store.indexes import RESTRICTED
-from pipeline.store.tables import BANDS, Case, Seen
+from pipeline.store.tables import Case, Seen
+from pipeline.store.types import BANDS
 
 
 def counts(session: Session, actor: Actor, filters: QueueFilters | None = None) -> dict[str, int]:

@@ -17,7 +17,8 @@ from pipeline.errors import UsageError
 from pipeline.store.actors import Actor
 from pipeline.store.context import now, rules
 from pipeline.store.indexes import SOME
-from pipeline.store.tables import BANDS, Case, Seen
+from pipeline.store.tables import Case, Seen
+from pipeline.store.types import BANDS
 
 URGENCIES = ("critically_overdue", "overdue", "due_soon", "not_yet_due")
 

@@ -22,7 +22,8 @@ from sqlalchemy.orm import Session
 from pipeline import britishtime
 from pipeline.errors import UsageError
 from pipeline.store.context import rules
-from pipeline.store.tables import BANDS, Case
+from pipeline.store.tables import Case
+from pipeline.store.types import BANDS
 
 ORDERS = ("risk", "target", "age", "source", "state", "case")
 """The orders by name; the first is the default. All but the first two sort every open case that the filters leave."""

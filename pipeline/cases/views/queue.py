@@ -37,8 +37,8 @@ from pipeline.people import permissions
 from pipeline.store import recording as audit
 from pipeline.store.actors import Actor
 from pipeline.store.context import now, rules
-from pipeline.store.tables import BANDS, Case, Seen
-from pipeline.store.types import Moment
+from pipeline.store.tables import Case, Seen
+from pipeline.store.types import BANDS, Moment
 
 LARGEST_PAGE = 500
 

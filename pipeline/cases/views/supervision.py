@@ -22,8 +22,8 @@ from pipeline.store.context import now, rules
 from pipeline.store.indexes import RESTRICTED
 from pipeline.store.people_tables import User
 from pipeline.store.rules import CaseRules, add_months
-from pipeline.store.tables import BANDS, Case, Lowering, Notification, Review, SecondLook
-from pipeline.store.types import Moment
+from pipeline.store.tables import Case, Lowering, Notification, Review, SecondLook
+from pipeline.store.types import BANDS, Moment
 
 REVIEW_DAYS = 14
 """How far ahead reviews are listed."""

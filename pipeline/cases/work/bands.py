@@ -16,7 +16,8 @@ from pipeline.errors import ConflictError, UsageError
 from pipeline.store import recording as audit
 from pipeline.store.actors import Actor
 from pipeline.store.context import now, rules
-from pipeline.store.tables import BANDS, Case, Decision, Lowering
+from pipeline.store.tables import Case, Decision, Lowering
+from pipeline.store.types import BANDS
 
 
 def higher(left: str, right: str) -> bool:

@@ -23,7 +23,8 @@ from pipeline.store.context import now, rules
 from pipeline.store.duty_tables import Flag
 from pipeline.store.group_tables import Apart, GroupMember
 from pipeline.store.rules import add_months
-from pipeline.store.tables import Base, Case, CaseReferral, Link, Retention, Tombstone
+from pipeline.store.tables import Case, CaseReferral, Link, Retention, Tombstone
+from pipeline.store.types import Base
 from pipeline.store.work_tables import GradedUpload, Safeguarded
 
 OF_A_CASE: tuple[type[Base], ...] = (

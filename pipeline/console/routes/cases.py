@@ -23,7 +23,7 @@ from pipeline.console.gate.identity import NotFoundError
 from pipeline.ingest.geography import forces
 from pipeline.people import permissions
 from pipeline.store.group_tables import Apart, GroupMember
-from pipeline.store.tables import BANDS
+from pipeline.store.types import BANDS
 from pipeline.store.work_tables import Safeguarded
 
 router = APIRouter()

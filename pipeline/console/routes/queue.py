@@ -19,7 +19,7 @@ from pipeline.cases.work import claims
 from pipeline.console import pages, wording
 from pipeline.console.context import actor, store, writing
 from pipeline.senders import SOURCES
-from pipeline.store.tables import BANDS
+from pipeline.store.types import BANDS
 from pipeline.store.work_tables import SavedFilter
 
 router = APIRouter()

@@ -20,7 +20,8 @@ from pipeline.console.routes.work import FormText, Number, back
 from pipeline.errors import ConflictError, UsageError
 from pipeline.people import permissions, sessions
 from pipeline.store.actors import Actor
-from pipeline.store.tables import BANDS, Case
+from pipeline.store.tables import Case
+from pipeline.store.types import BANDS
 
 router = APIRouter()
 

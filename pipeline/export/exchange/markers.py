@@ -16,7 +16,8 @@ from pipeline.export.exchange import persons
 from pipeline.lake import Lake
 from pipeline.store.actors import Actor
 from pipeline.store.context import now
-from pipeline.store.tables import BANDS, Case
+from pipeline.store.tables import Case
+from pipeline.store.types import BANDS
 
 COLUMNS = {
     "address": "The address as the referral states it.",

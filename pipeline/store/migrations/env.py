@@ -6,8 +6,10 @@ from __future__ import annotations
 from alembic import context
 
 from pipeline.store import operations, people_tables, tables, work_tables
+from pipeline.store.types import Base
 
 assert_tables = (
+    tables.Case,
     people_tables.AuditHead,
     operations.Alarm,
     work_tables.SavedFilter,
@@ -16,7 +18,7 @@ assert_tables = (
 
 def run(connection: object) -> None:
     """Run the migrations on an open connection, inside its transaction."""
-    context.configure(connection=connection, target_metadata=tables.Base.metadata, render_as_batch=True)  # type: ignore[arg-type]
+    context.configure(connection=connection, target_metadata=Base.metadata, render_as_batch=True)  # type: ignore[arg-type]
     with context.begin_transaction():
         context.run_migrations()
 

@@ -21,7 +21,7 @@ from pipeline.settings import ROOT, Settings
 from pipeline.store.actors import Actor
 from pipeline.store.opening import Store, open_store
 from pipeline.store.recording import GENESIS
-from pipeline.store.tables import Base
+from pipeline.store.types import Base
 from tests.pipeline.cases import samples
 
 Open = Callable[[], Store]

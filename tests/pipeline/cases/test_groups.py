@@ -22,7 +22,8 @@ from pipeline.store.actors import Actor
 from pipeline.store.group_tables import GroupMember
 from pipeline.store.opening import Store
 from pipeline.store.people_tables import AuditEntry
-from pipeline.store.tables import BANDS, Case, Link
+from pipeline.store.tables import Case, Link
+from pipeline.store.types import BANDS
 from tests.pipeline.cases import samples
 from tests.pipeline.cases.conftest import ANALYST, OTHER, PASSWORD, SUPERVISOR, UCOL, add_people
 from tests.pipeline.cases.samples import assessment, case_of, link, publish_rows, referral, referral_row

@@ -20,7 +20,8 @@ from pipeline.errors import PermissionDeniedError, UsageError
 from pipeline.store.indexes import SOME
 from pipeline.store.opening import Store
 from pipeline.store.people_tables import AuditEntry
-from pipeline.store.tables import BANDS, Case, Seen
+from pipeline.store.tables import Case, Seen
+from pipeline.store.types import BANDS
 from tests.pipeline.cases.conftest import ADMINISTRATOR, ANALYST, OTHER, SUPERVISOR, UCOL, Clock
 from tests.pipeline.cases.samples import HOURS, START, assessment, case_of, publish_rows, referral_row
 

@@ -27,7 +27,8 @@ from pipeline.errors import ConflictError, PermissionDeniedError, UsageError
 from pipeline.store import tables
 from pipeline.store.opening import Store
 from pipeline.store.people_tables import AuditEntry
-from pipeline.store.tables import Base, Case, Change, Decision, Lowering, Note, Notification, Review, Tombstone
+from pipeline.store.tables import Case, Change, Decision, Lowering, Note, Notification, Review, Tombstone
+from pipeline.store.types import Base
 from tests.pipeline.cases.conftest import ANALYST, AUDITOR, OTHER, SUPERVISOR, Clock
 from tests.pipeline.cases.samples import assessment, case_of, link, publish_rows
 

@@ -1,79 +1,93 @@
-"""Looking a file up asks what a night asks: variants, parts that are guessed, and the frames of a video."""
+"""A look-up of a hash as a process of its own: what it answers, what it leaves in the log, and what it does not load."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from pathlib import Path
+import json
+import os
+import pwd
+import subprocess
+import sys
 
-import numpy as np
 import pytest
-from PIL import Image, ImageOps
 
-from hashsets.release import releases
-from pipeline import policy
-from pipeline.export import lookup
-from pipeline.fingerprint.hashes import families, packed, pdq, picture, planes, sampling
-from pipeline.settings import Settings
-from pipeline.validation import measuring, videos
-from tests.pipeline.fingerprint.pictures import RULES, reopened, scene
+from pipeline.people import users
+from pipeline.settings import ROOT, Settings
+from pipeline.store.actors import Actor
+from pipeline.store.opening import open_store
+from pipeline.store.people_tables import AuditEntry
 from tests.pipeline.matching.synthetic_night import flipped, known, publish
 
-
-def released(settings: Settings, *codes: bytes) -> releases.Release:
-    publish(settings, "known", [replace(known(n), pdq=code) for n, code in enumerate(codes)])
-    return releases.current(settings)
-
-
-def code_of(image: Image.Image) -> bytes:
-    return picture.hash_picture(reopened(image), RULES, variants=False).pdq
-
-
-def test_a_mirrored_copy_is_the_same_picture_altered(settings: Settings, tmp_path: Path) -> None:
-    ImageOps.mirror(scene()).save(tmp_path / "copy.png")
-    release = released(settings, code_of(scene(seed=40)), code_of(scene()))
-    hashed = lookup.hash_file(settings, tmp_path / "copy.png", release)
-    (row,) = lookup.altered_rows(release, "copy.png", hashed.altered)
-    assert (row["result"], row["threshold"]) == ("altered", 31) and row["distance"] <= 8
-    assert row["known_hash"] == code_of(scene()).hex()
-
-
-@pytest.mark.parametrize("found", [True, False])
-def test_a_square_cut_to_16_by_9_is_a_similar_scene(settings: Settings, tmp_path: Path, found: bool) -> None:
-    square = scene(seed=1).resize((512, 512))
-    cut = ImageOps.fit(square, (512, 288))
-    cut.save(tmp_path / "cut.png")
-    names = {n: c for n, c, _ in picture.hash_picture(reopened(cut), RULES, variants=True).variants}
-    guess = names["opened from 16.9 to 1.1"]
-    release = released(
-        settings, _least_firm(cut, guess, 66) if found else flipped(guess, 66, 1)
-    )  # any bits: another picture
-    hashed = lookup.hash_file(settings, tmp_path / "cut.png", release)
-    rows = lookup.altered_rows(release, "cut.png", hashed.altered)
-    assert [(r["result"], r["threshold"]) for r in rows] == ([("similar", 71)] if found else [])
+ME = pwd.getpwuid(os.getuid()).pw_name
+ADMIN = Actor("first", "First", frozenset({"administrator"}))
+UNASKED = (
+    "PIL", "alembic", "deltalake", "pandas", "rich", "structlog", "pipeline.assess", "pipeline.cases", "pipeline.fingerprint.sandbox",
+    "pipeline.lake", "pipeline.night", "pipeline.store.tables", "sqlalchemy.dialects.postgresql",
+)  # fmt: skip
+"""What no look-up of a hash needs: each was a tenth of its time or more, or would bring what was."""
+COMPILER = ("numba", "llvmlite", "pipeline.matching.core.compiled")
+"""Needed for the neighbours of a perceptual hash only."""
+RUN = """
+import json, sys
+from pipeline.cli import main
+try:
+    main(["lookup", *sys.argv[1:], "--reason", "request 12/26"])
+finally:
+    print(json.dumps(sorted(sys.modules)), file=sys.stderr)
+"""
 
 
-def _least_firm(cut: Image.Image, guess: bytes, bits: int) -> bytes:
-    """The guess with every other of its less firm bits changed: what is missing decides them."""
-    plane = planes.decode(reopened(cut), RULES["canonical"])
-    source = sampling.base(plane)
-    size = (plane.width, plane.height)
-    frame = dict(families._shapes(source.aspect, size, RULES["variants"]["shapes"]))["opened from 16.9 to 1.1"]
-    values = sampling.coefficients_of(source.samples, source.edges, np.array(frame), source.aspect)
-    rank = np.argsort(np.abs(values - pdq.lower_median(values)))
-    unpacked = np.unpackbits(np.frombuffer(guess, np.uint8)[::-1], bitorder="little")
-    unpacked[rank[: 2 * bits : 2]] ^= 1
-    return np.packbits(unpacked, bitorder="little")[::-1].tobytes()
+def account(settings: Settings, role: str) -> None:
+    store = open_store(settings)
+    with store.session() as session:
+        users.first(session, "first", "First", None)
+        users.add(session, ADMIN, ME, "Machine user", roles=[role])
+    store.close()
 
 
-@pytest.mark.parametrize("flip", ["", "mirrored"])
-def test_frames_of_a_video_are_asked_as_they_are_and_mirrored(settings: Settings, tmp_path: Path, flip: str) -> None:
-    film = tmp_path / "film.mp4"
-    film.write_bytes(videos.panned([scene(seed=k) for k in (5, 6)]))
-    codes = videos.known_frames(film, measuring.ValidationRules(RULES, policy.load(settings, "matching").data))
-    shown = packed.flipped_codes(codes, flip) if flip else codes
-    release = released(settings, shown[0].tobytes())
-    hashed = lookup.hash_file(settings, film, release)
-    rows = lookup.altered_rows(release, "film.mp4", hashed.altered)
-    assert [r["result"] for r in rows] == ["altered" if flip else "near"]
-    assert "frames, from" in rows[0]["note"] and ("mirrored" in rows[0]["note"]) == bool(flip)
-    assert "frames were asked about" in hashed.note
+def looked_up(settings: Settings, value: str) -> tuple[int, list[dict[str, object]], list[str]]:
+    """Exit code, rows, and every module that the process had loaded at its end."""
+    given = {k: v for k, v in os.environ.items() if not k.startswith("TRIAGE")} | {"TRIAGE_HOME": str(settings.home)}
+    done = subprocess.run([sys.executable, "-c", RUN, value], cwd=ROOT, env=given, capture_output=True, text=True)
+    return (
+        done.returncode,
+        [json.loads(line) for line in done.stdout.splitlines()],
+        json.loads(done.stderr.splitlines()[-1]),
+    )
+
+
+def among(loaded: list[str], unasked: tuple[str, ...]) -> list[str]:
+    return [name for name in loaded if any(name == u or name.startswith(f"{u}.") for u in unasked)]
+
+
+def last_entry(settings: Settings) -> AuditEntry:
+    store = open_store(settings)
+    with store.reader() as session:
+        found = session.query(AuditEntry).order_by(AuditEntry.seq.desc()).first()
+    store.close()
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("kind", ["md5", "pdq"])
+def test_a_look_up_of_a_hash_loads_no_more_than_it_asks(settings: Settings, kind: str) -> None:
+    publish(settings, "known", [known(1), known(2)])
+    account(settings, "dmi")
+    asked = known(1).md5 if kind == "md5" else flipped(known(1).pdq, 3)
+    code, rows, loaded = looked_up(settings, asked.hex())
+    assert (code, [(r["result"], r["algorithm"], r["distance"]) for r in rows]) == (
+        0, [("exact", "md5", 0) if kind == "md5" else ("near", "pdq", 3)],
+    )  # fmt: skip
+    assert among(loaded, (*UNASKED, *COMPILER) if kind == "md5" else UNASKED) == []
+    entry = last_entry(settings)
+    assert (entry.user_id, entry.category, entry.action, entry.object, entry.reason, entry.detail) == (
+        ME, "consultation", "hash.looked_up", "release:1", "request 12/26", '{"hashes":1,"hits":1,"rejected":0}',
+    )  # fmt: skip
+
+
+def test_a_person_who_may_not_look_up_is_refused_and_that_is_logged(settings: Settings) -> None:
+    publish(settings, "known", [known(1)])
+    account(settings, "auditor")
+    code, rows, loaded = looked_up(settings, known(1).md5.hex())
+    assert (code, rows) == (8, []) and among(loaded, UNASKED) == []
+    entry = last_entry(settings)
+    assert (entry.user_id, entry.category, entry.action, entry.object) == (ME, "consultation", "refused", "lookup.hash")

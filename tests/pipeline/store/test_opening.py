@@ -16,7 +16,8 @@ from sqlalchemy.orm import Session
 from pipeline.errors import BusyError, ConflictError, DependencyError, SettingsError, UsageError
 from pipeline.settings import Settings
 from pipeline.store.opening import HEAD, MIGRATIONS, Store, open_store
-from pipeline.store.tables import Base, Note
+from pipeline.store.tables import Note
+from pipeline.store.types import Base
 from tests.pipeline.cases.conftest import SERVER
 from tests.pipeline.cases.samples import START
 

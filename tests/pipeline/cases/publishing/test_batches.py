@@ -15,7 +15,8 @@ from pipeline.cases.publishing.stage import publish
 from pipeline.settings import Settings
 from pipeline.store.duty_tables import Flag
 from pipeline.store.opening import Store, open_store
-from pipeline.store.tables import BANDS, Base, Case
+from pipeline.store.tables import Case
+from pipeline.store.types import BANDS, Base
 from tests.pipeline.cases import samples
 from tests.pipeline.cases.conftest import Clock
 from tests.pipeline.cases.samples import assessment, case_of, link, night, referral, referral_row

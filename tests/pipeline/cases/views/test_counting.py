@@ -11,7 +11,7 @@ from pipeline.cases.views.queue import QueueFilters
 from pipeline.cases.work import claims
 from pipeline.store.actors import Actor
 from pipeline.store.opening import Store
-from pipeline.store.tables import BANDS
+from pipeline.store.types import BANDS
 from tests.pipeline.cases.conftest import ANALYST, OTHER, UCOL, Clock
 from tests.pipeline.cases.samples import case_of
 from tests.pipeline.cases.test_queue import CASES, fill

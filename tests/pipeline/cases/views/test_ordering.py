@@ -9,7 +9,7 @@ import pytest
 from pipeline.cases.views import ordering, queue
 from pipeline.errors import UsageError
 from pipeline.store.opening import Store
-from pipeline.store.tables import BANDS
+from pipeline.store.types import BANDS
 from tests.pipeline.cases.conftest import ANALYST
 from tests.pipeline.cases.samples import assessment, publish_rows
 
