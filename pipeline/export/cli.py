@@ -384,7 +384,7 @@ def childrens_services(
 @click.pass_obj
 @output_options
 def reporting_tables(settings: Settings, run_id: str | None) -> Rows:
-    """Write the reporting tables for the dashboard and Power BI (Delta tables, CSV, data dictionary) to HOME/reporting/."""
+    """Write the reporting tables for the dashboard and Power BI (Delta tables, every one as CSV too, data dictionary) to HOME/reporting/."""
     from pipeline.export import stage
 
     return stage.write(settings, run_id)

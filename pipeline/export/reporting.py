@@ -1,7 +1,7 @@
 """The reporting tables: what the dashboard and Power BI read, with a data dictionary. The night keeps them up to date.
 
     HOME/reporting/<table>/            a Delta table, read by Power BI, Fabric, Spark, DuckDB and polars as it is
-    HOME/reporting/<table>.csv         the same rows
+    HOME/reporting/<table>.csv         the same rows; only on demand where there are more than `reporting_csv_rows` (policy/lake.yaml)
     HOME/reporting/data-dictionary.csv, manifest.json
 
 Each table is one SQL file in `pipeline/export/reporting/` over lake, run and case tables, and one schema in
@@ -11,7 +11,7 @@ for those who have every compartment:
 
     HOME/reporting-restricted/...
 
-`manifest.json` names the files of all tables that belong together, each with its SHA-256 in its name.
+`manifest.json` names the files of all tables that belong together, each with its SHA-256 in its name, and the file of CSV, or null.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The files of the reporting tables: which rows lie where, rows replaced by their owners, and both sets made visible.
 
 A table is a few files of PART rows. A file is never changed: where some of its rows are replaced, it is written anew under another
-name, and the others stay. Beside each file lie the owners of its rows, their digests and its lines of CSV, with where each begins, in
-HOME/cache/reporting; that folder can be thrown away, and everything is computed anew.
+name, and the others stay. Beside each file lie the owners of its rows, their digests and, where the table is written as CSV, its lines
+with where each begins, in HOME/cache/reporting; that folder can be thrown away, and everything is computed anew.
 
     HOME/reporting/<table>/<part>.<sha256>.parquet       rows that everybody may read
     HOME/reporting-restricted/<table>/...                the same, and those that are hidden
@@ -71,7 +71,9 @@ class LostError(Exception):
 class Shelf:
     """The files of all tables of an installation."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, csv_rows: int | None = None) -> None:
+        """`csv_rows`: tables with more rows are not written as CSV (None: every table is)."""
+        self.csv_rows = csv_rows
         self.open, self.restricted = (reporting.reporting_dir(settings, restricted=r) for r in (False, True))
         self.cache = settings.home / "cache" / "reporting"
 
@@ -82,6 +84,11 @@ class Shelf:
         if not hidden:
             return [self.open / table] if table in ALONE else [self.open / table, self.restricted / table]
         return [self.restricted / table]
+
+    def _has_csv(self, table: str, rows: int) -> bool:
+        """Whether a table of so many rows is written as CSV too: one that is larger than a spreadsheet takes would cost each
+        night what all nights before it brought."""
+        return table not in KEPT and (self.csv_rows is None or rows <= self.csv_rows)
 
     def read(self, table: str, parts: Sequence[KeptPart]) -> pa.Table:
         """Rows of some files, with their owners. Raises LostError for a file that is not what was written."""
@@ -95,15 +102,12 @@ class Shelf:
         return rows if table in KEPT else rows.append_column(LINE, self._lines(table, part))
 
     def _lines(self, table: str, part: KeptPart) -> pa.Array:
-        """The rows of a file as lines of CSV. Raises LostError."""
+        """The rows of a file as lines of CSV; nulls where these are not kept, or are not what was written."""
         path = self.cache / table / f"{part.name}.csv"
         places = _kept(Path(f"{path}{PLACES}"))
-        try:
-            data = path.read_bytes()
-        except FileNotFoundError:
-            raise LostError(part.name) from None
+        data = path.read_bytes() if path.is_file() else b""
         if places is None or len(places) != part.rows + 1 or int(places[-1]) != len(data):
-            raise LostError(part.name)
+            return pa.nulls(part.rows, pa.large_binary())
         return pa.Array.from_buffers(pa.large_binary(), part.rows, [None, pa.py_buffer(places), pa.py_buffer(data)])
 
     def owners(self, table: str, part: KeptPart) -> pa.ChunkedArray:
@@ -119,44 +123,61 @@ class Shelf:
     def replaced(
         self, table: str, parts: Sequence[KeptPart], rows: pa.Table, owners: pa.Array | pa.ChunkedArray | None
     ) -> list[KeptPart]:
-        """Files of a table with the rows of some owners (None: of all) replaced by `rows`; only what changes is written."""
+        """Files of a table with the rows of some owners (None: of all) replaced by `rows`; only what changes is written.
+
+        Rows that are replaced stay in their file: what arrived together falls due together, and few files are touched of a night.
+        """
         found: list[KeptPart] = []
         number = max((int(p.name.split(".")[0].split("-")[1]) for p in parts if owners is not None), default=0)
+        lined = self._has_csv(table, sum(not p.hidden and p.rows for p in parts) + rows.num_rows)
         for hidden in (False, True):
             fresh = _unlined(table, rows.filter(pc.equal(rows["hidden"], hidden)))
-            kept, pool = self._parted(table, [p for p in parts if p.hidden == hidden], owners)
-            written = fresh.num_rows + sum(piece.num_rows for piece in pool)
-            while kept and kept[-1].rows < min(PART, GROWS * written):
-                written += kept[-1].rows
-                pool.insert(0, self._piece(table, kept.pop()))
-            together = pa.concat_tables([*pool, fresh])
-            found += kept
-            for start in range(0, together.num_rows, PART):
-                number += 1
-                found.append(self._write(table, f"part-{number}", together.slice(start, PART), hidden=hidden))
+            for held in self._laid(table, [p for p in parts if p.hidden == hidden], fresh, owners):
+                if isinstance(held, KeptPart):
+                    found.append(held)
+                else:
+                    number += 1
+                    found.append(self._write(table, f"part-{number}", held, hidden=hidden, lined=lined))
         return found
 
+    def _laid(
+        self, table: str, parts: Sequence[KeptPart], fresh: pa.Table, owners: pa.Array | pa.ChunkedArray | None
+    ) -> Iterator[KeptPart | pa.Table]:
+        """Files that stay as they are, and the rows of those that are written, in their order."""
+        laid, pool = self._parted(table, parts, fresh, owners)
+        written = sum(piece.num_rows for piece in pool)
+        while laid and _goes_along(laid[-1], written):
+            last = laid.pop()
+            pool.insert(0, self._piece(table, last) if isinstance(last, KeptPart) else last)
+            written += pool[0].num_rows
+        yield from laid
+        together = pa.concat_tables(pool)
+        yield from (together.slice(start, PART) for start in range(0, together.num_rows, PART))
+
     def _parted(
-        self, table: str, parts: Sequence[KeptPart], owners: pa.Array | pa.ChunkedArray | None
-    ) -> tuple[list[KeptPart], list[pa.Table]]:
-        """Files that stay as they are, and the rows that stay of the others."""
-        kept: list[KeptPart] = []
+        self, table: str, parts: Sequence[KeptPart], fresh: pa.Table, owners: pa.Array | pa.ChunkedArray | None
+    ) -> tuple[list[KeptPart | pa.Table], list[pa.Table]]:
+        """Files that stay as they are and rows that take the place of a file, in their order; and the rows for new files."""
+        laid: list[KeptPart | pa.Table] = []
         pool: list[pa.Table] = []
-        if owners is None:
-            return kept, pool
-        if not len(owners):
-            return list(parts), pool
+        if owners is None or not len(owners):
+            return list(parts) if owners is not None else laid, [fresh]
         asked = _digests(owners)
         for part in parts:
-            if not self._may_hold(table, part, asked):
-                kept.append(part)
+            here = self.owners(table, part) if self._may_hold(table, part, asked) else None
+            gone = None if here is None else pc.is_in(here, value_set=owners)
+            if here is None or not pc.any(gone).as_py():
+                laid.append(part)
                 continue
-            gone = pc.is_in(self.owners(table, part), value_set=owners)
-            if pc.any(gone).as_py():
-                pool.append(self._piece(table, part).filter(pc.invert(gone)))
-            else:
-                kept.append(part)
-        return kept, pool
+            renewed = pc.is_in(fresh["owner"], value_set=here.filter(gone).combine_chunks())
+            rows = pa.concat_tables([self._piece(table, part).filter(pc.invert(gone)), fresh.filter(renewed)])
+            fresh = fresh.filter(pc.invert(renewed))
+            if rows.num_rows * 2 < PART:  # a small file: its rows lie with the new ones
+                pool.append(rows)
+                continue
+            laid.append(rows.slice(0, PART))
+            pool.append(rows.slice(PART))
+        return laid, [*pool, fresh]
 
     def _may_hold(self, table: str, part: KeptPart, asked: NDArray[np.uint64]) -> bool:
         """Whether a file may have rows of some owners, by their digests, which are made again where they are lost or harmed."""
@@ -168,7 +189,7 @@ class Shelf:
         places = np.minimum(np.searchsorted(held, asked), len(held) - 1)
         return bool((held[places] == asked).any()) if len(held) else False
 
-    def _write(self, table: str, stem: str, rows: pa.Table, *, hidden: bool) -> KeptPart:
+    def _write(self, table: str, stem: str, rows: pa.Table, *, hidden: bool, lined: bool) -> KeptPart:
         shown = rows.drop_columns([name for name in (*OWN, LINE) if name in rows.column_names])
         name, data = encoded(stem, shown)
         owners, listed = encoded(f"{stem}.owners", rows.select(["owner"]))
@@ -176,7 +197,7 @@ class Shelf:
             files.write_bytes(folder / name, data)
         _keep(self.cache / table / f"{owners}{DIGESTS}", _digests(rows["owner"]))
         files.write_bytes(self.cache / table / owners, listed)
-        if table not in KEPT:
+        if lined:
             lines, places = _together(_lined(shown, rows[LINE]))
             files.write_bytes(self.cache / table / f"{name}.csv", lines)
             _keep(self.cache / table / f"{name}.csv{PLACES}", places)
@@ -193,6 +214,9 @@ class Shelf:
         for table in reporting.tables():
             chosen = self.seen(table, parts[table], restricted=restricted)
             again(partial(_put, Log(place, table), table, chosen))
+            if not self.csv_of(table, chosen):
+                (folder / f"{table}.csv").unlink(missing_ok=True)  # of another night, if there is one
+                continue
             with files.atomic_writer(folder / f"{table}.csv") as sink:
                 sink.write(output.as_csv(reporting.arrow_schema(table).names, ()))
                 for part in chosen:
@@ -201,13 +225,18 @@ class Shelf:
             folder / reporting.DICTIONARY, output.as_csv(list(reporting.dictionary()[0]), reporting.dictionary())
         )
 
+    def csv_of(self, table: str, parts: Sequence[KeptPart]) -> str | None:
+        """Name of a table's file of CSV in a set that has these parts of it; None when it gets none."""
+        return f"{table}.csv" if self._has_csv(table, sum(p.rows for p in parts)) else None
+
     def _append(self, sink: BinaryIO, table: str, part: KeptPart) -> None:
-        """Add the lines of a part, which the system copies by itself: after years they are hundreds of megabytes."""
+        """Add the lines of a part: those that are kept are copied by the system, others are made of the rows."""
         try:
             with (self.cache / table / f"{part.name}.csv").open("rb") as lines:
                 files.append(sink, lines)
         except FileNotFoundError:
-            raise LostError(part.name) from None
+            shown = self._sound(self.folders(table, hidden=part.hidden)[-1] / part.name)
+            sink.write(_together(_lined(shown, pa.chunked_array([pa.nulls(part.rows, pa.large_binary())])))[0])
 
     def sweep(self, parts: Mapping[str, Sequence[KeptPart]], *, at_once: bool) -> int:
         """Remove the files that neither set names any more; `at_once` also those that were just replaced."""
@@ -229,6 +258,13 @@ class Shelf:
             if folder.is_dir():
                 with os.scandir(folder) as entries:
                     yield from entries
+
+
+def _goes_along(last: KeptPart | pa.Table, written: int) -> bool:
+    """Whether the last file is written anew with so many rows; one that is written anyway goes along until it is full."""
+    if isinstance(last, KeptPart):
+        return last.rows < min(PART, GROWS * written)
+    return bool(last.num_rows < PART)
 
 
 def _unlined(table: str, rows: pa.Table) -> pa.Table:

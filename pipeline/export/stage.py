@@ -44,43 +44,48 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
 
 
 def write(settings: Settings, run_id: str | None, *, whole: bool = False) -> list[dict[str, Any]]:
-    """Bring the tables up to now or to a run's clock, outside a run; returns one row per table. With `whole` everything is
-    computed anew and what was there before is removed at once."""
+    """Bring the tables up to now or to a run's clock, outside a run, with every table as CSV too; returns one row per table. With
+    `whole` everything is computed anew and what was there before is removed at once."""
     if run_id is None:
         moment, name = datetime.now(UTC).replace(microsecond=0), "on demand"
     else:
         night = nights.load(settings, run_id)
         moment, name = night.as_of, night.run_id
-    rows = bring_up(settings, moment, name, whole=whole)
+    rows = bring_up(settings, moment, name, whole=whole, every_csv=True)
     return [
         {"table": table, "rows": number, "meaning": reporting.describe(table)["description"]}
         for table, number in rows.items()
     ]
 
 
-def bring_up(settings: Settings, as_of: datetime, run_id: str, *, whole: bool = False) -> dict[str, int]:
+def bring_up(
+    settings: Settings, as_of: datetime, run_id: str, *, whole: bool = False, every_csv: bool = False
+) -> dict[str, int]:
     """Make both sets of tables what lake, runs and case store say at a moment; rows by table of the set for everybody.
+
+    Tables with more rows than the policy's `reporting_csv_rows` are written as CSV with `every_csv` only.
 
     Killed anywhere, the tables stay as they were, and the next time does what is missing.
     """
     opened = store.open_store(settings)
     try:
         hours = opened.rules.data["urgency"]
-        kept = None if whole else reporting_state.load(Shelf(settings), hours)
+        shelf = Shelf(settings, None if every_csv else policy.load(settings, "lake").data["reporting_csv_rows"])
+        kept = None if whole else reporting_state.load(shelf, hours)
         try:
-            return _bring_up(settings, opened, as_of, run_id, kept, at_once=whole)
+            return _bring_up(shelf, opened, as_of, run_id, kept, at_once=whole)
         except LostError as lost:
             logs.get(STAGE).warning("a kept file is not what was written: everything is computed anew", file=str(lost))
-            return _bring_up(settings, opened, as_of, run_id, None, at_once=whole)
+            return _bring_up(shelf, opened, as_of, run_id, None, at_once=whole)
     finally:
         opened.close()
 
 
 def _bring_up(
-    settings: Settings, opened: Store, as_of: datetime, run_id: str, kept: KeptTables | None, *, at_once: bool
+    shelf: Shelf, opened: Store, as_of: datetime, run_id: str, kept: KeptTables | None, *, at_once: bool
 ) -> dict[str, int]:
     hours: dict[str, int] = opened.rules.data["urgency"]
-    shelf, lake = Shelf(settings), Lake.of(settings).now()
+    settings, lake = opened.settings, Lake.of(opened.settings).now()
     with opened.reader() as session:
         touches = reporting_state.touched(session)
         if kept and reporting_state.outdated(
@@ -147,7 +152,10 @@ def _publish(shelf: Shelf, state: KeptTables, run_id: str, hours: Mapping[str, i
         manifest = {
             "as_of": state.as_of.isoformat(),
             "run_id": run_id,
-            "tables": {t: {"rows": sum(p.rows for p in ps), "parts": [p.name for p in ps]} for t, ps in listed.items()},
+            "tables": {
+                t: {"rows": sum(p.rows for p in ps), "parts": [p.name for p in ps], "csv": shelf.csv_of(t, ps)}
+                for t, ps in listed.items()
+            },
         }
         folder = shelf.restricted if restricted else shelf.open
         files.write_bytes(folder / reporting.MANIFEST, json.dumps(manifest, indent=1, sort_keys=True).encode())

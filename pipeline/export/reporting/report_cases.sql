@@ -1,5 +1,6 @@
 -- One row per case: its state, band and target, and its age when it was closed. What an open case waits for follows from report_moment:
--- a row that named its age would be another every night, and the table would be written anew for the clock alone.
+-- a row that named its age would be another every night, and the table would be written anew for the clock alone. Rows that fall due
+-- together lie together, so that few files change a night.
 SELECT
     store_cases.case_id AS owner,
     compartment IS NOT NULL AS hidden,
@@ -37,4 +38,4 @@ SELECT
     (SELECT arg_max(s.children, s.safeguarded_id) FROM store_case_safeguarded s WHERE s.case_id = store_cases.case_id) AS children_safeguarded,
     (SELECT arg_max(s.at, s.safeguarded_id) FROM store_case_safeguarded s WHERE s.case_id = store_cases.case_id) AS safeguarded_at
 FROM store_cases
-ORDER BY store_cases.case_id
+ORDER BY clock_start, store_cases.case_id

@@ -10,4 +10,4 @@ SELECT
     v.done_at IS NULL AND v.due_at < $as_of AS overdue
 FROM store_case_reviews v
 JOIN store_cases c ON c.case_id = v.case_id
-ORDER BY v.review_id
+ORDER BY c.clock_start, v.review_id

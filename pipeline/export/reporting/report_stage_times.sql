@@ -1,6 +1,6 @@
 -- One row per case and stage of its way from the incident to the first action, where both ends are known.
 WITH times AS (
-    SELECT c.case_id, c.compartment, c.source, c.band, c.first_action_at, r.*
+    SELECT c.case_id, c.compartment, c.source, c.band, c.first_action_at, c.clock_start, r.*
         EXCLUDE (referral_id, source, compartment)
     FROM store_cases c
     JOIN (SELECT * FROM referrals QUALIFY row_number() OVER (PARTITION BY referral_id ORDER BY force_received_at) = 1) r
@@ -32,4 +32,4 @@ SELECT
     date_diff('minute', started_at, ended_at) / 60.0 AS hours
 FROM stages
 WHERE started_at IS NOT NULL AND ended_at IS NOT NULL
-ORDER BY stages.case_id, position
+ORDER BY clock_start, stages.case_id, position

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline import output
 from pipeline.export import reporting
-from pipeline.export.reporting_parts import KeptPart, Shelf
+from pipeline.export.reporting_parts import KeptPart, Shelf, _unlined
 from pipeline.settings import Settings
 
 TABLE = "report_moment"
@@ -26,9 +26,9 @@ def test_few_new_rows_are_written_with_few_old_ones(settings: Settings, monkeypa
     shelf, written, parts = Shelf(settings), [0], list[KeptPart]()
     write = Shelf._write
 
-    def counting(self: Shelf, table: str, stem: str, rows: pa.Table, *, hidden: bool) -> KeptPart:
+    def counting(self: Shelf, table: str, stem: str, rows: pa.Table, *, hidden: bool, lined: bool) -> KeptPart:
         written[0] += rows.num_rows
-        return write(self, table, stem, rows, hidden=hidden)
+        return write(self, table, stem, rows, hidden=hidden, lined=lined)
 
     monkeypatch.setattr(Shelf, "_write", counting)
     most = 0
@@ -106,10 +106,66 @@ def test_owners_are_read_of_files_that_may_hold_them_only(
         return owners(self, table, part)
 
     monkeypatch.setattr(Shelf, "owners", watched)
-    nobody = shelf._parted(TABLE, parts, pa.array(["nobody", "someone"]))
-    assert nobody == (parts, []) and len(asked) == (0 if how == "there" else 2)
+    none = _unlined(TABLE, rows_of(0, 0))
+    laid, pool = shelf._parted(TABLE, parts, none, pa.array(["nobody", "someone"]))
+    assert laid == parts and pool == [none] and len(asked) == (0 if how == "there" else 2)
     assert {p.name: p.read_bytes() for p in sorted((shelf.cache / TABLE).glob("*.digests"))} == before
     asked.clear()
-    kept, [pool] = shelf._parted(TABLE, parts, pa.array(["04001", "zzz"]))
-    assert kept == parts[:1] and pool.num_rows == 899 and "04001" not in pool["owner"].to_pylist()
+    kept, [held, _] = shelf._parted(TABLE, parts, none, pa.array(["04001", "zzz"]))
+    assert kept == parts[:1] and held.num_rows == 899 and "04001" not in held["owner"].to_pylist()
     assert asked == [parts[1].name] * 2, "what was lost or harmed was made again"
+
+
+def test_rows_that_are_replaced_stay_in_their_file(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows that arrived together fall due together: after years one file is written anew for them, not all."""
+    monkeypatch.setattr("pipeline.export.reporting_parts.PART", 100)
+    shelf = Shelf(settings)
+    parts = shelf.replaced(TABLE, [], rows_of(0, 1000), None)
+    assert [p.rows for p in parts] == [100] * 10
+    first = [p.name for p in parts]
+    for night in range(8):
+        due = rows_of(310 + 7 * night, 7)
+        new = rows_of(1000 + 5 * night, 5)
+        fresh = pa.concat_tables([due, new])
+        parts = shelf.replaced(TABLE, parts, fresh, fresh["owner"])
+        assert {p.name for p in parts[:10]} - set(first) == {parts[3].name}
+        assert set(due["owner"].to_pylist()) <= set(shelf.owners(TABLE, parts[3]).to_pylist())
+    held = shelf.read(TABLE, parts)["owner"].to_pylist()
+    assert sorted(held) == [f"{n:05}" for n in range(1040)]
+    parts = shelf.replaced(TABLE, parts, rows_of(0, 0), pa.array([f"{n:05}" for n in range(510, 590)]))
+    assert len(parts) == 10, "what is left of a file lies with the last ones"
+    more = pa.concat_tables([rows_of(620, 1)] * 3)
+    parts = shelf.replaced(TABLE, parts, more, pa.array(["00620"]))
+    held = shelf.read(TABLE, parts)["owner"].to_pylist()
+    assert max(p.rows for p in parts) == 100 and len(held) == 962 and held.count("00620") == 3
+
+
+def test_a_table_that_outgrows_the_limit_has_lines_no_more_and_gets_them_back(settings: Settings) -> None:
+    """The rows are the same with or without kept lines, and the file of CSV too where one is written."""
+    table, limited, every = "report_matches", Shelf(settings, 30), Shelf(settings)
+    schema = pa.schema([("owner", pa.string()), ("hidden", pa.bool_()), *reporting.arrow_schema(table)])
+
+    def rows(first: int, count: int) -> pa.Table:
+        made = [
+            {"owner": f"{n:03}", "hidden": False, "source": "=1+1", "files": n} for n in range(first, first + count)
+        ]
+        return pa.Table.from_pylist(made, schema=schema)
+
+    def written(shelf: Shelf, parts: list[KeptPart]) -> bytes | None:
+        every_part = {t: parts if t == table else [] for t in reporting.tables()}
+        shelf.put(every_part, restricted=False)
+        path = shelf.open / f"{table}.csv"
+        return path.read_bytes() if path.exists() else None
+
+    parts = limited.replaced(table, [], rows(0, 30), None)
+    assert written(limited, parts) == output.table_csv(rows(0, 30).drop_columns(["owner", "hidden"]))
+    parts = limited.replaced(table, parts, rows(30, 3), pa.array(["000"]))
+    assert (written(limited, parts), limited.csv_of(table, parts)) == (None, None), (
+        "the one of the night before is gone"
+    )
+    shown = every.read(table, parts).drop_columns(["owner", "hidden", "line"])
+    assert written(every, parts) == output.table_csv(shown)
+    parts = limited.replaced(table, parts, rows(50, 1), pa.array([f"{n:03}" for n in range(1, 10)]))
+    shown = limited.read(table, parts).drop_columns(["owner", "hidden", "line"])
+    assert (shown.num_rows, limited.csv_of(table, parts)) == (24, f"{table}.csv")
+    assert written(limited, parts) == output.table_csv(shown)

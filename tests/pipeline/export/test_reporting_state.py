@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from deltalake import DeltaTable
 
-from pipeline import files, records
+from pipeline import files, output, records
 from pipeline.cases.work import bands, claims, decisions, requests, retention, safeguarding
 from pipeline.export import reporting, reporting_state, stage
 from pipeline.export.reporting_parts import Shelf
@@ -337,4 +338,38 @@ def test_a_limit_that_passes_changes_the_case_and_the_clock_alone_changes_nothin
     stage.bring_up(settings, limits[-1] + timedelta(days=1), "later")
     assert set(DeltaTable(str(folder)).file_uris()) == named
     assert {row["urgency"] for row in DeltaTable(str(folder)).to_pyarrow_table().to_pylist()} == {"critically_overdue"}
+    world.store.close()
+
+
+def test_a_large_table_gets_its_csv_on_demand_only(world: World, settings: Settings, tmp_path: Path) -> None:
+    """After a night no CSV of another moment lies there; the tables themselves are there either way, under the same names."""
+    settings = replace(settings, policy=shutil.copytree(settings.policy, tmp_path / "policy"))
+    path = settings.policy / "lake.yaml"
+    path.write_text(path.read_text().replace("reporting_csv_rows: 100000", "reporting_csv_rows: 6"))
+    world.arrive(6, open=range(1, 7))
+    folder = reporting.reporting_dir(settings)
+
+    def csv_of(table: str) -> list[Any]:
+        listed = json.loads((folder / reporting.MANIFEST).read_text())["tables"][table]
+        lies = (folder / f"{table}.csv").read_bytes() if (folder / f"{table}.csv").exists() else None
+        return [listed["csv"], lies]
+
+    def lines(table: str) -> bytes:
+        loaded = reporting.load(settings)
+        assert loaded is not None
+        return output.table_csv(loaded.tables[table])
+
+    stage.bring_up(settings, world.run.as_of, "night-0")
+    assert csv_of("report_cases") == ["report_cases.csv", lines("report_cases")]
+    assert csv_of("report_files") == [None, None]
+    world.on()
+    world.arrive(1, open=[7])
+    for _ in range(2):
+        stage.write(settings, None)
+        for table in reporting.tables():
+            assert csv_of(table) == [f"{table}.csv", lines(table)]
+        stage.bring_up(settings, datetime.now(UTC) + timedelta(days=1), "night-1")
+        assert csv_of("report_cases") == csv_of("report_files") == [None, None]
+        assert csv_of("report_packages") == [None, None] and csv_of("report_moment")[0] == "report_moment.csv"
+        assert len(DeltaTable(str(folder / "report_cases")).to_pyarrow_table()) == 7
     world.store.close()
