@@ -33,3 +33,12 @@ def test_a_look_up_of_a_digest_loads_no_compiler() -> None:
     )
     done = subprocess.run([sys.executable, "-c", loaded], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_what_a_command_has_loaded_is_not_taken_apart_at_its_end() -> None:
+    ended = (
+        "import gc, sys; from pipeline import cli\ntry:\n    cli.main(['--version'])\n"
+        "except SystemExit as end:\n    print(end.code, gc.get_freeze_count() > 1000)"
+    )
+    done = subprocess.run([sys.executable, "-c", ended], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "0 True"
