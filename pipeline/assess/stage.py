@@ -116,7 +116,8 @@ def _without_collector(cases: Iterator[CaseFile]) -> Iterator[CaseFile]:
 def standing(settings: Settings, lake: Lake, chains: touched.Chains) -> dict[str, int]:
     """How many cases stand in each band by their latest assessment, without those that have joined another case."""
     bands = dict.fromkeys(("very_high", "high", "medium", "low"), 0)
-    joined = {case_id(r) for r, root in chains.root.items() if r != root} - set(map(case_id, set(chains.root.values())))
+    firsts = set(chains.root.values())
+    joined = {case_id(r) for r, root in chains.root.items() if r != root and r not in firsts}
     tables = {"assessments": lake.read("assessments", ["case_id", "version", "band"])}
     with database.connection(
         settings, tables | {"joined": pa.table({"case_id": pa.array(sorted(joined), pa.string())})}

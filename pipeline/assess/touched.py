@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
@@ -20,7 +21,7 @@ from pipeline.assess.evidence.case_file import case_id, roots
 from pipeline.assess.models.model import Model
 from pipeline.contract import Night
 from pipeline.ingest.quarantine import HELD_BACK, deciding, held_back
-from pipeline.lake import Commit, Lake
+from pipeline.lake import Commit, Lake, Part
 from pipeline.settings import Settings
 
 STAGE = "assessed"
@@ -39,11 +40,9 @@ class Chains:
 
     @classmethod
     def read(cls, lake: Lake) -> Chains:
-        rows = lake.read("referrals", ["referral_id", "supplements"])
-        rows = rows.filter(pc.is_valid(rows["supplements"]))
-        extends = dict(zip(rows["referral_id"].to_pylist(), rows["supplements"].to_pylist(), strict=True))
-        found = roots(extends)
-        return cls(found | {root: root for root in found.values()})
+        """Those of all referrals in a lake. They follow from its parts, whose names say what is in them: a process that asks
+        again, before anything came, is given what it has."""
+        return _of_parts(lake, tuple(lake.parts("referrals")))
 
     def case(self, referral: str) -> str:
         return case_id(self.root.get(referral, referral))
@@ -53,6 +52,15 @@ class Chains:
         own = set(referrals)
         wanted = {self.root[r] for r in own if r in self.root}
         return own | {r for r, root in self.root.items() if root in wanted}
+
+
+@lru_cache(maxsize=1)
+def _of_parts(lake: Lake, parts: tuple[Part, ...]) -> Chains:
+    rows = lake.read("referrals", ["referral_id", "supplements"], parts=parts)
+    rows = rows.filter(pc.is_valid(rows["supplements"]))
+    extends = dict(zip(rows["referral_id"].to_pylist(), rows["supplements"].to_pylist(), strict=True))
+    found = roots(extends)
+    return Chains(found | {root: root for root in found.values()})
 
 
 @dataclass(frozen=True)

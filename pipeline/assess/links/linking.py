@@ -21,11 +21,12 @@ import pyarrow.compute as pc
 
 from pipeline import jsontext, policy, records
 from pipeline.assess import database
-from pipeline.assess.evidence.case_file import ListHit, roots
+from pipeline.assess.evidence.case_file import ListHit
 from pipeline.assess.links import conflicts, keys, lists, naming, similar
 from pipeline.assess.links.index import KeyIndex
 from pipeline.assess.links.judging import judge
 from pipeline.assess.links.strength import LinkRules, Sighting
+from pipeline.assess.touched import Chains
 from pipeline.collector import no_cycle_search
 from pipeline.contract import Night
 from pipeline.ingest.geography import forces
@@ -82,7 +83,7 @@ def _link(settings: Settings, night: Night, lake: Lake) -> Linked:
     with database.connection(settings, {}) as con:
         fresh = keys.views(con, lake, done)
         kept = _look_up(settings, con, lake, index, rules.data, done, writing=bool(fresh))
-        found = find(con, rules.data, _chains(con), first=not done, kept=True) if fresh else Found()
+        found = find(con, rules.data, Chains.read(lake).root, first=not done, kept=True) if fresh else Found()
         listed = lists.match(settings, night, con, rules.data, _lists_before(lake) if kept else "")
         table = _table(lake, night, found, listed, everything=not done, kinds=("ip", *rules.data["kinds"]))
         counts: dict[str, int | float | str] = {
@@ -280,13 +281,6 @@ def _not_found(known: Mapping[str, Mapping[str, Any]], found: Found, *, everythi
         and not row["right"].startswith("list:")
         and (everything or (row["left"], row["right"]) in found.pairs)
     ]
-
-
-def _chains(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
-    """Of referrals that extend another, and of those that are extended, the first of their chain."""
-    table = database.query(con, database.sql("members"))
-    found = roots(dict(zip(table["referral_id"].to_pylist(), table["supplements"].to_pylist(), strict=True)))
-    return found | {root: root for root in found.values()}
 
 
 def _referrals(con: duckdb.DuckDBPyConnection, age: str) -> list[str]:
