@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -23,6 +24,8 @@ READ = frozenset({1, FORMAT})
 MANIFEST = "manifest.json"
 MOST_ROWS = 2**24
 """Most rows of a segment, canaries included: rows are numbered in three bytes."""
+NAMES = re.compile(r"[a-z0-9][a-z0-9.-]{0,99}")
+"""Names of segments and of their bit maps: files in the folder of the index, of any system."""
 CHANGING = ("dead", "gone")
 """Arrays that an extension writes anew: bit maps of withdrawn rows, and of withdrawn ids of shared hashes."""
 REBUILD = "Build the index again from its release: `triage index build`."
@@ -86,7 +89,7 @@ class Segment:
             _is(getattr(self, name), int, name)
         for name in (self.name, self.tombstones):
             _is(name, str, "name")
-            if Path(name).name != name or name in {"", ".", ".."}:
+            if not NAMES.fullmatch(name):
                 raise ValueError(f"{name!r} is no name of a file here")
         if not 0 <= self.dead <= self.rows or self.canaries != form.chunks or self.total > MOST_ROWS:
             raise ValueError(f"{self.name} cannot have {self.rows} rows, {self.dead} dead, {self.canaries} canaries")

@@ -110,7 +110,7 @@ def map_array(path: Path, array: Array, dtype: Any) -> NDArray[Any]:
     """Map a file read-only. Raises IntegrityError when it is missing or has another length than the manifest says."""
     try:
         size = path.stat().st_size
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise IntegrityError(f"Index file {path.parent.name}/{path.name} is missing.", REBUILD) from None
     if size != array.bytes:
         raise IntegrityError(
