@@ -71,11 +71,11 @@ def plan(settings: Settings, night: Night) -> list[str]:
     folder = run_dir(settings, night.run_id) / STAGE
     shards = {path.stem: _shard_file(path) for path in files.finished(folder, "*.json")}
     planned = {content for shard in shards.values() for content in (*shard["contents"], *shard["earlier"])}
-    tonight = _contents(lake, [p for c in lake.commits("ingest", run_id=night.run_id) for p in c.parts])
-    done = _fingerprinted(lake)
-    held = tonight.filter(pc.is_in(tonight, value_set=done))
+    tonight = _contents(lake, [p for c in lake.commits("ingest", run_id=night.run_id) for p in c.parts]).unique()
     everything = _contents(lake, lake.parts("media_files"))
-    open_ = everything.filter(pc.invert(pc.is_in(everything, value_set=done)))
+    # looked up once, repeated ones too: that costs less than finding those that are not, among all that nights have brought
+    open_ = everything.filter(pc.invert(pc.is_in(everything, value_set=_fingerprinted(lake)))).unique()
+    held = tonight.filter(pc.invert(pc.is_in(tonight, value_set=open_)))
     earlier = {value.hex() for value in held.to_pylist()}
     todo = sorted(({value.hex() for value in (*open_.to_pylist(), *tonight.to_pylist())}) - planned)
     size = settings.shard_files or max(1, len(todo))
@@ -95,11 +95,11 @@ def _shard_file(path: Path) -> dict[str, list[str]]:
 
 
 def _contents(lake: Lake, parts: Iterable[Part]) -> pa.Array:
-    """The distinct contents that are present in some parts."""
+    """The contents that are present in some parts, each as often as it is there."""
     chosen = [part for part in parts if part.table == "media_files"]
     media = lake.read("media_files", ["sha256", "state"], parts=chosen)
     present = media.filter(pc.and_(pc.equal(media["state"], "present"), pc.is_valid(media["sha256"])))
-    return present["sha256"].combine_chunks().unique()
+    return present["sha256"].combine_chunks()
 
 
 def _fingerprinted(lake: Lake) -> pa.Array:
