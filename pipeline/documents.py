@@ -1,7 +1,7 @@
 """JSON documents against their JSON Schema (draft 2020-12): policy files, registers, whatever is data with a declared form.
 
 jsonschema imports a library for each text format that it finds installed. That for IRIs parses a grammar for more than
-a second, in every process; that for durations brings a calendar library, the others cost half of the rest of the import. No schema
+a second, in every process; that for durations brings a calendar library, the others cost about a quarter of the rest of the import. No schema
 here names a format, so their libraries are left out while jsonschema is imported; whoever needs them imports them as before.
 That for moments stays: parameters of Airflow's DAGs, checked in the same process, may name it.
 """

@@ -23,7 +23,7 @@ UNASKED = (
     "PIL", "alembic", "deltalake", "pandas", "rich", "structlog", "pipeline.assess", "pipeline.cases", "pipeline.fingerprint.sandbox",
     "pipeline.lake", "pipeline.night", "pipeline.store.tables", "sqlalchemy.dialects.postgresql",
 )  # fmt: skip
-"""What no look-up of a hash needs: each was a tenth of its time or more, or would bring what was."""
+"""What no look-up of a hash needs: some of it was loaded and cost it time, the rest would."""
 COMPILER = ("numba", "llvmlite", "pipeline.matching.core.compiled")
 """Needed for the neighbours of a perceptual hash only."""
 RUN = """
