@@ -19,6 +19,8 @@ STATES = (
     "/dashboard/yearly",
 )  # fmt: skip
 """States of pages whose markup differs."""
+SIGNED_OUT = {"/sign-in"}
+"""Routes that lead a signed-in person elsewhere."""
 
 
 def filled(ask: Callable[[str], Any]) -> dict[str, str]:
@@ -51,12 +53,12 @@ def reader(path: str, names: tuple[str, ...] = ("sue", "dan", "aud", "admin")) -
 
 
 def shared(ask: Callable[[str], Any]) -> dict[str, list[str]]:
-    """Account to the addresses it opens, so that every page is opened once by somebody who may."""
+    """Account ("": nobody) to the addresses it opens, so that every page is opened once by somebody who may."""
     values, found = filled(ask), dict[str, list[str]]()
     known = ask(f"/known/{values['media_key']}?format=json")
     with_match = values | {"number": known["matches"][0]["cases"][0]}
     for path in routes():
         of = with_match if "{match_id}" in path else values
-        found.setdefault(reader(path), []).append(path.format(**of))
+        found.setdefault("" if path in SIGNED_OUT else reader(path), []).append(path.format(**of))
     found["sue"] += [path.format(**values) for path in STATES]
     return found
