@@ -15,14 +15,15 @@ import pyarrow.compute as pc
 from sqlalchemy import select
 from sqlalchemy.orm import Session, defer
 
-from pipeline import bulk
+from pipeline import bulk, senders
 from pipeline.cases import groups, words
 from pipeline.cases.duties.clocks import Clocks
-from pipeline.cases.publishing import answered, applying, restricting
+from pipeline.cases.publishing import answered, applying
 from pipeline.cases.publishing.applying import Effect
 from pipeline.cases.publishing.due import Due
 from pipeline.cases.publishing.flags import Flags, never_raised
 from pipeline.cases.publishing.intake import Intake, NewAssessment
+from pipeline.cases.publishing.restricting import Restricted
 from pipeline.cases.states import put
 from pipeline.cases.views import supervision
 from pipeline.cases.work import bands, kirat, second_looks
@@ -37,7 +38,6 @@ from pipeline.store.tables import (
     Case,
     CaseReferral,
     Change,
-    Link,
     Lowering,
     Review,
     Tombstone,
@@ -63,14 +63,13 @@ class Publisher:
         """Cases that have their next version: a publish gives one, in however many batches a case is."""
         self.erased = set(session.scalars(select(Tombstone.case_id)))
         self.erased_referrals = {r for listed in session.scalars(select(Tombstone.referrals)) for r in listed}
-        self.restricted = self._restricted()
-        self._hidden_from: dict[str | None, set[str]] = {None: set(self.restricted)}
-        self._compartments = list(dict.fromkeys(self.restricted.values()))
+        self.restricted = Restricted(session, intake)
         self._matches: pa.Table | None = None
         self._begin([])
         for case, newest in never_raised(session):
             self.cases[case.case_id] = case
-            self.flags.follow(case, newest.flags, self._hidden(case), self._other_compartment(case))
+            self.restricted.learn(newest.flags)
+            self.flags.follow(case, newest.flags, self.restricted.hidden(case), self._other_compartment(case))
         self._write()
 
     def _begin(self, batch: Sequence[NewAssessment]) -> None:
@@ -80,6 +79,9 @@ class Publisher:
         self._new: set[str] = set()
         self.cases = {c.case_id: c for c in self._load(Case, wanted, lock=True)}
         self.latest = self._latest()
+        self.intake.learn(r for new in batch for r in (new.row["referral_id"], *new.referrals))
+        self.restricted.learn(item for new in batch for item in (*new.reasons, *new.flags))
+        self.restricted.learn(item for old in self.latest.values() for item in (*old.reasons, *old.flags))
         self._stored: dict[str, tuple[dict[str, Any], NewAssessment]] = {}
         """Assessments of this batch that are the newest of their cases, as columns: few cases have another in the same."""
         self._referrals = self._known_referrals()
@@ -165,7 +167,9 @@ class Publisher:
     def _open(self, new: NewAssessment) -> None:
         compartment = self._compartment(new)
         case = applying.open_case(new, compartment, self.as_of, self.run_id)
-        applying.refresh(case, new, self._hidden(case))
+        if compartment is not None:
+            self.restricted.opened(case)
+        applying.refresh(case, new, self.restricted.hidden(case))
         self.cases[case.case_id] = case
         self._new.add(case.case_id)
         self.opened.add(case.case_id)
@@ -178,13 +182,15 @@ class Publisher:
     def _update(self, case: Case, new: NewAssessment) -> None:
         previous = self._previous(case.case_id)
         new = answered.renewed(self.session, new, previous, self.answers)
+        self.restricted.learn([*new.reasons, *new.flags])
         if previous is not None and new.row["inputs_sha256"] == previous.inputs_sha256:
             self.counts["known"] += 1
             return
         before = case.band
         self._restrict(case, self._compartment(new))
         releases = self._new_releases(previous, new)
-        effect = applying.apply(case, previous, new, self.policy, hidden=self._hidden(case), releases=releases)
+        hidden = self.restricted.hidden(case)
+        effect = applying.apply(case, previous, new, self.policy, hidden=hidden, releases=releases)
         self._store(case, new, previous)
         self._follow(case, new, effect)
         for kind, text, restricted in effect.lines:
@@ -199,7 +205,7 @@ class Publisher:
         if compartment is None or case.compartment is not None:
             return
         case.compartment = compartment
-        if held := restricting.withdraw(self.session, case):
+        if held := self.restricted.withdraw(case):
             self.line(case, "released", f"Taken over from {held}, who may not see it")
 
     def _previous(self, case_id: str) -> Assessment | None:
@@ -271,7 +277,7 @@ class Publisher:
             elif stored != case.case_id:
                 self._move_referral(referral, case.case_id)
         self.counts["flags_new"] += self.flags.follow(
-            case, new.flags, self._hidden(case), self._other_compartment(case)
+            case, new.flags, self.restricted.hidden(case), self._other_compartment(case)
         )
         self.due.follow(case.case_id, new.notifications)
 
@@ -306,7 +312,7 @@ class Publisher:
         self.line(old, "joined", f"Joined to case {into}: its referral supplements that case's")
         self.line(case, "joined", f"Case {old_id} joined to this one: its referral supplements this case's")
         self._log("combination", "case.joined", case, {"from": old_id})
-        if case.compartment is not None and (held := restricting.withdraw(self.session, case)):
+        if case.compartment is not None and (held := self.restricted.withdraw(case)):
             self.line(case, "released", f"Taken over from {held}, who may not see it")
 
     def _log(self, category: str, action: str, case: Case, detail: dict[str, Any]) -> None:
@@ -343,28 +349,8 @@ class Publisher:
         stated = new.summary.get("compartment")
         return self.intake.restricted([new.row["referral_id"], *new.referrals]) or (str(stated) if stated else None)
 
-    def _restricted(self) -> dict[str, str]:
-        """Ids of referrals, cases and links that are in a compartment, with it."""
-        found = dict(self.intake.compartments)
-        cases = select(Case.case_id, Case.compartment).where(Case.compartment.is_not(None))
-        links = select(Link.link_id, Link.compartment).where(Link.compartment.is_not(None))
-        for name, compartment in (*self.session.execute(cases), *self.session.execute(links)):
-            found[name] = str(compartment)
-        for link in self.intake.links:
-            of_link = self.intake.restricted((link["left"], link["right"]))
-            if of_link is not None:
-                found[link["link_id"]] = of_link
-        return found
-
-    def _hidden(self, case: Case) -> set[str]:
-        """Ids that a reader of this case need not be allowed to know of."""
-        own = case.compartment
-        if own not in self._hidden_from:  # made once: there are as many names as restricted cases and links
-            self._hidden_from[own] = {name for name, other in self.restricted.items() if other != own}
-        return self._hidden_from[own]
-
     def _other_compartment(self, case: Case) -> str | None:
-        return next((c for c in self._compartments if c != case.compartment), None)
+        return next((c for c in senders.COMPARTMENTS if c != case.compartment), None)
 
     def _releases(self) -> dict[str, str]:
         """Match id to release, for match evidence of cases that were there before."""

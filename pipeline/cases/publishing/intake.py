@@ -86,16 +86,28 @@ class NewAssessment:
 @dataclass
 class Intake:
     """What is new. `keys` are the commits it came from; `cases` whose assessments there are, those that join them too;
-    `compartments` of every referral that has one."""
+    `compartments` of every referral that has one, of all that were looked up in `lake` (None: all are given)."""
 
     keys: list[str] = field(default_factory=list)
     assessments: KeptRows | None = None
     cases: set[str] = field(default_factory=set)
     links: list[dict[str, Any]] = field(default_factory=list)
     compartments: dict[str, str] = field(default_factory=dict)
+    lake: Lake | None = None
+    _asked: set[str] = field(default_factory=set)
+
+    def learn(self, referrals: Iterable[str]) -> None:
+        """Look up the compartments of referrals by their ids; an id of anything else is none."""
+        asked = sorted(set(referrals) - self._asked)
+        if self.lake is None or not asked:
+            return
+        self._asked.update(asked)
+        columns, where = ["referral_id", "compartment"], ("referral_id", pa.array(asked, pa.string()))
+        rows = self.lake.read("referrals", columns, where=where).filter(pc.field("compartment") != "")
+        self.compartments |= zip(rows["referral_id"].to_pylist(), rows["compartment"].to_pylist(), strict=True)
 
     def restricted(self, referrals: Iterable[str]) -> str | None:
-        """The compartment of any of the referrals."""
+        """The compartment of any of the referrals, which were looked up before."""
         return next((self.compartments[r] for r in referrals if r in self.compartments), None)
 
     def batches(self) -> Iterator[list[NewAssessment]]:
@@ -125,7 +137,7 @@ def collect(lake: Lake, known: set[str], as_of: datetime, folder: Path) -> Itera
         links.sort(key=lambda r: (r.get("version") or 0, r.get("found_at") or as_of, r["link_id"]))
         intake.links = list({row["link_id"]: row for row in links}.values())
         if intake.keys:
-            intake.compartments = _compartments(lake)
+            intake.lake = lake.now()
         yield intake
 
 
@@ -166,10 +178,3 @@ def _together(parts: Iterable[Part]) -> Iterator[list[Part]]:
 def key_of(commit: Commit) -> str:
     """Key of a publish: the commit's stage and key, which is made from the run and the rows' ids."""
     return f"{commit.stage}/{commit.key}"
-
-
-def _compartments(lake: Lake) -> dict[str, str]:
-    rows = lake.read("referrals", ["referral_id", "compartment"])
-    rows = rows.filter(pc.is_valid(rows["compartment"]))
-    pairs = zip(rows["referral_id"].to_pylist(), rows["compartment"].to_pylist(), strict=True)
-    return {referral: compartment for referral, compartment in pairs if referral and compartment}

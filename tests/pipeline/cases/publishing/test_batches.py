@@ -51,7 +51,9 @@ def second_night() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     rows = []
     for number in range(CASES + 6):
         for version in range(2, 2 + rnd.randrange(1, 4)) if number != 1 else ():
-            flags = [{"rule": "police", "label": "Police officer", "reason": "Why", "evidence": []}]
+            named = [referral(rnd.choice([3, 5, 11])), case_of(rnd.choice([3, 5])), f"L-{rnd.choice([3, 9])}-4-user_id"]
+            rests_on = [{"table": "any", "id": name} for name in rnd.sample(named, rnd.randrange(3))]
+            flags = [{"rule": "police", "label": "Police officer", "reason": "Why", "evidence": rests_on}]
             told = [{"kind": "lado", "label": "LADO", "reason": "Why", "authority": f"Place {number % 3}"}]
             rows.append(assessment(
                 number, rnd.choice(BANDS), version=version, at=night(1), score=float(rnd.randrange(100)),
