@@ -152,7 +152,7 @@ def _placed(begins: str, boxes: Sequence[Box]) -> Iterator[NamedFrame]:
 
 
 def _same(box: Box, other: Box) -> bool:
-    return max(abs(a - b) for a, b in zip(box, other, strict=True)) <= 1e-4
+    return not panels.differs(box, other, 1e-4)
 
 
 def _place(box: Box, digits: int = 0) -> str:

@@ -219,7 +219,7 @@ def boxes(luma: Luma, policy: dict[str, Any], known: list[Box]) -> list[Box]:
         for left, top, right, bottom in places:
             box = (left / width, top / height, 1 - right / width, 1 - bottom / height)
             large = right - left >= policy["smallest"] * width and bottom - top >= policy["smallest"] * height
-            if large and len(chosen) < room and all(_differs(box, other) for other in (*known, *chosen)):
+            if large and len(chosen) < room and all(differs(box, other) for other in (*known, *chosen)):
                 chosen.append(box)
     return chosen
 
@@ -241,7 +241,7 @@ def shaped(luma: Luma, aspect: float, policy: dict[str, Any], known: list[Box]) 
                 end = 1 - start - share
                 box = (0.0, start, 0.0, end) if down else (start, 0.0, end, 0.0)
                 inside = min(start, end) > -0.004
-                if inside and len(chosen) < policy["most"] and all(_differs(box, other) for other in (*known, *chosen)):
+                if inside and len(chosen) < policy["most"] and all(differs(box, other) for other in (*known, *chosen)):
                     chosen.append(box)
     return [*ends, *chosen]
 
@@ -291,14 +291,14 @@ def beside(luma: Luma, policy: dict[str, Any], borders: list[Box], known: list[B
 
 
 def _among(box: Box, others: list[Box]) -> bool:
-    return any(not _differs(box, other, 0.0005) for other in others)
+    return any(not differs(box, other, 0.0005) for other in others)
 
 
 def _area(place: PixelBox) -> int:
     return (place[2] - place[0]) * (place[3] - place[1])
 
 
-def _differs(box: Box, other: Box, by: float = 0.012) -> bool:
+def differs(box: Box, other: Box, by: float = 0.012) -> bool:
     """Written out: asked of many pairs, most of which differ in the first side."""
     return (
         abs(box[0] - other[0]) > by

@@ -110,26 +110,57 @@ def _bell(spread: float) -> Floats:
 
 @kernel
 def _edges(plane: Floats) -> Floats:
-    """Each edge smoothed inwards and along itself, repeating the outermost samples beyond the plane."""
+    """Each edge smoothed inwards and along itself, repeating the outermost samples beyond the plane.
+
+    Along the edge, all its places are summed side by side, a step at a time: so the processor takes many at once.
+    """
     out = np.zeros((4, SPREADS.size, SIDE), np.float32)
-    line = np.empty(SIDE, np.float32)
-    turned = np.ascontiguousarray(plane.T)
+    turned = _transposed(plane)
     for edge in range(4):
         rows = turned if edge % 2 == 0 else plane
         for level in range(SPREADS.size):
             half = _bell(SPREADS[level])
+            reach = half.size - 1
             outside = np.float32(1.0)
             for depth in range(1, half.size):
                 outside -= half[depth]
-            line[:] = rows[0 if edge < 2 else SIDE - 1] * outside
+            line = np.empty(SIDE + 2 * reach, np.float32)
+            inner = line[reach : reach + SIDE]
+            inner[:] = rows[0 if edge < 2 else SIDE - 1] * outside
             for depth in range(1, half.size):
-                line += rows[depth if edge < 2 else SIDE - 1 - depth] * half[depth]
+                _add(inner, rows[depth if edge < 2 else SIDE - 1 - depth], half[depth])
+            line[:reach] = inner[0]
+            line[reach + SIDE :] = inner[SIDE - 1]
+            total = out[edge, level]
             for place in range(SIDE):
-                total = line[place] * half[0]
-                for step in range(1, half.size):
-                    total += half[step] * (line[max(place - step, 0)] + line[min(place + step, SIDE - 1)])
-                out[edge, level, place] = total
+                total[place] = inner[place] * half[0]
+            for step in range(1, half.size):
+                _add_both(total, line[reach - step :], line[reach + step :], half[step])
     return out
+
+
+@kernel
+def _transposed(plane: Floats) -> Floats:
+    """Rows and columns of a plane (256, 256) exchanged, a block at a time, which stays in the processor's nearest cache."""
+    out = np.empty((SIDE, SIDE), np.float32)
+    for top in range(0, SIDE, 16):
+        for left in range(0, SIDE, 16):
+            for i in range(left, left + 16):
+                for j in range(top, top + 16):
+                    out[i, j] = plane[j, i]
+    return out
+
+
+@kernel
+def _add(total: Floats, row: Floats, weight: Any) -> None:
+    for place in range(SIDE):
+        total[place] += row[place] * weight
+
+
+@kernel
+def _add_both(total: Floats, before: Floats, after: Floats, weight: Any) -> None:
+    for place in range(SIDE):
+        total[place] += weight * (before[place] + after[place])
 
 
 @kernel
