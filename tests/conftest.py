@@ -28,6 +28,10 @@ if "NUMBA_CACHE_DIR" not in os.environ:
 
     atexit.register(remove)
 
+if "PYTEST_DEBUG_TEMPROOT" not in os.environ and "TMPDIR" not in os.environ and sharing.in_memory():
+    # pytest's own setting for where it makes temporary folders; whoever has chosen a place by TMPDIR keeps it
+    os.environ["PYTEST_DEBUG_TEMPROOT"] = str(sharing.in_memory())
+
 # Hypothesis fails an example that takes longer than 200 ms, which on a busy machine any example can.
 hypothesis_settings.register_profile("untimed", deadline=None)
 hypothesis_settings.load_profile("untimed")
