@@ -105,10 +105,17 @@ def run(sql: str, source: ViewSource, limits: Limits) -> QueryResult:
     raise DependencyError(f"The query process ended with code {code}.", "Try again; tell the operator if it stays.")
 
 
+_CHILD = (
+    "import sys; from pipeline.cli import WithoutPandas; sys.meta_path.insert(0, WithoutPandas())\n"
+    "from pipeline.export.sql.query_child import main; sys.exit(main())"
+)
+"""Starts the child as a command starts: PyArrow would import pandas, which takes longer than most statements."""
+
+
 def _child(data: bytes, seconds: float) -> tuple[int, bytes, bytes]:
     """Run the child in its own session, with an empty environment; kill its group at the deadline."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "pipeline.export.sql.query_child"],
+        [sys.executable, "-c", _CHILD],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
