@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import click
@@ -39,15 +40,22 @@ def main(admin_password: Path = ADMIN_PASSWORD) -> None:
         if isinstance(folder, Path):
             folder.mkdir(parents=True, exist_ok=True)
     open_store(settings)
-    compile_kernels(settings)
+    # Airflow's commands are processes of their own: they need a core, the kernels another
+    with ThreadPoolExecutor(1) as beside:
+        prepared = beside.submit(prepare_airflow, admin_password)
+        compile_kernels(settings)
+        prepared.result()
+
+
+def prepare_airflow(admin_password: Path) -> None:
+    """Airflow's database migrated, the writers' pool set, the operator's account made where it is not there."""
     airflow("db", "migrate")
     airflow("pools", "set", WRITER_POOL, "1", "Stages that write one home")
-    users = airflow("users", "list", "--output", "plain")
-    if not any(line.split()[1:2] == ["operator"] for line in users.splitlines()):
-        password = admin_password.read_text().strip()
-        create = ["users", "create", "--username", "operator", "--firstname", "Nightly", "--lastname", "Operator"]
-        # typed at its prompts, as a person would: an argument can be read by every process of the machine
-        airflow(*create, "--role", "Admin", "--email", "operator@localhost", answers=f"{password}\n{password}\n")
+    password = admin_password.read_text().strip()
+    # an account that is there is left as it is, with the password that it has
+    create = ["users", "create", "--username", "operator", "--firstname", "Nightly", "--lastname", "Operator"]
+    # typed at its prompts, as a person would: an argument can be read by every process of the machine
+    airflow(*create, "--role", "Admin", "--email", "operator@localhost", answers=f"{password}\n{password}\n")
 
 
 def check_pinned(environment: Mapping[str, str]) -> None:
