@@ -51,8 +51,9 @@ class Failed(Exception):  # noqa: N818 - what a docker command would print and e
 class Engine:
     """The containers of one project folder."""
 
-    def __init__(self, project: Path, work: Path, python: Path) -> None:
-        self.project, self.work, self.python = project, work, python
+    def __init__(self, project: Path, work: Path, python: Path, kernels: Path | None = None) -> None:
+        """`kernels`: compiled ones, which a new volume of the product begins with; without it, airflow-init compiles all."""
+        self.project, self.work, self.python, self.kernels = project, work, python, kernels
         self.id = uuid.uuid4().hex[:6]
         self.images: dict[str, images.Image] = {}
         self.containers: dict[str, Container] = {}
@@ -63,12 +64,13 @@ class Engine:
     # -- images ---------------------------------------------------------------------------------------------------
 
     def build(self) -> None:
-        """`docker compose build`: the product's image from the Dockerfile's COPY, ENV and ENTRYPOINT lines. What its RUN lines do is
-        not done: there are no kernels in it, and airflow-init compiles them (tests/deploy/test_kernels.py has the image's).
+        """`docker compose build`: the product's image from the Dockerfile's COPY, ENV and ENTRYPOINT lines. Of its RUN lines,
+        compiling the source is done, and not the kernels for families of processors: airflow-init loads or compiles this
+        processor's own (tests/deploy/test_kernels.py has the image's).
         """
         root = self.work / "images" / "product"
         shutil.rmtree(root, ignore_errors=True)
-        self.images["product"] = images.product(root, self.project, self.python)
+        self.images["product"] = images.product(root, self.project, self.python, self.kernels)
         for name in ("postgres", "redis", "nginx"):
             if name not in self.images:
                 self.images[name] = getattr(images, name)(self.work / "images" / name)
@@ -93,18 +95,28 @@ class Engine:
         compose = self.read(environment)
         services = compose["services"]
         self.place(compose)
-        for name in composition.order(services):
-            for other, how in services[name].get("depends_on", {}).items():
-                self.await_condition(other, how["condition"])
-            for number in range(1, scale.get(name, int(services[name].get("scale", 1))) + 1):
-                container = f"{name}-{number}"
-                if container not in self.containers:
-                    self.start(container, name, services[name])
-            for port in services[name].get("ports", []):
-                inner = int(port.rsplit(":", 1)[1])
-                assert self.network is not None
-                if port not in self.ports:
-                    self.ports[port] = self.network.publish(f"{name}-1", inner)
+        waiting, end = composition.order(services), time.monotonic() + PATIENCE
+        while waiting:
+            ready = [n for n in waiting if self.may_start(services[n].get("depends_on", {}))]
+            for name in ready:
+                self.start_service(name, services[name], scale)
+                waiting.remove(name)
+                end = time.monotonic() + PATIENCE
+            if time.monotonic() > end:
+                raise Failed(f"still waiting to start: {waiting}\n{self.states()}")
+            time.sleep(0.1)
+
+    def start_service(self, name: str, service: dict[str, Any], scale: Mapping[str, int]) -> None:
+        """Start what is not there of the service's containers, and publish its ports."""
+        for number in range(1, scale.get(name, int(service.get("scale", 1))) + 1):
+            container = f"{name}-{number}"
+            if container not in self.containers:
+                self.start(container, name, service)
+        for port in service.get("ports", []):
+            inner = int(port.rsplit(":", 1)[1])
+            assert self.network is not None
+            if port not in self.ports:
+                self.ports[port] = self.network.publish(f"{name}-1", inner)
 
     def place(self, compose: Mapping[str, Any]) -> bundle.Place:
         if self.network is None:
@@ -179,23 +191,24 @@ class Engine:
                     with made.log.open("ab") as log:
                         log.write(b"[health] " + done.stderr[-300:] + b"\n")
 
-    def await_condition(self, service: str, condition: str) -> None:
-        """Until the service is as `condition` asks; Failed with the end of its log otherwise."""
-        made = self.containers[f"{service}-1"]
-        end = time.monotonic() + PATIENCE
-        while time.monotonic() < end:
-            code = made.process.poll() if made.process else None
-            if condition == "service_completed_successfully" and code is not None:
-                if code == 0:
-                    return
-                break
-            if condition == "service_healthy" and made.health == "healthy":
-                return
-            if condition == "service_started" or made.health == "unhealthy" or made.starts > 3:
-                break
-            time.sleep(0.1)
-        if condition != "service_started":
+    def may_start(self, depends_on: Mapping[str, Mapping[str, str]]) -> bool:
+        """Whether every service that another depends on is as it asks; Failed when one of them can no longer become so."""
+        return all(self.is_as_asked(other, how["condition"]) for other, how in depends_on.items())
+
+    def is_as_asked(self, service: str, condition: str) -> bool:
+        made = self.containers.get(f"{service}-1")
+        if made is None or made.process is None:
+            return False
+        code = made.process.poll()
+        met = {
+            "service_completed_successfully": code == 0,
+            "service_healthy": made.health == "healthy",
+            "service_started": True,
+        }[condition]
+        ended = condition == "service_completed_successfully" and code not in {None, 0}
+        if not met and (ended or made.health == "unhealthy" or made.starts > 3):
             raise Failed(f"dependency failed to start: {made.name} is {made.health}\n{self.tail(made.name)}")
+        return met
 
     # -- commands -------------------------------------------------------------------------------------------------
 

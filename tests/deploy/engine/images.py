@@ -1,12 +1,14 @@
 """The images of docker-compose.yml over this machine's own programs: root file systems of bind mounts, read-only.
 
 The product's image follows the Dockerfile: its COPY lines say what is in it, its ENV, ENTRYPOINT and folders are taken from
-it. PostgreSQL, Redis and nginx are Debian's, started as their public images start them. Only paths differ: Python comes
-from where this machine has it.
+it, and its source is compiled. PostgreSQL, Redis and nginx are Debian's, started as their public images start them. Only paths
+differ: Python comes from where this machine has it.
 """
 
 from __future__ import annotations
 
+import compileall
+import hashlib
 import json
 import re
 import shlex
@@ -15,6 +17,8 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from pipeline.settings import ROOT
 
 HERE = Path(__file__).parent
 Mount = dict[str, Any]
@@ -60,8 +64,10 @@ def skeleton(root: Path, accounts: dict[str, int]) -> list[Mount]:
     return mounts
 
 
-def product(root: Path, source: Path, environment: Path) -> Image:
-    """The product's image, from the Dockerfile in `source` and the installed Python environment in `environment`."""
+def product(root: Path, source: Path, environment: Path, kernels: Path | None) -> Image:
+    """The product's image, from the Dockerfile in `source` and the installed Python environment in `environment`; `kernels`: the
+    folder of compiled ones that a new volume begins with.
+    """
     stage = (source / "Dockerfile").read_text().replace("\\\n", " ").split("\nFROM ")
     build, final = stage[-2], stage[-1]
     mounts = skeleton(root, {"triage": 10001})
@@ -69,7 +75,9 @@ def product(root: Path, source: Path, environment: Path) -> Image:
         shutil.copytree(source / folder, root / "opt/triage" / folder)
     for name in re.search(r"^COPY ([\w. ]+) \./$", build, re.MULTILINE)[1].split():  # type: ignore[index]
         shutil.copy2(source / name, root / "opt/triage" / name)
-    mounts += [bind(environment, "/opt/venv"), bind(environment, str(environment))]
+    compileall.compile_dir(root / "opt/triage", quiet=1, stripdir=str(root))
+    for place in ("/opt/venv", str(environment)):
+        mounts += python(environment, place, root / "hidden")
     base = Path(sys.base_prefix)
     if not base.is_relative_to("/usr"):
         mounts.append(bind(base, str(base)))
@@ -80,8 +88,42 @@ def product(root: Path, source: Path, environment: Path) -> Image:
             (root / folder.lstrip("/")).mkdir(parents=True, exist_ok=True)
             shutil.chown(root / folder.lstrip("/"), 10001, 10001)
             owned[folder] = 10001
+    if kernels is not None:
+        keep(kernels, source, root, variables["NUMBA_CACHE_DIR"])
     entry = json.loads(re.search(r"^ENTRYPOINT (.+)$", final, re.MULTILINE)[1])  # type: ignore[index]
     return Image(root, mounts, variables, entry, ["triage", "--help"], "/opt/triage", owned)
+
+
+UNDEPLOYED = "rfc3987_syntax"
+"""A package of a developer's tool that no deployment has: jsonschema imports it where it is found, and it builds a grammar,
+1.4 s of CPU at the start of every process of Airflow."""
+
+
+def python(environment: Path, place: str, hidden: Path) -> list[Mount]:
+    """The installed environment at `place`, with an empty folder over UNDEPLOYED. Not a folder of links: the processes that read
+    packages may open only what lies below the environment itself.
+    """
+    hidden.mkdir(exist_ok=True)
+    found = [path.relative_to(environment) for path in environment.glob(f"lib/python*/site-packages/{UNDEPLOYED}")]
+    return [bind(environment, place), *(bind(hidden, f"{place}/{path}") for path in found)]
+
+
+COMPILED_THERE = "index"
+"""The package whose few small kernels are left to airflow-init, so that it compiles as well as loads."""
+
+
+def named(package: Path) -> str:
+    """Numba's folder for the kernels of a package."""
+    return f"{package.name}_{hashlib.sha1(str(package).encode(), usedforsecurity=False).hexdigest()}"
+
+
+def keep(kernels: Path, source: Path, root: Path, folder: str) -> None:
+    """Copy compiled kernels of this checkout to `folder` of the image, under the names that Numba gives those of /opt/triage."""
+    for package in {path.parent for path in (source / "pipeline").rglob("*.py")}:
+        inside = package.relative_to(source)
+        own, there = (named(place / inside) for place in (ROOT, Path("/opt/triage")))
+        if (kernels / own).is_dir() and package.name != COMPILED_THERE:
+            shutil.copytree(kernels / own, root / folder.lstrip("/") / there)
 
 
 def postgres(root: Path) -> Image:
