@@ -28,16 +28,6 @@ if "NUMBA_CACHE_DIR" not in os.environ:
 
     atexit.register(remove)
 
-if "PYTEST_DEBUG_TEMPROOT" not in os.environ and "TMPDIR" not in os.environ and sharing.in_memory():
-    # pytest's own setting for where it makes temporary folders; whoever has chosen a place by TMPDIR keeps it
-    os.environ["PYTEST_DEBUG_TEMPROOT"] = str(sharing.in_memory())
-
-# rfc3987_syntax comes with the tool that checks the bill of materials and is in no deployment. jsonschema imports it where it is
-# found, and it builds a grammar: 1.4 s of CPU in every process that a test starts and that imports Airflow.
-ABSENT = str(Path(__file__).parent / "absent")
-if ABSENT not in os.environ.get("PYTHONPATH", "").split(os.pathsep):
-    os.environ["PYTHONPATH"] = os.pathsep.join([ABSENT, *filter(None, [os.environ.get("PYTHONPATH")])])
-
 # Hypothesis fails an example that takes longer than 200 ms, which on a busy machine any example can.
 hypothesis_settings.register_profile("untimed", deadline=None)
 hypothesis_settings.load_profile("untimed")

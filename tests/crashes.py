@@ -7,7 +7,8 @@ runs on a copy of its home in a forked child in which one system call, chosen at
 undisturbed stage made, kills the process or fails with ENOSPC or EIO. What is published then must verify, and the stage
 run once more must give the parts, byte for byte, and the rows of the case store of the undisturbed night, with its audit
 chain unbroken. Where the stage went on after the fault, because a package in landing that cannot be read waits for the next
-run, the rows of the lake must be the same, in whatever parts and whichever of two equal packages was read first. The kills do the same to whole nights: SIGKILL to the process and everything it started.
+run, or a worker was started without bubblewrap, the rows of the lake must be the same, in whatever parts, whichever of two equal
+packages was read first and with whatever isolation they say of the worker. The kills do the same to whole nights: SIGKILL to the process and everything it started.
 
 Prints one JSON object; exit code 1 when anything differed. To be run in a process of its own: it forks children that
 have every import behind them, before anything has started a thread. Needs strace and SQLite as case store.
@@ -67,8 +68,9 @@ FAULTS = {
 }
 """Which calls meet which fault. An error in `write` or `read` is not among them: the threads of the Delta library wake each
 other by writing eight bytes to an eventfd, which no full disk refuses, and wait for ever where that is made to fail."""
-OF_A_COPY = {"packages": ["container", "state", "defects"], "media_files": ["locator"]}
-"""Columns that tell the first of two equal packages from its duplicate."""
+OF_A_FAULT = {"packages": ["container", "state", "defects"], "media_files": ["locator"], "fingerprints": ["sandbox"]}
+"""Columns that tell the first of two equal packages from its duplicate, and what isolated the worker: without bubblewrap, where
+a fault meets that while it sets up, the others of its layers hold, and the row says so."""
 PATIENCE = 240
 """Seconds without any computing after which a stage under fault counts as hanging: one that only waits for its turn on a busy
 machine computes a little all the time."""
@@ -292,8 +294,7 @@ class Nights:
         return parts
 
     def contents(self, home: Path) -> dict[str, str]:
-        """SHA-256 of the rows of every table of the lake, in whatever parts and without which of two equal packages was
-        the first, and of the case store."""
+        """SHA-256 of the rows of every table of the lake, in whatever parts and without OF_A_FAULT, and of the case store."""
         return self.asked(lambda: self._contents(home))
 
     def _contents(self, home: Path) -> dict[str, str]:
@@ -302,7 +303,7 @@ class Nights:
         found = {}
         for name in names:
             table = lake.read(name)
-            found[name] = digest(map(repr, table.drop_columns(OF_A_COPY.get(name, [])).to_pylist()))
+            found[name] = digest(map(repr, table.drop_columns(OF_A_FAULT.get(name, [])).to_pylist()))
         database = home / "cases.sqlite"
         return found | (rows(database) if database.exists() else {})
 

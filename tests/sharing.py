@@ -36,10 +36,6 @@ FIRST = (
 """The longest files by measured duration, the longest first: a night takes a minute, the containers wait for services."""
 
 
-ROOM = 14 << 30
-"""Bytes of memory that have to be free before tests write to memory: a run keeps up to six, its processes need four."""
-
-
 def group_of(nodeid: str) -> str:
     """The group of a test: its file, or the files that go with it."""
     file = nodeid.split("::", maxsplit=1)[0]
@@ -60,21 +56,6 @@ def arrange(items: list[pytest.Item]) -> None:
 def workers() -> int:
     """One more than there are cores: at any time some test waits for a service, a clock or a lock."""
     return len(os.sched_getaffinity(0)) + 1
-
-
-def in_memory(folder: Path = Path("/dev/shm"), meminfo: Path = Path("/proc/meminfo")) -> Path | None:
-    """A folder of the system's that is kept in memory, where one has room for the files of a run; None where none has.
-
-    A night waits for its disk some six hundred times, which costs a run of all tests more than the work does on a slow one.
-    """
-    if not folder.is_dir() or not os.access(folder, os.W_OK) or not meminfo.is_file():
-        return None
-    kib = {
-        line.split(":")[0]: int(line.split()[1]) for line in meminfo.read_text().splitlines() if line.endswith(" kB")
-    }
-    room = os.statvfs(folder)
-    available = min(room.f_bavail * room.f_frsize, 1024 * kib.get("MemAvailable", 0))
-    return folder if available >= ROOM else None
 
 
 def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:

@@ -171,8 +171,9 @@ def test_stopped_run_is_taken_up(run: Run, tmp_path: Path) -> None:
     journal = tmp_path / ".out.csv.resume"
     command = [sys.executable, "-c", STOPPED, str(folder), "--output", str(output), "--workers", "1"]
     process = subprocess.Popen(command, cwd=ROOT, start_new_session=True, env={**os.environ})
-    until = time.monotonic() + 60
-    while time.monotonic() < until and not (journal.exists() and journal.read_bytes().count(b"\n") > 200):
+    until = time.monotonic() + 600  # a busy machine takes its time
+    while process.poll() is None and not (journal.exists() and journal.read_bytes().count(b"\n") > 200):
+        assert time.monotonic() < until, "the run does not come to its last file"
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()

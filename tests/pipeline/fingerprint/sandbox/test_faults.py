@@ -27,7 +27,7 @@ def tight(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 @pytest.fixture(scope="module")
 def hasty(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """For what never ends and uses no processor time."""
-    return settings_with(tmp_path_factory.mktemp("hasty"), wall_seconds=2)
+    return settings_with(tmp_path_factory.mktemp("hasty"), wall_seconds=4)
 
 
 @pytest.fixture(scope="module")
