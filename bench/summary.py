@@ -195,6 +195,13 @@ FIGURES: dict[str, list[Figure]] = {
             for stage in ("ingest", "fingerprint", "match", "flood", "assess", "publish", "reporting", "reconcile")
         ),
     ],
+    "console_start": [
+        Figure("the console's start at a million media files", lambda r: r["seconds_until_it_answers"], "seconds", None, 3),
+        Figure("the same", lambda r: r["cpu_seconds_until_it_answers"], "CPU seconds"),
+        Figure("its memory when it answers, at its peak until then", lambda r: r["peak_mib_when_it_answers"], "MiB", None, 300),
+        Figure("what it holds after the queue, a case and the dashboard", lambda r: r["resident_mib_after_pages"], "MiB", None, 300),
+        Figure("the peak of all, with a password being hashed", lambda r: r["peak_mib_after_pages"], "MiB"),
+    ],
     "touched": [
         Figure("a night that touches 5,000 of a million cases, linked and assessed", lambda r: r["among_all"]["cpu_seconds"], "CPU seconds"),
         Figure("its peak memory", lambda r: r["among_all"]["peak_mib"], "MiB", None, 2048),
