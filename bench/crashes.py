@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -33,17 +34,24 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=KILLS)
     parser.add_argument("--seed", type=int, default=2026)
     parser.add_argument("--journal", type=Path, help="note every part here, and go on after those that are noted")
+    parser.add_argument("--together", type=int, default=1, metavar="N", help="parts that run side by side (default: 1)")
     parser.add_argument("--no-save", action="store_true", help="do not write bench/results/crashes.json")
     options = parser.parse_args()
     product = source()
     noted = done(options.journal, product)
-    for seed, points, kills in parts(options.points, options.kills, options.seed):
-        if (seed, points, kills) not in noted:
-            noted[seed, points, kills] = found = one(seed, points, kills)
-            if options.journal:
-                with options.journal.open("a") as journal:
-                    journal.write(json.dumps({"product": product, "asked": [seed, points, kills], **found}) + "\n")
-    result = together([noted[part] for part in parts(options.points, options.kills, options.seed)])
+    asked = parts(options.points, options.kills, options.seed)
+
+    def work(part: tuple[int, int, int]) -> dict[str, Any]:
+        found = one(*part)
+        if options.journal:
+            with options.journal.open("a") as journal:  # one short write a part: no line is cut by another's
+                journal.write(json.dumps({"product": product, "asked": part, **found}) + "\n")
+        return found
+
+    with ThreadPoolExecutor(options.together) as pool:
+        left = {part: pool.submit(work, part) for part in asked if part not in noted}
+        noted |= {part: future.result() for part, future in left.items()}
+    result = together([noted[part] for part in asked])
     print(json.dumps(result, indent=1))
     if not options.no_save:
         save(
