@@ -1,7 +1,7 @@
 """Crash points of a night: faults at system calls of every stage, and SIGKILL to whole nights (reliability promises P3, P4).
 
 Each fault is followed by a look at what is published and by a second run, whose parts and case store rows must be those of
-an undisturbed night. At full size it takes an hour and a half, so it is done in parts, each with a seed and a night of its
+an undisturbed night. At full size it takes more than an hour, so it is done in parts, each with a seed and a night of its
 own: with `--journal FILE` every part that is done is noted there, and a campaign that was interrupted goes on after the last one.
 `--points 40 --kills 10 --no-save` for a quick look. It stops at nothing and fails when anything differed.
 """
@@ -24,7 +24,7 @@ from bench.common import machine, save, versions
 from pipeline.settings import ROOT
 
 POINTS, KILLS = 1000, 200
-PART = 40
+PART = 100
 """Faults of one part: what is lost at most when a campaign is interrupted."""
 
 

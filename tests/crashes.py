@@ -286,6 +286,18 @@ class Nights:
         """SHA-256 of every published part, and of the rows of every table of the case store."""
         return self.asked(lambda: self._outcome(home))
 
+    def repeated(self, home: Path, work: Callable[[], object]) -> dict[str, str]:
+        """What is published after doing the work once more: what is visible before and after it must be whole. All in one
+        child, since starting one costs as much as a stage does. Raises RuntimeError with what it said."""
+
+        def looked() -> dict[str, str]:
+            self.sound(home)
+            work()
+            self.sound(home)
+            return self._outcome(home)
+
+        return self.asked(looked)
+
     def _outcome(self, home: Path) -> dict[str, str]:
         parts = {p.name: p.sha256 for c in Lake(home / "lake").commits() for p in c.parts}
         database = home / "cases.sqlite"
@@ -371,14 +383,12 @@ def tried(night: Nights, point: Point) -> tuple[str, str]:
     status = traced(lambda: night.run(home, point.stage), night.said, "-o", "/dev/null", *options)
     how = "hung" if status is None else "killed" if os.WIFSIGNALED(status) else "failed" if status else "finished"
     try:
-        plain(lambda: night.sound(home), night.said)
-        plain(lambda: night.run(home, point.stage), night.said)
-        plain(lambda: night.sound(home), night.said)
+        found = night.repeated(home, lambda: night.run(home, point.stage))
     except RuntimeError as error:
         return how, f"{point}, {how}: {error}"
     if how == "hung":
         return how, f"{point}: hung"
-    differs = difference(night.outcome(home), night.after(point.stage))
+    differs = difference(found, night.after(point.stage))
     if differs and how == "finished":
         differs = difference(night.contents(home), night.contents(night.home_after(point.stage)))
     return how, f"{point}, {how}: {differs}" if differs else ""
@@ -407,12 +417,10 @@ def killed(night: Nights, chance: random.Random, kills: int, home: Path) -> tupl
         else:  # it came to its end: begin anew
             night.copy(night.folder / f"before-{night.stages[0]}", home)
     try:
-        plain(lambda: night.sound(home), night.said)
-        plain(lambda: night.run_all(home), night.said)
-        plain(lambda: night.sound(home), night.said)
+        found = night.repeated(home, lambda: night.run_all(home))
     except RuntimeError as error:
         return done, f"after {done} kills: {error}"
-    return done, difference(night.outcome(home), night.expected[""])
+    return done, difference(found, night.expected[""])
 
 
 def difference(found: dict[str, str], expected: dict[str, str]) -> str:
