@@ -234,7 +234,7 @@ def changed(name: str, table: pa.Table, night: int) -> pa.Table:
     """The rows under other names: ids with the night's number, contents with other bytes, identifiers with other values; and
     each night a day after the one before, so that targets fall due night by night and not all in the one that is measured."""
     earlier = pa.scalar(timedelta(days=night - LAST), pa.duration("us"))
-    for column in table.column_names:
+    for column in sorted(table.column_names, key=lambda c: c not in NAMED):  # names first: digests are made of them
         at = table.column_names.index(column)
         field, values = table.schema.field(at), table[column]
         if column in NAMED or (name == "identifiers" and column == "value"):
