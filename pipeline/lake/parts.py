@@ -27,7 +27,9 @@ MERGED = "merged-"
 GROUP = 10_000
 """Rows of a row group of a part, which is what reading a few of its rows by key has to touch."""
 GROUP_BYTES = 2 * 2**20
-"""Size of a row group before compression, where rows are wide: then it has fewer rows, but not below a tenth of GROUP."""
+"""Size of a row group before compression, where rows are wide: then it has fewer rows, but not below LEAST."""
+LEAST = 250
+"""Rows of a row group where rows are widest: texts of assessments, of which a night reads those of a few cases."""
 
 
 @dataclass(frozen=True)
@@ -176,7 +178,7 @@ class Parts:
 def encoded(stem: str, data: pa.Table) -> tuple[str, memoryview[int]]:
     """Rows as the bytes of a Parquet file with checksums, and its name `<stem>.<sha256>.parquet`."""
     buffer = io.BytesIO()
-    rows = min(GROUP, max(GROUP // 10, GROUP_BYTES * data.num_rows // max(1, data.nbytes)))
+    rows = min(GROUP, max(LEAST, GROUP_BYTES * data.num_rows // max(1, data.nbytes)))
     pq.write_table(
         data, buffer, compression="zstd", write_page_checksum=True, store_schema=True, row_group_size=max(1, rows)
     )
