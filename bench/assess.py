@@ -276,7 +276,7 @@ def link_identifiers(home: Path, old: int, new: int) -> dict[str, Any]:
     more = linking.link(settings, night.start(settings, "night-2", T0 + timedelta(days=1)), lake)
     incremental = common.cpu_seconds() - start
     with database.connection(settings, {}) as con:
-        keys.views(con, lake, 0)
+        keys.views(con, lake, 0, keys.fresh(lake, 0))
         naming.register(con, rules.data)
         similar.register(con, forces.counties(settings))
         members = {r: r for r in lake.read("referrals", ["referral_id"])["referral_id"].to_pylist()}

@@ -143,3 +143,27 @@ def being_written(path: Path) -> bool:
     """Whether the name is that of a temporary file whose writing process lives on this machine."""
     owner = path.name.removeprefix(TEMPORARY).split("-", 1)[0]
     return path.name.startswith(TEMPORARY) and owner.isdigit() and Path(f"/proc/{owner}").exists()
+
+
+def read_sealed(path: Path) -> memoryview | None:
+    """The content of a file of `write_sealed`; None where there is none, or it is not what was written."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return None
+    whole = len(data) >= _SEAL and hashlib.sha256(memoryview(data)[_SEAL:]).digest() == data[:_SEAL]
+    return memoryview(data)[_SEAL:] if whole else None
+
+
+def write_sealed(path: Path, content: bytes | memoryview) -> bool:
+    """Replace a file that can be made again by its content with the SHA-256 of it before it. Where that cannot be written, because
+    somebody may only read or the disk is full, it is left: returns whether it was written."""
+    try:
+        make_folder(path.parent)
+        write_bytes(path, hashlib.sha256(content).digest() + content)
+    except OSError:
+        return False
+    return True
+
+
+_SEAL = 32

@@ -44,9 +44,7 @@ def run(settings: Settings, night: Night, shard: str | None = None) -> StageRepo
     work, chains = touched.find(settings, model, lake), touched.Chains.read(lake)
     done = parts.done(settings, night, lake, work)  # by shards beside each other, where a night is large
     left = None if watcher is not None else parts.left(lake, work, done)  # another model concerns every case
-    writer, counts = assess_cases(
-        settings, night, lake, model, linked, chains=chains, referrals=left, watcher=watcher, packages=work.packages
-    )
+    writer, counts = assess_cases(settings, night, lake, model, linked, chains=chains, referrals=left, watcher=watcher)
     report.outputs += writer.outputs
     touched.done(lake, night, work, [*report.outputs, *linked.outputs])
     bands = standing(settings, lake, chains)
@@ -77,7 +75,6 @@ def assess_cases(
     chains: touched.Chains,
     referrals: frozenset[str] | None,
     watcher: shadow.Watcher | None = None,
-    packages: pa.Table | None = None,
 ) -> tuple[Writer, dict[str, int]]:
     """Assess the cases of some referrals (None: every case) and commit the rows that are new; counts by what became of them."""
     if referrals is None:
@@ -86,7 +83,7 @@ def assess_cases(
     else:
         among = frozenset(chains.members(referrals))
         before = latest(settings, lake, {case_id(r) for r in among} | {chains.case(r) for r in among})
-        bulk = Bulk(settings, model, lake, *linked.of(among), frozenset(before), among, chains.root, packages)
+        bulk = Bulk(settings, model, lake, *linked.of(among), frozenset(before), among, chains.root)
     names = {} if settings.force == FORCE_NOT_SET else forces.load(settings).names
     writer = Writer(lake, night, model, names)
     counts = {"new": 0, "raised": 0, "lowered": 0, "changed": 0, "unchanged": 0, "looked_at": 0, "for_transfer": 0}

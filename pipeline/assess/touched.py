@@ -20,8 +20,9 @@ from pipeline import __version__, policy
 from pipeline.assess.evidence.case_file import case_id, roots
 from pipeline.assess.models.model import Model
 from pipeline.contract import Night
-from pipeline.ingest.quarantine import HELD_BACK, deciding, held_back
+from pipeline.ingest.held import deciding, held_back
 from pipeline.lake import Commit, Lake, Part
+from pipeline.lake.extracts import Extract
 from pipeline.settings import Settings
 
 STAGE = "assessed"
@@ -30,6 +31,16 @@ REFERRAL = ("referrals", "media_files", "facts", "subjects", "packages")
 OF_ALL = ("floods", "flood_releases")
 """Tables of which any new row may concern every case."""
 POLICIES = ("facts", "lists", "linking")
+
+
+_EMPTY = pa.table({"referral_id": pa.array([], pa.string()), "supplements": pa.array([], pa.string())})
+EXTENDING = Extract(
+    "referrals",
+    "extending-1",
+    ("referral_id", "supplements"),
+    lambda rows: rows.filter(pc.is_valid(rows["supplements"])),
+)
+"""Referrals that extend another."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +67,7 @@ class Chains:
 
 @lru_cache(maxsize=1)
 def _of_parts(lake: Lake, parts: tuple[Part, ...]) -> Chains:
-    rows = lake.read("referrals", ["referral_id", "supplements"], parts=parts)
-    rows = rows.filter(pc.is_valid(rows["supplements"]))
+    rows = pa.concat_tables([_EMPTY, *(found for _, found in lake.extract(EXTENDING))])
     extends = dict(zip(rows["referral_id"].to_pylist(), rows["supplements"].to_pylist(), strict=True))
     found = roots(extends)
     return Chains(found | {root: root for root in found.values()})
@@ -72,8 +82,6 @@ class Work:
     through: int
     rules: str
     fresh: int
-    packages: pa.Table | None = None
-    """The packages as they were read for it, where they were (columns HELD_BACK)."""
 
 
 def find(settings: Settings, model: Model, lake: Lake) -> Work:
@@ -87,8 +95,7 @@ def find(settings: Settings, model: Model, lake: Lake) -> Work:
         return Work(None, last, rules, max(1, len(fresh)))
     if not fresh:
         return Work(frozenset(), last, rules, 0)
-    packages = lake.read("packages", HELD_BACK)
-    return Work(frozenset(_concerned(lake, fresh, packages)), last, rules, len(fresh), packages)
+    return Work(frozenset(_concerned(lake, fresh)), last, rules, len(fresh))
 
 
 def since(lake: Lake, through: int) -> frozenset[str] | None:
@@ -96,7 +103,7 @@ def since(lake: Lake, through: int) -> frozenset[str] | None:
     fresh = [c for c in lake.commits(after=through) if c.stage not in (STAGE, "assess") and c.parts]
     if any(p.table in OF_ALL for c in fresh for p in c.parts):
         return None
-    return frozenset(_concerned(lake, fresh, lake.read("packages", HELD_BACK))) if fresh else frozenset()
+    return frozenset(_concerned(lake, fresh)) if fresh else frozenset()
 
 
 def done(lake: Lake, night: Night, work: Work, own: Iterable[str]) -> None:
@@ -111,8 +118,8 @@ def _rules(settings: Settings, model: Model) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-def _concerned(lake: Lake, fresh: list[Commit], packages: pa.Table) -> set[str]:
-    """Referrals of which a fresh commit brought something; `packages` are all."""
+def _concerned(lake: Lake, fresh: list[Commit]) -> set[str]:
+    """Referrals of which a fresh commit brought something."""
 
     def new(table: str, columns: list[str]) -> pa.Table:
         return lake.read(table, columns, commits=fresh)
@@ -130,7 +137,7 @@ def _concerned(lake: Lake, fresh: list[Commit], packages: pa.Table) -> set[str]:
         if len(values):
             found.update(lake.read("media_files", ["referral_id"], where=(column, values))["referral_id"].to_pylist())
     found |= _moved(lake, new("referrals", ["referral_id", "supplements"]))
-    found |= _quarantine(packages, new("packages", ["package_id"]))
+    found |= _quarantine(lake, new("packages", ["package_id"])["package_id"])
     answered = set(new("answers", ["case_id"])["case_id"].to_pylist())
     if answered:
         chains = Chains.read(lake)
@@ -152,12 +159,11 @@ def _moved(lake: Lake, fresh: pa.Table) -> set[str]:
     return found
 
 
-def _quarantine(packages: pa.Table, fresh: pa.Table) -> set[str]:
-    """Referrals whose packages in quarantine are others since the fresh packages came."""
-    if not fresh.num_rows:
+def _quarantine(lake: Lake, fresh: pa.ChunkedArray) -> set[str]:
+    """Referrals whose packages in quarantine are others since the packages with these ids came."""
+    if not len(fresh):
         return set()
-    came_now = fresh["package_id"].combine_chunks()
-    packages = deciding(packages, pc.is_in(packages["package_id"], value_set=came_now))
-    came = pc.is_in(packages["package_id"], value_set=came_now)
+    packages = deciding(lake, "package_id", fresh.to_pylist())
+    came = pc.is_in(packages["package_id"], value_set=fresh.combine_chunks())
     before, after = held_back(packages.filter(pc.invert(came))), held_back(packages)
     return {r for r in before.keys() | after.keys() if before.get(r) != after.get(r)}

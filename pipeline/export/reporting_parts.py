@@ -301,12 +301,8 @@ def _keep(path: Path, digests: NDArray[np.uint64]) -> None:
 
 def _kept(path: Path) -> NDArray[np.uint64] | None:
     """The digests in a file; None where there is none, or it is not what was written."""
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        return None
-    whole = len(data) % 8 == 0 and hashlib.sha256(data[32:]).digest() == data[:32]
-    return np.frombuffer(data, np.uint64, offset=32) if whole else None
+    data = files.read_sealed(path)
+    return None if data is None or len(data) % 8 else np.frombuffer(data, np.uint64)
 
 
 def _put(log: Log, table: str, parts: Sequence[KeptPart]) -> None:

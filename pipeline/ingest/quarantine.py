@@ -10,7 +10,7 @@ which was killed after publishing writes them the next time.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -20,7 +20,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline import files
-from pipeline.ingest.returned import COLUMNS, ENDING_RE2, QUARANTINED, ReturnedIndex, plain_name
+from pipeline.ingest.held import shared_names
+from pipeline.ingest.returned import COLUMNS, QUARANTINED, ReturnedIndex
 from pipeline.lake import Lake
 from pipeline.settings import Settings
 
@@ -123,51 +124,13 @@ def _chained(rows: list[dict[str, Any]]) -> list[Outstanding]:
     return sorted(found, key=lambda o: (o.clock_from, o.container))
 
 
-def held_back(packages: pa.Table, of: Collection[str] | None = None) -> dict[str, tuple[str, ...]]:
-    """Referral to the ids of packages in quarantine that bring more of it: same name or same report as a package that
-    was taken in for it, none of which came after. `packages` has at least the columns of HELD_BACK. With `of` the answer holds for
-    these referrals, and only what decides it is looked at."""
-    if of is not None:
-        own = pc.is_in(packages["referral_id"], value_set=pa.array(sorted(of), pa.string()))
-        packages = deciding(packages, own)
-    waiting = packages.filter(pc.equal(packages["state"], "quarantined"))
-    if not waiting.num_rows:
-        return {}
-    by_key: dict[str, list[dict[str, Any]]] = {}
-    for row in waiting.to_pylist():
-        for key in _keys(row):
-            by_key.setdefault(key, []).append(row)
-    taken = _perhaps_near(packages.filter(pc.not_equal(packages["state"], "quarantined")), by_key.keys()).to_pylist()
-    near = [(read, row) for read in taken for key in _keys(read) for row in by_key.get(key, ())]
-    settled = {row["package_id"] for read, row in near if _puts_right(read, row)}
-    found: dict[str, set[str]] = {}
-    for read, row in near:
-        if row["package_id"] not in settled:
-            found.setdefault(read["referral_id"], set()).add(row["package_id"])
-    return {referral: tuple(sorted(ids)) for referral, ids in sorted(found.items())}
-
-
-def deciding(packages: pa.Table, chosen: pa.ChunkedArray) -> pa.Table:
-    """The rows of `packages` that decide what is held back of the chosen ones (a mask) and by them: `held_back` of these rows says
-    the same of it as `held_back` of all. Looked at in columns, since of all nights' packages hardly any are near."""
-    waits = pc.equal(packages["state"], "quarantined")
-    waiting = packages.filter(waits)
-    own = {key for row in packages.filter(chosen).to_pylist() for key in _keys(row)} if waiting.num_rows else set()
-    near = _perhaps_near(waiting, own)["package_id"].combine_chunks().unique()
-    near_rows = waiting.filter(pc.is_in(waiting["package_id"], value_set=near))  # a package is settled in all its rows
-    if not near_rows.num_rows:
-        return near_rows
-    keys = {key for row in near_rows.to_pylist() for key in _keys(row)}
-    return pa.concat_tables([near_rows, _perhaps_near(packages.filter(pc.invert(waits)), keys)])
-
-
 def belonging(packages: pa.Table, referrals: Collection[str]) -> pa.Table:
     """The rows of `packages` (all columns) that brought these referrals, or that were returned and share a name, a report or
     a correction with one that did."""
     own = pc.is_in(packages["referral_id"], value_set=pa.array(sorted(referrals), pa.string()))
-    keys = {key for row in packages.filter(own).to_pylist() for key in (*_keys(row), row["package_id"])}
+    keys = {key for row in packages.filter(own).to_pylist() for key in (*shared_names(row), row["package_id"])}
     waiting = packages.filter(pc.and_(pc.equal(packages["state"], "quarantined"), pc.invert(own.fill_null(False))))
-    near = {row["package_id"] for row in waiting.to_pylist() if keys & {*_keys(row), row["package_id"]}}
+    near = {row["package_id"] for row in waiting.to_pylist() if keys & {*shared_names(row), row["package_id"]}}
     also = pc.is_in(packages["package_id"], value_set=pa.array(sorted(near), pa.string()))
     return packages.filter(pc.or_(own, also))
 
@@ -181,31 +144,6 @@ def rewrite_notices(settings: Settings, lake: Lake, package_ids: Iterable[str]) 
     if there:
         write_notices(settings, ReturnedIndex(settings, lake))
     return len(there)
-
-
-def _perhaps_near(packages: pa.Table, wanted: Collection[str]) -> pa.Table:
-    """The packages that may have one of some keys: looked at in columns, since hardly any of them do."""
-    keys = pa.array(list(wanted), pa.string())
-    # in ASCII, lower case is what casefold gives; of other names each is looked at
-    names = pc.utf8_lower(pc.replace_substring_regex(packages["container"], ENDING_RE2, "", max_replacements=1))
-    masks = [pc.invert(pc.string_is_ascii(packages["container"])), pc.is_in(names, value_set=keys)]
-    masks += [pc.is_in(packages[column], value_set=keys) for column in ("report_sha256", "corrects")]
-    return packages.filter(pc.or_(pc.or_(masks[0], masks[1]), pc.or_(masks[2], masks[3])))
-
-
-HELD_BACK = ["package_id", "container", "state", "referral_id", "report_sha256", "first_seen", "corrects"]
-"""Columns of the packages record that `held_back` reads."""
-
-
-def _keys(row: Mapping[str, Any]) -> set[str]:
-    """What a package shares with another that brings the same or more of the same."""
-    return {key for key in (plain_name(row["container"]), row["report_sha256"], row["corrects"]) if key}
-
-
-def _puts_right(read: Mapping[str, Any], returned: Mapping[str, Any]) -> bool:
-    if read["first_seen"] != returned["first_seen"]:
-        return bool(read["first_seen"] > returned["first_seen"])
-    return read["corrects"] is not None and read["corrects"] in (returned["package_id"], returned["corrects"])
 
 
 def _write(folder: Path, package_id: str, row: dict[str, Any]) -> None:

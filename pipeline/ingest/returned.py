@@ -11,7 +11,6 @@ is whole: of processes that bring it up at once one wins, and what it says is tr
 
 from __future__ import annotations
 
-import hashlib
 import re
 import sqlite3
 from collections.abc import Iterable
@@ -176,23 +175,17 @@ class ReturnedIndex:
 
     def _opened(self) -> sqlite3.Connection:
         """What is kept, or an empty index where there is nothing, or it is not what was written."""
-        try:
-            data = self.path.read_bytes()
-        except OSError:
-            return _empty()
-        if len(data) < 32 or hashlib.sha256(memoryview(data)[32:]).digest() != data[:32]:
+        data = files.read_sealed(self.path)
+        if data is None:
             return _empty()
         con = sqlite3.connect(":memory:", check_same_thread=False)
-        con.deserialize(data[32:])
+        con.deserialize(data)
         return con
 
     def _save(self) -> None:
-        content = self._con.serialize()
-        try:
-            files.make_folder(self.path.parent)
-            files.write_bytes(self.path, hashlib.sha256(content).digest() + content)
-        except OSError:
-            return  # somebody who may only read, or a full disk: the next process reads the same commits again
+        files.write_sealed(
+            self.path, self._con.serialize()
+        )  # where it cannot, the next process reads the same commits again
 
 
 def path_of(settings: Settings) -> Path:

@@ -9,7 +9,6 @@ missed or is not what was written. Two keys that share a digest cost a group tha
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection
 from pathlib import Path
 
@@ -30,7 +29,8 @@ LOOKED_UP: dict[str, tuple[str, ...]] = {
     "matches": ("sha256", "file_id"),
     "links": ("link_id", "left", "right", "kind"),
     "assessments": ("case_id",),
-    **dict.fromkeys(("facts", "subjects", "identifiers", "narratives"), ("referral_id",)),
+    "subjects": ("referral_id", "subject_id"),
+    **dict.fromkeys(("facts", "identifiers", "narratives"), ("referral_id",)),
 }
 """Columns by which a night asks, by table: their files are made with the part, by who writes it, so that no night pays for what was
 merged before it. Those of other columns are made when a part is first asked for them."""
@@ -58,6 +58,8 @@ class KeyFiles:
         small, or of which no such file is made."""
         if not self.tells(file, column):
             return list(range(file.num_row_groups))
+        if not len(wanted):
+            return []
         held = self._entries(sha256, file, column)
         asked = np.unique(hashed(wanted.drop_null().cast(file.schema_arrow.field(column).type)) & ~_LOW)
         begins, ends = np.searchsorted(held, asked), np.searchsorted(held, asked | _LOW, side="right")
@@ -88,32 +90,16 @@ class KeyFiles:
     def _entries(self, sha256: str, file: pq.ParquetFile, column: str) -> NDArray[np.uint64]:
         if (sha256, column) not in self._held:
             path = None if self.folder is None else self.folder / f"{sha256}.{column}{SUFFIX}"
-            held = _read(path) if path is not None else None
+            data = None if path is None else files.read_sealed(path)
+            held = None if data is None or len(data) % 8 else np.frombuffer(data, np.uint64)
             if held is None:
                 held = _made(file, column)
-                if path is not None:
-                    _write(path, held)
+                if (
+                    path is not None
+                ):  # where it cannot be written it stays in memory, and costs the next process its making
+                    files.write_sealed(path, held.tobytes())
             self._held[sha256, column] = held
         return self._held[sha256, column]
-
-
-def _read(path: Path) -> NDArray[np.uint64] | None:
-    """The content of a file; None where there is none, or it is not what was written."""
-    try:
-        data = path.read_bytes()
-    except OSError:
-        return None
-    whole = hashlib.sha256(data[32:]).digest() == data[:32] and len(data) % 8 == 0
-    return np.frombuffer(data, np.uint64, offset=32) if whole else None
-
-
-def _write(path: Path, held: NDArray[np.uint64]) -> None:
-    content = held.tobytes()
-    try:
-        files.make_folder(path.parent)
-        files.write_bytes(path, hashlib.sha256(content).digest() + content)
-    except OSError:
-        return  # somebody who may only read, or a full disk: it stays in memory, and costs the next process its making
 
 
 def _made(file: pq.ParquetFile, column: str) -> NDArray[np.uint64]:

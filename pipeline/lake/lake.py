@@ -8,13 +8,16 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from pipeline import files, records
 from pipeline.errors import TriageError, UsageError
 from pipeline.lake import erasing, run_rows
 from pipeline.lake.delta import Log
+from pipeline.lake.extracts import Extract
 from pipeline.lake.ledger import SETTLE, Ledger, LedgerEntry, LedgerState, TakenError
 from pipeline.lake.listings import Listings
 from pipeline.lake.parts import Part, Parts, Where
@@ -145,6 +148,7 @@ class Lake:
         removed = self._settler.vacuum(older_than) + self.run_rows.vacuum(older_than)
         there = {part.sha256 for part in self.everything()}
         self._parts.keys.keep(there)
+        self._parts.extracts.keep(there)
         self._parts.checked.keep(there)
         self._listings.keep({table: version for table, (version, _) in self._ledger.state().versions.items()})
         return removed
@@ -226,6 +230,15 @@ class Lake:
             numbers = heads["seq"].filter(pc.equal(heads["stage"], stage)).combine_chunks()
             return self._parts.read(self.parts(table, stage), schema, columns, numbers, where)
         return self._of_parts(table, list(parts), schema, columns, where)
+
+    def extract(self, extract: Extract) -> list[tuple[Part, pa.Table]]:
+        """What follows from each part of a table, in the order in which `read` gives their rows."""
+        schema = records.arrow_schema(extract.table)
+        return [(part, self._parts.extract(part, extract, schema)) for part in self.parts(extract.table)]
+
+    def rows_at(self, part: Part, columns: Sequence[str], places: NDArray[np.int64]) -> pa.Table:
+        """The rows of a part at some places (from 0, ascending), such as an extract has told of."""
+        return self._parts.rows_at(part, records.arrow_schema(part.table), columns, places)
 
     def _of_parts(
         self,

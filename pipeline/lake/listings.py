@@ -62,19 +62,9 @@ class Listings:
 
 def _read(path: Path) -> list[DataFile] | None:
     """What a file lists; None where there is none, or it is not what was written."""
-    try:
-        data = path.read_bytes()
-    except OSError:
-        return None
-    if hashlib.sha256(data[32:]).digest() != data[:32]:
-        return None
-    return [DataFile(name, rows, size) for name, rows, size in orjson.loads(data[32:])]
+    data = files.read_sealed(path)
+    return None if data is None else [DataFile(name, rows, size) for name, rows, size in orjson.loads(data)]
 
 
 def _write(path: Path, found: list[DataFile]) -> None:
-    content = orjson.dumps([[f.name, f.rows, f.size] for f in found])
-    try:
-        files.make_folder(path.parent)
-        files.write_bytes(path, hashlib.sha256(content).digest() + content)
-    except OSError:
-        return  # somebody who may only read, or a full disk: the next process opens the log again
+    files.write_sealed(path, orjson.dumps([[f.name, f.rows, f.size] for f in found]))

@@ -8,13 +8,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from pipeline import files, records
 from pipeline.errors import IntegrityError, UsageError
 from pipeline.lake.checked import CheckedNotes
+from pipeline.lake.extracts import Extract, Extracts
 from pipeline.lake.keys import KeyFiles
 from pipeline.lake.places import LakePlace, digest_of
 
@@ -30,6 +33,10 @@ GROUP_BYTES = 2 * 2**20
 """Size of a row group before compression, where rows are wide: then it has fewer rows, but not below LEAST."""
 LEAST = 250
 """Rows of a row group where rows are widest: texts of assessments, of which a night reads those of a few cases."""
+
+FOOTERS = 100
+"""Footers of parts that are kept in memory, of at most FOOTER bytes each."""
+FOOTER = 2**20
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,8 @@ class Parts:
     def __init__(self, place: LakePlace) -> None:
         self.place = place
         self.keys = KeyFiles(place.cache)
+        self.extracts = Extracts(place.cache)
+        self._footers: dict[str, pq.FileMetaData] = {}
         self._verified: dict[Path, tuple[int, int, int, int]] = {}
         self.checked = CheckedNotes(place.cache)
         self._anew = False
@@ -136,6 +145,27 @@ class Parts:
         pieces = [self._piece(self.verified(p), wanted, commits, where) for p in chosen]
         return pa.concat_tables(pieces) if pieces else wanted.empty_table()
 
+    def extract(self, part: Part, extract: Extract, schema: pa.Schema) -> pa.Table:
+        """What follows from a part, without looking at its rows where that is kept."""
+        self.verified(part)
+        return self.extracts.of(part.sha256, part.rows, extract, lambda: self.read([part], schema, extract.columns))
+
+    def rows_at(self, part: Part, schema: pa.Schema, columns: Sequence[str], places: NDArray[np.int64]) -> pa.Table:
+        """The rows of a part at some places (from 0, ascending)."""
+        wanted = pa.schema([schema.field(c) for c in columns])
+        if not len(places):
+            return wanted.empty_table()
+        file = self._opened(self.verified(part))
+        ends = np.cumsum([file.metadata.row_group(g).num_rows for g in range(file.num_row_groups)])
+        of = np.searchsorted(ends, places, side="right")
+        names, former = _names(part, file, columns)
+        found = []
+        for group in np.unique(of):
+            begin = ends[group] - file.metadata.row_group(int(group)).num_rows
+            rows = file.read_row_group(int(group), columns=names).take(pa.array(places[of == group] - begin))
+            found.append(conform(rows, wanted, former))
+        return pa.concat_tables(found)
+
     def metadata(self, part: Part) -> pq.FileMetaData:
         """The footer of a part, whose bytes are checked when its rows are read. Raises IntegrityError for one that is none."""
         try:
@@ -145,20 +175,27 @@ class Parts:
             self.check(part.name, part.path)
             raise
 
+    def _opened(self, part: Part) -> pq.ParquetFile:
+        """A verified part for reading. What its footer says is kept: a night opens the same parts for one key after the other."""
+        file = pq.ParquetFile(part.path, metadata=self._footers.get(part.sha256), page_checksum_verification=True)
+        if part.sha256 not in self._footers and file.metadata.serialized_size <= FOOTER:
+            if len(self._footers) >= FOOTERS:
+                self._footers = {}  # another thread may be looking into the former one
+            self._footers[part.sha256] = file.metadata
+        return file
+
     def _piece(self, part: Part, schema: pa.Schema, commits: pa.Array | None, where: Where | None) -> pa.Table:
-        file = pq.ParquetFile(part.path, page_checksum_verification=True)
+        file = self._opened(part)
         if not part.merged:
             commits = None
-        there = set(file.schema_arrow.names)
-        former = {new: old for new, old in records.former_names(part.table).items() if new not in there}
-        names = [n for n in (former.get(n, n) for n in schema.names) if n in there]
+        names, former = _names(part, file, schema.names)
         if where is not None:
             where = former.get(where[0], where[0]), where[1]
         if commits is None and where is None:
             return conform(file.read(columns=names), schema, former)
         keys = [*([SEQ] if commits is not None else []), *([where[0]] if where is not None else [])]
         found = [schema.empty_table()]
-        groups = list(range(file.num_row_groups)) if there.issuperset(keys) else []
+        groups = list(range(file.num_row_groups)) if set(file.schema_arrow.names).issuperset(keys) else []
         told = bool(groups) and where is not None and self.keys.tells(file, where[0])
         if groups and where is not None:
             groups = self.keys.groups(part.sha256, file, *where)
@@ -173,6 +210,13 @@ class Parts:
             if pc.any(mask).as_py():  # most groups hold nothing of what is asked: only their keys were read
                 found.append(conform(file.read_row_group(group, columns=[*keys, *names]).filter(mask), schema, former))
         return pa.concat_tables(found[1:] or [conform(found[0], schema)])
+
+
+def _names(part: Part, file: pq.ParquetFile, columns: Iterable[str]) -> tuple[list[str], dict[str, str]]:
+    """What a part calls the columns that it has, and today's names of those that were renamed since."""
+    there = set(file.schema_arrow.names)
+    former = {new: old for new, old in records.former_names(part.table).items() if new not in there}
+    return [n for n in (former.get(n, n) for n in columns) if n in there], former
 
 
 def encoded(stem: str, data: pa.Table) -> tuple[str, memoryview[int]]:

@@ -213,6 +213,7 @@ class Settler:
         """Remove the copies of an object store's files on this machine: what was erased there lies in them still. Machines
         that have copies of their own drop them when they erase. What says where keys are in a file goes too."""
         self.parts.keys.keep(())
+        self.parts.extracts.keep(())
         self.parts.checked.keep(())
         return self.place.drop_copies()
 

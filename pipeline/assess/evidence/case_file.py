@@ -25,7 +25,7 @@ from pipeline.assess.evidence.inputs import FORCE_NOT_SET, NO, YES, Answer, Case
 from pipeline.assess.features import FEATURES
 from pipeline.assess.models.model import Model
 from pipeline.errors import IntegrityError
-from pipeline.ingest.quarantine import HELD_BACK, held_back
+from pipeline.ingest.held import HELD_BACK, deciding, held_back
 from pipeline.lake import Lake
 from pipeline.lake.parts import Where
 from pipeline.matching import flood
@@ -120,7 +120,6 @@ class Bulk:
     """Referrals of whole cases: only these cases are made, from their rows alone. None: every case."""
     root: Mapping[str, str] = field(default_factory=dict)
     """With `among`: the first referral of each chain (`touched.Chains`), for the cases on the other side of links."""
-    packages: pa.Table | None = None  # all of them (columns HELD_BACK), where they were read before
 
     def cases(self, only: str | None = None) -> Iterator[CaseFile]:
         """Every case, or only the one of that id, ordered by their ids."""
@@ -149,8 +148,7 @@ class Bulk:
             seen = people.found(con, self.model.data["reading"]["young_victim_below"], SAMPLE)
             links = _links(database.query(con, database.sql("case_links", sample=SAMPLE)))
         quarantined: dict[str, set[str]] = {}
-        arrived = self._read("packages") if self.packages is None else self.packages
-        for referral, packages in held_back(arrived, self.among).items():
+        for referral, packages in held_back(self._packages()).items():
             if referral in of:
                 quarantined.setdefault(of[referral], set()).update(packages)
         hits: dict[str, list[ListHit]] = {}
@@ -181,9 +179,15 @@ class Bulk:
             yield made
 
     def _read(self, table: str) -> pa.Table:
-        if self.among is None or table == "packages":
+        if self.among is None:
             return self.lake.read(table, _COLUMNS[table])
         return self.lake.read(table, _COLUMNS[table], where=("referral_id", pa.array(sorted(self.among), pa.string())))
+
+    def _packages(self) -> pa.Table:
+        """The packages that decide what is held back of the cases that are made."""
+        if self.among is None:
+            return self.lake.read("packages", HELD_BACK)
+        return deciding(self.lake, "referral_id", self.among)
 
     def _of_contents(self, table: str, media: pa.Table) -> pa.Table:
         """Rows of the contents of some media files; a content that was not sent goes by the SHA-256 of its file's id."""
@@ -289,7 +293,6 @@ _COLUMNS: dict[str, list[str]] = {
         "subject_id", "role", "referral_id", "places", "occupation", "date_of_birth", "approximate_age",
     ],
     "identifiers": ["referral_id", "subject_id", "kind", "value"],
-    "packages": HELD_BACK,
 }  # fmt: skip
 
 

@@ -44,6 +44,7 @@ class KeyIndex:
             database.macros(),
             keys.new(),
             keys.old(),
+            database.sql("index_make"),
             database.sql("index_add"),
         ]
         self.made_by = hashlib.sha256("\0".join(texts).encode()).hexdigest()

@@ -87,31 +87,42 @@ def written(con: duckdb.DuckDBPyConnection, *ages: str) -> None:
         con.execute(database.sql("view_of", view=f"written_{table}", rows=rows))
 
 
-def views(con: duckdb.DuckDBPyConnection, lake: Lake, through: int) -> list[str]:
-    """Create the views new_<table>, old_<table>, near_<table> and roles over the lake's rows. Commits up to `through` are linked
-    already; returns the names of the parts that later ones published."""
-    fresh = [p for c in lake.commits(after=through) for p in c.parts if p.table in TABLES]
+def fresh(lake: Lake, through: int) -> list[Part]:
+    """The parts of TABLES that commits after `through` published."""
+    return [p for c in lake.commits(after=through) for p in c.parts if p.table in TABLES]
+
+
+def views(
+    con: duckdb.DuckDBPyConnection, lake: Lake, through: int, came: Sequence[Part], *, indexed: bool = False
+) -> None:
+    """Create the views new_<table>, near_<table>, old_referrals and roles over the lake's rows. Commits up to `through` are linked
+    already, `came` are the parts of later ones (`fresh`). Where the keys of what is old are kept (`indexed`: `kept` is attached)
+    nothing old is read but what belongs to something new; otherwise there is old_<table> for every table."""
     con.execute(database.macros())
     new: dict[str, pa.Table] = {}
     old: dict[str, list[Part]] = {}
     for table, columns in TABLES.items():
-        new_parts = [p for p in fresh if p.table == table]
+        new_parts = [p for p in came if p.table == table]
         new[table] = lake.read(table, columns, parts=new_parts)
         con.register(f"new_{table}", new[table])
         names = {p.name for p in new_parts}
         old[table] = [p for p in lake.parts(table) if p.name not in names]
-        _old(con, lake, table, old[table], through)
-    for table, rows in _near(lake, new, old).items():
-        con.register(f"near_{table}", rows)
+        if not indexed:
+            _old(con, lake, table, old[table], through)
+    near = _near(lake, new, old)
+    for table in ("media_files", "fingerprints", "matches"):
+        con.register(f"near_{table}", near[table])
+    if indexed:
+        con.register("old_subjects", near["subjects"])
+        con.execute(database.sql("index_referrals"))
     con.execute(database.sql("roles"))
-    written(con, "new", "old")
-    return sorted(p.name for p in fresh)
+    written(con, "new", *(() if indexed else ("old",)))
 
 
 def _near(lake: Lake, new: dict[str, pa.Table], old: dict[str, list[Part]]) -> dict[str, pa.Table]:
-    """The old media files, fingerprints and matches that something new is joined with by its content: looked up by key, since all
-    of them are as many as all nights have brought. A claimed match is joined by the digest of its file's id. Merged parts may
-    hold new rows too."""
+    """The old media files, fingerprints and matches that something new is joined with by its content, and the old subjects of new
+    identifiers: looked up by key, since all of them are as many as all nights have brought. A claimed match is joined by the
+    digest of its file's id. Merged parts may hold new rows too."""
 
     def rows(table: str, identity: str, column: str, values: pa.Array) -> pa.Table:
         found = lake.read(table, TABLES[table], parts=old[table], where=(column, values))
@@ -130,6 +141,9 @@ def _near(lake: Lake, new: dict[str, pa.Table], old: dict[str, list[Part]]) -> d
         "media_files": pa.concat_tables([by_content, others]),
         "fingerprints": rows("fingerprints", "sha256", "sha256", contents),
         "matches": rows("matches", "match_id", "sha256", pa.concat_arrays([contents, claimed])),
+        "subjects": rows(
+            "subjects", "subject_id", "subject_id", pc.unique(new["identifiers"]["subject_id"].drop_null())
+        ),
     }
 
 

@@ -81,8 +81,11 @@ def _link(settings: Settings, night: Night, lake: Lake) -> Linked:
     done, last = _done(lake, rules.digest), lake.last()
     index = KeyIndex(settings, rules.digest)
     with database.connection(settings, {}) as con:
-        fresh = keys.views(con, lake, done)
-        kept = _look_up(settings, con, lake, index, rules.data, done, writing=bool(fresh))
+        came = keys.fresh(lake, done)
+        fresh = sorted(p.name for p in came)
+        kept = index.attach(con, lake, done, writing=bool(fresh))
+        keys.views(con, lake, done, came, indexed=kept)
+        _look_up(settings, con, index, rules.data, done, kept=kept, writing=bool(fresh))
         found = find(con, rules.data, Chains.read(lake).root, first=not done, kept=True) if fresh else Found()
         listed = lists.match(settings, night, con, rules.data, _lists_before(lake) if kept else "")
         table = _table(lake, night, found, listed, everything=not done, kinds=("ip", *rules.data["kinds"]))
@@ -102,27 +105,23 @@ def _link(settings: Settings, night: Night, lake: Lake) -> Linked:
     return Linked(settings, lake, counts | listed.counts, outputs)
 
 
-def _look_up(  # noqa: PLR0917 - what linking works with
+def _look_up(
     settings: Settings,
     con: duckdb.DuckDBPyConnection,
-    lake: Lake,
     index: KeyIndex,
     rules: Mapping[str, Any],
     done: int,
     *,
+    kept: bool,
     writing: bool,
-) -> bool:
-    """Attach the index of the keys of earlier nights, made anew where need be, and look up the spellings of what is new.
-    Returns whether the index was there."""
-    kept = index.attach(con, lake, done, writing=writing)
-    if kept:
-        keys.written(con, "new")
+) -> None:
+    """Look up the spellings of what is new; where the index of the keys of earlier nights was not there, of everything, and
+    make it anew."""
     naming.register(con, rules)
     similar.register(con, forces.counties(settings), kept=kept)
     if not kept:
         index.make(con, done, _referrals(con, "old"), writing=writing)
         keys.written(con, "new")
-    return kept
 
 
 def _table(

@@ -1,5 +1,5 @@
 CREATE TABLE kept.keys (
-    digest UBIGINT, kind VARCHAR, value VARCHAR, referral_id VARCHAR, source VARCHAR, row_id VARCHAR, subject_id VARCHAR,
+    digest UINTEGER, kind VARCHAR, value VARCHAR, referral_id VARCHAR, source VARCHAR, row_id VARCHAR, subject_id VARCHAR,
     role VARCHAR, port INTEGER, seen_at TIMESTAMPTZ, ambiguous BOOLEAN, proxy VARCHAR
 );
 CREATE TABLE kept.special AS SELECT DISTINCT written, value FROM special_mailboxes;

@@ -3,7 +3,7 @@
 -- is found first: a scan that compares and takes at once reads every column of every row.
 SELECT kind, value, referral_id, source, row_id, subject_id, role, port, seen_at, ambiguous, proxy FROM kept.keys
 WHERE rowid IN (
-    SELECT k.rowid FROM kept.keys k SEMI JOIN (SELECT hash(kind, value) AS digest FROM {among}) USING (digest)
+    SELECT k.rowid FROM kept.keys k SEMI JOIN (SELECT (hash(kind, value) & 4294967295)::UINTEGER AS digest FROM {among}) USING (digest)
 )
 UNION ALL
 {mailboxes}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import string
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,10 +14,11 @@ import pyarrow.compute as pc
 import pytest
 
 from pipeline import records
-from pipeline.ingest import quarantine
+from pipeline.ingest import held
 from pipeline.ingest.identity import Arrival, Held, decide, sender
 from pipeline.ingest.returned import ReturnedIndex
-from pipeline.lake import Lake
+from pipeline.lake import Lake, extracts
+from pipeline.lake import parts as lake_parts
 from pipeline.settings import Settings
 from tests.pipeline.assess.builders import commit, media, referral
 
@@ -120,6 +122,10 @@ NAMES = [
 
 def some_packages(chance: random.Random) -> pa.Table:
     """Packages of which many are near each other, some in quarantine, some of the same bytes under two names."""
+    return records.build("packages", some_whole_packages(chance, chance.randrange(30))).select(held.HELD_BACK)
+
+
+def some_whole_packages(chance: random.Random, count: int) -> list[dict[str, Any]]:
 
     def row(number: int) -> dict[str, Any]:
         state = chance.choice(["quarantined", "accepted", "duplicate"])
@@ -130,17 +136,37 @@ def some_packages(chance: random.Random) -> pa.Table:
             referral_id=None if state == "quarantined" else f"R{number}", first_seen=T0.replace(minute=chance.randrange(4)),
         )  # fmt: skip
 
-    return records.build("packages", [row(n) for n in range(chance.randrange(30))]).select(quarantine.HELD_BACK)
+    return [row(n) for n in range(count)]
 
 
-def test_packages_that_cannot_be_near_change_nothing_of_what_is_held_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    chance = random.Random(7)
-    for _ in range(60):
+def everything_compared(packages: pa.Table) -> dict[str, tuple[str, ...]]:
+    """What is held back, by comparing every package with every other one."""
+    rows = packages.to_pylist()
+    waiting = [row for row in rows if row["state"] == "quarantined"]
+    taken = [row for row in rows if row["state"] != "quarantined"]
+    pairs = [(a, b) for a in taken for b in waiting if held.shared_names(a) & held.shared_names(b)]
+
+    def later(a: dict[str, Any], b: dict[str, Any]) -> bool:
+        return bool(a["first_seen"] > b["first_seen"]) or (
+            a["first_seen"] == b["first_seen"] and a["corrects"] in {b["package_id"], b["corrects"]} - {None}
+        )
+
+    settled = {b["package_id"] for a, b in pairs if later(a, b)}
+    near = [(a["referral_id"], b["package_id"]) for a, b in pairs if b["package_id"] not in settled]
+    return {referral: tuple(sorted({b for a, b in near if a == referral})) for referral, _ in near}
+
+
+def few(rows: pa.Table, column: str, values: Iterable[str]) -> pa.Table:
+    return rows.filter(pa.array(held.decided(held.digests(rows), column, values)))
+
+
+def test_what_is_held_back_is_what_comparing_every_package_with_every_other_gives() -> None:
+    chance, found = random.Random(7), 0
+    for _ in range(120):
         rows = some_packages(chance)
-        found = quarantine.held_back(rows)
-        with monkeypatch.context() as patch:
-            patch.setattr(quarantine, "_perhaps_near", lambda taken, _: taken)
-            assert found == quarantine.held_back(rows)
+        assert held.held_back(rows) == everything_compared(rows)
+        found += len(everything_compared(rows))
+    assert found > 200
 
 
 def test_what_is_held_back_of_some_referrals_is_decided_by_few_packages() -> None:
@@ -148,11 +174,33 @@ def test_what_is_held_back_of_some_referrals_is_decided_by_few_packages() -> Non
     for _ in range(200):
         rows = some_packages(chance)
         wanted = {f"R{chance.randrange(30)}" for _ in range(3)}
-        few = quarantine.deciding(rows, pc.is_in(rows["referral_id"], value_set=pa.array(sorted(wanted))))
-        left_out += rows.num_rows - few.num_rows
-        of_all, of_few = quarantine.held_back(rows), quarantine.held_back(rows, wanted)
+        chosen = few(rows, "referral_id", wanted)
+        left_out += rows.num_rows - chosen.num_rows
+        of_all, of_few = held.held_back(rows), held.held_back(chosen)
         assert {r: of_few.get(r) for r in wanted} == {r: of_all.get(r) for r in wanted}
     assert left_out > 500
+
+
+@pytest.mark.parametrize("merged", [False, True])
+def test_the_packages_that_decide_are_found_in_the_lake(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, *, merged: bool
+) -> None:
+    monkeypatch.setattr(extracts, "LEAST", 1)
+    monkeypatch.setattr(lake_parts, "GROUP", 7)
+    chance, told = random.Random(10), 0
+    for night in range(6):
+        commit(settings, f"in{night}", packages=some_whole_packages(chance, 30))
+    lake = Lake.of(settings)
+    if merged:
+        lake.merge("weekly")
+    rows = lake.read("packages", held.HELD_BACK)
+    for _ in range(30):
+        wanted = {f"R{chance.randrange(30)}" for _ in range(3)}
+        found = held.deciding(Lake.of(settings), "referral_id", wanted)
+        assert found.equals(few(rows, "referral_id", wanted))
+        told += found.num_rows
+    assert told
+    assert len(list((settings.home / "cache" / "lake").glob("*.shared-1.extract"))) == len(lake.parts("packages"))
 
 
 def test_what_some_packages_change_is_decided_by_few_packages() -> None:
@@ -163,12 +211,12 @@ def test_what_some_packages_change_is_decided_by_few_packages() -> None:
 
         def differing(of: pa.Table, fresh: pa.Array = fresh) -> set[str]:
             came = pc.is_in(of["package_id"], value_set=fresh)
-            before, after = quarantine.held_back(of.filter(pc.invert(came))), quarantine.held_back(of)
+            before, after = held.held_back(of.filter(pc.invert(came))), held.held_back(of)
             return {r for r in before.keys() | after.keys() if before.get(r) != after.get(r)}
 
-        few = quarantine.deciding(rows, pc.is_in(rows["package_id"], value_set=fresh))
-        left_out += rows.num_rows - few.num_rows
+        chosen = few(rows, "package_id", fresh.to_pylist())
+        left_out += rows.num_rows - chosen.num_rows
         changed += len(differing(rows))
-        assert differing(few) == differing(rows)
+        assert differing(chosen) == differing(rows)
     assert left_out > 500
     assert changed > 100

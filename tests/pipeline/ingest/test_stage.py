@@ -18,6 +18,7 @@ from pipeline import contract as night
 from pipeline import files, records
 from pipeline.contract import Night
 from pipeline.ingest import intake, quarantine, stage
+from pipeline.ingest.held import HELD_BACK, held_back
 from pipeline.ingest.landing import seen
 from pipeline.ingest.writing import tables as ingest_tables
 from pipeline.lake import Lake
@@ -189,7 +190,7 @@ def test_a_text_beside_the_report_is_a_file_and_a_new_one_a_supplement(settings:
 
 
 def held(settings: Settings) -> dict[str, tuple[str, ...]]:
-    return quarantine.held_back(Lake(settings.lake_dir).read("packages", quarantine.HELD_BACK))
+    return held_back(Lake(settings.lake_dir).read("packages", HELD_BACK))
 
 
 @pytest.mark.parametrize("how", ["same name", "same report"])
