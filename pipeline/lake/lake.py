@@ -324,7 +324,7 @@ class Lake:
         """Parts of a table in a snapshot: what its log names at the settled version, and what was published since."""
         version, through = state.versions.get(table, (-1, 0))
         if version >= 0 and (table, version) not in self._active:
-            listed = self._listings.files(table, version)
+            listed = self._listings.files(table, version, self._settler.logs.get(table))
             self._active = {k: v for k, v in self._active.items() if k[0] != table}
             self._active[table, version] = [self._parts.named(f"{table}/{f.name}", f.rows) for f in listed]
         pending = [

@@ -30,13 +30,14 @@ class Listings:
         self.trusted = True
         """Whether what was kept is used; a count that must not rest on it opens every log."""
 
-    def files(self, table: str, version: int) -> list[DataFile]:
-        """Name, rows and bytes of a table's files at a version, ordered by name."""
+    def files(self, table: str, version: int, opened: Log | None = None) -> list[DataFile]:
+        """Name, rows and bytes of a table's files at a version, ordered by name; from its log where it is open at that version."""
         path = self._path(table, version)
         kept = _read(path) if path is not None and self.trusted else None
         if kept is not None:
             return kept
-        found = Log(self.place, table, version).files()
+        at_it = opened is not None and self.trusted and opened.version() == version
+        found = opened.files() if opened is not None and at_it else Log(self.place, table, version).files()
         if path is not None:
             _write(path, found)
         return found
