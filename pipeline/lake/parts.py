@@ -154,7 +154,7 @@ class Parts:
         """The rows of a part at some places (from 0, ascending)."""
         wanted = pa.schema([schema.field(c) for c in columns])
         if not len(places):
-            return wanted.empty_table()
+            return conform(wanted.empty_table(), wanted)
         file = self._opened(self.verified(part))
         ends = np.cumsum([file.metadata.row_group(g).num_rows for g in range(file.num_row_groups)])
         of = np.searchsorted(ends, places, side="right")

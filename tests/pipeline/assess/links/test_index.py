@@ -42,8 +42,19 @@ def rows_of(night: int, seed: int) -> dict[str, list[dict[str, Any]]]:
                   ("user_id", f"Id-{rng.randrange(3)}", {"service": rng.choice(["youtube", "kik"])}))  # fmt: skip
         for kind, value, more in values:
             found.append(identifier(name, kind, value, **more) | {"identifier_id": f"i-{name}-{kind}"})
+        # of a person of this night or of the one before, as a later report about the same person may say
+        whose = f"s-R{max(0, night - rng.randrange(2))}{rng.randrange(3)}-0"
+        found.append(
+            identifier(name, "phone", f"+44163296000{rng.randrange(2)}", subject_id=whose)
+            | {"identifier_id": f"i-{name}-phone"}
+        )
     people = [
-        subject(n, name=rng.choice(["Jon Smith", "John Smith", "SMITH, Jonathan"]), date_of_birth="1980-02-03")
+        subject(
+            n,
+            role=rng.choice(["suspect", "reporter"]),
+            name=rng.choice(["Jon Smith", "John Smith", "SMITH, Jonathan"]),
+            date_of_birth="1980-02-03",
+        )
         for n in names
     ]
     extends = {names[0]: "R00"} if night and rng.random() < 0.5 else {}
@@ -110,7 +121,8 @@ def test_what_happens_to_the_index_changes_no_link(settings: Settings, harm: Cal
             link(where, start(where, night), Lake(where.lake_dir))
         assert links(settings) == links(other)
         assert kept_keys(settings) == kept_keys(other)
-    assert {row["kind"] for row in links(settings)} >= {"mailbox", "address", "user_id", "username"}
+    assert {row["kind"] for row in links(settings)} >= {"mailbox", "address", "user_id", "username", "phone"}
+    assert {row[5] for row in kept_keys(settings) if row[0] == "phone"} == {"suspect", "reporter"}
 
 
 @pytest.mark.parametrize("seed", range(3))
