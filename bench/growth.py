@@ -179,7 +179,7 @@ def measure(
         home = homes / f"after-{nights}"
         lake = Lake(home / "lake")
         result["after"][str(nights)] = (
-            one_more(folder, home, referrals, files, people=people)
+            one_more(folder, home, referrals, files)
             | json.loads((home / "growing.json").read_text())
             | {
                 "commits": len(lake.commits()),
@@ -188,6 +188,13 @@ def measure(
             }
         )
         print(nights, json.dumps(result["after"][str(nights)]), file=sys.stderr, flush=True)
+    for nights in wanted if people else ():
+        copy = folder / "asked"
+        copied(homes / f"after-{nights}", copy)
+        waited = growth_asked.asked(copy, env(copy) | {"TRIAGE_THREADS": "1"}, folder)
+        shutil.rmtree(copy)
+        result["after"][str(nights)]["people"] |= waited
+        print(nights, json.dumps(waited), file=sys.stderr, flush=True)
     return result | {"ratios": ratios(result["after"])}
 
 
@@ -281,8 +288,8 @@ def contents(values: pa.ChunkedArray, night: int, files: pa.ChunkedArray | None,
     return pc.coalesce(pa.array(claimed, kind), found.cast(kind))
 
 
-def one_more(folder: Path, home: Path, referrals: int, files: int, *, people: bool) -> dict[str, Any]:
-    """The measured night on a copy of the home: CPU seconds and peak memory of each stage, and of what people wait for."""
+def one_more(folder: Path, home: Path, referrals: int, files: int) -> dict[str, Any]:
+    """The measured night on a copy of the home: CPU seconds and peak memory of each stage, and what `triage status` takes."""
     copy = folder / "measured"
     copied(home, copy)
     shutil.rmtree(copy / "landing")
@@ -301,7 +308,6 @@ def one_more(folder: Path, home: Path, referrals: int, files: int, *, people: bo
         timed(environment, ["-c", ONE_STAGE, "before", stage])
     stages = {stage: timed(environment, ["-c", ONE_STAGE, "measured", stage]) for stage in STAGES}
     waited = {"status_cpu_seconds": growth_asked.spent(environment, "status")}
-    waited |= growth_asked.asked(copy, environment, folder) if people else {}
     shutil.rmtree(copy)
     total = sum(row["cpu_seconds"] for row in stages.values())
     return {
