@@ -22,7 +22,7 @@ from pipeline.assess.models.model import Model
 from pipeline.contract import Night
 from pipeline.ingest.held import deciding, held_back
 from pipeline.lake import Commit, Lake, Part
-from pipeline.lake.extracts import Extract
+from pipeline.lake.kept.extracts import Extract
 from pipeline.settings import Settings
 
 STAGE = "assessed"

@@ -30,7 +30,7 @@ from pipeline.export import reporting
 from pipeline.export.reporting import read_part
 from pipeline.export.reporting_rows import KEPT, OWN
 from pipeline.lake.delta import DataFile, Log
-from pipeline.lake.keys import hashed
+from pipeline.lake.kept.keys import hashed
 from pipeline.lake.parts import encoded
 from pipeline.lake.places import LakePlace
 from pipeline.lake.settling import again

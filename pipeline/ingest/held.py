@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from pipeline.ingest.returned import ENDING_RE2, QUARANTINED, plain_name
 from pipeline.lake import Lake
-from pipeline.lake.extracts import Extract
-from pipeline.lake.keys import hashed
+from pipeline.lake.kept.extracts import Extract
+from pipeline.lake.kept.keys import hashed
 
 HELD_BACK = ["package_id", "container", "state", "referral_id", "report_sha256", "first_seen", "corrects"]
 """Columns of the packages record that `held_back` reads."""

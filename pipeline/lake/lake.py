@@ -17,9 +17,9 @@ from pipeline import files, records
 from pipeline.errors import TriageError, UsageError
 from pipeline.lake import erasing, run_rows
 from pipeline.lake.delta import Log
-from pipeline.lake.extracts import Extract
+from pipeline.lake.kept.extracts import Extract
+from pipeline.lake.kept.listings import Listings
 from pipeline.lake.ledger import SETTLE, Ledger, LedgerEntry, LedgerState, TakenError
-from pipeline.lake.listings import Listings
 from pipeline.lake.parts import Part, Parts, Where
 from pipeline.lake.places import LakePlace, refuse
 from pipeline.lake.run_rows import RunRows

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from pipeline import files, records
 from pipeline.errors import IntegrityError, UsageError
-from pipeline.lake.checked import CheckedNotes
-from pipeline.lake.extracts import Extract, Extracts
-from pipeline.lake.keys import KeyFiles
+from pipeline.lake.kept.checked import CheckedNotes
+from pipeline.lake.kept.extracts import Extract, Extracts
+from pipeline.lake.kept.keys import KeyFiles
 from pipeline.lake.places import LakePlace, digest_of
 
 SEQ = "lake_seq"

@@ -170,24 +170,21 @@ class Bulk:
             made.places = tuple(sorted(places.get(case, ()), key=_place_order))
             made.quarantined = tuple(sorted(quarantined.get(case, ())))
             own = {case_id(r) for r in made.referrals} | {case} if len(made.referrals) > 1 else {case}
-            made.joined = tuple(
-                sorted((own - {case}) & self.assessed)
-            )  # in this order: the other copies all cases for each
+            joined = (own - {case}) & self.assessed  # in this order: the other copies all cases for each
+            made.joined = tuple(sorted(joined))
             if answered:
                 given = [row for name in own for row in answered.get(name, ())]
                 answers.lay_over(made, answers.held(given))
             yield made
 
     def _read(self, table: str) -> pa.Table:
-        if self.among is None:
-            return self.lake.read(table, _COLUMNS[table])
-        return self.lake.read(table, _COLUMNS[table], where=("referral_id", pa.array(sorted(self.among), pa.string())))
+        among = None if self.among is None else ("referral_id", pa.array(sorted(self.among), pa.string()))
+        return self.lake.read(table, _COLUMNS[table], where=among)
 
     def _packages(self) -> pa.Table:
         """The packages that decide what is held back of the cases that are made."""
-        if self.among is None:
-            return self.lake.read("packages", HELD_BACK)
-        return deciding(self.lake, "referral_id", self.among)
+        every = self.among is None
+        return self.lake.read("packages", HELD_BACK) if every else deciding(self.lake, "referral_id", self.among or ())
 
     def _of_contents(self, table: str, media: pa.Table) -> pa.Table:
         """Rows of the contents of some media files; a content that was not sent goes by the SHA-256 of its file's id."""

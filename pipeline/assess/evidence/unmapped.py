@@ -14,7 +14,7 @@ from pipeline import policy
 from pipeline.assess.models.model import Model
 from pipeline.ingest.sources.ucol import by_words
 from pipeline.lake import Lake
-from pipeline.lake.extracts import Extract
+from pipeline.lake.kept.extracts import Extract
 from pipeline.settings import Settings
 
 LISTED = 10

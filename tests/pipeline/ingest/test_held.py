@@ -17,8 +17,9 @@ from pipeline import records
 from pipeline.ingest import held
 from pipeline.ingest.identity import Arrival, Held, decide, sender
 from pipeline.ingest.returned import ReturnedIndex
-from pipeline.lake import Lake, extracts
+from pipeline.lake import Lake
 from pipeline.lake import parts as lake_parts
+from pipeline.lake.kept import extracts
 from pipeline.settings import Settings
 from tests.pipeline.assess.builders import commit, media, referral
 

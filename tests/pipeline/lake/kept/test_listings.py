@@ -6,8 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from pipeline.lake import Lake, listings
+from pipeline.lake import Lake
 from pipeline.lake.delta import Log
+from pipeline.lake.kept import listings
 from pipeline.settings import Settings
 from tests.pipeline.assess.builders import commit, media
 

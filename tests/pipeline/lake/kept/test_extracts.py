@@ -11,10 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from pipeline.lake import Lake, extracts
+from pipeline.lake import Lake
 from pipeline.lake import parts as lake_parts
 from pipeline.lake.erasing import Wanted
-from pipeline.lake.extracts import Extract
+from pipeline.lake.kept import extracts
+from pipeline.lake.kept.extracts import Extract
 from pipeline.settings import Settings
 from tests.pipeline.assess.builders import commit, media
 

@@ -10,7 +10,8 @@ import pytest
 
 from pipeline import files
 from pipeline.errors import IntegrityError
-from pipeline.lake import Lake, checked
+from pipeline.lake import Lake
+from pipeline.lake.kept import checked
 from tests.pipeline.lake.test_lake import variants
 
 

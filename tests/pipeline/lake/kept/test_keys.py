@@ -14,9 +14,9 @@ import pytest
 
 from pipeline import records
 from pipeline.lake import Lake
-from pipeline.lake import keys as keyfiles
 from pipeline.lake import parts as lake_parts
 from pipeline.lake.erasing import Wanted
+from pipeline.lake.kept import keys as keyfiles
 from pipeline.settings import Settings
 from tests.pipeline.assess.builders import commit, media
 
