@@ -13,7 +13,7 @@ from functools import cache, partial
 
 import pyarrow as pa
 
-from pipeline import logs
+from pipeline import logs, records
 from pipeline.assess import database, parts, touched
 from pipeline.assess.evidence import unmapped
 from pipeline.assess.evidence.case_file import Bulk, case_id
@@ -26,6 +26,8 @@ from pipeline.collector import no_cycle_search
 from pipeline.contract import Night, StageReport
 from pipeline.ingest.geography import forces
 from pipeline.lake import Lake
+from pipeline.lake.kept.extracts import Extract
+from pipeline.lake.parts import conform
 from pipeline.settings import Settings
 
 
@@ -110,12 +112,18 @@ def _without_collector(cases: Iterator[CaseFile]) -> Iterator[CaseFile]:
         yield from cases
 
 
+_BANDS = pa.schema([records.arrow_schema("assessments").field(c) for c in ("case_id", "version", "band")])
+NONE_YET = conform(_BANDS.empty_table(), _BANDS)
+BANDS_OF = Extract("assessments", "bands-1", ("case_id", "version", "band"), lambda rows: rows)
+"""Bands are asked for of all cases, and their columns are the narrowest of wide rows: kept as they are, without the others."""
+
+
 def standing(settings: Settings, lake: Lake, chains: touched.Chains) -> dict[str, int]:
     """How many cases stand in each band by their latest assessment, without those that have joined another case."""
     bands = dict.fromkeys(("very_high", "high", "medium", "low"), 0)
     firsts = set(chains.root.values())
     joined = {case_id(r) for r, root in chains.root.items() if r != root and r not in firsts}
-    tables = {"assessments": lake.read("assessments", ["case_id", "version", "band"])}
+    tables = {"assessments": pa.concat_tables([NONE_YET, *(rows for _, rows in lake.extract(BANDS_OF))])}
     with database.connection(
         settings, tables | {"joined": pa.table({"case_id": pa.array(sorted(joined), pa.string())})}
     ) as con:

@@ -47,6 +47,7 @@ class KeyFiles:
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
         self._held: dict[tuple[str, str], NDArray[np.uint64]] = {}
+        self._asked: tuple[pa.Array | None, pa.DataType | None, NDArray[np.uint64]] = None, None, np.zeros(0, np.uint64)
 
     def tells(self, file: pq.ParquetFile, column: str) -> bool:
         """Whether there is such a file of a column: then a group that it names holds a wanted value, but for a chance of digests."""
@@ -61,10 +62,19 @@ class KeyFiles:
         if not len(wanted):
             return []
         held = self._entries(sha256, file, column)
-        asked = np.unique(hashed(wanted.drop_null().cast(file.schema_arrow.field(column).type)) & ~_LOW)
+        asked = self._digests(wanted, file.schema_arrow.field(column).type)
         begins, ends = np.searchsorted(held, asked), np.searchsorted(held, asked | _LOW, side="right")
-        found = {int(held[place] & _LOW) for a, b in zip(begins, ends, strict=True) for place in range(a, b)}
-        return sorted(found)
+        there = begins < ends
+        found = [held[a:b] & _LOW for a, b in zip(begins[there], ends[there], strict=True)]
+        return [int(group) for group in np.unique(np.concatenate(found))] if found else []
+
+    def _digests(self, wanted: pa.Array, kind: pa.DataType) -> NDArray[np.uint64]:
+        """Digests of the wanted values, each once, ascending: worked out once for all parts that one look-up asks."""
+        array, of, digests = self._asked
+        if array is not wanted or of != kind:
+            digests = np.unique(hashed(wanted.drop_null().cast(kind)) & ~_LOW)
+            self._asked = wanted, kind, digests
+        return digests
 
     def prepare(self, table: str, sha256: str, content: pa.Buffer) -> None:
         """Make the files of a part that is being written, of the columns that nights ask for."""
