@@ -83,6 +83,12 @@ def median_cpu(work: Callable[[], Any], rounds: int = 3) -> float:
     return statistics.median(seconds)
 
 
+def committed(name: str) -> dict[str, Any]:
+    """The result that stands in bench/results; empty where there is none."""
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text()) if path.is_file() else {}
+
+
 def save(name: str, result: dict[str, Any]) -> Path:
     """Write bench/results/<name>.json."""
     path = RESULTS / f"{name}.json"

@@ -85,7 +85,12 @@ def main() -> None:
     parser.add_argument("--nights", default="0,30,365,1000")
     parser.add_argument("--homes", type=Path, help="keep grown installations here, or take them from here")
     parser.add_argument("--grow-only", action="store_true", help="grow the installations of --homes, measure nothing")
-    parser.add_argument("--stages-only", action="store_true", help="leave out what people wait for")
+    parser.add_argument(
+        "--stages-only", action="store_true", help="what people wait for stays as the committed run has it"
+    )
+    parser.add_argument(
+        "--people-only", action="store_true", help="measure only that, and with --save add it to the committed run"
+    )
     parser.add_argument("--save", action="store_true", help="write bench/results/growth.json")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="triage-growth-") as folder:
@@ -93,8 +98,14 @@ def main() -> None:
         grow(homes, options.referrals, options.files, wanted)
         if options.grow_only:
             return
-        people = not options.stages_only
-        result = measure(Path(folder), homes, options.referrals, options.files, wanted, people=people)
+        if options.people_only:
+            people(Path(folder), homes, wanted, save=options.save)
+            return
+        result = measure(Path(folder), homes, options.referrals, options.files, wanted)
+        for nights in map(str, wanted):
+            before = common.committed("growth").get("after", {}).get(nights, {}).get("people", {})
+            found = before if options.stages_only else waited(Path(folder), homes, int(nights))
+            result["after"][nights]["people"] = found | result["after"][nights]["people"]
     show(result)
     if options.save:
         common.save("growth", result)
@@ -166,9 +177,27 @@ def template_of(home: Path) -> tuple[list[Any], dict[Any, dict[str, pa.Table]]]:
     }
 
 
-def measure(
-    folder: Path, homes: Path, referrals: int, files: int, wanted: list[int], *, people: bool
-) -> dict[str, Any]:
+def people(folder: Path, homes: Path, wanted: list[int], *, save: bool) -> None:
+    """What people wait for in the installations of a run whose stages were measured before; the largest first."""
+    for nights in sorted(wanted, reverse=True):
+        found = waited(folder, homes, nights)
+        if save:
+            result = common.committed("growth")
+            result["after"][str(nights)]["people"] |= found
+            common.save("growth", result)
+
+
+def waited(folder: Path, homes: Path, nights: int) -> dict[str, Any]:
+    """What people wait for in a copy of one installation."""
+    copy = folder / "asked"
+    copied(homes / f"after-{nights}", copy)
+    found = growth_asked.asked(copy, env(copy) | {"TRIAGE_THREADS": "1"}, folder)
+    shutil.rmtree(copy)
+    print(nights, json.dumps(found), file=sys.stderr, flush=True)
+    return found
+
+
+def measure(folder: Path, homes: Path, referrals: int, files: int, wanted: list[int]) -> dict[str, Any]:
     result: dict[str, Any] = {
         "machine": common.machine(),
         "versions": common.versions("deltalake", "duckdb", "pyarrow"),
@@ -188,13 +217,6 @@ def measure(
             }
         )
         print(nights, json.dumps(result["after"][str(nights)]), file=sys.stderr, flush=True)
-    for nights in wanted if people else ():
-        copy = folder / "asked"
-        copied(homes / f"after-{nights}", copy)
-        waited = growth_asked.asked(copy, env(copy) | {"TRIAGE_THREADS": "1"}, folder)
-        shutil.rmtree(copy)
-        result["after"][str(nights)]["people"] |= waited
-        print(nights, json.dumps(waited), file=sys.stderr, flush=True)
     return result | {"ratios": ratios(result["after"])}
 
 
@@ -307,13 +329,13 @@ def one_more(folder: Path, home: Path, referrals: int, files: int) -> dict[str, 
     ):  # as the night before has left it, whatever policy grew it
         timed(environment, ["-c", ONE_STAGE, "before", stage])
     stages = {stage: timed(environment, ["-c", ONE_STAGE, "measured", stage]) for stage in STAGES}
-    waited = {"status_cpu_seconds": growth_asked.spent(environment, "status")}
+    status = {"status_cpu_seconds": growth_asked.spent(environment, "status")}
     shutil.rmtree(copy)
     total = sum(row["cpu_seconds"] for row in stages.values())
     return {
         "stages": stages,
         "sum_cpu_seconds": round(total, 2),
-        "people": waited,
+        "people": status,
     }
 
 
