@@ -41,6 +41,12 @@ def open_regular(path: str | Path) -> int:
     return descriptor
 
 
+def read_regular(path: str | Path) -> bytes:
+    """All of a regular file. Raises what `open_regular` raises."""
+    with open(open_regular(path), "rb") as file:
+        return file.read()
+
+
 def sync_folder(folder: Path) -> None:
     """Make renames inside `folder` durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

@@ -15,6 +15,7 @@ import fcntl
 import json
 import os
 import shutil
+import stat
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -83,6 +84,11 @@ def imports_dir(settings: Settings) -> Path:
     return settings.home / "hashsets" / "imports"
 
 
+def shown(path: Path) -> str:
+    """Its name; escaped where that is no text, which no record could hold."""
+    return os.fsencode(path.name).decode("utf-8", "backslashreplace")
+
+
 def import_file(
     settings: Settings,
     path: Path,
@@ -95,11 +101,15 @@ def import_file(
 ) -> tuple[Import, bool]:
     """Stage a file of `source`; returns the import and whether it is new (the same bytes are imported once).
 
-    Raises InputError for a file that is unknown, damaged or changing while it is read, ReconciliationError when the
-    counts do not add up: nothing is staged then.
+    Raises InputError for a file that is unknown, damaged or changing while it is read, and for what is no regular file or has a
+    name that is no text, ReconciliationError when the counts do not add up: nothing is staged then.
     """
+    if shown(path) != path.name:
+        raise InputError(f"The name of {shown(path)} is no UTF-8 text.", "Rename it, and import it again.")
     try:
         before = path.stat()
+        if not stat.S_ISREG(before.st_mode):  # a pipe would be waited for
+            raise InputError(f"{path.name} is no file but a pipe, a device or a folder.", "Import the file itself.")
         digest = files.sha256(path)
     except OSError as error:
         raise InputError(f"{path.name} cannot be read: {error.strerror}.") from error

@@ -13,7 +13,7 @@ from hashsets import sources
 from hashsets.importing import importer
 from pipeline import files
 from pipeline.contract import Night, StageReport, run_dir
-from pipeline.errors import TriageError
+from pipeline.errors import InputError, TriageError
 from pipeline.logs import get
 from pipeline.settings import Settings
 
@@ -48,10 +48,11 @@ def import_landing(
     outcomes: list[dict[str, Any]] = []
     rows = {"rows_read": 0, "rows_accepted": 0, "rows_rejected": 0, "new_files": 0}
     for source_id, path in pending(settings):
-        outcome: dict[str, Any] = {"source": source_id, "file": path.name}
+        outcome: dict[str, Any] = {"source": source_id, "file": importer.shown(path)}
         report.read += 1
         try:
             source = policy.source(source_id)
+            _refuse_link(path)
             with watch(path) as progress:
                 record, new = importer.import_file(
                     settings,
@@ -81,13 +82,20 @@ def import_landing(
 
 
 def pending(settings: Settings) -> list[tuple[str, Path]]:
-    """(source, file) of every complete file in the landing folder, by source, then as the files were written."""
+    """(source, file) of every complete file in the landing folder, by source, then as the files were written. Links, pipes and
+    devices are among them: they are refused by name, as what lies there must not vanish."""
     root = settings.landing_dir / "hashsets"
     found = []
     for folder in sorted(p for p in root.glob("*") if p.is_dir() and not p.name.startswith(".")):
-        there = [path for path in folder.iterdir() if path.is_file() and complete(path)]
-        found += [(folder.name, path) for path in sorted(there, key=_written)]
+        there = [path for path in folder.iterdir() if path.is_symlink() or (not path.is_dir() and complete(path))]
+        found += [(importer.shown(folder), path) for path in sorted(there, key=_written)]
     return found
+
+
+def _refuse_link(path: Path) -> None:
+    """Raise InputError for a link: it may lead to any file that this account can read, whose beginning a refusal would quote."""
+    if path.is_symlink():
+        raise InputError(f"{importer.shown(path)} is a link; links are not followed.", "Put the file itself there.")
 
 
 def _written(path: Path) -> tuple[int, str]:

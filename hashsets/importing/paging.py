@@ -10,6 +10,7 @@ at which each page begins, never how many entries it has, unless the link states
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -69,8 +70,8 @@ def missing(pages: Sequence[Mapping[str, Any]]) -> str:
     queries: defaultdict[tuple[str, ...], list[Mapping[str, Any]]] = defaultdict(list)
     for page in pages:
         if page.get("next"):
-            query = parse_qs(urlsplit(page["next"]).query)
-            queries[tuple(query.get(name, [""])[0] for name in ("from", "to"))].append(page)
+            query = _query(page["next"])
+            queries[tuple(query.get(name, "") for name in ("from", "to"))].append(page)
     if last < max(1, len(queries)):
         return "the last page, the one without a link to a next one, is not there"
     return next((problem for chain in queries.values() if (problem := _gap(chain))), "")
@@ -96,9 +97,20 @@ def _gap(pages: list[Mapping[str, Any]]) -> str:
     return ""
 
 
+_NUMBER = re.compile(r"[0-9]{1,18}")
+
+
+def _query(link: str) -> dict[str, str]:
+    """What a link asks for, by name; nothing where it is no address at all: a sender may write anything there."""
+    try:
+        return {name: values[0] for name, values in parse_qs(urlsplit(link).query).items()}
+    except ValueError:
+        return {}
+
+
 def _link(page: Mapping[str, Any]) -> _Link | None:
-    query = parse_qs(urlsplit(page["next"]).query)
-    numbers = {name: int(text) for name in ("start", "size", "max") if (text := query.get(name, [""])[0]).isdigit()}
+    query = _query(page["next"])
+    numbers = {name: int(text) for name in ("start", "size", "max") if _NUMBER.fullmatch(text := query.get(name, ""))}
     if "start" not in numbers:
         return None
     start = numbers["start"]

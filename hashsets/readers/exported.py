@@ -124,16 +124,17 @@ class CaseUcoReader:
 
 def _nodes(graph: Any) -> Iterator[dict[str, Any]]:
     """The nodes of a graph in their order: of a list, of `@graph`, or of the objects that a bundle contains."""
-    if isinstance(graph, list):
-        for item in graph:
-            yield from _nodes(item)
-    elif isinstance(graph, dict):
-        inside = [value for key, value in graph.items() if key == "@graph" or _local(key) == "object"]
-        if any(isinstance(value, list) and any(len(_dict(v)) > 1 for v in value) for value in inside):
-            for value in inside:
-                yield from _nodes(value)
-        else:
-            yield graph
+    waiting = [graph]  # and no recursion: lists in lists may be nested as deeply as the parser lets through
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, list):
+            waiting.extend(reversed(node))
+        elif isinstance(node, dict):
+            inside = [value for key, value in node.items() if key == "@graph" or _local(key) == "object"]
+            if any(isinstance(value, list) and any(len(_dict(v)) > 1 for v in value) for value in inside):
+                waiting.extend(reversed(inside))
+            else:
+                yield node
 
 
 def _digests(node: dict[str, Any]) -> dict[str, Any] | None:

@@ -170,7 +170,10 @@ class NsrlSqliteReader:
                     source.done = min(size, source.done + size // 1000)
                 source.done = size
         except sqlite3.Error as error:
-            raise damaged(source, f"row {read + 1}", str(error)) from None
+            why = str(error)
+            if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_INTERRUPT:
+                why = "reading it takes far more steps than a database of its size does"
+            raise damaged(source, f"row {read + 1}", why) from None
 
 
 def _unpacked(source: Source, stack: contextlib.ExitStack) -> Path:
@@ -207,7 +210,25 @@ def _open(path: Path) -> sqlite3.Connection:
     con.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 1 << 20)
     con.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
     con.set_authorizer(_authorise)
+    con.set_progress_handler(_Steps(path.stat().st_size), _STEPS_AT_ONCE)
     return con
+
+
+_STEPS_AT_ONCE = 1 << 20
+_STEPS, _STEPS_A_BYTE = 1 << 28, 200
+"""Steps of SQLite's machine that reading a database may take: a real one takes some dozens for a row of a hundred bytes and more. A
+view that multiplies a small table with itself would go on for years."""
+
+
+class _Steps:
+    """Ends the statements of a connection after as many steps as a database of `size` bytes may take."""
+
+    def __init__(self, size: int) -> None:
+        self._left = (_STEPS + _STEPS_A_BYTE * size) // _STEPS_AT_ONCE
+
+    def __call__(self) -> bool:
+        self._left -= 1
+        return self._left < 0
 
 
 def _authorise(action: int, first: str | None, second: str | None, *_: Any) -> int:

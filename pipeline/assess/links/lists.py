@@ -30,6 +30,7 @@ from pipeline.assess.links import keys, similar
 from pipeline.assess.links.naming import Services, nobody
 from pipeline.assess.links.strength import SAID_BETTER, STRENGTHS, strongest
 from pipeline.contract import Night
+from pipeline.files import NotRegularError, read_regular
 from pipeline.ingest.geography import forces
 from pipeline.ingest.reports import values
 from pipeline.settings import Settings
@@ -101,13 +102,13 @@ def _complete(path: Path, name: str, dated: str) -> tuple[str, str]:
     """Owner of a list file, and why it cannot be used (empty when it can)."""
     owner, problem = "", ""
     try:
-        about = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        about = json.loads(read_regular(path.with_suffix(".json")).decode())
         owner = str(about["owner"]).strip()
         if about["list"] != name or about["dated"] != dated or not owner:
             problem = "the JSON file beside it names another list or date, or no owner"
         elif path.stat().st_size > LARGEST:
             problem = "the file is too large"
-        elif hashlib.sha256(path.read_bytes()).hexdigest() != str(about["sha256"]).lower():
+        elif hashlib.sha256(read_regular(path)).hexdigest() != str(about["sha256"]).lower():
             problem = "the file is not the one whose SHA-256 the JSON file states"
         elif "entry" not in _rows(path)[0]:
             problem = "the first line does not name a column entry (columns are separated by commas)"
@@ -117,6 +118,8 @@ def _complete(path: Path, name: str, dated: str) -> tuple[str, str]:
         problem = "the file is not UTF-8"
     except csv.Error:
         problem = "the file is not CSV"
+    except NotRegularError:  # a pipe would be waited for
+        problem = "it, or the JSON file beside it, is a link, a pipe or a device"
     except OSError:
         problem = "the file cannot be read"
     except (ValueError, KeyError, TypeError, RecursionError):
@@ -126,7 +129,7 @@ def _complete(path: Path, name: str, dated: str) -> tuple[str, str]:
 
 def _rows(path: Path) -> tuple[list[str], list[dict[str, Any]]]:
     """Column names and rows of a list file. Raises csv.Error and UnicodeDecodeError."""
-    reader = csv.DictReader(io.StringIO(path.read_text(encoding="utf-8-sig"), newline=""), strict=True)
+    reader = csv.DictReader(io.StringIO(read_regular(path).decode("utf-8-sig"), newline=""), strict=True)
     rows = list(reader)
     return [n.strip().lower() for n in reader.fieldnames or []], rows
 
@@ -241,7 +244,7 @@ def _digest(policy_digest: str, chosen: Mapping[str, ListFile]) -> str:
     """Of the lists' policy and of every list in force: its name, date, owner and bytes."""
     texts = [__version__, policy_digest]
     for name, file in sorted(chosen.items()):
-        texts += [name, str(file.dated), file.owner, hashlib.sha256(file.path.read_bytes()).hexdigest()]
+        texts += [name, str(file.dated), file.owner, hashlib.sha256(read_regular(file.path)).hexdigest()]
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()
 
 

@@ -45,6 +45,9 @@ WHOLE = {
     "one page": [LAST],
     "two deliveries": [page(5, size=4, to="a"), page(5, size=4, to="b"), LAST, LAST],
     "one page read twice": [page(5, size=4), page(5, size=4), LAST],
+    "no address": [{"next": "http://[x/v2/entries?start=5", "entries": 1}, LAST],
+    "digits of another script": [{"next": "/v2/entries?start=\u00b2&size=\u0664", "entries": 4}, LAST],
+    "a number without end": [{"next": f"/v2/entries?start={'1' * 5000}", "entries": 4}, LAST],
     "a link of another form": [{"next": "/more/a", "entries": 1}, {"next": "/more/b", "entries": 1}, LAST],
 }
 NOT_WHOLE = {
@@ -53,6 +56,7 @@ NOT_WHOLE = {
     "no second": [page(5, size=4), page(13, size=4), LAST],
     "no second, from 0, without size": [page(4), page(12), LAST],
     "one last page for two deliveries": [page(5, size=4, to="a"), page(5, size=4, to="b"), LAST],
+    "no address at all": [{"next": "http://[x/v2/entries?start=5", "entries": 4}] * 2 + [LAST],
     "two pages with one next": [{"next": "/more/a", "entries": 1}, {"next": "/more/a", "entries": 1}, LAST],
 }
 

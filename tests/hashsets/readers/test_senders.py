@@ -16,7 +16,7 @@ import pytest
 from hashsets.algorithms import BY_NAME
 from hashsets.importing import clean
 from hashsets.importing.rows import Cleaned, clean_batch
-from hashsets.readers import registry, vics
+from hashsets.readers import nsrl, registry, vics
 from hashsets.readers.base import Source
 from hashsets.release import releases
 from pipeline.errors import InputError, TriageError
@@ -108,6 +108,21 @@ def test_a_view_may_call_nothing_that_reaches_out(tmp_path: Path) -> None:
         con.execute("CREATE VIEW FILE AS SELECT md5, load_extension('x') AS sha1 FROM T")
     con.close()
     with pytest.raises(InputError, match=r"not authorized|unsafe use"):
+        rows(path)
+
+
+@pytest.mark.parametrize("condition", ["", " WHERE a.md5 || b.md5 || c.md5 || d.md5 = 'x'"])
+def test_a_view_that_multiplies_a_small_table_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, condition: str
+) -> None:
+    monkeypatch.setattr(nsrl, "_STEPS", 1 << 23)
+    path = tmp_path / "endless.db"
+    with sqlite3.connect(path) as con:
+        con.execute("CREATE TABLE T (md5 TEXT)")
+        con.executemany("INSERT INTO T VALUES (?)", [(digest("md5", n),) for n in range(1000)])
+        con.execute("CREATE VIEW FILE AS SELECT a.md5 AS md5 FROM T a, T b, T c, T d" + condition)
+    con.close()
+    with pytest.raises(InputError, match="far more steps"):
         rows(path)
 
 

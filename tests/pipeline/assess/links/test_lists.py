@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -268,3 +270,17 @@ def test_while_lists_stay_the_same_only_new_referrals_are_matched_and_none_is_lo
     shutil.rmtree(settings.home / "cache")
     assert link(settings, start(settings, 4), lake).counts["lists_matched"] == "every referral"
     assert {row["left"] for row in current(lake).to_pylist()} == {"R1", "R3"}
+
+
+@pytest.mark.parametrize("ending", [".csv", ".json"])
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")], ids=["pipe", "link"])
+def test_a_pipe_or_a_link_where_a_list_should_be_is_never_waited_for(
+    settings: Settings, ending: str, make: Callable[[Path], None]
+) -> None:
+    supply(settings, "current_investigations", "2026-11-01", "1,,,a@b.example,,,,,,")
+    newer = supply(settings, "current_investigations", "2026-11-02", "1,,,a@b.example,,,,,,").with_suffix(ending)
+    newer.unlink()
+    make(newer)
+    found = {file.dated.day: file.problem for file in lists.files(settings)}
+    assert found == {1: "", 2: "it, or the JSON file beside it, is a link, a pipe or a device"}
+    assert lists.in_force(settings)["current_investigations"].dated.day == 1
