@@ -56,11 +56,14 @@ class LandingTrigger(BaseEventTrigger):
 
 
 def look(folder: Path) -> tuple[str, int]:
-    """Digest of names, sizes and times of the regular files below `folder`, and how many there are."""
+    """Digest of names, sizes and times of the regular files below `folder`, and how many there are: none while something goes
+    there as it is looked at, which the next look will tell."""
     seen = []
-    if folder.is_dir():
-        for path in sorted(folder.rglob("*")):
+    try:
+        for path in sorted(folder.rglob("*")) if folder.is_dir() else ():
             if path.is_file() and not path.is_symlink():
                 stat = path.stat()
                 seen.append(f"{path.relative_to(folder)}\0{stat.st_size}\0{stat.st_mtime_ns}")
-    return hashlib.sha256("\n".join(seen).encode()).hexdigest(), len(seen)
+    except FileNotFoundError:
+        return "", 0
+    return hashlib.sha256("\n".join(seen).encode("utf-8", "surrogateescape")).hexdigest(), len(seen)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 
 import pytest
@@ -167,3 +168,22 @@ def test_uploads_that_wait_are_reported_when_their_number_changes_and_again_whil
     assert asyncio.run(watch()) == [1, 1, 2]
     path, kwargs = uploads.UploadTrigger(5).serialize()
     assert path == "triggers.uploads.UploadTrigger" and uploads.UploadTrigger(**kwargs).serialize() == (path, kwargs)
+
+
+def test_what_goes_while_it_is_looked_at_and_names_that_are_no_text_end_no_watch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from triggers.landing import look
+
+    (tmp_path / "a.json").write_text("{}")
+    with open(os.fsencode(tmp_path) + b"/b\xff.json", "wb"):  # noqa: PTH123 - a name that no Path is written as
+        assert look(tmp_path)[1] == 2
+    is_file = Path.is_file
+
+    def going(path: Path) -> bool:
+        there = is_file(path)
+        path.unlink()
+        return there
+
+    monkeypatch.setattr(Path, "is_file", going)
+    assert look(tmp_path) == ("", 0)

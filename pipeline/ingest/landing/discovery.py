@@ -7,6 +7,7 @@ has not changed by name, size, time and inode is skipped; that is only a shortcu
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
@@ -87,12 +88,13 @@ def _in_folder(name: str, path: str, policy: dict[str, Any]) -> list[LandingEntr
     listed: dict[str, LandingEntry] = {}
     markers: list[os.DirEntry[str]] = []
     for entry in os.scandir(path):
-        if _is_noise(entry, policy):
-            continue
-        if entry.name.lower().endswith(BESIDE) and not entry.is_dir(follow_symlinks=False) and _is_marker(entry):
-            markers.append(entry)
-        else:
-            listed[entry.name] = LandingEntry(name, entry.name, _kind(entry), entry.path)
+        with contextlib.suppress(FileNotFoundError):  # gone since the folder was listed
+            if _is_noise(entry, policy):
+                continue
+            if entry.name.lower().endswith(BESIDE) and not entry.is_dir(follow_symlinks=False) and _is_marker(entry):
+                markers.append(entry)
+            else:
+                listed[entry.name] = LandingEntry(name, entry.name, _kind(entry), entry.path)
     for marker in sorted(markers, key=lambda entry: entry.name):
         base, ending = marker.name.rsplit(".", 1)
         if base in listed:
@@ -115,11 +117,18 @@ def _is_noise(entry: os.DirEntry[str], policy: dict[str, Any]) -> bool:
     """Whether a desktop left this beside the packages: by its name and by what it holds."""
     noise = Noise(policy)
     if entry.name in policy["noise_folders"]:
-        return entry.is_dir(follow_symlinks=False) and not any(os.scandir(entry.path))
+        return entry.is_dir(follow_symlinks=False) and _is_empty(entry.path)
     if not noise.named(entry.name) or not entry.is_file(follow_symlinks=False):
         return False
     size = entry.stat(follow_symlinks=False).st_size
     return noise.is_noise(entry.name, size, partial(_head, entry.path, size + 1))
+
+
+def _is_empty(folder: str) -> bool:
+    """Whether nothing lies in a folder. One that may not be looked into is a package, which says why it waits."""
+    with contextlib.suppress(PermissionError):
+        return not any(os.scandir(folder))
+    return False
 
 
 def _kind(entry: os.DirEntry[str]) -> str:

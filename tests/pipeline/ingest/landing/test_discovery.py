@@ -184,3 +184,29 @@ def test_a_folder_that_cannot_be_listed_makes_its_package_wait(tmp_path: Path, m
     entry = discovery.entries(tmp_path, POLICY)[0][0]
     monkeypatch.setattr(discovery.os, "scandir", refusing)
     assert discovery.inspect(entry, POLICY).waits == ["it cannot be read (Permission denied)"]
+
+
+def test_what_goes_or_is_closed_while_landing_is_listed_stops_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A marker is taken away between the listing and the look at it; a desktop's folder may not be looked into."""
+    put(tmp_path, "nca/a.json")
+    put(tmp_path, "nca/b.json.sha256", b"list")
+    put(tmp_path, "nca/__MACOSX/._a.json")
+    scandir, head = os.scandir, discovery._head
+
+    def refusing(path: str) -> object:
+        if str(path).endswith("__MACOSX"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    def going(path: str, size: int) -> bytes:
+        Path(path).unlink()
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(discovery.os, "scandir", refusing)
+    monkeypatch.setattr(discovery, "_head", going)
+    assert found(tmp_path) == {"nca/a.json": "report", "nca/__MACOSX": "folder"}
+    monkeypatch.setattr(discovery, "_head", head)
+    [closed] = [entry for entry in discovery.entries(tmp_path, POLICY)[0] if entry.kind == "folder"]
+    assert discovery.inspect(closed, POLICY).waits == ["it cannot be read (Permission denied)"]
