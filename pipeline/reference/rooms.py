@@ -35,7 +35,7 @@ ROOMS = (
     Room("pipeline.fingerprint.facts", "Facts from EXIF data that matter to an investigation"),
     Room("pipeline.fingerprint.outcome", "What can be said of a media file"),
     Room("pipeline.fingerprint.machine", "Errors of the machine, which say nothing of a file"),
-    Room("pipeline.fingerprint.rarer", "Pictures and films that are named and never decoded"),
+    Room("pipeline.fingerprint.rarer", "Pictures, films and archives that are named and never opened"),
     Room("pipeline.fingerprint.hashes", "From one decoded picture to its perceptual hashes and query variants"),
     Room("pipeline.fingerprint.decode", "What a worker does with one file: recognise, open, decode within limits"),
     Room("pipeline.fingerprint.sandbox", "Isolation of the media workers, and the parent that asks them"),

@@ -32,9 +32,9 @@ class MediaType:
         return self.family is None and (self.name.startswith(("image/", "video/")) or self.name in ARCHIVES)
 
 
-ARCHIVES = frozenset(
+ARCHIVES = rarer.ARCHIVES | {
     f"application/{name}" for name in ("zip", "vnd.rar", "x-7z-compressed", "gzip", "x-bzip2", "x-xz", "x-tar")
-)
+}
 """Archives inside a package; it is opened as one itself, what lies in it is not."""
 DOCUMENT = "application/x-zipped-document"
 """An office document or program that is a zip by its form: what its first member is called says so."""

@@ -140,7 +140,7 @@ def _in_text(data: bytes, deep: int) -> bool:
     text = data
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         text = data.decode("utf-16", "replace").encode("ascii", "replace")
-    elif b"\0" in data and embedded.holds(data):  # none to its end
+    if b"\0" in data and embedded.holds(data):  # no text to its end
         return True
     text = text.replace(b"\\/", b"/")  # as some programs write JSON
     if text.lstrip()[:5] == b"{\\rtf" and _RICH.search(text):

@@ -91,6 +91,7 @@ HELD = {
     "page.html": b"<html><img src='data:image/jpeg;base64," + base64.b64encode(jpeg()) + b"'></html>",
     "export.json": b'{"photo": "' + base64.b64encode(jpeg()).replace(b"/", b"\\/") + b'"}',
     "wide.html": b"\xff\xfe" + ("<img src='data:," + base64.b64encode(jpeg()).decode() + "'>").encode("utf-16-le"),
+    "wide.txt": b"\xff\xfe" + ("[synthetic message 15] " * 60).encode("utf-16-le") + jpeg(),
     "card.vcf": b"BEGIN:VCARD\nPHOTO;ENCODING=b:" + base64.encodebytes(jpeg()).replace(b"\n", b"\n ") + b"\nEND:VCARD\n",
     "post.txt": b"begin 644 notes.txt\n" + b"".join(
         binascii.b2a_uu(jpeg()[at : at + 45]) for at in range(0, 900, 45)) + b"end\n",
