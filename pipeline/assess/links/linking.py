@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -219,12 +219,33 @@ def find(
         of_pairs = database.sql("link_wanted", keys=everything)
         con.execute(database.sql("link_widen", old=of_pairs, near=database.sql("link_wanted", keys=near("more"))))
         con.execute(database.sql("link_holders"))
-    shared = database.query(con, database.sql("link_shared"))
     sightings: dict[tuple[str, str, str], list[Sighting]] = {}
     for row in zip(*[c.to_pylist() for c in database.query(con, database.sql("link_sightings")).columns], strict=True):
         sightings.setdefault(row[:3], []).append(Sighting(*row[3:]))
-    pairs = set(zip(shared["a"].to_pylist(), shared["b"].to_pylist(), strict=True))
-    return Found(judge(LinkRules(dict(rules)), shared, sightings), pairs)
+    judged, found = LinkRules(dict(rules)), Found()
+    for shared in _by_pair(con.sql(database.sql("link_shared")).to_arrow_reader(_AT_ONCE)):
+        found.pairs.update(zip(shared["a"].to_pylist(), shared["b"].to_pylist(), strict=True))
+        found.links += judge(judged, shared, sightings)
+    return found
+
+
+_AT_ONCE = 100_000
+"""Shared values that are held at once, and those of one pair more: a few reports that repeat the same thousands of addresses share as
+many values as they have pairs, times as many."""
+
+
+def _by_pair(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Rows ordered by `a` and `b` in parts none of which ends within a pair."""
+    rest: pa.Table | None = None
+    for batch in batches:
+        rows = pa.Table.from_batches([batch] if rest is None else [*rest.to_batches(), batch])
+        last = pc.and_(*(pc.equal(rows[side], rows[side][-1]) for side in ("a", "b")))
+        place = pc.index(last, True).as_py()
+        if place:
+            yield rows.slice(0, place)
+        rest = rows.slice(place)
+    if rest is not None:
+        yield rest
 
 
 _CHAINS = pa.schema([("referral_id", pa.string()), ("root", pa.string())])
