@@ -16,6 +16,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from pipeline import files
+from pipeline.lake.kept import remove_others
 
 LEAST = 2**20
 """Bytes from which a note is kept; a smaller file is read as fast as its note."""
@@ -51,11 +52,7 @@ class CheckedNotes:
 
     def keep(self, parts: Collection[str]) -> int:
         """Remove the notes of files that are not among these (SHA-256); returns how many."""
-        found = [] if self.folder is None else sorted(self.folder.glob(f"*{SUFFIX}"))
-        gone = [p for p in found if p.name.partition(".")[0] not in parts]
-        for path in gone:
-            path.unlink(missing_ok=True)
-        return len(gone)
+        return remove_others(self.folder, SUFFIX, parts)
 
 
 def _said(stat: os.stat_result) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from pipeline import files
+from pipeline.lake.kept import remove_others
 
 LEAST = 1_000
 """Rows from which a part has such a file; what follows from a smaller one is made each time."""
@@ -55,8 +56,4 @@ class Extracts:
 
     def keep(self, parts: Collection[str]) -> int:
         """Remove the files of parts that are not among these (SHA-256); returns how many."""
-        found = [] if self.folder is None else sorted(self.folder.glob(f"*{SUFFIX}"))
-        gone = [p for p in found if p.name.partition(".")[0] not in parts]
-        for path in gone:
-            path.unlink(missing_ok=True)
-        return len(gone)
+        return remove_others(self.folder, SUFFIX, parts)

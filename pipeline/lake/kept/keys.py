@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pipeline import files
+from pipeline.lake.kept import remove_others
 
 LEAST = 1_000
 """Rows from which a part has such a file; a smaller one is read as it is."""
@@ -88,14 +89,8 @@ class KeyFiles:
 
     def keep(self, parts: Collection[str]) -> int:
         """Remove the files of parts that are not among these (SHA-256); returns how many."""
-        gone = [p for p in self._files() if p.name.partition(".")[0] not in parts]
-        for path in gone:
-            path.unlink(missing_ok=True)
         self._held = {key: held for key, held in self._held.items() if key[0] in parts}
-        return len(gone)
-
-    def _files(self) -> list[Path]:
-        return [] if self.folder is None else sorted(self.folder.glob(f"*{SUFFIX}"))
+        return remove_others(self.folder, SUFFIX, parts)
 
     def _entries(self, sha256: str, file: pq.ParquetFile, column: str) -> NDArray[np.uint64]:
         if (sha256, column) not in self._held:
