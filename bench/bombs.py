@@ -36,9 +36,9 @@ def json_of_lists(folder: Path, name: str) -> None:
     (folder / f"{name}.json").write_bytes(b"[" + b"[]," * (10 * MIB) + b"[]]")
 
 
-def json_of_files(folder: Path, name: str) -> None:
+def json_of_files(folder: Path, name: str, count: int = 4 * 10**6) -> None:
     """Four million files without anything."""
-    (folder / f"{name}.json").write_bytes(b'{"form":"referral/1","files":[' + b"{}," * (4 * 10**6) + b"{}]}")
+    (folder / f"{name}.json").write_bytes(b'{"form":"referral/1","files":[' + b"{}," * count + b"{}]}")
 
 
 def xml_of_elements(folder: Path, name: str) -> None:

@@ -38,12 +38,12 @@ def json_tree(raw: bytes, depth: int, defects: list[tuple[str, str]]) -> Any:
         raise InputError(f"The report is not valid JSON: {error}.") from None
     too_deep = InputError(f"The report is nested more than {depth} levels deep.")
     try:
-        written = orjson.dumps(tree, option=orjson.OPT_INDENT_2 if len(bare) <= _INDENTED else 0)
+        written = _written(tree, orjson.OPT_INDENT_2 if len(bare) <= _INDENTED else 0)
     except orjson.JSONEncodeError:  # beyond 254 levels
         raise too_deep from None
     # of a small report each level has two spaces more before its lines; an empty object or list at the last level has no line
     perhaps = len(bare) > _INDENTED or b"\n" + b"  " * depth in written
-    if perhaps and _is_nested_deeper(orjson.dumps(tree), depth):
+    if perhaps and _is_nested_deeper(_written(tree), depth):
         raise too_deep
     # certainly no key is given twice when the text has as many colons as the tree written out again; those inside texts
     # are counted on both sides alike, unless the text writes characters as \u003a
@@ -56,6 +56,13 @@ def json_tree(raw: bytes, depth: int, defects: list[tuple[str, str]]) -> Any:
         if _is_nested_deeper(compact, depth + 1):  # what was given twice is in a list now, and not all was judged yet
             raise too_deep
     return _shown(tree, defects) if b"\\u0000" in bare else tree
+
+
+def _written(tree: Any, option: int = 0) -> bytes:
+    try:
+        return orjson.dumps(tree, option=option)
+    except SystemError:  # without memory it returns nothing and names no error
+        raise MemoryError from None
 
 
 _INDENTED = 1 << 16

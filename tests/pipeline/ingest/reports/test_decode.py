@@ -29,6 +29,15 @@ def test_every_json_parsing_trap_gets_the_right_verdict(corpora: Path) -> None:
     assert count > 300
 
 
+def test_json_that_memory_does_not_suffice_to_write_out_ends_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    def without_memory(tree: object, option: int = 0) -> bytes:
+        raise SystemError("returned NULL without setting an exception")
+
+    monkeypatch.setattr(decode.orjson, "dumps", without_memory)
+    with pytest.raises(MemoryError):
+        decode.json_tree(b'{"form": "referral/1"}', 20, [])
+
+
 def test_a_bom_is_no_fault() -> None:
     assert decode.json_tree(b"\xef\xbb\xbf{}", 9, []) == {}
     with pytest.raises(InputError, match="UTF-16"):
