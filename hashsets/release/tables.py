@@ -6,6 +6,7 @@ withdrawn, nothing is deleted. `release` is the release in which a row first app
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Container, Iterable
 from functools import cache
 from pathlib import Path
@@ -158,19 +159,25 @@ LOCKED: dict[str, Any] = {
 """What a reading connection may not do; then the configuration is locked."""
 
 
+_OPENING = threading.Lock()
+
+
 def connect_read_only(path: Path, settings: Settings, threads: int | None = None) -> duckdb.DuckDBPyConnection:
     """A read-only connection that reaches no other file, no network and no extension, and cannot be reconfigured.
 
+    The connections of a process to one file share its database, and may be made by several threads at once.
     In a release from before an algorithm was added nothing is known by it: its table is there, empty but for the canaries.
     """
-    con = duckdb.connect(
-        str(path),
-        read_only=True,
-        config={**LOCKED, "memory_limit": f"{settings.memory_mb}MB", "threads": threads or settings.thread_count},
-    )
-    con.execute("SET TimeZone = 'UTC'")
-    con.execute("SET enable_progress_bar = false")
-    con.execute("SET lock_configuration = true")
+    with _OPENING:
+        con = duckdb.connect(
+            str(path),
+            read_only=True,
+            config={**LOCKED, "memory_limit": f"{settings.memory_mb}MB", "threads": threads or settings.thread_count},
+        )
+        # the first sets what holds for all, and locks it; where another has one open, it is set already
+        if not scalar(con, "SELECT current_setting('lock_configuration')::INTEGER"):
+            con.execute("SET GLOBAL TimeZone = 'UTC'")
+            con.execute("SET lock_configuration = true")
     there = {name for (name,) in con.execute("SELECT table_name FROM duckdb_tables() WHERE NOT internal").fetchall()}
     if not there.issuperset(_HASH_TABLES):
         _add_tables(con, there, [Sql(str(s).replace("CREATE TABLE", "CREATE TEMP TABLE", 1)) for s in _HASH.values()])

@@ -76,3 +76,18 @@ def test_the_next_release_is_built_on_an_older_store(
     assert scalar(con, "SELECT count(DISTINCT media_key) FROM hash_md5 WHERE media_key >= 0") == 3
     assert scalar(con, "SELECT count(*) FROM media") == 6
     con.close()
+
+
+def test_a_release_is_read_by_several_at_once_and_none_can_change_how(tmp_path: Path, settings: Settings) -> None:
+    release = samples.give(settings, tmp_path, "project_vic", [samples.media(1)])
+    first, second = release.connect(), release.connect()
+    for con in (first, second):
+        assert con.execute("SELECT '2026-07-01 00:00:00+00'::TIMESTAMPTZ::VARCHAR").fetchall() == [
+            ("2026-07-01 00:00:00+00",)
+        ]
+        for statement in ("SET TimeZone = 'Europe/London'", "SET threads = 2", "COPY (SELECT 1) TO 'out.csv'"):
+            with pytest.raises(duckdb.Error, match=r"locked|disabled"):
+                con.execute(statement)
+    first.close()
+    assert scalar(second, "SELECT count(*) FROM media") == 1
+    second.close()
