@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,10 +22,10 @@ import pyarrow.compute as pc
 from pipeline import jsontext, policy, records
 from pipeline.assess import database
 from pipeline.assess.evidence.case_file import ListHit
-from pipeline.assess.links import conflicts, keys, lists, naming, similar
+from pipeline.assess.links import conflicts, keys, lists, naming, sharing, similar
 from pipeline.assess.links.index import KeyIndex
 from pipeline.assess.links.judging import judge
-from pipeline.assess.links.strength import LinkRules, Sighting
+from pipeline.assess.links.strength import LinkRules
 from pipeline.assess.touched import Chains
 from pipeline.collector import no_cycle_search
 from pipeline.contract import Night
@@ -204,8 +204,8 @@ def find(
     within a case only supplements are linked. `first` says that no earlier night has linked anything, so that there is nothing
     old to look among; `kept` that the keys of what is old stand in the kept index (they are made from the views otherwise).
     """
-    least = {k: v["least"] for k, v in rules["kinds"].items()} | {"ip": 1}
-    con.register("kinds", pa.table({"kind": list(least), "least": pa.array(list(least.values()), pa.int32())}))
+    judged = LinkRules(dict(rules))
+    con.register("kinds", sharing.kinds(rules))
     con.register("ignored", pa.table({"role": pa.array(rules["ignored_roles"], pa.string())}))
     con.register("chains", pa.table({"referral_id": list(chains), "root": list(chains.values())}, schema=_CHAINS))
     wanted = database.sql("link_wanted", keys=database.sql("rows", view="new_keys"))
@@ -219,33 +219,10 @@ def find(
         of_pairs = database.sql("link_wanted", keys=everything)
         con.execute(database.sql("link_widen", old=of_pairs, near=database.sql("link_wanted", keys=near("more"))))
         con.execute(database.sql("link_holders"))
-    sightings: dict[tuple[str, str, str], list[Sighting]] = {}
-    for row in zip(*[c.to_pylist() for c in database.query(con, database.sql("link_sightings")).columns], strict=True):
-        sightings.setdefault(row[:3], []).append(Sighting(*row[3:]))
-    judged, found = LinkRules(dict(rules)), Found()
-    for shared in _by_pair(con.sql(database.sql("link_shared")).to_arrow_reader(_AT_ONCE)):
-        found.pairs.update(zip(shared["a"].to_pylist(), shared["b"].to_pylist(), strict=True))
+    found = Found(pairs=sharing.choose(con, judged))
+    for shared, sightings in sharing.parts(con):
         found.links += judge(judged, shared, sightings)
     return found
-
-
-_AT_ONCE = 100_000
-"""Shared values that are held at once, and those of one pair more: a few reports that repeat the same thousands of addresses share as
-many values as they have pairs, times as many."""
-
-
-def _by_pair(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """Rows ordered by `a` and `b` in parts none of which ends within a pair."""
-    rest: pa.Table | None = None
-    for batch in batches:
-        rows = pa.Table.from_batches([batch] if rest is None else [*rest.to_batches(), batch])
-        last = pc.and_(*(pc.equal(rows[side], rows[side][-1]) for side in ("a", "b")))
-        place = pc.index(last, True).as_py()
-        if place:
-            yield rows.slice(0, place)
-        rest = rows.slice(place)
-    if rest is not None:
-        yield rest
 
 
 _CHAINS = pa.schema([("referral_id", pa.string()), ("root", pa.string())])

@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
+import pyarrow as pa
+
 STRENGTHS = ("weak", "medium", "strong")
 
 SAID_BETTER = {
@@ -89,6 +91,13 @@ class LinkRules:
             found = self._places[value] = _within(value, ignored), _within(value, shared)
         return found
 
+    def places(self, addresses: Sequence[str]) -> pa.Table:
+        """The table `addresses`: of those in a range that is ignored, or lent to many, which of the two."""
+        found = [(value, *self._place(value)) for value in addresses]
+        some = [place for place in found if place[1] or place[2]]
+        columns = [[p[0] for p in some], [p[1] is not None for p in some], [p[2] is not None for p in some]]
+        return pa.table(columns, schema=_ADDRESSES)
+
     def judge(
         self, kind: str, value: str, left: Sequence[Sighting], right: Sequence[Sighting], holders: int
     ) -> Verdict | None:
@@ -135,6 +144,9 @@ class LinkRules:
     def _customers(self, sightings: Sequence[Sighting]) -> list[Sighting]:
         """Those with a port that can be one of a customer."""
         return [s for s in sightings if s.port is not None and s.port >= self.data["ip"]["least_port"]]
+
+
+_ADDRESSES = pa.schema([("value", pa.string()), ("ignored", pa.bool_()), ("lent", pa.bool_())])
 
 
 def closest(

@@ -1,4 +1,3 @@
-SELECT DISTINCT kind, value, referral_id, source, row_id, subject_id, role, port, seen_at, ambiguous, proxy
-FROM affected SEMI JOIN sizes USING (kind, value)
-    SEMI JOIN (SELECT DISTINCT unnest([a, b]) AS referral_id FROM pairs) USING (referral_id)
-ORDER BY ALL
+FROM sighted SEMI JOIN (
+    SELECT kind, value, unnest([a, b]) AS referral_id FROM shared SEMI JOIN (FROM parts WHERE part = {part}) USING (a, b)
+) USING (kind, value, referral_id) ORDER BY ALL

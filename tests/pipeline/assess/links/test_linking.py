@@ -85,13 +85,17 @@ def naive(settings: Settings, rows: Rows) -> set[tuple[Any, ...]]:
         held[f["referral_id"]].setdefault(key, []).append(
             Sighting("media_files", f["file_id"], None, None, None, None, False, None)
         )
-    found = set()
+    found, most = set(), rules.data["judged_values"]
     for a, b in itertools.combinations(sorted(held), 2):
         kinds: dict[str, list[Any]] = {}
         shared = set(held[a]) & set(held[b])
+        of_kind = Counter(kind for kind, _ in shared)
+        elsewhere = [value for kind, value in sorted(shared) if kind == "username_elsewhere"][: 4 * most]
         for kind, value in sorted(shared):
-            if kind == "username_elsewhere" and any(
-                k in ("username", "user_id") and v.endswith("\x1f" + value) for k, v in shared
+            if kind == "username_elsewhere" and (
+                value not in elsewhere
+                or max(of_kind["username"], of_kind["user_id"]) > most
+                or any(k in ("username", "user_id") and v.endswith("\x1f" + value) for k, v in shared)
             ):
                 continue
             holders = sum((kind, value) in h for h in held.values())

@@ -1,0 +1,1 @@
+SELECT value FROM common WHERE kind = 'ip'

@@ -1,0 +1,1 @@
+SELECT DISTINCT part FROM parts ORDER BY part

@@ -1,0 +1,12 @@
+-- The sightings of what is judged, and parts of about {rows} rows of both, none of which ends within a pair.
+CREATE OR REPLACE TEMP TABLE sighted AS
+    SELECT DISTINCT kind, value, referral_id, source, row_id, subject_id, role, port, seen_at, ambiguous, proxy
+    FROM affected SEMI JOIN (SELECT kind, value, unnest([a, b]) AS referral_id FROM shared) USING (kind, value, referral_id);
+CREATE OR REPLACE TEMP TABLE parts AS
+WITH seen AS (
+    SELECT kind, value, referral_id, count(*) AS times FROM sighted GROUP BY ALL
+), sizes_of AS (
+    SELECT a, b, sum(l.times + r.times) AS size FROM shared JOIN seen l USING (kind, value)
+        JOIN seen r USING (kind, value) WHERE l.referral_id = a AND r.referral_id = b GROUP BY ALL
+)
+SELECT a, b, (sum(size) OVER (ORDER BY a, b ROWS UNBOUNDED PRECEDING) - size) // {rows} AS part FROM sizes_of;
