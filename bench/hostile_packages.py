@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import os
 import random
 import re
 import shutil
@@ -20,6 +19,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
+from datetime import UTC, datetime, timedelta
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from unittest import mock
 from bench import bombs, common
 from bench import ingest as goods
 from pipeline import cputime
+from pipeline.contract import Night
 from pipeline.fingerprint.outcome import Digests
 from pipeline.ingest import stage
 from pipeline.ingest.reading.supervisor import PackageReading
@@ -37,7 +38,8 @@ from pipeline.locator import Locator
 from pipeline.settings import Settings
 
 BAR, MIB_BAR = 0.8, 1024
-LONG_AGO = goods.NIGHT.as_of.timestamp() - 7 * 86400
+LATE = Night("bench", datetime.now(UTC) + timedelta(days=7))
+"""When what is not complete is returned, and read for it."""
 
 
 def main(arguments: list[str]) -> None:
@@ -88,7 +90,7 @@ def measured(landing: Path, home: Path) -> dict[str, Any]:
 
     with mock.patch("pipeline.ingest.media.answers", answers), mock.patch.object(PackageReading, "__exit__", closing):
         start = cputime.spent()
-        report = stage.run(settings, goods.NIGHT)
+        report = stage.run(settings, LATE)
         seconds = cputime.since(start) - hashing
     # of this program alone: what getrusage tells began with the process that started it
     peak = int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1]) // 1024  # type: ignore[index]
@@ -139,11 +141,6 @@ def mutate(landing: Path, count: int, containers: list[str]) -> list[str]:
         else:
             target.write_bytes(bombs.mutated(source.read_bytes(), rng))
         target.with_name(f"{target.name}.ready").touch()
-        for path in (
-            target,
-            *target.rglob("*"),
-        ):  # of long ago: what is not complete by now is returned, and read for it
-            os.utime(path, (LONG_AGO, LONG_AGO))
         made.append(f"{target.parent.name}/{target.name}")
     return made
 

@@ -108,7 +108,6 @@ def write(home: Path, packages: int, files: int) -> None:
         files=files,
         known=1,
         tiny=True,
-        now=NIGHT.as_of,
     )
 
 

@@ -67,7 +67,7 @@ def ingest(settings: Settings, night: Night = NIGHT) -> StageReport:
 def sample_landing(settings: Settings, seed: int = 1, referrals: int = 20, **options: Any) -> dict[str, int]:
     """What `triage sample` writes; returns its counts. The truth is in HOME/ground_truth.json."""
     truth = settings.home / "ground_truth.json"
-    return sample.write(settings.landing_dir, truth, seed=seed, referrals=referrals, day=DAY, now=AS_OF, **options)
+    return sample.write(settings.landing_dir, truth, seed=seed, referrals=referrals, day=DAY, **options)
 
 
 def table(settings: Settings, name: str) -> list[dict[str, Any]]:

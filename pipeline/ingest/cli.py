@@ -52,7 +52,7 @@ def waiting(ctx: click.Context) -> Rows:
         {
             "landing_folder": candidate.package.landing_folder,
             "container": candidate.package.container,
-            "hours": max(0.0, round((now.timestamp() - candidate.package.newest / 1e9) / 3600, 1)),
+            "hours": round(candidate.package.hours(now), 1),
             "reasons": "; ".join(candidate.waits),
         }
         for candidate in stage.waiting(ctx.obj, night.Night("waiting", now))

@@ -6,7 +6,7 @@ import hashlib
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -141,8 +141,7 @@ def look(reading: PackageReading, entries: Sequence[LandingEntry], as_of: dateti
     for entry in entries:
         package, texts = discovery.prepare(entry, policy)
         candidate = Candidate(entry, package)
-        age = as_of.timestamp() - package.newest / 1e9
-        candidate.overdue = age > timedelta(hours=policy["waiting_hours"]).total_seconds()
+        candidate.overdue = package.hours(as_of) > policy["waiting_hours"]
         candidates.append(candidate)
         questions.append(PackageQuestion(package, texts, candidate.overdue))
     answers = reading.read(questions)

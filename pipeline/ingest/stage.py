@@ -128,7 +128,7 @@ def _tell_waiting(settings: Settings, night: Night, waiting: list[Candidate]) ->
         {
             "landing_folder": c.package.landing_folder,
             "container": c.package.container,
-            "hours": max(0.0, round((now.timestamp() - c.package.newest / 1e9) / 3600, 1)),
+            "hours": round(c.package.hours(now), 1),
             "reasons": list(c.waits),
         }
         for c in waiting

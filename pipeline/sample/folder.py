@@ -10,11 +10,10 @@ The same seed, number and day give the same files.
 from __future__ import annotations
 
 import json
-import os
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -65,14 +64,13 @@ def write(
     unknown: int = 400,
     files: int | None = None,
     tiny: bool = False,
-    now: datetime | None = None,
     step: Callable[[], None] = lambda: None,
 ) -> dict[str, int]:
     """Write `referrals` referrals (and their duplicates, supplements and broken packages) below `landing`.
 
     `day` is a date in UTC that everything happened before; `known` the size of the hash set; `files` fixes the number
-    of files of each referral; `tiny` writes short bytes instead of pictures, for benches. The half-copied packages
-    are as old as they must be at `now` (default: the clock's). `step` is called after every referral. Returns counts of packages by how they must end, and of files by truth.
+    of files of each referral; `tiny` writes short bytes instead of pictures, for benches.
+    `step` is called after every referral. Returns counts of packages by how they must end, and of files by truth.
     """
     day = day.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     sample = Sample(landing, seed, day, Gallery(seed, known, tiny, unknown), random.Random(seed), files)  # noqa: S311
@@ -82,7 +80,7 @@ def write(
         made = case(sample.rng, sample.gallery, number, day, people=sample.people, files=files)
         _referral(sample, made, name)
         step()
-    _broken(sample, now or datetime.now(UTC))
+    _broken(sample)
     listed: dict[str, int] = {}
     if not tiny:
         sample_hashset.write(landing / "hashsets" / "demo" / "demo.json", sample.gallery, day)
@@ -169,8 +167,8 @@ def _write(
     )
 
 
-def _broken(sample: Sample, now: datetime) -> None:
-    """Packages that must not be taken in: unreadable, of no known form, hostile, half copied, late."""
+def _broken(sample: Sample) -> None:
+    """Packages that must not be taken in: unreadable, of no known form, hostile, half copied."""
     landing = sample.landing
     broken = {
         "nca/sample-broken-json": {"report.json": b'{"reportId": 1, "reportedInformation": {'},
@@ -187,15 +185,7 @@ def _broken(sample: Sample, now: datetime) -> None:
     suffix = wrap(landing / "nca/sample-hostile", "zip-ready", {"../../outside.json": b"{}", "report.json": b"{}"})
     sample.truth.append({"container": f"nca/sample-hostile{suffix}", "state": "quarantined", "files": []})
     half = json.dumps({"form": "referral/1", "reference": "half"}).encode()
-    for name, age, state in (("sample-half-copied", 0, "waiting"), ("sample-half-copied-late", 3, "quarantined")):
-        folder = landing / "other" / name
-        wrap(folder, "folder-list", {"referral.json": half, "media/later.jpg": b"synthetic"})
-        (folder / "media/later.jpg").unlink()
-        _age(folder, now - timedelta(days=age))
-        sample.truth.append({"container": f"other/{name}", "state": state, "files": []})
-
-
-def _age(folder: Path, moment: datetime) -> None:
-    """Give everything in a folder the same time of change."""
-    for path in [folder, *folder.rglob("*")]:
-        os.utime(path, (moment.timestamp(), moment.timestamp()))
+    folder = landing / "other" / "sample-half-copied"
+    wrap(folder, "folder-list", {"referral.json": half, "media/later.jpg": b"synthetic"})
+    (folder / "media/later.jpg").unlink()
+    sample.truth.append({"container": "other/sample-half-copied", "state": "waiting", "files": []})

@@ -31,6 +31,7 @@ from pipeline.ingest.landing.package import (
     collision_faults,
     is_plain_text,
     is_small_text,
+    last_change,
     name_faults,
     plain_locator,
     reading_order,
@@ -146,11 +147,11 @@ def _kind(entry: os.DirEntry[str]) -> str:
 
 @dataclass
 class _Survey:
-    """What `stat_key` returns and the newest change in ns; everything that was looked at; files and links of a folder with
+    """What `stat_key` returns and the latest change as `last_change` has it; everything that was looked at; files and links of a folder with
     their name below it and what lstat says; and why not everything could be looked at."""
 
     key: str = ""
-    newest: int = 0
+    changed: int = 0
     looked: list[Look] = field(default_factory=list)
     files: list[tuple[str, os.DirEntry[str], os.stat_result]] = field(default_factory=list)
     problem: str = ""
@@ -159,9 +160,7 @@ class _Survey:
 
 def stat_key(entry: LandingEntry, most: int) -> str:
     """A digest of names, sizes, times and inodes of everything in the entry, up to `most` files and folders.
-
-    Equal keys mean: not touched since. Vanished files are left out, the next run sees them.
-    """
+    Equal keys mean: not touched since. Vanished files are left out, the next run sees them."""
     return _survey(entry, most).key
 
 
@@ -184,9 +183,10 @@ def _survey(entry: LandingEntry, most: int) -> _Survey:
     made = _Survey()
 
     def note(name: str, path: str, status: os.stat_result) -> None:
-        size, time, inode = status.st_size, status.st_mtime_ns, status.st_ino
-        made.looked.append((path, size, time, inode))
-        facts.append(f"{name}\0{size}\0{time}\0{inode}")
+        seen = status.st_size, status.st_mtime_ns, status.st_ino
+        made.looked.append((path, *seen))
+        made.changed = max(made.changed, last_change(status))
+        facts.append("\0".join((name, *map(str, seen))))
 
     stack = [(entry.path, "")]
     while stack:
@@ -214,7 +214,6 @@ def _survey(entry: LandingEntry, most: int) -> _Survey:
     facts.sort()
     text = "\n".join(facts).encode("utf-8", "surrogateescape")
     made.key = hashlib.blake2b(text, digest_size=16).hexdigest()
-    made.newest = max((time for _, _, time, _ in made.looked), default=0)
     return made
 
 
@@ -247,7 +246,7 @@ def prepare(entry: LandingEntry, policy: dict[str, Any]) -> tuple[Package, list[
     package = Package(entry.landing_folder, entry.container, entry.kind)
     caps = policy["caps"]
     found = _survey(entry, 2 * caps["members"])
-    package.stat_key, package.newest, package.looked = found.key, found.newest, found.looked
+    package.stat_key, package.changed, package.looked = found.key, found.changed, found.looked
     package.waits += [found.problem] if found.problem else []
     package.ready = ".ready" in entry.beside
     faults = [f.replace("a member", "the package") for f in name_faults(entry.name, caps)]

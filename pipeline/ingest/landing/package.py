@@ -7,9 +7,11 @@ the media worker alone. Names are those inside the package, with a single common
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import unicodedata
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -67,10 +69,18 @@ Look = tuple[str, int, int, int]
 """A path that was looked at: the path, and size, time of change in ns and inode as they were then."""
 
 
+def last_change(status: os.stat_result) -> int:
+    """When a file came to be as it is, in ns: the time that the system sets at every change of content, name or attributes. The time
+    of modification is the sender's to choose, and copying keeps it: one of last year would return what came a minute ago, one of
+    next year would let it wait for ever."""
+    return status.st_ctime_ns
+
+
 @dataclass
 class Package:
     """What was found at `container` (relative to landing). `faults` make it unreadable as a whole; `waits` are
-    reasons to think that it is still being copied. `newest` is the latest change of any of its files, in ns."""
+    reasons to think that it is still being copied. `changed` is the latest change of anything in it, in ns as `last_change` has it; 0
+    where nothing of it can be looked at."""
 
     landing_folder: str
     container: str
@@ -79,13 +89,17 @@ class Package:
     faults: list[str] = field(default_factory=list)
     waits: list[str] = field(default_factory=list)
     stat_key: str = ""
-    newest: int = 0
+    changed: int = 0
     looked: list[Look] = field(default_factory=list)
     ready: bool = False
     lists: list[tuple[str, bytes]] = field(default_factory=list)
     """Checksum lists that lie beside the container: name and content."""
     left_out: int = 0
     """Files that a desktop left behind: both name and content say so."""
+
+    def hours(self, moment: datetime) -> float:
+        """Hours from the last change of anything in it until `moment`; none where that lies ahead, or nothing is known of it."""
+        return max(0.0, moment.timestamp() - self.changed / 1e9) / 3600 if self.changed else 0.0
 
     @cached_property
     def by_name(self) -> dict[str, Member]:

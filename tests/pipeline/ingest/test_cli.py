@@ -43,7 +43,7 @@ def test_what_is_returned_is_listed_with_its_clock(tmp_path: Path) -> None:
     typed(tmp_path, "sample", "--referrals", "8", "--seed", "2", "--known", "5")
     typed(tmp_path, "ingest", "--run", "night-1")
     rows = json.loads(typed(tmp_path, "returned", "--format", "json").stdout)
-    assert len(rows) == 6
+    assert len(rows) == 5
     assert {row["state"] for row in rows} == {"returned for information"}
     assert all(row["reasons"] and 0 <= row["hours"] < 1 and row["times_returned"] == 1 for row in rows)
     assert "nca/sample-broken-json" in {row["container"] for row in rows}

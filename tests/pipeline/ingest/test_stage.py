@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -162,6 +163,20 @@ def test_waiting_too_long_is_returned_and_completing_it_later_still_counts(setti
     (path / ".ready").touch()
     assert ingest(settings, replace(late, run_id="later")).kept == 1
     assert sorted(r["state"] for r in table(settings, "packages")) == ["accepted", "quarantined"]
+
+
+@pytest.mark.parametrize("stated", [0, 4_000_000_000])
+def test_times_that_a_sender_sets_neither_return_a_package_at_once_nor_let_it_wait_for_ever(
+    settings: Settings, stated: int
+) -> None:
+    path = land(settings, {"referral.json": form()}, how="folder-x")
+    for each in (path, *path.rglob("*")):
+        os.utime(each, (stated, stated))
+    now = factory.datetime.now(factory.UTC)
+    assert ingest(settings, night.Night("soon", now)).rejected == {"waiting": 1}
+    [row] = json.loads(stage.waiting_file(settings).read_text())["packages"]
+    assert row["hours"] < 1
+    assert ingest(settings, night.Night("late", now + timedelta(hours=25))).rejected == {"quarantined": 1}
 
 
 @pytest.mark.parametrize("how", ["folder-x", "zip-x"])

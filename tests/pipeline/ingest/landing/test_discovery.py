@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline import policy
 from pipeline.ingest.landing import discovery
-from pipeline.ingest.landing.package import Member, all_plain, collision_faults, is_transport, name_faults
+from pipeline.ingest.landing.package import Member, all_plain, collision_faults, is_transport, last_change, name_faults
 from pipeline.locator import Locator
 from pipeline.settings import Settings
 
@@ -152,6 +153,34 @@ def test_every_change_after_listing_is_seen(tmp_path: Path, how: str) -> None:
     else:
         (tmp_path / "nca/p").rename(tmp_path / "nca/q")
     assert discovery.is_touched(package)
+
+
+@pytest.mark.parametrize("stated", [0, 4_000_000_000])
+def test_the_age_of_a_package_is_not_what_its_sender_says(tmp_path: Path, stated: int) -> None:
+    """Times of modification of 1970 and of 2096: the time of change is the system's."""
+    before = datetime.now(UTC) - timedelta(seconds=1)
+    put(tmp_path, "nca/p/report.json", b"{}")
+    for path in (tmp_path / "nca/p", tmp_path / "nca/p/report.json"):
+        os.utime(path, (stated, stated))
+    package = discovery.inspect(discovery.entries(tmp_path, POLICY)[0][0], POLICY)
+    assert before.timestamp() <= package.changed / 1e9 <= datetime.now(UTC).timestamp()
+    assert 25 <= package.hours(before + timedelta(hours=26)) <= 26
+    assert package.hours(before - timedelta(days=1)) == 0
+
+
+def test_a_package_of_which_nothing_can_be_looked_at_has_no_age(tmp_path: Path) -> None:
+    put(tmp_path, "nca/p.json", b"{}")
+    [entry], _ = discovery.entries(tmp_path, POLICY)
+    (tmp_path / "nca/p.json").unlink()
+    package = discovery.inspect(entry, POLICY)
+    assert (package.changed, package.hours(datetime.now(UTC))) == (0, 0.0)
+
+
+def test_the_last_change_is_that_of_the_system(tmp_path: Path) -> None:
+    path = put(tmp_path, "nca/p.json", b"{}")
+    os.utime(path, (7, 7))
+    status = path.stat()
+    assert (status.st_mtime_ns, last_change(status)) == (7 * 10**9, status.st_ctime_ns)
 
 
 def member(name: str, size: int = 0, content: bytes | None = b"") -> Member:

@@ -11,11 +11,13 @@ import tarfile
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from bench.bombs import BOMBS, MIB, json_of_files, key_twice
+from pipeline.contract import Night
 from pipeline.settings import Settings
 from tests.factory import form, ingest, land, picture, table
 
@@ -95,9 +97,7 @@ def test_a_zip_with_a_member_without_a_name_and_a_list_with_nulls_are_returned(s
     (folder / "nameless.zip").write_bytes(short)
     (folder / "nameless.zip.ready").touch()
     land(settings, {"report.json": form(reference="N-2"), "package.sha256": b"0" * 64 + b"  a\0b\n"}, "nulls")
-    for path in [folder, *folder.rglob("*")]:
-        os.utime(path, (0, 0))
-    report = ingest(settings)
+    report = ingest(settings, Night("late", datetime.now(UTC) + timedelta(hours=25)))
     rows = {row["container"]: row for row in table(settings, "packages")}
     assert rows["other/nulls"]["state"] == rows["other/nameless.zip"]["state"] == "quarantined"
     assert any("null characters" in reason for reason in rows["other/nulls"]["reasons"])
