@@ -30,10 +30,11 @@ from numpy.typing import NDArray
 
 from bench import common
 from hashsets import sources
-from hashsets.algorithms import BY_NAME, to_words
+from hashsets.algorithms import BY_NAME
 from hashsets.importing import clean, importer, rows
 from hashsets.readers.vics import COLUMNS
 from hashsets.release import building, publishing, releases
+from hashsets.words import to_words
 from pipeline import contract as nights
 from pipeline import files, records
 from pipeline.lake import Lake

@@ -17,8 +17,9 @@ import orjson
 from hashsets.algorithms import ALL, StoredHash
 from hashsets.readers import exported
 from hashsets.readers.vics import COLUMNS
-from hashsets.release.releases import Release, values_of
-from pipeline import files, output
+from hashsets.release.asked import values_of
+from hashsets.release.releases import Release
+from pipeline import csvtext, files
 from pipeline.algorithms import EXCHANGED
 from pipeline.errors import UsageError
 from pipeline.sql import compose, each
@@ -67,7 +68,7 @@ def export_csv(release: Release, path: Path, source_id: str, *, since: int = 0, 
 
 
 def _write_csv(file: BinaryIO, block: list[dict[str, Any]]) -> None:
-    text = output.as_csv(exported.COLUMNS, block)
+    text = csvtext.as_csv(exported.COLUMNS, block)
     file.write(text.split(b"\r\n", 1)[1] if block else text)
 
 

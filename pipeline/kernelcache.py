@@ -16,16 +16,17 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numba
-from numba import config
-from numba.core.caching import CompileResultCacheImpl, FunctionCache, UserProvidedCacheLocator
-
 from pipeline import kernelfamilies
 from pipeline.leftout import left_out
 
-with left_out("scipy.linalg"):
-    # Numba looks once whether there is a BLAS to link dot products to; no kernel has any, and looking takes 0.13 s
+with left_out("scipy", "scipy.linalg", "coverage", "cffi"):
+    # Numba looks for a BLAS to link dot products to, for counters of lines that are compiled and for declarations of C: half
+    # the time that it takes to load, and no kernel has any of them
+    import numba
+    import numba.core.typing.cffi_utils
     import numba.np.arraymath
+    from numba import config
+    from numba.core.caching import CompileResultCacheImpl, FunctionCache, UserProvidedCacheLocator
 
 IN_IMAGE = kernelfamilies.adopt()
 """Whether kernels come from the image."""

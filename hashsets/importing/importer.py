@@ -27,12 +27,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hashsets.algorithms import ALL, DIGESTS, from_words
+from hashsets.algorithms import ALL, DIGESTS
 from hashsets.importing import ordering, rows
 from hashsets.readers import registry as readers
 from hashsets.readers.base import Source
 from hashsets.sources import KnownSource
-from pipeline import files, output
+from hashsets.words import from_words
+from pipeline import csvtext, files
 from pipeline.errors import InputError, IntegrityError, ReconciliationError
 from pipeline.settings import Settings
 
@@ -313,7 +314,7 @@ class _Rejects:
                 {"position": r.position, "refused": what, "field": r.field, "reason": r.reason, "value": r.value}
                 for r in refused
             ]
-            text = output.as_csv(("position", "refused", "field", "reason", "value"), named)
+            text = csvtext.as_csv(("position", "refused", "field", "reason", "value"), named)
             self._file.write(text.split(b"\r\n", 1)[1])
 
     def __exit__(self, *exception: object) -> None:

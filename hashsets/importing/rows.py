@@ -13,9 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from hashsets.algorithms import ALL, to_words
+from hashsets.algorithms import ALL
 from hashsets.importing import clean
 from hashsets.readers.base import Batch
+from hashsets.words import to_words
 
 FLAGS = (
     "withdraw",

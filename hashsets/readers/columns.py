@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from hashsets.algorithms import BY_NAME, to_words
+from hashsets.algorithms import BY_NAME
 from hashsets.importing import clean, rows
 from hashsets.readers import kernel, kernel_values
+from hashsets.words import to_words
 from pipeline.algorithms import EMPTY_FILE
 
 ROWS = 1 << 15

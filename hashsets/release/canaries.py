@@ -8,17 +8,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from functools import cache
+from typing import TYPE_CHECKING
 
-import duckdb
-import numpy as np
-import pyarrow as pa
-from numpy.typing import NDArray
-
-from hashsets.algorithms import ALL, StoredHash, to_words
+from hashsets.algorithms import ALL, StoredHash
 from pipeline.errors import CanaryError
 from pipeline.sql import compose
 
+if TYPE_CHECKING:
+    import duckdb
+
 COUNT = 8
+KEYS = tuple(range(-1, -COUNT - 1, -1))
+"""Media keys of the canaries, and the query ids they are asked with: -1, -2, ..."""
 
 
 @cache
@@ -29,17 +30,18 @@ def values(algorithm: StoredHash) -> tuple[bytes, ...]:
     )
 
 
-def ids() -> NDArray[np.int64]:
-    """Media keys of the canaries, and the query ids they are asked with: -1, -2, ..."""
-    return -np.arange(1, COUNT + 1, dtype=np.int64)
-
-
 def plant(con: duckdb.DuckDBPyConnection, algorithms: Iterable[StoredHash] = ALL) -> None:
     """Put the canaries into the hash tables of an empty store, or into those of some algorithms."""
+    # loaded where a store is made: a look-up of one digest does without
+    import numpy as np
+    import pyarrow as pa
+
+    from hashsets.words import to_words
+
     for algorithm in algorithms:
         raw = np.frombuffer(b"".join(values(algorithm)), np.uint8).reshape(COUNT, algorithm.width)
         columns = dict(zip(algorithm.columns, to_words(algorithm, raw), strict=True))
-        table = pa.table({"media_key": ids(), "release": np.zeros(COUNT, np.int32), **columns})
+        table = pa.table({"media_key": pa.array(KEYS, pa.int64()), "release": np.zeros(COUNT, np.int32), **columns})
         if algorithm.opaque:
             table = table.append_column(algorithm.name, pa.array(values(algorithm), pa.binary()))
         con.register("planted", table)
@@ -47,12 +49,11 @@ def plant(con: duckdb.DuckDBPyConnection, algorithms: Iterable[StoredHash] = ALL
         con.unregister("planted")
 
 
-def check(algorithm: StoredHash, found: pa.Table) -> None:
-    """Every canary was found by its own query and by no other. Raises CanaryError."""
-    pairs = sorted(zip(found.column("query_id").to_pylist(), found.column("media_key").to_pylist(), strict=True))
-    wanted = sorted((int(i), int(i)) for i in ids())
-    if pairs != wanted:
+def check(algorithm: StoredHash, found: Iterable[tuple[int, int]]) -> None:
+    """Every canary was found by its own query and by no other: `found` has query id and media key. Raises CanaryError."""
+    pairs = sorted(found)
+    if pairs != sorted((key, key) for key in KEYS):
         raise CanaryError(
-            f"An exact {algorithm.name} look-up did not find what it must ({len(pairs)} of {len(wanted)} canaries).",
+            f"An exact {algorithm.name} look-up did not find what it must ({len(pairs)} of {COUNT} canaries).",
             "Do not use its answers; verify the release: `triage hashset verify`.",
         )

@@ -15,9 +15,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from hashsets.algorithms import ALL, StoredHash, from_words
+from hashsets.algorithms import ALL, StoredHash
 from hashsets.release.releases import Release
 from hashsets.release.tables import scalar
+from hashsets.words import from_words
 from pipeline.errors import ReconciliationError
 from pipeline.matching import core
 from pipeline.matching.core.index.manifest import Array

@@ -15,6 +15,7 @@ import pyarrow as pa
 from hashsets import sources
 from hashsets.algorithms import StoredHash
 from hashsets.release import approving, canaries, manifest, releases
+from hashsets.release.asked import query_table
 from hashsets.release.locking import locked
 from hashsets.release.tables import equal
 from pipeline import files
@@ -65,8 +66,7 @@ def retire(settings: Settings, current: int) -> list[int]:
 
 def check_canaries(con: duckdb.DuckDBPyConnection, algorithm: StoredHash) -> None:
     """Ask an open store for its canaries of one algorithm. Raises CanaryError."""
-    asked = releases.query_table(algorithm, canaries.ids(), pa.array(canaries.values(algorithm), pa.binary()))
-    con.register("asked", asked)
+    con.register("asked", query_table(algorithm, canaries.KEYS, pa.array(canaries.values(algorithm), pa.binary())))
     whole = compose(" AND h.{name} = q.{name}", name=algorithm.name) if algorithm.opaque else Sql("")
     found = con.sql(
         compose(
@@ -75,6 +75,6 @@ def check_canaries(con: duckdb.DuckDBPyConnection, algorithm: StoredHash) -> Non
             same=equal("h", "q", algorithm),
             whole=whole,
         )
-    ).to_arrow_table()
+    ).fetchall()
     con.unregister("asked")
     canaries.check(algorithm, found)

@@ -11,27 +11,31 @@ the same release for as long as it is kept.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import duckdb
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from hashsets.algorithms import ALL, BY_NAME, StoredHash, from_words, to_words
-from hashsets.release import canaries, grading, manifest
-from hashsets.release.tables import connect_read_only, equal
+from hashsets.algorithms import ALL
+from hashsets.release import finding, manifest
+from hashsets.release.finding import algorithm_named
+from hashsets.release.tables import connect_read_only
 from pipeline import files
 from pipeline.errors import IntegrityError, UsageError
 from pipeline.settings import Settings
-from pipeline.sql import Sql, compose, literal
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
 
 POINTER = "CURRENT"
 DATABASE = "hashsets.duckdb"
 
-EXACT = pa.schema([("query_id", pa.int64()), ("media_key", pa.int64()), ("algorithm", pa.string())])
+DESCRIBED = (
+    "grade", "category", "sources", "victim_identified", "offender_identified", "distributed", "series", "tags",
+)  # fmt: skip
+"""What matches and answers carry of the description of a media item."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,12 @@ class Release:
         """A read-only, locked connection to its tables. The caller closes it."""
         return connect_read_only(self.folder / DATABASE, self.settings)
 
+    @contextmanager
+    def kept_open(self) -> Iterator[None]:
+        """For several questions one after the other: each opens a connection, and the first takes as long as a question."""
+        with closing(self.connect()):
+            yield
+
     def index_dir(self, algorithm: str) -> Path:
         """Folder of the matching index. Raises UsageError when the release has none for `algorithm`."""
         folder = self.folder / "index" / algorithm
@@ -134,32 +144,31 @@ class Release:
         returned. Raises UsageError for an unknown algorithm or a value of the wrong width, CanaryError when the
         store misses what it must find.
         """
-        con = self.connect()
-        try:
-            parts = [_exact_one(con, BY_NAME[name], chosen, withdrawn) for name, chosen in _by_algorithm(queries)]
-        finally:
-            con.close()
-        found = pa.concat_tables([EXACT.empty_table(), *parts])
-        if among is not None:
-            found = found.filter(pc.is_in(found.column("media_key"), value_set=_keys(among)))
-        return found.sort_by([("query_id", "ascending"), ("algorithm", "ascending"), ("media_key", "ascending")])
+        from hashsets.release import asked  # loads Arrow, as below
+
+        with closing(self.connect()) as con:
+            return asked.exact(con, queries, among, withdrawn=withdrawn)
+
+    def exact_few(self, queries: Sequence[tuple[int, str, bytes]]) -> list[tuple[int, str, int]]:
+        """The same for a few values, (query id, algorithm, value) each, none of an opaque algorithm: (query id, algorithm,
+        media key) of media that are not withdrawn, in that order. Raises what `exact` raises."""
+        with closing(self.connect()) as con:
+            return finding.exact_few(con, queries)
 
     def describe(self, media_keys: Any) -> pa.Table:
         """Standing of media: grade, category, votes, sources, raw_categories, victim_identified, offender_identified,
         distributed (yes, no, unknown, disputed), series, tags, alert, benign. One row per distinct key that exists,
         ordered by media_key.
         """
-        keys = pa.table({"media_key": _keys(media_keys).unique()})
-        con = self.connect()
-        try:
-            con.register("asked", keys)
-            con.execute(
-                "CREATE TEMP TABLE keys AS SELECT m.media_key FROM media m SEMI JOIN asked a ON a.media_key = m.media_key"
-            )
-            sql = grading.standing_sql("keys", int(self.manifest["trusted_votes"]))
-            return con.sql(compose("SELECT * FROM ({sql}) ORDER BY media_key", sql=sql)).to_arrow_table()
-        finally:
-            con.close()
+        from hashsets.release import asked
+
+        with closing(self.connect()) as con:
+            return asked.describe(con, media_keys, int(self.manifest["trusted_votes"]))
+
+    def describe_few(self, media_keys: Iterable[int]) -> list[dict[str, Any]]:
+        """The same rows as those of `describe`, for a few media."""
+        with closing(self.connect()) as con:
+            return finding.describe_few(con, media_keys, int(self.manifest["trusted_votes"]))
 
     def delta(self, since: int) -> pa.Table:
         """What changed after release `since` (0: everything): media_key, change (new, withdrawn, regraded), alert,
@@ -167,38 +176,15 @@ class Release:
 
         `new` is a media that matches now and did not, or has gained a hash; what came and went in between is absent.
         """
-        con = self.connect()
-        try:
+        with closing(self.connect()) as con:
             return con.sql(_DELTA, params={"since": since}).to_arrow_table()
-        finally:
-            con.close()
 
     def hashes(self, algorithm: str, media_keys: Any) -> pa.Table:
         """All values of an algorithm of the given media: media_key int64, value binary; ordered by media_key, value."""
-        kind = algorithm_named(algorithm)
-        con = self.connect()
-        try:
-            con.register("asked", pa.table({"media_key": _keys(media_keys).unique()}))
-            columns = [*kind.columns, *([kind.name] if kind.opaque else [])]
-            rows = con.sql(
-                compose(
-                    """SELECT media_key, {columns} FROM {table} SEMI JOIN asked USING (media_key)
-                    ORDER BY media_key, {first}""",
-                    columns=columns,
-                    table=kind.table,
-                    first=kind.columns[0],
-                )
-            ).to_arrow_table()
-        finally:
-            con.close()
-        return pa.table({"media_key": rows.column("media_key"), "value": values_of(kind, rows)})
+        from hashsets.release import asked
 
-
-def _keys(media_keys: Any) -> pa.Array:
-    """Media keys given as a list, an array or a chunked array."""
-    if isinstance(media_keys, pa.ChunkedArray):
-        return pa.concat_arrays([pa.array([], pa.int64()), *(c.cast(pa.int64()) for c in media_keys.chunks)])
-    return media_keys.cast(pa.int64()) if isinstance(media_keys, pa.Array) else pa.array(media_keys, pa.int64())
+        with closing(self.connect()) as con:
+            return asked.hashes(con, algorithm, media_keys)
 
 
 _DELTA = """
@@ -215,84 +201,6 @@ _DELTA = """
     FROM every
     WHERE NOT (grade = 'WITHDRAWN' AND (fresh OR grade_before = 'WITHDRAWN'))
     ORDER BY media_key"""
-
-
-def algorithm_named(name: str) -> StoredHash:
-    """The algorithm of that name. Raises UsageError."""
-    if name not in BY_NAME:
-        raise UsageError(f"{name!r} is no hash algorithm of the store.", f"Known: {', '.join(BY_NAME)}.")
-    return BY_NAME[name]
-
-
-def values_of(algorithm: StoredHash, rows: pa.Table) -> pa.Array:
-    """Values as binary from a table that has the algorithm's store columns."""
-    if algorithm.opaque:
-        return rows.column(algorithm.name).combine_chunks()
-    n = rows.num_rows
-    words = [rows.column(c).to_numpy().astype(np.uint64) for c in algorithm.columns]
-    raw = from_words(algorithm, words) if n else np.zeros((0, algorithm.width), np.uint8)
-    fixed = pa.FixedSizeBinaryArray.from_buffers(pa.binary(algorithm.width), n, [None, pa.py_buffer(raw)])
-    return fixed.cast(pa.binary())
-
-
-def query_table(algorithm: StoredHash, query_ids: Any, values: pa.Array) -> pa.Table:
-    """query_id and word columns (and bytes, if opaque) of values to be joined. Raises UsageError for a wrong width."""
-    lengths = pc.unique(pc.binary_length(values)).to_pylist() if len(values) else [algorithm.width]
-    if lengths != [algorithm.width]:
-        raise UsageError(f"A {algorithm.name} value has {algorithm.width} bytes, not {lengths}.")
-    raw = np.frombuffer(b"".join(values.to_pylist()), np.uint8).reshape(len(values), algorithm.width)
-    columns: dict[str, Any] = {"query_id": pa.array(query_ids, pa.int64())}
-    for name, words in zip(algorithm.columns, to_words(algorithm, raw), strict=True):
-        columns[name] = words
-    if algorithm.opaque:
-        columns[algorithm.name] = values.cast(pa.binary())
-    return pa.table(columns)
-
-
-def _by_algorithm(queries: pa.Table) -> list[tuple[str, pa.Table]]:
-    names = pc.unique(queries.column("algorithm")).to_pylist()
-    return [
-        (algorithm_named(name).name, queries.filter(pc.equal(queries.column("algorithm"), name)))
-        for name in sorted(map(str, names))
-    ]
-
-
-def _exact_one(con: duckdb.DuckDBPyConnection, algorithm: StoredHash, queries: pa.Table, withdrawn: bool) -> pa.Table:
-    values = pa.concat_arrays([pa.array([], pa.binary()), *queries.column("value").cast(pa.binary()).chunks])
-    ids = queries.column("query_id").to_numpy()
-    if len(ids) and int(ids.min()) < 0:
-        raise UsageError("Query ids are zero or more.")
-    known = canaries.values(algorithm)
-    asked = query_table(
-        algorithm,
-        np.concatenate([ids, canaries.ids()]),
-        pa.concat_arrays([values, pa.array(known, pa.binary())]),
-    )
-    con.register("asked", asked)
-    whole = compose(" AND h.{name} = q.{name}", name=algorithm.name) if algorithm.opaque else Sql("")
-    standing = Sql("" if withdrawn else "WHERE f.media_key < 0 OR m.grade <> 'WITHDRAWN'")
-    # two statements, so that the few found meet the media, and not the whole table: memory stays that of the queries
-    con.execute(
-        compose(
-            """CREATE OR REPLACE TEMP TABLE found AS SELECT DISTINCT q.query_id, h.media_key FROM {table} h
-            JOIN asked q ON {same}{whole}""",
-            table=algorithm.table,
-            same=equal("h", "q", algorithm),
-            whole=whole,
-        )
-    )
-    con.unregister("asked")
-    found = con.sql(
-        compose(
-            """SELECT f.query_id, f.media_key, {name} AS algorithm
-            FROM found f LEFT JOIN media m ON m.media_key = f.media_key {standing}""",
-            name=literal(algorithm.name),
-            standing=standing,
-        )
-    ).to_arrow_table()
-    negative = pc.less(found.column("media_key"), 0)
-    canaries.check(algorithm, found.filter(negative))
-    return found.filter(pc.and_(pc.invert(negative), pc.greater_equal(found.column("query_id"), 0))).cast(EXACT)
 
 
 def sizes(release: Release) -> dict[str, int]:

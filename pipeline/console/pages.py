@@ -23,7 +23,7 @@ from jinja2 import nodes
 from jinja2.compiler import CodeGenerator, Frame
 from markupsafe import Markup
 
-from pipeline import output
+from pipeline import csvtext
 from pipeline.cases.views import queue
 from pipeline.console import context, wording
 from pipeline.console.api import forms
@@ -83,7 +83,7 @@ def answer(
         listed = [dict(row) for row in rows]
         columns = list(listed[0]) if listed else []
         headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
-        return Response(output.as_csv(columns, listed), status, headers, media_type="text/csv; charset=utf-8")
+        return Response(csvtext.as_csv(columns, listed), status, headers, media_type="text/csv; charset=utf-8")
     return HTMLResponse(render(request, template, {**data, **extra}), status)
 
 

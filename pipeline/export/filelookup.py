@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from hashsets.release.releases import Release
+from hashsets.release.releases import DESCRIBED, Release
 from pipeline import policy
 from pipeline.algorithms import DIGESTS
 from pipeline.contract import Night
@@ -26,7 +26,7 @@ from pipeline.fingerprint.outcome import Failure, Fingerprint, Item, Refined
 from pipeline.fingerprint.sandbox.pool import Pool
 from pipeline.locator import Locator
 from pipeline.matching import altered, knownvideos, levels
-from pipeline.matching.evidence import DESCRIBED, MatchRow
+from pipeline.matching.evidence import MatchRow
 from pipeline.matching.known import WholeRelease
 from pipeline.matching.unit import Matcher
 from pipeline.settings import Settings

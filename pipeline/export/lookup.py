@@ -6,19 +6,18 @@ looked up by `filelookup.py`: what only they need (the media worker, the stages 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pyarrow as pa
-
-from hashsets.release.releases import Release
+from hashsets.release.finding import FEW
+from hashsets.release.releases import DESCRIBED, Release
 from pipeline import policy
-from pipeline.algorithms import DIGESTS, EMPTY_FILE
+from pipeline.algorithms import ALGORITHMS, DIGESTS, EMPTY_FILE
 from pipeline.export.hashes import WIDTHS, HashText
-from pipeline.matching.evidence import DESCRIBED
-from pipeline.matching.known import WholeRelease, grouped
 from pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from pipeline.matching.known import WholeRelease
 
 NEAR = ("pdq", "phash256")
 OPAQUE = ("photodna", "phash64", "dhash64")
@@ -43,17 +42,14 @@ def look_up(
 
     `radius`: most bits that may differ instead of the policy's. `result` is exact, near or not known. Rows come in the order of the hashes, exact before near, nearest first.
     """
-    rules = policy.load(settings, "matching").data["algorithms"]
-    known = WholeRelease(release, settings)
     found: list[list[dict[str, Any]]] = [[] for _ in hashes]
-    for hit in _exact(known, hashes):
-        found[hit["place"]].append(hit)
-    for algorithm in NEAR:
-        for hit in near(known, release, algorithm, hashes, rules[algorithm] | ({"radius": radius} if radius else {})):
+    with release.kept_open():
+        for hit in _exact(release, hashes):
+            found[hit["place"]].append(hit)
+        for hit in _near(settings, release, hashes, radius):
             if not any(h["media_key"] == hit["media_key"] and h["result"] == "exact" for h in found[hit["place"]]):
                 found[hit["place"]].append(hit)
-    keys = sorted({hit["media_key"] for hits in found for hit in hits})
-    about = {row["media_key"]: row for row in release.describe(pa.array(keys, pa.int64())).to_pylist()} if keys else {}
+        about = _described(release, sorted({hit["media_key"] for hits in found for hit in hits}))
     rows = []
     for text, hits in zip(hashes, found, strict=True):
         empty = any(EMPTY_FILE.get(name) == text.value for name in text.algorithms)
@@ -61,13 +57,13 @@ def look_up(
         base = {"line": text.line, "input": text.text, "release": release.number, "note": note}
         hits.sort(key=lambda h: (h["result"] != "exact", h["distance"], h["media_key"]))
         for hit in hits or [{"result": "not known", "algorithm": "/".join(text.algorithms)}]:
-            known_media = about.get(hit.get("media_key"), {})
+            known_media = about.get(hit["media_key"], {}) if "media_key" in hit else {}
             row = {**base, **hit, **{name: known_media.get(name) for name in DESCRIBED}}
             rows.append({name: row.get(name) for name in COLUMNS})
     return rows
 
 
-def _exact(known: WholeRelease, hashes: Sequence[HashText]) -> list[dict[str, Any]]:
+def _exact(release: Release, hashes: Sequence[HashText]) -> list[dict[str, Any]]:
     """Equal digests, and equal opaque hashes."""
     queries = [
         (place, algorithm, text.value)
@@ -75,25 +71,56 @@ def _exact(known: WholeRelease, hashes: Sequence[HashText]) -> list[dict[str, An
         for algorithm in text.algorithms
         if algorithm in DIGESTS + OPAQUE
     ]
-    if not queries:
-        return []
+    few = len(queries) <= FEW and all(ALGORITHMS[algorithm].computed for _, algorithm, _ in queries)
+    hits = release.exact_few(queries) if few else _exact_many(release, queries)
+    best: dict[tuple[int, int], dict[str, Any]] = {}
+    for place, algorithm, media_key in hits:
+        row = {
+            "place": place, "result": "exact", "algorithm": algorithm, "distance": 0, "threshold": 0,
+            "media_key": media_key, "known_hash": hashes[place].value.hex(),
+        }  # fmt: skip
+        best.setdefault((place, media_key), row)
+    return list(best.values())
+
+
+def _exact_many(release: Release, queries: Sequence[tuple[int, str, bytes]]) -> list[tuple[int, str, int]]:
+    """What `Release.exact_few` gives, for a long list."""
+    import pyarrow as pa  # not for one digest, which takes less time than loading it
+
+    places, algorithms, values = zip(*queries, strict=True)
     table = pa.table(
         {
-            "query_id": pa.array([q[0] for q in queries], pa.int64()),
-            "algorithm": pa.array([q[1] for q in queries], pa.string()),
-            "value": pa.array([q[2] for q in queries], pa.binary()),
+            "query_id": pa.array(places, pa.int64()),
+            "algorithm": pa.array(algorithms, pa.string()),
+            "value": pa.array(values, pa.binary()),
         }
     )
-    hits = known.exact(table).to_pylist()
-    best: dict[tuple[int, int], dict[str, Any]] = {}
-    for hit in hits:
-        value = hashes[hit["query_id"]].value
-        row = {
-            "place": hit["query_id"], "result": "exact", "algorithm": hit["algorithm"], "distance": 0, "threshold": 0,
-            "media_key": hit["media_key"], "known_hash": value.hex(),
-        }  # fmt: skip
-        best.setdefault((hit["query_id"], hit["media_key"]), row)
-    return list(best.values())
+    found = release.exact(table).to_pydict()
+    return list(zip(found["query_id"], found["algorithm"], found["media_key"], strict=True))
+
+
+def _described(release: Release, media_keys: list[int]) -> dict[int, dict[str, Any]]:
+    """What the release says of media, by media key."""
+    if not media_keys:
+        return {}
+    rows = release.describe_few(media_keys) if len(media_keys) <= FEW else release.describe(media_keys).to_pylist()
+    return {row["media_key"]: row for row in rows}
+
+
+def _near(
+    settings: Settings, release: Release, hashes: Sequence[HashText], radius: int | None
+) -> Iterator[dict[str, Any]]:
+    """Known media within the distance that the policy sets, or within `radius`, for what can be near to anything."""
+    asked = [name for name in NEAR if any(name in text.algorithms for text in hashes)]
+    if not asked:
+        return
+    from pipeline.matching.known import WholeRelease  # with NumPy and Arrow, which a digest does without
+
+    rules = policy.load(settings, "matching").data["algorithms"]
+    known = WholeRelease(release, settings)
+    for algorithm in asked:
+        chosen = rules[algorithm] | ({"radius": radius} if radius else {})
+        yield from near(known, release, algorithm, hashes, chosen)
 
 
 def near(
@@ -103,6 +130,10 @@ def near(
     places = [i for i, text in enumerate(hashes) if algorithm in text.algorithms]
     if not places or algorithm not in release.indexes:
         return []
+    import numpy as np
+
+    from pipeline.matching.known import grouped
+
     queries = np.frombuffer(b"".join(hashes[i].value for i in places), np.uint8).reshape(len(places), WIDTHS[algorithm])
     joined = known.near(algorithm, queries, radius=rules["radius"], cap=rules["cap"])
     if joined is None:

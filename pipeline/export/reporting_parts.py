@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipeline import files, output
+from pipeline import csvtext, files, tablecsv
 from pipeline.export import reporting
 from pipeline.export.reporting import read_part
 from pipeline.export.reporting_rows import KEPT, OWN
@@ -218,11 +218,11 @@ class Shelf:
                 (folder / f"{table}.csv").unlink(missing_ok=True)  # of another night, if there is one
                 continue
             with files.atomic_writer(folder / f"{table}.csv") as sink:
-                sink.write(output.as_csv(reporting.arrow_schema(table).names, ()))
+                sink.write(csvtext.as_csv(reporting.arrow_schema(table).names, ()))
                 for part in chosen:
                     self._append(sink, table, part)
         files.write_bytes(
-            folder / reporting.DICTIONARY, output.as_csv(list(reporting.dictionary()[0]), reporting.dictionary())
+            folder / reporting.DICTIONARY, csvtext.as_csv(list(reporting.dictionary()[0]), reporting.dictionary())
         )
 
     def csv_of(self, table: str, parts: Sequence[KeptPart]) -> str | None:
@@ -276,7 +276,7 @@ def _lined(shown: pa.Table, lines: pa.ChunkedArray) -> pa.Array:
     """The lines of rows, made where there are none yet."""
     kept = pa.concat_arrays([*lines.chunks, pa.array([], pa.large_binary())])
     missing = kept.is_null()
-    made = output.csv_lines(shown.filter(missing))
+    made = tablecsv.csv_lines(shown.filter(missing))
     ended = pc.binary_join_element_wise(made, "", "\r\n").cast(pa.binary()).cast(pa.large_binary())
     return pc.replace_with_mask(kept, missing, ended)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from hashsets.release.releases import Release
+from hashsets.release.releases import DESCRIBED, Release
 from pipeline import __version__, records
 from pipeline.algorithms import version_of
 from pipeline.matching import levels, stated
@@ -18,19 +18,6 @@ if TYPE_CHECKING:
 
 class MatchRow(dict[str, Any]):
     """A match under construction: columns of the record type `matches` by name."""
-
-
-DESCRIBED = (
-    "grade",
-    "category",
-    "sources",
-    "victim_identified",
-    "offender_identified",
-    "distributed",
-    "series",
-    "tags",
-)
-"""Columns that come from the release's description of the media item."""
 
 
 def finished(rows: list[MatchRow], release: Release, night: Night, rules: dict[str, Any]) -> pa.Table:

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import contract as night
-from pipeline import files, jsontext, output, policy, records
+from pipeline import csvtext, files, jsontext, output, policy, records
 from pipeline.contract import StageReport
 from pipeline.errors import InputError, IntegrityError, SettingsError, TriageError, UsageError
 from pipeline.locator import Locator
@@ -210,7 +210,7 @@ class TestOutput:
     @given(st.lists(st.tuples(st.text(), st.one_of(st.integers(), st.floats(allow_nan=False), st.text())), min_size=1))
     def test_no_csv_cell_is_a_formula_and_text_survives(self, cells: list[tuple[str, object]]) -> None:
         rows = [{"a": a, "b": b} for a, b in cells]
-        back = list(csv.reader(io.StringIO(output.as_csv(["a", "b"], rows).decode(), newline="")))
+        back = list(csv.reader(io.StringIO(csvtext.as_csv(["a", "b"], rows).decode(), newline="")))
         assert len(back) == len(rows) + 1
         for row, (a, b) in zip(back[1:], cells, strict=True):
             for cell, value in zip(row, (a, b), strict=True):
@@ -222,7 +222,7 @@ class TestOutput:
 
     def test_a_moment_in_csv_is_a_time_to_a_spreadsheet(self) -> None:
         moments = [datetime(2026, 6, 1, 0, 30, tzinfo=BST), datetime(2026, 1, 2, 3, 4, 5, 678900, tzinfo=UTC)]
-        text = output.as_csv(["at"], [{"at": moment} for moment in moments]).decode()
+        text = csvtext.as_csv(["at"], [{"at": moment} for moment in moments]).decode()
         assert text.split("\r\n")[1:3] == ["2026-05-31 23:30:00", "2026-01-02 03:04:05.678"]
 
 

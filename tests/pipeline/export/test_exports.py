@@ -24,7 +24,7 @@ from click.testing import CliRunner
 from deltalake import DeltaTable
 
 from hashsets.release import releases
-from pipeline import output, records
+from pipeline import records, tablecsv
 from pipeline.cli import triage
 from pipeline.errors import IntegrityError
 from pipeline.export import reporting, stage
@@ -498,7 +498,7 @@ def test_other_programs_read_the_reporting_tables_as_they_are(filled: Settings) 
         assert seen.column_names == columns
         assert seen.to_pylist() == built.tables[table].to_pylist()
         lines = (folder / f"{table}.csv").read_bytes()
-        assert lines == output.table_csv(built.tables[table])
+        assert lines == tablecsv.table_csv(built.tables[table])
 
 
 def test_a_damaged_reporting_table_is_refused(filled: Settings) -> None:

@@ -24,7 +24,7 @@ UNASKED = (
     "pipeline.lake", "pipeline.night", "pipeline.store.tables", "sqlalchemy.dialects.postgresql",
 )  # fmt: skip
 """What no look-up of a hash needs: some of it was loaded and cost it time, the rest would."""
-COMPILER = ("numba", "llvmlite", "pipeline.matching.core.compiled")
+NEIGHBOURS = ("numba", "llvmlite", "numpy", "pyarrow", "pipeline.matching")
 """Needed for the neighbours of a perceptual hash only."""
 RUN = """
 import json, sys
@@ -77,7 +77,7 @@ def test_a_look_up_of_a_hash_loads_no_more_than_it_asks(settings: Settings, kind
     assert (code, [(r["result"], r["algorithm"], r["distance"]) for r in rows]) == (
         0, [("exact", "md5", 0) if kind == "md5" else ("near", "pdq", 3)],
     )  # fmt: skip
-    assert among(loaded, (*UNASKED, *COMPILER) if kind == "md5" else UNASKED) == []
+    assert among(loaded, (*UNASKED, *NEIGHBOURS) if kind == "md5" else UNASKED) == []
     entry = last_entry(settings)
     assert (entry.user_id, entry.category, entry.action, entry.object, entry.reason, entry.detail) == (
         ME, "consultation", "hash.looked_up", "release:1", "request 12/26", '{"hashes":1,"hits":1,"rejected":0}',
@@ -91,3 +91,13 @@ def test_a_person_who_may_not_look_up_is_refused_and_that_is_logged(settings: Se
     assert (code, rows) == (8, []) and among(loaded, UNASKED) == []
     entry = last_entry(settings)
     assert (entry.user_id, entry.category, entry.action, entry.object) == (ME, "consultation", "refused", "lookup.hash")
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "jsonl", "table"])
+def test_an_answer_is_written_in_every_form_of_text_without_arrow(settings: Settings, form: str) -> None:
+    publish(settings, "known", [known(1)])
+    account(settings, "dmi")
+    given = {k: v for k, v in os.environ.items() if not k.startswith("TRIAGE")} | {"TRIAGE_HOME": str(settings.home)}
+    asked = [sys.executable, "-c", RUN, known(1).md5.hex(), "--format", form]
+    done = subprocess.run(asked, cwd=ROOT, env=given, capture_output=True, text=True, check=True)
+    assert "exact" in done.stdout and among(json.loads(done.stderr.splitlines()[-1]), ("numpy", "pyarrow")) == []

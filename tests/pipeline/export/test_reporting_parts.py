@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pyarrow as pa
 import pytest
 
-from pipeline import output
+from pipeline import tablecsv
 from pipeline.export import reporting
 from pipeline.export.reporting_parts import KeptPart, Shelf, _unlined
 from pipeline.settings import Settings
@@ -79,7 +79,7 @@ def test_rows_that_stay_keep_their_lines(settings: Settings) -> None:
         parts = shelf.replaced(table, parts, fresh, gone)
         for part in parts:
             shown = shelf.read(table, [part]).drop_columns(["owner", "hidden", "line"])
-            whole = output.table_csv(shown)
+            whole = tablecsv.table_csv(shown)
             assert (shelf.cache / table / f"{part.name}.csv").read_bytes() == whole[whole.index(b"\r\n") + 2 :]
     assert shelf.replaced(table, parts, rows(0, 0, False), pa.array([f"{n:03}" for n in range(300)])) == []
 
@@ -158,14 +158,14 @@ def test_a_table_that_outgrows_the_limit_has_lines_no_more_and_gets_them_back(se
         return path.read_bytes() if path.exists() else None
 
     parts = limited.replaced(table, [], rows(0, 30), None)
-    assert written(limited, parts) == output.table_csv(rows(0, 30).drop_columns(["owner", "hidden"]))
+    assert written(limited, parts) == tablecsv.table_csv(rows(0, 30).drop_columns(["owner", "hidden"]))
     parts = limited.replaced(table, parts, rows(30, 3), pa.array(["000"]))
     assert (written(limited, parts), limited.csv_of(table, parts)) == (None, None), (
         "the one of the night before is gone"
     )
     shown = every.read(table, parts).drop_columns(["owner", "hidden", "line"])
-    assert written(every, parts) == output.table_csv(shown)
+    assert written(every, parts) == tablecsv.table_csv(shown)
     parts = limited.replaced(table, parts, rows(50, 1), pa.array([f"{n:03}" for n in range(1, 10)]))
     shown = limited.read(table, parts).drop_columns(["owner", "hidden", "line"])
     assert (shown.num_rows, limited.csv_of(table, parts)) == (24, f"{table}.csv")
-    assert written(limited, parts) == output.table_csv(shown)
+    assert written(limited, parts) == tablecsv.table_csv(shown)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from deltalake import DeltaTable
 
-from pipeline import files, output, records
+from pipeline import files, records, tablecsv
 from pipeline.cases.work import bands, claims, decisions, requests, retention, safeguarding
 from pipeline.export import reporting, reporting_state, stage
 from pipeline.export.reporting_parts import Shelf
@@ -357,7 +357,7 @@ def test_a_large_table_gets_its_csv_on_demand_only(world: World, settings: Setti
     def lines(table: str) -> bytes:
         loaded = reporting.load(settings)
         assert loaded is not None
-        return output.table_csv(loaded.tables[table])
+        return tablecsv.table_csv(loaded.tables[table])
 
     stage.bring_up(settings, world.run.as_of, "night-0")
     assert csv_of("report_cases") == ["report_cases.csv", lines("report_cases")]

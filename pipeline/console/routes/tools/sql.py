@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import HTMLResponse
 
-from pipeline import output
+from pipeline import csvtext, output
 from pipeline.console import pages
 from pipeline.console.context import actor, settings, store, writing
 from pipeline.errors import BusyError, InputError, TriageError, UsageError
@@ -77,7 +77,7 @@ def ask(
     rows = answer.table.to_pylist()
     names = answer.table.column_names
     if pages.chosen_format(request) == "csv":
-        return pages.as_file(output.as_csv(names, rows), "query.csv")
+        return pages.as_file(csvtext.as_csv(names, rows), "query.csv")
     if pages.chosen_format(request) == "json":
         return pages.answer(request, "sql.html", {"columns": names, "rows": rows, "truncated": answer.truncated})
     return _page(request, {"names": names, "rows": rows, "truncated": answer.truncated}, sql=sql, reason=reason)

@@ -15,11 +15,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from pipeline.kernelcache import compiled
+
+# Numba after it, because it has Numba load less
+# isort: split
 import numba
 from numba import config
 from numba.core.caching import NullCache
-
-from pipeline.kernelcache import compiled
 
 JIT = not bool(vars(config)["DISABLE_JIT"])
 """Whether kernels are compiled; False under NUMBA_DISABLE_JIT=1."""

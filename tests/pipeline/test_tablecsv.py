@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from pipeline import output
+from pipeline import csvtext, tablecsv
 
 START = datetime(2026, 3, 29, 0, 59, 59, tzinfo=UTC)
 COLUMNS: dict[str, tuple[pa.DataType, list[Any]]] = {
@@ -28,9 +28,9 @@ COLUMNS: dict[str, tuple[pa.DataType, list[Any]]] = {
 
 @pytest.mark.parametrize("batch", [1, 5, 1000])
 def test_columns_give_the_bytes_that_rows_give(batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(output, "BATCH", batch)
+    monkeypatch.setattr(tablecsv, "BATCH", batch)
     rows = 12
     arrays = [pa.array([values[n % len(values)] for n in range(rows)], kind) for kind, values in COLUMNS.values()]
     table = pa.Table.from_arrays(arrays, names=list(COLUMNS))
     for chosen in (table, table.slice(3, 0), table.select(["text"]), table.select(["at", "text"]).slice(2)):
-        assert output.table_csv(chosen) == output.as_csv(chosen.column_names, chosen.to_pylist())
+        assert tablecsv.table_csv(chosen) == csvtext.as_csv(chosen.column_names, chosen.to_pylist())
