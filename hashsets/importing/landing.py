@@ -17,6 +17,9 @@ from pipeline.errors import InputError, TriageError
 from pipeline.logs import get
 from pipeline.settings import Settings
 
+NOBODY = "."
+"""In place of a source's name, of what lies in landing/hashsets itself."""
+
 UNFINISHED = (".part", ".tmp", ".filepart", ".crdownload", ".partial")
 """Endings of files that are still being copied."""
 
@@ -51,8 +54,8 @@ def import_landing(
         outcome: dict[str, Any] = {"source": source_id, "file": importer.shown(path)}
         report.read += 1
         try:
+            _refuse(source_id, path)
             source = policy.source(source_id)
-            _refuse_link(path)
             with watch(path) as progress:
                 record, new = importer.import_file(
                     settings,
@@ -83,19 +86,42 @@ def import_landing(
 
 def pending(settings: Settings) -> list[tuple[str, Path]]:
     """(source, file) of every complete file in the landing folder, by source, then as the files were written. Links, pipes and
-    devices are among them: they are refused by name, as what lies there must not vanish."""
+    devices, folders that are not empty, and what lies beside the folders of the sources (source NOBODY) are among them: they are
+    refused by name, as what lies there must not vanish."""
     root = settings.landing_dir / "hashsets"
     found = []
     for folder in sorted(p for p in root.glob("*") if p.is_dir() and not p.name.startswith(".")):
-        there = [path for path in folder.iterdir() if path.is_symlink() or (not path.is_dir() and complete(path))]
-        found += [(importer.shown(folder), path) for path in sorted(there, key=_written)]
-    return found
+        found += [(importer.shown(folder), path) for path in sorted(filter(_lies, folder.iterdir()), key=_written)]
+    beside = [path for path in root.glob("*") if not path.is_dir() and _lies(path)]
+    return found + [(NOBODY, path) for path in sorted(beside, key=_written)]
 
 
-def _refuse_link(path: Path) -> None:
-    """Raise InputError for a link: it may lead to any file that this account can read, whose beginning a refusal would quote."""
+def _lies(path: Path) -> bool:
+    """Whether there is something to import or to refuse: no hidden folder and no empty one, nothing that is being written."""
     if path.is_symlink():
-        raise InputError(f"{importer.shown(path)} is a link; links are not followed.", "Put the file itself there.")
+        return True
+    if not path.is_dir():
+        return complete(path)
+    if path.name.startswith("."):
+        return False
+    try:
+        return any(path.iterdir())
+    except OSError:
+        return True  # it may not be looked into
+
+
+def _refuse(source_id: str, path: Path) -> None:
+    """Raise InputError for what is no file of a source. A link may lead to any file that this account can read, whose beginning a
+    refusal would quote."""
+    name = importer.shown(path)
+    if path.is_symlink():
+        raise InputError(f"{name} is a link; links are not followed.", "Put the file itself there.")
+    if source_id == NOBODY:
+        raise InputError(f"{name} lies in no source's folder.", "Put it into landing/hashsets/<source>.")
+    if path.is_dir():
+        raise InputError(
+            f"{name} is a folder, and what lies in it is not read.", "Put its files into the source's folder."
+        )
 
 
 def _written(path: Path) -> tuple[int, str]:

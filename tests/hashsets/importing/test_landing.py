@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,38 @@ def test_a_link_a_pipe_and_a_name_that_is_no_text_are_refused(settings: Settings
     assert "a pipe" in found["pipe.json"]["reason"]
     assert "no UTF-8 text" in found["l\\xff.json"]["reason"]
     assert "nobody" not in json.dumps(found), "a refusal quotes nothing of what a link leads to"
+
+
+def test_what_lies_deeper_or_in_no_source_s_folder_is_named(settings: Settings) -> None:
+    """A set in a folder of its own was passed over, and nothing said so; nor of one that was put one folder too high."""
+    folder = settings.landing_dir / "hashsets" / "caid"
+    (folder / "2026-11" / "deep").mkdir(parents=True)
+    samples.vics(folder / "2026-11" / "deep" / "a.json", [samples.media(2)])
+    (folder / "empty").mkdir()
+    (folder / ".hidden").mkdir()
+    samples.vics(folder / ".hidden" / "b.json", [samples.media(3)])
+    samples.vics(folder.parent / "loose.json", [samples.media(4)])
+    samples.vics(folder.parent / "loose.json.part", [samples.media(5)])
+    found = outcomes(settings)
+    assert {(x["source"], name, x["state"]) for name, x in found.items()} == {
+        ("caid", "2026-11", "failed"), (".", "loose.json", "failed"),
+    }  # fmt: skip
+    assert "what lies in it is not read" in found["2026-11"]["reason"]
+    assert "no source's folder" in found["loose.json"]["reason"]
+
+
+def test_a_folder_that_may_not_be_looked_into_is_named(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = settings.landing_dir / "hashsets" / "caid" / "closed"
+    closed.mkdir(parents=True)
+    listing = Path.iterdir
+
+    def refused(path: Path) -> Iterator[Path]:
+        if path == closed:
+            raise PermissionError(13, "Permission denied")
+        return listing(path)
+
+    monkeypatch.setattr(Path, "iterdir", refused)
+    assert outcomes(settings)["closed"]["state"] == "failed"
 
 
 def test_a_graph_nested_as_deeply_as_its_parser_lets_through(settings: Settings) -> None:
