@@ -91,7 +91,11 @@ def pending(settings: Settings) -> list[tuple[str, Path]]:
     root = settings.landing_dir / "hashsets"
     found = []
     for folder in sorted(p for p in root.glob("*") if p.is_dir() and not p.name.startswith(".")):
-        found += [(importer.shown(folder), path) for path in sorted(filter(_lies, folder.iterdir()), key=_written)]
+        try:
+            there = sorted(filter(_lies, folder.iterdir()), key=_written)
+        except OSError:
+            there = [folder]  # it may not be looked into: the others are read
+        found += [(importer.shown(folder), path) for path in there]
     beside = [path for path in root.glob("*") if not path.is_dir() and _lies(path)]
     return found + [(NOBODY, path) for path in sorted(beside, key=_written)]
 
@@ -120,7 +124,8 @@ def _refuse(source_id: str, path: Path) -> None:
         raise InputError(f"{name} lies in no source's folder.", "Put it into landing/hashsets/<source>.")
     if path.is_dir():
         raise InputError(
-            f"{name} is a folder, and what lies in it is not read.", "Put its files into the source's folder."
+            f"{name} is a folder, and what lies in it is not read.",
+            "Put its files into the source's folder, readable for this account.",
         )
 
 

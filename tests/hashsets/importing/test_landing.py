@@ -73,8 +73,12 @@ def test_what_lies_deeper_or_in_no_source_s_folder_is_named(settings: Settings) 
     assert "no source's folder" in found["loose.json"]["reason"]
 
 
-def test_a_folder_that_may_not_be_looked_into_is_named(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    closed = settings.landing_dir / "hashsets" / "caid" / "closed"
+@pytest.mark.parametrize("name", ["caid/closed", "closed"])
+def test_a_folder_that_may_not_be_looked_into_is_named(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Also that of a source: the others are imported."""
+    closed = settings.landing_dir / "hashsets" / name
     closed.mkdir(parents=True)
     listing = Path.iterdir
 
