@@ -25,8 +25,17 @@ def test_a_file_written_into_a_text(text: bytes) -> None:
     assert written.holds_file(text)
 
 
+@pytest.mark.parametrize("width", [16, 20, 32, 39, 40, 64, 76])
+@pytest.mark.parametrize("above", [b"", b"[synthetic message 12]\n", b"a_word_of_twenty_xxx_more\n"])
+def test_lines_of_any_width_from_16(width: int, above: bytes) -> None:
+    whole = base64.b64encode(PICTURE)
+    lines = b"\n".join(whole[at : at + width] for at in range(0, len(whole), width))
+    assert written.holds_file(above + lines + b"\n" + TEXT)
+
+
 @pytest.mark.parametrize(
-    "text", [b"", TEXT, base64.b64encode(TEXT), b"_" * 900, b"%064x\n" % 7**80 * 50, b"begin 644 a\n"]
+    "text",
+    [b"", TEXT, base64.b64encode(TEXT), b"_" * 900, b"%064x\n" % 7**80 * 50, b"begin 644 a\n", b"%032x\n" % 7**40 * 50],
 )
 def test_texts_without_one(text: bytes) -> None:
     assert not written.holds_file(text)
