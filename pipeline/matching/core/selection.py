@@ -19,6 +19,8 @@ SOME, FEW = 16, 128
 than SOME are looked through."""
 
 _ONE = np.uint64(1)
+_NONE = np.int64(0)
+"""Zero as Numba takes any other number: for a plain 0 it compiles a form of its own of what is called with it."""
 
 
 @inlined
@@ -43,7 +45,7 @@ def _sort(ids: Any, low: Any, high: Any) -> None:
         _sift(ids, low, root, high - low)
     for end in range(high - low - 1, 0, -1):
         ids[low], ids[low + end] = ids[low + end], ids[low]
-        _sift(ids, low, 0, end)
+        _sift(ids, low, _NONE, end)
 
 
 @inlined
@@ -94,7 +96,7 @@ def _lowest(ids: Any, low: Any, high: Any, count: Any) -> None:
     for p in range(low + count, high):
         if ids[p] < ids[low]:
             ids[low] = ids[p]
-            _sift(ids, low, 0, count)
+            _sift(ids, low, _NONE, count)
 
 
 @inlined
@@ -170,7 +172,7 @@ def _nearest(
             d = min(int(distances[p]), last + 1)  # what is farther is laid behind the others, and left there
             sorted_ids[places[d]] = ids[p]
             places[d] += 1
-        begin = 0
+        begin = _NONE
         for d in range(last + 1):
             end = places[d]
             count = min(end, wanted) - begin

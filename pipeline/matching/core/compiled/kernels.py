@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from pipeline.matching.core.compiled import nibbles
 from pipeline.matching.core.compiled.jit import bare, inlined
 from pipeline.matching.core.compiled.nibbles import any_near, lanes_of, split
@@ -197,7 +199,7 @@ def scan_buckets(  # noqa: PLR0912, PLR0915 - one function: arrays passed on to 
         b = int(buckets[position])
         low, high = int(offsets[b]), int(offsets[b + 1])
         first, last = low >> 4, (high + 15) >> 4
-        filled = 0
+        filled = np.int64(0)  # a plain 0 has `lay_out` compiled twice
         many = found + (high - low) // DENSE + 32
         gathered, is_split = False, False
         for level in range(len(limits)):
@@ -248,8 +250,8 @@ def scan_buckets(  # noqa: PLR0912, PLR0915 - one function: arrays passed on to 
                             mask &= mask - 1
                             if bits[m * TILE + lane] <= farthest[query]:
                                 out = keep(
-                                    out_query, out_id, out_distance, seen, counted, farthest, cap, out, query,
-                                    tile_ids[t * TILE + lane], bits[m * TILE + lane],
+                                    out_query, out_id, out_distance, seen, counted, farthest, cap, out, np.int64(query),
+                                    tile_ids[t * TILE + lane], np.uint64(bits[m * TILE + lane]),
                                 )  # fmt: skip
                 elif NIBBLES:
                     found = pick_lanes(planes, look_up, low, high, block_words[j], limit, query, pending, found)

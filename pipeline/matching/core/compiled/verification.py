@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from pipeline.matching.core.compiled.jit import bare, inlined
 from pipeline.matching.core.compiled.vectors import (
     TILE,
@@ -184,7 +186,10 @@ def scan_rows(
     m = chunks.shape[1]
     for query in range(first_query, last_query):
         for row in range(start, stop):
-            bits = distance16(hashes, row, chunks, query) if m == 16 else distance4(hashes, row, chunks, query)
+            # unsigned, as in `verify`: one compiled form of `taken` and of `keep`
+            bits = np.uint64(
+                distance16(hashes, row, chunks, query) if m == 16 else distance4(hashes, row, chunks, query)
+            )
             if bits <= radius:
                 out = taken(row, query, bits, dead, ids, real_rows, real_queries, sink, out)
     return out

@@ -19,7 +19,7 @@ from pipeline import algorithms
 from pipeline.errors import UsageError
 from pipeline.matching.core.compiled import buildir
 from pipeline.matching.core.compiled.buildir import STEP
-from pipeline.matching.core.compiled.jit import JIT, kernel
+from pipeline.matching.core.compiled.jit import JIT, bare
 
 reorder32: Any = buildir.reorder32
 reorder8: Any = buildir.reorder8
@@ -52,13 +52,13 @@ def algorithm(name: str) -> IndexForm:
         raise UsageError(f"{name!r} is no perceptual hash algorithm.", f"Use one of {', '.join(FORMS)}.") from None
 
 
-@kernel
+@bare
 def _reorder32(hashes: Any, out: Any) -> None:
     for row in range(len(hashes)):
         reorder32(hashes, out, row)
 
 
-@kernel
+@bare
 def _reorder8(hashes: Any, out: Any) -> None:
     for row in range(len(hashes)):
         reorder8(hashes, out, row)
@@ -75,7 +75,9 @@ def to_chunks(hashes: NDArray[np.uint8]) -> NDArray[np.uint16]:
     n, width = hashes.shape
     if JIT:
         out = np.empty((n, width), np.uint8)
-        (_reorder32 if width == 32 else _reorder8)(np.ascontiguousarray(hashes), out)
+        given = np.ascontiguousarray(hashes).view()
+        given.flags.writeable = False  # one compiled form, for mapped arrays and others
+        (_reorder32 if width == 32 else _reorder8)(given, out)
     else:
         bits = np.unpackbits(hashes, axis=1)[:, _order(width * 8)]
         out = np.ascontiguousarray(np.packbits(bits, axis=1, bitorder="little"))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.matching.core.compiled.jit import kernel
+from pipeline.matching.core.compiled.jit import bare
 
 MOST_ALIKE = 16
 """Rows of a plain segment with the same hash. In a full segment four other hashes fall into the cell of one on the average, so that
@@ -28,7 +28,7 @@ _FACTOR, _SHIFT = np.uint64(0x9E3779B97F4A7C15), np.uint64(64 - CELL_BITS)
 volume 3, section 6.4)."""
 
 
-@kernel
+@bare
 def _mark(chunks: Any, cells: Any, many: Any, most: int) -> None:
     """Count each hash, uint16 (n, m), in its cell, uint8; `many`, bool (n,), tells those whose cell was full."""
     n, m = chunks.shape

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from pipeline import files
 from pipeline.errors import IntegrityError, UsageError
-from pipeline.matching.core.compiled.jit import JIT, kernel
+from pipeline.matching.core.compiled.jit import JIT, bare
 from pipeline.matching.core.index.layout import IndexForm, algorithm
 from pipeline.matching.core.index.manifest import CHANGING, REBUILD, Array, Manifest, Segment, padded, stride
 
@@ -44,7 +44,7 @@ DTYPES = {
 SHARED_DTYPES = {"starts.i64": np.int64, "holders.i64": np.int64}
 
 
-@kernel
+@bare
 def _sum(words: Any, state: Any) -> None:
     """Go on with Fletcher's checksum over 64-bit words, modulo 2^64: any change of up to 64 neighbouring bits is found."""
     first, second = state[0], state[1]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.matching.core.compiled import buildir
-from pipeline.matching.core.compiled.jit import JIT, kernel
+from pipeline.matching.core.compiled.jit import JIT, bare
 from pipeline.matching.core.index.manifest import Array, padded, stride
 from pipeline.matching.core.index.store import QuickSum
 
@@ -62,7 +62,7 @@ class File:
         return Array(self.bytes, self._digest.hexdigest(), self._sum.hexdigest())
 
 
-@kernel
+@bare
 def count(chunks: Any, groups: Any) -> None:
     """Add hashes, uint16 (n, m), to the counts of each table's groups, int64 (m, 256)."""
     n, m = chunks.shape
@@ -71,7 +71,7 @@ def count(chunks: Any, groups: Any) -> None:
             groups[table, chunks[row, table] >> 8] += 1
 
 
-@kernel
+@bare
 def _group(chunks: Any, first: int, heads: Any, lines: Any, carried: Any) -> None:
     """Sort all hashes by the high byte of chunks `first` and `first` + 1, within a group in order of row.
 
@@ -105,19 +105,20 @@ def _group(chunks: Any, first: int, heads: Any, lines: Any, carried: Any) -> Non
     written()
 
 
-@kernel
+@bare
 def _sort(  # noqa: PLR0917 - compiled functions take their arrays by position
-    carried: Any, starts: Any, bounds: Any, low: int, high: int, offsets: Any, ordered: Any, filled: int
+    carried: Any, starts: Any, bounds: Any, low: int, high: int, offsets: Any, ordered: Any, filled: int, heads: Any
 ) -> int:
     """Append groups `low` to `high` - 1 of a table, each sorted by the low byte, to `ordered`; returns its new length.
 
     Group g is at `starts`[g] of `carried` and has entries `bounds`[g] to `bounds`[g + 1] of the table, int64 (257,).
-    Where each of its buckets ends goes to `offsets`.
+    Where each of its buckets ends goes to `offsets`. `heads`, uint64 (256,), is scratch.
     """
     for group in range(low, high):
         begin = starts[group]
         end = begin + bounds[group + 1] - bounds[group]
-        heads = np.zeros(256, np.uint64)
+        for bucket in range(256):
+            heads[bucket] = 0
         for k in range(begin, end):
             heads[carried[k] >> 32 & 255] += _ONE
         # Plain loops: array expressions compile ten times as long.
@@ -137,7 +138,7 @@ def _sort(  # noqa: PLR0917 - compiled functions take their arrays by position
     return filled
 
 
-@kernel
+@bare
 def _split(ordered: Any, words: Any, rows: Any) -> None:
     """Words, uint32 (n,), and rows of three bytes, four in three of uint32 (3 n / 4,), of n entries; 4 divides n."""
     for k in range(len(ordered)):
@@ -184,10 +185,11 @@ def _write_table(
     bounds = np.concatenate([[0], np.cumsum(counts)])
     offsets = np.zeros(padded(65537, 4), np.uint32)
     words, rows = np.empty(BLOCK, np.uint32), np.empty(BLOCK * 3 // 4, np.uint32)
+    heads = np.empty(256, np.uint64)
     group, filled = 0, 0
     while group < 256:
         last = max(group + 1, int(np.searchsorted(bounds, bounds[group] + BLOCK, "right")) - 1)
-        filled = _sort(carried, starts, bounds, group, last, offsets, ordered, filled)
+        filled = _sort(carried, starts, bounds, group, last, offsets, ordered, filled, heads)
         group = last
         if last == 256:
             ordered[filled : stride(filled)] = 0
