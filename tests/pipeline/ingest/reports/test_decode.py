@@ -146,7 +146,7 @@ def nesting(tree: object) -> int:
 
 @given(
     st.recursive(
-        st.text(st.sampled_from('[]{}"\\:,a\n'), max_size=5) | st.integers(),
+        st.text(st.sampled_from('[]{}"\\:,a\n'), max_size=5) | st.integers(-(2**63), 2**64 - 1),
         lambda below: (
             st.lists(below, max_size=3)
             | st.dictionaries(st.text(st.sampled_from('[}"\\'), max_size=2), below, max_size=3)
