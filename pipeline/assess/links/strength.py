@@ -161,20 +161,22 @@ def closest(
         near = abs(_when(two)[0] - _when(one)[0]) <= window
         return (one, two) if near and not (same_port and (one.port is None or one.port != two.port)) else None
     groups: dict[int | None, list[Sighting]] = {}
-    for s in rights:
+    for s in sorted(rights, key=_when):
         groups.setdefault(s.port if same_port else None, []).append(s)
-    for group in groups.values():
-        group.sort(key=_when)
+    moments = {port: [_when(s) for s in group] for port, group in groups.items()}
     best: tuple[timedelta, Sighting, Sighting] | None = None
     for s in sorted(lefts, key=_when):
-        if same_port and s.port is None:
+        port = s.port if same_port else None
+        if port not in groups or (same_port and port is None):
             continue
-        others = groups.get(s.port if same_port else None, [])
-        place = bisect_left(others, _when(s), key=_when)
-        for other in others[max(0, place - 1) : place + 1]:
-            gap = abs(_when(other)[0] - _when(s)[0])
+        here, times = _when(s), moments[port]
+        place = bisect_left(times, here)
+        for beside in range(max(0, place - 1), min(place + 1, len(times))):
+            gap = abs(times[beside][0] - here[0])
             if gap <= window and (best is None or gap < best[0]):
-                best = gap, s, other
+                best = gap, s, groups[port][beside]
+        if best is not None and not best[0]:
+            break  # none can be nearer
     return None if best is None else (best[1], best[2])
 
 
