@@ -135,7 +135,7 @@ def near(
     from pipeline.matching.known import grouped
 
     queries = np.frombuffer(b"".join(hashes[i].value for i in places), np.uint8).reshape(len(places), WIDTHS[algorithm])
-    joined = known.near(algorithm, queries, radius=rules["radius"], cap=rules["cap"])
+    joined = known.near(algorithm, queries, radius=rules["radius"], cap=rules["cap"], compiled=False)
     if joined is None:
         return []
     table = joined.table

@@ -51,12 +51,16 @@ class WholeRelease:
     def exact(self, queries: pa.Table) -> pa.Table:
         return self.release.exact(queries)
 
-    def near(self, algorithm: str, hashes: NDArray[np.uint8], *, radius: int, cap: int) -> core.Join | None:
+    def near(
+        self, algorithm: str, hashes: NDArray[np.uint8], *, radius: int, cap: int, compiled: bool = True
+    ) -> core.Join | None:
+        """`compiled`: as in `core.join`; off for look-ups."""
         if algorithm not in self.release.indexes:
             return None
         if algorithm not in self._open:
             self._open[algorithm] = core.open_index(self.release.index_dir(algorithm))
-        return join(self._open[algorithm], hashes, radius=radius, cap=cap, threads=self.threads)
+        index = self._open[algorithm]
+        return join(index, hashes, radius=radius, cap=cap, threads=self.threads, compiled=compiled)
 
     def hashes(self, algorithm: str, media_keys: pa.Array | pa.ChunkedArray) -> dict[int, list[bytes]]:
         return grouped(self.release.hashes(algorithm, media_keys))
@@ -111,9 +115,12 @@ class ChangedMedia:
         return self._hashes[algorithm]
 
 
-def join(index: core.Index, hashes: NDArray[np.uint8], *, radius: int, cap: int, threads: int) -> core.Join:
+def join(
+    index: core.Index, hashes: NDArray[np.uint8], *, radius: int, cap: int, threads: int, compiled: bool = True
+) -> core.Join:
     """Join with positions as query ids."""
-    return core.join(index, hashes, np.arange(len(hashes), dtype=np.int64), radius=radius, cap=cap, threads=threads)
+    ids = np.arange(len(hashes), dtype=np.int64)
+    return core.join(index, hashes, ids, radius=radius, cap=cap, threads=threads, compiled=compiled)
 
 
 def grouped(rows: pa.Table) -> dict[int, list[bytes]]:

@@ -18,9 +18,9 @@ from pipeline.settings import PRIVATE, ROOT
 MADE = """
 import numpy as np
 from pipeline.fingerprint.hashes import pdq
-from pipeline.matching.core.index import layout
+from pipeline.matching.core.compiled import reordering
 pdq.pack(np.arange(256, dtype=np.float32))
-layout.to_chunks(np.arange(64, dtype=np.uint8).reshape(2, 32))
+reordering.reordered(np.arange(64, dtype=np.uint8).reshape(2, 32))
 """
 PROBE = f"""
 import sys
@@ -29,7 +29,7 @@ from pipeline import kernelfamilies
 adopted = sys.argv[1] != "named" and kernelfamilies.adopt(Path(sys.argv[1]))
 {MADE}
 from pipeline.matching.core.compiled import processor
-made = [pdq.pack, layout._reorder32]
+made = [pdq.pack, reordering.reorder32]
 print(adopted, processor.family(), sum(sum(k.stats.cache_hits.values()) for k in made), sum(sum(k.stats.cache_misses.values()) for k in made))
 """
 

@@ -19,11 +19,10 @@ if sys.argv[1] == "read-only":
     os.access = lambda path, mode, **more: not mode & os.W_OK and can(path, mode, **more)
 from numba import config
 from pipeline.fingerprint.hashes import pdq
-from pipeline.matching.core.compiled import jit
-from pipeline.matching.core.index import layout
+from pipeline.matching.core.compiled import jit, reordering
 pdq.pack(np.arange(256, dtype=np.float32))
-values = layout.to_chunks(np.arange(64, dtype=np.uint8).reshape(2, 32))
-kernels = [pdq.pack, layout._reorder32]
+values = reordering.reordered(np.arange(64, dtype=np.uint8).reshape(2, 32))
+kernels = [pdq.pack, reordering.reorder32]
 print(sum(sum(k.stats.cache_hits.values()) for k in kernels), sum(sum(k.stats.cache_misses.values()) for k in kernels))
 print(jit.cached(), values.sum())
 """

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from pipeline.matching.core.compiled import kernels, nibbles, verification
 from pipeline.matching.core.compiled.vectors import TILE
 from pipeline.matching.core.index.store import MappedSegment
+from pipeline.matching.core.pairs import NO_CAP, Collected, JoinCounters, PairArrays, Queries
 from pipeline.matching.core.plan import Plan
-from pipeline.matching.core.selection import PairArrays, nearest
+from pipeline.matching.core.selection import nearest
 
 ROOM = 2**16
 """Pairs that wait for their full distance; more where a single bucket is larger."""
@@ -38,38 +39,8 @@ SHARE = 2**20
 DISTANCES = 64
 """Largest radius for which the kept pairs are counted by distance, so that farther ones need not be kept."""
 
-NO_CAP = 2**31 - 1
-"""The cap when all pairs are kept."""
-
 PIECES = 4
 """Bucket ranges that a table is split into: enough for even work and a moving progress bar."""
-
-
-@dataclass
-class JoinCounters:
-    """Work done, over all workers; `plans` are the kinds of plan used.
-
-    `busiest` is the CPU time of the busiest worker of each parallel step, when there are several, in seconds.
-    """
-
-    visits: int = 0
-    candidates: int = 0
-    survivors: int = 0
-    plans: set[str] = field(default_factory=set)
-    busiest: float = 0.0
-
-
-@dataclass(frozen=True)
-class Queries:
-    """One pass of queries: `chunks` uint16 (n, m), of which the first `real` are not canaries, and the cap."""
-
-    chunks: NDArray[np.uint16]
-    real: int
-    cap: int
-
-    @property
-    def count(self) -> int:
-        return len(self.chunks)
 
 
 @dataclass(frozen=True)
@@ -181,14 +152,6 @@ def _stored(segment: MappedSegment, table: int) -> tuple[Any, ...]:
 
 
 JoinTask = Callable[[JoinThread], None]
-
-
-@dataclass(frozen=True)
-class Collected:
-    """All workers' results together: the nearest pairs in order, and the full count of each query."""
-
-    pairs: PairArrays
-    totals: NDArray[np.int64]
 
 
 def run(  # noqa: PLR0917 - one pass, called in one place

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
@@ -11,14 +12,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipeline.errors import CanaryError, UsageError
-from pipeline.matching.core import sharing
-from pipeline.matching.core.compiled.warm import warm
-from pipeline.matching.core.driver import NO_CAP, JoinCounters, Queries, run
+from pipeline.matching.core import few, sharing
 from pipeline.matching.core.index import canaries
 from pipeline.matching.core.index.layout import as_hashes, as_ids, to_chunks
 from pipeline.matching.core.index.store import Index, MappedSegment
+from pipeline.matching.core.pairs import NO_CAP, Collected, JoinCounters, NearestOf, PairArrays, Queries, concatenated
 from pipeline.matching.core.plan import plan
-from pipeline.matching.core.selection import PairArrays, concatenated
 
 QUERY_BATCH = 2**20
 """Queries compared in one pass over the index; a pass needs about 150 bytes per query, and up to 130 more for each thread where a cap is given."""
@@ -98,12 +97,14 @@ def join(
     cap: int | None = None,
     threads: int = 1,
     progress: Any = None,
+    compiled: bool = True,
 ) -> Join:
     """All pairs of a query hash and a known hash that differ in at most `radius` bits.
 
     `hashes` uint8 (n, width) or an Arrow binary column, `ids` int64 (n,), which may repeat. `cap` limits the pairs kept
     for one query row to the nearest (ties by lower known id); None keeps all. `progress(done, total)` is called
-    between pieces of work. Canary queries are added to every run.
+    between pieces of work. Canary queries are added to every run. Without `compiled` few queries of a small index are
+    compared by NumPy (`few.py`), which loads no kernels: the same result.
 
     Raises UsageError for wrong input, IntegrityError when the index was altered since it was built, and CanaryError,
     with no result, when a canary was missed or found wrongly.
@@ -115,9 +116,10 @@ def join(
     report = JoinReport(
         form.name, index.manifest.release, radius, 0 if cap is None else cap, threads, index.rows, len(values)
     )
-    report.compile_seconds = warm(form.chunks)
+    way = _way(index, len(values), radius, compiled)
+    report.compile_seconds = way.ready(form.chunks)
     started = time.perf_counter()
-    index.ensure_checked()
+    index.ensure_checked(compiled=way.compiled)
     report.check_seconds = time.perf_counter() - started
     started, cpu, own = time.perf_counter(), time.process_time(), time.thread_time()
     parts: list[PairArrays] = []
@@ -126,7 +128,9 @@ def join(
     for step in range(steps):
         low, high = step * QUERY_BATCH, min((step + 1) * QUERY_BATCH, len(values))
         chunks = to_chunks(values[low:high])
-        pairs, totals[low:high] = _batch(index, chunks, radius, limit, threads, report, _part(progress, step, steps))
+        pairs, totals[low:high] = _batch(
+            index, chunks, radius, limit, threads, report, _part(progress, step, steps), way
+        )
         parts.append((pairs[0] + np.uint32(low), pairs[1], pairs[2]))
         report.passes += 1
     table = as_table(parts, keys, form.name)
@@ -164,10 +168,32 @@ def _part(progress: Any, step: int, steps: int) -> Any:
     return lambda done, total: progress(step * total + done, steps * total)
 
 
+@dataclass(frozen=True)
+class _Way:
+    """How passes are done. `ready` makes all ready for hashes of so many chunks and returns the seconds it took."""
+
+    compiled: bool
+    ready: Callable[[int], float]
+    run: Callable[..., Collected]
+    nearest: NearestOf
+
+
+def _way(index: Index, queries: int, radius: int, compiled: bool) -> _Way:
+    rows = sum(s.segment.total for s in index.segments)
+    small = queries <= few.QUERIES and rows <= few.ROWS and not plan(radius, index.form.chunks).too_deep
+    if small and not compiled:
+        return _Way(False, lambda _: 0.0, few.run, few.nearest)
+    # with Numba and the kernels
+    from pipeline.matching.core import driver, selection
+    from pipeline.matching.core.compiled.warm import warm
+
+    return _Way(True, warm, driver.run, selection.nearest)
+
+
 class _Pass:
     """A pass of queries over an index, with the canaries that prove it."""
 
-    def __init__(self, index: Index, radius: int, threads: int) -> None:
+    def __init__(self, index: Index, radius: int, threads: int, way: _Way) -> None:
         # Made from their names, not read from the index: what is damaged there must not agree with itself.
         stored = [to_chunks(canaries.hashes(s.segment.name, index.form.width)) for s in index.segments]
         own = np.concatenate([canaries.ids(k, len(c)) for k, c in enumerate(stored)])
@@ -177,6 +203,7 @@ class _Pass:
         self._wanted = canaries.expected(np.concatenate(stored), self._asked, radius)
         self._position = {int(i): k for k, i in enumerate(own)}
         self._release = index.manifest.release
+        self._run = way.run
         self._plan, self._threads = plan(radius, index.form.chunks), threads
         self.counters = JoinCounters()
 
@@ -186,7 +213,7 @@ class _Pass:
         """Pairs of the queries and the rows of these segments, the count of each query, and the pairs of canaries."""
         real = len(chunks)
         queries = Queries(np.ascontiguousarray(np.concatenate([chunks, self._asked])), real, cap)
-        collected = run(segments, queries, self._plan, self._threads, self.counters, progress)
+        collected = self._run(segments, queries, self._plan, self._threads, self.counters, progress)
         query, ids, distances = collected.pairs
         end = int(np.searchsorted(query, real))
         if end and int(ids[:end].min()) < 0:
@@ -204,10 +231,17 @@ class _Pass:
 
 
 def _batch(  # noqa: PLR0917 - one pass, called in one place
-    index: Index, chunks: NDArray[np.uint16], radius: int, cap: int, threads: int, report: JoinReport, progress: Any
+    index: Index,
+    chunks: NDArray[np.uint16],
+    radius: int,
+    cap: int,
+    threads: int,
+    report: JoinReport,
+    progress: Any,
+    way: _Way,
 ) -> tuple[PairArrays, NDArray[np.int64]]:
     """One pass of queries, canaries included, over all segments; checks the canaries and takes them out."""
-    one = _Pass(index, radius, threads)
+    one = _Pass(index, radius, threads, way)
     pairs, totals, found = one.compare(index.plain, chunks, cap, progress)
     if index.shared:
         starts, ids = index.held
@@ -216,7 +250,8 @@ def _batch(  # noqa: PLR0917 - one pass, called in one place
             shared, _, also = one.compare(index.shared, chunks[low:high], NO_CAP, None)
             proven = one.prove(found + also)
             totals[low:high] += sharing.counted(shared, starts, high - low)
-            parts.append(sharing.merged(pairs, low, high, sharing.spread(shared, starts, ids, cap), cap))
+            more = sharing.spread(shared, starts, ids, cap, way.nearest)
+            parts.append(sharing.merged(pairs, low, high, more, cap, way.nearest))
         pairs = concatenated(parts)
     else:
         proven = one.prove(found)

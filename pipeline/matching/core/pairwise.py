@@ -11,13 +11,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.matching.core.driver import NO_CAP
 from pipeline.matching.core.index.build import build_index
 from pipeline.matching.core.index.layout import algorithm as form_of
 from pipeline.matching.core.index.layout import as_hashes, as_ids
 from pipeline.matching.core.index.store import Index, open_index
 from pipeline.matching.core.joining import Join, JoinReport, as_table, join
-from pipeline.matching.core.selection import PairArrays, nearest
+from pipeline.matching.core.pairs import NO_CAP, PairArrays
+from pipeline.matching.core.selection import nearest
 
 BATCH = 2**18
 """Known hashes asked at once when the queries are the indexed side."""

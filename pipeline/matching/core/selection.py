@@ -7,12 +7,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.matching.core.compiled.jit import bare, inlined
-
-PairArrays = tuple[NDArray[np.uint32], NDArray[np.int64], NDArray[np.uint16]]
-"""Query row, known id and distance of each pair."""
+from pipeline.matching.core.pairs import PairArrays
 
 SOME, FEW = 16, 128
 """Ids at one distance that are put in order by counting; more than FEW by a heap, unless they are two ascending runs, for which more
@@ -182,12 +179,6 @@ def _nearest(
         out_query[out : out + wanted] = q
         out += wanted
     return out
-
-
-def concatenated(parts: list[PairArrays]) -> PairArrays:
-    """Pairs in pieces, one after the other."""
-    query, ids, distances = (np.concatenate([part[k] for part in parts]) for k in range(3))
-    return query, ids, distances
 
 
 def nearest(parts: list[PairArrays], low: int, high: int, cap: int, real: int) -> PairArrays:

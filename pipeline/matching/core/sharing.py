@@ -11,8 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.matching.core.driver import NO_CAP
-from pipeline.matching.core.selection import PairArrays, nearest
+from pipeline.matching.core.pairs import NO_CAP, NearestOf, PairArrays
 
 MOST_PAIRS = 2**21
 """Pairs of a query and a shared hash that are held at a time, and pairs that are made of them at a time: about 200 MB."""
@@ -32,7 +31,9 @@ def counted(pairs: PairArrays, starts: NDArray[np.int64], queries: int) -> NDArr
     return totals
 
 
-def spread(pairs: PairArrays, starts: NDArray[np.int64], ids: NDArray[np.int64], cap: int) -> list[PairArrays]:
+def spread(
+    pairs: PairArrays, starts: NDArray[np.int64], ids: NDArray[np.int64], cap: int, nearest: NearestOf
+) -> list[PairArrays]:
     """Pairs of each query and known media; with a cap enough of them to hold the nearest, ties by the lower id.
 
     At one distance the lowest ids of a query belong to the hashes whose lowest ids are lowest: of these no more than
@@ -75,7 +76,9 @@ def _needed(
     return needed
 
 
-def merged(pairs: PairArrays, low: int, high: int, more: list[PairArrays], cap: int) -> PairArrays:
+def merged(  # noqa: PLR0917 - one range of queries, called in one place
+    pairs: PairArrays, low: int, high: int, more: list[PairArrays], cap: int, nearest: NearestOf
+) -> PairArrays:
     """The nearest pairs of the queries [low, high): of `pairs`, ordered by query, and of `more`, whose queries count from `low`."""
     begin, end = np.searchsorted(pairs[0], [low, high])
     own = pairs[0][begin:end], pairs[1][begin:end], pairs[2][begin:end]

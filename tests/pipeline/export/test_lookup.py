@@ -20,11 +20,11 @@ from tests.pipeline.matching.synthetic_night import flipped, known, publish
 ME = pwd.getpwuid(os.getuid()).pw_name
 ADMIN = Actor("first", "First", frozenset({"administrator"}))
 UNASKED = (
-    "PIL", "alembic", "deltalake", "pandas", "rich", "structlog", "pipeline.assess", "pipeline.cases", "pipeline.fingerprint.sandbox",
-    "pipeline.lake", "pipeline.night", "pipeline.store.tables", "sqlalchemy.dialects.postgresql",
+    "PIL", "alembic", "deltalake", "pandas", "rich", "structlog", "numba", "llvmlite", "pipeline.assess", "pipeline.cases", "pipeline.fingerprint.sandbox",
+    "pipeline.lake", "pipeline.matching.core.compiled", "pipeline.night", "pipeline.store.tables", "sqlalchemy.dialects.postgresql",
 )  # fmt: skip
 """What no look-up of a hash needs: some of it was loaded and cost it time, the rest would."""
-NEIGHBOURS = ("numba", "llvmlite", "numpy", "pyarrow", "pipeline.matching")
+NEIGHBOURS = ("numpy", "pyarrow", "pipeline.matching")
 """Needed for the neighbours of a perceptual hash only."""
 RUN = """
 import json, sys

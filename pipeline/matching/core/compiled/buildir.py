@@ -1,4 +1,4 @@
-"""LLVM IR of building: the stored order of bits (said in `layout.py`, with its twin), and lines written past the caches."""
+"""LLVM IR of building: the stored order of bits (said in `index/bitorder.py`, with its twin), and lines written past the caches."""
 
 # mypy: allow-untyped-calls
 
@@ -10,8 +10,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-STEP = 37
-"""Odd, hence invertible modulo a power of two."""
+from pipeline.matching.core.index.bitorder import STEP
 
 _I8, _I32, _I64 = (ir.IntType(n) for n in (8, 32, 64))
 

@@ -9,9 +9,10 @@ import numpy as np
 
 from pipeline.matching.core.compiled import kernels
 from pipeline.matching.core.compiled.jit import Compilation
-from pipeline.matching.core.driver import Groups, JoinThread, Queries
-from pipeline.matching.core.index.layout import to_chunks
-from pipeline.matching.core.index.store import quick_sum
+from pipeline.matching.core.driver import Groups, JoinThread
+from pipeline.matching.core.index import layout
+from pipeline.matching.core.index.checksum import quick_sum
+from pipeline.matching.core.pairs import Queries
 from pipeline.matching.core.plan import plan
 from pipeline.matching.core.selection import nearest
 
@@ -47,7 +48,7 @@ class _Tiny:
 
 def _exercise(m: int) -> None:
     tiny: Any = _Tiny(m)
-    chunks = to_chunks(np.zeros((1, 2 * m), np.uint8))
+    chunks = layout.to_chunks(np.zeros((layout.FEW + 1, 2 * m), np.uint8))[:1]
     queries = Queries(chunks, 1, 1)
     worker = JoinThread(queries, 64, 0)
     groups = Groups(np.zeros(65537, np.int32), np.zeros(17, np.uint32), np.zeros(17, np.uint32))

@@ -24,7 +24,7 @@ from pipeline import files
 from pipeline.errors import UsageError
 from pipeline.matching.core.compiled.jit import Compilation
 from pipeline.matching.core.index import canaries, tables
-from pipeline.matching.core.index.layout import IndexForm, algorithm, as_hashes, as_ids, to_chunks
+from pipeline.matching.core.index.layout import FEW, IndexForm, algorithm, as_hashes, as_ids, to_chunks
 from pipeline.matching.core.index.manifest import CHANGING, MOST_ROWS, Manifest, Segment
 from pipeline.matching.core.index.shared import Alike
 from pipeline.matching.core.index.store import Index, MappedSegment, check_machine, open_index
@@ -215,7 +215,9 @@ def warm_build(algorithm: str) -> float:
     A build does so by itself; this tells the seconds apart.
     """
     with Compilation() as compilation, tempfile.TemporaryDirectory(prefix="warm-") as place:
-        batch = (np.zeros(1, np.int64), np.zeros((1, _form(algorithm).width), np.uint8))
+        width = _form(algorithm).width
+        to_chunks(np.zeros((FEW + 1, width), np.uint8))
+        batch = (np.zeros(1, np.int64), np.zeros((1, width), np.uint8))
         build_index([batch], Path(place) / "index", algorithm=algorithm, hasher_version="", release="")
     return compilation.seconds
 

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from pipeline import files
 from pipeline.errors import IntegrityError, UsageError
-from pipeline.matching.core.compiled.jit import JIT, bare
+from pipeline.matching.core.index.checksum import quick_sum
 from pipeline.matching.core.index.layout import IndexForm, algorithm
 from pipeline.matching.core.index.manifest import CHANGING, REBUILD, Array, Manifest, Segment, padded, stride
 
@@ -42,62 +42,6 @@ DTYPES = {
     "ids.i64": np.int64,
 }
 SHARED_DTYPES = {"starts.i64": np.int64, "holders.i64": np.int64}
-
-
-@bare
-def _sum(words: Any, state: Any) -> None:
-    """Go on with Fletcher's checksum over 64-bit words, modulo 2^64: any change of up to 64 neighbouring bits is found."""
-    first, second = state[0], state[1]
-    nothing = first ^ first
-    whole = len(words) // 4
-    # Four sums at a time: word 4 k + j is added to sum j, and sum j to its own total `whole` - k times.
-    a = b = c = d = nothing
-    aa = bb = cc = dd = nothing
-    for k in range(whole):
-        a += words[4 * k]
-        b += words[4 * k + 1]
-        c += words[4 * k + 2]
-        d += words[4 * k + 3]
-        aa += a
-        bb += b
-        cc += c
-        dd += d
-    second += first * np.uint64(4 * whole) + ((aa + bb + cc + dd) << np.uint64(2))
-    second -= b + (c << np.uint64(1)) + d + (d << np.uint64(1))
-    first += a + b + c + d
-    for k in range(4 * whole, len(words)):
-        first += words[k]
-        second += first
-    state[0] = first
-    state[1] = second
-
-
-class QuickSum:
-    """The quick sum of an array that comes in parts, each of whole 64-bit words."""
-
-    def __init__(self) -> None:
-        self._state = np.zeros(2, np.uint64)
-
-    def update(self, array: NDArray[Any]) -> None:
-        """Take in the next part (about 10 GB a second)."""
-        words = array.reshape(-1).view(np.uint64)
-        words.flags.writeable = False  # one compiled form, for mapped arrays and others
-        if JIT:
-            _sum(words, self._state)
-        else:
-            weights = np.arange(len(words), 0, -1, dtype=np.uint64)
-            self._state[1:] += self._state[:1] * np.uint64(len(words)) + (words * weights).sum()
-            self._state[:1] += words.sum()
-
-    def hexdigest(self) -> str:
-        return self._state.tobytes().hex()
-
-
-def quick_sum(array: NDArray[Any]) -> str:
-    """The quick sum, hex, of an array whose bytes are a multiple of 8."""
-    total = QuickSum()
-    total.update(array)
-    return total.hexdigest()
 
 
 def check_machine() -> None:
@@ -203,10 +147,10 @@ class MappedSegment:
             known = self._filled[table] = np.flatnonzero(np.diff(self.offsets[table].astype(np.int64)))
         return known
 
-    def check(self) -> None:
+    def check(self, *, compiled: bool = True) -> None:
         """Compare the quick sum of every array; raises IntegrityError naming the first that was altered."""
         for name, array in self.flat.items():
-            if quick_sum(np.asarray(array)) != self.segment.arrays[name].sum:
+            if quick_sum(np.asarray(array), compiled=compiled) != self.segment.arrays[name].sum:
                 raise IntegrityError(f"Array {name} of segment {self.segment.name} was altered.", REBUILD)
         if self.holders is not None:
             self.holders.check()
@@ -240,11 +184,14 @@ class Index:
         starts = [starts[:-1] + end for (starts, _), end in zip(parts, ends[:-1], strict=True)]
         return np.concatenate([*starts, ends[-1:]]), np.concatenate([ids for _, ids in parts])
 
-    def ensure_checked(self) -> None:
-        """Compare all quick sums once in the life of this object: nothing altered is ever matched against."""
+    def ensure_checked(self, *, compiled: bool = True) -> None:
+        """Compare all quick sums once in the life of this object: nothing altered is ever matched against.
+
+        Without `compiled` they are made by NumPy, which for a small index takes less time than loading a kernel.
+        """
         if not self._checked:
             for segment in self.segments:
-                segment.check()
+                segment.check(compiled=compiled)
             numbered = 0
             for segment in self.shared:
                 rows = segment.segment.rows

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from pipeline.matching.core.compiled import buildir
 from pipeline.matching.core.compiled.jit import JIT, bare
+from pipeline.matching.core.index.checksum import QuickSum
 from pipeline.matching.core.index.manifest import Array, padded, stride
-from pipeline.matching.core.index.store import QuickSum
 
 BLOCK = 2**16
 """Entries written at a time, unless one group has more."""

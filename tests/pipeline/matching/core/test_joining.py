@@ -28,9 +28,12 @@ def forced_plan(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
 
 
 def assert_exact(index: core.Index, known: Any, queries: Hashes, radius: int, **options: Any) -> core.Join:
-    """The join gives what comparing each with each gives, in the same order."""
+    """The join gives what comparing each with each gives, in the same order, and so it does without what is compiled."""
     ids = np.arange(len(queries)) * 3
     found = core.join(index, queries, ids, radius=radius, **options)
+    interpreted = core.join(index, queries, ids, radius=radius, compiled=False, **options)
+    assert interpreted.table.equals(found.table) and interpreted.totals.equals(found.totals)
+    assert interpreted.report.canaries == found.report.canaries
     wanted, totals = naive.join(known, pairs_of(queries, ids), radius, options.get("cap"))
     assert naive.rows(found.table) == wanted
     assert found.totals["pairs"].to_pylist() == totals

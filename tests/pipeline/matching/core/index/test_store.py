@@ -67,10 +67,13 @@ def test_segments_are_split_when_full(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_hashes_survive_the_change_of_bit_order(tmp_path: Path) -> None:
-    from pipeline.matching.core.index.layout import to_chunks, to_hashes
+    from pipeline.matching.core.index.bitorder import to_hashes
+    from pipeline.matching.core.index.layout import FEW, to_chunks
 
     for width in (32, 8):
-        hashes = random_hashes(9, width, 5)
+        many = random_hashes(FEW + 1, width, 5)
+        hashes = many[:9]
+        assert (to_chunks(many)[:9] == to_chunks(hashes)).all()
         assert (to_hashes(to_chunks(hashes)) == hashes).all()
         one = to_chunks(flipped(hashes[0], [width * 8 - 1])[None])
         assert int(np.bitwise_count(one ^ to_chunks(hashes[:1])).sum()) == 1
@@ -181,13 +184,14 @@ def test_rows_of_a_segment_are_counted_against_its_tables(tmp_path: Path, change
 
 @pytest.mark.parametrize("table", range(16) if JIT else [5])
 @pytest.mark.parametrize("part", ["words", "offsets", "hashes", "ids"])
+@pytest.mark.parametrize("compiled", [True, False])
 def test_damage_that_checksums_do_not_see_is_caught_by_canaries(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: int, part: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: int, part: str, compiled: bool
 ) -> None:
     """Wrong results must not get out even when memory, not the disk, is at fault: any one table broken fails the run."""
     known = random_hashes(30, 32, 7)
     index = build(tmp_path / "a", known)
-    monkeypatch.setattr(Index, "ensure_checked", lambda self: None)
+    monkeypatch.setattr(Index, "ensure_checked", lambda self, **_: None)
     broken = np.array(getattr(index.segments[0], part))
     if part == "words":
         broken[table] ^= np.uint32(0xFFFFFFFF)
@@ -202,7 +206,7 @@ def test_damage_that_checksums_do_not_see_is_caught_by_canaries(
     index.segments[0]._filled = [None] * 16
     monkeypatch.setattr("pipeline.matching.core.plan.Plan.scan", lambda self, rows, queries: False)
     with pytest.raises(CanaryError, match="failed its self-check"):
-        core.join(index, known, np.arange(30), radius=31)
+        core.join(index, known[:16], np.arange(16), radius=31, compiled=compiled)
 
 
 @pytest.mark.parametrize("fault", ["radius", "rule", "ids"])

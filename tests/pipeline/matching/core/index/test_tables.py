@@ -9,9 +9,9 @@ import pytest
 from numpy.typing import NDArray
 
 from pipeline.matching.core.compiled.jit import JIT
-from pipeline.matching.core.index import tables
+from pipeline.matching.core.index import checksum, tables
+from pipeline.matching.core.index.checksum import QuickSum, quick_sum
 from pipeline.matching.core.index.layout import to_chunks
-from pipeline.matching.core.index.store import QuickSum, quick_sum
 from tests.pipeline.matching.core.support import build, random_hashes
 
 ROWS = 3000 if JIT else 60
@@ -46,17 +46,19 @@ def test_tables_are_in_order_of_chunk_and_then_row(
         assert (segment.offsets[i] == np.searchsorted(chunks[order, i], np.arange(65537))).all()
 
 
-def test_quick_sum_is_fletchers_however_it_is_cut() -> None:
+@pytest.mark.parametrize("compiled", [True, False])
+def test_quick_sum_is_fletchers_however_it_is_cut(monkeypatch: pytest.MonkeyPatch, compiled: bool) -> None:
+    monkeypatch.setattr(checksum, "PART", 16)
     words = np.random.default_rng(2).integers(0, 2**64, 103, dtype=np.uint64)
     first = second = 0
     for word in words.tolist():
         first = (first + word) % 2**64
         second = (second + first) % 2**64
     expected = np.array([first, second], np.uint64).tobytes().hex()
-    assert quick_sum(words) == expected
+    assert quick_sum(words, compiled=compiled) == expected
     for cut in (0, 1, 6, 50, 103):
-        parts = QuickSum()
+        parts = QuickSum(compiled=compiled)
         parts.update(words[:cut])
         parts.update(words[cut:])
         assert parts.hexdigest() == expected
-    assert quick_sum(words[:0]) == "0" * 32
+    assert quick_sum(words[:0], compiled=compiled) == "0" * 32
