@@ -182,9 +182,10 @@ FIGURES: dict[str, list[Figure]] = {
         Figure("Airflow's and that of starting a process for each task", lambda r: r[LARGE_NIGHT]["airflow"]["own_and_start_share_of_cpu"], "of its CPU seconds", None, 0.05),
     ],
     "start": [
+        Figure("Python alone, on the machine of the figures below", lambda r: r["python_cpu_seconds"], "CPU seconds"),
         Figure("`triage --help`", lambda r: r["help_cpu_seconds"], "CPU seconds", None, 0.2),
         Figure("`triage lookup` of a digest", lambda r: r["lookup_digest_cpu_seconds"], "CPU seconds", None, 0.6),
-        Figure("`triage lookup` of a perceptual hash", lambda r: r["lookup_perceptual_cpu_seconds"], "CPU seconds"),
+        Figure("`triage lookup` of a perceptual hash", lambda r: r["lookup_perceptual_cpu_seconds"], "CPU seconds", None, 0.6),
         Figure("matching and building kernels, compiled anew", lambda r: r["kernels_cpu_seconds"]["matching_compiled"], "CPU seconds", None, 8),
         Figure("the same from a filled folder that is read-only", lambda r: r["kernels_cpu_seconds"]["matching_filled_read_only"], "CPU seconds"),
     ],
