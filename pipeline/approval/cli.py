@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from hashsets.release import building, publishing
 from pipeline.approval import deciding
@@ -18,8 +22,18 @@ def release(settings: Settings, night_of: datetime) -> None:
     """Build, judge and publish, as a command does; says on standard error when the release waits for a person."""
     from pipeline.approval import stage  # matching and assessing are loaded only where they are needed
 
-    stage.run(settings, building.own_run(settings, night_of))
+    with _watched() as watched:
+        stage.run(settings, building.own_run(settings, night_of), watched=watched)
     announce(settings)
+
+
+@contextmanager
+def _watched() -> Iterator[Callable[[int, int], None]]:
+    """A bar on a terminal: which cases a release would move is found by matching all earlier nights with what it changes."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, disable=not sys.stderr.isatty(), transient=True, console=Console(stderr=True)) as bar:
+        task = bar.add_task("Cases that the release would move: units of earlier nights", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def announce(settings: Settings) -> None:
@@ -45,7 +59,9 @@ def approval(settings: Settings) -> None:
     found = deciding.open_one(settings)
     waits = approving.built(settings) is not None  # a look makes no run where there is nothing to judge
     if waits and (found is None or found.difference.moved is None):
-        found = judging.judge(settings, building.own_run(settings, datetime.now(UTC).replace(microsecond=0)))
+        with _watched() as watched:
+            run = building.own_run(settings, datetime.now(UTC).replace(microsecond=0))
+            found = judging.judge(settings, run, watched)
     if found is None:
         click.echo("No release waits.")
         return

@@ -7,7 +7,7 @@ assessed twice by the same engine, without and with them. So a case moves here o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -56,14 +56,24 @@ class SupposedLake(Lake):
         raise TypeError("a supposed lake is only read")
 
 
-def supposed(settings: Settings, night: Night, release: Release) -> SupposedLake:
+Progressed = Callable[[int, int], None]
+"""Told how many units of earlier nights are matched, and of how many."""
+
+
+def supposed(
+    settings: Settings, night: Night, release: Release, watched: Progressed = lambda _done, _all: None
+) -> SupposedLake:
     """The lake as it would be after retro-matching against `release`, floods included."""
     lake = Lake.of(settings)
-    tables, contents = [], 0
-    for since, units in retro.behind(lake, release.number):
+    tables, contents, done = [], 0, 0
+    behind = retro.behind(lake, release.number)
+    everything = sum(len(units) for _, units in behind)
+    for since, units in behind:
         with retro.ReleaseChange(settings, night, lake, release, since) as change:
             for batch in retro.batches(lake, units):
                 tables.append(change.rows(batch)[0])
+                done += len(batch)
+                watched(done, everything)
         parts = [part for parts in retro.unit_parts(lake, units).values() for part in parts]
         contents += sum(part.rows for part in parts if part.table == "fingerprints")
     matches = pa.concat_tables([records.build("matches", []), *tables])
@@ -72,9 +82,11 @@ def supposed(settings: Settings, night: Night, release: Release) -> SupposedLake
     return SupposedLake(lake, {"matches": matches, "floods": floods})
 
 
-def moved(settings: Settings, night: Night, release: Release) -> tuple[dict[str, int], int]:
+def moved(
+    settings: Settings, night: Night, release: Release, watched: Progressed = lambda _done, _all: None
+) -> tuple[dict[str, int], int]:
     """How many cases would move ("band to band" to their number), and how many were looked at."""
-    after = supposed(settings, night, release)
+    after = supposed(settings, night, release, watched)
     before = Lake.of(settings)
     chains = touched.Chains.read(before)
     referrals = frozenset(chains.members(_referrals(before, after)))

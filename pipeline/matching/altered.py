@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -100,7 +102,7 @@ def asked(table: pa.Table, families: list[dict[str, Any]]) -> list[AskedFamilies
         return []
     names = table["variant"].combine_chunks().dictionary_encode()
     texts = [TIME.sub("", text) for text in names.dictionary.to_pylist()]
-    fitting = [_fitting(text, families) for text in texts]
+    fitting = list(map(_fitting(families), texts))
     of_name = names.indices.to_numpy(zero_copy_only=False)
     family = _of_quality(fitting, of_name, table["quality"].to_numpy(), families)
     hashes = matrix(table["pdq"])
@@ -128,24 +130,41 @@ def _together(radius: int, parts: list[tuple[NDArray[np.int64], Codes, str]]) ->
     return AskedFamilies(radius, np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts]), flips)
 
 
-def _fitting(name: str, families: list[dict[str, Any]]) -> list[int]:
-    """Places of the families that a variant's name fits by its beginning and its ending, up to the first that takes any quality."""
-    fitting = []
-    for place, rules in enumerate(families):
-        if name.startswith(_words(rules["begins"])) and name.endswith(_words(rules.get("ending", ""))):
-            fitting.append(place)
-            if not rules.get("quality"):
-                return fitting
-    raise ValueError(f"no family of variants in policy/matching.yaml begins {name!r}")
+def _fitting(families: list[dict[str, Any]]) -> Callable[[str], tuple[int, ...]]:
+    """Says of a variant's name the places of the families that it fits by its beginning and its ending, up to the first that takes any
+    quality. What it said is kept: the variants of all contents have the same few thousand names."""
+    return _fitting_of(
+        tuple((_words(f["begins"]), _words(f.get("ending", "")), bool(f.get("quality"))) for f in families)
+    )
+
+
+@lru_cache(maxsize=4)
+def _fitting_of(
+    families: tuple[tuple[tuple[str, ...], tuple[str, ...], bool], ...],
+) -> Callable[[str], tuple[int, ...]]:
+    @lru_cache(maxsize=65536)
+    def places(name: str) -> tuple[int, ...]:
+        fitting = []
+        for place, (begins, ending, of_quality) in enumerate(families):
+            if name.startswith(begins) and name.endswith(ending):
+                fitting.append(place)
+                if not of_quality:
+                    return tuple(fitting)
+        raise ValueError(f"no family of variants in policy/matching.yaml begins {name!r}")
+
+    return places
 
 
 def _family(name: str, families: list[dict[str, Any]]) -> int:
     """Place of the family of a variant of full detail: the first that its name fits."""
-    return _fitting(name, families)[0]
+    return _fitting(families)(name)[0]
 
 
 def _of_quality(
-    fitting: list[list[int]], of_name: NDArray[np.int64], quality: NDArray[np.int64], families: list[dict[str, Any]]
+    fitting: Sequence[tuple[int, ...]],
+    of_name: NDArray[np.int64],
+    quality: NDArray[np.int64],
+    families: list[dict[str, Any]],
 ) -> NDArray[np.int64]:
     """Family (n,) of each variant: of those that fit its name, the first whose PDQ quality it has.
 

@@ -49,7 +49,12 @@ def test_a_supposed_lake_knows_floods_too_and_is_only_read(assessed: Settings, m
     building.build_release(assessed, tonight)
     release = approving.built(assessed)
     assert release is not None
-    assert effects.moved(assessed, tonight, release) == ({"low to medium": 1}, 1)
+    told: list[tuple[int, int]] = []
+    assert effects.moved(assessed, tonight, release, lambda done, of: told.append((done, of))) == (
+        {"low to medium": 1},
+        1,
+    )
+    assert told[-1][0] == told[-1][1] > 0, "told how far it is, up to the end"
     monkeypatch.setattr(flood, "SURE", ("claimed",))  # the match by digest counts as a near one
     low, real = {"min_files": 1, "share": 0.1}, flood.flooding
     monkeypatch.setattr(flood, "flooding", lambda counts, total, rules, night: real(counts, total, low, night))
