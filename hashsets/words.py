@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 
 from hashsets.algorithms import StoredHash
 
-_MIX = np.random.default_rng(0x5EED).integers(1, 2**63, size=(2, 18), dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+
+@cache
+def _mix() -> NDArray[np.uint64]:
+    """Odd factors, uint64 (2, 18). Made when first needed: NumPy's random numbers are slow to load."""
+    drawn = np.random.default_rng(0x5EED).integers(1, 2**63, size=(2, 18), dtype=np.uint64)
+    return drawn * np.uint64(2) + np.uint64(1)
 
 
 def to_words(algorithm: StoredHash, values: NDArray[np.uint8]) -> list[NDArray[np.uint64]]:
@@ -19,7 +26,7 @@ def to_words(algorithm: StoredHash, values: NDArray[np.uint8]) -> list[NDArray[n
     n = values.shape[0]
     if algorithm.opaque:
         wide = np.ascontiguousarray(values).view(">u8").reshape(n, algorithm.width // 8).astype(np.uint64)
-        return [(wide * row).sum(axis=1, dtype=np.uint64) for row in _MIX]
+        return [(wide * row).sum(axis=1, dtype=np.uint64) for row in _mix()]
     padded = np.zeros((n, algorithm.words * 8), np.uint8)
     whole = (algorithm.width // 8) * 8
     padded[:, :whole] = values[:, :whole]

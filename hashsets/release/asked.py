@@ -17,7 +17,6 @@ from hashsets.release import canaries, finding
 from hashsets.release.finding import algorithm_named
 from hashsets.words import from_words, to_words
 from pipeline.errors import UsageError
-from pipeline.sql import compose
 
 EXACT = pa.schema([("query_id", pa.int64()), ("media_key", pa.int64()), ("algorithm", pa.string())])
 
@@ -41,15 +40,7 @@ def hashes(con: duckdb.DuckDBPyConnection, algorithm: str, media_keys: Any) -> p
     """See `Release.hashes`."""
     kind = algorithm_named(algorithm)
     con.register("asked", pa.table({"media_key": _keys(media_keys).unique()}))
-    rows = con.sql(
-        compose(
-            """SELECT media_key, {columns} FROM {table} SEMI JOIN asked USING (media_key)
-            ORDER BY media_key, {first}""",
-            columns=[*kind.columns, *([kind.name] if kind.opaque else [])],
-            table=kind.table,
-            first=kind.columns[0],
-        )
-    ).to_arrow_table()
+    rows = finding.stored(con, kind).to_arrow_table()
     return pa.table({"media_key": rows.column("media_key"), "value": values_of(kind, rows)})
 
 

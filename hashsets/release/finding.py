@@ -60,6 +60,19 @@ def standing(con: duckdb.DuckDBPyConnection, trusted_votes: int) -> duckdb.DuckD
     return con.sql(compose("SELECT * FROM ({sql}) ORDER BY media_key", sql=sql))
 
 
+def stored(con: duckdb.DuckDBPyConnection, algorithm: StoredHash) -> duckdb.DuckDBPyRelation:
+    """The rows media_key and the algorithm's columns of the media keys in `asked`, as `Release.hashes` orders them."""
+    return con.sql(
+        compose(
+            """SELECT media_key, {columns} FROM {table} SEMI JOIN asked USING (media_key)
+            ORDER BY media_key, {first}""",
+            columns=[*algorithm.columns, *([algorithm.name] if algorithm.opaque else [])],
+            table=algorithm.table,
+            first=algorithm.columns[0],
+        )
+    )
+
+
 def exact_few(con: duckdb.DuckDBPyConnection, queries: Sequence[tuple[int, str, bytes]]) -> list[tuple[int, str, int]]:
     """See `Release.exact_few`."""
     if any(number < 0 for number, _, _ in queries):
@@ -98,8 +111,27 @@ def _words(value: bytes) -> list[int]:
     return [int.from_bytes(value[at : at + 8]) for at in range(0, len(value), 8)]
 
 
+def _ask_keys(con: duckdb.DuckDBPyConnection, media_keys: Iterable[int]) -> None:
+    con.execute("CREATE TEMP TABLE asked AS SELECT DISTINCT unnest(?::BIGINT[]) AS media_key", [list(media_keys)])
+
+
+def hashes_few(con: duckdb.DuckDBPyConnection, algorithm: str, media_keys: Iterable[int]) -> dict[int, list[bytes]]:
+    """See `Release.hashes_few`."""
+    kind = algorithm_named(algorithm)
+    _ask_keys(con, media_keys)
+    found: dict[int, list[bytes]] = {}
+    for key, *words in stored(con, kind).fetchall():
+        found.setdefault(key, []).append(bytes(words[-1]) if kind.opaque else _value(kind, words))
+    return found
+
+
+def _value(algorithm: StoredHash, words: Sequence[int]) -> bytes:
+    """The inverse of `_words`."""
+    return b"".join(word.to_bytes(min(8, algorithm.width - 8 * i)) for i, word in enumerate(words))
+
+
 def describe_few(con: duckdb.DuckDBPyConnection, media_keys: Iterable[int], trusted_votes: int) -> list[dict[str, Any]]:
     """See `Release.describe`."""
-    con.execute("CREATE TEMP TABLE asked AS SELECT DISTINCT unnest(?::BIGINT[]) AS media_key", [list(media_keys)])
+    _ask_keys(con, media_keys)
     rows = standing(con, trusted_votes)
     return [dict(zip(rows.columns, row, strict=True)) for row in rows.fetchall()]

@@ -186,6 +186,11 @@ class Release:
         with closing(self.connect()) as con:
             return asked.hashes(con, algorithm, media_keys)
 
+    def hashes_few(self, algorithm: str, media_keys: Iterable[int]) -> dict[int, list[bytes]]:
+        """The values of a few media by media key, in the order of `hashes`."""
+        with closing(self.connect()) as con:
+            return finding.hashes_few(con, algorithm, media_keys)
+
 
 _DELTA = """
     WITH touched AS (

@@ -132,14 +132,12 @@ def near(
         return []
     import numpy as np
 
-    from pipeline.matching.known import grouped
-
     queries = np.frombuffer(b"".join(hashes[i].value for i in places), np.uint8).reshape(len(places), WIDTHS[algorithm])
     joined = known.near(algorithm, queries, radius=rules["radius"], cap=rules["cap"], compiled=False)
     if joined is None:
         return []
     table = joined.table
-    values = grouped(release.hashes(algorithm, table["known_id"]))
+    values = _hashes(release, algorithm, table["known_id"].to_pylist())
     rows = []
     for pair in table.to_pylist():
         text = hashes[places[pair["query_id"]]]
@@ -156,6 +154,15 @@ def near(
             }
         )
     return rows
+
+
+def _hashes(release: Release, algorithm: str, media_keys: list[int]) -> dict[int, list[bytes]]:
+    """The values of media, by media key."""
+    if len(media_keys) <= FEW:
+        return release.hashes_few(algorithm, media_keys)
+    from pipeline.matching.known import grouped
+
+    return grouped(release.hashes(algorithm, media_keys))
 
 
 def _distance(left: bytes, right: bytes) -> int:

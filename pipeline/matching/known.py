@@ -10,7 +10,6 @@ from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from hashsets.release.releases import Release
@@ -79,6 +78,8 @@ class ChangedMedia:
         self._held: dict[str, pa.Table] = {}
 
     def exact(self, queries: pa.Table) -> pa.Table:
+        import pyarrow.compute as pc  # not for a look-up, which does without what is changed
+
         pieces = []
         for algorithm in pc.unique(queries["algorithm"]).to_pylist():
             if algorithm not in self._held:

@@ -49,11 +49,22 @@ def test_a_few_media_are_described_as_a_table_of_them_is(release: releases.Relea
         assert release.describe_few(keys) == release.describe(keys).to_pylist()
 
 
+def test_the_hashes_of_a_few_media_are_those_of_a_table_of_them(release: releases.Release) -> None:
+    for algorithm in ALL:
+        for keys in ([], [2, 99], [5, 1, 3]):
+            rows = release.hashes(algorithm.name, keys).to_pylist()
+            found = release.hashes_few(algorithm.name, keys)
+            assert [(key, value) for key, values in found.items() for value in values] == [
+                (row["media_key"], row["value"]) for row in rows
+            ]
+
+
 @pytest.mark.parametrize("algorithm", [a for a in ALL if not a.opaque], ids=lambda a: a.name)
 def test_the_words_of_one_value_are_those_of_many(algorithm: finding.StoredHash) -> None:
     value = bytes(range(200, 200 + algorithm.width)) if algorithm.width < 50 else bytes(algorithm.width)
     many = words.to_words(algorithm, np.frombuffer(value, np.uint8)[None])
     assert finding._words(value) == [int(word[0]) for word in many]
+    assert finding._value(algorithm, finding._words(value)) == value
 
 
 @pytest.mark.parametrize(
