@@ -139,8 +139,8 @@ def explain_command(settings: Settings, /, *, case_id: str, model: str, reason: 
     stored. Links to cases that you may not see are left out, and what they add with them.
     """
     from pipeline.assess.evidence import reading
+    from pipeline.assess.latest import latest
     from pipeline.assess.models import explain
-    from pipeline.assess.stage import latest
     from pipeline.cases import cases
     from pipeline.cases.views import case as view
     from pipeline.lake import Lake
@@ -158,7 +158,7 @@ def explain_command(settings: Settings, /, *, case_id: str, model: str, reason: 
     if found is None:
         raise UsageError(f"Case {case_id} has no referral in the lake.", "Run `triage assess run`, or check the id.")
     assessed = loaded.assess(found)
-    stored = latest(settings, lake, {case_id}).get(case_id)
+    stored = latest(lake, {case_id}).get(case_id)
     click.echo(explain.head(settings, loaded, found, assessed, stored, whole=not hidden), err=True)
     return explain.rows(assessed)
 

@@ -8,16 +8,14 @@ still missing.
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator
-from functools import cache, partial
+from collections.abc import Iterator
 
-import pyarrow as pa
-
-from pipeline import logs, records
-from pipeline.assess import database, parts, touched
+from pipeline import logs
+from pipeline.assess import parts, touched
 from pipeline.assess.evidence import unmapped
 from pipeline.assess.evidence.case_file import Bulk, case_id
 from pipeline.assess.evidence.inputs import FORCE_NOT_SET, CaseFile
+from pipeline.assess.latest import latest, standing
 from pipeline.assess.links.linking import Linked, link
 from pipeline.assess.models import shadow
 from pipeline.assess.models.model import BANDS, Model
@@ -26,8 +24,6 @@ from pipeline.collector import no_cycle_search
 from pipeline.contract import Night, StageReport
 from pipeline.ingest.geography import forces
 from pipeline.lake import Lake
-from pipeline.lake.kept.extracts import Extract
-from pipeline.lake.parts import conform
 from pipeline.settings import Settings
 
 
@@ -80,11 +76,11 @@ def assess_cases(
 ) -> tuple[Writer, dict[str, int]]:
     """Assess the cases of some referrals (None: every case) and commit the rows that are new; counts by what became of them."""
     if referrals is None:
-        before = latest(settings, lake)
+        before = latest(lake)
         bulk = Bulk(settings, model, lake, *linked.of(None), frozenset(before))
     else:
         among = frozenset(chains.members(referrals))
-        before = latest(settings, lake, {case_id(r) for r in among} | {chains.case(r) for r in among})
+        before = latest(lake, {case_id(r) for r in among} | {chains.case(r) for r in among})
         bulk = Bulk(settings, model, lake, *linked.of(among), frozenset(before), among, chains.root)
     names = {} if settings.force == FORCE_NOT_SET else forces.load(settings).names
     writer = Writer(lake, night, model, names)
@@ -110,52 +106,6 @@ def _without_collector(cases: Iterator[CaseFile]) -> Iterator[CaseFile]:
     cycles, which it would walk again and again."""
     with no_cycle_search():
         yield from cases
-
-
-_BANDS = pa.schema([records.arrow_schema("assessments").field(c) for c in ("case_id", "version", "band")])
-NONE_YET = conform(_BANDS.empty_table(), _BANDS)
-BANDS_OF = Extract("assessments", "bands-1", ("case_id", "version", "band"), lambda rows: rows)
-"""Bands are asked for of all cases, and their columns are the narrowest of wide rows: kept as they are, without the others."""
-
-
-def standing(settings: Settings, lake: Lake, chains: touched.Chains) -> dict[str, int]:
-    """How many cases stand in each band by their latest assessment, without those that have joined another case."""
-    bands = dict.fromkeys(("very_high", "high", "medium", "low"), 0)
-    firsts = set(chains.root.values())
-    joined = {case_id(r) for r, root in chains.root.items() if r != root and r not in firsts}
-    tables = {"assessments": pa.concat_tables([NONE_YET, *(rows for _, rows in lake.extract(BANDS_OF))])}
-    with database.connection(
-        settings, tables | {"joined": pa.table({"case_id": pa.array(sorted(joined), pa.string())})}
-    ) as con:
-        found = database.query(con, database.sql("standing"))
-    return bands | dict(zip(found["band"].to_pylist(), found["n"].to_pylist(), strict=True))
-
-
-def latest(settings: Settings, lake: Lake, only: Collection[str] | None = None) -> dict[str, Previous]:
-    """The current assessment of every case that has one, or of some cases: its highest version. The texts of all are
-    read when those of one are first asked for."""
-    where = None if only is None else ("case_id", pa.array(sorted(only), pa.string()))
-
-    def read(statement: str, columns: list[str]) -> pa.Table:
-        rows = lake.read("assessments", ["case_id", "version", *columns], where=where)
-        with database.connection(settings, {"assessments": rows}) as con:
-            return database.query(con, database.sql(statement))
-
-    @cache
-    def places() -> tuple[pa.Table, dict[str, int]]:
-        rows = read("latest_texts", ["reasons", "flags"])
-        return rows, {case: at for at, case in enumerate(rows["case_id"].to_pylist())}
-
-    def texts(case: str) -> tuple[str, str]:
-        rows, place = places()
-        return rows["reasons"][place[case]].as_py(), rows["flags"][place[case]].as_py()
-
-    rows = read("latest_assessments", ["band", "score", "inputs_sha256"])
-    columns = [rows[c].to_pylist() for c in ("case_id", "version", "band", "score", "inputs_sha256")]
-    return {
-        case: Previous(version, band, score, digest, partial(texts, case))
-        for case, version, band, score, digest in zip(*columns, strict=True)
-    }
 
 
 def _kind(previous: Previous | None, band: str) -> str:

@@ -66,9 +66,9 @@ def decided(shared: pa.Table, column: str, values: Iterable[str]) -> NDArray[np.
     """Which rows of an extract are those of `deciding`; some more may be among them, whose digests agree by chance."""
     waits = shared["waits"].to_numpy()
     package = shared["package_id"].to_numpy()
-    own = np.isin(shared[column].to_numpy(), hashed(pa.array(sorted(values), pa.string())))
+    own = _among(shared[column], hashed(pa.array(sorted(values), pa.string())))
     near = waits & _isin(shared, _keys(shared, own))
-    near = waits & np.isin(package, package[near])  # a package is settled in all its rows
+    near = waits & _among(shared["package_id"], package[near])  # a package is settled in all its rows
     found: NDArray[np.bool_] = near | (~waits & _isin(shared, _keys(shared, near)))
     return found
 
@@ -84,7 +84,13 @@ def _isin(shared: pa.Table, keys: NDArray[np.uint64]) -> NDArray[np.bool_]:
     """Which rows share something that has one of the digests."""
     found = np.zeros(shared.num_rows, np.bool_)
     for name in _SHARED if len(keys) else ():
-        found |= np.isin(shared[name].to_numpy(), keys)
+        found |= _among(shared[name], keys)
+    return found
+
+
+def _among(column: pa.ChunkedArray, wanted: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """Which values of a column are wanted, as np.isin, which would put the whole column in order."""
+    found: NDArray[np.bool_] = pc.is_in(column, value_set=pa.array(wanted)).to_numpy()
     return found
 
 

@@ -162,7 +162,9 @@ class Parts:
         found = []
         for group in np.unique(of):
             begin = ends[group] - file.metadata.row_group(int(group)).num_rows
-            rows = file.read_row_group(int(group), columns=names).take(pa.array(places[of == group] - begin))
+            rows = file.read_row_group(int(group), columns=names, use_threads=False).take(
+                pa.array(places[of == group] - begin)
+            )
             found.append(conform(rows, wanted, former))
         return pa.concat_tables(found)
 
@@ -192,7 +194,7 @@ class Parts:
         if where is not None:
             where = former.get(where[0], where[0]), where[1]
         if commits is None and where is None:
-            return conform(file.read(columns=names), schema, former)
+            return conform(file.read(columns=names, use_threads=file.metadata.num_rows > GROUP), schema, former)
         keys = [*([SEQ] if commits is not None else []), *([where[0]] if where is not None else [])]
         found = [schema.empty_table()]
         groups = list(range(file.num_row_groups)) if set(file.schema_arrow.names).issuperset(keys) else []
@@ -203,12 +205,13 @@ class Parts:
             if commits is not None and not _holds(file.metadata.row_group(group), commits):
                 continue
             if told and commits is None:  # it holds what is asked: its keys need no look before the rest
-                rows = file.read_row_group(group, columns=list(dict.fromkeys([*keys, *names])))
+                rows = file.read_row_group(group, columns=list(dict.fromkeys([*keys, *names])), use_threads=False)
                 found.append(conform(rows.filter(_mask(rows, None, where)), schema, former))
                 continue
-            mask = _mask(file.read_row_group(group, columns=keys), commits, where)
+            mask = _mask(file.read_row_group(group, columns=keys, use_threads=False), commits, where)
             if pc.any(mask).as_py():  # most groups hold nothing of what is asked: only their keys were read
-                found.append(conform(file.read_row_group(group, columns=[*keys, *names]).filter(mask), schema, former))
+                rows = file.read_row_group(group, columns=[*keys, *names], use_threads=False)
+                found.append(conform(rows.filter(mask), schema, former))
         return pa.concat_tables(found[1:] or [conform(found[0], schema)])
 
 

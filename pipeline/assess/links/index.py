@@ -118,7 +118,7 @@ class KeyIndex:
         con.execute("INSERT INTO kept.state SELECT ?, ?, count(*) FROM kept.keys", [self.made_by, through])
         listed = sorted(set(referrals))
         con.register("new_ids", pa.table({"case_id": [case_id(r) for r in listed], "referral_id": listed}, schema=_IDS))
-        con.execute("INSERT INTO kept.ids FROM new_ids ANTI JOIN kept.ids USING (case_id, referral_id)")
+        con.execute(database.sql("index_ids"))
         if con.sql(database.sql("index_twice")).fetchall():
             raise IntegrityError("Two referrals lead to the same case id.", "Report this with both referral ids.")
 

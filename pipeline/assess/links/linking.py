@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -88,7 +88,8 @@ def _link(settings: Settings, night: Night, lake: Lake) -> Linked:
         _look_up(settings, con, index, rules.data, done, kept=kept, writing=bool(fresh))
         found = find(con, rules.data, Chains.read(lake).root, first=not done, kept=True) if fresh else Found()
         listed = lists.match(settings, night, con, rules.data, _lists_before(lake) if kept else "")
-        table = _table(lake, night, found, listed, everything=not done, kinds=("ip", *rules.data["kinds"]))
+        told = _told_before(con, found, listed)
+        table = _table(lake, night, found, listed, told, everything=not done, kinds=("ip", *rules.data["kinds"]))
         counts: dict[str, int | float | str] = {
             "links_new_or_changed": table.num_rows,
             "links_judged": len(found.links),
@@ -124,14 +125,31 @@ def _look_up(
         keys.written(con, "new")
 
 
+def _told_before(con: duckdb.DuckDBPyConnection, found: Found, listed: lists.Listed) -> frozenset[str]:
+    """Those of the referrals that were judged, or are on a list, that earlier nights linked: only between these, and of these with
+    lists, there can be a stored link."""
+    judged = {side for pair in found.pairs for side in pair} | {row["left"] for row in listed.links}
+    con.register("judged", pa.table({"referral_id": pa.array(sorted(judged), pa.string())}))
+    return frozenset(database.query(con, database.sql("link_old"))["referral_id"].to_pylist())
+
+
 def _table(
-    lake: Lake, night: Night, found: Found, listed: lists.Listed, *, everything: bool, kinds: Iterable[str]
+    lake: Lake,
+    night: Night,
+    found: Found,
+    listed: lists.Listed,
+    told: Container[str],
+    *,
+    everything: bool,
+    kinds: Iterable[str],
 ) -> pa.Table:
-    """The links that are new or have changed, and those that hold no more, each with its next version."""
+    """The links that are new or have changed, and those that hold no more, each with its next version. `told`: referrals that may
+    have stored links with each other."""
     rows = [_row(f, night) for f in (*found.links, *listed.links)]
     wanted: set[str] = set()
     if lake.parts("links"):
-        wanted = {r["link_id"] for r in rows} | {link_id(a, b, kind) for a, b in found.pairs for kind in kinds}
+        wanted = {link_id(a, b, kind) for a, b in found.pairs if a in told and b in told for kind in kinds}
+        wanted |= {r["link_id"] for r in rows if r["left"] in told and r["right"].startswith("list:")}
     known = _known(lake, wanted, listed.read, everything=everything)
     gone = _not_found(known, found, everything=everything)
     return records.build("links", _changed(known, [*rows, *gone, *lists.withdrawn(known, listed)], night))

@@ -20,6 +20,8 @@ from pipeline.lake.kept import remove_others
 LEAST = 1_000
 """Rows from which a part has such a file; what follows from a smaller one is made each time."""
 SUFFIX = ".extract"
+HELD_BYTES = 64 * 2**20
+"""Of what was read, as much as a stage that asks twice is given without its file being read and checked again."""
 
 
 @dataclass(frozen=True)
@@ -38,14 +40,20 @@ class Extracts:
 
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
+        self._held: dict[Path, pa.Table] = {}
 
     def of(self, sha256: str, rows: int, extract: Extract, read: Callable[[], pa.Table]) -> pa.Table:
         """What follows from a part of so many rows; `read` gives its rows where they have to be looked at."""
         path = self.folder / f"{sha256}.{extract.name}{SUFFIX}" if self.folder and rows >= LEAST else None
+        if path in self._held:
+            return self._held[path]
         held = None if path is None else files.read_sealed(path)
         if held is not None:
             with pa.ipc.open_stream(pa.py_buffer(held)) as stream:
-                return stream.read_all()
+                found = stream.read_all()
+            if path is not None and sum(table.nbytes for table in [found, *self._held.values()]) <= HELD_BYTES:
+                self._held[path] = found
+            return found
         made = extract.make(read()).combine_chunks()
         if path is not None:
             sink = pa.BufferOutputStream()
@@ -56,4 +64,5 @@ class Extracts:
 
     def keep(self, parts: Collection[str]) -> int:
         """Remove the files of parts that are not among these (SHA-256); returns how many."""
+        self._held = {}
         return remove_others(self.folder, SUFFIX, parts)
