@@ -58,11 +58,13 @@ def latest(lake: Lake, only: Collection[str] | None = None) -> dict[str, Previou
     ordered = sorted((part, place, case) for case, (_, part, place) in newest.items())
     at = {case: place for place, (_, _, case) in enumerate(ordered)}
 
+    ends = np.searchsorted(np.array([part for part, _, _ in ordered], np.int64), np.arange(len(parts) + 1))
+    rows_of = np.array([place for _, place, _ in ordered], np.int64)
+
     def read(columns: Sequence[str]) -> pa.Table:
         """The columns of these rows, as `ordered`."""
         return pa.concat_tables(
-            lake.rows_at(part, columns, np.array([place for n, place, _ in ordered if n == number], np.int64))
-            for number, (part, _) in enumerate(parts)
+            lake.rows_at(part, columns, rows_of[ends[n] : ends[n + 1]]) for n, (part, _) in enumerate(parts)
         )
 
     @cache
