@@ -8,17 +8,14 @@ on where it stopped, from its journal.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -27,18 +24,21 @@ from hashsets.release.releases import Release
 from pipeline import files, logs, records
 from pipeline import policy as policies
 from pipeline.algorithms import DIGESTS, algorithm_version
-from pipeline.contract import Night, StageReport, run_dir
+from pipeline.contract import Night, StageReport
 from pipeline.errors import UsageError
+from pipeline.fingerprint import planning
 from pipeline.fingerprint.decode.versions import decoder_version
 from pipeline.fingerprint.journal import Journal
 from pipeline.fingerprint.outcome import Digests, Failure, Fingerprint, Item, Reason, State
+from pipeline.fingerprint.planning import STAGE
 from pipeline.fingerprint.rows import ContentRows, Origin, rows_of
 from pipeline.fingerprint.sandbox.pool import Pool
 from pipeline.lake import Lake, Part
 from pipeline.locator import Locator
 from pipeline.settings import Settings
 
-STAGE = "fingerprint"
+plan = planning.plan
+"""As every stage that is done in shards has it."""
 ELSEWHERE = {
     Reason.MISSING,
     Reason.UNREADABLE,
@@ -60,52 +60,6 @@ class Content:
     sha256: bytes
     size: int
     places: tuple[Locator, ...]
-
-
-# -- planning --------------------------------------------------------------------------------------------------------
-
-
-def plan(settings: Settings, night: Night) -> list[str]:
-    """Shards of this night that are not committed. Contents that tonight's packages hold, or that no night has done yet."""
-    lake = Lake.of(settings)
-    folder = run_dir(settings, night.run_id) / STAGE
-    shards = {path.stem: _shard_file(path) for path in files.finished(folder, "*.json")}
-    planned = {content for shard in shards.values() for content in (*shard["contents"], *shard["earlier"])}
-    tonight = _contents(lake, [p for c in lake.commits("ingest", run_id=night.run_id) for p in c.parts]).unique()
-    everything = _contents(lake, lake.parts("media_files"))
-    # looked up once, repeated ones too: that costs less than finding those that are not, among all that nights have brought
-    open_ = everything.filter(pc.invert(pc.is_in(everything, value_set=_fingerprinted(lake)))).unique()
-    held = tonight.filter(pc.invert(pc.is_in(tonight, value_set=open_)))
-    earlier = {value.hex() for value in held.to_pylist()}
-    todo = sorted(({value.hex() for value in (*open_.to_pylist(), *tonight.to_pylist())}) - planned)
-    size = settings.shard_files or max(1, len(todo))
-    for start in range(0, len(todo), size):
-        chosen = todo[start : start + size]
-        shard = {"contents": [c for c in chosen if c not in earlier], "earlier": [c for c in chosen if c in earlier]}
-        name = hashlib.sha256("\n".join([night.run_id, *chosen]).encode()).hexdigest()[:24]
-        files.write_json(folder / f"{name}.json", shard)
-        shards[name] = shard
-    return sorted(name for name in shards if not lake.committed(STAGE, name))
-
-
-def _shard_file(path: Path) -> dict[str, list[str]]:
-    """A shard's contents as hex SHA-256: `contents` to do, `earlier` done on an earlier night."""
-    found: dict[str, list[str]] = orjson.loads(path.read_bytes())
-    return found
-
-
-def _contents(lake: Lake, parts: Iterable[Part]) -> pa.Array:
-    """The contents that are present in some parts, each as often as it is there."""
-    chosen = [part for part in parts if part.table == "media_files"]
-    media = lake.read("media_files", ["sha256", "state"], parts=chosen)
-    present = media.filter(pc.and_(pc.equal(media["state"], "present"), pc.is_valid(media["sha256"])))
-    return present["sha256"].combine_chunks()
-
-
-def _fingerprinted(lake: Lake) -> pa.Array:
-    """Contents that have a row of the present version; hashes of another version are made anew."""
-    rows = lake.read("fingerprints", ["sha256", "algorithm_version"])
-    return rows.filter(pc.equal(rows["algorithm_version"], algorithm_version()))["sha256"].combine_chunks()
 
 
 # -- running ---------------------------------------------------------------------------------------------------------
@@ -134,9 +88,9 @@ def run(settings: Settings, night: Night, shard: str | None = None, pool: Pool |
 
 def _all(settings: Settings, night: Night) -> StageReport:
     """Every shard of the night, one after the other, as one report."""
-    plan(settings, night)
+    planning.plan(settings, night)
     total = StageReport(STAGE, night.run_id)
-    for path in files.finished(run_dir(settings, night.run_id) / STAGE, "*.json"):
+    for path in files.finished(planning.folder(settings, night), "*.json"):
         one = run(settings, night, path.stem)
         total.read += one.read
         total.kept += one.kept
@@ -160,10 +114,10 @@ class _Shard:
     """The work of one shard."""
 
     def __init__(self, settings: Settings, night: Night, lake: Lake, name: str) -> None:
-        path = run_dir(settings, night.run_id) / STAGE / f"{name}.json"
+        path = planning.folder(settings, night) / f"{name}.json"
         if not path.is_file():
             raise UsageError(f"There is no shard {name!r} in run {night.run_id}.", "Plan the stage first.")
-        planned = _shard_file(path)
+        planned = planning.shard_file(path)
         self.settings, self.night, self.lake, self.name = settings, night, lake, name
         self.earlier = len(planned["earlier"])
         self.contents = _located(lake, night, [bytes.fromhex(text) for text in planned["contents"]])
@@ -323,8 +277,8 @@ def _located(lake: Lake, night: Night, contents: list[bytes]) -> list[Content]:
 
 def _places(lake: Lake, contents: list[bytes], parts: Iterable[Part]) -> dict[bytes, tuple[int, set[Locator]]]:
     """Size and places of those contents that lie in some parts."""
-    media = lake.read("media_files", ["sha256", "size", "locator", "state"], parts=parts)
-    wanted = media.filter(pc.is_in(media["sha256"], pa.array(contents, media.schema.field("sha256").type)))
+    named = "sha256", pa.array(contents, records.arrow_schema("media_files").field("sha256").type)
+    wanted = lake.read("media_files", ["sha256", "size", "locator", "state"], parts=parts, where=named)
     found: dict[bytes, tuple[int, set[Locator]]] = {}
     for row in wanted.filter(pc.equal(wanted["state"], "present")).to_pylist():
         if row["locator"] is not None:
