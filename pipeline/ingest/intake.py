@@ -80,11 +80,12 @@ def looked_at(reading: PackageReading, night: Night, entries: deque[LandingEntry
     rules = reading.rules
     found: list[Candidate] = []
     room = rules.data["batch_bytes"]
+    waited = seen.waited(reading.settings)
     while entries and room > 0 and (more := rules.data["batch_packages"] - len(found)) > 0:
         # where the batch may be full any moment one at a time, since what does not fit would be read for nothing
         number = min(AHEAD, more) if room > _AMPLE else 1
         listed = [entries.popleft() for _ in range(min(number, len(entries)))]
-        for candidate, size in look(reading, listed, night.as_of):
+        for candidate, size in look(reading, listed, night.as_of, waited):
             if room > 0:
                 found.append(candidate)
                 listed.remove(candidate.entry)
@@ -134,12 +135,18 @@ def _key(candidate: Candidate) -> str:
     return key if candidate.report else discovery.returned_key(candidate.entry, key)
 
 
-def look(reading: PackageReading, entries: Sequence[LandingEntry], as_of: datetime) -> list[tuple[Candidate, int]]:
-    """List packages, have them read, see whether their names and sizes are complete. Also how many bytes were read of each."""
+def look(
+    reading: PackageReading, entries: Sequence[LandingEntry], as_of: datetime, waited: seen.Waited
+) -> list[tuple[Candidate, int]]:
+    """List packages, have them read, see whether their names and sizes are complete. Also how many bytes were read of each.
+    `waited`: since when those that were left waiting are as they are."""
     policy = reading.rules.data
     candidates, questions = [], []
     for entry in entries:
         package, texts = discovery.prepare(entry, policy)
+        key, since = waited.get(entry.container, ("", 0))
+        if key == package.stat_key:
+            package.changed = min(package.changed, since)
         candidate = Candidate(entry, package)
         candidate.overdue = package.hours(as_of) > policy["waiting_hours"]
         candidates.append(candidate)

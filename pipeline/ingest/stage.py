@@ -133,6 +133,11 @@ def _tell_waiting(settings: Settings, night: Night, waiting: list[Candidate]) ->
         }
         for c in waiting
     ]
+    until = int(now.timestamp() * 1e9)
+    since = {c.package.container: (c.package.stat_key, c.package.changed) for c in waiting if c.package.changed}
+    if night.live:  # a clock that was ahead when a package came
+        since = {name: (key, min(changed, until)) for name, (key, changed) in since.items()}
+    seen.save_waited(settings, since)
     files.make_folder(waiting_file(settings).parent)
     files.write_json(waiting_file(settings), {"as_of": now.isoformat(), "packages": rows})
 

@@ -16,6 +16,7 @@ WITH hubs AS (
     SELECT least(l.referral_id, r.referral_id), greatest(l.referral_id, r.referral_id)
     FROM (SELECT *, unnest(range(1, {few} + 1)) AS back FROM hubs WHERE new) l
         JOIN hubs r ON r.kind = l.kind AND r.value = l.value AND r.place = (l.place - l.back - 1 + l.n) % l.n + 1
+    WHERE l.referral_id <> r.referral_id -- of no more than they link to
 )
 SELECT a, b, coalesce(x.root, a) = coalesce(y.root, b) AS together FROM found
     LEFT JOIN chains x ON x.referral_id = a LEFT JOIN chains y ON y.referral_id = b;

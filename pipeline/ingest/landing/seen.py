@@ -2,6 +2,10 @@
 
 HOME/ingest/seen.json    {"<container>": ["<stat key>", "<package id>"], ...}
 
+How long what is not complete is there unchanged, by the system's times of change and by when a run first left it waiting:
+
+HOME/ingest/waited.json    {"<container>": ["<stat key>", <ns>], ...}
+
 And the moments at which a run saw each container, kept with the run before anything is made of it, so that a run that is
 killed and repeated gives the same rows:
 
@@ -22,6 +26,7 @@ from pipeline.errors import IntegrityError
 from pipeline.settings import Settings
 
 SeenContainers = dict[str, tuple[str, str]]
+Waited = dict[str, tuple[str, int]]
 
 
 def _path(settings: Settings) -> Path:
@@ -40,6 +45,25 @@ def load(settings: Settings) -> SeenContainers:
 def save(settings: Settings, seen: SeenContainers) -> None:
     """Replace it, all or nothing."""
     files.write_bytes(_path(settings), orjson.dumps(seen, option=orjson.OPT_SORT_KEYS))
+
+
+def _waited_path(settings: Settings) -> Path:
+    return settings.home / "ingest" / "waited.json"
+
+
+def waited(settings: Settings) -> Waited:
+    """What the last run left waiting: stat key, and since when it is so, in ns. Empty when the file is missing or damaged: then the
+    system's times of change alone say it."""
+    try:
+        data = orjson.loads(_waited_path(settings).read_bytes())
+        return {str(name): (str(key), int(since)) for name, (key, since) in data.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def save_waited(settings: Settings, waited: Waited) -> None:
+    """Replace it, all or nothing."""
+    files.write_bytes(_waited_path(settings), orjson.dumps(waited, option=orjson.OPT_SORT_KEYS))
 
 
 def moments(settings: Settings, night: Night, containers: Iterable[str]) -> dict[str, datetime]:
@@ -68,9 +92,9 @@ def moments(settings: Settings, night: Night, containers: Iterable[str]) -> dict
 
 
 def forget(settings: Settings, containers: Collection[str]) -> int:
-    """Take the names of containers out of the shortcut and out of the moments of every run; returns the files changed."""
+    """Take the names of containers out of the shortcuts and out of the moments of every run; returns the files changed."""
     changed = 0
-    for path in [_path(settings), *sorted(settings.runs_dir.glob("*/first-seen.json"))]:
+    for path in [_path(settings), _waited_path(settings), *sorted(settings.runs_dir.glob("*/first-seen.json"))]:
         try:
             kept = orjson.loads(path.read_bytes())
         except (OSError, ValueError):  # none, or damaged: who reads it says so

@@ -20,7 +20,7 @@ from pipeline import files, records
 from pipeline.contract import Night
 from pipeline.ingest import intake, quarantine, stage
 from pipeline.ingest.held import HELD_BACK, held_back
-from pipeline.ingest.landing import seen
+from pipeline.ingest.landing import discovery, seen
 from pipeline.ingest.writing import tables as ingest_tables
 from pipeline.lake import Lake
 from pipeline.settings import Settings
@@ -177,6 +177,27 @@ def test_times_that_a_sender_sets_neither_return_a_package_at_once_nor_let_it_wa
     [row] = json.loads(stage.waiting_file(settings).read_text())["packages"]
     assert row["hours"] < 1
     assert ingest(settings, night.Night("late", now + timedelta(hours=25))).rejected == {"quarantined": 1}
+
+
+@pytest.mark.parametrize(
+    "ahead", [timedelta(0), timedelta(days=300)], ids=["as it is", "of a clock that was a year ahead"]
+)
+def test_a_package_whose_rights_are_set_anew_every_night_does_not_wait_for_ever(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, ahead: timedelta
+) -> None:
+    """By a command of the night that sets rights or owners of the whole folder: that is a change to the system, and none of it."""
+    path = land(settings, {"referral.json": form()}, how="folder-x")
+    now = factory.datetime.now(factory.UTC)
+    times = {"changed": now}
+    monkeypatch.setattr(discovery, "last_change", lambda _: int((times["changed"] + ahead).timestamp() * 1e9))
+    ended = []
+    for hours in (1, 20, 26):
+        times["changed"] = now + timedelta(hours=hours - 1)
+        ended.append(ingest(settings, night.Night(f"after-{hours}", now + timedelta(hours=hours), live=True)).rejected)
+    assert ended == [{"waiting": 1}, {"waiting": 1}, {"quarantined": 1}]
+    # what is really changed waits anew
+    (path / "more.txt").write_bytes(b"[synthetic message 1]")
+    assert ingest(settings, night.Night("changed", now + timedelta(hours=27), live=True)).rejected == {"waiting": 1}
 
 
 @pytest.mark.parametrize("how", ["folder-x", "zip-x"])

@@ -73,3 +73,14 @@ class TestFirstSeen:
         (contract.run_dir(settings, "night-1") / "first-seen.json").write_text("[")
         with pytest.raises(IntegrityError, match="damaged"):
             seen.moments(settings, night, ["a"])
+
+
+def test_containers_are_forgotten_everywhere_and_what_is_damaged_is_as_if_it_were_not_there(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    seen.save(settings, {"nca/a": ("k", "p"), "nca/b": ("k", "p")})
+    seen.save_waited(settings, {"nca/a": ("k", 7), "nca/b": ("k", 8)})
+    assert seen.forget(settings, {"nca/a"}) == 2
+    assert (seen.load(settings), seen.waited(settings)) == ({"nca/b": ("k", "p")}, {"nca/b": ("k", 8)})
+    for name in ("seen.json", "waited.json"):
+        (tmp_path / "ingest" / name).write_text("[7]")
+    assert (seen.load(settings), seen.waited(settings)) == ({}, {})

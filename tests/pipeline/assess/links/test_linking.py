@@ -384,3 +384,16 @@ def test_after_files_were_merged_only_what_is_new_is_judged(settings: Settings) 
     after = link(settings, start(settings, 8), Lake.of(settings))
     assert after.counts["links_new_or_changed"] == 3
     assert len(current(Lake.of(settings)).to_pylist()) == 9
+
+
+@pytest.mark.parametrize("hub", [2, 3])
+def test_a_hub_of_few_links_no_referral_with_itself(settings: Settings, hub: int) -> None:
+    """Where a policy says that a hub links to as many others as it has referrals."""
+    other = settings.home / "policy"
+    shutil.copytree(settings.policy, other)
+    data = yaml.safe_load((settings.policy / "linking.yaml").read_text())
+    (other / "linking.yaml").write_text(yaml.safe_dump(data | {"hub": hub, "hub_links": 5}))
+    names = [f"R{n}" for n in range(hub + 1)]
+    commit(settings, "one", referrals=[referral(n, prior_references=["the same earlier one"]) for n in names])
+    found = linked(dataclasses.replace(settings, policy=other))
+    assert {(x["left"], x["right"]) for x in found} == set(itertools.combinations(names, 2))
