@@ -3,15 +3,22 @@
 CREATE OR REPLACE TEMP TABLE large AS
     SELECT pair, code, kind, most, at_least, l_side, r_side FROM counted JOIN numbered USING (pair) JOIN kinds USING (code)
     WHERE total > most;
--- Of addresses first those that can say most of this pair, by the first and last of their times and all of their ports.
-CREATE OR REPLACE TEMP TABLE spans AS
-    SELECT side, place, hub, bool_or(lent OR coalesce(proxy = 'yes', false)) AS lent,
-        min(seen_at) FILTER (certain) AS first, max(seen_at) FILTER (certain) AS last,
-        list(DISTINCT port) FILTER (certain AND port >= {port}) AS ports
-    FROM (SELECT *, seen_at IS NOT NULL AND NOT ambiguous AS certain FROM affected WHERE kind = 'ip')
-        JOIN placed USING (kind, value) JOIN sides USING (referral_id)
-        SEMI JOIN (SELECT unnest([l_side, r_side]) AS side FROM large WHERE kind = 'ip') USING (side)
-    WHERE counts GROUP BY ALL;
+-- Of addresses first those that can say most of this pair: `times` numbers the windows in which there are sightings, and `near` those
+-- and the ones beside them, in which every sighting within the window of one of them is; the same with the port in the number.
+CREATE OR REPLACE TEMP TABLE windows AS
+WITH seen AS (
+    SELECT kind, value, referral_id, coalesce(proxy = 'yes', false) AS proxy, port >= {port} AS customer,
+        CASE WHEN NOT ambiguous THEN epoch_us(seen_at) // 60000000 // greatest({window}, 1) END AS number,
+        number * 65536 + port AS of_port
+    FROM affected WHERE kind = 'ip'
+)
+SELECT side, place, hub, bool_or(lent OR proxy) AS lent, list(DISTINCT number) FILTER (number IS NOT NULL) AS times,
+    list_concat(times, list_transform(times, lambda x: x - 1), list_transform(times, lambda x: x + 1)) AS near,
+    list(DISTINCT of_port) FILTER (customer AND number IS NOT NULL) AS ports,
+    list_concat(ports, list_transform(ports, lambda x: x - 65536), list_transform(ports, lambda x: x + 65536)) AS near_ports
+FROM seen JOIN placed USING (kind, value) JOIN sides USING (referral_id)
+    SEMI JOIN (SELECT unnest([l_side, r_side]) AS side FROM large WHERE kind = 'ip') USING (side)
+WHERE counts GROUP BY ALL;
 CREATE OR REPLACE TEMP TABLE shared AS
 WITH small AS (
     SELECT pair, code FROM counted JOIN kinds USING (code) WHERE total BETWEEN 1 AND most
@@ -27,10 +34,10 @@ WITH small AS (
     UNION ALL
     SELECT pair, unnest(min(l.place + 4294967296 * CASE
             WHEN l.hub THEN 3
-            WHEN NOT coalesce(l.first - w <= r.last AND r.first - w <= l.last, false) THEN 2
-            WHEN list_has_any(l.ports, r.ports) THEN 0
+            WHEN list_has_any(l.ports, r.near_ports) THEN 0
+            WHEN NOT coalesce(list_has_any(l.times, r.near), false) THEN 2
             WHEN l.lent OR r.lent THEN 2 ELSE 1 END, most)) & 4294967295, any_value(at_least)
-    FROM (SELECT *, to_minutes({window}) AS w FROM large WHERE kind = 'ip')
-        JOIN spans l ON l.side = l_side JOIN spans r ON r.side = r_side AND r.place = l.place GROUP BY pair
+    FROM large JOIN windows l ON l.side = l_side JOIN windows r ON r.side = r_side AND r.place = l.place
+    WHERE large.kind = 'ip' GROUP BY pair
 )
 SELECT a, b, kind, value, n, at_least FROM chosen JOIN placed USING (place) JOIN numbered USING (pair);

@@ -155,6 +155,22 @@ def test_the_address_that_says_most_is_judged_whatever_comes_before_it(few: Sett
     assert (strength, number) == ("strong", 4 * MOST + 2) and "At least" not in words
 
 
+@pytest.mark.parametrize("port", [None, 4000])
+def test_addresses_seen_over_months_do_not_hide_one_that_was_used_within_the_window(
+    few: Settings, port: int | None
+) -> None:
+    """As somebody has who is reported by two services: on the same addresses for months, and hours apart but once."""
+    rows = [
+        identifier(r, "ip", f"81.0.0.{n}", seen_at=T0 + timedelta(days=days, hours=hours), port=port)
+        for n in range(4 * MOST)
+        for days in (0, 30)
+        for r, hours in (("R1", 0), ("R2", 12))
+    ]
+    commit(few, "one", referrals=PAIR, identifiers=[*rows, *both("ip", ["91.0.0.1"], seen_at=T0, port=port)])
+    kind, strength = ("ip_port_time", "strong") if port else ("ip", "medium")
+    assert by_kind(few)[kind][:2] == (strength, 4 * MOST + 1)
+
+
 def test_a_value_of_many_does_not_take_the_place_of_one_of_two(settings: Settings) -> None:
     few = ruled(settings, judged_values=MOST, hub=2)
     hubs = [f"a{n:02d}@b.example" for n in range(4 * MOST)]
