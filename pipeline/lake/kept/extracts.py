@@ -41,6 +41,7 @@ class Extracts:
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
         self._held: dict[Path, pa.Table] = {}
+        self._held_bytes = 0
 
     def of(self, sha256: str, rows: int, extract: Extract, read: Callable[[], pa.Table]) -> pa.Table:
         """What follows from a part of so many rows; `read` gives its rows where they have to be looked at."""
@@ -51,8 +52,9 @@ class Extracts:
         if held is not None:
             with pa.ipc.open_stream(pa.py_buffer(held)) as stream:
                 found = stream.read_all()
-            if path is not None and sum(table.nbytes for table in [found, *self._held.values()]) <= HELD_BYTES:
+            if path is not None and self._held_bytes + found.nbytes <= HELD_BYTES:
                 self._held[path] = found
+                self._held_bytes += found.nbytes
             return found
         made = extract.make(read()).combine_chunks()
         if path is not None:
@@ -64,5 +66,5 @@ class Extracts:
 
     def keep(self, parts: Collection[str]) -> int:
         """Remove the files of parts that are not among these (SHA-256); returns how many."""
-        self._held = {}
+        self._held, self._held_bytes = {}, 0
         return remove_others(self.folder, SUFFIX, parts)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from pipeline import files
 from pipeline.lake import Lake
 from pipeline.lake import parts as lake_parts
 from pipeline.lake.erasing import Wanted
@@ -126,3 +128,23 @@ def test_rows_of_a_part_by_their_place(settings: Settings, places: list[int]) ->
     [part] = lake.parts("media_files")
     found = lake.rows_at(part, list(COLUMNS), np.array(places, np.int64))
     assert found.equals(lake.read("media_files", list(COLUMNS)).take(pa.array(places, pa.int64())))
+
+
+@pytest.mark.parametrize(("tables", "again"), [(5, 0), (2, 3), (0, 5)])
+def test_a_stage_that_asks_twice_reads_once_what_there_is_room_for(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tables: int, again: int
+) -> None:
+    before = filled(settings, merged=False).extract(of_third())
+    read: list[Path] = []
+    sealed = files.read_sealed
+
+    def watched(path: Path) -> Any:
+        read.append(path)
+        return sealed(path)
+
+    monkeypatch.setattr(files, "read_sealed", watched)
+    monkeypatch.setattr(extracts, "HELD_BYTES", tables * before[0][1].nbytes)
+    lake = Lake.of(settings)
+    for number in (5, 5 + again):
+        assert [rows for _, rows in lake.extract(of_third())] == [rows for _, rows in before]
+        assert len(read) == number
