@@ -160,6 +160,11 @@ class Settings:
         return self.home / "releases"
 
     @property
+    def spill_dir(self) -> Path:
+        """What DuckDB puts aside beyond its memory: rows of persons, so nowhere else. It is there while a statement needs it."""
+        return self.home / "spill"
+
+    @property
     def quarantine_dir(self) -> Path:
         return self.home / "quarantine"
 

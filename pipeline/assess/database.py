@@ -36,7 +36,8 @@ def _read(name: str) -> str:
 
 @contextmanager
 def connection(settings: Settings, tables: Mapping[str, pa.Table]) -> Iterator[Any]:
-    """A DuckDB connection with `tables` registered under their names; nothing is written and nothing is fetched.
+    """A DuckDB connection with `tables` registered under their names; nothing is fetched, and nothing written but what is beyond the
+    memory limit, while a statement runs.
 
     Raises DependencyError when the memory limit of the settings does not suffice.
     """
@@ -44,6 +45,7 @@ def connection(settings: Settings, tables: Mapping[str, pa.Table]) -> Iterator[A
         config={
             "threads": settings.thread_count,
             "memory_limit": f"{settings.memory_mb}MiB",
+            "temp_directory": str(settings.spill_dir),
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
             "preserve_insertion_order": False,

@@ -119,6 +119,7 @@ def connect(settings: Settings) -> duckdb.DuckDBPyConnection:
         ":memory:",
         config={
             "memory_limit": f"{settings.memory_mb}MiB",
+            "temp_directory": str(settings.spill_dir),
             "threads": settings.thread_count,
             "python_enable_replacements": False,
         },

@@ -6,9 +6,10 @@ CREATE OR REPLACE TEMP TABLE sighted AS
 CREATE OR REPLACE TEMP TABLE parts AS
 WITH seen AS (
     SELECT kind, value, referral_id, count(*) AS times FROM sighted GROUP BY ALL
-), of_pairs AS (
-    SELECT a, b, sum(l.times) AS l_times, sum(r.times) AS r_times FROM shared JOIN seen l USING (kind, value)
-        JOIN seen r USING (kind, value) WHERE l.referral_id = a AND r.referral_id = b GROUP BY ALL
+), of_pairs AS ( -- one look-up for both sides: two joins may be put in an order that holds each value's sightings against each other
+    SELECT a, b, sum(times) FILTER (referral_id = a) AS l_times, sum(times) FILTER (referral_id = b) AS r_times
+    FROM (SELECT a, b, kind, value, unnest([a, b]) AS referral_id FROM shared) JOIN seen USING (kind, value, referral_id)
+    GROUP BY ALL
 ), sized AS (
     SELECT a, b, r_times + CASE WHEN lag(a) OVER (ORDER BY a, b) = a THEN 0 ELSE l_times END AS size FROM of_pairs
 )
