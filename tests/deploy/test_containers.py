@@ -188,7 +188,7 @@ def test_everything_is_healthy_and_every_secret_has_its_readers(server: Server) 
         assert (path.stat().st_uid, path.stat().st_gid, path.stat().st_mode & 0o777) == (0, 10001, 0o440), path.name
     assert {made.starts for made in server.engine.containers.values()} == {1}
     kept = server.engine.work / "volumes" / "lake" / "cache" / "numba"
-    left = kept / images.named(Path("/opt/triage/pipeline/matching/core") / images.COMPILED_THERE)
+    left = kept / images.named(Path("/opt/triage/pipeline/matching") / images.COMPILED_THERE)
     assert any(left.glob("*.nbc")), "airflow-init compiled what was missing"
     assert {path.stat().st_uid for path in kept.rglob("*")} == {10001}
 

@@ -108,7 +108,7 @@ def python(environment: Path, place: str, hidden: Path) -> list[Mount]:
     return [bind(environment, place), *(bind(hidden, f"{place}/{path}") for path in found)]
 
 
-COMPILED_THERE = "index"
+COMPILED_THERE = "core"
 """The package whose few small kernels are left to airflow-init, so that it compiles as well as loads."""
 
 

@@ -10,6 +10,7 @@ from hashsets.release import approving, building
 from pipeline.approval import effects, judging
 from pipeline.approval import stage as releasing
 from pipeline.assess import stage as assessing
+from pipeline.assess.latest import latest
 from pipeline.lake import Lake
 from pipeline.matching import flood, retro
 from pipeline.settings import Settings
@@ -18,7 +19,7 @@ from tests.pipeline.matching.synthetic_night import known, start
 
 
 def bands(settings: Settings) -> dict[str, str]:
-    return {case: row.band for case, row in assessing.latest(settings, Lake.of(settings)).items()}
+    return {case: row.band for case, row in latest(Lake.of(settings)).items()}
 
 
 def test_what_is_foretold_is_what_comes(assessed: Settings) -> None:
