@@ -195,6 +195,18 @@ FIGURES: dict[str, list[Figure]] = {
             Figure(f"the same, {stage}", lambda r, stage=stage: _grown(r, stage), "times", None, 1.3)
             for stage in ("ingest", "fingerprint", "match", "flood", "assess", "publish", "reporting", "reconcile")
         ),
+        *(
+            Figure(f"{words}, after 1,000 nights of which nobody has worked a case", lambda r, name=name: r["after"]["1000"]["people"][name], "CPU seconds")
+            for words, name in (
+                ("`triage status`", "status_cpu_seconds"),
+                ("the console's first page of the queue", "first_queue_page_cpu_seconds"),
+                ("the page of a case", "case_page_cpu_seconds"),
+                ("the console's index, made anew", "console_index_cpu_seconds"),
+                ("`triage lookup` of a digest", "look_up_cpu_seconds"),
+                ("importing 10,000 new hashes, with the cases that they would move", "new_hashes_import_cpu_seconds"),
+                ("matching the past with them", "retro_match_cpu_seconds"),
+            )
+        ),
     ],
     "console_start": [
         Figure("the console's start at a million media files", lambda r: r["seconds_until_it_answers"], "seconds", None, 3),
