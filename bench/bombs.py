@@ -37,7 +37,7 @@ def json_of_lists(folder: Path, name: str) -> None:
 
 
 def json_of_files(folder: Path, name: str, count: int = 4 * 10**6) -> None:
-    """Four million files without anything."""
+    """So many files without anything: four million unless told otherwise."""
     (folder / f"{name}.json").write_bytes(b'{"form":"referral/1","files":[' + b"{}," * count + b"{}]}")
 
 

@@ -324,7 +324,7 @@ def one_more(folder: Path, home: Path, referrals: int, files: int) -> dict[str, 
         begin = f"from pipeline.night import stages; stages.begin('{run}', '2026-11-{day}T01:00:00+00:00')"
         subprocess.run([sys.executable, "-c", begin], env=environment, cwd=ROOT, check=True)
         stages = {stage: timed(environment, ["-c", ONE_STAGE, run, stage]) for stage in STAGES}
-        print(run, stages, file=sys.stderr)
+        print(f"the night {run!r}: {json.dumps(stages)}", file=sys.stderr, flush=True)
     status = {"status_cpu_seconds": growth_asked.spent(environment, "status")}
     shutil.rmtree(copy)
     total = sum(row["cpu_seconds"] for row in stages.values())

@@ -14,9 +14,10 @@ RUNS/<run>/first-seen.json    {"<container>": "<ISO 8601>", ...}
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 from pathlib import Path
+from typing import Any, TypeVar
 
 import orjson
 
@@ -25,6 +26,7 @@ from pipeline.contract import Night, run_dir
 from pipeline.errors import IntegrityError
 from pipeline.settings import Settings
 
+T = TypeVar("T")
 SeenContainers = dict[str, tuple[str, str]]
 Waited = dict[str, tuple[str, int]]
 
@@ -33,13 +35,17 @@ def _path(settings: Settings) -> Path:
     return settings.home / "ingest" / "seen.json"
 
 
-def load(settings: Settings) -> SeenContainers:
-    """What was seen before; empty when the file is missing or damaged."""
+def _kept(path: Path, kind: Callable[[Any], T]) -> dict[str, tuple[str, T]]:
+    """Container to its stat key and what is noted of it; empty when the file is missing or damaged."""
     try:
-        data = orjson.loads(_path(settings).read_bytes())
-        return {str(name): (str(key), str(package)) for name, (key, package) in data.items()}
+        return {str(name): (str(key), kind(noted)) for name, (key, noted) in orjson.loads(path.read_bytes()).items()}
     except (OSError, ValueError, TypeError, AttributeError):
         return {}
+
+
+def load(settings: Settings) -> SeenContainers:
+    """What was seen before; empty when the file is missing or damaged."""
+    return _kept(_path(settings), str)
 
 
 def save(settings: Settings, seen: SeenContainers) -> None:
@@ -54,11 +60,7 @@ def _waited_path(settings: Settings) -> Path:
 def waited(settings: Settings) -> Waited:
     """What the last run left waiting: stat key, and since when it is so, in ns. Empty when the file is missing or damaged: then the
     system's times of change alone say it."""
-    try:
-        data = orjson.loads(_waited_path(settings).read_bytes())
-        return {str(name): (str(key), int(since)) for name, (key, since) in data.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
-        return {}
+    return _kept(_waited_path(settings), int)
 
 
 def save_waited(settings: Settings, waited: Waited) -> None:

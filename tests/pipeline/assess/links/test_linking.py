@@ -121,21 +121,25 @@ def test_links_agree_with_trying_every_pair(settings: Settings, seed: int) -> No
     assert found or seed
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_night_by_night_gives_the_same_links_as_all_at_once(settings: Settings, seed: int) -> None:
-    rows = random_rows(100 + seed)
-    rows["media_files"] = list({f["file_id"]: f for f in rows["media_files"]}.values())
-    whole = dataclasses.replace(settings, home=settings.home / "whole")
-    commit(whole, "one", **rows)
-    rng, nights = random.Random(seed), 4
+def linked_by_night(settings: Settings, rows: Rows, seed: int, nights: int) -> None:
+    """Deliver the referrals of `rows` on random nights, and link after each. Identifiers of a referral may come later than it does."""
+    rng = random.Random(seed)
     where = {r["referral_id"]: rng.randrange(nights) for r in rows["referrals"]}
-    # identifiers of a referral may arrive later than the referral itself
     when = {r["identifier_id"]: rng.randrange(where[r["referral_id"]], nights) for r in rows["identifiers"]}
     for n in range(nights):
         part = {table: [r for r in listed if where[r["referral_id"]] == n] for table, listed in rows.items()}
         part["identifiers"] = [r for r in rows["identifiers"] if when[r["identifier_id"]] == n]
         commit(settings, f"n{n}", **part)
         linked(settings, n + 1)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_night_by_night_gives_the_same_links_as_all_at_once(settings: Settings, seed: int) -> None:
+    rows = random_rows(100 + seed)
+    rows["media_files"] = list({f["file_id"]: f for f in rows["media_files"]}.values())
+    whole = dataclasses.replace(settings, home=settings.home / "whole")
+    commit(whole, "one", **rows)
+    linked_by_night(settings, rows, seed, 4)
     assert brief(current(Lake(settings.lake_dir)).to_pylist()) == brief(linked(whole))
 
 

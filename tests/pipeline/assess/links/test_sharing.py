@@ -19,7 +19,7 @@ from pipeline.assess.links.linking import current, link
 from pipeline.lake import Lake
 from pipeline.settings import Settings
 from tests.pipeline.assess.builders import T0, commit, fingerprint, identifier, match, media, referral, start
-from tests.pipeline.assess.links.test_linking import brief, linked, naive
+from tests.pipeline.assess.links.test_linking import brief, linked, linked_by_night, naive
 
 MOST = 5
 PAIR = [referral("R1"), referral("R2")]
@@ -82,14 +82,7 @@ def test_links_of_many_values_agree_with_the_twin_and_are_the_same_night_by_nigh
         (x["left"], x["right"], x["kind"].replace("ip_port_time", "ip"), x["strength"], x["shared"]) for x in found
     } == naive(few, rows)
     assert max(x["shared"] for x in found if x["kind"] not in REPEATED) > MOST
-    rng, nights = random.Random(seed), 3
-    where = {r["referral_id"]: rng.randrange(nights) for r in rows["referrals"]}
-    when = {r["identifier_id"]: rng.randrange(where[r["referral_id"]], nights) for r in rows["identifiers"]}
-    for n in range(nights):
-        part = {table: [r for r in listed if where[r["referral_id"]] == n] for table, listed in rows.items()}
-        part["identifiers"] = [r for r in rows["identifiers"] if when[r["identifier_id"]] == n]
-        commit(few, f"n{n}", **part)
-        linked(few, n + 1)
+    linked_by_night(few, rows, seed, 3)
     assert brief(current(Lake(few.lake_dir)).to_pylist()) == brief(found)
 
 
