@@ -18,7 +18,7 @@ from pipeline import policy, records
 from pipeline.assess import touched
 from pipeline.assess.evidence.case_file import Bulk, case_id
 from pipeline.assess.links import conflicts, lists
-from pipeline.assess.links.linking import current
+from pipeline.assess.links.stored import current
 from pipeline.assess.models.model import Model
 from pipeline.contract import Night
 from pipeline.lake import Commit, Lake, Part

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from pipeline.assess.evidence.case_file import Bulk
 from pipeline.assess.evidence.inputs import CaseFile
 from pipeline.assess.links import conflicts, lists
-from pipeline.assess.links.linking import current
+from pipeline.assess.links.stored import current
 from pipeline.assess.models.model import Model
 from pipeline.lake import Lake
 from pipeline.settings import Settings

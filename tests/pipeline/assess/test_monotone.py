@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from pipeline.assess.evidence.case_file import Bulk
 from pipeline.assess.features import FEATURES
-from pipeline.assess.links.linking import current
+from pipeline.assess.links.stored import current
 from pipeline.assess.models.model import Model
 from pipeline.lake import Lake
 from pipeline.settings import Settings

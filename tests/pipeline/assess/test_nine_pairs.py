@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.assess import stage
 from pipeline.assess.evidence.case_file import Bulk, case_id
-from pipeline.assess.links.linking import current
+from pipeline.assess.links.stored import current
 from pipeline.assess.models.model import Model
 from pipeline.cases.publishing.stage import publish
 from pipeline.cases.views import queue

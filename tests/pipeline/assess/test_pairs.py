@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.assess.evidence.case_file import Bulk
 from pipeline.assess.evidence.inputs import CaseFile
-from pipeline.assess.links.linking import current
+from pipeline.assess.links.stored import current
 from pipeline.assess.models.model import BANDS, Assessed, Model
 from pipeline.lake import Lake
 from pipeline.settings import Settings

@@ -15,7 +15,7 @@ from pipeline import records
 from pipeline.assess.evidence.case_file import Bulk, case_id, group, roots
 from pipeline.assess.evidence.counters import GRADES
 from pipeline.assess.evidence.inputs import CaseFile
-from pipeline.assess.links.linking import current
+from pipeline.assess.links.stored import current
 from pipeline.assess.models.model import Model
 from pipeline.assess.rows import inputs_digest
 from pipeline.errors import IntegrityError

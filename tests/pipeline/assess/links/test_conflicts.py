@@ -9,7 +9,7 @@ import pytest
 from pipeline.assess import stage
 from pipeline.assess.evidence.case_file import case_id
 from pipeline.assess.links import conflicts
-from pipeline.assess.links.linking import current
+from pipeline.assess.links.stored import current
 from pipeline.lake import Lake
 from pipeline.settings import Settings
 from tests.pipeline.assess.builders import commit, fact, identifier, referral, start

@@ -16,7 +16,8 @@ import pytest
 
 from pipeline.assess import database
 from pipeline.assess.links.index import KeyIndex
-from pipeline.assess.links.linking import latest, link
+from pipeline.assess.links.linking import link
+from pipeline.assess.links.stored import latest
 from pipeline.errors import BusyError
 from pipeline.lake import Lake
 from pipeline.lake.erasing import Wanted

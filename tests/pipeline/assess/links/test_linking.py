@@ -16,7 +16,8 @@ import pytest
 import yaml
 
 from pipeline import policy
-from pipeline.assess.links.linking import current, latest, link, link_id
+from pipeline.assess.links.linking import link
+from pipeline.assess.links.stored import current, latest, link_id
 from pipeline.assess.links.strength import LinkRules, Sighting
 from pipeline.lake import Lake
 from pipeline.settings import Settings

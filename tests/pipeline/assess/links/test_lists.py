@@ -15,7 +15,8 @@ import pytest
 
 from pipeline import policy
 from pipeline.assess.links import lists
-from pipeline.assess.links.linking import current, latest, link
+from pipeline.assess.links.linking import link
+from pipeline.assess.links.stored import current, latest
 from pipeline.lake import Lake
 from pipeline.settings import Settings
 from tests.pipeline.assess.builders import T0, commit, identifier, referral, start, subject

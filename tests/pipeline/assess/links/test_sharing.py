@@ -15,7 +15,8 @@ import yaml
 
 from pipeline.assess.links import linking, sharing
 from pipeline.assess.links.judging import REPEATED
-from pipeline.assess.links.linking import current, link
+from pipeline.assess.links.linking import link
+from pipeline.assess.links.stored import current
 from pipeline.lake import Lake
 from pipeline.settings import Settings
 from tests.pipeline.assess.builders import T0, commit, fingerprint, identifier, match, media, referral, start

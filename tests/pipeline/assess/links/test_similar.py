@@ -9,7 +9,8 @@ import pytest
 from pipeline.assess import stage
 from pipeline.assess.evidence.case_file import case_id
 from pipeline.assess.links import similar
-from pipeline.assess.links.linking import current, link
+from pipeline.assess.links.linking import link
+from pipeline.assess.links.stored import current
 from pipeline.lake import Lake
 from pipeline.settings import Settings
 from tests.pipeline.assess.builders import commit, identifier, referral, start, subject

@@ -8,7 +8,7 @@ import orjson
 
 from pipeline.assess.evidence.case_file import Bulk
 from pipeline.assess.evidence.inputs import CaseFile, Place
-from pipeline.assess.links.linking import current
+from pipeline.assess.links.stored import current
 from pipeline.assess.models.model import Model
 from pipeline.assess.rows import notifications
 from pipeline.assess.telling.authorities import addressed
