@@ -14,7 +14,6 @@ import pyarrow.compute as pc
 
 from pipeline import records
 from pipeline.assess import database, touched
-from pipeline.assess.evidence.case_file import case_id
 from pipeline.assess.rows import Previous
 from pipeline.lake import Lake
 from pipeline.lake.kept.extracts import Extract
@@ -30,12 +29,8 @@ BANDS_OF = Extract("assessments", "bands-1", ("case_id", "version", "band"), lam
 def standing(settings: Settings, lake: Lake, chains: touched.Chains) -> dict[str, int]:
     """How many cases stand in each band by their latest assessment, without those that have joined another case."""
     bands = dict.fromkeys(("very_high", "high", "medium", "low"), 0)
-    firsts = set(chains.root.values())
-    joined = {case_id(r) for r, root in chains.root.items() if r != root and r not in firsts}
     tables = {"assessments": pa.concat_tables([_NONE_YET, *(rows for _, rows in lake.extract(BANDS_OF))])}
-    with database.connection(
-        settings, tables | {"joined": pa.table({"case_id": pa.array(sorted(joined), pa.string())})}
-    ) as con:
+    with database.connection(settings, tables | {"joined": pa.table({"case_id": chains.joined})}) as con:
         found = database.query(con, database.sql("standing"))
     return bands | dict(zip(found["band"].to_pylist(), found["n"].to_pylist(), strict=True))
 

@@ -33,21 +33,25 @@ OF_ALL = ("floods", "flood_releases")
 POLICIES = ("facts", "lists", "linking")
 
 
-_EMPTY = pa.table({"referral_id": pa.array([], pa.string()), "supplements": pa.array([], pa.string())})
-EXTENDING = Extract(
-    "referrals",
-    "extending-1",
-    ("referral_id", "supplements"),
-    lambda rows: rows.filter(pc.is_valid(rows["supplements"])),
-)
-"""Referrals that extend another."""
+def _extending(rows: pa.Table) -> pa.Table:
+    """Referrals that extend another, with the case that each would be alone: its id is a digest, and these are all nights'."""
+    rows = rows.filter(pc.is_valid(rows["supplements"])).select(["referral_id", "supplements"])
+    return rows.append_column("case_id", pa.array(map(case_id, rows["referral_id"].to_pylist()), pa.string()))
+
+
+EXTENDING = Extract("referrals", "extending-2", ("referral_id", "supplements"), _extending)
+_NONE = _extending(pa.table({name: pa.array([], pa.string()) for name in EXTENDING.columns}))
 
 
 @dataclass(frozen=True)
 class Chains:
-    """Which referrals make a case, as far as one extends another; any other referral is a case of its own."""
+    """Which referrals make a case, as far as one extends another; any other referral is a case of its own.
+
+    `root` has the first referral of each that extends or is extended, `joined` the ids of cases that have joined another so.
+    """
 
     root: Mapping[str, str]
+    joined: pa.Array
 
     @classmethod
     def read(cls, lake: Lake) -> Chains:
@@ -67,10 +71,12 @@ class Chains:
 
 @lru_cache(maxsize=1)
 def _of_parts(lake: Lake, parts: tuple[Part, ...]) -> Chains:
-    rows = pa.concat_tables([_EMPTY, *(found for _, found in lake.extract(EXTENDING))])
-    extends = dict(zip(rows["referral_id"].to_pylist(), rows["supplements"].to_pylist(), strict=True))
-    found = roots(extends)
-    return Chains(found | {root: root for root in found.values()})
+    rows = pa.concat_tables([_NONE, *(found for _, found in lake.extract(EXTENDING))])
+    names = rows["referral_id"].to_pylist()
+    found = roots(dict(zip(names, rows["supplements"].to_pylist(), strict=True)))
+    firsts = set(found.values())
+    joined = rows["case_id"].filter(pa.array([name not in firsts for name in names], pa.bool_()))
+    return Chains(found | {root: root for root in firsts}, joined.combine_chunks())
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,10 @@ def roots(extends: Mapping[str, str | None]) -> dict[str, str]:
     """Referral to the first referral of its chain of supplements. `extends` maps each referral to the one it extends;
     that one need not be among the keys. A ring of referrals that extend each other has its smallest id as root."""
     result: dict[str, str] = {}
-    for referral in extends:
+    for referral, first in extends.items():
+        if first is not None and first not in extends:  # most extend a referral that extends none
+            result[referral] = first
+            continue
         path: list[str] = []
         at = referral
         while at not in result and at not in path:

@@ -72,12 +72,13 @@ def old() -> str:
 
 def kept() -> str:
     """The same from the index of `links/index.py`, attached as `kept`."""
-    return database.sql("keys_kept", mailboxes=database.sql("keys_kept_mailboxes"))
+    return database.sql("keys_kept", kept="kept.keys")
 
 
-def kept_near(among: str) -> str:
-    """Of these at least the ones that stand in a table with the columns kind and value."""
-    return database.sql("keys_near", among=among, mailboxes=database.sql("keys_kept_mailboxes"))
+def kept_near(con: duckdb.DuckDBPyConnection, among: str) -> str:
+    """Of these at least the ones that stand in a table with the columns kind and value; the statement holds until the next call."""
+    con.execute(database.sql("index_near", among=among))
+    return database.sql("keys_kept", kept="near_kept")
 
 
 def written(con: duckdb.DuckDBPyConnection, *ages: str) -> None:

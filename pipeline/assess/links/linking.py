@@ -161,16 +161,23 @@ def find(
     con.register("chains", pa.table({"referral_id": list(chains), "root": list(chains.values())}, schema=_CHAINS))
     wanted = database.sql("link_wanted", keys=database.sql("rows", view="new_keys"))
     con.execute(database.sql("link_affected", new=keys.new(), wanted=wanted))
-    everything, near = (keys.kept(), keys.kept_near) if kept else (keys.old(), lambda _among: keys.old())
+    everything = keys.kept() if kept else keys.old()
     if not first:
-        con.execute(database.sql("link_touched", old=database.sql("link_wanted", keys=near("touched"))))
+        con.execute(database.sql("link_touched"))
+        _also(con, "touched", kept=kept)
     con.execute(database.sql("link_holders"))
     con.execute(database.sql("link_pairs", hub=int(rules["hub"]), few=int(rules["hub_links"])))
     if database.query(con, "FROM old_pairs LIMIT 1").num_rows:
-        of_pairs = database.sql("link_wanted", keys=everything)
-        con.execute(database.sql("link_widen", old=of_pairs, near=database.sql("link_wanted", keys=near("more"))))
+        con.execute(database.sql("link_more", old=database.sql("link_wanted", keys=everything)))
+        _also(con, "more", kept=kept)
         con.execute(database.sql("link_holders"))
     return Found(sharing.choose(con, judged), _parts(con, judged))
+
+
+def _also(con: duckdb.DuckDBPyConnection, among: str, *, kept: bool) -> None:
+    """Put to the keys that are affected the old ones of a table with the columns kind and value."""
+    old = keys.kept_near(con, among) if kept else keys.old()
+    con.execute(database.sql("link_also", among=among, old=database.sql("link_wanted", keys=old)))
 
 
 def _parts(con: duckdb.DuckDBPyConnection, rules: LinkRules) -> Iterator[Judged]:

@@ -230,7 +230,8 @@ def match(
     con.register("entries", pa.table(dict(zip(("list", "entry", "kind", "raw", "second"), columns, strict=True))))
     con.register("not_persons", pa.table({"role": pa.array(rules["not_the_suspect"], pa.string())}))
     similar.register(con, forces.counties(settings), entries=True, kept=True)
-    found = database.query(con, database.sql("list_match", keys=_keys(everything=again)))
+    con.execute(database.sql("list_wanted"))
+    found = database.query(con, database.sql("list_match", keys=_keys(con, everything=again)))
     together: dict[tuple[str, str, str], list[tuple[str, str, str]]] = {}
     for referral, name, entry, kind, source, row in zip(*[c.to_pylist() for c in found.columns], strict=True):
         together.setdefault((referral, name, entry), []).append((kind, source, row))
@@ -248,10 +249,10 @@ def _digest(policy_digest: str, chosen: Mapping[str, ListFile]) -> str:
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()
 
 
-def _keys(*, everything: bool) -> str:
-    """Keys of every identifier and person, or of those that are new."""
+def _keys(con: duckdb.DuckDBPyConnection, *, everything: bool) -> str:
+    """Keys of identifiers and persons among which all are that stand in the table `wanted`, or only those of what is new."""
     new = " UNION ALL ".join([keys.select("identifiers", identifiers="new"), keys.select("persons", subjects="new")])
-    return database.sql("keys_of_people", new=new, old=keys.kept()) if everything else new
+    return database.sql("keys_of_people", new=new, old=keys.kept_near(con, "wanted")) if everything else new
 
 
 def _link(

@@ -1,4 +1,4 @@
 INSERT INTO kept.keys
-    SELECT (hash(kind, value) & 4294967295)::UINTEGER, kind, value, referral_id, source, row_id, subject_id, role, port, seen_at, ambiguous, proxy
+    SELECT key_digest(kind, value), kind, value, referral_id, source, row_id, subject_id, role, port, seen_at, ambiguous, proxy
     FROM new_keys WHERE kind <> 'mailbox';
 INSERT INTO kept.special SELECT DISTINCT written, value FROM special_found EXCEPT SELECT written, value FROM kept.special;

@@ -64,3 +64,5 @@ CREATE OR REPLACE MACRO only_zeros(kind, value) AS CASE kind
 CREATE OR REPLACE MACRO whole_house(kind, value) AS
     CASE kind WHEN 'address' THEN regexp_replace(value, '\|[^|]*$', '') ELSE value END;
 CREATE OR REPLACE MACRO flat_of(value) AS split_part(value, '|', 3);
+-- By which a key is found in the kept index: of an address without the flat, so that lists find every flat of a house.
+CREATE OR REPLACE MACRO key_digest(kind, value) AS (hash(kind, whole_house(kind, value)) & 4294967295)::UINTEGER;

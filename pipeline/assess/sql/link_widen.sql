@@ -1,5 +1,0 @@
--- Two old referrals that newly share something may share more from before: fetch all keys that they have.
-CREATE OR REPLACE TEMP TABLE more AS
-    SELECT DISTINCT kind, value FROM ({old}) k SEMI JOIN old_pairs USING (referral_id);
-INSERT INTO affected
-    SELECT k.*, false FROM ({near}) k SEMI JOIN more USING (kind, value) ANTI JOIN touched USING (kind, value);
