@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
@@ -99,15 +99,10 @@ class Writer:
     _seen: set[str] = field(default_factory=set)
     _waiting: list[dict[str, Any]] = field(default_factory=list)
 
-    def judged(self, pairs: Collection[tuple[str, str]], links: Iterable[dict[str, Any]]) -> None:
+    def judged(self, pairs: Set[tuple[str, str]], links: Iterable[dict[str, Any]]) -> None:
         """All links of some pairs. A stored one of these pairs that is not among them holds no more."""
         rows = [_row(link, self.night) for link in links]
-        stored = self._stored(
-            link_id(a, b, kind)
-            for a, b in pairs
-            if self.told is None or (a in self.told and b in self.told)
-            for kind in self.kinds
-        )
+        stored = self._stored_of(pairs)
         still = {row["link_id"] for row in rows}
         if self.told is None:
             self._seen |= still | stored.keys()
@@ -138,6 +133,15 @@ class Writer:
         if self._waiting or self.outputs or always:
             return self._commit(meta)
         return int(meta["through"])
+
+    def _stored_of(self, pairs: Set[tuple[str, str]]) -> dict[str, dict[str, Any]]:
+        """Stored links of some pairs by id: of few pairs looked up by every id that they can have, of all by their left sides, which
+        those of a part have in common."""
+        if self.told is not None:
+            known = [(a, b) for a, b in pairs if a in self.told and b in self.told]
+            return self._stored(link_id(a, b, kind) for a, b in known for kind in self.kinds)
+        rows = latest(self.lake, where=("left", pa.array(sorted({a for a, _ in pairs}), pa.string()))).to_pylist()
+        return {row["link_id"]: row for row in rows if (row["left"], row["right"]) in pairs}
 
     def _stored(self, wanted: Iterable[str]) -> dict[str, dict[str, Any]]:
         """Stored links by id, of each its latest row."""
