@@ -61,7 +61,7 @@ def roots(extends: Mapping[str, str | None]) -> dict[str, str]:
     that one need not be among the keys. A ring of referrals that extend each other has its smallest id as root."""
     result: dict[str, str] = {}
     for referral, first in extends.items():
-        if first is not None and first not in extends:  # most extend a referral that extends none
+        if first is not None and first not in extends:  # as with most: nothing has to be followed
             result[referral] = first
             continue
         path: list[str] = []
@@ -72,12 +72,8 @@ def roots(extends: Mapping[str, str | None]) -> dict[str, str]:
             if following is None or following == at:
                 break
             at = following
-        if at in result:
-            root = result[at]
-        elif at in path[:-1]:
-            root = min(path[path.index(at) :])
-        else:
-            root = at
+        ring = path[path.index(at) :] if at in path[:-1] else [at]
+        root = result.get(at, min(ring))
         for passed in path:
             result[passed] = root
     return {referral: result[referral] for referral in extends}

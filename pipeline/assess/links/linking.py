@@ -74,7 +74,7 @@ def _link(settings: Settings, night: Night, lake: Lake) -> Linked:
         told = _told_before(con, found, listed) if done else None
         meta = {"policy": rules.digest, "through": done, "lists": before}
         kinds = ("ip", *rules.data["kinds"])
-        writer = stored.Writer(lake, night, kinds=kinds, told=told, fresh=fresh, meta=meta)
+        writer = stored.LinkWriter(lake, night, kinds=kinds, told=told, fresh=fresh, meta=meta)
         judged = _write(writer, found, listed)
         meta |= {"through": last if fresh else done, "lists": listed.digest}
         through = writer.close(meta, always=bool(fresh))
@@ -84,7 +84,7 @@ def _link(settings: Settings, night: Night, lake: Lake) -> Linked:
     return Linked(settings, lake, counts | listed.counts, writer.outputs)
 
 
-def _write(writer: stored.Writer, found: Found, listed: lists.Listed) -> int:
+def _write(writer: stored.LinkWriter, found: Found, listed: lists.Listed) -> int:
     """Hand all that was found to the writer, each pair with all its links; how many links that were."""
     number, left = 0, set(found.pairs)
     for part in found.parts:
@@ -125,7 +125,7 @@ def _told_before(con: duckdb.DuckDBPyConnection, found: Found, listed: lists.Lis
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedPairs:
     """Some pairs and all their links."""
 
     pairs: set[tuple[str, str]]
@@ -138,7 +138,7 @@ class Found:
     not among them no longer holds (its value is now part of a better link). Pairs that are in no part have none."""
 
     pairs: set[tuple[str, str]] = field(default_factory=set)
-    parts: Iterable[Judged] = ()
+    parts: Iterable[JudgedPairs] = ()
 
 
 def find(
@@ -180,11 +180,11 @@ def _also(con: duckdb.DuckDBPyConnection, among: str, *, kept: bool) -> None:
     con.execute(database.sql("link_also", among=among, old=database.sql("link_wanted", keys=old)))
 
 
-def _parts(con: duckdb.DuckDBPyConnection, rules: LinkRules) -> Iterator[Judged]:
+def _parts(con: duckdb.DuckDBPyConnection, rules: LinkRules) -> Iterator[JudgedPairs]:
     """The pairs of the table `shared`, judged part by part."""
     for shared, sightings in sharing.parts(con):
         pairs = set(zip(shared["a"].to_pylist(), shared["b"].to_pylist(), strict=True))
-        yield Judged(pairs, judge(rules, shared, sightings))
+        yield JudgedPairs(pairs, judge(rules, shared, sightings))
 
 
 _CHAINS = pa.schema([("referral_id", pa.string()), ("root", pa.string())])

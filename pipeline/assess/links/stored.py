@@ -79,7 +79,7 @@ def link_id(left: str, right: str, kind: str) -> str:
 
 
 @dataclass
-class Writer:
+class LinkWriter:
     """Compares what a night finds with the stored links, and commits what is new, changed or holds no more.
 
     `told` are the referrals that earlier nights may have linked with each other or with a list; None for all of them, where every
