@@ -15,4 +15,4 @@ _UNSEEN = re.compile(f"[{CHARACTERS}]")
 
 def without(text: str) -> str:
     """The text without them."""
-    return _UNSEEN.sub("", text)
+    return text if text.isascii() else _UNSEEN.sub("", text)

@@ -14,8 +14,9 @@ A supplement keeps its own row; `supplements` names the first referral of the ch
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -98,10 +99,12 @@ class Held:
             self.containers[package, container] = state
             self.packages[package] = self.packages.get(package) or referral
 
-    def look_up(self, arrivals: Iterable[Arrival]) -> None:
-        """Learn what the lake holds that can decide these arrivals: the referrals with their references, with those that
-        they name as earlier ones, and with the ids that they would get, each with its whole chain."""
-        wanted = list(arrivals)
+    def look_up(self, arrivals: Mapping[str, Arrival]) -> None:
+        """Learn what the lake holds that can decide these arrivals, by container: the referrals with their references, with those
+        that they name as earlier ones, and with the ids that they would get, each with its whole chain; and what they can put
+        right."""
+        wanted = list(arrivals.values())
+        self._look_up_returned(n for c, a in arrivals.items() for n in _names(c, a.report_sha256, a.prior))
         self.look_up_packages(a.package_id for a in wanted)
         named = {a.reference for a in wanted if a.reference is not None}.union(*(a.prior for a in wanted))
         columns = ["referral_id", "source", "source_reference", "supplements", "extension"]
@@ -164,22 +167,21 @@ class Held:
         """A package that is in quarantine from now on. Of several with one name the earliest clock counts."""
         for key in filter(None, (package, plain_name(container), report)):
             known = self.returned.get(key, returned)
-            self.returned[key] = min(known, returned, key=lambda r: (r.clock_from, r.package_id))
+            self.returned[key] = min(known, returned, key=_earliest)
 
     def corrected_by(self, container: str, report: str | None, prior: Iterable[str]) -> Returned | None:
         """The package in quarantine that a package puts right: it names its reference, has its report or its name."""
-        keys = [*prior, *filter(None, (report, plain_name(container)))]
+        keys = _names(container, report, prior)
         self._look_up_returned(keys)
         found = [known for key in keys if (known := self.returned.get(key))]
-        return min(found, key=lambda r: (r.clock_from, r.package_id), default=None)
+        return min(found, key=_earliest, default=None)
 
     def _look_up_returned(self, keys: Iterable[str]) -> None:
         """Learn which packages in quarantine have one of these names, reports or ids."""
-        for key in sorted({k for k in keys if ("returned", k) not in self._asked}) if self.quarantine else ():
-            self._asked.add(("returned", key))
-            listed = [*self.quarantine.named(key), *filter(None, [self.returned.get(key)])] if self.quarantine else []
-            if listed:
-                self.returned[key] = min(listed, key=lambda r: (r.clock_from, r.package_id))
+        fresh = sorted({k for k in keys if ("returned", k) not in self._asked})
+        self._asked.update(("returned", k) for k in fresh)
+        for key, found in self.quarantine.named(fresh) if self.quarantine and fresh else ():
+            self.returned[key] = min(found, self.returned.get(key, found), key=_earliest)
 
     def media_of(self, root: str) -> set[bytes]:
         """SHA-256 of every file held for a referral and its supplements."""
@@ -194,6 +196,15 @@ class Held:
     def personas(self) -> personas.KnownPersonas:
         """Names that covert sources use."""
         return personas.KnownPersonas(self.lake)
+
+
+def _names(container: str, report: str | None, prior: Iterable[str]) -> list[str]:
+    """Under which a package is found that this one puts right."""
+    return [*prior, *filter(None, (report, plain_name(container)))]
+
+
+def _earliest(returned: Returned) -> tuple[datetime, str]:
+    return returned.clock_from, returned.package_id
 
 
 def _family(source: str) -> str:

@@ -248,7 +248,7 @@ def _readable(
     compartment holds."""
     counts = tables.counts
     counts.update(identifiers_given=0, identifiers_unusable=0, identifiers_withheld=0)
-    held.look_up(arrival for _, arrival in arrivals.values())
+    held.look_up({container: arrival for container, (_, arrival) in arrivals.items()})
     for key in identity.in_order((key, arrival) for key, (_, arrival) in arrivals.items()):
         candidate, arrival = arrivals.pop(key)
         decision = identity.decide(arrival, held)

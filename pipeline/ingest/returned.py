@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -48,6 +48,8 @@ CREATE TABLE names (name TEXT, clock INTEGER, first TEXT, PRIMARY KEY (name, clo
 CREATE TABLE chains (first TEXT PRIMARY KEY, clock INTEGER, settled INTEGER) WITHOUT ROWID;
 CREATE INDEX waiting ON chains (clock, first) WHERE NOT settled AND clock IS NOT NULL;
 """
+_AT_ONCE = 500
+"""Names that one statement asks for."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -94,10 +96,15 @@ class ReturnedIndex:
 
     # -- questions -----------------------------------------------------------------------------------------------
 
-    def named(self, name: str) -> list[Returned]:
-        """Packages in quarantine that have an id, a plain name or a report's SHA-256, the earliest clock first."""
-        rows = self._con.execute("SELECT first, clock FROM names WHERE name = ? ORDER BY clock, first", (name,))
-        return [Returned(first, _moment(clock)) for first, clock in rows]
+    def named(self, names: Sequence[str]) -> list[tuple[str, Returned]]:
+        """Packages in quarantine that have one of some ids, plain names and SHA-256 of reports, each with that name, the
+        earliest clock first."""
+        found: list[tuple[int, str, str]] = []
+        for start in range(0, len(names), _AT_ONCE):
+            some = names[start : start + _AT_ONCE]
+            asked = ", ".join("?" * len(some))
+            found += self._con.execute(f"SELECT clock, first, name FROM names WHERE name IN ({asked})", some)  # noqa: S608
+        return [(name, Returned(first, _moment(clock))) for clock, first, name in sorted(found)]
 
     def rows(self) -> int:
         """How many packages are or were in quarantine."""

@@ -67,7 +67,9 @@ def _names() -> NickNamer:
 def streets(address: str, counties: frozenset[str] = frozenset()) -> list[str]:
     """House, street and town of an address as `14|high street|chelmsford`: one key for every part between commas that can be
     the town, or what stands behind the word for the street. `counties` are no towns. Empty without a house number or a town."""
-    folded = "".join(c for c in unicodedata.normalize("NFKD", address.casefold()) if not unicodedata.combining(c))
+    folded = address.casefold()
+    if not folded.isascii():
+        folded = "".join(c for c in unicodedata.normalize("NFKD", folded) if not unicodedata.combining(c))
     folded = _POSTCODE.sub(" ", re.sub("['\u2019\u2018\u02bc`\u00b4]", "", values.visible(folded)))
     folded = re.sub(r"(^|[,;\n])\s*((?:no\W+|number )?\d{1,4}[a-z]?)\s*,", r"\1 \2 ", folded)  # 14, High Street
     parts = [" ".join(re.sub(r"[^\w/ ]", " ", part).split()) for part in re.split(r"[,;\n]", folded)]

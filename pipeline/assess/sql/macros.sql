@@ -18,8 +18,9 @@ CREATE OR REPLACE MACRO name_words(text) AS list_filter(
 CREATE OR REPLACE MACRO last_word(words) AS coalesce(list_filter(words, lambda w: length(w) > 1)[-1], words[-1]);
 CREATE OR REPLACE MACRO surname(name) AS
     last_word(name_words(CASE WHEN contains(name, ',') THEN split_part(name, ',', 1) ELSE name END));
-CREATE OR REPLACE MACRO first_word(words) AS CASE
-    WHEN len(words) >= 2 THEN CASE WHEN words[1] = last_word(words) THEN words[2] ELSE words[1] END END;
+-- A list of one, so that words are found once, however often they are named here: a macro writes out what it is given.
+CREATE OR REPLACE MACRO first_word(words) AS list_transform([words], lambda w: CASE
+    WHEN len(w) >= 2 THEN CASE WHEN w[1] = last_word(w) THEN w[2] ELSE w[1] END END)[1];
 CREATE OR REPLACE MACRO forename(name) AS CASE
     WHEN contains(name, ',') THEN coalesce(name_words(split_part(name, ',', 2))[1], first_word(name_words(split_part(name, ',', 1))))
     ELSE first_word(name_words(name)) END;

@@ -72,10 +72,11 @@ def _letter(letter: str) -> _Letter:
         raise DependencyError(
             f"The postcode directory of the package {PACKAGE} cannot be read.", "Install the locked version again."
         ) from error
-    rows = [(p.replace(" ", ""), a) for p, a in zip(written, stated, strict=True) if isinstance(a, str)]
-    codes = sorted({a for _, a in rows})
+    codes = sorted(code for code in set(stated) if isinstance(code, str))
     numbers = {code: number for number, code in enumerate(codes)}
-    keys = np.array([p for p, _ in rows], dtype="S7")
-    places = np.array([numbers[a] for _, a in rows], dtype=np.uint16)
+    found = np.array([numbers.get(code, -1) for code in stated])
+    # all at once: a letter has some hundred thousand postcodes
+    keys = np.array("\n".join(written).replace(" ", "").split("\n"), dtype="S7")[found >= 0]
+    places = found[found >= 0].astype(np.uint16)
     order = np.argsort(keys, kind="stable")
     return _Letter(keys[order], places[order], tuple(codes))

@@ -77,7 +77,7 @@ def _list_zip(package: Package, file: IO[bytes], caps: dict[str, Any], noise: No
         _check_sizes(len(infos), unpacked, size, caps)
         zipforms.check_hidden(archive)
         names = zipforms.names(infos)
-        plain = all_plain(names, caps)
+        plain, noisy = all_plain(names, caps), noise.any_named(names)
         for info, name in zip(infos, names, strict=True):
             faults = [] if plain else name_faults(name, caps)
             if info.external_attr >> 16 and _kind(info) not in (0, stat.S_IFREG):
@@ -90,7 +90,11 @@ def _list_zip(package: Package, file: IO[bytes], caps: dict[str, Any], noise: No
                 faults.append("a member is too large")
             if faults and _refuse(package, faults):
                 continue
-            if noise.named(name) and noise.is_noise(name, info.file_size, partial(_zip_content, archive, info)):
+            if (
+                noisy
+                and noise.named(name)
+                and noise.is_noise(name, info.file_size, partial(_zip_content, archive, info))
+            ):
                 package.left_out += 1
                 continue
             member = Member(name, info.file_size, Locator(package.container, info.filename))

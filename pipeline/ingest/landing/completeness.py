@@ -49,6 +49,8 @@ def _open_tag_file(path: str, mode: str = "r", encoding: str = "utf-8") -> IO[st
 
 
 bagit.open_text_file = _open_tag_file
+_decode_filename = bagit._decode_filename
+bagit._decode_filename = lambda name: _decode_filename(name) if "%" in name else name  # in hardly any is one
 
 _LINE = re.compile(r"\\?([0-9A-Fa-f]{64})(?: [ *](.*))?")
 _TAGGED = re.compile(r"SHA256 ?\((.*)\) ?= ?([0-9A-Fa-f]{64})")
@@ -157,11 +159,10 @@ def _plain(package: Package, name: str, content: bytes, wanted: ListedDigests) -
     top = package.container.rpartition("/")[2]
     beside = name == f"{top}.sha256"
     for line in lines:
-        tagged, found = _TAGGED.fullmatch(line), _LINE.fullmatch(line)
-        if tagged:
-            given, digest = tagged[1], tagged[2]
-        elif found:
+        if found := _LINE.fullmatch(line):
             given, digest = found[2] or top, found[1]
+        elif tagged := _TAGGED.fullmatch(line):
+            given, digest = tagged[1], tagged[2]
         else:
             return ["a line of a checksum list is not `<SHA-256>  <name>`"]
         path = given.removeprefix("./")

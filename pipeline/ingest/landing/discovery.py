@@ -357,11 +357,12 @@ def _list_folder(package: Package, found: _Survey, policy: dict[str, Any]) -> li
     caps = policy["caps"]
     texts: list[Text] = []
     noise = Noise(policy)
-    plain = all_plain([name for name, _, _ in found.files], caps)
+    names = [name for name, _, _ in found.files]
+    plain, noisy = all_plain(names, caps), noise.any_named(names)
     for name, entry, status in found.files:
         regular = entry.is_file(follow_symlinks=False)
         size = status.st_size
-        if noise.named(name) and regular and noise.is_noise(name, size, partial(_head, entry.path, size + 1)):
+        if noisy and regular and noise.named(name) and noise.is_noise(name, size, partial(_head, entry.path, size + 1)):
             package.left_out += 1
             continue
         faults = [] if regular else ["the package holds links or devices"]

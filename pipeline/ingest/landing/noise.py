@@ -8,7 +8,7 @@ picture or film is content. Only Thumbs.db has pictures by its nature: those tha
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -39,8 +39,14 @@ class Noise:
     def __init__(self, policy: dict[str, Any]) -> None:
         self._files = frozenset(policy["noise"])
         self._folders = frozenset(policy["noise_folders"])
-        self._any = _any_of((*policy["noise"], *policy["noise_folders"]))
+        self._words = (_BESIDE, *policy["noise"], *policy["noise_folders"])
+        self._any = _any_of(self._words[1:])
         self._largest = policy["caps"]["noise_bytes"]
+
+    def any_named(self, names: Iterable[str]) -> bool:
+        """Whether one of the names can be one of those; quick, as in hardly any package one is."""
+        text = "\n".join(names)
+        return any(word in text for word in self._words)
 
     def named(self, name: str) -> bool:
         """Whether the name is one of those; quick, as hardly any is."""

@@ -10,10 +10,9 @@ from __future__ import annotations
 import ipaddress
 import re
 import unicodedata
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import phonenumbers
@@ -41,8 +40,7 @@ class UnusablePortError(UnusableError):
         self.address = address
 
 
-@dataclass(frozen=True)
-class WrittenMoment:
+class WrittenMoment(NamedTuple):
     """A time: `value` in UTC or None, the `original` text, the `zone` as written, whether it is `ambiguous`, and the
     `problem` in words (empty when there is none)."""
 
@@ -102,7 +100,7 @@ def moment(text: str, zone: str = "") -> WrittenMoment:  # noqa: PLR0911 - one r
             if month > 12 >= day:
                 return WrittenMoment(None, text, zone, True, "the time seems to give the month before the day")
             plain = f"{slashed[3]}-{month:02d}-{day:02d}{slashed[4]}"
-        if re.fullmatch(r"\d{4}-\d{2}-\d{2}", plain):
+        if _DATE.fullmatch(plain):
             return WrittenMoment(None, text, zone, True, "this is a date without a time of day")
         parts = _NUMBERS.fullmatch(plain)
     if parts is None:
@@ -332,6 +330,7 @@ def district(text: str) -> str | None:
     return found[1] if found else None
 
 
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _BIRTH = re.compile(r"(\d{1,2})[/. -]+(\d{1,2})[/. -]+(\d{4})")
 _YEAR_FIRST = re.compile(r"(\d{4})[/. -](\d{1,2})[/. -](\d{1,2})")
 _WEEKDAY = re.compile(r"(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?\.?,?\s+(?=\S)", re.IGNORECASE)
@@ -358,7 +357,17 @@ def _written_out(text: str) -> str | None:
 
 def date_of_birth(text: str) -> str:
     """A date of birth in ISO 8601 where it can be read with certainty, else the text as given."""
-    bare = _WEEKDAY.sub("", " ".join(visible(text).split()), count=1)
+    bare = " ".join(visible(text).split())
+    if not (bare.isascii() and is_date(bare)):  # nearly every date is one
+        bare = _iso_form(_WEEKDAY.sub("", bare, count=1))
+    try:
+        return datetime.fromisoformat(bare).date().isoformat()
+    except ValueError:
+        return text.strip()
+
+
+def _iso_form(bare: str) -> str:
+    """A date that is written in another way in ISO 8601 where that is certain (not checked for existence), else the text."""
     parts = _BIRTH.fullmatch(bare)
     if written := _written_out(bare):
         bare = written
@@ -370,10 +379,7 @@ def date_of_birth(text: str) -> str:
             first, second = second, first  # only the day can be so large
         if first > 12 or first == second:
             bare = f"{parts[3]}-{second:02d}-{first:02d}"
-    try:
-        return datetime.fromisoformat(bare).date().isoformat()
-    except ValueError:
-        return text.strip()
+    return bare
 
 
 def readings(text: str) -> list[str]:
@@ -389,4 +395,4 @@ def readings(text: str) -> list[str]:
 
 def is_date(text: str) -> bool:
     """Whether `date_of_birth` could read what it was given."""
-    return re.fullmatch(r"\d{4}-\d{2}-\d{2}", text) is not None
+    return _DATE.fullmatch(text) is not None

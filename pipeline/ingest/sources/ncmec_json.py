@@ -304,13 +304,15 @@ SUPPLEMENTAL = "supplemental"
 
 def _annotations(fields: Fields) -> list[str]:
     """Tags, and annotations that are set."""
+    given = fields.data.keys() & _ANNOTATED
     tags = [
         text
-        for group in fields.child("ncmecTags").each("groups")
+        for group in (fields.child("ncmecTags").each("groups") if "ncmecTags" in given else ())
         for tag in group.each("tags")
         if (text := tag.text("value"))
     ]
-    return sorted({*tags, *_flags(fields.child("fileAnnotations")), *relevance(fields)})
+    flags = _flags(fields.child("fileAnnotations")) if "fileAnnotations" in given else []
+    return sorted({*tags, *flags, *relevance(fields)})
 
 
 def _flags(fields: Fields) -> list[str]:

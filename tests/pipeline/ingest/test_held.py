@@ -69,7 +69,7 @@ def test_decisions_by_key_are_those_of_everything_read(settings: Settings, seed:
         held, everything = Held.read(lake, ReturnedIndex(settings, lake)), whole(lake)
         rows: dict[str, list[dict[str, Any]]] = {"packages": [], "referrals": [], "media_files": []}
         for batch in (arrivals[:3], arrivals[3:]):
-            held.look_up(batch)
+            held.look_up({f"other/{n}": arrival for n, arrival in enumerate(batch)})
             for n, arrival in enumerate(batch):
                 decided = decide(arrival, held)
                 assert decided == decide(arrival, everything)

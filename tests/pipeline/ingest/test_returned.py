@@ -132,7 +132,7 @@ def test_a_night_reads_the_packages_of_new_commits_only(settings: Settings, monk
     assert asked == []
     commit(settings, "in-9", packages=[package("p99", state="quarantined")])
     index = ReturnedIndex(settings, Lake.of(settings))
-    assert asked == [["in-9"]] and index.named("p99") == [Returned("p99", T0)]
+    assert asked == [["in-9"]] and index.named(["p99"]) == [("p99", Returned("p99", T0))]
 
 
 def test_an_erasure_takes_names_out_of_it(settings: Settings) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pipeline import policy
 from pipeline.ingest.landing import discovery
+from pipeline.ingest.landing.noise import Noise
 from pipeline.ingest.landing.package import Member, all_plain, collision_faults, is_transport, last_change, name_faults
 from pipeline.locator import Locator
 from pipeline.settings import Settings
@@ -239,3 +240,10 @@ def test_what_goes_or_is_closed_while_landing_is_listed_stops_nobody(
     monkeypatch.setattr(discovery, "_head", head)
     [closed] = [entry for entry in discovery.entries(tmp_path, POLICY)[0] if entry.kind == "folder"]
     assert discovery.inspect(closed, POLICY).waits == ["it cannot be read (Permission denied)"]
+
+
+@given(st.lists(st.lists(st.sampled_from(["a", "/", ".", "_", "__MACOSX", "Thumbs.db", "\n", "x._"])).map("".join)))
+def test_names_of_which_none_can_be_of_a_desktop_have_none_that_is(names: list[str]) -> None:
+    noise = Noise(POLICY)
+    assert noise.any_named(names) or not any(map(noise.named, names))
+    assert not noise.any_named(["report.json", "media/a_1.jpg"])
