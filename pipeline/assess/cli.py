@@ -142,7 +142,7 @@ def explain_command(settings: Settings, /, *, case_id: str, model: str, reason: 
     from pipeline.assess.latest import latest
     from pipeline.assess.models import explain
     from pipeline.cases import cases
-    from pipeline.cases.views import case as view
+    from pipeline.cases.views import hiding
     from pipeline.lake import Lake
     from pipeline.store import recording as audit
     from pipeline.store.context import rules
@@ -151,7 +151,7 @@ def explain_command(settings: Settings, /, *, case_id: str, model: str, reason: 
     with signed_in(settings, name) as (store, actor), store.session() as session:
         cases.find(session, actor, case_id, "case.read")
         why = rules(session).consultation_reason("case", reason)
-        hidden = view.hidden_referrals(session, actor)
+        hidden = hiding.referrals(session, actor)
         audit.record(session, actor, "consultation", "model.explain", case_id=case_id, reason=why)
     lake = Lake.of(settings)
     found = next(reading.cases(settings, loaded, only=case_id, hidden=hidden), None)

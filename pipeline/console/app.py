@@ -16,7 +16,7 @@ from starlette.middleware.sessions import SessionMiddleware
 from starlette.routing import Match
 
 from pipeline import __version__, errors, logs
-from pipeline.cases.views import case as views
+from pipeline.cases.views import hiding
 from pipeline.console import pages
 from pipeline.console.api import describing, forms
 from pipeline.console.api.plainly import Plainly
@@ -114,7 +114,7 @@ def create_app(settings: Settings, store: stores.Store | None = None) -> Any:
 def _erased(store: stores.Store) -> set[str]:
     """Referrals of erased cases, for the index of the lake's rows."""
     with store.reader() as session:
-        return set(views.erased_referrals(session))
+        return set(hiding.erased_referrals(session))
 
 
 def _triage_error(request: Request, error: Exception) -> Response:

@@ -17,7 +17,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from pipeline.algorithms import ALGORITHMS
-from pipeline.cases.views import case as views
+from pipeline.cases.views import hiding
 from pipeline.cases.views.queue import visible
 from pipeline.console.casepage.evidence import Evidence
 from pipeline.console.terms import folded
@@ -66,7 +66,7 @@ def search(session: Session, actor: Actor, evidence: Evidence, text: str, near: 
     ):
         found.setdefault(number, []).append({"kind": "case number", "value": number})
     by_referral = _in_lake(evidence, text, asked, near)
-    hidden = views.hidden_referrals(session, actor)
+    hidden = hiding.referrals_among(session, actor, by_referral)
     wanted = {r: kinds for r, kinds in by_referral.items() if r not in hidden}
     for chunk in _chunks(sorted(wanted), 500):
         for referral, number in session.execute(

@@ -68,13 +68,13 @@ class Enquiry:
     def hidden_referrals(self) -> list[str]:
         """Referrals that the person may not know of, sorted: those of cases, and those that wait to be published."""
         # a look-up of hashes asks about no case: it loads neither the views of cases nor the lake
-        from pipeline.cases.views import case as views
+        from pipeline.cases.views import hiding
         from pipeline.export.sql import sources
         from pipeline.lake import Lake
 
         lake = Lake.of(self.session.info["store"].settings)
         waiting = sources.hidden_referrals(lake, self.actor)
-        return sorted(views.hidden_referrals(self.session, self.actor).union(waiting))
+        return sorted(hiding.referrals(self.session, self.actor).union(waiting))
 
 
 @contextmanager

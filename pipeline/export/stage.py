@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from pipeline import contract as nights
 from pipeline import files, logs, policy
-from pipeline.cases.views import case as views
+from pipeline.cases.views import hiding
 from pipeline.contract import Night, StageReport
 from pipeline.export import reporting, reporting_rows, reporting_runs, reporting_state
 from pipeline.export.reporting_parts import KeptPart, LostError, Shelf
@@ -110,7 +110,7 @@ def _bring_up(
 def _now(settings: Settings, session: Session, lake: Lake, as_of: datetime, kept: KeptTables | None) -> KeptTables:
     """What the tables are made of from now on, without their parts."""
     restricted = reporting_state.restricted(lake, kept)
-    erased = frozenset(views.erased_referrals(session))
+    erased = frozenset(hiding.erased_referrals(session))
     return KeptTables(
         parts={},
         through=lake.last(),
@@ -118,7 +118,7 @@ def _now(settings: Settings, session: Session, lake: Lake, as_of: datetime, kept
         whole=kept.whole if kept else as_of.astimezone(UTC).date(),
         runs=reporting_state.stamps(settings.runs_dir, lake, kept),
         restricted=restricted,
-        secret=restricted | frozenset(views.hidden_referrals(session, reporting.OPEN)) - erased,
+        secret=restricted | frozenset(hiding.referrals(session, reporting.OPEN)) - erased,
         erased=erased,
     )
 

@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.assess.links.index import KeyIndex
-from pipeline.cases.views import case as views
+from pipeline.cases.views import hiding
 from pipeline.console.casepage.evidence import Evidence
 from pipeline.export import stage as reporting
 from pipeline.ingest import quarantine, returned
@@ -59,7 +59,7 @@ def erase(settings: Settings, run_id: str) -> Erasure:
     store = open_store(settings)
     try:
         with store.reader() as session:
-            referrals, cases = views.erased_referrals(session), views.erased_cases(session)
+            referrals, cases = hiding.erased_referrals(session), hiding.erased_cases(session)
         store.checkpoint()
     finally:
         store.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Index, String, Text, text
+from sqlalchemy import Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from pipeline.store.types import Base
@@ -38,7 +38,47 @@ class Flag(Base):
     acknowledged_at: Mapped[datetime | None]
     note: Mapped[str | None] = mapped_column(Text)
 
+
+class WaitingFlag(Base):
+    """A flag that waits, with what lists of such flags are ordered and hidden by. The database's triggers alone write it
+    (migration 0018): it follows every change of flags and cases, and has no row of a flag without a case.
+
+    `scope`: the compartments that a reader needs to see the flag, joined by "&": its case's and its own, "" for none.
+    `band_order`: the place of the case's own band in BANDS; `score_order`: the case's score, negative.
+    """
+
+    __tablename__ = "waiting_flags"
+
+    flag_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    case_id: Mapped[str]
+    role: Mapped[str]
+    post: Mapped[str]
+    scope: Mapped[str] = mapped_column(Text)
+    band_order: Mapped[int]
+    due_at: Mapped[datetime]
+    score_order: Mapped[float]
+
     __table_args__ = (
-        # The flags that wait are few among all that ever were, and every page of the queue asks for them.
-        Index("ix_flags_waiting", "due_at", sqlite_where=text("waiting"), postgresql_where=text("waiting")),
+        Index("ix_waiting_flags_case", "case_id"),
+        Index("ix_waiting_flags_order", "scope", "band_order", "due_at", "score_order", "case_id", "flag_id"),
+        Index("ix_waiting_flags_recipient", "role", "post", "scope", "due_at"),
+        Index("ix_waiting_flags_due", "due_at"),
     )
+
+
+class FlagTally(Base):
+    """Kept counts of the flags that wait: numbers to be added up. The triggers add a row for every change and never change one,
+    so that nobody waits for anybody else to count; now and then rows are replaced by their sums (`waiting.settle`).
+
+    `audience` of `flags` is their scope, and of `cases` the scopes of all flags that a case has for this recipient, joined by
+    "|": it is counted for whoever may see one of them.
+    """
+
+    __tablename__ = "flag_tallies"
+
+    tally_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    role: Mapped[str]
+    post: Mapped[str]
+    audience: Mapped[str] = mapped_column(Text)
+    cases: Mapped[int]
+    flags: Mapped[int]

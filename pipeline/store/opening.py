@@ -28,7 +28,7 @@ from pipeline.store.refusals import HiddenCaseError, RefusalError
 from pipeline.store.rules import CaseRules
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0017"
+HEAD = "0018"
 """The newest migration: a store at this version opens without loading Alembic."""
 BUSY_MILLISECONDS = 30_000
 _ADVISORY_LOCK = 0x7472_6961  # any fixed number: the one lock under which PostgreSQL stores are migrated

@@ -12,19 +12,18 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, case, distinct, func, or_, select
+from sqlalchemy import ColumnElement, Select, or_, select
 from sqlalchemy.orm import Session
 
 from pipeline import britishtime
 from pipeline.cases import cases
-from pipeline.cases.duties import telling
-from pipeline.cases.views import ordering, queue
+from pipeline.cases.duties import telling, waiting
 from pipeline.errors import ConflictError, UsageError
 from pipeline.people import permissions, users
 from pipeline.store import recording as audit
 from pipeline.store.actors import Actor
 from pipeline.store.context import now
-from pipeline.store.duty_tables import Flag
+from pipeline.store.duty_tables import Flag, WaitingFlag
 from pipeline.store.tables import Case
 
 
@@ -72,20 +71,29 @@ class Strip:
 
 
 def open_flags(
-    session: Session, actor: Actor, case_id: str | None = None, *, limit: int | None = None
+    session: Session,
+    actor: Actor,
+    case_id: str | None = None,
+    *,
+    of: Sequence[str] | None = None,
+    limit: int | None = None,
 ) -> list[OpenFlag]:
-    """Flags that wait for an acknowledgement, of one case or of all that the actor may see (the first `limit` of them): the
-    gravest band first, in each the first due, then the higher score.
+    """Flags that wait for an acknowledgement, of one case, of some (`of`) or of all that the actor may see (the first `limit` of
+    them): the gravest band first, in each the first due, then the higher score.
 
     Flags of closed and transferred cases are among them: closing a case tells nobody. Not logged, as lists are not.
     """
     permissions.require(actor, "queue.list")
-    query = _waiting(actor.compartments)
-    if case_id is not None:
-        query = query.where(Flag.case_id == case_id)
+    if case_id is not None or of is not None:
+        some = waiting.of_cases(actor.compartments, [case_id] if case_id is not None else of or ())
+        query = _ordered().where(some).limit(limit)
+    elif limit is not None:
+        query = _first(actor.compartments, limit)
+    else:
+        query = _ordered().where(WaitingFlag.scope.in_(waiting.scopes(actor.compartments)))
     moment = now(session)
     found = []
-    for *columns, gone_at in session.execute(query if limit is None else query.limit(limit)):
+    for *columns, gone_at in session.execute(query):
         values = dict(zip(_AS_STORED, columns, strict=True))
         found.append(OpenFlag(**values, late=values["due_at"] <= moment, gone=gone_at is not None))
     return found
@@ -95,46 +103,34 @@ _AS_STORED = [f.name for f in fields(OpenFlag) if f.name not in {"late", "gone"}
 
 
 @cache
-def _waiting(compartments: frozenset[str]) -> Select[Any]:
-    """The statement of `open_flags` for people with these compartments. Every page of the queue asks it, so it is built once for
-    each set of compartments."""
+def _ordered() -> Select[Any]:
+    """The statement of `open_flags` for everybody, built once."""
     columns = [getattr(Flag, name) if hasattr(Flag, name) else getattr(Case, name) for name in _AS_STORED]
     return (
         select(*columns, Flag.gone_at)
-        .join(Case, Case.case_id == Flag.case_id)
-        .where(Flag.waiting.is_(True), queue.of_compartments(compartments), _open_to(compartments))
-        .order_by(ordering.OWN_BAND, Flag.due_at, Case.score.desc(), Flag.case_id, Flag.flag_id)
+        .join(WaitingFlag, WaitingFlag.flag_id == Flag.flag_id)
+        .join(Case, Case.case_id == WaitingFlag.case_id)
+        .order_by(*waiting.ORDER)
     )
+
+
+@cache
+def _first(compartments: frozenset[str], limit: int) -> Select[Any]:
+    """That statement for the first `limit` flags that people with these compartments may see: every page of the queue asks it."""
+    return _ordered().where(WaitingFlag.flag_id.in_(waiting.first(compartments, limit)))
 
 
 def waiting_count(session: Session, actor: Actor) -> int:
     """How many flags `open_flags` would list, for figures; asked as one count."""
-    return session.scalar(waiting_of(actor.compartments)) or 0
-
-
-@cache
-def waiting_of(compartments: frozenset[str]) -> Select[int]:
-    """The statement of `waiting_count`, for people with these compartments."""
-    return (
-        select(func.count())
-        .select_from(Flag)
-        .join(Case, Case.case_id == Flag.case_id)
-        .where(Flag.waiting.is_(True), queue.of_compartments(compartments), _open_to(compartments))
-    )
+    return session.scalar(waiting.number(actor.compartments)) or 0
 
 
 def strip(session: Session, actor: Actor) -> list[Strip]:
     """What the strip above the queue says of the flags that `open_flags` lists: one line for each recipient, the first due
-    first. Counted by the store: a backlog of flags costs a page little. Not logged, as lists are not."""
+    first. Counts are kept by the store: a backlog of flags costs a page nothing. Not logged, as lists are not."""
     permissions.require(actor, "queue.list")
-    late = func.count(distinct(case((Flag.due_at <= now(session), Flag.case_id))))
-    query = (
-        select(Flag.role, Flag.post, func.count(distinct(Flag.case_id)), late, func.min(Flag.due_at), func.count())
-        .join(Case, Case.case_id == Flag.case_id)
-        .where(Flag.waiting.is_(True), queue.of_compartments(actor.compartments), _open_to(actor.compartments))
-        .group_by(Flag.role, Flag.post)
-    )
-    lines = [Strip(*row) for row in session.execute(query)]
+    counted = waiting.tallies(session, actor.compartments, now(session))
+    lines = [Strip(**to._asdict(), **tally._asdict()) for to, tally in counted.items()]
     return sorted(lines, key=lambda line: (line.first_due, line.role, line.post))
 
 
@@ -178,6 +174,7 @@ def acknowledge(
     row.told_to, row.told_by, row.told_at, row.note = taker, teller, moment, cases.note_text(note)
     row.acknowledged_by, row.acknowledged_at, row.waiting = actor.user_id, now(session), False
     settle(session, case)
+    waiting.settle(session, at_least=waiting.MANY_TALLIES)
     hidden = row.compartment if row.compartment != case.compartment else None
     text = f"Flag “{row.label}”: {taker} was told by {teller} on {britishtime.moment(moment)}"
     cases.changed(session, actor, case, "escalation", text, work=False, compartment=hidden)
@@ -198,10 +195,10 @@ def settle(session: Session, case: Case) -> None:
     """Say in the case's own row whether any flag waits, for the order of the queue. A flag that rests on what not every
     reader of the case may know of does not move the case for anybody."""
     session.flush()
-    waiting = select(Flag.flag_id).where(
+    left = select(Flag.flag_id).where(
         Flag.case_id == case.case_id, Flag.waiting.is_(True), _open_to_readers(case.compartment)
     )
-    case.unacknowledged = session.scalar(waiting.limit(1)) is not None
+    case.unacknowledged = session.scalar(left.limit(1)) is not None
 
 
 def _open_to_readers(compartment: str | None) -> ColumnElement[bool]:

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session, defer
 
 from pipeline import bulk, senders
 from pipeline.cases import groups, words
+from pipeline.cases.duties import waiting
 from pipeline.cases.duties.clocks import Clocks
 from pipeline.cases.publishing import answered, applying
 from pipeline.cases.publishing.applying import Effect
@@ -128,10 +129,12 @@ class Publisher:
         self._tell()
         self._touched.update(self.cases)
         self.session.add_all(self.cases[case_id] for case_id in sorted(self._new))
-        self.flags.write()
         self.due.write()
         bulk.write(self.session, self.cases.values())
         self.session.flush()
+        self.flags.write()  # after their cases: what waits is settled once, and not again for every case
+        self.session.flush()
+        waiting.settle(self.session, at_least=waiting.MANY_TALLIES)
 
     def _tell(self) -> None:
         """Write the lines of history; a case's newest is what it says itself."""
@@ -151,6 +154,8 @@ class Publisher:
         asked = {*self._touched, *self.cases, *self._linked()}
         self._tell()
         groups.regroup(self.session, asked, list(self.cases.values()))
+        self.session.flush()
+        waiting.settle(self.session)
 
     def hold(self, case_ids: Sequence[str]) -> None:
         """Load cases that get a line, beside those of the last batch."""

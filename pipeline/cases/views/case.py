@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from sqlalchemy import (
-    ColumnElement,
-    CompoundSelect,
     Select,
     Table,
     and_,
@@ -25,11 +22,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from pipeline import senders
 from pipeline.assess.links.strength import STRENGTHS
 from pipeline.cases.cases import expired, find
 from pipeline.cases.duties import escalations
-from pipeline.cases.views import queue
+from pipeline.cases.views import hiding, queue
 from pipeline.people import permissions
 from pipeline.store import recording as audit
 from pipeline.store.actors import Actor
@@ -53,7 +49,6 @@ from pipeline.store.tables import (
     Review,
     SecondLook,
     Seen,
-    Tombstone,
     Transfer,
 )
 from pipeline.store.work_tables import Safeguarded
@@ -101,7 +96,6 @@ _BY_ME = and_(_SEEN.c.user_id == bindparam("who"), _SEEN.c.case_id == bindparam(
 _LOOKED = select(_SEEN.c.change_id).where(_BY_ME)
 _LOOKS = insert(_SEEN)
 _LOOKS_AGAIN = update(_SEEN).where(_BY_ME)
-_ERASED = select(Tombstone.referrals)
 
 
 @dataclass(frozen=True)
@@ -154,8 +148,6 @@ class CaseView:
     escalations: Sequence[Flag]
     """Every flag that the case has ever had, with its clock and who was told."""
     retention: Sequence[Retention]
-    hidden: set[str]
-    """Ids of referrals, cases and links that the reader may not know of."""
     beside: frozenset[str]
     """Names of the tables beside the case's own that have rows of it, some of which the reader may not know of."""
 
@@ -171,8 +163,9 @@ def read(session: Session, actor: Actor, case_id: str, reason: str | None = None
     there = set(session.scalars(_THERE, {"case": case_id}))
     side = _side_rows(session, case_id, there)
     newest = versions[-1]
-    hidden = hidden_ids(session, actor)
-    links = _links(session, actor, case, hidden)
+    own, linked = _linked(session, case)
+    anything, hidden = _hidden_of(session, actor, newest, linked)
+    links = _links(session, actor, own, linked, hidden)
     history = _visible_changes(session, actor, case)
     last_seen = _mark_seen(session, actor, case)
     audit.record(session, actor, "consultation", "case.read", case_id=case_id, reason=why)
@@ -185,7 +178,7 @@ def read(session: Session, actor: Actor, case_id: str, reason: str | None = None
         reasons=shown(newest.reasons, hidden),
         unknowns=newest.unknowns,
         flags=shown(newest.flags, hidden),
-        summary=_summary(newest.summary, links, shown(newest.reasons, hidden), bool(hidden)),
+        summary=_summary(newest.summary, links, shown(newest.reasons, hidden), anything),
         versions=versions,
         changes=[change for change in history if change.change_id > last_seen and change.by != actor.user_id],
         first_look=last_seen == 0,
@@ -203,7 +196,6 @@ def read(session: Session, actor: Actor, case_id: str, reason: str | None = None
         notifications=side[Notification.__tablename__],
         escalations=escalations.history(session, actor, case_id) if Flag.__tablename__ in there else (),
         retention=side[Retention.__tablename__],
-        hidden=hidden,
         beside=frozenset(there),
     )
 
@@ -219,53 +211,14 @@ def open_text(session: Session, actor: Actor, case_id: str, text_id: str, reason
     return case
 
 
-def hidden_referrals(session: Session, actor: Actor) -> set[str]:
-    """Referrals that the actor may not know of, and those that were erased; whoever reads the lake for a person leaves
-    their rows out.
-
-    Covers what was published; a referral that is in the lake only is judged by its own `compartment` column.
-    """
-    erased = erased_referrals(session)
-    if set(senders.COMPARTMENTS) <= actor.compartments:
-        return erased
-    there = select(Case.case_id).where(_hidden(actor.compartments))
-    cases = select(CaseReferral.referral_id).where(CaseReferral.case_id.in_(there))
-    return set(session.scalars(cases)) | erased
-
-
-def erased_referrals(session: Session) -> set[str]:
-    """Referrals of erased cases: nobody reads them from the moment of the erasure, and their values leave the lake
-    (`triage night erase`, and the weekly upkeep)."""
-    return set().union(*session.scalars(_ERASED))
-
-
-def erased_cases(session: Session) -> set[str]:
-    """Numbers of erased cases."""
-    return set(session.scalars(select(Tombstone.case_id)))
-
-
-def _hidden(compartments: frozenset[str]) -> ColumnElement[bool]:
-    """In none of these compartments but in another; said so that the databases use the small index of such cases."""
-    some = Case.compartment.is_not(None)
-    return and_(some, Case.compartment.not_in(sorted(compartments))) if compartments else some
-
-
-def hidden_ids(session: Session, actor: Actor) -> set[str]:
-    """Ids of referrals, cases and links that the actor may not know of."""
-    if set(senders.COMPARTMENTS) <= actor.compartments:
-        return set()
-    return set(session.scalars(_all_hidden(actor.compartments))) | erased_referrals(session)
-
-
-@cache
-def _all_hidden(compartments: frozenset[str]) -> CompoundSelect[Any]:
-    """Ids of the cases, their referrals and the links that people with these compartments may not know of, as one statement.
-    There are as many as there are sets of compartments."""
-    there = _hidden(compartments)
-    referrals = select(CaseReferral.referral_id).where(CaseReferral.case_id.in_(select(Case.case_id).where(there)))
-    restricted = Link.compartment.is_not(None)
-    links = select(Link.link_id).where(restricted, Link.compartment.not_in(sorted(compartments)))
-    return union_all(select(Case.case_id).where(there), referrals, links)
+def _hidden_of(session: Session, actor: Actor, newest: Assessment, linked: Sequence[Link]) -> tuple[bool, set[str]]:
+    """Whether anything at all is hidden from the actor, and what is of all that the assessment and the links name."""
+    if not hiding.anything(session, actor):
+        return False, set()
+    evidence = [row for item in (*newest.reasons, *newest.flags) for row in item.get("evidence") or ()]
+    named = {value for row in evidence for value in row.values() if isinstance(value, str)}
+    named.update(side for link in linked for side in (link.left_referral, link.right_referral))
+    return True, hiding.among(session, actor, named)
 
 
 def _side_rows(session: Session, case_id: str, there: set[str]) -> dict[str, Sequence[Any]]:
@@ -278,11 +231,14 @@ def _side_rows(session: Session, case_id: str, there: set[str]) -> dict[str, Seq
     }
 
 
-def _links(session: Session, actor: Actor, case: Case, hidden: set[str]) -> list[LinkView]:
+def _linked(session: Session, case: Case) -> tuple[set[str], Sequence[Link]]:
+    """The case's own referrals, and the links of them."""
+    own = {case.referral_id, *session.scalars(_OWN, {"case": case.case_id})}
+    return own, session.scalars(_LINKS, {"own": sorted(own)}).all()
+
+
+def _links(session: Session, actor: Actor, own: set[str], found: Sequence[Link], hidden: set[str]) -> list[LinkView]:
     """Links of the case's referrals to others that the actor may know of; one inside the case is none."""
-    own = set(session.scalars(_OWN, {"case": case.case_id}))
-    own.add(case.referral_id)
-    found = session.scalars(_LINKS, {"own": sorted(own)}).all()
     if not found:
         return []
     others = {

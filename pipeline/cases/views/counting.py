@@ -59,8 +59,9 @@ def _counted(session: Session, actor: Actor, f: QueueFilters, edges: list[dateti
         return _less(_counted(session, actor, others, edges), _asked(session, [*left, taken], edges))
     if is_sqlite(session) and not f.active():
         hidden = and_(literal_column(RESTRICTED), not_(visible(actor)))
-        left = within(session, [func.coalesce(Case.is_open, False).is_(True)], Narrowest(0, hidden))
-        return _less(_open(session, edges), _asked(session, left, edges))
+        return _less(
+            _open(session, edges), _asked(session, [hidden, func.coalesce(Case.is_open, False).is_(True)], edges)
+        )
     return _asked(session, conditions(session, actor, f), edges)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
 from pipeline.cases import words
@@ -119,7 +119,7 @@ def mine(session: Session, actor: Actor) -> Mine:
 def _duties(session: Session, actor: Actor, held: Sequence[Case]) -> list[NextDuty]:
     """The next duty of each case: an unmade escalation or notification before the target, the gravest band first where
     two are due at the same moment."""
-    flags = {f.case_id: f for f in reversed(escalations.open_flags(session, actor))}
+    flags = {f.case_id: f for f in reversed(escalations.open_flags(session, actor, of=[c.case_id for c in held]))}
     unmade: dict[str, Notification] = {}
     for row in session.scalars(
         select(Notification)
@@ -193,7 +193,8 @@ def _back(session: Session, actor: Actor, since: datetime) -> list[CameBack]:
     offered = select(Transfer).where(Transfer.by == me, Transfer.settled_at >= since, Transfer.accepted.is_(False))
     found += [(o.case_id, "transfer", f"{o.recipient} did not take it", o.settled_at) for o in session.scalars(offered)]
     worked = select(Decision.case_id).where(Decision.by == me)
-    again = select(Case).where(Case.reopened_at >= since, Case.is_open.is_(True), Case.case_id.in_(worked))
+    still_open = func.coalesce(Case.is_open, False).is_(True)  # SQLite would go through all open cases if it saw it
+    again = select(Case).where(Case.reopened_at >= since, still_open, Case.case_id.in_(worked))
     found += [
         (case.case_id, "reopened", case.reopen_reason or "Reopened", case.reopened_at)
         for case in session.scalars(again)

@@ -8,12 +8,13 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Select, bindparam, func, literal_column, not_, select
+from sqlalchemy import ColumnElement, Select, bindparam, func, inspect, literal_column, not_, select
 from sqlalchemy.orm import Session
 
 from pipeline.cases import cases, words
-from pipeline.cases.duties import escalations
+from pipeline.cases.duties import waiting
 from pipeline.cases.views import ordering, queue
+from pipeline.cases.views.filtering import MANY
 from pipeline.errors import ConflictError, UsageError
 from pipeline.people import permissions, users
 from pipeline.store import recording as audit
@@ -40,24 +41,27 @@ def schedule(policy: CaseRules, case_id: str, opened_at: datetime) -> list[dict[
 
 
 def reviews_due(
-    session: Session, actor: Actor, *, within_days: int = REVIEW_DAYS, rank: str | None = None
+    session: Session, actor: Actor, *, within_days: int = REVIEW_DAYS, rank: str | None = None, limit: int | None = None
 ) -> list[tuple[Review, Case]]:
-    """Reviews of open cases that are overdue or due within `within_days`, in the order of the queue."""
+    """Reviews of open cases that are overdue or due within `within_days` (the first `limit`), in the order of the queue."""
     conditions = [Review.done_at.is_(None), Review.due_at <= now(session) + timedelta(days=within_days)]
     if rank is not None:
         conditions.append(Review.rank == rank)
-    return _with_cases(session, actor, Review, Review.due_at, *conditions)
+    return _with_cases(session, actor, Review, Review.due_at, *conditions, limit=limit)
 
 
-def overdue(session: Session, actor: Actor) -> Sequence[Case]:
-    """Open cases past their target, by their own band, in each the longest overdue first: so that nothing starves unseen."""
+def overdue(session: Session, actor: Actor, *, limit: int | None = None) -> Sequence[Case]:
+    """Open cases past their target (the first `limit` of them), by their own band, in each the longest overdue first: so that
+    nothing starves unseen."""
     permissions.require(actor, "supervision.list")
-    query = (
-        select(Case)
-        .where(Case.is_open.is_(True), Case.due_at < now(session), queue.visible(actor))
-        .order_by(ordering.OWN_BAND, Case.due_at, Case.case_id)
-    )
-    return session.scalars(query).all()
+    keys = (ordering.OWN_BAND, Case.due_at, Case.case_id)
+    late = (Case.is_open.is_(True), Case.due_at < now(session), queue.visible(actor))
+    if limit is None:
+        return session.scalars(select(Case).where(*late).order_by(*keys)).all()
+    first = (
+        select(Case.case_id).where(*late).order_by(*keys).limit(limit)
+    )  # from an index: whole rows of all are not sorted
+    return session.scalars(select(Case).where(Case.case_id.in_(first)).order_by(*keys)).all()
 
 
 def past_target(session: Session, actor: Actor) -> list[dict[str, Any]]:
@@ -109,7 +113,9 @@ def loads(session: Session, actor: Actor) -> list[Load]:
             func.count().filter(Case.band == BANDS[0]),
             func.count().filter(Case.due_at < moment),
         )
-        .where(Case.is_open.is_(True), ~queue.free(moment), queue.visible(actor))
+        # by the index of holders: few of the open cases are held
+        .where(Case.holder.is_not(None), func.coalesce(Case.is_open, False).is_(True))
+        .where(~queue.free(moment), queue.visible(actor))
         .group_by(Case.holder)
     )
     found = {who: numbers for who, *numbers in session.execute(held)}
@@ -156,7 +162,7 @@ def _lengths(compartments: frozenset[str]) -> Select[Any]:
         func.coalesce(Case.due_at, Case.due_at) < due,
     )
     return select(
-        escalations.waiting_of(compartments).scalar_subquery().label("flags"),
+        waiting.number(compartments).scalar_subquery().label("flags"),
         (late - hidden.scalar_subquery()).label("past_target"),
         of(Notification, Notification.made_at.is_(None)).label("notifications"),
         of(Lowering, Lowering.status == "pending").label("lowerings"),
@@ -165,19 +171,21 @@ def _lengths(compartments: frozenset[str]) -> Select[Any]:
     )
 
 
-def second_looks(session: Session, actor: Actor) -> list[tuple[SecondLook, Case]]:
+def second_looks(session: Session, actor: Actor, *, limit: int | None = None) -> list[tuple[SecondLook, Case]]:
     """Second looks that wait, in the order of the queue."""
-    return _with_cases(session, actor, SecondLook, SecondLook.opened_at, SecondLook.done_at.is_(None))
+    return _with_cases(session, actor, SecondLook, SecondLook.opened_at, SecondLook.done_at.is_(None), limit=limit)
 
 
-def lowerings(session: Session, actor: Actor) -> list[tuple[Lowering, Case]]:
+def lowerings(session: Session, actor: Actor, *, limit: int | None = None) -> list[tuple[Lowering, Case]]:
     """Lowerings that wait for approval, in the order of the queue."""
-    return _with_cases(session, actor, Lowering, Lowering.proposed_at, Lowering.status == "pending")
+    return _with_cases(session, actor, Lowering, Lowering.proposed_at, Lowering.status == "pending", limit=limit)
 
 
-def notifications(session: Session, actor: Actor) -> list[tuple[Notification, Case]]:
+def notifications(session: Session, actor: Actor, *, limit: int | None = None) -> list[tuple[Notification, Case]]:
     """Notifications of open cases that nobody has made yet, in the order of the queue."""
-    return _with_cases(session, actor, Notification, Notification.listed_at, Notification.made_at.is_(None))
+    return _with_cases(
+        session, actor, Notification, Notification.listed_at, Notification.made_at.is_(None), limit=limit
+    )
 
 
 def complete_review(
@@ -217,13 +225,25 @@ def complete_review(
 
 
 def _with_cases(
-    session: Session, actor: Actor, table: type[_Row], order: Any, *conditions: ColumnElement[bool]
+    session: Session,
+    actor: Actor,
+    table: type[_Row],
+    order: Any,
+    *conditions: ColumnElement[bool],
+    limit: int | None = None,
 ) -> list[tuple[_Row, Case]]:
     permissions.require(actor, "supervision.list")
-    query = (
-        select(table, Case)
-        .join(Case, Case.case_id == table.case_id)
-        .where(Case.is_open.is_(True), queue.visible(actor), *conditions)
-        .order_by(*ordering.order(session, "risk", now(session)).keys, order)
-    )
+    keys = (*ordering.order(session, "risk", now(session)).keys, order)
+    (row,) = inspect(table).primary_key
+    some = select(row).where(*conditions).limit(MANY + 1).subquery()
+    few = (session.scalar(select(func.count()).select_from(some)) or 0) <= MANY
+    # Out of SQLite's sight where the list is short: it would walk all open cases and look for each in the list.
+    still_open = func.coalesce(Case.is_open, False).is_(True) if few else Case.is_open.is_(True)
+    listed = (still_open, queue.visible(actor), *conditions)
+    query = select(table, Case).join(Case, Case.case_id == table.case_id).order_by(*keys)
+    if limit is None:
+        query = query.where(*listed)
+    else:  # whole rows of those alone that stand first
+        first = select(row).join(Case, Case.case_id == table.case_id).where(*listed).order_by(*keys).limit(limit)
+        query = query.where(row.in_(first))
     return [(row, case) for row, case in session.execute(query)]

@@ -6,7 +6,7 @@ Data only; words and layout are the templates'. Everything here is also the JSON
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -40,13 +40,19 @@ VERSION = (
 
 
 def assemble(
-    view: CaseView, evidence: Evidence, reader: Actor, near: int, all_files: bool, *, plain: PlainWords
+    view: CaseView,
+    referrals: list[dict[str, Any]],
+    evidence: Evidence,
+    reader: Actor,
+    near: int,
+    *,
+    all_files: bool,
+    plain: PlainWords,
 ) -> dict[str, Any]:
-    """Everything of one case that this reader may know of. `near`: PDQ threshold in bits. Words of a report in a place where no
-    rule reads them, or in that of a mark or a time (`plain` tells), may be a narrative: who may not open texts is told that they
-    are there, and not what they are."""
+    """Everything of one case that this reader may know of; `referrals` are those of it (`referrals_of`), `near` is the PDQ
+    threshold in bits. Words of a report in a place where no rule reads them, or in that of a mark or a time (`plain` tells), may
+    be a narrative: who may not open texts is told that they are there, and not what they are."""
     texts = permissions.allowed(reader, "case.read_text")
-    referrals = _referrals(view.case.referral_id, evidence, view.hidden)
     keys = [r["referral_id"] for r in referrals] or [view.case.referral_id]
     rows = evidence.of_kinds(SHOWN, keys)
     if not texts:
@@ -163,16 +169,19 @@ def request_text(data: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _referrals(root: str, evidence: Evidence, hidden: set[str]) -> list[dict[str, Any]]:
-    """The case's referral and every supplement to it, first the one the case was opened for."""
-    found, waiting, seen = [], [root], set()
-    while waiting:
-        key = waiting.pop(0)
-        if key in seen or key in hidden:
-            continue
-        seen.add(key)
-        found += evidence.rows("referrals", [key])
-        waiting += evidence.supplements(key)
+def referrals_of(
+    root: str, evidence: Evidence, hidden_of: Callable[[Collection[str]], set[str]]
+) -> list[dict[str, Any]]:
+    """The case's referral and every supplement to it, first the one the case was opened for. `hidden_of` says which of some
+    referrals the reader may not know of: even the first may have gone on in another case."""
+    seen: list[str] = []
+    further = [root]
+    while further:
+        hidden = hidden_of(further)
+        shown = [key for key in further if key not in hidden]
+        seen += shown
+        further = list(dict.fromkeys(key for one in shown for key in evidence.supplements(one) if key not in seen))
+    found = [row for key in seen for row in evidence.rows("referrals", [key])]
     return sorted(found, key=lambda r: (r["referral_id"] != root, r["force_received_at"]))
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from pipeline.cases.views import case as views
+from pipeline.cases.views import hiding
 from pipeline.cases.views.queue import visible
 from pipeline.console.casepage.evidence import Evidence
 from pipeline.store.actors import Actor
@@ -22,8 +22,8 @@ def cases_with(
 ) -> dict[str, list[str]]:
     """Case numbers by match id, sorted: the cases whose files have the content of the match, or state its digest."""
     holders = {match["match_id"]: evidence.holders(match) for match in matches}
-    hidden = views.hidden_referrals(session, actor)
-    wanted = sorted({r for held in holders.values() for r in held} - set(hidden))
+    known = {r for held in holders.values() for r in held}
+    wanted = sorted(known - hiding.referrals_among(session, actor, known))
     numbers: dict[str, str] = {}
     for start in range(0, len(wanted), CHUNK):
         query = select(CaseReferral.referral_id, CaseReferral.case_id).join(Case, Case.case_id == CaseReferral.case_id)

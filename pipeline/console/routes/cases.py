@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import partial
 from typing import Annotated, Any
 
@@ -12,7 +13,7 @@ from pipeline import plainwords, policy
 from pipeline.cases import groups, states
 from pipeline.cases import words as spoken
 from pipeline.cases.views import case as views
-from pipeline.cases.views import supervision
+from pipeline.cases.views import hiding, supervision
 from pipeline.cases.views import timeline as timelines
 from pipeline.cases.work import answers, safeguarding
 from pipeline.console import pages, wording
@@ -92,7 +93,8 @@ def texts(request: Request, number: str, open: str = "", reason: str = "") -> Re
     """Chats and narratives: folded; each is opened one by one, with a reason, and the opening is logged."""
     with writing(request) as session:
         seen = views.read(session, actor(request), number)
-        referrals = casefile._referrals(seen.case.referral_id, evidence(request), seen.hidden)
+        hidden_of = partial(hiding.among, session, actor(request))
+        referrals = casefile.referrals_of(seen.case.referral_id, evidence(request), hidden_of)
         compartments = actor(request).compartments
         rows = [
             r
@@ -124,7 +126,7 @@ def match(request: Request, number: str, match_id: str) -> Response:
     with writing(request) as session:
         seen = views.read(session, actor(request), number)
     found = evidence(request).match(match_id)
-    keys = [r["referral_id"] for r in casefile._referrals(seen.case.referral_id, evidence(request), seen.hidden)]
+    keys = [r["referral_id"] for r in _referrals(request, seen.case.referral_id)]
     contents = {casefile.content_key(f) for f in evidence(request).rows("media_files", keys)}
     if found is None or (found["file_id"] or found["sha256"]) not in contents:
         raise NotFoundError("This case has no such match.")
@@ -148,8 +150,21 @@ def _read(request: Request, number: str, reason: str, all_files: bool) -> dict[s
         know_people(request, session)
     # the lake's rows are read after the transaction, which others wait for
     plain = plainwords.of(settings(request))
-    assembled = casefile.assemble(seen, evidence(request), actor(request), near, all_files, plain=plain)
+    referrals = _referrals(request, seen.case.referral_id)
+    assembled = casefile.assemble(
+        seen, referrals, evidence(request), actor(request), near, all_files=all_files, plain=plain
+    )
     return {**assembled, "together": together, "taken_apart": apart, "safeguarded": children}
+
+
+def _referrals(request: Request, root: str) -> list[dict[str, Any]]:
+    """The referrals of a case, outside a transaction: of supplements the store is asked in one of its own, which only reads."""
+
+    def hidden_of(ids: Collection[str]) -> set[str]:
+        with store(request).reader() as session:
+            return hiding.among(session, actor(request), ids)
+
+    return casefile.referrals_of(root, evidence(request), hidden_of)
 
 
 def refused(request: Request, number: str, form: pages.RefusedForm) -> Response:

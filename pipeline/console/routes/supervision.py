@@ -79,7 +79,9 @@ def refused(request: Request, form: pages.RefusedForm) -> Response:
 
 
 def _lists(request: Request) -> dict[str, Any]:
-    """Every list of the page, by risk, with its length as the dashboard has it."""
+    """Every list of the page, by risk, with its length as the dashboard has it. A page has of each what it
+    shows, since some may be very long."""
+    first = SHOWN if pages.chosen_format(request) == "html" else None
     with writing(request) as session:
         who = actor(request)
         return {
@@ -88,28 +90,25 @@ def _lists(request: Request) -> dict[str, Any]:
             "lowerings": [
                 {**_case(c), "lowering_id": row.lowering_id, "to_band": row.to_band, "proposed_at": row.proposed_at,
                  "proposed_by": row.proposed_by, "reason": row.reason_code, "note": row.note}
-                for row, c in supervision.lowerings(session, who)
+                for row, c in supervision.lowerings(session, who, limit=first)
             ],
             "second_looks": [
                 {**_case(c), "second_look_id": row.second_look_id, "why": row.text, "since": row.opened_at,
                  "opened_by": row.opened_by}
-                for row, c in supervision.second_looks(session, who)
+                for row, c in supervision.second_looks(session, who, limit=first)
             ],
             "reviews": [
                 {**_case(c), "review_id": row.review_id, "rank": row.rank, "due": row.due_at}
-                for row, c in supervision.reviews_due(session, who)
+                for row, c in supervision.reviews_due(session, who, limit=first)
             ],
-            "flags": sorted(
-                (flag.as_dict() for flag in escalations.open_flags(session, who)),
-                key=lambda f: (BANDS.index(f["band"]), f["due_at"], f["flag_id"]),
-            ),
+            "flags": [flag.as_dict() for flag in escalations.open_flags(session, who, limit=first)],
             "notifications": [
                 {**_case(c), "notification_id": row.notification_id, "notification": row.label, "authority": row.authority,
                  "why": row.reason, "since": row.listed_at}
-                for row, c in supervision.notifications(session, who)
+                for row, c in supervision.notifications(session, who, limit=first)
             ],
             "past_target": supervision.past_target(session, who),
-            "overdue": [{**_case(c), "due": c.due_at, "holder": c.holder} for c in supervision.overdue(session, who)],
+            "overdue": [{**_case(c), "due": c.due_at, "holder": c.holder} for c in supervision.overdue(session, who, limit=first)],
             "retention": [
                 {**_case(c), "outcome": c.outcome, "closed_at": c.closed_at, "due": c.retention_review_at}
                 for c in retention.due(session, who)

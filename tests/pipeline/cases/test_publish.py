@@ -11,7 +11,7 @@ from pipeline import records
 from pipeline.cases.publishing import applying
 from pipeline.cases.publishing import stage as publish
 from pipeline.cases.views import case as view
-from pipeline.cases.views import queue
+from pipeline.cases.views import hiding, queue
 from pipeline.cases.work import bands, claims, decisions, retention
 from pipeline.errors import IntegrityError
 from pipeline.lake import Lake
@@ -318,7 +318,7 @@ def test_a_restricted_case_shows_nowhere_to_others(store: Store) -> None:
         assert [(r.case_id, r.top_reasons) for r in row] == [(case_of(1), ("Reason own",))]
         assert queue.counts(session, ANALYST)["total"] == 1
         assert queue.counts(session, UCOL)["total"] == 2
-        assert view.hidden_referrals(session, ANALYST) == {referral(2)}
+        assert hiding.referrals(session, ANALYST) == {referral(2)}
     with store.session() as session:
         seen = view.read(session, ANALYST, case_of(1))
         assert (seen.links, seen.summary["links"]) == ([], 0)

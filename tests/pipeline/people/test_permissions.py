@@ -86,8 +86,10 @@ EXEMPT = {
     ("second_looks", "ask"): "a step of functions that have asked",
     ("audit", "record"): "writes the log for everybody",
     ("sessions", "start"): "after signing in",
-    ("view", "hidden_referrals"): "says what to leave out",
-    ("view", "hidden_ids"): "says what to leave out",
+    ("hiding", "referrals"): "says what to leave out",
+    ("hiding", "among"): "says what to leave out",
+    ("hiding", "referrals_among"): "says what to leave out",
+    ("hiding", "anything"): "says whether to look",
     ("queue", "cells"): "conditions for functions that have asked",
     ("queue", "counts"): "tally, which it calls, asks",
 }

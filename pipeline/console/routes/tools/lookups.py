@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel, Field
 
 from hashsets.release import releases
-from pipeline.cases.views import case as views
+from pipeline.cases.views import hiding
 from pipeline.console import pages
 from pipeline.console.casepage import explain
 from pipeline.console.casepage.holding import cases_with
@@ -86,7 +86,7 @@ def matches(
 ) -> Response:
     """Matches of all files that the person may know of, by level and grade, with filters and the number of cases."""
     with store(request).reader() as session:
-        hidden = views.hidden_referrals(session, actor(request))
+        hidden = hiding.referrals(session, actor(request))
     found, following = evidence(request).matches(
         kinds=kind or [],
         grades=grade or [],
@@ -126,7 +126,7 @@ def one(request: Request, match_id: str) -> Response:
     if found is None:
         raise NotFoundError("There is no such match.")
     with writing(request) as session:
-        hidden = views.hidden_referrals(session, actor(request))
+        hidden = hiding.referrals(session, actor(request))
         holders = evidence(request).holders(found)
         if holders and not [r for r in holders if r not in hidden]:
             raise NotFoundError("There is no such match.")
@@ -165,7 +165,7 @@ def _linked(request: Request, rows: list[dict[str, Any]]) -> list[dict[str, Any]
     """Each hit with the matches of that known item here, and the cases that they are in."""
     keys = {row["media_key"] for row in rows if row["media_key"] is not None}
     with store(request).reader() as session:
-        hidden = views.hidden_referrals(session, actor(request))
+        hidden = hiding.referrals(session, actor(request))
         found = evidence(request).matches_of(sorted(keys), set(hidden))
         held = cases_with(session, actor(request), evidence(request), [m for ms in found.values() for m in ms])
     linked = []
@@ -185,7 +185,7 @@ def known(request: Request, media_key: Annotated[int, Path(ge=0, lt=2**63)]) -> 
         raise NotFoundError("There is no such known media item.")
     with writing(request) as session:
         audit.record(session, actor(request), "consultation", "known.read", object_=f"media:{media_key}")
-        hidden = views.hidden_referrals(session, actor(request))
+        hidden = hiding.referrals(session, actor(request))
         found = evidence(request).matches_of([media_key], set(hidden)).get(media_key, [])
         held = cases_with(session, actor(request), evidence(request), found)
     data = {

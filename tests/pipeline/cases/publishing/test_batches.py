@@ -22,7 +22,7 @@ from tests.pipeline.cases.conftest import Clock
 from tests.pipeline.cases.samples import assessment, case_of, link, night, referral, referral_row
 
 CASES = 24
-NUMBERED = {"touched": 1}
+NUMBERED = {"touched": 1, "flag_tallies": 1}
 """Tables whose first column counts statements: what changed is told once for each, in whatever order."""
 
 

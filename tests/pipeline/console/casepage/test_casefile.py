@@ -221,3 +221,34 @@ def test_no_character_of_a_sender_is_unseen_or_turns_the_text(settings: Settings
     assert not set("\u202e\u200b\x1b") & set(page)
     assert wording.visible("two\nlines, é, 日本\t") == "two\nlines, é, 日本\t"
     assert wording.visible(7) == 7
+
+
+SUPPLEMENTS = {"R-1": ["R-2", "R-3"], "R-2": ["R-4"], "R-3": ["R-4"], "R-4": ["R-1"]}
+
+
+class Supplements:
+    """The console's index as far as it is asked here."""
+
+    def supplements(self, referral_id: str) -> list[str]:
+        return SUPPLEMENTS[referral_id]
+
+    def rows(self, kind: str, keys: list[str]) -> list[dict[str, str]]:
+        assert kind == "referrals"
+        return [{"referral_id": key, "force_received_at": "2026-01-01"} for key in keys]
+
+
+@pytest.mark.parametrize(
+    ("hidden", "shown"),
+    [
+        ([], ["R-1", "R-2", "R-3", "R-4"]),
+        (["R-2"], ["R-1", "R-3", "R-4"]),
+        (["R-2", "R-3"], ["R-1"]),
+        (["R-1"], []),
+    ],
+)
+def test_a_case_has_the_supplements_that_its_reader_may_know_of_and_what_is_behind_those(
+    hidden: list[str], shown: list[str]
+) -> None:
+    evidence: Any = Supplements()
+    found = casefile.referrals_of("R-1", evidence, set(hidden).intersection)
+    assert [row["referral_id"] for row in found] == shown

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
+from pipeline.console.routes import supervision
 from pipeline.store.tables import Case
 from tests.pipeline.console.client import Client, version_of
 
@@ -104,3 +106,21 @@ def test_the_counts_on_top_are_those_of_the_lists_and_of_the_dashboard(browser_o
     lists = {"past_target": "overdue"}
     for name, count in data["counts"].items():
         assert len(data[lists.get(name, name)]) == count, name
+
+
+def test_a_page_has_the_first_of_long_lists_and_says_how_long_they_are(
+    browser_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sue = browser_of("sue")
+    data = sue.get("/supervision?format=json").json()
+    assert len(data["flags"]) > 2 and len(data["overdue"]) > 2
+    monkeypatch.setattr(supervision, "SHOWN", 2)
+    page = sue.get("/supervision").text
+    for name, number in (("flags", len(data["flags"])), ("overdue", len(data["overdue"]))):
+        section = page.split(f'id="{name}"')[1].split("</section>")[0]
+        assert re.findall(r'href="/cases/([^"/]+)"', section) == [row["case_id"] for row in data[name][:2]]
+        assert f"({number})" in section and f"The first 2 of {number}." in section
+    assert [len(sue.get("/supervision?format=json").json()[name]) for name in ("flags", "overdue")] == [
+        len(data["flags"]),
+        len(data["overdue"]),
+    ]
