@@ -11,7 +11,7 @@ run, or a worker was started without bubblewrap, the rows of the lake must be th
 packages was read first and with whatever isolation they say of the worker. The kills do the same to whole nights: SIGKILL to the process and everything it started.
 
 Prints one JSON object; exit code 1 when anything differed. To be run in a process of its own: it forks children that
-have every import behind them, before anything has started a thread. Needs strace and SQLite as case store.
+have every import behind them, before anything has started a thread. Needs Linux 5.5 and SQLite as case store.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ import importlib
 import json
 import os
 import random
-import re
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -32,7 +32,7 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -47,6 +47,7 @@ from pipeline.lake import Lake
 from pipeline.night import stages as nightly
 from pipeline.settings import ROOT, Settings
 from pipeline.store.opening import open_store
+from tests import faults
 
 AS_OF = datetime(2026, 11, 21, 1, tzinfo=UTC)
 RUN = "crashed"
@@ -74,6 +75,8 @@ a fault meets that while it sets up, the others of its layers hold, and the row 
 PATIENCE = 240
 """Seconds without any computing after which a stage under fault counts as hanging: one that only waits for its turn on a busy
 machine computes a little all the time."""
+LINGERING = 10
+"""Seconds that what a stage has started may take to end after it."""
 LONGEST = 3600
 """Seconds after which a stage counts as hanging though it computes."""
 NOT_ROWS = frozenset({"audit", "audit_head"})
@@ -96,19 +99,24 @@ class Point:
 # -- children --------------------------------------------------------------------------------------------------------
 
 
-def forked(work: Callable[[], object], *, said: Path) -> int:
-    """Start `work` in a child that waits for SIGCONT; what it says goes to the file `said`. Returns the child's number."""
+def forked(
+    work: Callable[[], object], *, said: Path, calls: Iterable[str] = (), to: socket.socket | None = None
+) -> int:
+    """Start `work` in a child; what it says goes to the file `said`, its `calls` to who is at the other end of `to`. Returns the
+    child's number."""
     child = os.fork()
     if child:
-        os.waitpid(child, os.WUNTRACED)
+        while os.getsid(child) != child:  # from then on `kill_session` finds it
+            time.sleep(0.001)
         return child
     os.setsid()
     descriptor = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
-    os.kill(os.getpid(), signal.SIGSTOP)
     status = 1
     try:
+        if to is not None:
+            faults.hand_over(to, calls)
         work()
         status = 0
     except BaseException:  # noqa: BLE001 - the child ends here, whatever it was
@@ -117,8 +125,8 @@ def forked(work: Callable[[], object], *, said: Path) -> int:
         os._exit(status)
 
 
-def ended(child: int, patience: float) -> int | None:
-    """Wait status of the child, or None after killing its session because it hung."""
+def ended(child: int, patience: float, wait: Callable[[float], object] = time.sleep) -> int | None:
+    """Wait status of the child, or None after killing its session because it hung; `wait` lets some seconds pass."""
     began = moved = looked = time.monotonic()
     spent = -1
     while (now := time.monotonic()) - moved < patience and now - began < LONGEST:
@@ -128,7 +136,7 @@ def ended(child: int, patience: float) -> int | None:
         if now - looked > 1:
             before, spent, looked = spent, ticks_of_session(child), now
             moved = now if spent != before else moved
-        time.sleep(0.01)
+        wait(0.01)
     kill_session(child)
     os.waitpid(child, 0)
     return None
@@ -157,44 +165,31 @@ def kill_session(child: int) -> None:
 
 def plain(work: Callable[[], object], said: Path) -> None:
     """Run `work` in a child; raise RuntimeError with what it said unless it ends well."""
-    child = forked(work, said=said)
-    os.kill(child, signal.SIGCONT)
-    if ended(child, PATIENCE) != 0:
+    if ended(forked(work, said=said), PATIENCE) != 0:
         raise RuntimeError(said.read_text()[-3000:])
 
 
-def traced(work: Callable[[], object], said: Path, *options: str) -> int | None:
-    """Run `work` in a child under strace with `options`; its wait status, None when it hung."""
-    child = forked(work, said=said)
-    tracer = subprocess.Popen(
-        ["strace", "-f", "-qq", *options, "-p", str(child)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    status_file = Path(f"/proc/{child}/status")
-    while f"TracerPid:\t{tracer.pid}\n" not in status_file.read_text():
-        if tracer.poll() is not None:
-            kill_session(child)
-            os.waitpid(child, 0)
-            raise RuntimeError("strace cannot attach to a child here")
-        time.sleep(0.002)
-    os.kill(child, signal.SIGCONT)
-    status = ended(child, PATIENCE)
+def met(
+    work: Callable[[], object], said: Path, calls: Sequence[str], fault: str = "", when: int = 0
+) -> tuple[int | None, Counter[tuple[int, str]]]:
+    """Run `work` in a child whose `when`-th of the calls meets the fault; its wait status, None when it hung, and how often each of
+    its threads, and of what it started, made each call."""
+    here, there = socket.socketpair()
+    with here, there:
+        child = forked(work, said=said, calls=calls, to=there)
+        there.close()
+        listener = faults.Listener(here, calls, fault, when)
     try:
-        tracer.wait(10)
-    except subprocess.TimeoutExpired:  # bubblewrap, hit by the fault while it sets up, waits for a half that is gone
-        kill_traced(tracer.pid)
-        tracer.kill()
-        tracer.wait()
-    return status
-
-
-def kill_traced(tracer: int) -> None:
-    """SIGKILL to every process that `tracer` still follows."""
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if f"TracerPid:\t{tracer}\n" in (folder / "status").read_text():
-                os.kill(int(folder.name), signal.SIGKILL)
-        except (FileNotFoundError, ProcessLookupError):
-            continue
+        status = ended(child, PATIENCE, listener.serve)
+        end = time.monotonic() + LINGERING
+        while not listener.over and time.monotonic() < end:
+            listener.serve(0.01)
+            faults.bury(kill=False)
+        # bubblewrap, hit by the fault while it sets up, waits for a half that is gone
+        faults.bury(kill=True)
+    finally:
+        listener.close()
+    return status, listener.seen
 
 
 # -- the night -------------------------------------------------------------------------------------------------------
@@ -349,16 +344,13 @@ def digest(lines: Iterable[str]) -> str:
 
 
 def counted(night: Nights, stage: str) -> Counter[str]:
-    """How often the busiest process of a stage made each call, undisturbed."""
-    home, log = night.folder / "counted", night.folder / "calls"
+    """How often the busiest thread of a stage made each call, undisturbed."""
+    home = night.folder / "counted"
     night.copy(night.folder / f"before-{stage}", home)
     names = sorted({call for calls in FAULTS.values() for call in calls})
-    traced(lambda: night.run(home, stage), night.said, "-o", str(log), "-e", f"trace={','.join(names)}")
-    each: dict[tuple[str, str], int] = Counter()
-    for process, call in re.findall(r"^(\d+) +(\w+)\(", log.read_text(errors="replace"), re.MULTILINE):
-        each[process, "/rename" if call.startswith("rename") else call] += 1
+    _, seen = met(lambda: night.run(home, stage), night.said, names)
     most: Counter[str] = Counter()
-    for (_, call), count in each.items():
+    for (_, call), count in seen.items():
         most[call] = max(most[call], count)
     return most
 
@@ -379,8 +371,7 @@ def tried(night: Nights, point: Point) -> tuple[str, str]:
     """Meet the fault, look, run again, compare. Returns how the stage ended and what was wrong (nothing: empty)."""
     home = night.folder / "tried"
     night.copy(night.folder / f"before-{point.stage}", home)
-    options = ("-e", f"trace={point.call}", "-e", f"inject={point.call}:{point.fault}:when={point.when}")
-    status = traced(lambda: night.run(home, point.stage), night.said, "-o", "/dev/null", *options)
+    status, _ = met(lambda: night.run(home, point.stage), night.said, [point.call], point.fault, point.when)
     how = "hung" if status is None else "killed" if os.WIFSIGNALED(status) else "failed" if status else "finished"
     try:
         found = night.repeated(home, lambda: night.run(home, point.stage))
@@ -400,7 +391,6 @@ def killed(night: Nights, chance: random.Random, kills: int, home: Path) -> tupl
     done = 0
     while done < kills:
         child = forked(lambda: night.run_all(home), said=night.said)
-        os.kill(child, signal.SIGCONT)
         # an interrupted night has less left to do each time, so most kills come early in what is left
         deadline = time.monotonic() + night.seconds * chance.betavariate(1, 2)
         status = None
@@ -438,6 +428,7 @@ def main() -> int:
     chance = random.Random(options.seed)
     wrong: list[str] = []
     ends: Counter[str] = Counter()
+    faults.adopt()
     with tempfile.TemporaryDirectory(prefix="triage-crashes-") as folder:
         night = Nights(Path(folder))
         night.prepare()

@@ -27,13 +27,15 @@ TOGETHER = {
 
 FIRST = (
     "tests/deploy/test_containers.py",
-    "tests/pipeline/night/test_whole_night.py",
     "tests/pipeline/fingerprint/decode/test_mutations.py",
-    "tests/hashsets/test_faults.py",
+    "tests/pipeline/night/test_whole_night.py",
     "tests/pipeline/night/test_night_killed.py",
+    "tests/pipeline/console/test_schemathesis.py",
+    "tests/pipeline/night/test_sharing.py",
     "tests/deploy/test_demo.py",
+    "tests/hashsets/test_faults.py",
 )
-"""The longest files by measured duration, the longest first: a night takes a minute, the containers wait for services."""
+"""The longest files by measured duration, the longest first: the containers wait for services, a night takes a minute."""
 
 
 def group_of(nodeid: str) -> str:

@@ -115,7 +115,8 @@ def test_a_view_may_call_nothing_that_reaches_out(tmp_path: Path) -> None:
 def test_a_view_that_multiplies_a_small_table_is_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, condition: str
 ) -> None:
-    monkeypatch.setattr(nsrl, "_STEPS", 1 << 23)
+    for name, value in {"_STEPS": 1 << 20, "_STEPS_A_BYTE": 1, "_STEPS_AT_ONCE": 1 << 16}.items():
+        monkeypatch.setattr(nsrl, name, value)
     path = tmp_path / "endless.db"
     with sqlite3.connect(path) as con:
         con.execute("CREATE TABLE T (md5 TEXT)")

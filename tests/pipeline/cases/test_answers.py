@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import shutil
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +23,7 @@ from pipeline.cases.work.answers import Given
 from pipeline.errors import ConflictError, PermissionDeniedError, UsageError
 from pipeline.lake import Lake
 from pipeline.people import users
+from pipeline.settings import Settings
 from pipeline.store.actors import SYSTEM
 from pipeline.store.opening import Store
 from pipeline.store.people_tables import AuditEntry
@@ -31,12 +34,22 @@ from tests.pipeline.cases.conftest import ANALYST, DMI, OTHER, Clock
 CASE = case_id("R1")
 
 
+@pytest.fixture(scope="module")
+def assessed(tmp_path_factory: pytest.TempPathFactory, policy_folder: Path) -> Path:
+    """A home in which a case, of which only that it exists is known, has been assessed. Only to be read."""
+    settings = Settings(home=tmp_path_factory.mktemp("assessed") / "home", policy=policy_folder, force="42")
+    commit(settings, "one", referrals=[referral("R1", narrative_count=1)])
+    assessing.run(settings, start(settings, 1))
+    return settings.home
+
+
 @pytest.fixture
-def nights(store: Store, clock: Clock) -> Store:
-    """A case of which only that it exists is known, through the engine and into the store."""
+def nights(store: Store, clock: Clock, assessed: Path) -> Store:
+    """That case in the store."""
     clock.at = T0 + timedelta(days=1, hours=9)
-    commit(store.settings, "one", referrals=[referral("R1", narrative_count=1)])
-    night(store, 1)
+    others = shutil.ignore_patterns("cases.sqlite*")
+    shutil.copytree(assessed, store.settings.home, ignore=others, dirs_exist_ok=True)
+    publishing.publish(store, Lake(store.settings.lake_dir), start(store.settings, 1))
     return store
 
 

@@ -12,7 +12,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from pipeline.lake.ledger import FOLDER, Ledger
 from pipeline.lake.places import LakePlace
 from pipeline.night import reconcile
 from pipeline.settings import ROOT, Settings
+from tests.commands import Commands
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
@@ -35,11 +36,27 @@ OWN = pwd.getpwuid(os.getuid()).pw_name
 AS_OF = "2026-11-21T01:00:00+0000"
 
 
-def triage(home: Path, *words: str, before: tuple[str, ...] = (), **more: str) -> subprocess.CompletedProcess[str]:
-    """A `triage` command on a home; `before` is a command that starts it, `more` further environment."""
+COMMANDS = Commands()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def commands() -> Iterator[None]:
+    """Ends the process that the commands are forks of."""
+    yield
+    COMMANDS.close()
+
+
+def triage(
+    home: Path, *words: str, started: bool = False, before: tuple[str, ...] = (), **more: str
+) -> subprocess.CompletedProcess[str]:
+    """A `triage` command on a home, `started` as a process of its own where that is asked; `before` is a command that starts it,
+    `more` further environment.
+    """
     environment = {k: v for k, v in os.environ.items() if not k.startswith("TRIAGE")}
     environment |= {"TRIAGE_HOME": str(home), "TRIAGE_SHARD_FILES": "20", "TRIAGE_LOG_LEVEL": "ERROR", **more}
     environment["PYTHONDONTWRITEBYTECODE"] = "1"  # a limit on file sizes would cut compiled modules of the checkout too
+    if not (started or before or more):
+        return COMMANDS.run(words, environment)
     command = [*before, sys.executable, "-m", "pipeline", *words]
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=1800, umask=0o022)
 
@@ -68,16 +85,16 @@ def queue(home: Path) -> list[dict[str, Any]]:
 def homes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A home with packages and a release, and the same after an undisturbed night."""
     before = tmp_path_factory.mktemp("night") / "before"
-    done(before, "sample", "--seed", "5", "--referrals", "10", "--day", "2026-11-20")
+    done(before, "sample", "--seed", "5", "--referrals", "10", "--day", "2026-11-20", started=True)
     (before / "password").write_text("synthetic password 1\n")
     done(before, "users", "first", OWN, "--name", "Tester", "--password-file", str(before / "password"))
     done(before, "users", "change", OWN, "--role", "administrator", "--role", "analyst", "--compartment", "ucol")
     for stage in ("hashset_import", "hashset_release"):
-        done(before, "night", "stage", stage, "--run-id", "n")
+        done(before, "night", "stage", stage, "--run-id", "n", started=True)
     shutil.rmtree(before / "runs")
     after = before.parent / "after"
     shutil.copytree(before, after, symlinks=True)
-    ended = night(after)
+    ended = night(after, started=True)
     assert ended.returncode == 0, ended.stderr
     assert "Reconciliation" in ended.stdout and "DIFFERS" not in ended.stdout
     return before, after
