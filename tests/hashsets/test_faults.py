@@ -94,7 +94,7 @@ def test_of_a_thousand_flipped_bits_every_one_is_refused_before_use(tmp_path: Pa
     folder = settings.releases_dir
     files = sorted(p for p in (folder / "2").rglob("*") if p.is_file() and p.stat().st_size)
     files += [folder / "CURRENT", folder / "2.json"]
-    assert {"hashsets.duckdb", "manifest.json", "CURRENT", "2.json", "ids.i64", "hashes.u16"} <= {p.name for p in files}
+    assert {"hashsets.duckdb", "manifest.json", "CURRENT", "2.json", "ids.u8", "reduced.u16"} <= {p.name for p in files}
     chance = random.Random(7)
     for i in range(1000):
         path = files[i % len(files)]

@@ -21,7 +21,7 @@ from pipeline.matching.core.compiled import kernels, nibbles, verification
 from pipeline.matching.core.compiled.vectors import TILE
 from pipeline.matching.core.index.store import MappedSegment
 from pipeline.matching.core.pairs import NO_CAP, Collected, JoinCounters, PairArrays, Queries
-from pipeline.matching.core.plan import Plan
+from pipeline.matching.core.plan import Plan, most_masks
 from pipeline.matching.core.selection import nearest
 
 ROOM = 2**16
@@ -32,6 +32,9 @@ SCAN_ROWS, SCAN_QUERIES = 4096, 64
 
 PRUNE = 2**24
 """Results of a worker from which on they are reduced to the nearest before their buffer grows (14 bytes each)."""
+
+MOST_QUERIES = 2**24
+"""Queries of a pass, canaries included: a pair that waits has 24 bits for its query."""
 
 SHARE = 2**20
 """Results held in one piece of memory."""
@@ -71,7 +74,8 @@ class JoinThread:
         self.queries = queries
         self.asked = (queries.chunks, queries.real)
         planes = _aligned((room // 32 + 2) * nibbles.BLOCK // 4 if nibbles.USED else 16).view(np.uint8)
-        self.block = np.zeros(n + 16, np.uint32), np.zeros(n + 16, np.uint32), planes, nibbles.look_up()
+        near = np.zeros(most_masks() + 1, np.int64)
+        self.block = np.zeros(n + 16, np.uint32), np.zeros(n + 16, np.uint32), planes, nibbles.look_up(), near
         self.pending = np.zeros(room, np.int64)
         self.row_of = np.zeros(verification.AHEAD, np.int64)
         lanes = room + 2 * TILE
@@ -114,17 +118,16 @@ class JoinThread:
         self, segment: MappedSegment, table: int, buckets: NDArray[np.int64], groups: Groups, plan: Plan
     ) -> None:
         """Visit some buckets of one table."""
-        words, offsets = segment.words[table], segment.offsets[table]
         grouped = (groups.offsets, groups.words, groups.index)
         probes = (plan.masks, plan.levels, plan.limits[table])
-        stored, target = _stored(segment, table), (table, plan.rules, plan.radius)
+        stored, target = segment.stored(table), (table, plan.rules, plan.radius)
         position, counts = 0, self.counts
         while position < len(buckets):
             self.reserve(len(self.pending))
             counts[kernels.OUT], counts[kernels.TILED] = self.out, 0
             position = kernels.scan_buckets(
-                words, offsets, buckets, position, grouped, self.asked, probes, self.block, self.pending, counts, stored,
-                self.tile, target, self.sink,
+                buckets, position, grouped, self.asked, probes, self.block, self.pending, counts, stored, self.tile, target,
+                self.sink,
             )  # fmt: skip
             self.out = int(counts[kernels.OUT])
             pending = int(counts[kernels.PENDING])
@@ -138,17 +141,14 @@ class JoinThread:
     def scan(self, segment: MappedSegment, start: int, stop: int, plan: Plan) -> None:
         """Compare some rows with all queries."""
         n = self.queries.count
+        stored, last_of = segment.stored(0), segment.last_groups
         for first in range(0, n, SCAN_QUERIES):
             last = min(first + SCAN_QUERIES, n)
             self.reserve((last - first) * (stop - start))
             self.out = verification.scan_rows(
-                start, stop, first, last, _stored(segment, 0), self.asked, plan.radius, self.sink, self.out
+                start, stop, first, last, stored, last_of, self.asked, plan.radius, self.sink, self.out
             )
         self.survivors += (stop - start) * n
-
-
-def _stored(segment: MappedSegment, table: int) -> tuple[Any, ...]:
-    return segment.rows[table], segment.hashes, segment.dead, segment.ids, segment.segment.rows
 
 
 JoinTask = Callable[[JoinThread], None]
@@ -163,6 +163,8 @@ def run(  # noqa: PLR0917 - one pass, called in one place
     progress: Callable[[int, int], None] | None,
 ) -> Collected:
     """Compare all queries with all rows of these segments. `progress(done, total)` is called from the calling thread or a worker."""
+    if queries.count > MOST_QUERIES:
+        raise ValueError(f"{queries.count} queries of one pass are more than {MOST_QUERIES}")
     groups: dict[int, Groups] = {}
     scanned = [plan.too_deep or plan.scan(s.segment.total, queries.count) for s in segments]
     if not all(scanned):

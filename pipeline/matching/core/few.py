@@ -68,9 +68,10 @@ def _pairs(
         visit = np.repeat(np.arange(len(size)), size)
         entry = np.repeat(starts[low:high].reshape(-1) - (np.cumsum(size) - size), size) + np.arange(len(visit))
         query = low + visit // len(masks)
+        bucket = buckets[low:high].reshape(-1)[visit]
         passed = np.bitwise_count(segment.words[table][entry] ^ asked[query]) <= limits[visit % len(masks)]
         counters.survivors += int(np.count_nonzero(passed))
-        yield _verified(segment, table, queries, plan, entry[passed], query[passed])
+        yield _verified(segment, table, queries, plan, entry[passed], bucket[passed], query[passed])
 
 
 def _slices(entries: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
@@ -84,13 +85,19 @@ def _slices(entries: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
 
 
 def _verified(  # noqa: PLR0917 - one step of `_pairs`
-    segment: MappedSegment, table: int, queries: Queries, plan: Plan, entry: NDArray[np.int64], query: NDArray[np.int64]
+    segment: MappedSegment,
+    table: int,
+    queries: Queries,
+    plan: Plan,
+    entry: NDArray[np.int64],
+    bucket: NDArray[np.int64],
+    query: NDArray[np.int64],
 ) -> PairArrays:
     """The pairs of these entries and queries that are within the radius, in force, and for this table to emit; canary rows
     meet only canary queries."""
-    places = segment.rows[table]
-    row = sum(places[3 * entry + byte].astype(np.int64) << 8 * byte for byte in range(3))
-    bits = np.bitwise_count(segment.hashes[row] ^ queries.chunks[query]).astype(np.int64)
+    row = segment.rows_of(table, entry, bucket)
+    known = segment.hashes_of(table, entry, bucket, row)
+    bits = np.bitwise_count(known ^ queries.chunks[query]).astype(np.int64)
     three = bits + np.roll(bits, -1, axis=1) + np.roll(bits, -2, axis=1)
     most, most_of_three, least_before = plan.rules
     admits = (bits <= most) & (three <= most_of_three) & (np.roll(bits, 1, axis=1) >= least_before)
@@ -98,4 +105,4 @@ def _verified(  # noqa: PLR0917 - one step of `_pairs`
     taken = admits.any(axis=1) & (admits.argmax(axis=1) == table) & (distance <= plan.radius)
     taken &= (segment.dead[row >> 3] >> (row & 7).astype(np.uint8) & 1) == 0
     taken &= (row >= segment.segment.rows) == (query >= queries.real)
-    return query[taken].astype(np.uint32), segment.ids[row[taken]], distance[taken].astype(np.uint16)
+    return query[taken].astype(np.uint32), segment.ids_of(row[taken]), distance[taken].astype(np.uint16)

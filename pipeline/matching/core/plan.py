@@ -117,6 +117,11 @@ def _neighbours(bits: int) -> int:
     return sum(comb(16, t) for t in range(min(bits, 16) + 1))
 
 
+def most_masks() -> int:
+    """Most differences of one number of bits that are ever probed."""
+    return comb(16, DEEPEST)
+
+
 def _masks(bits: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     masks: list[int] = []
     levels = [0]

@@ -53,7 +53,7 @@ def test_inspect_verify_and_compact(settings: Settings, folder: Path, tmp_path: 
 
 
 def test_verify_refuses_an_altered_index(settings: Settings, folder: Path) -> None:
-    path = folder / "segment-0000" / "ids.i64"
+    path = folder / "segment-0000" / "ids.u8"
     path.write_bytes(bytes([255]) + path.read_bytes()[1:])
     with pytest.raises(IntegrityError, match="altered"):
         call(settings, index, "verify", folder)

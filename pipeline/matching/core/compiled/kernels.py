@@ -1,7 +1,7 @@
 """The loops over buckets: plain functions on arrays that hold no lock, allocate nothing and return how far they came.
 
 Vocabulary: a hash has m chunks of 16 bits; table i groups the stored hashes by the value of chunk i (its bucket). For
-each entry of a bucket `words` holds chunks i+1 and i+2 (modulo m) and `rows` the row number in three bytes. A query
+each entry of a bucket `words` holds chunks i+1 and i+2 (modulo m) and `rows` what tells the row. A query
 visits the buckets within a few bits of its own chunk i; a visit compares one 32-bit word with the whole bucket.
 """
 
@@ -67,34 +67,36 @@ def group_queries(chunks: Any, table: Any, offsets: Any, words: Any, index: Any)
 
 @inlined
 def lay_out(
-    bucket: Any,
-    start: Any,
-    stop: Any,
-    masks: Any,
-    q_offsets: Any,
-    q_words: Any,
-    q_index: Any,
-    block_words: Any,
-    block_index: Any,
-    filled: Any,
-) -> Any:
-    """Put the queries that differ from `bucket` by masks[start:stop] side by side, from `filled` on; returns the end."""
+    bucket: Any, start: Any, stop: Any, masks: Any, q_offsets: Any, q_words: Any, q_index: Any, block_words: Any,
+    block_index: Any, near: Any, filled: Any,
+) -> Any:  # fmt: skip
+    """Put the queries that differ from `bucket` by masks[start:stop] side by side, from `filled` on; returns the end.
+
+    `near`, int64, is scratch for as many values as there are masks: those that a query has are noted first, without a branch, because
+    of few queries hardly any has a neighbour's value, and of many most do, and in between no processor guesses it.
+    """
+    found = 0
     for k in range(start, stop):
         c = bucket ^ masks[k]
-        s, e = int(q_offsets[c]), int(q_offsets[c + 1])
-        if e > s:
-            copy8(block_words, filled, q_words, s)
-            copy8(block_index, filled, q_index, s)
-            for t in range(s + 8, e):
-                block_words[filled + t - s] = q_words[t]
-                block_index[filled + t - s] = q_index[t]
-            filled += e - s
+        near[found] = c
+        found += int(q_offsets[c + 1] > q_offsets[c])
+    for k in range(found):
+        s, e = int(q_offsets[near[k]]), int(q_offsets[near[k] + 1])
+        copy8(block_words, filled, q_words, s)
+        copy8(block_index, filled, q_index, s)
+        for t in range(s + 8, e):
+            block_words[filled + t - s] = q_words[t]
+            block_index[filled + t - s] = q_index[t]
+        filled += e - s
     return filled
 
 
 @inlined
 def pick(words: Any, low: Any, high: Any, word: Any, limit: Any, query: Any, pending: Any, found: Any) -> Any:
-    """Add the entries of [low, high) within `limit` of `word` to `pending`; returns its new length."""
+    """Add the entries of [low, high) within `limit` of `word` to `pending`; returns its new length.
+
+    `query` is `bucket << 24 | query`.
+    """
     first, last = low >> 4, (high + 15) >> 4
     for vector in range(first, last):
         mask = within(words, vector, word, limit)
@@ -102,9 +104,9 @@ def pick(words: Any, low: Any, high: Any, word: Any, limit: Any, query: Any, pen
             mask &= 0xFFFF << (low & 15)
         if vector == last - 1:
             mask &= 0xFFFF >> (-high & 15)
-        base = vector << 36 | query
+        base = vector << 44 | query
         while mask:
-            pending[found] = base + (lowest(mask) << 32)
+            pending[found] = base + (lowest(mask) << 40)
             mask &= mask - 1
             found += 1
     return found
@@ -157,9 +159,9 @@ def pick_lanes(
             mask &= -1 << (low - start)
         if start + 32 > high:
             mask &= (1 << (high - start)) - 1
-        base = start << 32 | query
+        base = start << 40 | query
         while mask:
-            pending[found] = base + (lowest(mask) << 32)
+            pending[found] = base + (lowest(mask) << 40)
             mask &= mask - 1
             found += 1
     return found
@@ -167,24 +169,25 @@ def pick_lanes(
 
 @bare
 def scan_buckets(  # noqa: PLR0912, PLR0915 - one function: arrays passed on to another cost more than the work, see `keep`
-    words: Any, offsets: Any, buckets: Any, position: Any, grouped: Any, asked: Any, probes: Any, block: Any,
-    pending: Any, counters: Any, stored: Any, tile: Any, target: Any, sink: Any,
+    buckets: Any, position: Any, grouped: Any, asked: Any, probes: Any, block: Any, pending: Any, counters: Any,
+    stored: Any, tile: Any, target: Any, sink: Any,
 ) -> Any:  # fmt: skip
     """Compare the buckets `buckets[position:]` of one table with all queries near them.
 
     `grouped`: offsets, words and index of `group_queries`. `block`: uint32 scratch for words and index of all queries
-    near a bucket, and planes and look-up table of `nibbles.py`. `probes`: masks int64: differences of 16-bit values to probe, by rising number of bits;
+    near a bucket, planes and look-up table of `nibbles.py`, and room for the values of a level. `probes`: masks int64: differences of 16-bit values to probe, by rising number of bits;
     masks[levels[t]:levels[t + 1]] have t bits; `limits[t]` is the most bits that the 32-bit word may then differ by.
-    Pairs that pass go to `pending` (int64, `entry of the table << 32 | query`). A bucket that gives many of them is
+    Pairs that pass go to `pending` (int64, `entry of the table << 40 | bucket << 24 | query`). A bucket that gives many of them is
     gathered in tiles, and the queries that follow are compared with it in full at once; those pairs go to `sink`. The
     second half of the canary queries is always compared in tiles, so that a fault of either way shows. Both
     hold at least one full bucket. When the next visit might not fit, the kernel notes it in `counters` and returns, to
-    be called again after the pairs were taken out. For `asked`, `tile`, `target` and `sink` see `verification.py`.
+    be called again after the pairs were taken out. For `stored` see `reducing.py`, for `asked`, `tile`, `target` and `sink`
+    `verification.py`.
     Returns the position reached.
     """
     q_offsets, q_words, q_index = grouped
     chunks, real_queries = asked
-    rows, hashes, dead, ids, real_rows = stored
+    offsets, words = stored[0], stored[1]
     columns, tile_ids, real, canary, bits = tile
     table, rules, radius = target
     out_query, out_id, out_distance, totals, seen, counted, farthest, cap = sink
@@ -192,7 +195,7 @@ def scan_buckets(  # noqa: PLR0912, PLR0915 - one function: arrays passed on to 
     tiled_queries = (real_queries + len(chunks) + 1) // 2
     least = rules[2, table]
     masks, levels, limits = probes
-    block_words, block_index, planes, look_up = block
+    block_words, block_index, planes, look_up, near = block
     room, room_out = len(pending), len(out_query)
     found, out, resume = counters[PENDING], counters[OUT], counters[RESUME]
     while position < len(buckets):
@@ -205,7 +208,8 @@ def scan_buckets(  # noqa: PLR0912, PLR0915 - one function: arrays passed on to 
         for level in range(len(limits)):
             begin = filled
             filled = lay_out(
-                b, levels[level], levels[level + 1], masks, q_offsets, q_words, q_index, block_words, block_index, filled
+                b, levels[level], levels[level + 1], masks, q_offsets, q_words, q_index, block_words, block_index, near,
+                filled,
             )  # fmt: skip
             limit = limits[level]
             j = max(begin, resume)
@@ -233,10 +237,7 @@ def scan_buckets(  # noqa: PLR0912, PLR0915 - one function: arrays passed on to 
                         if not mask:
                             continue
                         if real[t] < 0:
-                            gather(
-                                rows, hashes, dead, ids, real_rows, low, high, first * 16, t, columns, tile_ids, real,
-                                canary,
-                            )  # fmt: skip
+                            gather(stored, table, b, low, high, first * 16, t, columns, tile_ids, real, canary)
                         mask &= canary[t] if query >= real_queries else real[t]
                         if mask and least:
                             mask &= lanes_beyond(columns, t * m + table - 1, chunks[query, table - 1], least)
@@ -254,9 +255,11 @@ def scan_buckets(  # noqa: PLR0912, PLR0915 - one function: arrays passed on to 
                                     tile_ids[t * TILE + lane], np.uint64(bits[m * TILE + lane]),
                                 )  # fmt: skip
                 elif NIBBLES:
-                    found = pick_lanes(planes, look_up, low, high, block_words[j], limit, query, pending, found)
+                    found = pick_lanes(
+                        planes, look_up, low, high, block_words[j], limit, b << 24 | query, pending, found
+                    )
                 else:
-                    found = pick(words, low, high, block_words[j], limit, query, pending, found)
+                    found = pick(words, low, high, block_words[j], limit, b << 24 | query, pending, found)
                 j += 1
         counters[VISITS] += filled
         counters[CANDIDATES] += filled * (high - low)

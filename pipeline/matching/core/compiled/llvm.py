@@ -11,6 +11,8 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
+from pipeline.matching.core.compiled.processor import target
+
 _I1, _I8, _I16, _I32, _I64 = (ir.IntType(n) for n in (1, 8, 16, 32, 64))
 _WORDS = ir.VectorType(_I32, 16)
 _LANES = ir.VectorType(_I16, 32)
@@ -137,6 +139,25 @@ def ones(typingctx, mask):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
+def nth(typingctx, mask, k):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        mask, k = arguments
+        if "bmi2" in target()[2]:
+            function_type = ir.FunctionType(_I64, [_I64, _I64])
+            deposit = cgutils.get_or_insert_function(builder.module, function_type, "llvm.x86.bmi.pdep.64")
+            left = builder.call(deposit, [builder.shl(ir.Constant(_I64, 1), k), mask])
+        else:
+            rest = cgutils.alloca_once_value(builder, mask)
+            with cgutils.for_range(builder, k):
+                value = builder.load(rest)
+                builder.store(builder.and_(value, builder.sub(value, ir.Constant(_I64, 1))), rest)
+            left = builder.load(rest)
+        return builder.cttz(left, ir.Constant(_I1, 1))
+
+    return types.int64(types.int64, types.int64), codegen
+
+
+@intrinsic
 def copy8(typingctx, target, at, source, start):  # type: ignore[no-untyped-def]
     eight = ir.VectorType(_I32, 8)
 
@@ -162,33 +183,64 @@ def prefetch(typingctx, array, index):  # type: ignore[no-untyped-def]
     return types.void(array, types.int64), codegen
 
 
+def _eight(context: Any, builder: Any, array_type: Any, array: Any, byte: Any) -> Any:
+    data = builder.bitcast(context.make_array(array_type)(context, builder, array).data, _I8.as_pointer())
+    return builder.bitcast(builder.gep(data, [byte]), _I64.as_pointer())
+
+
+@intrinsic
+def word64(typingctx, array, byte):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.load(_eight(context, builder, signature.args[0], *arguments), align=1)
+
+    return types.int64(array, types.int64), codegen
+
+
+@intrinsic
+def put64(typingctx, array, byte, value):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        array, byte, value = arguments
+        builder.store(value, _eight(context, builder, signature.args[0], array, byte), align=1)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, types.int64), codegen
+
+
 def _chunk_bits(context: Any, builder: Any, signature: Any, arguments: Any, lanes: int) -> Any:
-    """Differing bits of each chunk of row arguments[1] of arguments[0] and row arguments[3] of arguments[2]."""
+    """Differing bits of each chunk of a stored hash and a query: arguments are stored hashes, row, lanes that are kept, the last
+    group, queries, query."""
+    hashes, row, kept, last, queries, query = arguments
     vector = ir.VectorType(_I16, lanes)
-    stored = _row(context, builder, signature.args[0], arguments[0], arguments[1], vector)
-    asked = _row(context, builder, signature.args[2], arguments[2], arguments[3], vector)
-    return _call(builder, "ctpop", vector, builder.xor(stored, asked))
+    held = builder.extract_value(context.make_array(signature.args[0])(context, builder, hashes).shape, 1)
+    place = _pointer(context, builder, signature.args[0], hashes, builder.mul(row, held), vector)
+    stored = builder.load(place, align=2)
+    lane = _row(context, builder, signature.args[2], kept, ir.Constant(_I64, 0), vector)
+    groups = ir.VectorType(_I64, lanes // 4)
+    group = builder.bitcast(_splat(builder, last, groups), vector)
+    whole = builder.xor(builder.and_(stored, lane), group)
+    asked = _row(context, builder, signature.args[4], queries, query, vector)
+    return _call(builder, "ctpop", vector, builder.xor(whole, asked))
 
 
 def _make_distance(lanes: int) -> Any:
     @intrinsic
-    def distance(typingctx, hashes, row, queries, query):  # type: ignore[no-untyped-def]
+    def distance(typingctx, hashes, row, kept, last, queries, query):  # type: ignore[no-untyped-def]
         def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
             bits = _chunk_bits(context, builder, signature, arguments, lanes)
             return builder.zext(_reduce_add(builder, bits), _I32)
 
-        return types.uint32(hashes, types.int64, queries, types.int64), codegen
+        return types.uint32(hashes, types.int64, kept, types.int64, queries, types.int64), codegen
 
     return distance
 
 
 def _make_verdict(lanes: int) -> Any:
     @intrinsic
-    def verdict(typingctx, hashes, row, queries, query, rules):  # type: ignore[no-untyped-def]
+    def verdict(typingctx, hashes, row, kept, last, queries, query, rules):  # type: ignore[no-untyped-def]
         def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-            bits = _chunk_bits(context, builder, signature, arguments, lanes)
+            bits = _chunk_bits(context, builder, signature, arguments[:6], lanes)
             rule = [
-                _row(context, builder, signature.args[4], arguments[4], ir.Constant(_I64, k), bits.type)
+                _row(context, builder, signature.args[6], arguments[6], ir.Constant(_I64, k), bits.type)
                 for k in range(3)
             ]
             three = builder.add(builder.add(bits, _rotate(builder, bits, 1)), _rotate(builder, bits, 2))
@@ -202,7 +254,7 @@ def _make_verdict(lanes: int) -> Any:
             total = builder.zext(_reduce_add(builder, bits), _I32)
             return builder.or_(builder.shl(total, ir.Constant(_I32, 16)), first)
 
-        return types.uint32(hashes, types.int64, queries, types.int64, rules), codegen
+        return types.uint32(hashes, types.int64, kept, types.int64, queries, types.int64, rules), codegen
 
     return verdict
 
@@ -232,6 +284,18 @@ def lanes_beyond(typingctx, columns, column, value, least):  # type: ignore[no-u
         return _mask(builder, builder.icmp_unsigned(">=", bits, _splat(builder, least, _LANES)))
 
     return types.int64(columns, types.int64, types.uint16, types.uint16), codegen
+
+
+@intrinsic
+def xor_column(typingctx, columns, to, column):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        columns, to, column = arguments
+        place = _column(context, builder, signature.args[0], columns, to)
+        other = builder.load(_column(context, builder, signature.args[0], columns, column), align=64)
+        builder.store(builder.xor(builder.load(place, align=64), other), place, align=64)
+        return context.get_dummy_value()
+
+    return types.void(columns, types.int64, types.int64), codegen
 
 
 def _make_near(m: int) -> Any:

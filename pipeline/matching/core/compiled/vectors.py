@@ -53,6 +53,11 @@ def _lowest(mask: int) -> int:
     return (int(mask) & -int(mask)).bit_length() - 1
 
 
+def _nth(mask: int, k: int) -> int:
+    """Position of the set bit of `mask`, 64 bits, that has `k` set bits below it."""
+    return [bit for bit in range(64) if mask >> bit & 1][k]
+
+
 def _ones(mask: int) -> int:
     """How many bits of `mask`, which is not negative, are set."""
     return int(mask).bit_count()
@@ -67,18 +72,42 @@ def _prefetch(array: Any, index: int) -> None:
     """Ask for the cache line of `array[index]`; no effect on results."""
 
 
-def _distance(hashes: Any, row: int, queries: Any, query: int) -> int:
-    """Hamming distance of a stored hash and a query hash."""
-    return int(_popcount(hashes[row] ^ queries[query]).sum())
+def _word64(array: Any, byte: int) -> int:
+    """The eight bytes of an array from `byte` on, as a number, int64; the array holds them."""
+    size = array.itemsize
+    part = array.reshape(-1)[byte // size : (byte + 7) // size + 1].tobytes()
+    return int.from_bytes(part[byte % size : byte % size + 8], "little", signed=True)
 
 
-def _verdict(hashes: Any, row: int, queries: Any, query: int, rules: Any) -> int:
+def _put64(array: Any, byte: int, value: int) -> None:
+    """Write a number, int64, to the eight bytes of an array from `byte` on."""
+    array.reshape(-1).view(np.uint8)[byte : byte + 8] = np.frombuffer(
+        (int(value) & 2**64 - 1).to_bytes(8, "little"), np.uint8
+    )
+
+
+def _whole(hashes: Any, row: int, kept: Any, last: int) -> Any:
+    """A hash, uint16 (m,), of which row `row` of `hashes` is stored; see `index/reduced.py`."""
+    m = len(kept)
+    stored = np.zeros(m, np.uint16)
+    held = min(m, hashes.shape[1])
+    stored[:held] = hashes[row, :held]
+    group = np.array([last >> 16 * k & 0xFFFF for k in range(4)], np.uint16)
+    return stored & kept ^ np.tile(group, m // 4)
+
+
+def _distance(hashes: Any, row: int, kept: Any, last: int, queries: Any, query: int) -> int:
+    """Hamming distance of a stored hash and a query hash; `last` is the hash's last group."""
+    return int(_popcount(_whole(hashes, row, kept, last) ^ queries[query]).sum())
+
+
+def _verdict(hashes: Any, row: int, kept: Any, last: int, queries: Any, query: int, rules: Any) -> int:
     """Distance and the tables that would find this pair: `distance << 16 | first admissible table`.
 
-    `rules` is uint16 (3, m): most bits of chunk i; most bits of chunks i, i+1, i+2; least bits of chunk i-1.
+    `last` is the last group of the stored hash. `rules` is uint16 (3, m): most bits of chunk i; most bits of chunks i, i+1, i+2; least bits of chunk i-1.
     The low part is 16 when no table admits the pair.
     """
-    d = _popcount(hashes[row] ^ queries[query]).astype(np.int64)
+    d = _popcount(_whole(hashes, row, kept, last) ^ queries[query]).astype(np.int64)
     three = d + np.roll(d, -1) + np.roll(d, -2)
     admits = (d <= rules[0]) & (three <= rules[1]) & (np.roll(d, 1) >= rules[2])
     table = int(np.argmax(admits)) if admits.any() else 16
@@ -92,6 +121,11 @@ def _mask(hits: Any) -> int:
 def _lanes_beyond(columns: Any, column: int, value: int, least: int) -> int:
     """Bit mask of the lanes of a column, uint16 (32,), that differ from `value` in at least `least` bits."""
     return _mask(_popcount(columns[column * TILE : (column + 1) * TILE] ^ np.uint16(value)) >= least)
+
+
+def _xor_column(columns: Any, to: int, column: int) -> None:
+    """Column `to`, uint16 (32,), becomes its exclusive or with another."""
+    columns[to * TILE : (to + 1) * TILE] ^= columns[column * TILE : (column + 1) * TILE]
 
 
 def _lanes_near(columns: Any, tile: int, queries: Any, query: int, radius: int, bits: Any) -> int:
@@ -122,12 +156,14 @@ def _fastest(name: str, twin: Any) -> Any:
 any_within = _fastest("any_within", _any_within)
 any_within4 = _fastest("any_within4", _any_within4)
 within = _fastest("within", _within)
-lowest, ones = _fastest("lowest", _lowest), _fastest("ones", _ones)
+lowest, ones, nth = _fastest("lowest", _lowest), _fastest("ones", _ones), _fastest("nth", _nth)
 copy8 = _fastest("copy8", _copy8)
 prefetch = _fastest("prefetch", _prefetch)
+word64, put64 = _fastest("word64", _word64), _fastest("put64", _put64)
 distance4, distance16 = _fastest("distance4", _distance), _fastest("distance16", _distance)
 verdict4, verdict16 = _fastest("verdict4", _verdict), _fastest("verdict16", _verdict)
 lanes_beyond = _fastest("lanes_beyond", _lanes_beyond)
+xor_column = _fastest("xor_column", _xor_column)
 lanes_near4, lanes_near16 = _fastest("lanes_near4", _lanes_near), _fastest("lanes_near16", _lanes_near)
 lanes_admitted4 = _fastest("lanes_admitted4", _lanes_admitted)
 lanes_admitted16 = _fastest("lanes_admitted16", _lanes_admitted)
@@ -146,9 +182,13 @@ __all__ = [
     "lanes_near4",
     "lanes_near16",
     "lowest",
+    "nth",
     "ones",
     "prefetch",
+    "put64",
     "verdict4",
     "verdict16",
     "within",
+    "word64",
+    "xor_column",
 ]

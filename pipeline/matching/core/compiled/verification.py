@@ -1,7 +1,6 @@
 """Full comparison of what the words let pass, and what becomes of a pair: the compiled functions behind `kernels.py`.
 
-Arrays come in groups. `stored`: rows of a table (uint8, three bytes per entry), hashes uint16 (rows, m), `dead` bit map,
-ids int64, and the row from which on rows are canaries. `sink`: query uint32, id int64 and distance uint16 of the
+Arrays come in groups. `stored`: a table and its segment, see `reducing.py`. `sink`: query uint32, id int64 and distance uint16 of the
 results; `totals` int64 of each query; `seen` uint16 (n + 1, radius + 1) kept pairs by distance, `counted` int32 their number
 within `farthest` uint16, the distance beyond which a query needs no more pairs; the cap. Queries
 that `seen` has no row for (canaries; all where nothing is capped) share its last one and the last `farthest`, unread. `asked`: the queries' chunks and the first canary query. `target`: table, rules, radius. `rules` are those of the plan, see `vectors._verdict`.
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.matching.core.compiled.jit import bare, inlined
+from pipeline.matching.core.compiled.reducing import bits_from, id_place, known_id, last_group, place_of, row_number
 from pipeline.matching.core.compiled.vectors import (
     TILE,
     distance4,
@@ -24,10 +24,13 @@ from pipeline.matching.core.compiled.vectors import (
     lanes_admitted16,
     lanes_near4,
     lanes_near16,
+    lowest,
     prefetch,
     verdict4,
     verdict16,
     within,
+    word64,
+    xor_column,
 )
 
 AHEAD = 64
@@ -35,13 +38,6 @@ AHEAD = 64
 
 MOST = 65535
 """Largest count that `seen` holds. A full cell is counted no further, so that `counted` is never too high."""
-
-
-@inlined
-def row_number(rows: Any, entry: Any) -> Any:
-    """The row of an entry: three bytes, least significant first."""
-    at = 3 * entry
-    return int(rows[at]) | int(rows[at + 1]) << 8 | int(rows[at + 2]) << 16
 
 
 @inlined
@@ -71,7 +67,8 @@ def keep(
 
 @inlined
 def taken(
-    row: Any, query: Any, bits: Any, dead: Any, ids: Any, real_rows: Any, real_queries: Any, sink: Any, out: Any
+    row: Any, query: Any, bits: Any, dead: Any, ids: Any, blocks: Any, real_rows: Any, real_queries: Any, sink: Any,
+    out: Any,
 ) -> Any:  # fmt: skip
     """Count a pair within the radius and keep it, unless its row is dead or one of the two is a canary and the other is not;
     returns the new number of results."""
@@ -79,37 +76,85 @@ def taken(
     if (row >= real_rows) == (query >= real_queries) and not (dead[row >> 3] >> (row & 7)) & 1:
         totals[query] += 1
         if bits <= farthest[query]:
-            out = keep(out_query, out_id, out_distance, seen, counted, farthest, cap, out, query, ids[row], bits)
+            known = known_id(ids, blocks, row)
+            out = keep(out_query, out_id, out_distance, seen, counted, farthest, cap, out, query, known, bits)
     return out
 
 
 @inlined
+def complete(columns: Any, first: Any, m: Any, table: Any, recipe: Any) -> None:
+    """The hashes of a tile, whose columns begin with `first`, from what is stored of them: as `reducing.last_group`, 32 at a time.
+
+    The last four columns hold what is known of three of their chunks, and what is stored of the last group.
+    """
+    last = first + m - 4
+    fourth = last + (recipe[6] >> 4)
+    for k in range(3):
+        own = last + (recipe[3 + k] >> 4)
+        chunk = (table + k) & (m - 1)
+        if chunk < m - 4:
+            xor_column(columns, own, first + chunk)
+        xor_column(columns, fourth, own)
+    for chunk in range(m - 4):
+        xor_column(columns, first + chunk, last + (chunk & 3))
+
+
+@inlined
 def gather(
-    rows: Any, hashes: Any, dead: Any, ids: Any, real_rows: Any, low: Any, high: Any, origin: Any, t: Any, columns: Any,
-    tile_ids: Any, real: Any, canary: Any,
+    stored: Any, table: Any, bucket: Any, low: Any, high: Any, origin: Any, t: Any, columns: Any, tile_ids: Any, real: Any,
+    canary: Any,
 ) -> None:  # fmt: skip
     """Lay out tile `t` of the bucket with the entries [low, high) chunk by chunk; lane 0 of tile 0 is entry `origin`.
 
     Fills `columns` uint16, chunk c of lane k of tile t at `(t m + c) 32 + k`; `tile_ids` int64; and `real` and
     `canary`, int64 masks of the lanes that hold a known hash in force and a canary.
     """
-    m = hashes.shape[1]
+    offsets, words, rows, highs, marks, span, recipe, hashes, kept, dead, ids, blocks, real_rows = stored
+    m, held = len(kept), hashes.shape[1]
     start = origin + t * TILE
     begin, end = max(low, start), min(high, start + TILE)
+    before = bucket * span
+    place, word = np.int64(0), np.int64(0)
+    if span:
+        place = place_of(highs, marks, begin, np.int64(low), np.int64(low) + before)
+        word = bits_from(highs, place)
     for entry in range(begin, end):
-        row = row_number(rows, entry)
-        prefetch(hashes, row * m)
-        prefetch(ids, row)
+        if span:
+            while word == 0:
+                place += 56
+                word = bits_from(highs, place)
+            high_bits = place + lowest(word) - entry - before
+            word &= word - 1
+            row = np.int64(rows[2 * entry]) | np.int64(rows[2 * entry + 1]) << 8 | high_bits << 16
+        else:
+            row = row_number(rows, highs, marks, span, offsets, bucket, entry)
+        tile_ids[t * TILE + entry - start] = row
+        prefetch(hashes, row * held)
+        prefetch(hashes, row * held + held - 1)
+        prefetch(ids, id_place(blocks, row))
         prefetch(dead, row >> 3)
     known, own = 0, 0
+    group = (t * m + m - 4) * TILE
     for entry in range(begin, end):
-        row = row_number(rows, entry)
         lane = entry - start
-        for chunk in range(m):
-            columns[(t * m + chunk) * TILE + lane] = hashes[row, chunk]
-        tile_ids[t * TILE + lane] = ids[row]
+        row = tile_ids[t * TILE + lane]
+        at = t * m * TILE + lane
+        for part in range(held >> 2):
+            four = word64(hashes, 2 * (row * held + 4 * part))
+            for _ in range(4):
+                columns[at] = four & 0xFFFF
+                four >>= 16
+                at += TILE
+        if span:
+            columns[group + 2 * recipe[3] + lane] = bucket
+            columns[group + 2 * recipe[4] + lane] = words[entry] & 0xFFFF
+            columns[group + 2 * recipe[5] + lane] = words[entry] >> 16
+            columns[group + 2 * recipe[6] + lane] = hashes[row, held - 1]
+        tile_ids[t * TILE + lane] = known_id(ids, blocks, row)
         own |= int(row >= real_rows) << lane
         known |= (~int(dead[row >> 3]) >> (row & 7) & 1) << lane
+    if span:
+        complete(columns, t * m, m, table, recipe)
     real[t], canary[t] = known & ~own, own
 
 
@@ -153,43 +198,56 @@ def verify(waiting: Any, pending: Any, stored: Any, asked: Any, target: Any, row
     """
     chunks, real_queries = asked
     table, rules, radius = target
-    rows, hashes, dead, ids, real_rows = stored
-    m = chunks.shape[1]
+    offsets, words, rows, highs, marks, span, recipe, hashes, kept, dead, ids, blocks, real_rows = stored
+    m, held = len(kept), hashes.shape[1]
     for begin in range(0, waiting, AHEAD):
         end = min(begin + AHEAD, waiting)
         for p in range(begin, end):
             if p + AHEAD < waiting:
-                prefetch(rows, (pending[p + AHEAD] >> 32) * 3)
-            row = row_number(rows, pending[p] >> 32)
+                later = pending[p + AHEAD]
+                entry, bucket = later >> 40 & 0xFFFFFF, later >> 24 & 0xFFFF
+                prefetch(rows, entry * (2 + int(span == 0)))
+                prefetch(words, entry)
+                prefetch(highs, entry + bucket * span >> 3)
+            row = row_number(rows, highs, marks, span, offsets, pending[p] >> 24 & 0xFFFF, pending[p] >> 40 & 0xFFFFFF)
             row_of[p - begin] = row
-            prefetch(hashes, row * m)
+            prefetch(hashes, row * held)
+            prefetch(hashes, row * held + held - 1)
         for p in range(begin, end):
-            row, query = int(row_of[p - begin]), pending[p] & 0xFFFFFFFF
+            row, query = row_of[p - begin], pending[p] & 0xFFFFFF
+            word = words[pending[p] >> 40 & 0xFFFFFF]
+            last = last_group(hashes, row, recipe, span, pending[p] >> 24 & 0xFFFF, word)
             if m == 16:
-                found = verdict16(hashes, row, chunks, query, rules)
+                found = verdict16(hashes, row, kept, last, chunks, query, rules)
             else:
-                found = verdict4(hashes, row, chunks, query, rules)
+                found = verdict4(hashes, row, kept, last, chunks, query, rules)
             bits = found >> 16
             if (found & 0xFFFF) != table or bits > radius:
                 continue
-            out = taken(row, query, bits, dead, ids, real_rows, real_queries, sink, out)
+            out = taken(row, query, bits, dead, ids, blocks, real_rows, real_queries, sink, out)
     return out
 
 
 @bare
 def scan_rows(
-    start: Any, stop: Any, first_query: Any, last_query: Any, stored: Any, asked: Any, radius: Any, sink: Any, out: Any
+    start: Any, stop: Any, first_query: Any, last_query: Any, stored: Any, last_of: Any, asked: Any, radius: Any,
+    sink: Any, out: Any,
 ) -> Any:  # fmt: skip
-    """Linear scan: rows [start, stop) against queries [first_query, last_query); the output has room for all pairs."""
+    """Linear scan: rows [start, stop) against queries [first_query, last_query); the output has room for all pairs.
+
+    `last_of`, int64: the last group of each row.
+    """
     chunks, real_queries = asked
-    _, hashes, dead, ids, real_rows = stored
+    _, _, _, _, _, _, _, hashes, kept, dead, ids, blocks, real_rows = stored
     m = chunks.shape[1]
     for query in range(first_query, last_query):
         for row in range(start, stop):
             # unsigned, as in `verify`: one compiled form of `taken` and of `keep`
             bits = np.uint64(
-                distance16(hashes, row, chunks, query) if m == 16 else distance4(hashes, row, chunks, query)
+                distance16(hashes, row, kept, last_of[row], chunks, query)
+                if m == 16
+                else distance4(hashes, row, kept, last_of[row], chunks, query)
             )
             if bits <= radius:
-                out = taken(row, query, bits, dead, ids, real_rows, real_queries, sink, out)
+                out = taken(row, query, bits, dead, ids, blocks, real_rows, real_queries, sink, out)
     return out

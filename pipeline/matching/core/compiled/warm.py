@@ -40,10 +40,15 @@ class _Tiny:
             array.flags.writeable = False
             return array
 
-        self.offsets, self.words = frozen((m, 65537), np.uint32), frozen((m, 16), np.uint32)
-        self.rows, self.hashes = frozen((m, 64), np.uint8), frozen((1, m), np.uint16)
-        self.dead, self.ids = frozen(64, np.uint8), frozen(1, np.int64)
-        self.segment = type("Shape", (), {"rows": 1})
+        self._stored = (
+            *(frozen(65537, np.uint32), frozen(16, np.uint32), frozen(64, np.uint8), frozen(2**14, np.uint8)),
+            *(frozen(16, np.uint32), 1, np.zeros(7, np.int64), frozen((9, m - 3), np.uint16), frozen(m, np.uint16)),
+            *(frozen(64, np.uint8), frozen(64, np.uint8), frozen((1, 2), np.int64), 1),
+        )
+        self.last_groups = np.zeros(1, np.int64)
+
+    def stored(self, _table: int) -> Any:
+        return self._stored
 
 
 def _exercise(m: int) -> None:
@@ -57,4 +62,4 @@ def _exercise(m: int) -> None:
     worker.buckets(tiny, 0, np.zeros(1, np.int64), groups, the_plan)
     worker.scan(tiny, 0, 1, the_plan)
     nearest(worker.found, 0, 1, 1, 1)
-    quick_sum(tiny.words[0])
+    quick_sum(tiny.stored(0)[1])

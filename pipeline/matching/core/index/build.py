@@ -25,10 +25,10 @@ from pipeline.errors import UsageError
 from pipeline.matching.core.compiled.jit import Compilation
 from pipeline.matching.core.index import canaries, tables
 from pipeline.matching.core.index.layout import FEW, IndexForm, algorithm, as_hashes, as_ids, to_chunks
-from pipeline.matching.core.index.manifest import CHANGING, MOST_ROWS, Manifest, Segment
+from pipeline.matching.core.index.manifest import CHANGING, MOST_ROWS, Array, Manifest, Segment
 from pipeline.matching.core.index.shared import Alike
 from pipeline.matching.core.index.store import Index, MappedSegment, check_machine, open_index
-from pipeline.matching.core.index.tables import File
+from pipeline.matching.core.index.tables import File, IdFiles, ReducedFile
 
 SEGMENT_ROWS = MOST_ROWS
 """Rows with which a segment is full, canaries included."""
@@ -46,14 +46,30 @@ class _Part:
     def __init__(self, folder: Path, position: int, chunks: int) -> None:
         self.name, self.position = f"segment-{position:04d}", position
         (folder / self.name).mkdir()
-        self.hashes, self.ids = File(folder / self.name / "hashes.u16"), File(folder / self.name / "ids.i64")
+        self.folder = folder / self.name
+        self.hashes = (self.folder / "hashes").open(
+            "wb"
+        )  # as they come, until the segment is full and its tables are made of them
+        self.ids = IdFiles(self.folder)
+        self.reduced = ReducedFile(self.folder / "reduced.u16", chunks)
         self.rows = 0
         self.groups = np.zeros((chunks, 256), np.int64)
 
     def write(self, ids: NDArray[np.int64], chunks: NDArray[np.uint16]) -> None:
-        self.hashes.write(chunks)
+        chunks = np.ascontiguousarray(chunks)
+        self.hashes.write(chunks.data)
+        self.reduced.write(chunks)
         self.ids.write(ids)
         tables.count(chunks, self.groups)
+
+    def arrays(self, total: int) -> dict[str, Array]:
+        """Write the tables of the `total` hashes that came; returns all arrays."""
+        self.hashes.close()
+        arrays = {"reduced.u16": self.reduced.close(), **self.ids.close()}
+        whole = np.memmap(self.folder / "hashes", np.uint16, "r").reshape(total, len(self.groups))
+        arrays |= tables.write(self.folder, whole, self.groups)
+        (self.folder / "hashes").unlink()
+        return arrays
 
 
 class _Writer:
@@ -112,13 +128,11 @@ class _Writer:
         self._finish(part, {"starts.i64": starts, "holders.i64": holders})
 
     def _finish(self, part: _Part, shared: dict[str, NDArray[np.int64]] | None = None) -> None:
-        name, m = part.name, self.form.chunks
+        name = part.name
         own = to_chunks(canaries.hashes(name, self.form.width))
         part.write(canaries.ids(part.position, len(own)), own)
-        arrays = {"hashes.u16": part.hashes.close(), "ids.i64": part.ids.close()}
         total = part.rows + len(own)
-        mapped = np.memmap(self.folder / name / "hashes.u16", np.uint16, "r")[: total * m].reshape(total, m)
-        arrays |= tables.write(self.folder / name, mapped, part.groups)
+        arrays = part.arrays(total)
         for other, values in (shared or {}).items():
             file = File(self.folder / name / other)
             file.write(values)
@@ -252,7 +266,7 @@ def _share(old: Index, position: int, place: Path, gone: NDArray[np.int64], rele
     dead = np.unpackbits(np.asarray(mapped.dead), count=segment.total, bitorder="little").astype(bool)
     left = np.zeros(0, bool)
     if mapped.holders is None:
-        dead |= np.isin(mapped.ids, gone)
+        dead |= np.isin(mapped.all_ids(), gone)
     else:
         left = mapped.holders.gone | np.isin(mapped.holders.ids, gone)
         dead[: segment.rows] = np.logical_and.reduceat(left, mapped.holders.starts[:-1])
@@ -276,14 +290,14 @@ def _in_force(mapped: MappedSegment) -> Iterator[tuple[NDArray[np.int64], NDArra
         for start in range(0, len(ids), STEP):
             stop = min(start + STEP, len(ids))
             row = np.searchsorted(starts, np.arange(start, stop), "right") - 1
-            yield np.asarray(ids[start:stop]), np.asarray(mapped.hashes)[row]
+            yield np.asarray(ids[start:stop]), mapped.chunks(int(row[0]), int(row[-1]) + 1)[row - row[0]]
         return
     rows = mapped.segment.rows
     for start in range(0, rows, STEP):
         stop = min(start + STEP, rows)
         bits = np.asarray(mapped.dead[start // 8 : (stop + 7) // 8])
         alive = np.unpackbits(bits, count=stop - start, bitorder="little") == 0
-        yield np.asarray(mapped.ids[start:stop])[alive], np.asarray(mapped.hashes[start:stop])[alive]
+        yield mapped.ids_of(np.arange(start, stop))[alive], mapped.chunks(start, stop)[alive]
 
 
 def compact_index(folder_old: Path, folder_new: Path) -> Manifest:
@@ -298,6 +312,7 @@ def compact_index(folder_old: Path, folder_new: Path) -> Manifest:
         for mapped in old.segments:
             for ids, chunks in _in_force(mapped):
                 writer.add(ids, chunks)
+            mapped.forget()
         writer.close(at_least_one=True)
         return _manifest(old.form, old.manifest.hasher_version, old.manifest.release, writer.segments).write(place)
 

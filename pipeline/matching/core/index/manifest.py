@@ -15,11 +15,13 @@ import numpy as np
 from pipeline import files
 from pipeline.errors import IntegrityError, UsageError
 from pipeline.matching.core.index.layout import IndexForm, algorithm
+from pipeline.matching.core.index.reduced import BLOCK, MARKED, span
 
-FORMAT = 2
+FORMAT = 3
 """Version of the files' layout that is written."""
-READ = frozenset({1, FORMAT})
-"""Versions that are read: the first has no segments of shared hashes and is otherwise the same. Others are refused."""
+READ = frozenset({1, 2, FORMAT})
+"""Versions that are read. Segments of the first two keep rows in three bytes, hashes whole and ids in eight bytes, which one of the third
+may share; the first has no segments of shared hashes. Others are refused."""
 
 MANIFEST = "manifest.json"
 MOST_ROWS = 2**24
@@ -40,6 +42,16 @@ def padded(count: int, size: int) -> int:
 def stride(rows: int) -> int:
     """Entries in one table: all rows, padded to whole vectors."""
     return padded(rows, 4)
+
+
+def highs_stride(rows: int) -> int:
+    """Bytes of the bits that tell the rows of one table, and eight more, so that eight can be read from any bit on."""
+    return padded((rows + 65536 * span(rows) + 7) // 8 + 8, 1)
+
+
+def marks_stride(rows: int) -> int:
+    """Noted places of one table."""
+    return padded(-(-rows // MARKED), 4)
 
 
 @dataclass(frozen=True)
@@ -73,6 +85,11 @@ class Segment:
         return self.rows + self.canaries
 
     @property
+    def whole(self) -> bool:
+        """Whether it is of the first two formats."""
+        return "rows.u24" in self.arrays
+
+    @property
     def known(self) -> int:
         """Pairs of a known media item and a hash that are in force."""
         return self.holders - self.gone if self.holders else self.rows - self.dead
@@ -99,11 +116,22 @@ class Segment:
         sizes = {
             "offsets.u32": m * padded(65537, 4) * 4,
             "words.u32": m * stride(total) * 4,
-            "rows.u24": m * stride(total) * 3,
-            "hashes.u16": padded(total * m, 2) * 2,
-            "ids.i64": padded(total, 8) * 8,
             "dead": padded(-(-total // 8), 1),
         }
+        if self.whole:
+            sizes["rows.u24"] = m * stride(total) * 3
+            sizes["hashes.u16"] = padded(total * m, 2) * 2
+            sizes["ids.i64"] = padded(total, 8) * 8
+        else:
+            sizes["rows.u16"] = m * stride(total) * 2
+            sizes["highs.u8"] = m * highs_stride(total)
+            sizes["marks.u32"] = m * marks_stride(total) * 4
+            # One more, because a hash is read with whole vectors.
+            sizes["reduced.u16"] = padded((total + 1) * (m - 3) + 3, 2) * 2
+            sizes["blocks.i64"] = padded(2 * -(-total // BLOCK), 8) * 8
+            # How many bytes ids take follows from the blocks, which `MappedSegment.check` looks at.
+            short = self.arrays["ids.u8"].bytes
+            sizes["ids.u8"] = short if 0 < short <= padded(8 * total + 8, 1) and short % 64 == 0 else -1
         if self.holders:
             sizes["starts.i64"] = padded(self.rows + 1, 8) * 8
             sizes["holders.i64"] = padded(self.holders, 8) * 8
@@ -119,6 +147,8 @@ def _is(value: Any, kind: type, name: str) -> None:
 
 
 def _segment(data: dict[str, Any], version: int) -> Segment:
+    if version < FORMAT and "rows.u24" not in data["arrays"]:
+        raise ValueError(f"a segment of format {version} has rows in three bytes")
     if version == 1:
         data = {**data, **dict.fromkeys(("holders", "gone"), 0)} if "holders" not in data else {}
     arrays = {name: Array(**array) for name, array in data["arrays"].items()}

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.matching.core.compiled.jit import bare
+from pipeline.matching.core.compiled.vectors import prefetch
 
 MOST_ALIKE = 16
 """Rows of a plain segment with the same hash. In a full segment four other hashes fall into the cell of one on the average, so that
@@ -23,24 +24,33 @@ MOST_HASHES = 2**20
 """Different shared hashes of one segment: each takes about 150 bytes until it is written."""
 
 CELL_BITS = 22
-_FACTOR, _SHIFT = np.uint64(0x9E3779B97F4A7C15), np.uint64(64 - CELL_BITS)
+_FACTOR, _SHIFT, _HALF = np.uint64(0x9E3779B97F4A7C15), np.uint64(64 - CELL_BITS), np.uint64(32)
 """2^64 divided by the golden ratio: multiplying by it spreads values over the high bits (Knuth, The Art of Computer Programming,
 volume 3, section 6.4)."""
 
 
 @bare
-def _mark(chunks: Any, cells: Any, many: Any, most: int) -> None:
-    """Count each hash, uint16 (n, m), in its cell, uint8; `many`, bool (n,), tells those whose cell was full."""
-    n, m = chunks.shape
-    for row in range(n):
-        mixed = np.uint64(0)
-        for chunk in range(m):
-            mixed = (mixed ^ np.uint64(chunks[row, chunk])) * _FACTOR
-        cell = mixed >> _SHIFT
-        if cells[cell] < most:
-            cells[cell] += 1
-        else:
-            many[row] = True
+def _mark(hashes: Any, cells: Any, cell_of: Any, many: Any, most: int) -> None:
+    """Count each hash, uint64 (n, m / 4), in its cell, uint8; `many`, bool (n,), tells those whose cell was full.
+
+    `cell_of`, int64 (64,), is scratch: so many cells are asked for at a time, because they lie anywhere in the memory.
+    """
+    n, words = hashes.shape
+    for begin in range(0, n, 64):
+        end = min(begin + 64, n)
+        for row in range(begin, end):
+            mixed = np.uint64(0)
+            for word in range(words):
+                mixed = (mixed ^ hashes[row, word]) * _FACTOR
+                mixed ^= mixed >> _HALF  # a product says nothing of high bits in its low ones
+            cell_of[row - begin] = mixed >> _SHIFT
+            prefetch(cells, cell_of[row - begin])
+        for row in range(begin, end):
+            cell = cell_of[row - begin]
+            if cells[cell] < most:
+                cells[cell] += 1
+            else:
+                many[row] = True
 
 
 class Alike:
@@ -48,7 +58,7 @@ class Alike:
 
     def __init__(self, chunks: int) -> None:
         self._chunks = chunks
-        self._cells = np.zeros(2**CELL_BITS, np.uint8)
+        self._cells, self._cell_of = np.zeros(2**CELL_BITS, np.uint8), np.zeros(64, np.int64)
         self._numbers: dict[bytes, int] = {}
         self._parts: list[tuple[NDArray[np.int64], NDArray[np.int64]]] = []
         self.count = 0
@@ -57,7 +67,7 @@ class Alike:
         """Ids and hashes less those that are shared by many, which are kept for `taken`."""
         many = np.zeros(len(ids), bool)
         with np.errstate(over="ignore"):  # as plain Python the factor overflows with a warning
-            _mark(chunks, self._cells, many, MOST_ALIKE)
+            _mark(np.ascontiguousarray(chunks).view(np.uint64), self._cells, self._cell_of, many, MOST_ALIKE)
         if not many.any():
             return ids, chunks
         rows = np.ascontiguousarray(chunks[many]).view(f"V{2 * self._chunks}").reshape(-1)

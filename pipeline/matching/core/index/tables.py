@@ -14,15 +14,17 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.matching.core.compiled import buildir
+from pipeline.matching.core.compiled import buildir, reducing
 from pipeline.matching.core.compiled.jit import JIT, bare
 from pipeline.matching.core.index.checksum import QuickSum
-from pipeline.matching.core.index.manifest import Array, padded, stride
+from pipeline.matching.core.index.manifest import Array, highs_stride, marks_stride, padded, stride
+from pipeline.matching.core.index.reduced import BLOCK as ID_BLOCK
+from pipeline.matching.core.index.reduced import span
 
 BLOCK = 2**16
 """Entries written at a time, unless one group has more."""
 
-_ONE, _LAST, _LINE = np.uint64(1), np.uint64(7), np.uint64(8)
+_ONE, _SIX, _LAST, _LINE, _63 = np.uint64(1), np.uint64(6), np.uint64(7), np.uint64(8), np.uint64(63)
 """Places are unsigned, so that the compiler need not ask whether they count from the end."""
 
 
@@ -107,12 +109,14 @@ def _group(chunks: Any, first: int, heads: Any, lines: Any, carried: Any) -> Non
 
 @bare
 def _sort(  # noqa: PLR0917 - compiled functions take their arrays by position
-    carried: Any, starts: Any, bounds: Any, low: int, high: int, offsets: Any, ordered: Any, filled: int, heads: Any
-) -> int:
+    carried: Any, starts: Any, bounds: Any, low: int, high: int, offsets: Any, ordered: Any, filled: int, heads: Any,
+    highs: Any, marks: Any, span: int,
+) -> int:  # fmt: skip
     """Append groups `low` to `high` - 1 of a table, each sorted by the low byte, to `ordered`; returns its new length.
 
     Group g is at `starts`[g] of `carried` and has entries `bounds`[g] to `bounds`[g + 1] of the table, int64 (257,).
-    Where each of its buckets ends goes to `offsets`. `heads`, uint64 (256,), is scratch.
+    Where each of its buckets ends goes to `offsets`, what `reduced.py` says of the rows to `highs`, uint64, and `marks`. `heads`, uint64
+    (256,), is scratch.
     """
     for group in range(low, high):
         begin = starts[group]
@@ -128,36 +132,38 @@ def _sort(  # noqa: PLR0917 - compiled functions take their arrays by position
             heads[bucket] = before + np.uint64(filled)
             before += count
             offsets[256 * group + 1 + bucket] = before + np.uint64(bounds[group])
+        origin = bounds[group] + 256 * group * span
         for k in range(begin, end):
             value = carried[k]
             bucket = value >> 32 & 255
             at = heads[bucket]
             heads[bucket] = at + _ONE
             ordered[at] = value
+            place = np.uint64(origin + np.int64(at) - filled + bucket * span + (value >> 56 & 255))
+            highs[place >> _SIX] |= _ONE << (place & _63)
+        for entry in range(-(-bounds[group] // 256) * 256, bounds[group + 1], 256):
+            value = ordered[filled + entry - bounds[group]]
+            marks[entry >> 8] = entry + (256 * group + (value >> 32 & 255)) * span + (value >> 56 & 255)
         filled += end - begin
     return filled
 
 
 @bare
 def _split(ordered: Any, words: Any, rows: Any) -> None:
-    """Words, uint32 (n,), and rows of three bytes, four in three of uint32 (3 n / 4,), of n entries; 4 divides n."""
+    """Words, uint32 (n,), and the low 16 bits of rows, uint16 (n,), of n entries."""
     for k in range(len(ordered)):
         words[k] = ordered[k] & 0xFFFFFFFF
-    for k in range(len(ordered) // 4):
-        one, two = ordered[4 * k] >> 40 & 0xFFFFFF, ordered[4 * k + 1] >> 40 & 0xFFFFFF
-        three, four = ordered[4 * k + 2] >> 40 & 0xFFFFFF, ordered[4 * k + 3] >> 40 & 0xFFFFFF
-        rows[3 * k] = (one | two << 24) & 0xFFFFFFFF
-        rows[3 * k + 1] = (two >> 8 | three << 16) & 0xFFFFFFFF
-        rows[3 * k + 2] = (three >> 16 | four << 8) & 0xFFFFFFFF
+    for k in range(len(ordered)):
+        rows[k] = ordered[k] >> 40 & 0xFFFF
 
 
 def write(place: Path, chunks: NDArray[np.uint16], groups: NDArray[np.int64]) -> dict[str, Array]:
-    """Write offsets, words and rows of all tables of a segment's hashes, uint16 (n, m), into the folder `place`.
+    """Write all tables of a segment's hashes, uint16 (n, m), into the folder `place`.
 
     `groups` are the counts of its hashes. Holds 16 bytes per hash, and 8 for each hash of the largest group.
     """
     total, m = chunks.shape
-    out = {name: File(place / name) for name in ("offsets.u32", "words.u32", "rows.u24")}
+    out = {name: File(place / name) for name in ("offsets.u32", "words.u32", "rows.u16", "highs.u8", "marks.u32")}
     carried, lines = _aligned(2 * (total + 256 * 8)), _aligned(512 * 8)
     ordered = np.empty(stride(max(BLOCK, int(groups.max())) + 16), np.int64)
     for first in range(0, m, 2):
@@ -167,6 +173,65 @@ def write(place: Path, chunks: NDArray[np.uint16], groups: NDArray[np.int64]) ->
         for k in range(2):
             _write_table(out, carried, starts[256 * k : 256 * k + 256], groups[first + k], ordered)
     return {name: file.close() for name, file in out.items()}
+
+
+class ReducedFile:
+    """The file of what is stored of a segment's hashes, of m chunks each."""
+
+    def __init__(self, path: Path, m: int) -> None:
+        self._file = File(path)
+        self._rows = np.zeros((0, m - 3), np.uint16)
+        self._over = 0
+
+    def write(self, chunks: NDArray[np.uint16]) -> None:
+        """Append hashes, uint16 (n, m)."""
+        n, over = len(chunks), self._over
+        if len(self._rows) < n + 8:
+            self._rows = np.concatenate([self._rows[:over], np.zeros((n + 8 - over, self._rows.shape[1]), np.uint16)])
+        reducing.reduce(chunks, self._rows, over)
+        whole = (over + n) // 4 * 4  # rows that fill eight bytes, as sums ask
+        self._file.write(self._rows[:whole])
+        self._over = over + n - whole
+        self._rows[: self._over] = self._rows[whole : over + n]
+
+    def close(self) -> Array:
+        rest = np.zeros(8 * self._rows.shape[1], np.uint16)
+        rest[: self._over * self._rows.shape[1]] = self._rows[: self._over].reshape(-1)
+        used = 2 * (self._over + 1) * self._rows.shape[1] + 6  # one more, because a hash is read with whole vectors
+        self._file.write(rest.view(np.uint8)[: -(-used // 8) * 8])
+        return self._file.close()
+
+
+class IdFiles:
+    """The files of a segment's known ids, in the folder `place`."""
+
+    def __init__(self, place: Path) -> None:
+        self._blocks, self._short = File(place / "blocks.i64"), File(place / "ids.u8")
+        self._over = np.zeros(0, np.int64)
+
+    def write(self, ids: NDArray[np.int64]) -> None:
+        """Append ids, int64 (n,)."""
+        ids = np.concatenate([self._over, ids])
+        whole = len(ids) // ID_BLOCK * ID_BLOCK
+        self._take(ids[:whole])
+        self._over = ids[whole:]
+
+    def close(self) -> dict[str, Array]:
+        # Eight bytes can be read from any id on.
+        self._take(self._over)
+        self._short.write(np.zeros(8, np.uint8))
+        return {"blocks.i64": self._blocks.close(), "ids.u8": self._short.close()}
+
+    def _take(self, ids: NDArray[np.int64]) -> None:
+        blocks = np.zeros((-(-len(ids) // ID_BLOCK), 2), np.int64)
+        with np.errstate(
+            over="ignore"
+        ):  # 64 bits from the least id to the farthest are as right as 63, and as plain Python warned of
+            size = reducing.widths(ids, blocks, self._short.bytes)
+            short = np.zeros(-(-size // 8) * 8, np.uint8)
+            reducing.shorten(ids, blocks, short)
+        self._blocks.write(blocks)
+        self._short.write(short)
 
 
 def _aligned(count: int) -> NDArray[np.int64]:
@@ -184,12 +249,14 @@ def _write_table(
 ) -> None:
     bounds = np.concatenate([[0], np.cumsum(counts)])
     offsets = np.zeros(padded(65537, 4), np.uint32)
-    words, rows = np.empty(BLOCK, np.uint32), np.empty(BLOCK * 3 // 4, np.uint32)
+    words, rows = np.empty(BLOCK, np.uint32), np.empty(BLOCK, np.uint16)
     heads = np.empty(256, np.uint64)
+    total = int(bounds[-1])
+    highs, marks = np.zeros(highs_stride(total) // 8, np.uint64), np.zeros(marks_stride(total), np.uint32)
     group, filled = 0, 0
     while group < 256:
         last = max(group + 1, int(np.searchsorted(bounds, bounds[group] + BLOCK, "right")) - 1)
-        filled = _sort(carried, starts, bounds, group, last, offsets, ordered, filled, heads)
+        filled = _sort(carried, starts, bounds, group, last, offsets, ordered, filled, heads, highs, marks, span(total))
         group = last
         if last == 256:
             ordered[filled : stride(filled)] = 0
@@ -199,7 +266,9 @@ def _write_table(
             part = ordered[start : min(start + BLOCK, whole)]
             _split(part, words, rows)
             out["words.u32"].write(words[: len(part)])
-            out["rows.u24"].write(rows[: len(part) * 3 // 4])
+            out["rows.u16"].write(rows[: len(part)])
         ordered[: filled - whole] = ordered[whole:filled]
         filled -= whole
     out["offsets.u32"].write(offsets)
+    out["highs.u8"].write(highs)
+    out["marks.u32"].write(marks)

@@ -198,6 +198,16 @@ def test_threads_and_passes_change_nothing(tmp_path: Path, monkeypatch: pytest.M
     assert several.report.passes == 6
 
 
+def test_a_pass_of_more_queries_than_a_waiting_pair_can_name_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.matching.core.driver.MOST_QUERIES", 99)
+    index = build(tmp_path / "i", random_hashes(3, 32, 1))
+    assert core.join(index, random_hashes(3, 32, 2), np.arange(3), radius=31).report.canaries == 96
+    with pytest.raises(ValueError, match="196 queries of one pass"):
+        core.join(index, random_hashes(100, 32, 2), np.arange(100), radius=31)
+
+
 def test_empty_store_and_empty_query(tmp_path: Path) -> None:
     index = build(tmp_path / "i", np.empty((0, 32), np.uint8))
     assert index.rows == 0

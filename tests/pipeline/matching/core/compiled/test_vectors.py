@@ -10,6 +10,7 @@ from pipeline.matching.core.compiled import vectors
 from pipeline.matching.core.compiled.jit import JIT
 from pipeline.matching.core.compiled.vectors import LANES, TILE
 from pipeline.matching.core.driver import _aligned
+from pipeline.matching.core.index.reduced import kept_lanes
 from pipeline.matching.core.plan import plan
 
 pytestmark = pytest.mark.skipif(not JIT, reason="without the JIT the twins are what runs")
@@ -82,3 +83,57 @@ def test_tiles(m: int, radius: int) -> None:
         assert [*masks[2:]] == [vectors._lanes_admitted(twin, table, rules) for table in range(m)]
         near_pairs += count
     assert 0 < near_pairs < 20 * TILE
+
+
+def test_numbers_from_any_byte_and_bits_by_their_rank() -> None:
+    word64, put64, nth, xor_column = vectors.word64, vectors.put64, vectors.nth, vectors.xor_column
+
+    @numba.njit
+    def all_of(array, byte, value, mask, k, columns):  # type: ignore[no-untyped-def]  # noqa: PLR0917
+        before = word64(array, byte)
+        put64(array, byte, value)
+        xor_column(columns, 2, 1)
+        return before, word64(array, byte), nth(mask, k)
+
+    rng = np.random.default_rng(5)
+    for dtype in (np.uint8, np.uint16, np.int64):
+        array = rng.integers(0, 2**64, 9, dtype=np.uint64).view(dtype)
+        columns = _aligned(3 * TILE // 2).view(np.uint16)
+        columns[:] = rng.integers(0, 2**16, 3 * TILE)
+        for byte in range(60):
+            value, mask = (int(v) for v in rng.integers(-(2**63), 2**63 - 1, 2))
+            k = int(rng.integers(0, mask.bit_count() if mask > 0 else (mask & 2**64 - 1).bit_count()))
+            twin, other = array.copy(), columns.copy()
+            wanted = vectors._word64(twin, byte)
+            vectors._put64(twin, byte, value)
+            vectors._xor_column(other, 2, 1)
+            assert all_of(array, byte, value, mask, k, columns) == (wanted, value, vectors._nth(mask, k))
+            assert (array == twin).all() and (columns == other).all() and vectors._word64(twin, byte) == value
+
+
+@pytest.mark.parametrize(("m", "radius", "held"), [(16, 31, 13), (16, 47, 16), (4, 8, 1), (4, 8, 4)])
+def test_hashes_that_are_stored_in_part(m: int, radius: int, held: int) -> None:
+    distance, verdict = getattr(vectors, f"distance{m}"), getattr(vectors, f"verdict{m}")
+
+    @numba.njit
+    def all_of(hashes, row, kept, last, queries, query, rules):  # type: ignore[no-untyped-def]  # noqa: PLR0917
+        return distance(hashes, row, kept, last, queries, query), verdict(
+            hashes, row, kept, last, queries, query, rules
+        )
+
+    rng = np.random.default_rng(6)
+    rules, kept = plan(radius, m).rules, kept_lanes(m, held)
+    hashes = rng.integers(0, 2**16, (12, held), dtype=np.uint16)
+    seen = set()
+    for row in range(10):
+        last = int(rng.integers(-(2**63), 2**63)) if held < m else 0
+        whole = vectors._whole(hashes, row, kept, last)
+        noise = np.packbits(rng.random((10, m * 16)) < rng.choice([0.02, 0.05, 0.5]), axis=1).view(np.uint16)
+        queries = whole ^ noise
+        for query in range(10):
+            found = all_of(hashes, row, kept, last, queries, query, rules)
+            bits = int(np.bitwise_count(noise[query]).sum())
+            assert found == (bits, vectors._verdict(hashes, row, kept, last, queries, query, rules))
+            assert bits == vectors._distance(hashes, row, kept, last, queries, query)
+            seen.add(found[1] & 0xFFFF)
+    assert len(seen) > 1

@@ -20,6 +20,7 @@ from pipeline.matching.core.index import build as building
 from pipeline.matching.core.index import shared
 from pipeline.matching.core.index.store import Index
 from tests import naive
+from tests.pipeline.matching.core import earlier
 from tests.pipeline.matching.core.support import EXAMPLES, Hashes, build, flipped, pairs_of, random_hashes
 
 Pairs = list[tuple[int, bytes]]
@@ -119,23 +120,22 @@ def test_a_full_segment_of_ids_is_followed_by_another(tmp_path: Path, monkeypatc
     assert_exact(tmp_path / "a", pairs_of(known), known[:5], 31, 7)
 
 
-def test_the_first_format_is_read_and_extended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An index that an earlier version wrote: no segment of shared hashes, and no word of them in its manifest."""
+def test_an_earlier_format_is_read_and_extended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shared hashes of the second format, and a first format, which has none, to which some come."""
     known = alike(random_hashes(2, 32, 8), [4, 6])
     build(tmp_path / "a", known[:5])
-    path = tmp_path / "a" / "manifest.json"
-    data = json.loads(path.read_text())
-    data["format"] = 1
-    for segment in data["segments"]:
-        del segment["holders"], segment["gone"]
-    data.pop("digest")
-    data["digest"] = hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
-    path.write_text(json.dumps(data))
+    earlier.write_as(tmp_path / "a", 1)
     assert_exact(tmp_path / "a", pairs_of(known[:5]), known, 31, None)
     monkeypatch.setattr(shared, "MOST_ALIKE", 1)
     core.extend_index(tmp_path / "a", tmp_path / "b", [(np.arange(5, 10), known[5:])], [0, 1], release="8")
-    assert core.open_index(tmp_path / "b").manifest.format == 2
+    assert core.open_index(tmp_path / "b").manifest.format == 3
     assert_exact(tmp_path / "b", [p for p in pairs_of(known) if p[0] > 1], known, 31, None)
+    build(tmp_path / "c", known)
+    earlier.write_as(tmp_path / "c", 2)
+    assert [bool(s.segment.holders) for s in core.open_index(tmp_path / "c").segments] == [False, True]
+    assert_exact(tmp_path / "c", pairs_of(known), known, 31, None)
+    core.compact_index(tmp_path / "c", tmp_path / "d")
+    assert_exact(tmp_path / "d", pairs_of(known), known, 31, None)
 
 
 @pytest.fixture

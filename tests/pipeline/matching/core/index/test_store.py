@@ -19,9 +19,10 @@ from pipeline.matching.core.compiled.jit import JIT
 from pipeline.matching.core.index import build as building
 from pipeline.matching.core.index.store import Index
 from tests import naive
+from tests.pipeline.matching.core import earlier
 from tests.pipeline.matching.core.support import build, flipped, pairs_of, random_hashes
 
-FILES = ["offsets.u32", "words.u32", "rows.u24", "hashes.u16", "ids.i64"]
+FILES = ["offsets.u32", "words.u32", "rows.u16", "highs.u8", "marks.u32", "reduced.u16", "blocks.i64", "ids.u8"]
 
 
 def assert_exact(index: core.Index, known: list[tuple[int, bytes]], queries: np.ndarray, radius: int = 31) -> None:
@@ -182,8 +183,83 @@ def test_rows_of_a_segment_are_counted_against_its_tables(tmp_path: Path, change
         core.open_index(tmp_path / "a")
 
 
+@pytest.mark.parametrize("change", [-1, 1 << 40, 8 << 4, 9])
+def test_ids_are_read_only_where_there_are_some(tmp_path: Path, change: int) -> None:
+    index = build(tmp_path / "a", random_hashes(20, 32, 6))
+    index.ensure_checked()
+    blocks = np.array(index.segments[0].blocks)
+    blocks[0, 1] += change << 4 if change != 9 else 9
+    index.segments[0].blocks = blocks
+    index._checked = False
+    with pytest.raises(IntegrityError, match="not where they should be"):
+        index.ensure_checked()
+
+
+@pytest.mark.parametrize("algorithm", ["pdq", "phash64"])
+@pytest.mark.parametrize("version", [1, 2])
+def test_earlier_formats_are_read_extended_and_compacted(tmp_path: Path, version: int, algorithm: str) -> None:
+    width = 32 if algorithm == "pdq" else 8
+    first, second = random_hashes(40, width, 1), random_hashes(30, width, 2)
+    ids, later = np.arange(40) * 2**33, np.arange(30) + 2**50
+    build(tmp_path / "a", first, ids, algorithm=algorithm)
+    earlier.write_as(tmp_path / "a", version)
+    index = core.open_index(tmp_path / "a")
+    assert (index.manifest.format, index.segments[0].segment.whole) == (version, True)
+    queries = np.concatenate([first, second])
+    radius = 31 if width == 32 else 8
+    assert_exact(index, pairs_of(first, ids), queries, radius)
+    assert index.verify() == index.manifest.bytes
+    core.extend_index(tmp_path / "a", tmp_path / "b", [(later, second)], ids[:3], release="8")
+    extended = core.open_index(tmp_path / "b")
+    assert extended.manifest.format == 3
+    assert [s.segment.whole for s in extended.segments] == [True, False]
+    standing = pairs_of(first[3:], ids[3:]) + pairs_of(second, later)
+    assert_exact(extended, standing, queries, radius)
+    core.compact_index(tmp_path / "b", tmp_path / "c")
+    compacted = core.open_index(tmp_path / "c")
+    assert [s.segment.whole for s in compacted.segments] == [False]
+    assert_exact(compacted, standing, queries, radius)
+
+
+def test_an_earlier_format_has_no_segment_of_this_one(tmp_path: Path) -> None:
+    build(tmp_path / "a", random_hashes(20, 32, 6))
+    path = tmp_path / "a" / "manifest.json"
+    path.write_text(_re_signed({**json.loads(path.read_text()), "format": 2}))
+    with pytest.raises(IntegrityError, match="says what cannot be"):
+        core.open_index(tmp_path / "a")
+
+
 @pytest.mark.parametrize("table", range(16) if JIT else [5])
-@pytest.mark.parametrize("part", ["words", "offsets", "hashes", "ids"])
+@pytest.mark.parametrize("compiled", [True, False])
+def test_damage_to_an_earlier_format_is_caught_by_canaries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: int, compiled: bool
+) -> None:
+    known = random_hashes(30, 32, 7)
+    build(tmp_path / "a", known)
+    earlier.write_as(tmp_path / "a", 2)
+    monkeypatch.setattr(Index, "ensure_checked", lambda self, **_: None)
+    monkeypatch.setattr("pipeline.matching.core.plan.Plan.scan", lambda self, rows, queries: False)
+    for part in ("words", "offsets", "hashes", "ids", "rows"):
+        index = core.open_index(tmp_path / "a")
+        broken = np.array(getattr(index.segments[0], part))
+        if part == "words":
+            broken[table] ^= np.uint32(0xFFFFFFFF)
+        elif part == "offsets":
+            broken[table] = 0
+        elif part == "hashes":
+            broken[30 + table] ^= np.uint16(1)
+        elif part == "ids":
+            broken.view(np.int64)[30 + table] += 5000
+        else:
+            broken[table, : 3 * 46] = np.roll(broken[table, : 3 * 46], 3)
+        broken.flags.writeable = False
+        setattr(index.segments[0], part, broken)
+        with pytest.raises(CanaryError, match="failed its self-check"):
+            core.join(index, known[:16], np.arange(16), radius=31, compiled=compiled)
+
+
+@pytest.mark.parametrize("table", range(16) if JIT else [5])
+@pytest.mark.parametrize("part", ["words", "offsets", "hashes", "blocks", "rows"])
 @pytest.mark.parametrize("compiled", [True, False])
 def test_damage_that_checksums_do_not_see_is_caught_by_canaries(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: int, part: str, compiled: bool
@@ -199,8 +275,10 @@ def test_damage_that_checksums_do_not_see_is_caught_by_canaries(
         broken[table] = 0
     elif part == "hashes":
         broken[30 + table] ^= np.uint16(1)
+    elif part == "blocks":
+        broken[0, 0] += 5000
     else:
-        broken[30 + table] += 5000
+        broken[table, : 2 * 46] = np.roll(broken[table, : 2 * 46], 2)
     broken.flags.writeable = False
     setattr(index.segments[0], part, broken)
     index.segments[0]._filled = [None] * 16
@@ -221,14 +299,14 @@ def test_a_fault_in_the_tiles_alone_is_caught_by_canaries(
 
     def broken(*arguments: Any) -> Any:
         # Radius and rules that the kernel is given are read where it compares tiles, and nowhere else.
-        table, rules, radius = arguments[12]
-        counters, sink = arguments[9], arguments[13]
+        table, rules, radius = arguments[10]
+        counters, sink = arguments[7], arguments[11]
         if fault == "radius":
             radius -= 1
         elif fault == "rule":
             rules = rules.copy()
             rules[2] += rules[2] > 0
-        position = right(*arguments[:12], (table, rules, radius), sink)
+        position = right(*arguments[:10], (table, rules, radius), sink)
         if fault == "ids":
             sink[1][: counters[kernels.OUT]] += 5000
         return position
