@@ -56,7 +56,7 @@ class Tables:
         return {
             "packages": records.build("packages", self._packages),
             # one piece, so that what is published does not depend on how it was made
-            **{name: pa.concat_tables(self._made.pop(name)).combine_chunks() for name in NAMES[1:]},
+            **{name: pa.concat_tables(made).combine_chunks() for name, made in self._made.items()},
         }
 
     def _make(self) -> None:
