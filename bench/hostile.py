@@ -10,6 +10,7 @@ workers and of the parent; the ratio of elapsed times is given because a hanging
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import statistics
@@ -35,6 +36,7 @@ def main() -> None:
     if "--packages" in sys.argv[1:]:
         hostile_packages.main([word for word in sys.argv[1:] if word != "--packages"])
         return
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     folder = os.environ.get("TRIAGE_CORPORA")
     if not folder:
         sys.exit("TRIAGE_CORPORA is not set: the photographs and hostile files are not here.")

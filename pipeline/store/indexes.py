@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
-from sqlalchemy import Index, text
+from sqlalchemy import Index, func, text
 
 COVERED = (
     "compartment", "case_id", "state", "holder", "claim_expires_at", "source", "provider",
@@ -54,3 +55,9 @@ def of_cases() -> Iterator[Index]:
 
 def _partial(name: str, columns: Sequence[str], condition: str) -> Index:
     return Index(name, *columns, sqlite_where=text(condition), postgresql_where=text(condition))
+
+
+def unindexed(column: Any) -> Any:
+    """A column as a value for which no index is taken. SQLite has no statistics: where a condition on another column leaves few rows,
+    it would still walk the index of this one through all that is open, waits or is restricted."""
+    return func.coalesce(column, column)

@@ -32,6 +32,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session, aliased
 
 from pipeline.store.duty_tables import FlagTally, WaitingFlag
+from pipeline.store.indexes import unindexed
 from pipeline.store.types import Moment
 
 ORDER = (
@@ -71,7 +72,7 @@ def scopes(compartments: frozenset[str]) -> tuple[str, ...]:
 
 def of_cases(compartments: frozenset[str], case_ids: Sequence[str]) -> ColumnElement[bool]:
     """That a flag is of one of these cases, and people with these compartments may see it."""
-    return and_(WaitingFlag.case_id.in_(case_ids), _hidden(WaitingFlag.scope).in_(scopes(compartments)))
+    return and_(WaitingFlag.case_id.in_(case_ids), unindexed(WaitingFlag.scope).in_(scopes(compartments)))
 
 
 def first(compartments: frozenset[str], limit: int) -> Select[Any]:
@@ -131,22 +132,17 @@ def _tallied(compartments: frozenset[str]) -> Any:
     late, now = aliased(WaitingFlag), bindparam("now", type_=Moment)
     same = (
         late.case_id == WaitingFlag.case_id,
-        *(_hidden(getattr(late, n)) == getattr(WaitingFlag, n) for n in Recipient._fields),
+        *(unindexed(getattr(late, n)) == getattr(WaitingFlag, n) for n in Recipient._fields),
     )
     seen = scopes(compartments)
-    earlier = exists().where(*same, _hidden(late.due_at) <= now, _hidden(late.scope).in_(seen))
-    recipient = (_hidden(WaitingFlag.role), _hidden(WaitingFlag.post))
+    earlier = exists().where(*same, unindexed(late.due_at) <= now, unindexed(late.scope).in_(seen))
+    recipient = (unindexed(WaitingFlag.role), unindexed(WaitingFlag.post))
     timely = (
         select(*recipient, null().label("audience"), func.count(distinct(WaitingFlag.case_id)), literal(0), null())
-        .where(WaitingFlag.due_at > now, _hidden(WaitingFlag.scope).in_(seen), ~earlier)
+        .where(WaitingFlag.due_at > now, unindexed(WaitingFlag.scope).in_(seen), ~earlier)
         .group_by(*recipient)
     )
     return union_all(kept, timely)
-
-
-def _hidden(column: Any) -> Any:
-    """A column out of sight of SQLite, which has no statistics: it would take the index of the scope, and read all that waits."""
-    return func.coalesce(column, column)
 
 
 def settle(session: Session, *, at_least: int = 1) -> None:

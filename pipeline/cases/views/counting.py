@@ -29,7 +29,7 @@ from pipeline.cases.views.filtering import (
 from pipeline.people import permissions
 from pipeline.store.actors import Actor
 from pipeline.store.context import now
-from pipeline.store.indexes import RESTRICTED
+from pipeline.store.indexes import RESTRICTED, unindexed
 from pipeline.store.tables import Case, Seen
 from pipeline.store.types import BANDS
 
@@ -59,9 +59,7 @@ def _counted(session: Session, actor: Actor, f: QueueFilters, edges: list[dateti
         return _less(_counted(session, actor, others, edges), _asked(session, [*left, taken], edges))
     if is_sqlite(session) and not f.active():
         hidden = and_(literal_column(RESTRICTED), not_(visible(actor)))
-        return _less(
-            _open(session, edges), _asked(session, [hidden, func.coalesce(Case.is_open, False).is_(True)], edges)
-        )
+        return _less(_open(session, edges), _asked(session, [hidden, unindexed(Case.is_open).is_(True)], edges))
     return _asked(session, conditions(session, actor, f), edges)
 
 

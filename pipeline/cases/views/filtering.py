@@ -16,7 +16,7 @@ from pipeline.cases.views.ordering import ORDERS
 from pipeline.errors import UsageError
 from pipeline.store.actors import Actor
 from pipeline.store.context import now, rules
-from pipeline.store.indexes import SOME
+from pipeline.store.indexes import SOME, unindexed
 from pipeline.store.tables import Case, Seen
 from pipeline.store.types import BANDS
 
@@ -61,7 +61,7 @@ class QueueFilters:
 
 def free(moment: Any) -> ColumnElement[bool]:
     """Held by nobody: never claimed, given back, or lapsed."""
-    held, state = _hidden(Case.holder), _hidden(Case.state)  # most cases are free: no index helps to find them
+    held, state = unindexed(Case.holder), unindexed(Case.state)  # most cases are free: no index helps to find them
     return or_(held.is_(None), and_(state == "allocated", Case.claim_expires_at <= moment))
 
 
@@ -143,13 +143,13 @@ def conditions(
     """
     _check(f)
     by_risk = order == ORDERS[0]
-    seen = _hidden if is_sqlite(session) else _as_it_is
+    seen = unindexed if is_sqlite(session) else _as_it_is
     found: list[ColumnElement[bool]] = [
         _open_or_closed(f, few=few or f.holder not in {None, "nobody"}),
         visible(actor),
     ]
     if f.urgency is not None and not set(URGENCIES) <= set(f.urgency):
-        due = _hidden(Case.due_at) if by_risk else Case.due_at
+        due = unindexed(Case.due_at) if by_risk else Case.due_at
         found.append(or_(*(and_(*bounds_of(low, high, due)) for low, high in _merged(session, f.urgency))))
     if f.band is not None:
         found.append(seen(Case.band).in_(f.band))
@@ -201,10 +201,6 @@ _NUMBERS: dict[str, Any] = {
     "near_matches": Case.matched_near,
 }
 """Filters that ask whether a case has any of something, with its count."""
-
-
-def _hidden(column: Any) -> Any:
-    return func.coalesce(column, column)
 
 
 def _as_it_is(column: Any) -> Any:
@@ -346,7 +342,7 @@ def shows_closed(f: QueueFilters) -> bool:
 def _open_or_closed(f: QueueFilters, *, few: bool) -> ColumnElement[bool]:
     """`few`: out of the planner's sight, so that it takes the index of what few cases have."""
     if not shows_closed(f):
-        return func.coalesce(Case.is_open, False).is_(True) if few else Case.is_open.is_(True)
+        return unindexed(Case.is_open).is_(True) if few else Case.is_open.is_(True)
     return Case.is_open.in_([True, False])
 
 

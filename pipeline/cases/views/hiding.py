@@ -13,7 +13,6 @@ from sqlalchemy import (
     Select,
     and_,
     bindparam,
-    func,
     or_,
     select,
     union_all,
@@ -22,6 +21,7 @@ from sqlalchemy.orm import Session
 
 from pipeline import senders
 from pipeline.store.actors import Actor
+from pipeline.store.indexes import unindexed
 from pipeline.store.tables import Case, CaseReferral, Link, Tombstone
 
 CHUNK = 500
@@ -68,12 +68,11 @@ def among(session: Session, actor: Actor, ids: Collection[str]) -> set[str]:
 
 @cache
 def _hidden_of_some(compartments: frozenset[str]) -> CompoundSelect[Any]:
-    """Of `:ids`, those of cases, their referrals and links that people with these compartments may not know of. The compartment is
-    out of sight of SQLite, which would go through all that is restricted."""
+    """Of `:ids`, those of cases, their referrals and links that people with these compartments may not know of. Found
+    by id: not all that is restricted is gone through."""
 
     def secret(column: Any) -> ColumnElement[bool]:
-        where = func.coalesce(column, column)
-        return and_(where.is_not(None), where.not_in(sorted(compartments)))
+        return and_(unindexed(column).is_not(None), unindexed(column).not_in(sorted(compartments)))
 
     ids: BindParameter[Any] = bindparam("ids", expanding=True)
     referrals = select(CaseReferral.referral_id).join(Case, Case.case_id == CaseReferral.case_id)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
 from pipeline.cases import words
@@ -21,6 +21,7 @@ from pipeline.cases.views import queue
 from pipeline.people import permissions, users
 from pipeline.store.actors import Actor
 from pipeline.store.context import now
+from pipeline.store.indexes import unindexed
 from pipeline.store.tables import (
     Case,
     Change,
@@ -193,7 +194,7 @@ def _back(session: Session, actor: Actor, since: datetime) -> list[CameBack]:
     offered = select(Transfer).where(Transfer.by == me, Transfer.settled_at >= since, Transfer.accepted.is_(False))
     found += [(o.case_id, "transfer", f"{o.recipient} did not take it", o.settled_at) for o in session.scalars(offered)]
     worked = select(Decision.case_id).where(Decision.by == me)
-    still_open = func.coalesce(Case.is_open, False).is_(True)  # SQLite would go through all open cases if it saw it
+    still_open = unindexed(Case.is_open).is_(True)  # few cases are worked by one person
     again = select(Case).where(Case.reopened_at >= since, still_open, Case.case_id.in_(worked))
     found += [
         (case.case_id, "reopened", case.reopen_reason or "Reopened", case.reopened_at)

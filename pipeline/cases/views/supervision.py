@@ -20,7 +20,7 @@ from pipeline.people import permissions, users
 from pipeline.store import recording as audit
 from pipeline.store.actors import Actor
 from pipeline.store.context import now, rules
-from pipeline.store.indexes import RESTRICTED
+from pipeline.store.indexes import RESTRICTED, unindexed
 from pipeline.store.people_tables import User
 from pipeline.store.rules import CaseRules, add_months
 from pipeline.store.tables import Case, Lowering, Notification, Review, SecondLook
@@ -114,7 +114,7 @@ def loads(session: Session, actor: Actor) -> list[Load]:
             func.count().filter(Case.due_at < moment),
         )
         # by the index of holders: few of the open cases are held
-        .where(Case.holder.is_not(None), func.coalesce(Case.is_open, False).is_(True))
+        .where(Case.holder.is_not(None), unindexed(Case.is_open).is_(True))
         .where(~queue.free(moment), queue.visible(actor))
         .group_by(Case.holder)
     )
@@ -158,8 +158,8 @@ def _lengths(compartments: frozenset[str]) -> Select[Any]:
     hidden = select(func.count()).where(
         literal_column(RESTRICTED),
         not_(queue.of_compartments(compartments)),
-        func.coalesce(Case.is_open, False).is_(True),
-        func.coalesce(Case.due_at, Case.due_at) < due,
+        unindexed(Case.is_open).is_(True),
+        unindexed(Case.due_at) < due,
     )
     return select(
         waiting.number(compartments).scalar_subquery().label("flags"),
@@ -237,8 +237,8 @@ def _with_cases(
     (row,) = inspect(table).primary_key
     some = select(row).where(*conditions).limit(MANY + 1).subquery()
     few = (session.scalar(select(func.count()).select_from(some)) or 0) <= MANY
-    # Out of SQLite's sight where the list is short: it would walk all open cases and look for each in the list.
-    still_open = func.coalesce(Case.is_open, False).is_(True) if few else Case.is_open.is_(True)
+    # where the list is short, all open cases would be walked, and each looked for in it
+    still_open = unindexed(Case.is_open).is_(True) if few else Case.is_open.is_(True)
     listed = (still_open, queue.visible(actor), *conditions)
     query = select(table, Case).join(Case, Case.case_id == table.case_id).order_by(*keys)
     if limit is None:

@@ -3,7 +3,7 @@
 Hashes are streamed to disk; the tables of a segment are made two at a time when it is full (`tables.py`). Peak memory
 is a batch and 16 bytes for each of at most 16.7 million rows, about 270 MB whatever the size of the store (400 MB if all
 hashes agree in eight bits), beside mapped pages that the system can drop; hashes that many known media share (`shared.py`) take as much again
-at most.
+at most. Compacting holds 8 bytes more for each hash of the segment that it reads, whose last chunks it makes first (`reduced.py`).
 """
 
 from __future__ import annotations

@@ -229,6 +229,26 @@ def test_an_earlier_format_has_no_segment_of_this_one(tmp_path: Path) -> None:
         core.open_index(tmp_path / "a")
 
 
+def break_one(index: Index, part: str, table: int, bytes_of_a_row: int) -> None:
+    """Put another array in the place of one of the first segment's, in memory: of one table, one hash or one id it says something else."""
+    broken = np.array(getattr(index.segments[0], part))
+    if part == "words":
+        broken[table] ^= np.uint32(0xFFFFFFFF)
+    elif part == "offsets":
+        broken[table] = 0
+    elif part == "hashes":
+        broken[30 + table] ^= np.uint16(1)
+    elif part == "ids":
+        broken.view(np.int64)[30 + table] += 5000
+    elif part == "blocks":
+        broken[0, 0] += 5000
+    else:
+        end = bytes_of_a_row * 46
+        broken[table, :end] = np.roll(broken[table, :end], bytes_of_a_row)
+    broken.flags.writeable = False
+    setattr(index.segments[0], part, broken)
+
+
 @pytest.mark.parametrize("table", range(16) if JIT else [5])
 @pytest.mark.parametrize("compiled", [True, False])
 def test_damage_to_an_earlier_format_is_caught_by_canaries(
@@ -241,19 +261,7 @@ def test_damage_to_an_earlier_format_is_caught_by_canaries(
     monkeypatch.setattr("pipeline.matching.core.plan.Plan.scan", lambda self, rows, queries: False)
     for part in ("words", "offsets", "hashes", "ids", "rows"):
         index = core.open_index(tmp_path / "a")
-        broken = np.array(getattr(index.segments[0], part))
-        if part == "words":
-            broken[table] ^= np.uint32(0xFFFFFFFF)
-        elif part == "offsets":
-            broken[table] = 0
-        elif part == "hashes":
-            broken[30 + table] ^= np.uint16(1)
-        elif part == "ids":
-            broken.view(np.int64)[30 + table] += 5000
-        else:
-            broken[table, : 3 * 46] = np.roll(broken[table, : 3 * 46], 3)
-        broken.flags.writeable = False
-        setattr(index.segments[0], part, broken)
+        break_one(index, part, table, bytes_of_a_row=3)
         with pytest.raises(CanaryError, match="failed its self-check"):
             core.join(index, known[:16], np.arange(16), radius=31, compiled=compiled)
 
@@ -268,19 +276,7 @@ def test_damage_that_checksums_do_not_see_is_caught_by_canaries(
     known = random_hashes(30, 32, 7)
     index = build(tmp_path / "a", known)
     monkeypatch.setattr(Index, "ensure_checked", lambda self, **_: None)
-    broken = np.array(getattr(index.segments[0], part))
-    if part == "words":
-        broken[table] ^= np.uint32(0xFFFFFFFF)
-    elif part == "offsets":
-        broken[table] = 0
-    elif part == "hashes":
-        broken[30 + table] ^= np.uint16(1)
-    elif part == "blocks":
-        broken[0, 0] += 5000
-    else:
-        broken[table, : 2 * 46] = np.roll(broken[table, : 2 * 46], 2)
-    broken.flags.writeable = False
-    setattr(index.segments[0], part, broken)
+    break_one(index, part, table, bytes_of_a_row=2)
     index.segments[0]._filled = [None] * 16
     monkeypatch.setattr("pipeline.matching.core.plan.Plan.scan", lambda self, rows, queries: False)
     with pytest.raises(CanaryError, match="failed its self-check"):
