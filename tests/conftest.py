@@ -13,7 +13,7 @@ import pytest
 from hypothesis import settings as hypothesis_settings
 
 from pipeline.settings import Settings
-from tests import sharing
+from tests import rewriting, sharing
 from tests.airflow_fixtures import airflow_db, airflow_home
 
 __all__ = ["airflow_db", "airflow_home"]
@@ -36,6 +36,11 @@ hypothesis_settings.load_profile("untimed")
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("dist", "no") != "no" or sharing.WORKER in os.environ:
         sharing.arrange(items)
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    if given := getattr(session.config, "workerinput", None):
+        rewriting.ahead(session.config, int(given["workerid"].removeprefix("gw")), given["workercount"])
 
 
 @pytest.hookimpl(optionalhook=True)
