@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.matching.core.compiled import kernels, nibbles, verification
-from pipeline.matching.core.compiled.vectors import TILE
+from pipeline.matching.core.compiled.vectors import LANES, TILE
+from pipeline.matching.core.index.manifest import MOST_ROWS
 from pipeline.matching.core.index.store import MappedSegment
 from pipeline.matching.core.pairs import NO_CAP, Collected, JoinCounters, PairArrays, Queries
 from pipeline.matching.core.plan import Plan, most_masks
@@ -41,6 +42,12 @@ SHARE = 2**20
 
 DISTANCES = 64
 """Largest radius for which the kept pairs are counted by distance, so that farther ones need not be kept."""
+
+EACH_ENTRY, EACH_QUERY = (2, 2) if nibbles.USED else (0, 4)
+"""What making an entry ready for vectors of queries costs, and a query for vectors of entries, in comparisons of a vector."""
+
+SPARSE = 2**15
+"""Queries, below which most of the 65,536 values of a chunk have none."""
 
 PIECES = 4
 """Bucket ranges that a table is split into: enough for even work and a moving progress bar."""
@@ -74,10 +81,15 @@ class JoinThread:
         self.queries = queries
         self.asked = (queries.chunks, queries.real)
         planes = _aligned((room // 32 + 2) * nibbles.BLOCK // 4 if nibbles.USED else 16).view(np.uint8)
+        q_planes = _aligned((n // 32 + 4) * nibbles.BLOCK // 4 if nibbles.USED else 16).view(np.uint8)
         near = np.zeros(most_masks() + 1, np.int64)
-        self.block = np.zeros(n + 16, np.uint32), np.zeros(n + 16, np.uint32), planes, nibbles.look_up(), near
+        self.block = (
+            _aligned(n + 128), np.zeros(n + 16, np.uint32), np.zeros(n + 192, np.uint8), planes, q_planes, nibbles.look_up(),
+            near, np.zeros(32, np.uint32),
+        )  # fmt: skip
         self.pending = np.zeros(room, np.int64)
-        self.row_of = np.zeros(verification.AHEAD, np.int64)
+        bins = (MOST_ROWS >> verification.BIN) + 1
+        self.order = np.zeros(room, np.int64), np.zeros(room, np.int64), np.zeros(bins, np.int64)
         lanes = room + 2 * TILE
         self.tile = (
             _aligned(lanes * m // 2).view(np.uint16), np.zeros(lanes, np.int64), np.zeros(lanes // TILE + 1, np.int64),
@@ -119,8 +131,9 @@ class JoinThread:
     ) -> None:
         """Visit some buckets of one table."""
         grouped = (groups.offsets, groups.words, groups.index)
-        probes = (plan.masks, plan.levels, plan.limits[table])
         stored, target = segment.stored(table), (table, plan.rules, plan.radius)
+        by_queries = self._by_queries(len(stored[1]), int(plan.levels[plan.budgets[table]]))
+        probes = (plan.masks, plan.levels, plan.limits[table], by_queries, self.queries.count < SPARSE)
         position, counts = 0, self.counts
         while position < len(buckets):
             self.reserve(len(self.pending))
@@ -135,8 +148,17 @@ class JoinThread:
             self.survivors += pending + int(counts[kernels.TILED])
             self.reserve(pending)
             self.out = verification.verify(
-                pending, self.pending, stored, self.asked, target, self.row_of, self.sink, self.out
+                pending, self.pending, stored, self.asked, target, self.order, self.sink, self.out
             )
+
+    def _by_queries(self, rows: int, masks: int) -> bool:
+        """Whether a vector holds the queries near a bucket, and not its entries: whichever takes fewer comparisons of a vector.
+
+        One way is taken for all buckets of a table, so that the canaries prove it; `rows` and `masks` are those of the table.
+        """
+        lanes = TILE if nibbles.USED else LANES
+        entries, asked = rows / 65536, self.queries.count * masks / 65536
+        return entries * (EACH_ENTRY + asked // lanes + 1) < asked * (EACH_QUERY + entries // lanes + 1)
 
     def scan(self, segment: MappedSegment, start: int, stop: int, plan: Plan) -> None:
         """Compare some rows with all queries."""

@@ -58,6 +58,7 @@ def _pairs(
     limits = np.repeat(plan.limits[table], np.diff(plan.levels[: budget + 1]))
     asked = chunks[:, (table + 1) % m] | chunks[:, (table + 2) % m].astype(np.uint32) << np.uint32(16)
     buckets = chunks[:, table].astype(np.int64)[:, None] ^ masks
+    third = np.uint32(plan.budgets[(table + 2) % m])
     offsets = segment.offsets[table]
     starts = offsets[buckets].astype(np.int64)
     sizes = offsets[buckets + 1].astype(np.int64) - starts
@@ -69,7 +70,9 @@ def _pairs(
         entry = np.repeat(starts[low:high].reshape(-1) - (np.cumsum(size) - size), size) + np.arange(len(visit))
         query = low + visit // len(masks)
         bucket = buckets[low:high].reshape(-1)[visit]
-        passed = np.bitwise_count(segment.words[table][entry] ^ asked[query]) <= limits[visit % len(masks)]
+        differing, limit = segment.words[table][entry] ^ asked[query], limits[visit % len(masks)]
+        passed = np.bitwise_count(differing) <= limit
+        passed &= np.bitwise_count(differing & np.uint32(0xFFFF)) + third <= limit
         counters.survivors += int(np.count_nonzero(passed))
         yield _verified(segment, table, queries, plan, entry[passed], bucket[passed], query[passed])
 
@@ -98,9 +101,12 @@ def _verified(  # noqa: PLR0917 - one step of `_pairs`
     row = segment.rows_of(table, entry, bucket)
     known = segment.hashes_of(table, entry, bucket, row)
     bits = np.bitwise_count(known ^ queries.chunks[query]).astype(np.int64)
-    three = bits + np.roll(bits, -1, axis=1) + np.roll(bits, -2, axis=1)
-    most, most_of_three, least_before = plan.rules
-    admits = (bits <= most) & (three <= most_of_three) & (np.roll(bits, 1, axis=1) >= least_before)
+    two = bits + np.roll(bits, -1, axis=1)
+    three = two + np.roll(bits, -2, axis=1)
+    most, most_of_three, least_before, most_of_two = plan.rules
+    admits = (
+        (bits <= most) & (two <= most_of_two) & (three <= most_of_three) & (np.roll(bits, 1, axis=1) >= least_before)
+    )
     distance = bits.sum(axis=1)
     taken = admits.any(axis=1) & (admits.argmax(axis=1) == table) & (distance <= plan.radius)
     taken &= (segment.dead[row >> 3] >> (row & 7).astype(np.uint8) & 1) == 0

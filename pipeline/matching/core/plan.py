@@ -4,7 +4,8 @@ Let d_i be the differing bits of chunk i, with sum(d_i) <= r. Give every chunk a
 sum(c_i) = r + 1. Then sum(d_i - c_i) < 0, and by the cycle lemma some chunk i has d_i + ... + d_(i+l-1) <=
 c_i + ... + c_(i+l-1) - 1 for EVERY run length l, indices modulo m (Qin and Xiao, "Pigeonring", VLDB 2018, with
 budgets that may differ between chunks). So table i is asked for d_i <= c_i - 1, and its 32-bit word, chunks i+1 and
-i+2, for at most c_i + c_(i+1) + c_(i+2) - 1 - d_i differing bits. A chunk with budget 0 needs no table.
+i+2, for at most c_i + c_(i+1) + c_(i+2) - 1 - d_i differing bits, of them c_i + c_(i+1) - 1 - d_i in chunk i+1. A chunk with
+budget 0 needs no table.
 
 If chunk i satisfies this and d_(i-1) <= c_(i-1) - 1, chunk i-1 satisfies it too. So a pair is emitted by the first
 table i that admits it and, for i > 0, has d_(i-1) >= c_(i-1): every pair once, without comparing results.
@@ -65,8 +66,9 @@ class Plan:
         total = 0.0
         for i in self.tables:
             for bits, limit in enumerate(self.limits[i]):
-                passing = sum(comb(32, k) for k in range(int(limit) + 1)) / 2**32
-                total += comb(16, bits) * passing
+                most = max(int(limit) - self.budgets[(i + 2) % len(self.budgets)], 0)
+                passing = sum(comb(16, a) * comb(16, b) for a in range(most + 1) for b in range(int(limit) - a + 1))
+                total += comb(16, bits) * passing / 2**32
         return total * rows / 65536
 
     def cost(self, rows: int, queries: int) -> float:
@@ -89,13 +91,14 @@ def plan(radius: int, chunks: int) -> Plan:
     deepest = max(budgets) - 1
     masks, levels = _masks(min(deepest, DEEPEST))
     three = [budgets[i] + budgets[(i + 1) % chunks] + budgets[(i + 2) % chunks] - 1 for i in range(chunks)]
-    rules = np.zeros((3, chunks), np.uint16)
+    rules = np.zeros((4, chunks), np.uint16)
     # A chunk without budget can be admitted by no table: no sum of three chunks is above 48, so 0 bits and a
     # least number of bits in the chunk before that never occurs rule it out.
     for i in range(chunks):
         usable = budgets[i] > 0
         rules[0, i] = budgets[i] - 1 if usable else 0
         rules[1, i] = max(three[i], 0)
+        rules[3, i] = max(budgets[i] + budgets[(i + 1) % chunks] - 1, 0)
         rules[2, i] = (0 if i == 0 else budgets[i - 1]) if usable else 99
     limits = tuple(np.array([three[i] - t for t in range(budgets[i])], np.uint32).clip(max=32) for i in range(chunks))
     return Plan(radius, budgets, masks, levels, rules, limits)
@@ -118,8 +121,8 @@ def _neighbours(bits: int) -> int:
 
 
 def most_masks() -> int:
-    """Most differences of one number of bits that are ever probed."""
-    return comb(16, DEEPEST)
+    """Most differences of a chunk that are ever probed."""
+    return sum(comb(16, bits) for bits in range(DEEPEST + 1))
 
 
 def _masks(bits: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -15,16 +15,17 @@ import numpy as np
 
 from pipeline.matching.core.compiled import nibbles
 from pipeline.matching.core.compiled.jit import bare, inlined
+from pipeline.matching.core.compiled.laying import lay_out, name
 from pipeline.matching.core.compiled.nibbles import any_near, lanes_of, split
 from pipeline.matching.core.compiled.vectors import (
     TILE,
     any_within,
-    any_within4,
-    copy8,
     lanes_beyond,
     lowest,
+    near_queries,
     ones,
     prefetch,
+    put64,
     within,
 )
 from pipeline.matching.core.compiled.verification import candidates, emitted, gather, keep
@@ -66,75 +67,54 @@ def group_queries(chunks: Any, table: Any, offsets: Any, words: Any, index: Any)
 
 
 @inlined
-def lay_out(
-    bucket: Any, start: Any, stop: Any, masks: Any, q_offsets: Any, q_words: Any, q_index: Any, block_words: Any,
-    block_index: Any, near: Any, filled: Any,
-) -> Any:  # fmt: skip
-    """Put the queries that differ from `bucket` by masks[start:stop] side by side, from `filled` on; returns the end.
-
-    `near`, int64, is scratch for as many values as there are masks: those that a query has are noted first, without a branch, because
-    of few queries hardly any has a neighbour's value, and of many most do, and in between no processor guesses it.
-    """
-    found = 0
-    for k in range(start, stop):
-        c = bucket ^ masks[k]
-        near[found] = c
-        found += int(q_offsets[c + 1] > q_offsets[c])
-    for k in range(found):
-        s, e = int(q_offsets[near[k]]), int(q_offsets[near[k] + 1])
-        copy8(block_words, filled, q_words, s)
-        copy8(block_index, filled, q_index, s)
-        for t in range(s + 8, e):
-            block_words[filled + t - s] = q_words[t]
-            block_index[filled + t - s] = q_index[t]
-        filled += e - s
-    return filled
-
-
-@inlined
-def pick(words: Any, low: Any, high: Any, word: Any, limit: Any, query: Any, pending: Any, found: Any) -> Any:
-    """Add the entries of [low, high) within `limit` of `word` to `pending`; returns its new length.
+def pick(
+    words: Any, low: Any, high: Any, word: Any, limit: Any, third: Any, query: Any, pending: Any, found: Any
+) -> Any:
+    """Add the entries of [low, high) within `limit` of `word`, and within `third` less in its lower half, to `pending`; returns its
+    new length.
 
     `query` is `bucket << 24 | query`.
     """
     first, last = low >> 4, (high + 15) >> 4
     for vector in range(first, last):
-        mask = within(words, vector, word, limit)
+        mask = within(words, vector, word, np.uint32(limit))
         if vector == first:
             mask &= 0xFFFF << (low & 15)
         if vector == last - 1:
             mask &= 0xFFFF >> (-high & 15)
-        base = vector << 44 | query
         while mask:
-            pending[found] = base + (lowest(mask) << 40)
+            entry = (vector << 4) + lowest(mask)
             mask &= mask - 1
-            found += 1
+            put64(pending, found << 3, entry << 40 | query)
+            found += int(ones(np.int64(words[entry] ^ word) & 0xFFFF) + third <= limit)
     return found
 
 
 @inlined
-def split_bucket(words: Any, first: Any, last: Any, planes: Any) -> None:
-    """Split the vectors [first, last) into blocks of two; the last block repeats its vector when it has only one."""
-    for block in range((last - first + 1) >> 1):
-        split(words, first + 2 * block, min(first + 2 * block + 1, last - 1), planes, block)
+def split_bucket(words: Any, low: Any, high: Any, planes: Any, tail: Any) -> None:
+    """Split the words [low, high) into blocks, whose lanes beyond them mean nothing; `tail`, 32 words, is scratch for the array's end."""
+    for block in range((high - low + 31) >> 5):
+        start = low + (block << 5)
+        if start + 32 <= len(words):
+            split(words, start, planes, block)
+        else:
+            for k in range(high - start):
+                tail[k] = words[start + k]
+            split(tail, 0, planes, block)
 
 
 @inlined
 def next_near(
-    words: Any, first: Any, last: Any, planes: Any, look_up: Any, block_words: Any, j: Any, filled: Any, limit: Any
+    words: Any, low: Any, high: Any, planes: Any, look_up: Any, block_words: Any, j: Any, filled: Any, bounds: Any
 ) -> Any:
-    """The first query from `j` on with a word of the bucket within `limit` bits; `filled` or more where there is none."""
+    """The first query from `j` on with a word of the bucket within its bound; `filled` where there is none."""
     if NIBBLES:
-        while j < filled and not any_near(planes, (last - first + 1) >> 1, block_words[j], limit, look_up):
+        while j < filled and not any_near(planes, (high - low + 31) >> 5, block_words[j], bounds[j] - 1, look_up):
             j += 1
     else:
-        while j < filled:
-            if j + 1 < filled and not any_within4(words, first, last, block_words, j, limit):
-                j += 4
-            elif not any_within(words, first, last, block_words[j], limit):
-                j += 1
-            else:
-                break
+        first, last = low >> 4, (high + 15) >> 4
+        while j < filled and not any_within(words, first, last, block_words[j], bounds[j] - 1):
+            j += 1
     return j
 
 
@@ -148,22 +128,20 @@ def lanes(words: Any, first: Any, last: Any, planes: Any, look_up: Any, word: An
 
 @inlined
 def pick_lanes(
-    planes: Any, look_up: Any, low: Any, high: Any, word: Any, limit: Any, query: Any, pending: Any, found: Any
-) -> Any:
+    words: Any, planes: Any, look_up: Any, low: Any, high: Any, word: Any, limit: Any, third: Any, query: Any, pending: Any,
+    found: Any,
+) -> Any:  # fmt: skip
     """As `pick`, from the planes of the bucket."""
-    origin = low >> 4 << 4
-    for block in range((high - origin + 31) >> 5):
-        mask = lanes_of(planes, block, word, limit, look_up)
-        start = origin + (block << 5)
-        if start < low:
-            mask &= -1 << (low - start)
+    for block in range((high - low + 31) >> 5):
+        mask = lanes_of(planes, block, word, np.uint32(limit), look_up)
+        start = low + (block << 5)
         if start + 32 > high:
             mask &= (1 << (high - start)) - 1
-        base = start << 40 | query
         while mask:
-            pending[found] = base + (lowest(mask) << 40)
+            entry = start + lowest(mask)
             mask &= mask - 1
-            found += 1
+            put64(pending, found << 3, entry << 40 | query)
+            found += int(ones(np.int64(words[entry] ^ word) & 0xFFFF) + third <= limit)
     return found
 
 
@@ -174,9 +152,11 @@ def scan_buckets(  # noqa: PLR0912, PLR0915 - one function: arrays passed on to 
 ) -> Any:  # fmt: skip
     """Compare the buckets `buckets[position:]` of one table with all queries near them.
 
-    `grouped`: offsets, words and index of `group_queries`. `block`: uint32 scratch for words and index of all queries
-    near a bucket, planes and look-up table of `nibbles.py`, and room for the values of a level. `probes`: masks int64: differences of 16-bit values to probe, by rising number of bits;
-    masks[levels[t]:levels[t + 1]] have t bits; `limits[t]` is the most bits that the 32-bit word may then differ by.
+    `grouped`: offsets, words and index of `group_queries`. `block`: scratch for words and numbers of all queries near a bucket and
+    their bounds (`laying.py`), planes of the bucket and of the queries and the look-up table of `nibbles.py`, values that queries have,
+    and a block of words. `probes`: masks, levels and limits as `laying.py` takes them; `by_queries`, whether a vector holds the queries
+    near a bucket, and the entries pass by one after the other, or the entries, and the queries pass by; whether queries are sparse.
+    Of the bits of a word at most its limit less the budget of its upper chunk may differ in the lower (see `plan.py`).
     Pairs that pass go to `pending` (int64, `entry of the table << 40 | bucket << 24 | query`). A bucket that gives many of them is
     gathered in tiles, and the queries that follow are compared with it in full at once; those pairs go to `sink`. The
     second half of the canary queries is always compared in tiles, so that a fault of either way shows. Both
@@ -192,75 +172,96 @@ def scan_buckets(  # noqa: PLR0912, PLR0915 - one function: arrays passed on to 
     table, rules, radius = target
     out_query, out_id, out_distance, totals, seen, counted, farthest, cap = sink
     m = chunks.shape[1]
+    second = (table + 1) % m
     tiled_queries = (real_queries + len(chunks) + 1) // 2
     least = rules[2, table]
-    masks, levels, limits = probes
-    block_words, block_index, planes, look_up, near = block
+    third = np.int64(rules[1, table]) - np.int64(rules[3, table])
+    masks, levels, limits, by_queries, sparse = probes
+    block_words, block_index, bounds, planes, q_planes, look_up, near, tail = block
     room, room_out = len(pending), len(out_query)
     found, out, resume = counters[PENDING], counters[OUT], counters[RESUME]
     while position < len(buckets):
-        b = int(buckets[position])
-        low, high = int(offsets[b]), int(offsets[b + 1])
+        b = np.int64(buckets[position])
+        low, high = np.int64(offsets[b]), np.int64(offsets[b + 1])
         first, last = low >> 4, (high + 15) >> 4
-        filled = np.int64(0)  # a plain 0 has `lay_out` compiled twice
+        origin = low if NIBBLES else first << 4
+        tiles = (high - origin + 31) >> 5
+        laid = lay_out(b, masks, levels, limits, q_offsets, q_words, block_words, bounds, near, sparse)
+        filled, noted = laid & 0xFFFFFFFF, laid >> 32
         many = found + (high - low) // DENSE + 32
-        gathered, is_split = False, False
-        for level in range(len(limits)):
-            begin = filled
-            filled = lay_out(
-                b, levels[level], levels[level + 1], masks, q_offsets, q_words, q_index, block_words, block_index, near,
-                filled,
-            )  # fmt: skip
-            limit = limits[level]
-            j = max(begin, resume)
-            if NIBBLES and j < filled and not is_split:
-                split_bucket(words, first, last, planes)
+        gathered, is_split, is_named = False, False, False
+        j, at, hits = resume, resume >> 6 << 6, np.int64(0)
+        if NIBBLES and by_queries:
+            for query_block in range((filled + 31) >> 5):
+                split(block_words, query_block << 5, q_planes, query_block)
+        while True:
+            if by_queries:
+                while not hits and at < filled:
+                    if NIBBLES:
+                        hits = nibbles.near_queries(words, low, high, q_planes, look_up, bounds, at, filled)
+                    else:
+                        hits = near_queries(words, low, high, block_words, bounds, at, filled)
+                    if at < resume:
+                        hits &= -1 << (resume - at)
+                    at += 64
+                if not hits:
+                    break
+                j = at - 64 + lowest(hits)
+                hits &= hits - 1
+            if NIBBLES and not is_split and filled:
+                split_bucket(words, low, high, planes, tail)
                 is_split = True
-            while j < filled:
-                if not gathered:
-                    j = next_near(words, first, last, planes, look_up, block_words, j, filled, limit)
-                    if j >= filled:
-                        break
-                if found + high - low > room or out + high - low > room_out:
-                    counters[PENDING], counters[OUT], counters[RESUME] = found, out, j
-                    return position
-                query = int(block_index[j])
-                tiled = gathered or found > many or query >= tiled_queries
-                if tiled and not gathered:
-                    gathered = found > many
-                    for t in range((last - first + 1) >> 1):
-                        real[t] = -1
-                if tiled:
-                    prefetch(chunks, int(block_index[j + 8]) * m)
-                    for t in range((last - first + 1) >> 1):
-                        mask = lanes(words, first, last, planes, look_up, block_words[j], limit, t)
-                        if not mask:
-                            continue
-                        if real[t] < 0:
-                            gather(stored, table, b, low, high, first * 16, t, columns, tile_ids, real, canary)
-                        mask &= canary[t] if query >= real_queries else real[t]
-                        if mask and least:
-                            mask &= lanes_beyond(columns, t * m + table - 1, chunks[query, table - 1], least)
-                        if not mask:
-                            continue
-                        counters[TILED] += ones(mask)
-                        mask = emitted(columns, t, chunks, query, mask, table, rules, radius, bits)
-                        totals[query] += ones(mask)
-                        while mask:
-                            lane = lowest(mask)
-                            mask &= mask - 1
-                            if bits[m * TILE + lane] <= farthest[query]:
-                                out = keep(
-                                    out_query, out_id, out_distance, seen, counted, farthest, cap, out, np.int64(query),
-                                    tile_ids[t * TILE + lane], np.uint64(bits[m * TILE + lane]),
-                                )  # fmt: skip
-                elif NIBBLES:
-                    found = pick_lanes(
-                        planes, look_up, low, high, block_words[j], limit, b << 24 | query, pending, found
-                    )
-                else:
-                    found = pick(words, low, high, block_words[j], limit, b << 24 | query, pending, found)
-                j += 1
+            if not by_queries and not gathered:
+                j = next_near(words, low, high, planes, look_up, block_words, j, filled, bounds)
+            if j >= filled:
+                break
+            if not is_named:
+                name(b, levels[len(limits)], masks, q_offsets, q_index, block_index, near, noted)
+                is_named = True
+            limit = np.int64(bounds[j]) - 1
+            if found + high - low > room or out + high - low > room_out:
+                counters[PENDING], counters[OUT], counters[RESUME] = found, out, j
+                return position
+            query = int(block_index[j])
+            tiled = gathered or found > many or query >= tiled_queries
+            if tiled and not gathered:
+                gathered = found > many
+                for t in range(tiles):
+                    real[t] = -1
+            if tiled:
+                prefetch(chunks, int(block_index[j + 8]) * m)
+                for t in range(tiles):
+                    mask = lanes(words, first, last, planes, look_up, block_words[j], np.uint32(limit), t)
+                    if not mask:
+                        continue
+                    if real[t] < 0:
+                        gather(stored, table, b, low, high, origin, t, columns, tile_ids, real, canary)
+                    mask &= canary[t] if query >= real_queries else real[t]
+                    if mask:
+                        far = np.uint16(limit - third + 1)
+                        mask &= ~lanes_beyond(columns, t * m + second, chunks[query, second], far)
+                    if mask and least:
+                        mask &= lanes_beyond(columns, t * m + table - 1, chunks[query, table - 1], least)
+                    if not mask:
+                        continue
+                    counters[TILED] += ones(mask)
+                    mask = emitted(columns, t, chunks, query, mask, table, rules, radius, bits)
+                    totals[query] += ones(mask)
+                    while mask:
+                        lane = lowest(mask)
+                        mask &= mask - 1
+                        if bits[m * TILE + lane] <= farthest[query]:
+                            out = keep(
+                                out_query, out_id, out_distance, seen, counted, farthest, cap, out, np.int64(query),
+                                tile_ids[t * TILE + lane], np.uint64(bits[m * TILE + lane]),
+                            )  # fmt: skip
+            elif NIBBLES:
+                found = pick_lanes(
+                    words, planes, look_up, low, high, block_words[j], limit, third, b << 24 | query, pending, found
+                )
+            else:
+                found = pick(words, low, high, block_words[j], limit, third, b << 24 | query, pending, found)
+            j += 1
         counters[VISITS] += filled
         counters[CANDIDATES] += filled * (high - low)
         resume = 0

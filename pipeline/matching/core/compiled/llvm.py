@@ -78,35 +78,53 @@ def any_within(typingctx, words, first, last, query, limit):  # type: ignore[no-
     return types.boolean(words, types.int64, types.int64, types.uint32, types.uint32), codegen
 
 
+def _nearest(
+    builder: Any, signature: Any, words: tuple[Any, Any, Any, Any], asked: Any, bounds: Any, count: int
+) -> Any:
+    """Bit mask, int64, of the queries of `count` vectors, at the pointer `asked`, that a word is nearer to than its bound."""
+    context, array, low, high = words
+    patterns = [
+        builder.load(builder.bitcast(builder.gep(asked, [ir.Constant(_I64, 16 * k)]), _WORDS.as_pointer()), align=4)
+        for k in range(count)
+    ]
+    least = [cgutils.alloca_once(builder, _WORDS) for _ in range(count)]
+    for place in least:
+        builder.store(ir.Constant(_WORDS, [0xFFFF] * 16), place)
+    start = _pointer(context, builder, signature.args[0], array, ir.Constant(_I64, 0), _I32)
+    with cgutils.for_range_slice(builder, low, high, ir.Constant(_I64, 1), _I64) as (j, _):
+        word = _splat(builder, builder.load(builder.gep(start, [j]), align=4), _WORDS)
+        for pattern, place in zip(patterns, least, strict=True):
+            bits = _call(builder, "ctpop", _WORDS, builder.xor(word, pattern))
+            builder.store(_call(builder, "umin", _WORDS, builder.load(place), bits), place)
+    mask: Any = ir.Constant(_I64, 0)
+    bytes_ = ir.VectorType(_I8, 16)
+    for k, place in enumerate(least):
+        at = builder.bitcast(builder.gep(bounds, [ir.Constant(_I64, 16 * k)]), bytes_.as_pointer())
+        bound = builder.zext(builder.load(at, align=1), _WORDS)
+        hits = builder.bitcast(builder.icmp_unsigned("<", builder.load(place), bound), _I16)
+        mask = builder.or_(mask, builder.shl(builder.zext(hits, _I64), ir.Constant(_I64, 16 * k)))
+    return mask
+
+
 @intrinsic
-def any_within4(typingctx, words, first, last, queries, at, limit):  # type: ignore[no-untyped-def]
-    """Four queries share each load of the words: twice as many comparisons a second as one by one."""
+def near_queries(typingctx, words, low, high, asked, bounds, at, filled):  # type: ignore[no-untyped-def]
+    """The words of the queries stay in registers while those of the bucket pass by: up to four comparisons for each that is read."""
 
     def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        words, first, last, queries, at, limit = arguments
-        start = _pointer(context, builder, signature.args[3], queries, at, _I32)
-        patterns = [
-            _splat(builder, builder.load(builder.gep(start, [ir.Constant(_I64, k)]), align=4), _WORDS) for k in range(4)
-        ]
-        least = [cgutils.alloca_once_value(builder, ir.Constant(_WORDS, [0xFFFF] * 16)) for _ in range(4)]
-        with cgutils.for_range_slice(builder, first, last, ir.Constant(_I64, 1), _I64) as (j, _):
-            place = builder.mul(j, ir.Constant(_I64, 16))
-            block = builder.load(_pointer(context, builder, signature.args[0], words, place, _WORDS), align=4)
-            for pattern, low in zip(patterns, least, strict=True):
-                bits = _call(builder, "ctpop", _WORDS, builder.xor(block, pattern))
-                builder.store(_call(builder, "umin", _WORDS, builder.load(low), bits), low)
-        one, two, three, four = (builder.load(low) for low in least)
-        nearest = _call(
-            builder,
-            "umin",
-            _WORDS,
-            _call(builder, "umin", _WORDS, one, two),
-            _call(builder, "umin", _WORDS, three, four),
-        )
-        hits = builder.icmp_unsigned("<=", nearest, _splat(builder, limit, _WORDS))
-        return builder.icmp_unsigned("!=", builder.bitcast(hits, _I16), ir.Constant(_I16, 0))
+        words, low, high, asked, bounds, at, filled = arguments
+        first = _pointer(context, builder, signature.args[3], asked, at, _I32)
+        bound = _pointer(context, builder, signature.args[4], bounds, at, _I8)
+        mask = cgutils.alloca_once_value(builder, ir.Constant(_I64, 0))
+        left = builder.sub(filled, at)
+        for count in range(1, 5):
+            more = builder.icmp_signed(">", left, ir.Constant(_I64, 16 * (count - 1)))
+            fits = builder.icmp_signed("<=", left, ir.Constant(_I64, 16 * count)) if count < 4 else more
+            with builder.if_then(builder.and_(more, fits)):
+                found = _nearest(builder, signature, (context, words, low, high), first, bound, count)
+                builder.store(found, mask)
+        return builder.load(mask)
 
-    return types.boolean(words, types.int64, types.int64, queries, types.int64, types.uint32), codegen
+    return types.int64(words, types.int64, types.int64, asked, bounds, types.int64, types.int64), codegen
 
 
 @intrinsic
@@ -241,13 +259,15 @@ def _make_verdict(lanes: int) -> Any:
             bits = _chunk_bits(context, builder, signature, arguments[:6], lanes)
             rule = [
                 _row(context, builder, signature.args[6], arguments[6], ir.Constant(_I64, k), bits.type)
-                for k in range(3)
+                for k in range(4)
             ]
-            three = builder.add(builder.add(bits, _rotate(builder, bits, 1)), _rotate(builder, bits, 2))
+            two = builder.add(bits, _rotate(builder, bits, 1))
+            three = builder.add(two, _rotate(builder, bits, 2))
             admits = builder.and_(
                 builder.and_(builder.icmp_unsigned("<=", bits, rule[0]), builder.icmp_unsigned("<=", three, rule[1])),
                 builder.icmp_unsigned(">=", _rotate(builder, bits, lanes - 1), rule[2]),
             )
+            admits = builder.and_(admits, builder.icmp_unsigned("<=", two, rule[3]))
             mask = builder.zext(builder.bitcast(admits, ir.IntType(lanes)), _I32)
             mask = builder.or_(mask, ir.Constant(_I32, 1 << 16))
             first = builder.cttz(mask, ir.Constant(_I1, 1))
@@ -339,11 +359,13 @@ def _make_admitted(m: int) -> Any:
                 return _number(context, builder, signature.args[2], rules, place)
 
             own = chunk(0)
-            three = builder.add(builder.add(own, chunk(1)), chunk(2))
+            two = builder.add(own, chunk(1))
+            three = builder.add(two, chunk(2))
             admits = builder.and_(
                 builder.and_(builder.icmp_unsigned("<=", own, rule(0)), builder.icmp_unsigned("<=", three, rule(1))),
                 builder.icmp_unsigned(">=", chunk(m - 1), rule(2)),
             )
+            admits = builder.and_(admits, builder.icmp_unsigned("<=", two, rule(3)))
             return _mask(builder, admits)
 
         return types.int64(bits, types.int64, rules), codegen

@@ -42,17 +42,17 @@ def _shuffled(builder: Any, one: Any, other: Any, lanes: list[int]) -> Any:
 
 
 @intrinsic
-def split(typingctx, words, one, two, planes, block):  # type: ignore[no-untyped-def]
+def split(typingctx, words, start, planes, block):  # type: ignore[no-untyped-def]
     def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        words, one, two, planes, block = arguments
+        words, first, planes, block = arguments
         # In each half of a register the bytes of four words are brought together by their place in the word ...
         order = ir.Constant(_BYTES, [4 * j + p for p in range(4) for j in range(4)] * 2)
         half = ir.VectorType(_I8, 16).as_pointer()
         parts = []
         for k in range(4):
-            places = [_plus(builder, _times(builder, vector, 64), 16 * k) for vector in (one, two)]
+            places = [_plus(builder, _times(builder, first, 4), 64 * vector + 16 * k) for vector in (0, 1)]
             pointers = [_at(context, builder, signature.args[0], words, place) for place in places]
-            loaded = [builder.load(builder.bitcast(pointer, half), align=16) for pointer in pointers]
+            loaded = [builder.load(builder.bitcast(pointer, half), align=4) for pointer in pointers]
             whole = _shuffled(builder, loaded[0], loaded[1], list(range(32)))
             parts.append(builder.bitcast(_looked_up(builder, whole, order), _WORDS))
         a, b, c, d = parts
@@ -72,10 +72,10 @@ def split(typingctx, words, one, two, planes, block):  # type: ignore[no-untyped
             )
             for n, nibble in enumerate(halves):
                 place = _plus(builder, start, 32 * (2 * p + n))
-                builder.store(nibble, _at(context, builder, signature.args[3], planes, place), align=32)
+                builder.store(nibble, _at(context, builder, signature.args[2], planes, place), align=32)
         return context.get_dummy_value()
 
-    return types.void(words, types.int64, types.int64, planes, types.int64), codegen
+    return types.void(words, types.int64, planes, types.int64), codegen
 
 
 def _tables(context: Any, builder: Any, array_type: Any, array: Any, word: Any) -> list[Any]:
@@ -122,6 +122,50 @@ def any_near(typingctx, planes, blocks, word, limit, look_up):  # type: ignore[n
         return builder.icmp_unsigned("!=", _hits(builder, builder.load(least), limit), ir.Constant(_I32, 0))
 
     return types.boolean(planes, types.int64, types.uint32, types.uint32, look_up), codegen
+
+
+def _least(builder: Any, signature: Any, given: tuple[Any, ...], bounds: Any, count: int) -> Any:
+    """Bit mask, int64, of the queries of `count` blocks that a word is nearer to than its bound, at the pointer `bounds`."""
+    context, words, low, high, planes, look_up, first = given
+    minimum = cgutils.get_or_insert_function(
+        builder.module, ir.FunctionType(_BYTES, [_BYTES, _BYTES]), "llvm.umin.v32i8"
+    )
+    least = [cgutils.alloca_once(builder, _BYTES) for _ in range(count)]
+    for place in least:
+        builder.store(ir.Constant(_BYTES, [255] * 32), place)
+    with cgutils.for_range_slice(builder, low, high, ir.Constant(_I64, 1), _I64) as (j, _):
+        at = _at(context, builder, signature.args[0], words, _times(builder, j, 4))
+        word = builder.load(builder.bitcast(at, _I32.as_pointer()), align=4)
+        tables = _tables(context, builder, signature.args[4], look_up, word)
+        for k, place in enumerate(least):
+            block = builder.add(first, ir.Constant(_I64, k))
+            found = _distances(context, builder, signature.args[3], planes, block, tables)
+            builder.store(builder.call(minimum, [builder.load(place), found]), place)
+    mask: Any = ir.Constant(_I64, 0)
+    for k, place in enumerate(least):
+        bound = builder.load(
+            builder.bitcast(builder.gep(bounds, [ir.Constant(_I64, 32 * k)]), _BYTES.as_pointer()), align=1
+        )
+        hits = builder.bitcast(builder.icmp_unsigned("<", builder.load(place), bound), _I32)
+        mask = builder.or_(mask, builder.shl(builder.zext(hits, _I64), ir.Constant(_I64, 32 * k)))
+    return mask
+
+
+@intrinsic
+def near_queries(typingctx, words, low, high, planes, look_up, bounds, at, filled):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        words, low, high, planes, look_up, bounds, at, filled = arguments
+        data = context.make_array(signature.args[5])(context, builder, bounds).data
+        bound = builder.gep(builder.bitcast(data, _I8.as_pointer()), [at])
+        mask = cgutils.alloca_once_value(builder, ir.Constant(_I64, 0))
+        given = (context, words, low, high, planes, look_up, builder.lshr(at, ir.Constant(_I64, 5)))
+        one = builder.icmp_signed("<=", builder.sub(filled, at), ir.Constant(_I64, 32))
+        for count, fits in ((1, one), (2, builder.not_(one))):
+            with builder.if_then(fits):
+                builder.store(_least(builder, signature, given, bound, count), mask)
+        return builder.load(mask)
+
+    return types.int64(words, types.int64, types.int64, planes, look_up, bounds, types.int64, types.int64), codegen
 
 
 @intrinsic

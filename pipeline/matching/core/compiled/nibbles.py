@@ -5,9 +5,11 @@ of 16 bytes: with the table "distance of this nibble of the query to each nibble
 left, only a look-up and an addition a nibble. For that the words of a bucket are split into planes: plane n holds
 nibble n of 32 words, a byte each. A block is the eight planes of 32 words, which are the lanes of a tile.
 
-Splitting a bucket costs about two visits of it. It is done for every bucket that is visited at all, so that there is
-one way through the kernel in each family, and the canaries of a run go through it.
+Where a vector holds queries, it is their words that are split, and the words of the bucket are looked up with (`near_queries`).
+Splitting costs about two visits. The words of a bucket are split where they are compared so, or an entry of it has to be picked out.
 """
+
+# ruff: noqa: PLR0917 - compiled functions take their arrays by position
 
 from __future__ import annotations
 
@@ -36,11 +38,10 @@ def look_up() -> NDArray[np.uint8]:
     return table
 
 
-def _split(words: Any, one: int, two: int, planes: Any, block: int) -> None:
-    """Split the words of vectors `one` and `two`, 16 each, into block `block` of `planes` uint8."""
-    chosen = np.concatenate([words[16 * one : 16 * one + 16], words[16 * two : 16 * two + 16]])
+def _split(words: Any, start: int, planes: Any, block: int) -> None:
+    """Split words[start : start + 32] into block `block` of `planes` uint8, which begin at a whole line of 64 bytes."""
     shifts = 4 * np.arange(8, dtype=np.uint32)
-    planes[BLOCK * block : BLOCK * (block + 1)] = (chosen[None, :] >> shifts[:, None] & 15).reshape(-1)
+    planes[BLOCK * block : BLOCK * (block + 1)] = (words[None, start : start + 32] >> shifts[:, None] & 15).reshape(-1)
 
 
 def _distances(planes: Any, blocks: slice, word: int) -> Any:
@@ -54,6 +55,18 @@ def _any_near(planes: Any, blocks: int, word: int, limit: int, look_up: Any) -> 
     return bool((_distances(planes[: BLOCK * blocks], slice(0, blocks), word) <= limit).any())
 
 
+def _near_queries(
+    words: Any, low: int, high: int, planes: Any, look_up: Any, bounds: Any, at: int, filled: int
+) -> int:  # fmt: skip
+    """As `vectors._near_queries`, of queries whose words are split into `planes`; `at` is a multiple of 32."""
+    least = np.full(64, 255)
+    blocks = 1 if filled - at <= 32 else 2
+    for word in words[low:high]:
+        found = _distances(planes[: BLOCK * ((at >> 5) + blocks)], slice(at >> 5, (at >> 5) + blocks), int(word))
+        least[: 32 * blocks] = np.minimum(least[: 32 * blocks], found.reshape(-1))
+    return int(sum(1 << k for k in range(64) if least[k] < bounds[at + k]))
+
+
 def _lanes_of(planes: Any, block: int, word: int, limit: int, look_up: Any) -> int:
     """Bit mask of the 32 words of a block that are within `limit` bits of `word`."""
     hits = _distances(planes[: BLOCK * (block + 1)], slice(block, block + 1), word)[0] <= limit
@@ -65,5 +78,6 @@ def _fastest(name: str, twin: Any) -> Any:
 
 
 split, any_near, lanes_of = _fastest("split", _split), _fastest("any_near", _any_near), _fastest("lanes_of", _lanes_of)
+near_queries = _fastest("near_queries", _near_queries)
 
-__all__ = ["BLOCK", "USED", "any_near", "lanes_of", "look_up", "split"]
+__all__ = ["BLOCK", "USED", "any_near", "lanes_of", "look_up", "near_queries", "split"]

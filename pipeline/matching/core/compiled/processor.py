@@ -39,7 +39,9 @@ def environment(wanted: str) -> dict[str, str]:
     from llvmlite import binding  # as above
 
     features = dict(binding.get_host_cpu_features())
-    off = {"avx512": (), "avx2": ("avx512",), "plain": ("avx", "f16c", "fma", "vaes", "vpclmulqdq", "gfni")}[wanted]
+    off = {"avx512": (), "avx2": ("avx512", "gfni"), "plain": ("avx", "f16c", "fma", "vaes", "vpclmulqdq", "gfni")}[
+        wanted
+    ]
     needed = {"avx512": "avx512vpopcntdq", "avx2": "avx2", "plain": None}[wanted]
     if needed is not None and not features.get(needed):
         raise ValueError(f"This processor has no {needed}.")

@@ -36,9 +36,11 @@ def _any_within(words: Any, first: int, last: int, query: int, limit: int) -> bo
     return bool((_popcount(block ^ np.uint32(query)) <= limit).any())
 
 
-def _any_within4(words: Any, first: int, last: int, queries: Any, at: int, limit: int) -> bool:
-    """Whether any of the words in vectors [first, last) is within `limit` bits of one of queries[at : at + 4]."""
-    return any(_any_within(words, first, last, int(query), limit) for query in queries[at : at + 4])
+def _near_queries(words: Any, low: int, high: int, asked: Any, bounds: Any, at: int, filled: int) -> int:
+    """Bit mask of those of the queries asked[at : min(at + 64, filled)] that any of words[low:high] is nearer to, in bits, than their
+    bound, uint8. `asked`, uint32, and `bounds` reach 64 entries beyond `filled`; a bound there is 0, which nothing is nearer than."""
+    least = _popcount(words[low:high, None] ^ asked[None, at : at + 64]).min(axis=0, initial=255)
+    return int(sum(1 << k for k in range(64) if at + k < filled and least[k] < bounds[at + k]))
 
 
 def _within(words: Any, vector: int, query: int, limit: int) -> int:
@@ -104,12 +106,14 @@ def _distance(hashes: Any, row: int, kept: Any, last: int, queries: Any, query: 
 def _verdict(hashes: Any, row: int, kept: Any, last: int, queries: Any, query: int, rules: Any) -> int:
     """Distance and the tables that would find this pair: `distance << 16 | first admissible table`.
 
-    `last` is the last group of the stored hash. `rules` is uint16 (3, m): most bits of chunk i; most bits of chunks i, i+1, i+2; least bits of chunk i-1.
+    `last` is the last group of the stored hash. `rules` is uint16 (4, m): most bits of chunk i; most bits of chunks i, i+1, i+2; least bits of chunk
+    i-1; most bits of chunks i, i+1.
     The low part is 16 when no table admits the pair.
     """
     d = _popcount(_whole(hashes, row, kept, last) ^ queries[query]).astype(np.int64)
-    three = d + np.roll(d, -1) + np.roll(d, -2)
-    admits = (d <= rules[0]) & (three <= rules[1]) & (np.roll(d, 1) >= rules[2])
+    two = d + np.roll(d, -1)
+    three = two + np.roll(d, -2)
+    admits = (d <= rules[0]) & (three <= rules[1]) & (np.roll(d, 1) >= rules[2]) & (two <= rules[3])
     table = int(np.argmax(admits)) if admits.any() else 16
     return int(d.sum()) << 16 | table
 
@@ -145,8 +149,10 @@ def _lanes_admitted(bits: Any, table: int, rules: Any) -> int:
     """Bit mask of the lanes of `bits`, as `_lanes_near` fills it, that `table` admits; `rules` as in `_verdict`."""
     m = rules.shape[1]
     d = bits.reshape(m + 1, TILE)[:m].astype(np.int64)
-    three = d[table] + d[(table + 1) % m] + d[(table + 2) % m]
-    return _mask((d[table] <= rules[0, table]) & (three <= rules[1, table]) & (d[table - 1] >= rules[2, table]))
+    two = d[table] + d[(table + 1) % m]
+    three = two + d[(table + 2) % m]
+    runs = (d[table] <= rules[0, table]) & (two <= rules[3, table]) & (three <= rules[1, table])
+    return _mask(runs & (d[table - 1] >= rules[2, table]))
 
 
 def _fastest(name: str, twin: Any) -> Any:
@@ -154,7 +160,7 @@ def _fastest(name: str, twin: Any) -> Any:
 
 
 any_within = _fastest("any_within", _any_within)
-any_within4 = _fastest("any_within4", _any_within4)
+near_queries = _fastest("near_queries", _near_queries)
 within = _fastest("within", _within)
 lowest, ones, nth = _fastest("lowest", _lowest), _fastest("ones", _ones), _fastest("nth", _nth)
 copy8 = _fastest("copy8", _copy8)
@@ -172,7 +178,6 @@ __all__ = [
     "LANES",
     "TILE",
     "any_within",
-    "any_within4",
     "copy8",
     "distance4",
     "distance16",
@@ -182,6 +187,7 @@ __all__ = [
     "lanes_near4",
     "lanes_near16",
     "lowest",
+    "near_queries",
     "nth",
     "ones",
     "prefetch",

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from pipeline.matching import core
+from pipeline.matching.core import driver
 from pipeline.matching.core.compiled.jit import JIT
 
 Hashes = NDArray[np.uint8]
@@ -40,3 +42,14 @@ def build(folder: Path, hashes: Hashes, ids: Any = None, *, algorithm: str = "pd
     keys = np.arange(len(hashes), dtype=np.int64) if ids is None else np.asarray(ids, np.int64)
     core.build_index([(keys, hashes)], folder, algorithm=algorithm, hasher_version="t1", release="7")
     return core.open_index(folder)
+
+
+WAYS = [(by_queries, sparse) for by_queries in (False, True) for sparse in (False, True)]
+"""The ways in which a bucket is compared: whether vectors hold queries, and whether few values have queries."""
+
+
+def force_way(monkeypatch: pytest.MonkeyPatch, way: tuple[bool, bool]) -> None:
+    """Take one of WAYS, whatever sizes would choose."""
+    by_queries, sparse = way
+    monkeypatch.setattr(driver.JoinThread, "_by_queries", lambda self, rows, masks: by_queries)
+    monkeypatch.setattr(driver, "SPARSE", 2**40 if sparse else 0)

@@ -14,10 +14,20 @@ from hypothesis import strategies as st
 
 from pipeline.errors import UsageError
 from pipeline.matching import core
+from pipeline.matching.core import driver
 from pipeline.matching.core.compiled.jit import JIT
 from pipeline.matching.core.plan import Plan
 from tests import naive
-from tests.pipeline.matching.core.support import EXAMPLES, Hashes, build, flipped, pairs_of, random_hashes
+from tests.pipeline.matching.core.support import (
+    EXAMPLES,
+    WAYS,
+    Hashes,
+    build,
+    flipped,
+    force_way,
+    pairs_of,
+    random_hashes,
+)
 
 
 @pytest.fixture(params=["buckets", "scan"])
@@ -139,11 +149,15 @@ def test_results_are_reduced_to_the_nearest_when_a_buffer_fills(
 
 
 @pytest.mark.skipif(not JIT, reason="needs many hashes")
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(
     ("algorithm", "radius"), [("pdq", 31), ("pdq", 47), ("phash256", 33), ("phash64", 8), ("dhash64", 11)]
 )
-def test_clustered_hashes_in_dense_buckets(tmp_path: Path, algorithm: str, radius: int) -> None:
+def test_clustered_hashes_in_dense_buckets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, algorithm: str, radius: int, way: tuple[bool, bool]
+) -> None:
     """Clusters fill a few buckets so much that the dense path is taken; faiss counts independently in test_oracle."""
+    force_way(monkeypatch, way)
     rng = np.random.default_rng(11)
     width = 32 if algorithm in {"pdq", "phash256"} else 8
     centres = random_hashes(3, width, 1)
@@ -163,14 +177,21 @@ def test_clustered_hashes_in_dense_buckets(tmp_path: Path, algorithm: str, radiu
     assert naive.rows(found.table) == wanted
 
 
+@pytest.mark.parametrize("way", WAYS if JIT else WAYS[-1:])
 @pytest.mark.parametrize("cap", [None, 1, 30])
 @pytest.mark.parametrize(("algorithm", "radius"), [("pdq", 31), ("phash64", 8)])
-def test_buckets_in_tiles_with_withdrawn_hashes_and_a_cap(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, algorithm: str, radius: int, cap: int | None
+def test_buckets_in_tiles_with_withdrawn_hashes_and_a_cap(  # noqa: PLR0917 - one argument a parameter
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    algorithm: str,
+    radius: int,
+    cap: int | None,
+    way: tuple[bool, bool],
 ) -> None:
     """Dense buckets are compared in tiles of 32: withdrawn hashes stay out, capped queries keep the nearest."""
     from pipeline.matching.core.compiled.vectors import TILE
 
+    force_way(monkeypatch, way)
     rng = np.random.default_rng(12)
     width = 32 if algorithm == "pdq" else 8
     count, asked = (400, 40) if JIT else (90, 6)
@@ -185,6 +206,30 @@ def test_buckets_in_tiles_with_withdrawn_hashes_and_a_cap(
     standing = [pair for pair in pairs_of(known) if pair[0] % 3]
     found = assert_exact(core.open_index(tmp_path / "b"), standing, queries, radius, cap=cap, threads=2)
     assert found.report.plan == "buckets" and found.report.pairs > asked
+
+
+@pytest.mark.skipif(not JIT, reason="needs many hashes")
+@pytest.mark.parametrize("radius", [31, 47])
+def test_each_way_and_a_small_buffer_give_the_same_pairs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, radius: int
+) -> None:
+    """Buckets that fill the buffer are left and taken up again at the query that was next."""
+    rng = np.random.default_rng(13)
+    known = np.concatenate([random_hashes(20_000, 32, 1), random_hashes(1, 32, 2).repeat(900, axis=0)])
+    known[20_000:] ^= np.packbits(rng.random((900, 256)) < 0.06, axis=1)
+    queries = np.concatenate([random_hashes(500, 32, 3), known[rng.integers(0, len(known), 1500)]])
+    queries[500:] ^= np.packbits(rng.random((1500, 256)) < 0.04, axis=1)
+    index = build(tmp_path / "i", known)
+    bits = np.array([np.bitwise_count(query ^ known).sum(axis=1) for query in queries])
+    for way in WAYS:
+        force_way(monkeypatch, way)
+        monkeypatch.setattr(driver, "ROOM", 64)
+        found = core.join(index, queries, np.arange(len(queries)), radius=radius)
+        assert found.report.plan == "buckets"
+        assert found.totals["pairs"].to_pylist() == (bits <= radius).sum(axis=1).tolist()
+        pairs = found.table["query_id"].to_numpy(), found.table["known_id"].to_numpy()
+        assert (bits[pairs] == found.table["distance"].to_numpy()).all()
+        assert len(np.unique(np.stack(pairs), axis=1).T) == (bits <= radius).sum()
 
 
 def test_threads_and_passes_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,30 +23,42 @@ def words(count: int, seed: int) -> np.ndarray:
 
 
 def test_words_within_a_limit() -> None:
-    any_within, any_within4, within = vectors.any_within, vectors.any_within4, vectors.within
+    any_within, within = vectors.any_within, vectors.within
 
     @numba.njit
     def all_of(stored, asked, at, limit):  # type: ignore[no-untyped-def]
         one = any_within(stored, 1, 4, asked[at], np.uint32(limit))
-        return (
-            one,
-            any_within4(stored, 1, 4, asked, at, np.uint32(limit)),
-            within(stored, 2, asked[at], np.uint32(limit)),
-        )
+        return one, within(stored, 2, asked[at], np.uint32(limit))
 
     stored, asked = words(5 * LANES, 1), words(16, 2)
     seen = set()
     for limit in range(33):
         for at in range(12):
-            found = all_of(stored, asked, at, limit)
             query = int(asked[at])
-            assert found == (
-                vectors._any_within(stored, 1, 4, query, limit),
-                vectors._any_within4(stored, 1, 4, asked, at, limit),
-                vectors._within(stored, 2, query, limit),
-            )
-            seen.add(found[:2])
-    assert seen == {(False, False), (False, True), (True, True)}
+            wanted = vectors._any_within(stored, 1, 4, query, limit), vectors._within(stored, 2, query, limit)
+            assert all_of(stored, asked, at, limit) == wanted
+            seen.add(wanted[0])
+    assert seen == {False, True}
+
+
+def test_queries_that_a_word_is_near_to() -> None:
+    near_queries = vectors.near_queries
+
+    @numba.njit
+    def asked_of(stored, low, high, asked, bounds, at, filled):  # type: ignore[no-untyped-def]  # noqa: PLR0917
+        return near_queries(stored, low, high, asked, bounds, at, filled)
+
+    stored, asked = words(5 * LANES, 1), words(256, 2)
+    seen = set()
+    for filled in (1, 16, 17, 32, 33, 48, 49, 64, 65, 130):
+        for low, high in ((0, 1), (3, 3), (7, 40), (0, 80)):
+            bounds = np.random.default_rng(filled).integers(5, 14, 256).astype(np.uint8)
+            bounds[filled:] = 0
+            for at in range(0, filled, 64):
+                found = asked_of(stored, low, high, asked, bounds, at, filled)
+                assert found & 2**64 - 1 == vectors._near_queries(stored, low, high, asked, bounds, at, filled)
+                seen.add(found != 0)
+    assert seen == {False, True}
 
 
 @pytest.mark.parametrize(("m", "radius"), [(16, 31), (16, 47), (4, 8)])

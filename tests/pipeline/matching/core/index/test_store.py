@@ -20,7 +20,7 @@ from pipeline.matching.core.index import build as building
 from pipeline.matching.core.index.store import Index
 from tests import naive
 from tests.pipeline.matching.core import earlier
-from tests.pipeline.matching.core.support import build, flipped, pairs_of, random_hashes
+from tests.pipeline.matching.core.support import WAYS, build, flipped, force_way, pairs_of, random_hashes
 
 FILES = ["offsets.u32", "words.u32", "rows.u16", "highs.u8", "marks.u32", "reduced.u16", "blocks.i64", "ids.u8"]
 
@@ -281,6 +281,40 @@ def test_damage_that_checksums_do_not_see_is_caught_by_canaries(
     monkeypatch.setattr("pipeline.matching.core.plan.Plan.scan", lambda self, rows, queries: False)
     with pytest.raises(CanaryError, match="failed its self-check"):
         core.join(index, known[:16], np.arange(16), radius=31, compiled=compiled)
+
+
+@pytest.mark.skipif(not JIT, reason="takes long as plain Python")
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("fault", ["limits", "levels", "rule of two", "words"])
+def test_a_fault_in_any_way_of_comparing_is_caught_by_canaries(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, way: tuple[bool, bool]
+) -> None:
+    known = random_hashes(30, 32, 7)
+    index = build(tmp_path / "a", known)
+    monkeypatch.setattr("pipeline.matching.core.plan.Plan.scan", lambda self, rows, queries: False)
+    force_way(monkeypatch, way)
+    right = kernels.scan_buckets
+
+    def broken(*arguments: Any) -> Any:
+        given = list(arguments)
+        masks, levels, limits, *how = given[4]
+        table, rules, radius = given[10]
+        if fault == "limits":
+            limits = limits - np.uint32(1)
+        elif fault == "levels":
+            levels = np.minimum(levels, 1 + 15 * (levels > 1))
+        elif fault == "rule of two":
+            rules = rules.copy()
+            rules[3] -= 1
+        else:
+            given[2] = (given[2][0], given[2][1] ^ np.uint32(4), given[2][2])
+        given[4], given[10] = (masks, levels, limits, *how), (table, rules, radius)
+        return right(*given)
+
+    core.join(index, known, np.arange(30), radius=31)
+    monkeypatch.setattr(kernels, "scan_buckets", broken)
+    with pytest.raises(CanaryError, match="failed its self-check"):
+        core.join(index, known, np.arange(30), radius=31)
 
 
 @pytest.mark.parametrize("fault", ["radius", "rule", "ids"])
