@@ -26,9 +26,8 @@ from pipeline.matching.core.compiled.vectors import (
     ones,
     prefetch,
     put64,
-    within,
 )
-from pipeline.matching.core.compiled.verification import candidates, emitted, gather, keep
+from pipeline.matching.core.compiled.verification import candidates, emitted, gather, keep_lanes
 
 NIBBLES = nibbles.USED
 """Whether the words of a bucket are split into planes of nibbles and looked up: a constant of the compiled kernels."""
@@ -64,30 +63,6 @@ def group_queries(chunks: Any, table: Any, offsets: Any, words: Any, index: Any)
     for b in range(65536, 0, -1):
         offsets[b] = offsets[b - 1]
     offsets[0] = 0
-
-
-@inlined
-def pick(
-    words: Any, low: Any, high: Any, word: Any, limit: Any, third: Any, query: Any, pending: Any, found: Any
-) -> Any:
-    """Add the entries of [low, high) within `limit` of `word`, and within `third` less in its lower half, to `pending`; returns its
-    new length.
-
-    `query` is `bucket << 24 | query`.
-    """
-    first, last = low >> 4, (high + 15) >> 4
-    for vector in range(first, last):
-        mask = within(words, vector, word, np.uint32(limit))
-        if vector == first:
-            mask &= 0xFFFF << (low & 15)
-        if vector == last - 1:
-            mask &= 0xFFFF >> (-high & 15)
-        while mask:
-            entry = (vector << 4) + lowest(mask)
-            mask &= mask - 1
-            put64(pending, found << 3, entry << 40 | query)
-            found += int(ones(np.int64(words[entry] ^ word) & 0xFFFF) + third <= limit)
-    return found
 
 
 @inlined
@@ -127,14 +102,41 @@ def lanes(words: Any, first: Any, last: Any, planes: Any, look_up: Any, word: An
 
 
 @inlined
-def pick_lanes(
+def next_hits(
+    words: Any, low: Any, high: Any, block_words: Any, q_planes: Any, look_up: Any, bounds: Any, hits: Any, at: Any, resume: Any,
+    filled: Any,
+) -> Any:  # fmt: skip
+    """Bit mask of the next of up to 64 queries, from `at` on, that a word of the bucket is near to, and where those after them begin.
+
+    What is left of `hits` comes first; queries before `resume` were done. The mask is 0 where there is none.
+    """
+    while not hits and at < filled:
+        if NIBBLES:
+            hits = nibbles.near_queries(words, low, high, q_planes, look_up, bounds, at, filled)
+        else:
+            hits = near_queries(words, low, high, block_words, bounds, at, filled)
+        if at < resume:
+            hits &= -1 << (resume - at)
+        at += 64
+    return hits, at
+
+
+@inlined
+def pick(
     words: Any, planes: Any, look_up: Any, low: Any, high: Any, word: Any, limit: Any, third: Any, query: Any, pending: Any,
     found: Any,
 ) -> Any:  # fmt: skip
-    """As `pick`, from the planes of the bucket."""
-    for block in range((high - low + 31) >> 5):
-        mask = lanes_of(planes, block, word, np.uint32(limit), look_up)
-        start = low + (block << 5)
+    """Add the entries of [low, high) within `limit` of `word`, and within `third` less in its lower half, to `pending`; returns its
+    new length.
+
+    `query` is `bucket << 24 | query`.
+    """
+    first, last = low >> 4, (high + 15) >> 4
+    start = low if NIBBLES else first << 4
+    for t in range((high - start + 31) >> 5):
+        mask = lanes(words, first, last, planes, look_up, word, np.uint32(limit), t)
+        if start < low:
+            mask &= -1 << (low - start)
         if start + 32 > high:
             mask &= (1 << (high - start)) - 1
         while mask:
@@ -142,11 +144,24 @@ def pick_lanes(
             mask &= mask - 1
             put64(pending, found << 3, entry << 40 | query)
             found += int(ones(np.int64(words[entry] ^ word) & 0xFFFF) + third <= limit)
+        start += 32
     return found
 
 
+@inlined
+def admitted(columns: Any, column: Any, chunks: Any, query: Any, mask: Any, table: Any, most: Any, least: Any) -> Any:
+    """Those lanes of `mask`, of a tile that begins with `column`, that `table` admits: at most `most` bits in the chunk after its
+    own, at least `least` in the one before."""
+    m = chunks.shape[1]
+    after = (table + 1) % m
+    mask &= ~lanes_beyond(columns, column + after, chunks[query, after], most + np.uint16(1))
+    if mask and least:
+        mask &= lanes_beyond(columns, column + table - 1, chunks[query, table - 1], least)
+    return mask
+
+
 @bare
-def scan_buckets(  # noqa: PLR0912, PLR0915 - one function: arrays passed on to another cost more than the work, see `keep`
+def scan_buckets(  # noqa: PLR0912, PLR0915 - one function: arrays passed on to another cost more than the work, see `verification.keep`
     buckets: Any, position: Any, grouped: Any, asked: Any, probes: Any, block: Any, pending: Any, counters: Any,
     stored: Any, tile: Any, target: Any, sink: Any,
 ) -> Any:  # fmt: skip
@@ -170,15 +185,12 @@ def scan_buckets(  # noqa: PLR0912, PLR0915 - one function: arrays passed on to 
     offsets, words = stored[0], stored[1]
     columns, tile_ids, real, canary, bits = tile
     table, rules, radius = target
-    out_query, out_id, out_distance, totals, seen, counted, farthest, cap = sink
     m = chunks.shape[1]
-    second = (table + 1) % m
     tiled_queries = (real_queries + len(chunks) + 1) // 2
-    least = rules[2, table]
     third = np.int64(rules[1, table]) - np.int64(rules[3, table])
     masks, levels, limits, by_queries, sparse = probes
     block_words, block_index, bounds, planes, q_planes, look_up, near, tail = block
-    room, room_out = len(pending), len(out_query)
+    room, room_out = len(pending), len(sink[0])
     found, out, resume = counters[PENDING], counters[OUT], counters[RESUME]
     while position < len(buckets):
         b = np.int64(buckets[position])
@@ -196,14 +208,7 @@ def scan_buckets(  # noqa: PLR0912, PLR0915 - one function: arrays passed on to 
                 split(block_words, query_block << 5, q_planes, query_block)
         while True:
             if by_queries:
-                while not hits and at < filled:
-                    if NIBBLES:
-                        hits = nibbles.near_queries(words, low, high, q_planes, look_up, bounds, at, filled)
-                    else:
-                        hits = near_queries(words, low, high, block_words, bounds, at, filled)
-                    if at < resume:
-                        hits &= -1 << (resume - at)
-                    at += 64
+                hits, at = next_hits(words, low, high, block_words, q_planes, look_up, bounds, hits, at, resume, filled)
                 if not hits:
                     break
                 j = at - 64 + lowest(hits)
@@ -238,29 +243,17 @@ def scan_buckets(  # noqa: PLR0912, PLR0915 - one function: arrays passed on to 
                         gather(stored, table, b, low, high, origin, t, columns, tile_ids, real, canary)
                     mask &= canary[t] if query >= real_queries else real[t]
                     if mask:
-                        far = np.uint16(limit - third + 1)
-                        mask &= ~lanes_beyond(columns, t * m + second, chunks[query, second], far)
-                    if mask and least:
-                        mask &= lanes_beyond(columns, t * m + table - 1, chunks[query, table - 1], least)
+                        most = np.uint16(limit - third)
+                        mask = admitted(columns, t * m, chunks, query, mask, table, most, rules[2, table])
                     if not mask:
                         continue
                     counters[TILED] += ones(mask)
                     mask = emitted(columns, t, chunks, query, mask, table, rules, radius, bits)
-                    totals[query] += ones(mask)
-                    while mask:
-                        lane = lowest(mask)
-                        mask &= mask - 1
-                        if bits[m * TILE + lane] <= farthest[query]:
-                            out = keep(
-                                out_query, out_id, out_distance, seen, counted, farthest, cap, out, np.int64(query),
-                                tile_ids[t * TILE + lane], np.uint64(bits[m * TILE + lane]),
-                            )  # fmt: skip
-            elif NIBBLES:
-                found = pick_lanes(
+                    out = keep_lanes(mask, query, tile_ids, t, bits, m, sink, out)
+            else:
+                found = pick(
                     words, planes, look_up, low, high, block_words[j], limit, third, b << 24 | query, pending, found
                 )
-            else:
-                found = pick(words, low, high, block_words[j], limit, third, b << 24 | query, pending, found)
             j += 1
         counters[VISITS] += filled
         counters[CANDIDATES] += filled * (high - low)

@@ -25,6 +25,7 @@ from pipeline.matching.core.compiled.vectors import (
     lanes_near4,
     lanes_near16,
     lowest,
+    ones,
     prefetch,
     put64,
     verdict4,
@@ -192,6 +193,23 @@ def emitted(
         for earlier in range(table - 1):
             mask &= ~lanes_admitted4(bits, earlier, rules)
     return mask
+
+
+@inlined
+def keep_lanes(mask: Any, query: Any, tile_ids: Any, t: Any, bits: Any, m: Any, sink: Any, out: Any) -> Any:
+    """Count the pairs of a query with the lanes of `mask` of tile `t`, and keep those that are not beyond its farthest; returns the
+    new number of results. `bits` as `emitted` fills it."""
+    out_query, out_id, out_distance, totals, seen, counted, farthest, cap = sink
+    totals[query] += ones(mask)
+    while mask:
+        lane = lowest(mask)
+        mask &= mask - 1
+        if bits[m * TILE + lane] <= farthest[query]:
+            out = keep(
+                out_query, out_id, out_distance, seen, counted, farthest, cap, out, np.int64(query),
+                tile_ids[t * TILE + lane], np.uint64(bits[m * TILE + lane]),
+            )  # fmt: skip
+    return out
 
 
 @inlined
