@@ -18,7 +18,6 @@ from pipeline.matching.core.compiled.jit import bare, inlined
 from pipeline.matching.core.compiled.laying import lay_out, name
 from pipeline.matching.core.compiled.nibbles import any_near, lanes_of, split
 from pipeline.matching.core.compiled.vectors import (
-    TILE,
     any_within,
     lanes_beyond,
     lowest,
