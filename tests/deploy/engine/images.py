@@ -76,8 +76,7 @@ def product(root: Path, source: Path, environment: Path, kernels: Path | None) -
     for name in re.search(r"^COPY ([\w. ]+) \./$", build, re.MULTILINE)[1].split():  # type: ignore[index]
         shutil.copy2(source / name, root / "opt/triage" / name)
     compileall.compile_dir(root / "opt/triage", quiet=1, stripdir=str(root))
-    for place in ("/opt/venv", str(environment)):
-        mounts += python(environment, place, root / "hidden")
+    mounts += [bind(environment, place) for place in ("/opt/venv", str(environment))]
     base = Path(sys.base_prefix)
     if not base.is_relative_to("/usr"):
         mounts.append(bind(base, str(base)))
@@ -92,20 +91,6 @@ def product(root: Path, source: Path, environment: Path, kernels: Path | None) -
         keep(kernels, source, root, variables["NUMBA_CACHE_DIR"])
     entry = json.loads(re.search(r"^ENTRYPOINT (.+)$", final, re.MULTILINE)[1])  # type: ignore[index]
     return Image(root, mounts, variables, entry, ["triage", "--help"], "/opt/triage", owned)
-
-
-UNDEPLOYED = "rfc3987_syntax"
-"""A package of a developer's tool that no deployment has: jsonschema imports it where it is found, and it builds a grammar,
-1.4 s of CPU at the start of every process of Airflow."""
-
-
-def python(environment: Path, place: str, hidden: Path) -> list[Mount]:
-    """The installed environment at `place`, with an empty folder over UNDEPLOYED. Not a folder of links: the processes that read
-    packages may open only what lies below the environment itself.
-    """
-    hidden.mkdir(exist_ok=True)
-    found = [path.relative_to(environment) for path in environment.glob(f"lib/python*/site-packages/{UNDEPLOYED}")]
-    return [bind(environment, place), *(bind(hidden, f"{place}/{path}") for path in found)]
 
 
 COMPILED_THERE = "core"
