@@ -361,12 +361,20 @@ def with_words_in_other_places(settings: Settings) -> None:
         "SELECT detail FROM facts WHERE detail IS NOT NULL",
     ],
 )
-def test_words_of_a_report_in_other_columns_are_texts_too(
-    run: Callable[..., Any], filled: Settings, tmp_path: Path, sql: str
-) -> None:
+def test_words_of_a_report_in_other_columns_are_texts_too(run: Callable[..., Any], filled: Settings, sql: str) -> None:
     with_words_in_other_places(filled)
     done = run("query", sql, "--reason", "test", "--format", "json")
     assert json.loads(done.output) == []
+    assert "text.opened" not in [e.action for e in entries_of(filled)]
+    given_roles(filled, "dmi", "analyst")
+    assert "synthetic message 2" in run("query", sql, "--reason", "test", "--format", "json").output
+    assert [e.action for e in entries_of(filled)][-3:] == ["query.run", "text.opened", "query.answered"]
+
+
+def test_tables_with_words_in_other_places_show_none_of_them(
+    run: Callable[..., Any], filled: Settings, tmp_path: Path
+) -> None:
+    with_words_in_other_places(filled)
     shown = run("query", "SELECT * FROM referrals", "--reason", "test", "--format", "json").output
     shown += run("query", "SELECT * FROM facts", "--reason", "test", "--format", "json").output
     assert "access_to_children" in shown and "synthetic message" not in shown
@@ -375,9 +383,6 @@ def test_words_of_a_report_in_other_columns_are_texts_too(
         run("export", "csv", table, "--to", "U", "--reason", "test", "--output", str(target))
         assert target.stat().st_size and "synthetic message" not in target.read_text()
     assert "text.opened" not in [e.action for e in entries_of(filled)]
-    given_roles(filled, "dmi", "analyst")
-    assert "synthetic message 2" in run("query", sql, "--reason", "test", "--format", "json").output
-    assert [e.action for e in entries_of(filled)][-3:] == ["query.run", "text.opened", "query.answered"]
 
 
 MOMENT = {"original": "about [synthetic message 31]", "zone": "", "ambiguous": True}
@@ -422,7 +427,7 @@ def with_identifier(settings: Settings) -> None:
 
 @pytest.mark.parametrize(("table", "column"), [(t, c) for t, columns in MARKS.items() for c in columns])
 def test_a_mark_is_for_everybody_and_words_in_its_place_are_a_text(
-    run: Callable[..., Any], filled: Settings, tmp_path: Path, table: str, column: str
+    run: Callable[..., Any], filled: Settings, table: str, column: str
 ) -> None:
     with_identifier(filled)
     with_words_in_place_of_marks(filled)
@@ -430,16 +435,26 @@ def test_a_mark_is_for_everybody_and_words_in_its_place_are_a_text(
     mark = MARKS[table][column][0]
     answer = json.loads(run("query", sql, "--reason", "test", "--format", "json").output)
     assert mark in [row[column] for row in answer] and "synthetic message" not in json.dumps(answer)
+    assert "text.opened" not in [e.action for e in entries_of(filled)]
+    given_roles(filled, "dmi", "analyst")
+    assert "synthetic message 3" in run("query", sql, "--reason", "test", "--format", "json").output
+    assert [e.action for e in entries_of(filled)][-3:] == ["query.run", "text.opened", "query.answered"]
+
+
+@pytest.mark.parametrize("table", MARKS)
+def test_a_table_shows_its_marks_and_no_words_in_their_place(
+    run: Callable[..., Any], filled: Settings, tmp_path: Path, table: str
+) -> None:
+    with_identifier(filled)
+    with_words_in_place_of_marks(filled)
     everything = run("query", f"FROM {table}", "--reason", "test", "--format", "json").output
     assert samples.referral(1) in everything and "synthetic message" not in everything
     target = tmp_path / "out.csv"
     run("export", "csv", table, "--to", "U", "--reason", "test", "--output", str(target))
     assert "synthetic message" not in target.read_text()
-    assert column == "times_original" or mark in target.read_text()
+    for column, (mark, _) in MARKS[table].items():
+        assert column == "times_original" or mark in target.read_text()
     assert "text.opened" not in [e.action for e in entries_of(filled)]
-    given_roles(filled, "dmi", "analyst")
-    assert "synthetic message 3" in run("query", sql, "--reason", "test", "--format", "json").output
-    assert [e.action for e in entries_of(filled)][-3:] == ["query.run", "text.opened", "query.answered"]
 
 
 def test_a_statement_that_fails_or_is_stopped_was_logged(run: Callable[..., Any], filled: Settings) -> None:
