@@ -192,6 +192,18 @@ def met(
     return status, listener.seen
 
 
+def counted(work: Callable[[], object], said: Path) -> Counter[str]:
+    """Run `work` in a child, undisturbed; how often its busiest thread made each call of FAULTS. Raises RuntimeError with what it said
+    unless it ends well."""
+    status, seen = met(work, said, sorted({call for calls in FAULTS.values() for call in calls}))
+    if status != 0:
+        raise RuntimeError(said.read_text()[-3000:])
+    most: Counter[str] = Counter()
+    for (_, call), count in seen.items():
+        most[call] = max(most[call], count)
+    return most
+
+
 # -- the night -------------------------------------------------------------------------------------------------------
 
 
@@ -206,6 +218,8 @@ class Nights:
         )
         self.stages = [s.name for s in nightly.STAGES]
         self.seconds = 0.0
+        self.calls: dict[str, Counter[str]] = {}
+        """By stage, how often its busiest thread made each call of FAULTS, undisturbed."""
 
     def prepare(self) -> None:
         """Landing and release, made by the command line; then every stage once, undisturbed."""
@@ -231,7 +245,7 @@ class Nights:
         self.copy(self.folder / "start", self.folder / "done")
         for stage in self.stages:
             self.copy(self.folder / "done", self.folder / f"before-{stage}")
-            plain(lambda stage=stage: self.run(self.folder / "done", stage), self.said)  # type: ignore[misc]
+            self.calls[stage] = counted(lambda stage=stage: self.run(self.folder / "done", stage), self.said)  # type: ignore[misc]
         began = time.monotonic()
         self.copy(self.folder / f"before-{self.stages[0]}", self.folder / "timed")
         plain(lambda: self.run_all(self.folder / "timed"), self.said)
@@ -343,22 +357,9 @@ def digest(lines: Iterable[str]) -> str:
 # -- faults ----------------------------------------------------------------------------------------------------------
 
 
-def counted(night: Nights, stage: str) -> Counter[str]:
-    """How often the busiest thread of a stage made each call, undisturbed."""
-    home = night.folder / "counted"
-    night.copy(night.folder / f"before-{stage}", home)
-    names = sorted({call for calls in FAULTS.values() for call in calls})
-    _, seen = met(lambda: night.run(home, stage), night.said, names)
-    most: Counter[str] = Counter()
-    for (_, call), count in seen.items():
-        most[call] = max(most[call], count)
-    return most
-
-
 def chosen(night: Nights, points: int, chance: random.Random) -> list[Point]:
     """`points` faults, the same number for each stage; a call that a stage does not make is not chosen."""
-    calls = {stage: counted(night, stage) for stage in night.stages}
-    found = []
+    calls, found = night.calls, []
     for number in range(points):
         stage = night.stages[number % len(night.stages)]
         fault = chance.choice(sorted(FAULTS))
