@@ -99,9 +99,10 @@ def built(settings: Settings) -> Release | None:
 def difference(previous: Release, newer: Release) -> Difference:
     """Count what changed between two releases, by category."""
     changed = newer.delta(previous.number)
-    standing = _standing(previous)
     of = {kind: changed.filter(pc.equal(changed["change"], kind)) for kind in ("new", "withdrawn", "regraded")}
-    before = _categories(previous, pa.concat_tables([of["withdrawn"], of["regraded"]])["media_key"])
+    with previous.kept_open():
+        standing = _standing(previous)
+        before = _categories(previous, pa.concat_tables([of["withdrawn"], of["regraded"]])["media_key"])
     moved = Counter(
         f"{before.get(key, NO_CATEGORY)} to {category or NO_CATEGORY}"
         for key, category in zip(
