@@ -119,9 +119,8 @@ class Sampler:
         if hashed.low_information or len(key) >= rules["most"] or not all(apart):
             return
         key.append(hashed.pdq)
-        for name, code, quality in picture.frame_variants(pixels, self.policy):
-            flipped = any(name.endswith(flip) for flip in packed.FLIPS)
-            if name.startswith(tuple(rules["families"])) and not flipped:
+        for name, code, quality in picture.frame_variants(pixels, self.policy, tuple(rules["families"])):
+            if not name.endswith(packed.FLIPS):
                 self.frames.variants.append(Variant(f"{name}, at {seconds:.1f} s", code, quality))
 
     def _upright(self, frame: Any) -> NDArray[np.uint8]:

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,7 @@ from pipeline.fingerprint.hashes import covering, panels, perspective, sampling,
 from pipeline.fingerprint.hashes.planes import Plane
 from pipeline.fingerprint.hashes.trimming import Box
 
+Thing = TypeVar("Thing")
 HashedVariant = tuple[str, bytes, int]
 NamedFrame = tuple[str, tuple[float, float, float, float, float]]
 """Name, and geometry as `sampling.sample` takes it: shares added left, top, right, bottom, and degrees."""
@@ -44,20 +45,36 @@ GUESSED = ("opened from", "uncovered plain bar")
 """How names begin whose frame is exact and of which a large part is guessed: a refinement weighs their bits (`refine.weighed`)."""
 
 
+EVERY = ("",)
+"""How names begin of which none is left out."""
+
+
 def all_families(
-    plane: Plane, source: sampling.SampledBase, trimmed: Sequence[NamedFrame], policy: dict[str, Any]
+    plane: Plane,
+    source: sampling.SampledBase,
+    trimmed: Sequence[NamedFrame],
+    policy: dict[str, Any],
+    begins: tuple[str, ...] = EVERY,
 ) -> list[HashedVariant]:
-    """Every variant (name, PDQ, quality) of these families, and of the fixed grid's none.
+    """Every variant (name, PDQ, quality) of these families, and of the fixed grid's none; of them those whose names begin with one
+    of `begins`: the others are not made.
 
     `trimmed` are the frames without seen borders, as `variants.trimmed` gives them; `policy` is `variants` of the policy.
     """
-    found_in = _look(plane, source, trimmed, policy)
-    found = hashed(source, found_in.of_whole)
+    found_in = _look(plane, source, trimmed, policy, begins)
+    found = hashed(source, wanted(found_in.of_whole, begins))
     for name, box in found_in.framed:
-        found += hashed(sampling.part(source, box), _inside(name, policy["inside"]))
+        if grid := wanted(_inside(name, policy["inside"]), begins):
+            found += hashed(sampling.part(source, box), grid)
     for frame, box in found_in.uncovered:
-        found += hashed(sampling.part(source, box), [frame])
-    return found + _at_an_angle(found_in.quads, source) + _without(found_in, source)
+        if frame[0].startswith(begins):
+            found += hashed(sampling.part(source, box), [frame])
+    return found + _at_an_angle(wanted(found_in.quads, begins), source) + _without(found_in, source, begins)
+
+
+def wanted(named: Sequence[tuple[str, Thing]], begins: tuple[str, ...]) -> list[tuple[str, Thing]]:
+    """Those whose names begin with one of `begins`."""
+    return [one for one in named if one[0].startswith(begins)]
 
 
 @dataclass(frozen=True)
@@ -73,17 +90,26 @@ class FoundFrames:
 
 
 def _look(
-    plane: Plane, source: sampling.SampledBase, trimmed: Sequence[NamedFrame], policy: dict[str, Any]
+    plane: Plane,
+    source: sampling.SampledBase,
+    trimmed: Sequence[NamedFrame],
+    policy: dict[str, Any],
+    begins: tuple[str, ...] = EVERY,
 ) -> FoundFrames:
+    """`begins` spares the search for boxes whose names cannot begin so; what else is found is found all the same."""
     luma = trimming.small(plane)
     borders: list[Box] = [(-g[0], -g[1], -g[2], -g[3]) for _, g in trimmed]
     parts = panels.boxes(luma, policy["panels"], borders)
-    shaped = panels.shaped(luma, source.aspect, {**policy["panels"], **policy["shaped"]}, [*borders, *parts])
+    shaped: Sequence[Box] = []
+    beside: Sequence[Box] = []
+    if any(one.startswith(word) or word.startswith(one) for one in begins for word in ("shaped ", "beside ")):
+        shaped = panels.shaped(luma, source.aspect, {**policy["panels"], **policy["shaped"]}, [*borders, *parts])
+        beside = panels.beside(luma, policy["panels"], borders, [*borders, *parts, *shaped])
     of_whole = [
         *_shapes(source.aspect, (plane.width, plane.height), policy["shapes"]),
         *_placed("part", parts),
         *_placed("shaped", shaped),
-        *_placed("beside", panels.beside(luma, policy["panels"], borders, [*borders, *parts, *shaped])),
+        *_placed("beside", beside),
         *_cells(policy["cells"]),
     ]
     return FoundFrames(
@@ -282,11 +308,11 @@ def _discs(policy: dict[str, Any]) -> list[tuple[str, tuple[float, float, float]
     ]
 
 
-def _without(look: FoundFrames, source: sampling.SampledBase) -> list[HashedVariant]:
+def _without(look: FoundFrames, source: sampling.SampledBase, begins: tuple[str, ...]) -> list[HashedVariant]:
     """The picture without one disc, and without one box, each guessed from its rim."""
     found: list[HashedVariant] = []
-    for things, hashing in ((look.discs, covering.hash_discs), (look.patches, covering.hash_boxes)):
-        if things:
+    for every, hashing in ((look.discs, covering.hash_discs), (look.patches, covering.hash_boxes)):
+        if things := wanted(every, begins):
             places = np.array([place for _, place in things])
             found += _named(things, *hashing(source.samples, source.edges, places, source.aspect))
     return found

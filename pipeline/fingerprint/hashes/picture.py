@@ -104,14 +104,16 @@ def hash_frame(array: NDArray[np.uint8], policy: dict[str, Any]) -> FrameHashes:
     return FrameHashes(code, quality, low, plane.width, plane.height)
 
 
-def frame_variants(array: NDArray[np.uint8], policy: dict[str, Any]) -> tuple[tuple[str, bytes, int], ...]:
-    """Query variants (name, PDQ, quality) of a video frame, given as for `hash_frame`.
+def frame_variants(
+    array: NDArray[np.uint8], policy: dict[str, Any], begins: tuple[str, ...] = ("",)
+) -> tuple[tuple[str, bytes, int], ...]:
+    """Query variants (name, PDQ, quality) of a video frame, given as for `hash_frame`: those whose names begin with one of `begins`.
 
     Most videos have one of the shapes that photographs are cropped to, so that of their frames it says nothing.
     """
     rules = policy["variants"]
     rules = {**rules, "shapes": {**rules["shapes"], "cut": []}}
-    return query_variants.all_variants(planes.from_array(array), rules)
+    return query_variants.all_variants(planes.from_array(array), rules, begins)
 
 
 def refine_picture(image: Image.Image, known_pdq: bytes, policy: dict[str, Any]) -> RefinedCandidate:

@@ -83,31 +83,38 @@ def trimmed(plane: Plane, policy: dict[str, Any]) -> list[NamedFrame]:
     ]
 
 
-def all_variants(plane: Plane, policy: dict[str, Any]) -> tuple[HashedVariant, ...]:
-    """Every variant of one picture: (name, PDQ, quality). The plain picture is not among them.
+def all_variants(
+    plane: Plane, policy: dict[str, Any], begins: tuple[str, ...] = families.EVERY
+) -> tuple[HashedVariant, ...]:
+    """Every variant of one picture: (name, PDQ, quality). The plain picture is not among them. With `begins` those whose names begin
+    with one of them, in the same order: the others are not made.
 
     Flips and turns by 90 degrees of the whole picture and of each trimmed one, then the fixed grid, then the `families`.
     """
     source = sampling.base(plane)
-    found = _flips(source, "", np.zeros(5))
+    found = _flips(source, "", np.zeros(5), begins)
     borders = trimmed(plane, policy)
     for name, geometry in borders:
-        found += _flips(source, name, np.array(geometry))
+        found += _flips(source, name, np.array(geometry), begins)
     grid, geometries = frames(policy)
-    codes, measures = sampling.hash_frames(source.samples, source.edges, geometries, source.aspect)
-    for place, (name, _) in enumerate(grid):
-        found.append((name, codes[place].tobytes(), int(measures[place])))
-    found += families.all_families(plane, source, borders, policy)
+    places = [place for place, (name, _) in enumerate(grid) if name.startswith(begins)]
+    if places:
+        codes, measures = sampling.hash_frames(source.samples, source.edges, geometries[places], source.aspect)
+        found += [(grid[place][0], codes[k].tobytes(), int(measures[k])) for k, place in enumerate(places)]
+    found += families.all_families(plane, source, borders, policy, begins)
     return tuple(found)
 
 
-def _flips(source: sampling.SampledBase, frame: str, geometry: sampling.Geometry) -> list[HashedVariant]:
+def _flips(
+    source: sampling.SampledBase, frame: str, geometry: sampling.Geometry, begins: tuple[str, ...]
+) -> list[HashedVariant]:
     """The eight flips and turns of one frame: a flip of a picture only exchanges and negates its coefficients."""
+    names = [
+        ", ".join(part for part in (frame, flip if code else "") if part) for code, flip in enumerate(packed.FLIPS)
+    ]
+    asked = [code for code, name in enumerate(names) if name and name.startswith(begins)]
+    if not asked:
+        return []
     places = np.stack([source.mirrored(geometry, bool(k & 1), bool(k & 2)) for k in range(4)])
     codes, measures = sampling.hash_flips(source.samples, source.edges, places, source.aspect)
-    found = []
-    for code, flip in enumerate(packed.FLIPS):
-        name = ", ".join(part for part in (frame, flip if code else "") if part)
-        if name:
-            found.append((name, codes[code].tobytes(), int(measures[code])))
-    return found
+    return [(names[code], codes[code].tobytes(), int(measures[code])) for code in asked]

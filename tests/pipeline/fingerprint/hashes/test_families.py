@@ -204,11 +204,14 @@ def test_a_caption_of_the_pictures_own_ground_is_taken_off_by_the_shape_of_the_r
     assert distance <= 31 and name.startswith("shaped"), (distance, name)
 
 
-def test_plain_ground_at_the_other_end_is_the_pictures_own() -> None:
+def night_sky() -> Image.Image:
     night = scene().crop((0, 0, 640, 411))  # of no usual shape
     ImageDraw.Draw(night).rectangle((0, 0, 640, 120), fill=(18, 18, 18))
-    captioned = pasted((640, 480), (night, (0, 0)))
-    distance, name = nearest(captioned, night)
+    return night
+
+
+def test_plain_ground_at_the_other_end_is_the_pictures_own() -> None:
+    distance, name = nearest(pasted((640, 480), (night_sky(), (0, 0))), night_sky())
     assert distance <= 31 and name.startswith(("beside", "part")), (distance, name)
 
 
@@ -305,3 +308,53 @@ def test_preparing_compiles_what_every_family_uses() -> None:
         covering._without_box, slants._strengths, trimming._detail, flatness._even, refine._weighed_least,
     )  # fmt: skip
     assert all(kernel.signatures for kernel in prepared)  # type: ignore[attr-defined]
+
+
+WORDS = (
+    "opened",
+    "inside",
+    "uncovered",
+    "patched",
+    "part",
+    "cell",
+    "shaped",
+    "beside",
+    "flattened",
+    "narrowed",
+    "disc",
+)
+
+
+VARIOUS = {**COMPOSED, "caption under a night sky": lambda: pasted((640, 480), (night_sky(), (0, 0)))}
+
+
+@pytest.mark.parametrize("name", list(VARIOUS))
+def test_variants_of_some_names_are_those_of_all_that_begin_so(name: str) -> None:
+    plane, rules = planes.decode(reopened(VARIOUS[name]()), RULES["canonical"]), RULES["variants"]
+    every = variants.all_variants(plane, rules)
+    asked = [
+        *WORDS,
+        "border trimmed",
+        "padded all sides",
+        "turned 3",
+        "mirrored",
+        "s",
+        "part 0-50 % across, 0",
+        "no such name",
+    ]
+    for begins in (
+        *((one,) for one in asked),
+        tuple(RULES["video"]["key_frames"]["families"]),
+        ("beside", "disc"),
+        ("",),
+    ):
+        some = variants.all_variants(plane, rules, begins)
+        assert some == tuple(one for one in every if one[0].startswith(begins)), begins
+
+
+def test_the_pictures_of_these_tests_have_variants_of_every_family() -> None:
+    found: set[str] = set()
+    for make in VARIOUS.values():
+        plane = planes.decode(reopened(make()), RULES["canonical"])
+        found |= {name.split()[0] for name, _, _ in variants.all_variants(plane, RULES["variants"])}
+    assert found > {*WORDS, "border", "padded", "cropped", "turned", "mirrored"}
