@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -15,6 +16,14 @@ def test_arrays_are_made_without_importing_pandas() -> None:
     )
     done = subprocess.run([sys.executable, "-c", made], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[{'a': 1}] False"
+
+
+def test_numpy_starts_no_threads() -> None:
+    """They would wait for linear algebra at full speed, one for each further core."""
+    kept = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
+    program = "import pipeline, numpy, os; print(len(os.listdir('/proc/self/task')))"
+    done = subprocess.run([sys.executable, "-c", program], env=kept, check=True, capture_output=True, text=True)
+    assert done.stdout == "1\n"
 
 
 def test_help_loads_neither_logs_nor_a_database() -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pipeline.fingerprint.hashes import pdq, sampling
 from pipeline.fingerprint.hashes.kernels import kernel
 from pipeline.fingerprint.hashes.pdq import Floats
+from pipeline.fingerprint.hashes.planes import median
 from pipeline.fingerprint.hashes.sampling import Geometry, SampledBase
 
 RIM = 32
@@ -42,7 +43,7 @@ def plain_bar(luma: NDArray[np.uint8], side: int, share: float, policy: dict[str
     seam, near = round(share * len(lines)), max(2, round(policy["seam"] * len(lines)))
     if seam <= 2 * near or seam + 2 * near > len(lines):
         return False
-    ground = int(np.median(lines[:seam]))
+    ground = int(median(lines[:seam]))
     alike = np.abs(lines[seam - 2 * near : seam + 2 * near].astype(np.int16) - ground) <= policy["tolerance"]
     inside, beyond = alike[:near].mean(), alike[3 * near :].mean()  # the lines at the seam itself may be mixed
     return bool(inside >= policy["inside"] and beyond <= policy["beyond"])

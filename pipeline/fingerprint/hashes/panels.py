@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.fingerprint.hashes.kernels import kernel
+from pipeline.fingerprint.hashes.planes import median
 from pipeline.fingerprint.hashes.slants import Luma
 from pipeline.fingerprint.hashes.trimming import Box
 
@@ -39,15 +40,22 @@ def _profile(luma: Luma) -> Scores:
     """Step of each row from the one above: the mean step that two thirds of the line's parts reach (rows,)."""
     rows, columns = luma.shape
     out, steps = np.zeros(rows, np.float32), np.empty(PARTS, np.float32)
-    for row in range(1, rows):
+    sums, above = np.empty(PARTS, np.int32), np.empty(PARTS, np.int32)
+    for row in range(rows):
         for part in range(PARTS):
             low, high = part * columns // PARTS, (part + 1) * columns // PARTS
             total = np.int32(0)
-            for column in range(low, high):
-                total += np.int32(luma[row, column]) - np.int32(luma[row - 1, column])
-            steps[part] = abs(total) / max(high - low, 1)
-        steps.sort()
-        out[row] = steps[PARTS // 3]
+            for value in luma[row, low:high]:
+                total += np.int32(value)
+            above[part], sums[part] = sums[part], total
+            step = np.float32(abs(total - above[part]) / max(high - low, 1))
+            place = part
+            while place > 0 and steps[place - 1] > step:  # in order, from the least on
+                steps[place] = steps[place - 1]
+                place -= 1
+            steps[place] = step
+        if row > 0:
+            out[row] = steps[PARTS // 3]
     return out
 
 
@@ -55,7 +63,7 @@ def _cuts(luma: Luma, policy: dict[str, Any]) -> list[int]:
     """Rows at which a new picture may begin, strongest first taken, in order."""
     profile = _profile(np.ascontiguousarray(luma))
     rows = len(profile)
-    least = max(policy["step"], policy["contrast"] * max(float(np.median(profile)), 1.0))
+    least = max(policy["step"], policy["contrast"] * max(median(profile), 1.0))
     taken: list[int] = []
     for row in np.argsort(-profile, kind="stable"):
         if profile[row] < least or len(taken) >= policy["cuts"]:

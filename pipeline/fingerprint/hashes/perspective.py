@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.fingerprint.hashes import slants
+from pipeline.fingerprint.hashes.planes import median
 from pipeline.fingerprint.hashes.slants import Luma
 
 Corner = tuple[float, float]
@@ -23,7 +24,7 @@ Quad = tuple[Corner, Corner, Corner, Corner]
 def quads(luma: Luma, policy: dict[str, Any]) -> list[tuple[str, Quad]]:
     """Names and corners of the areas found in the small plane (uint8); nothing where their sides are not straight."""
     ring = np.concatenate([luma[0], luma[-1], luma[:, 0], luma[:, -1]])
-    level = int(np.median(ring))
+    level = int(median(ring))
     masks = {
         "bright area": luma > _threshold(luma),
         "area inside the ground": np.abs(luma.astype(np.int16) - level) > policy["tolerance"],
@@ -126,9 +127,12 @@ def _line(places: NDArray[np.int64], values: NDArray[np.int64]) -> tuple[float, 
 
 
 def _fit(x: NDArray[Any], y: NDArray[np.int64]) -> tuple[float, float]:
-    centre, spread = x.mean(), x.var()
-    slope = float(((x - centre) * (y - y.mean())).mean() / spread) if spread > 0 else 0.0
-    return slope, float(y.mean() - slope * centre)
+    count, total = len(x), np.add.reduce  # `mean` and `var` do the same sums, and prepare them longer than they take
+    centre, level = total(x) / count, total(y) / count
+    apart = x - centre
+    spread = total(apart * apart) / count
+    slope = float(total(apart * (y - level)) / count / spread) if spread > 0 else 0.0
+    return slope, float(level - slope * centre)
 
 
 def _meet(upright: tuple[float, float], level: tuple[float, float]) -> Corner:

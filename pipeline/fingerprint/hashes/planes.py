@@ -140,3 +140,20 @@ def _stretched(values: NDArray[np.float32]) -> NDArray[np.uint8]:
     span = (high - low) or 1.0
     levels: NDArray[np.uint8] = (np.where(finite, (values - low) / span, 0.0).clip(0, 1) * 255).round().astype(np.uint8)
     return levels
+
+
+def median(values: NDArray[Any]) -> float:
+    """Median of an array of numbers, all of its axes together; there is at least one value and none is NaN.
+
+    As `numpy.median` gives it, without its fifty microseconds of preparation: a picture asks for thirty medians.
+
+    Of an even number it is the mean of the two in the middle, in the array's own precision where they are floating-point.
+    """
+    flat = values.ravel()
+    half = flat.size >> 1
+    if flat.size & 1:
+        return float(np.partition(flat, half)[half])
+    below, above = np.partition(flat, (half - 1, half))[half - 1 : half + 1]
+    if flat.dtype.kind == "f":
+        return float((below + above) / flat.dtype.type(2))
+    return (int(below) + int(above)) / 2

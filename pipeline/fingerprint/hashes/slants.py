@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.fingerprint.hashes.kernels import kernel
+from pipeline.fingerprint.hashes.planes import median
 
 PARTS = 9
 """Parts of a line. Its strength is the step that two thirds of them reach."""
@@ -26,23 +27,43 @@ Line = tuple[float, float]
 
 @kernel
 def _strengths(luma: Luma, places: NDArray[np.int64], shifts: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Strength (places, shifts) of lines that cross the middle row at a place and move by a shift along the band."""
+    """Strength (places, shifts) of lines that cross the middle row at a place and move by a shift along the band.
+
+    The places follow each other. For one shift and row the lines of all places step side by side, so that their steps are added as
+    they lie in memory; a line that leaves the picture goes along its edge.
+    """
     rows, columns = luma.shape
+    count = places.size
     first, last = int(BAND[0] * rows), int(BAND[1] * rows)
-    out, steps = np.zeros((places.size, shifts.size), np.float32), np.empty(PARTS, np.float32)
-    for p in range(places.size):
-        for s in range(shifts.size):
-            for part in range(PARTS):
-                low = first + part * (last - first) // PARTS
-                high = first + (part + 1) * (last - first) // PARTS
-                total = np.int32(0)
-                for row in range(low, high):
-                    moved = shifts[s] * (row - (first + last) / 2) / (last - first)
-                    place = min(max(int(places[p] + moved + 0.5), 1), columns - 2)
-                    total += np.int32(luma[row, place + 1]) - np.int32(luma[row, place - 1])
-                steps[part] = abs(total) / max(high - low, 1)
-            steps.sort()
-            out[p, s] = steps[PARTS // 3]
+    reach = 1
+    for shift in shifts:
+        reach = max(reach, abs(shift) + 2)
+    steps = np.empty((last - first, count + 2 * reach), np.int16)
+    for row in range(first, last):
+        for k in range(steps.shape[1]):
+            place = min(max(places[0] - reach + k, 1), columns - 2)
+            steps[row - first, k] = np.int16(luma[row, place + 1]) - np.int16(luma[row, place - 1])
+    out, totals = np.empty((count, shifts.size), np.float32), np.empty(count, np.int32)
+    parts = np.empty((PARTS, count), np.float32)
+    for s in range(shifts.size):
+        for part in range(PARTS):
+            low = first + part * (last - first) // PARTS
+            high = first + (part + 1) * (last - first) // PARTS
+            totals[:] = 0
+            for row in range(low, high):
+                moved = shifts[s] * (row - (first + last) / 2) / (last - first)
+                begin = reach + int(np.floor(moved + 0.5))
+                for p in range(count):
+                    totals[p] += steps[row - first, begin + p]
+            for p in range(count):
+                parts[part, p] = abs(totals[p]) / max(high - low, 1)
+        for end in range(PARTS - 1, 0, -1):  # in order, from the least on
+            for k in range(end):
+                for p in range(count):
+                    one, other = parts[k, p], parts[k + 1, p]
+                    parts[k, p], parts[k + 1, p] = min(one, other), max(one, other)
+        for p in range(count):
+            out[p, s] = parts[PARTS // 3, p]
     return out
 
 
@@ -57,7 +78,7 @@ def lines(luma: Luma, policy: dict[str, Any]) -> list[Line]:
     places = np.arange(max(int(policy["nearest"] * columns), 1), max(int(policy["deepest"] * columns), 2))
     shifts = np.arange(-tilt, tilt + 1, 2)
     strengths = _strengths(half, places, shifts)
-    least = max(policy["step"], policy["contrast"] * float(np.median(strengths)))
+    least = max(policy["step"], policy["contrast"] * median(strengths))
     found: list[Line] = []
     taken: list[int] = []
     for place in np.argsort(-strengths.max(axis=1), kind="stable"):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.fingerprint.hashes.kernels import kernel
-from pipeline.fingerprint.hashes.planes import Plane
+from pipeline.fingerprint.hashes.planes import Plane, median
 
 SEGMENTS = 16
 """Parts of a line over which its step to the next is averaged: texture averages out, a straight edge does not."""
@@ -79,7 +79,7 @@ def plain_border(luma: NDArray[np.uint8], policy: dict[str, Any]) -> Box:
 
 def _border_depth(lines: NDArray[np.uint8], low: int, high: int, policy: dict[str, Any]) -> int:
     """Lines from the outside that belong to the border; a gap shorter than `gap` of the picture does not end it."""
-    level = int(np.median(lines[0, low:high])) if high > low else 0
+    level = int(median(lines[0, low:high])) if high > low else 0
     deepest = int(len(lines) * policy["deepest"])
     looked_at = np.ascontiguousarray(lines[:deepest])
     least, most = np.uint8(max(level - policy["tolerance"], 0)), np.uint8(min(level + policy["tolerance"], 255))
@@ -141,7 +141,7 @@ def _edge_depth(steps: NDArray[np.float64], policy: dict[str, Any]) -> int:
     if not window.size:
         return 0
     place = int(window.argmax())
-    stands_out = window[place] > policy["contrast"] * max(float(np.median(steps)), 0.5)
+    stands_out = window[place] > policy["contrast"] * max(median(steps), 0.5)
     return near + place if stands_out else 0
 
 

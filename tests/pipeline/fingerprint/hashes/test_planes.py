@@ -141,3 +141,13 @@ def test_frame_arrays() -> None:
     for wrong in (np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4), np.uint16), np.zeros(4, np.uint8)):
         with pytest.raises(ValueError, match="a frame is uint8"):
             planes.from_array(wrong)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.int64, np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(1,), (2,), (7,), (8,), (255,), (256,), (3, 5), (4, 6)])
+def test_a_median_is_numpys(kind: type, shape: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(shape[0])
+    for spread in (1, 3, 255):
+        values = (rng.random(shape) * spread).astype(kind)
+        for one in (values, np.zeros(shape, kind), np.full(shape, 200, np.uint8).astype(kind), values.T):
+            assert planes.median(one) == float(np.median(one))
