@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.fingerprint.hashes.kernels import kernel
+from pipeline.fingerprint.hashes.planes import histogram
 
 WINDOWS, REACH = 4, 4
 """Windows of grey levels that are counted: four, each from four levels below its commonest level to four above."""
@@ -37,7 +38,7 @@ def _even(luma: NDArray[np.uint8]) -> float:
 
 def few_levels(luma: NDArray[np.uint8]) -> float:
     """Share of pixels within the `WINDOWS` commonest windows of grey levels, taken greedily."""
-    share = np.bincount(luma.ravel(), minlength=256) / luma.size
+    share = histogram(luma) / luma.size
     total = 0.0
     for _ in range(WINDOWS):
         held = np.convolve(share, np.ones(2 * REACH + 1), "same")

@@ -204,8 +204,8 @@ def _rectangles(luma: Luma, policy: dict[str, Any]) -> list[PixelBox]:
     across = np.array([0, *_lines(rows, policy), height])
     down = np.array([0, *_lines(columns, policy), width])
     sums = [np.zeros((len(s), s.shape[1] + 1), np.float32) for s in (rows, columns)]
-    for total, scores in zip(sums, (rows, columns), strict=True):
-        np.cumsum(scores, axis=1, out=total[:, 1:])
+    for total, scores, lines in zip(sums, (rows, columns), (across[1:-1], down[1:-1]), strict=True):
+        total[lines, 1:] = np.cumsum(scores[lines], axis=1)  # no other line is asked about
     best = _search(across, down, (sums[0], sums[1]), policy["smallest"], policy["rectangles"])
     order = np.argsort(-best[:, 4], kind="stable")
     return [(int(b[0]), int(b[1]), int(b[2]), int(b[3])) for b in best[order] if b[4] > 0]

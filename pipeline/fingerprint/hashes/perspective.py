@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.fingerprint.hashes import slants
-from pipeline.fingerprint.hashes.planes import median
+from pipeline.fingerprint.hashes.planes import histogram, median
 from pipeline.fingerprint.hashes.slants import Luma
 
 Corner = tuple[float, float]
@@ -69,7 +69,7 @@ def _middle(line: slants.Line) -> float:
 
 def _threshold(luma: Luma) -> int:
     """Grey level that parts dark from bright best (Otsu, 1979)."""
-    share = np.bincount(luma.ravel(), minlength=256) / luma.size
+    share = histogram(luma) / luma.size
     below, mean = np.cumsum(share), np.cumsum(share * np.arange(256))
     spread = np.zeros(256)
     inner = (below > 0) & (below < 1)

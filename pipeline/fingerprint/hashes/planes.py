@@ -22,6 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
+from pipeline.fingerprint.hashes.kernels import kernel
+
 REDUCTIONS = (8, 4, 2)
 """DCT reductions that libjpeg offers, largest first."""
 
@@ -140,6 +142,16 @@ def _stretched(values: NDArray[np.float32]) -> NDArray[np.uint8]:
     span = (high - low) or 1.0
     levels: NDArray[np.uint8] = (np.where(finite, (values - low) / span, 0.0).clip(0, 1) * 255).round().astype(np.uint8)
     return levels
+
+
+@kernel
+def histogram(luma: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """How many pixels have each grey level, int64 (256,)."""
+    out = np.zeros(256, np.int64)
+    for row in luma:
+        for value in row:
+            out[value] += 1
+    return out
 
 
 def median(values: NDArray[Any]) -> float:

@@ -32,6 +32,7 @@ from pipeline.fingerprint.sandbox.handover import Landing
 from pipeline.fingerprint.sandbox.jobs import Expected, Job, PackageFaults, Request, expectation
 from pipeline.fingerprint.sandbox.layers import Reached
 from pipeline.fingerprint.sandbox.spawner import Ending, ForkServer, ServerLostError
+from pipeline.fingerprint.sandbox.turns import WINDOW, Turns
 from pipeline.locator import Locator
 from pipeline.settings import Settings
 
@@ -165,7 +166,7 @@ class Pool:
 
     def _map(self, requests: Iterable[tuple[T, Request]]) -> Iterator[tuple[T, Any]]:
         """Run requests on the workers, yield (item, outcome) in order."""
-        source = (Job(n, item, request) for n, (item, request) in enumerate(requests))
+        source = Turns((Job(n, item, request) for n, (item, request) in enumerate(requests)), min(WINDOW, AHEAD))
         retries: deque[Job[T]] = deque()
         done: dict[int, tuple[Job[T], Any]] = {}
         busy: dict[Handle, Job[T]] = {}
@@ -175,7 +176,8 @@ class Pool:
             try:
                 while True:
                     while len(busy) < self.count and (retries or not (exhausted or len(done) >= AHEAD)):
-                        job = retries.popleft() if retries else next(source, None)
+                        idle, taken = ({h.group for h in handles} for handles in (self._idle, busy))
+                        job = retries.popleft() if retries else source.take(idle, taken)
                         if job is None:
                             exhausted = True
                             break

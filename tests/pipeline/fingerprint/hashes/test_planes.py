@@ -151,3 +151,9 @@ def test_a_median_is_numpys(kind: type, shape: tuple[int, ...]) -> None:
         values = (rng.random(shape) * spread).astype(kind)
         for one in (values, np.zeros(shape, kind), np.full(shape, 200, np.uint8).astype(kind), values.T):
             assert planes.median(one) == float(np.median(one))
+
+
+def test_a_histogram_counts_every_pixel() -> None:
+    luma = np.random.default_rng(1).integers(0, 256, (37, 41)).astype(np.uint8)
+    for one in (luma, np.ascontiguousarray(luma[:, :3]), np.full((5, 5), 255, np.uint8)):
+        assert planes.histogram(one).tolist() == np.bincount(one.ravel(), minlength=256).tolist()
