@@ -35,6 +35,9 @@ from deploy.embedded import ROOT, environment
 DISTINCT = ("--known", "1500", "--unknown", "1000000")
 """Hardly a picture comes twice: each file is decoded and hashed."""
 
+STEP = 100_000
+"""Known media written at a time."""
+
 AS_OF = "2026-11-21T01:00:00+00:00"
 
 WARM = """
@@ -242,27 +245,39 @@ def prepare(home: Path, files: int, known: int) -> None:
         "2026-11-20",
         *DISTINCT,
     )
-    rng = np.random.default_rng(1)
-    other = home / "landing" / "hashsets" / "demo" / "others.json"
-    media = []
-    for number in range(known):
-        digest = rng.bytes(36).hex().upper()
-        bits = np.zeros(256, np.uint8)
-        bits[rng.permutation(256)[:128]] = 1
-        pdq = np.packbits(bits).tobytes().hex()
-        media.append(
-            {
-                "MediaID": 1_000_000 + number,
-                "Category": number % 3 + 1,
-                "MD5": digest[:32],
-                "SHA1": digest[32:72],
-                "AlternativeHashes": [{"MD5": digest[:32], "HashName": "PDQ", "HashValue": pdq}],
-            }
-        )
-    context = "http://github.com/VICSDATAMODEL/ProjectVic/DataModels/2.0.xml/Default/$metadata#Media"
-    other.write_text(json.dumps({"@odata.context": context, "value": media}))
+    write_known(home / "landing" / "hashsets" / "demo" / "others.json", known)
     for stage in ("hashset_import", "hashset_release"):
         triage(home, "night", "stage", stage, "--run-id", "setup")
+
+
+def write_known(path: Path, known: int) -> None:
+    """A VICS file of so many media with digests and a PDQ, half of whose bits are set as PDQ's own; written piece by piece."""
+    rng = np.random.default_rng(1)
+    context = "http://github.com/VICSDATAMODEL/ProjectVic/DataModels/2.0.xml/Default/$metadata#Media"
+    with path.open("w") as file:
+        file.write(f'{{"@odata.context": "{context}", "value": [')
+        for start in range(0, known, STEP):
+            count = min(STEP, known - start)
+            digests = rng.bytes(36 * count).hex().upper()
+            bits = np.zeros((count, 256), np.uint8)
+            chosen = rng.random((count, 256), np.float32).argpartition(128, axis=1)[:, :128]
+            np.put_along_axis(bits, chosen, 1, axis=1)
+            hashes = np.packbits(bits, axis=1).tobytes().hex()
+            media = []
+            for place in range(count):
+                digest, pdq = digests[72 * place : 72 * (place + 1)], hashes[64 * place : 64 * (place + 1)]
+                number, md5 = start + place, digest[:32]
+                media.append(
+                    {
+                        "MediaID": 1_000_000 + number,
+                        "Category": number % 3 + 1,
+                        "MD5": md5,
+                        "SHA1": digest[32:],
+                        "AlternativeHashes": [{"MD5": md5, "HashName": "PDQ", "HashValue": pdq}],
+                    }
+                )
+            file.write(("," if start else "") + json.dumps(media)[1:-1])
+        file.write("]}")
 
 
 def env(home: Path) -> dict[str, str]:
