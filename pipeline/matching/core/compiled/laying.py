@@ -5,15 +5,14 @@ so that nothing branches on it. Of many queries most values have some: eight wor
 written over by the next. Of few hardly any has: the values that do are noted first.
 """
 
-# ruff: noqa: PLR0917 - compiled functions take their arrays by position
+# ruff: noqa: PLR0917 - the twins take what compiled functions take: arrays by position
 
 from __future__ import annotations
 
 import importlib
 from typing import Any
 
-from pipeline.matching.core.compiled.jit import JIT, inlined
-from pipeline.matching.core.compiled.vectors import copy8, word64
+from pipeline.matching.core.compiled.jit import JIT
 
 ENDS = 0xFFFFFFFF
 
@@ -44,33 +43,25 @@ def _lay_out(
     return filled | noted << 32
 
 
-@inlined
-def _copied(both: Any, source: Any, target: Any, filled: Any) -> Any:
-    """Copy the entries of a value, `first | after the last << 32`, to `target` from `filled` on; returns the end."""
-    first, count = both & ENDS, (both >> 32) - (both & ENDS)
-    copy8(target, filled, source, first)
-    for more in range(8, count, 8):
-        copy8(target, filled + more, source, first + more)
-    return filled + count
+def _name(
+    bucket: int, stop: int, masks: Any, q_offsets: Any, q_index: Any, block_index: Any, near: Any, noted: int
+) -> None:  # fmt: skip
+    """Fill `block_index` uint32 with the numbers of the queries that `lay_out` put side by side; asked for where one of them is near."""
+    filled = 0
+    values = [int(both) for both in near[:noted]]
+    for mask in () if noted else masks[:stop]:
+        first, last = (int(end) for end in q_offsets[bucket ^ mask : (bucket ^ mask) + 2])
+        values.append(first | last << 32)
+    for both in values:
+        first, last = both & ENDS, both >> 32
+        block_index[filled : filled + last - first] = q_index[first:last]
+        filled += last - first
 
 
-@inlined
-def name(
-    bucket: Any, stop: Any, masks: Any, q_offsets: Any, q_index: Any, block_index: Any, near: Any, noted: Any
-) -> None:
-    """The numbers of the queries that `lay_out` put side by side, uint32; asked for where one of them is near."""
-    filled = bucket - bucket  # int64, as what is added to it
-    if noted:
-        for k in range(noted):
-            filled = _copied(word64(near, k << 3), q_index, block_index, filled)
-    else:
-        for k in range(stop):
-            both = word64(q_offsets, (bucket ^ word64(masks, k << 3)) << 2)
-            filled = _copied(both, q_index, block_index, filled)
+def _fastest(name: str, twin: Any) -> Any:
+    return getattr(importlib.import_module("pipeline.matching.core.compiled.layingir"), name) if JIT else twin
 
 
-lay_out: Any = (
-    importlib.import_module("pipeline.matching.core.compiled.layingir").lay_out if JIT else _lay_out
-)  # a function of its own, as those of `vectors.py`
+lay_out, name = _fastest("lay_out", _lay_out), _fastest("name", _name)
 
 __all__ = ["lay_out", "name"]
