@@ -16,7 +16,7 @@ import numpy as np
 from pipeline.matching.core.compiled import nibbles
 from pipeline.matching.core.compiled.jit import bare, inlined
 from pipeline.matching.core.compiled.laying import lay_out, name
-from pipeline.matching.core.compiled.nibbles import any_near, lanes_of, split
+from pipeline.matching.core.compiled.nibbles import lanes_of, split
 from pipeline.matching.core.compiled.vectors import (
     any_within,
     lanes_beyond,
@@ -83,12 +83,10 @@ def next_near(
 ) -> Any:
     """The first query from `j` on with a word of the bucket within its bound; `filled` where there is none."""
     if NIBBLES:
-        while j < filled and not any_near(planes, (high - low + 31) >> 5, block_words[j], bounds[j] - 1, look_up):
-            j += 1
-    else:
-        first, last = low >> 4, (high + 15) >> 4
-        while j < filled and not any_within(words, first, last, block_words[j], bounds[j] - 1):
-            j += 1
+        return nibbles.next_near(planes, (high - low + 31) >> 5, block_words, bounds, j, filled, look_up)
+    first, last = low >> 4, (high + 15) >> 4
+    while j < filled and not any_within(words, first, last, block_words[j], bounds[j] - 1):
+        j += 1
     return j
 
 

@@ -15,6 +15,7 @@ _I8, _I32, _I64 = (ir.IntType(n) for n in (8, 32, 64))
 _BYTES, _WORDS, _LONGS = ir.VectorType(_I8, 32), ir.VectorType(_I32, 8), ir.VectorType(_I64, 4)
 NIBBLES = 8
 BLOCK = 32 * NIBBLES
+NEXT_NEAR = "matching_next_near"
 
 
 def _at(context: Any, builder: Any, array_type: Any, array: Any, byte: Any) -> Any:
@@ -79,21 +80,32 @@ def split(typingctx, words, start, planes, block):  # type: ignore[no-untyped-de
 
 
 def _tables(context: Any, builder: Any, array_type: Any, array: Any, word: Any) -> list[Any]:
+    data = context.make_array(array_type)(context, builder, array).data
+    return _tables_at(builder, builder.bitcast(data, _I8.as_pointer()), word)
+
+
+def _tables_at(builder: Any, look_up: Any, word: Any) -> list[Any]:
     """For each nibble of `word` the register that holds its distance to every nibble, twice."""
     tables = []
     for n in range(NIBBLES):
         nibble = builder.and_(builder.lshr(word, ir.Constant(_I32, 4 * n)), ir.Constant(_I32, 15))
         place = _times(builder, builder.zext(nibble, _I64), 32)
-        tables.append(builder.load(_at(context, builder, array_type, array, place), align=32))
+        tables.append(builder.load(builder.bitcast(builder.gep(look_up, [place]), _BYTES.as_pointer()), align=32))
     return tables
 
 
 def _distances(context: Any, builder: Any, array_type: Any, planes: Any, block: Any, tables: list[Any]) -> Any:
+    data = context.make_array(array_type)(context, builder, planes).data
+    return _distances_at(builder, builder.bitcast(data, _I8.as_pointer()), block, tables)
+
+
+def _distances_at(builder: Any, planes: Any, block: Any, tables: list[Any]) -> Any:
     """Differing bits of the 32 words of a block, a byte each."""
     start = _times(builder, block, BLOCK)
     sums = []
     for n, table in enumerate(tables):
-        pointer = _at(context, builder, array_type, planes, _plus(builder, start, 32 * n))
+        place = builder.gep(planes, [_plus(builder, start, 32 * n)])
+        pointer = builder.bitcast(place, _BYTES.as_pointer())
         sums.append(_looked_up(builder, table, builder.load(pointer, align=32)))
     while len(sums) > 1:
         sums = [builder.add(one, other) for one, other in zip(sums[::2], sums[1::2], strict=True)]
@@ -108,20 +120,57 @@ def _hits(builder: Any, distances: Any, limit: Any) -> Any:
     return builder.bitcast(within, _I32)
 
 
-@intrinsic
-def any_near(typingctx, planes, blocks, word, limit, look_up):  # type: ignore[no-untyped-def]
-    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        planes, blocks, word, limit, look_up = arguments
-        tables = _tables(context, builder, signature.args[4], look_up, word)
-        least = cgutils.alloca_once_value(builder, ir.Constant(_BYTES, [255] * 32))
-        function_type = ir.FunctionType(_BYTES, [_BYTES, _BYTES])
-        minimum = cgutils.get_or_insert_function(builder.module, function_type, "llvm.umin.v32i8")
-        with cgutils.for_range_slice(builder, ir.Constant(_I64, 0), blocks, ir.Constant(_I64, 1), _I64) as (block, _):
-            found = _distances(context, builder, signature.args[0], planes, block, tables)
-            builder.store(builder.call(minimum, [builder.load(least), found]), least)
-        return builder.icmp_unsigned("!=", _hits(builder, builder.load(least), limit), ir.Constant(_I32, 0))
+def _scan(module: Any) -> Any:
+    """planes, blocks, words of the queries, their bounds, the first of them, their end, look-up table; the first that is near.
 
-    return types.boolean(planes, types.int64, types.uint32, types.uint32, look_up), codegen
+    A function of its own that is not inlined: within the kernel its registers would be taken.
+    """
+    byte, word = _I8.as_pointer(), _I32.as_pointer()
+    function = ir.Function(module, ir.FunctionType(_I64, [byte, _I64, word, byte, _I64, _I64, byte]), NEXT_NEAR)
+    function.linkage = "internal"
+    function.attributes.add("noinline")
+    planes, blocks, asked, bounds, first, filled, look_up = function.args
+    builder = ir.IRBuilder(function.append_basic_block("entry"))
+    place, one = cgutils.alloca_once_value(builder, first), ir.Constant(_I64, 1)
+    least = cgutils.alloca_once(builder, _BYTES)
+    minimum = cgutils.get_or_insert_function(module, ir.FunctionType(_BYTES, [_BYTES, _BYTES]), "llvm.umin.v32i8")
+    head, body, more, end = (function.append_basic_block(name) for name in ("head", "body", "more", "end"))
+    builder.branch(head)
+    builder.position_at_end(head)
+    builder.cbranch(builder.icmp_signed("<", builder.load(place), filled), body, end)
+    builder.position_at_end(body)
+    query = builder.load(place)
+    tables = _tables_at(builder, look_up, builder.load(builder.gep(asked, [query]), align=4))
+    builder.store(ir.Constant(_BYTES, [255] * 32), least)
+    with cgutils.for_range_slice(builder, ir.Constant(_I64, 0), blocks, one, _I64) as (block, _):
+        found = _distances_at(builder, planes, block, tables)
+        builder.store(builder.call(minimum, [builder.load(least), found]), least)
+    undefined = ir.Constant(_BYTES, ir.Undefined)
+    single = builder.insert_element(undefined, builder.load(builder.gep(bounds, [query])), ir.Constant(_I32, 0))
+    near = builder.icmp_unsigned("<", builder.load(least), _shuffled(builder, single, undefined, [0] * 32))
+    hit = builder.icmp_unsigned("!=", builder.bitcast(near, _I32), ir.Constant(_I32, 0))
+    builder.cbranch(hit, end, more)
+    builder.position_at_end(more)
+    builder.store(builder.add(query, one), place)
+    builder.branch(head)
+    builder.position_at_end(end)
+    builder.ret(builder.load(place))
+    return function
+
+
+@intrinsic
+def next_near(typingctx, planes, blocks, asked, bounds, at, filled, look_up):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        def data(place: int, kind: Any) -> Any:
+            array = context.make_array(signature.args[place])(context, builder, arguments[place])
+            return builder.bitcast(array.data, kind.as_pointer())
+
+        module = builder.module
+        function = module.globals[NEXT_NEAR] if NEXT_NEAR in module.globals else _scan(module)
+        given = [data(0, _I8), arguments[1], data(2, _I32), data(3, _I8), arguments[4], arguments[5], data(6, _I8)]
+        return builder.call(function, given)
+
+    return types.int64(planes, types.int64, asked, bounds, types.int64, types.int64, look_up), codegen
 
 
 def _least(builder: Any, signature: Any, given: tuple[Any, ...], bounds: Any, count: int) -> Any:

@@ -50,9 +50,12 @@ def _distances(planes: Any, blocks: slice, word: int) -> Any:
     return np.bitwise_count(part ^ nibbles.astype(np.uint8)[None, :, None]).sum(axis=1)
 
 
-def _any_near(planes: Any, blocks: int, word: int, limit: int, look_up: Any) -> bool:
-    """Whether any of the words in the first `blocks` blocks is within `limit` bits of `word`."""
-    return bool((_distances(planes[: BLOCK * blocks], slice(0, blocks), word) <= limit).any())
+def _next_near(planes: Any, blocks: int, asked: Any, bounds: Any, at: int, filled: int, look_up: Any) -> int:
+    """The first of the queries asked[at:filled] that a word of the first `blocks` blocks is nearer to than its bound; else `filled`."""
+    for query in range(at, filled):
+        if (_distances(planes[: BLOCK * blocks], slice(0, blocks), int(asked[query])) < bounds[query]).any():
+            return query
+    return filled
 
 
 def _near_queries(
@@ -77,7 +80,7 @@ def _fastest(name: str, twin: Any) -> Any:
     return getattr(importlib.import_module("pipeline.matching.core.compiled.nibbleir"), name) if JIT else twin
 
 
-split, any_near, lanes_of = _fastest("split", _split), _fastest("any_near", _any_near), _fastest("lanes_of", _lanes_of)
-near_queries = _fastest("near_queries", _near_queries)
+split, lanes_of = _fastest("split", _split), _fastest("lanes_of", _lanes_of)
+next_near, near_queries = _fastest("next_near", _next_near), _fastest("near_queries", _near_queries)
 
-__all__ = ["BLOCK", "USED", "any_near", "lanes_of", "look_up", "near_queries", "split"]
+__all__ = ["BLOCK", "USED", "lanes_of", "look_up", "near_queries", "next_near", "split"]

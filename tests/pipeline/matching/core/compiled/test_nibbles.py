@@ -58,25 +58,26 @@ def test_queries_in_planes_that_a_word_is_near_to() -> None:
 
 
 def test_distances_are_those_of_popcounts() -> None:
-    split, any_near, lanes_of = nibbles.split, nibbles.any_near, nibbles.lanes_of
+    split, next_near, lanes_of = nibbles.split, nibbles.next_near, nibbles.lanes_of
 
     @numba.njit
-    def all_of(stored, planes, asked, limit, look_up):  # type: ignore[no-untyped-def]
+    def all_of(stored, planes, asked, bounds, at, look_up):  # type: ignore[no-untyped-def]  # noqa: PLR0917
         split(stored, 0, planes, 0)
         split(stored, 32, planes, 1)
-        return any_near(planes, 2, asked, np.uint32(limit), look_up), lanes_of(
-            planes, 1, asked, np.uint32(limit), look_up
-        )
+        lanes = lanes_of(planes, 1, asked[at], np.uint32(bounds[at] - 1), look_up)
+        return next_near(planes, 2, asked, bounds, at, 12, look_up), lanes
 
     stored, asked, table = words(4 * 16, 2), words(16, 3), nibbles.look_up()
     planes = _aligned(2 * nibbles.BLOCK // 4).view(np.uint8)
     seen = set()
-    for limit in range(33):
-        for word in asked[:12]:
-            near = np.bitwise_count(stored ^ word) <= limit
-            wanted = bool(near.any()), int(sum(1 << lane for lane in range(32) if near[32 + lane]))
-            assert all_of(stored, planes, word, limit, table) == wanted
-            assert nibbles._any_near(planes, 2, int(word), limit, table) == wanted[0]
-            assert nibbles._lanes_of(planes, 1, int(word), limit, table) == wanted[1]
-            seen.add(wanted[0])
+    for bound in range(1, 34):
+        bounds = np.full(16, bound, np.uint8)
+        for at in range(12):
+            near = np.bitwise_count(stored ^ asked[at:12, None]) < bound
+            first = at + int(near.any(axis=1).argmax()) if near.any() else 12
+            lanes = int(sum(1 << lane for lane in range(32) if near[0, 32 + lane]))
+            assert all_of(stored, planes, asked, bounds, at, table) == (first, lanes)
+            assert nibbles._next_near(planes, 2, asked, bounds, at, 12, table) == first
+            assert nibbles._lanes_of(planes, 1, int(asked[at]), bound - 1, table) == lanes
+            seen.add(first == 12)
     assert seen == {False, True}
