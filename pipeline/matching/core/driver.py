@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -60,6 +60,11 @@ class Groups:
     offsets: NDArray[np.int32]
     words: NDArray[np.uint32]
     index: NDArray[np.uint32]
+
+    @cached_property
+    def occupied(self) -> NDArray[np.uint8]:
+        """A bit for each of the 65,536 values, set where queries have it, uint8 (8192,)."""
+        return np.packbits(self.offsets[1:] != self.offsets[:-1], bitorder="little")
 
 
 def _aligned(count: int) -> NDArray[np.uint32]:
@@ -130,7 +135,7 @@ class JoinThread:
         self, segment: MappedSegment, table: int, buckets: NDArray[np.int64], groups: Groups, plan: Plan
     ) -> None:
         """Visit some buckets of one table."""
-        grouped = (groups.offsets, groups.words, groups.index)
+        grouped = (groups.offsets, groups.words, groups.index, groups.occupied)
         stored, target = segment.stored(table), (table, plan.rules, plan.radius)
         by_queries = self._by_queries(len(stored[1]), int(plan.levels[plan.budgets[table]]))
         probes = (plan.masks, plan.levels, plan.limits[table], by_queries, self.queries.count < SPARSE)

@@ -164,7 +164,7 @@ def scan_buckets(  # noqa: PLR0912, PLR0915 - one function: arrays passed on to 
 ) -> Any:  # fmt: skip
     """Compare the buckets `buckets[position:]` of one table with all queries near them.
 
-    `grouped`: offsets, words and index of `group_queries`. `block`: scratch for words and numbers of all queries near a bucket and
+    `grouped`: offsets, words and index of `group_queries`, and the values that have queries, a bit each. `block`: scratch for words and numbers of all queries near a bucket and
     their bounds (`laying.py`), planes of the bucket and of the queries and the look-up table of `nibbles.py`, values that queries have,
     and a block of words. `probes`: masks, levels and limits as `laying.py` takes them; `by_queries`, whether a vector holds the queries
     near a bucket, and the entries pass by one after the other, or the entries, and the queries pass by; whether queries are sparse.
@@ -177,7 +177,7 @@ def scan_buckets(  # noqa: PLR0912, PLR0915 - one function: arrays passed on to 
     `verification.py`.
     Returns the position reached.
     """
-    q_offsets, q_words, q_index = grouped
+    q_offsets, q_words, q_index, occupied = grouped
     chunks, real_queries = asked
     offsets, words = stored[0], stored[1]
     columns, tile_ids, real, canary, bits = tile
@@ -195,7 +195,7 @@ def scan_buckets(  # noqa: PLR0912, PLR0915 - one function: arrays passed on to 
         first, last = low >> 4, (high + 15) >> 4
         origin = low if NIBBLES else first << 4
         tiles = (high - origin + 31) >> 5
-        laid = lay_out(b, masks, levels, limits, q_offsets, q_words, block_words, bounds, near, sparse)
+        laid = lay_out(b, masks, levels, limits, q_offsets, occupied, q_words, block_words, bounds, near, sparse)
         filled, noted = laid & 0xFFFFFFFF, laid >> 32
         many = found + (high - low) // DENSE + 32
         gathered, is_split, is_named = False, False, False

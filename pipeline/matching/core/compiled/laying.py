@@ -18,14 +18,15 @@ ENDS = 0xFFFFFFFF
 
 
 def _lay_out(
-    bucket: int, masks: Any, levels: Any, limits: Any, q_offsets: Any, q_words: Any, block_words: Any, bounds: Any, near: Any,
-    sparse: bool,
+    bucket: int, masks: Any, levels: Any, limits: Any, q_offsets: Any, occupied: Any, q_words: Any, block_words: Any, bounds: Any,
+    near: Any, sparse: bool,
 ) -> int:  # fmt: skip
     """Fill `block_words` uint32 with the words of the queries near `bucket`, and `bounds` uint8 with what each must be nearer than.
 
     `masks` int64, of which masks[levels[t]:levels[t + 1]] are asked about within `limits[t]` bits, uint32, by one `bound` more;
     `q_offsets` int32 and `q_words` uint32 as `kernels.group_queries` fills them. 64 bounds of 0 follow the last. Where queries are
-    `sparse` the values that have some are left in `near`, int64, `first | after the last << 32`.
+    `sparse` the values that have some, of which there is a bit in `occupied` uint8 (8192,), are left in `near`, int64, `first | after
+    the last << 32`. (Of the offsets themselves, those of neighbours lie where a processor's nearest cache has room for few of them.)
     Returns how many words there are, and the values noted << 32.
     """
     filled = noted = 0
@@ -33,7 +34,7 @@ def _lay_out(
         begin = filled
         for mask in masks[levels[level] : levels[level + 1]]:
             first, last = (int(end) for end in q_offsets[bucket ^ mask : (bucket ^ mask) + 2])
-            if sparse and last > first:
+            if sparse and occupied[(bucket ^ mask) >> 3] >> ((bucket ^ mask) & 7) & 1:
                 near[noted] = first | last << 32
                 noted += 1
             block_words[filled : filled + last - first] = q_words[first:last]

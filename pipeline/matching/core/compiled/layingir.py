@@ -51,7 +51,10 @@ class _Copier:
 
 def _value(builder: Any, bucket: Any, masks: Any, offsets: Any, k: Any) -> Any:
     """First query and the one after the last, << 32, of the value that differs from `bucket` by mask `k`."""
-    place = builder.xor(bucket, builder.load(builder.gep(masks, [k])))
+    return _ends(builder, offsets, builder.xor(bucket, builder.load(builder.gep(masks, [k]))))
+
+
+def _ends(builder: Any, offsets: Any, place: Any) -> Any:
     return builder.load(_at(builder, offsets, builder.shl(place, ir.Constant(_I64, 2)), _I64), align=4)
 
 
@@ -64,10 +67,10 @@ def _own(module: Any, name: str, result: Any, arguments: list[Any]) -> tuple[Any
 
 
 def _function(module: Any) -> Any:
-    """bucket, masks, levels, how many, limits, offsets, words, block, bounds, near, sparse; the end, and the values noted << 32."""
-    arguments = [_I64, _LONG, _LONG, _I64, _WORD, _BYTE, _WORD, _WORD, _BYTE, _LONG, _I1]
+    """bucket, masks, levels, how many, limits, offsets, occupied, words, block, bounds, near, sparse; the end, and the values noted << 32."""
+    arguments = [_I64, _LONG, _LONG, _I64, _WORD, _BYTE, _BYTE, _WORD, _WORD, _BYTE, _LONG, _I1]
     function, builder = _own(module, LAY_OUT, _I64, arguments)
-    bucket, masks, levels, many, limits, offsets, words, block, bounds, near, sparse = function.args
+    bucket, masks, levels, many, limits, offsets, occupied, words, block, bounds, near, sparse = function.args
     copier = _Copier(builder, words, block)
     noted = cgutils.alloca_once_value(builder, ir.Constant(_I64, 0))
     one, zero = ir.Constant(_I64, 1), ir.Constant(_I64, 0)
@@ -84,14 +87,16 @@ def _function(module: Any) -> Any:
         with builder.if_else(sparse) as (few, most):
             with few:
                 with cgutils.for_range_slice(builder, start, stop, one, _I64) as (k, _):
-                    both = _value(builder, bucket, masks, offsets, k)
+                    place = builder.xor(bucket, builder.load(builder.gep(masks, [k])))
                     count = builder.load(noted)
-                    builder.store(both, builder.gep(near, [count]))
-                    low = builder.and_(both, ir.Constant(_I64, 0xFFFFFFFF))
-                    some = builder.icmp_unsigned("!=", builder.lshr(both, ir.Constant(_I64, 32)), low)
-                    builder.store(builder.add(count, builder.zext(some, _I64)), noted)
+                    builder.store(place, builder.gep(near, [count]))
+                    bits = builder.load(builder.gep(occupied, [builder.lshr(place, ir.Constant(_I64, 3))]))
+                    bit = builder.lshr(builder.zext(bits, _I64), builder.and_(place, ir.Constant(_I64, 7)))
+                    builder.store(builder.add(count, builder.and_(bit, one)), noted)
                 with cgutils.for_range_slice(builder, before, builder.load(noted), one, _I64) as (k, _):
-                    copier.copy(builder.load(builder.gep(near, [k])))
+                    both = _ends(builder, offsets, builder.load(builder.gep(near, [k])))
+                    builder.store(both, builder.gep(near, [k]))
+                    copier.copy(both)
             with most, cgutils.for_range_slice(builder, start, stop, one, _I64) as (k, _):
                 copier.copy(_value(builder, bucket, masks, offsets, k))
         bound = builder.trunc(builder.add(builder.load(builder.gep(limits, [level])), ir.Constant(_I32, 1)), _I8)
@@ -107,7 +112,7 @@ def _function(module: Any) -> Any:
 
 
 @intrinsic
-def lay_out(typingctx, bucket, masks, levels, limits, q_offsets, q_words, block_words, bounds, near, sparse):  # type: ignore[no-untyped-def]
+def lay_out(typingctx, bucket, masks, levels, limits, q_offsets, occupied, q_words, block_words, bounds, near, sparse):  # type: ignore[no-untyped-def]
     def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         def data(place: int, kind: Any) -> Any:
             array = context.make_array(signature.args[place])(context, builder, arguments[place])
@@ -117,11 +122,11 @@ def lay_out(typingctx, bucket, masks, levels, limits, q_offsets, q_words, block_
         many = builder.extract_value(array.shape, 0)
         module = builder.module
         function = module.globals[LAY_OUT] if LAY_OUT in module.globals else _function(module)
-        given = [arguments[0], data(1, _LONG), data(2, _LONG), many, data(3, _WORD), data(4, _BYTE), data(5, _WORD)]
-        given += [data(6, _WORD), data(7, _BYTE), data(8, _LONG), builder.trunc(arguments[9], _I1)]
+        given = [arguments[0], data(1, _LONG), data(2, _LONG), many, data(3, _WORD), data(4, _BYTE), data(5, _BYTE)]
+        given += [data(6, _WORD), data(7, _WORD), data(8, _BYTE), data(9, _LONG), builder.trunc(arguments[10], _I1)]
         return builder.call(function, given)
 
-    arrays = (masks, levels, limits, q_offsets, q_words, block_words, bounds, near)
+    arrays = (masks, levels, limits, q_offsets, occupied, q_words, block_words, bounds, near)
     return types.int64(types.int64, *arrays, types.boolean), codegen
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.matching.core.compiled import kernels, laying
 from pipeline.matching.core.compiled.jit import JIT
+from pipeline.matching.core.driver import Groups
 from pipeline.matching.core.plan import most_masks, plan
 
 pytestmark = pytest.mark.skipif(not JIT, reason="without the JIT the twin is what runs")
@@ -30,15 +31,16 @@ def grouped(count: int, values: int) -> tuple[Any, ...]:
 @pytest.mark.parametrize(("count", "values"), [(1, 65536), (500, 65536), (3000, 64), (700, 2)])
 def test_all_queries_near_a_bucket_come_once(count: int, values: int, radius: int, sparse: bool) -> None:
     chunks, offsets, words, index = grouped(count, values)
+    occupied = Groups(offsets, words, index).occupied
     the_plan = plan(radius, 16)
     stop = int(the_plan.levels[the_plan.budgets[0]])
     lay_out, name = laying.lay_out, laying.name
 
     @numba.njit
-    def both(bucket, probes, offsets, words, index, out):  # type: ignore[no-untyped-def]  # noqa: PLR0917
+    def both(bucket, probes, offsets, occupied, words, index, out):  # type: ignore[no-untyped-def]  # noqa: PLR0917
         masks, levels, limits, stop, sparse = probes
         block, numbers, bounds, near = out
-        laid = lay_out(bucket, masks, levels, limits, offsets, words, block, bounds, near, sparse)
+        laid = lay_out(bucket, masks, levels, limits, offsets, occupied, words, block, bounds, near, sparse)
         name(np.int64(bucket), stop, masks, offsets, index, numbers, near, laid >> 32)
         return laid
 
@@ -49,9 +51,9 @@ def test_all_queries_near_a_bucket_come_once(count: int, values: int, radius: in
             sizes = ((count + 128, np.uint32), (count + 128, np.uint32), (count + 192, np.uint8))
             near = np.zeros(most_masks() + 1, np.int64)
             made.append([*(np.full(size, 77, kind) for size, kind in sizes), near])
-        laid = both(bucket, (*probes, stop, sparse), offsets, words, index, tuple(made[0]))
+        laid = both(bucket, (*probes, stop, sparse), offsets, occupied, words, index, tuple(made[0]))
         block, _, bounds, near = made[1]
-        assert laid == laying._lay_out(bucket, *probes, offsets, words, block, bounds, near, sparse)
+        assert laid == laying._lay_out(bucket, *probes, offsets, occupied, words, block, bounds, near, sparse)
         filled = laid & 0xFFFFFFFF
         assert (made[0][0][:filled] == block[:filled]).all()
         assert (made[0][2][: filled + 64] == bounds[: filled + 64]).all()
