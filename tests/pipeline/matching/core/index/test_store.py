@@ -307,7 +307,8 @@ def test_a_fault_in_any_way_of_comparing_is_caught_by_canaries(
             rules = rules.copy()
             rules[3] -= 1
         else:
-            given[2] = (given[2][0], given[2][1] ^ np.uint32(4), given[2][2])
+            offsets, words, *rest = given[2]
+            given[2] = (offsets, words ^ np.uint32(4), *rest)
         given[4], given[10] = (masks, levels, limits, *how), (table, rules, radius)
         return right(*given)
 
