@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from pipeline.matching.core.compiled import kernels, nibbles, verification
 from pipeline.matching.core.compiled.vectors import LANES, TILE
+from pipeline.matching.core.groups import comparing
 from pipeline.matching.core.index.manifest import MOST_ROWS
 from pipeline.matching.core.index.store import MappedSegment
 from pipeline.matching.core.pairs import NO_CAP, Collected, JoinCounters, PairArrays, Queries
@@ -100,6 +101,12 @@ class JoinThread:
             _aligned(lanes * m // 2).view(np.uint16), np.zeros(lanes, np.int64), np.zeros(lanes // TILE + 1, np.int64),
             np.zeros(lanes // TILE + 1, np.int64), _aligned((m + 1) * TILE // 2).view(np.uint16),
         )  # fmt: skip
+        self.grouped = (
+            _aligned(comparing.BLOCK * comparing.CHUNKS // 2), _aligned(comparing.CHUNKS * nibbles.BLOCK // 4).view(np.uint8),
+            _aligned(comparing.SLOTS * TILE // 2).view(np.uint16), np.zeros(comparing.SLOTS, np.int64),
+            np.zeros(comparing.SLOTS, np.int64), np.zeros(radius + 1, np.int64), np.zeros(comparing.BLOCK, np.int64), self.block[5],
+        )  # fmt: skip
+        self.group_counts = np.zeros(5, np.int64)
         self.totals = np.zeros(n, np.int64)
         self.farthest = np.full(n + 1, radius, np.uint16)
         counting = queries.real if queries.cap < NO_CAP and radius <= DISTANCES else 0
@@ -156,6 +163,24 @@ class JoinThread:
                 pending, self.pending, stored, self.asked, target, self.order, self.sink, self.out
             )
 
+    def groups(self, segment: MappedSegment, first: int, last: int, plan: Plan) -> None:
+        """Compare the queries [first, last) with the groups of a segment."""
+        groups, counts = segment.groups, self.group_counts
+        if groups is None:
+            raise ValueError(f"segment {segment.segment.name} has no groups")
+        stored = groups.stored
+        near = np.empty((comparing.BLOCK, len(groups.reach)), np.uint32)
+        counts[:] = 0
+        counts[comparing.LANE] = -1
+        while first < last:
+            self.reserve(comparing.SLOTS * TILE)
+            counts[comparing.OUT] = self.out
+            first = comparing.scan_groups(
+                first, last, self.asked, self.grouped, counts, stored, plan.radius, near, self.sink
+            )
+            self.out = int(counts[comparing.OUT])
+        self.survivors += int(counts[comparing.MEMBERS])
+
     def _by_queries(self, rows: int, masks: int) -> bool:
         """Whether a vector holds the queries near a bucket, and not its entries: whichever takes fewer comparisons of a vector.
 
@@ -206,6 +231,8 @@ def run(  # noqa: PLR0917 - one pass, called in one place
             tasks += _scan_tasks(segment, plan)
         else:
             room = max(room, *(segment.largest(i) for i in plan.tables))
+            # Before the tables, which then need not keep what is farther than enough of these pairs.
+            tasks += _group_tasks(segment, queries, plan)
             tasks += _bucket_tasks(segment, queries, groups, plan)
     workers = [JoinThread(queries, room, plan.radius) for _ in range(threads)]
     counters.busiest += _each(tasks, workers, progress)
@@ -243,6 +270,18 @@ def _scan_tasks(segment: MappedSegment, plan: Plan) -> Iterator[JoinTask]:
     for start in range(0, total, SCAN_ROWS):
         stop = min(start + SCAN_ROWS, total)
         yield partial(_scan, segment, start, stop, plan)
+
+
+def _group_tasks(segment: MappedSegment, queries: Queries, plan: Plan) -> Iterator[JoinTask]:
+    if segment.groups is None:
+        return
+    size = max(1, -(-queries.count // (PIECES * comparing.BLOCK))) * comparing.BLOCK
+    for start in range(0, queries.count, size):
+        yield partial(_near_groups, segment, start, min(start + size, queries.count), plan)
+
+
+def _near_groups(segment: MappedSegment, start: int, stop: int, plan: Plan, worker: JoinThread) -> None:
+    worker.groups(segment, start, stop, plan)
 
 
 def _bucket_tasks(

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.matching.core.index.manifest import TILE
 from pipeline.matching.core.index.store import MappedSegment
 from pipeline.matching.core.pairs import Collected, JoinCounters, PairArrays, Queries, concatenated
 from pipeline.matching.core.plan import Plan
@@ -32,6 +33,8 @@ def run(
     parts = [nothing]
     for segment in segments:
         counters.plans.add("buckets")
+        if segment.groups is not None:
+            parts += _grouped(segment, queries, plan, counters)
         for table in plan.tables:
             parts += _pairs(segment, table, queries, plan, counters)
     totals = np.bincount(concatenated(parts)[0], minlength=queries.count)
@@ -75,6 +78,31 @@ def _pairs(
         passed &= np.bitwise_count(differing & np.uint32(0xFFFF)) + third <= limit
         counters.survivors += int(np.count_nonzero(passed))
         yield _verified(segment, table, queries, plan, entry[passed], bucket[passed], query[passed])
+
+
+def _grouped(segment: MappedSegment, queries: Queries, plan: Plan, counters: JoinCounters) -> Iterator[PairArrays]:
+    """The pairs with members of groups, which are in no table."""
+    groups = segment.groups
+    if groups is None:
+        return
+    chunks, firsts = queries.chunks, groups.firsts.astype(np.int64)
+    centres = np.asarray(groups.centres).view(np.uint16).reshape(-1, chunks.shape[1])
+    tiles = groups.tiles.reshape(-1, chunks.shape[1], TILE)
+    real, canary = (
+        np.unpackbits(np.asarray(m).astype(np.uint32).view(np.uint8), bitorder="little") for m in groups.masks
+    )
+    bounds = plan.radius + groups.reach.astype(np.int64)
+    for query in range(queries.count):
+        near = np.bitwise_count(centres ^ chunks[query]).sum(axis=1, dtype=np.int64) <= bounds
+        own = np.flatnonzero(np.repeat(near, np.diff(firsts)))
+        counters.survivors += TILE * len(own)
+        for start in range(0, len(own), ROOM // TILE):
+            part = own[start : start + ROOM // TILE]
+            distance = np.bitwise_count(tiles[part] ^ chunks[query][:, None]).sum(axis=1, dtype=np.int64).reshape(-1)
+            place = (TILE * part[:, None] + np.arange(TILE)).reshape(-1)
+            taken = (distance <= plan.radius) & ((canary if query >= queries.real else real)[place] == 1)
+            found = place[taken]
+            yield np.full(len(found), query, np.uint32), groups.ids[found], distance[taken].astype(np.uint16)
 
 
 def _slices(entries: NDArray[np.int64]) -> Iterator[tuple[int, int]]:

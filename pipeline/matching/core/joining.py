@@ -195,9 +195,16 @@ class _Pass:
 
     def __init__(self, index: Index, radius: int, threads: int, way: _Way) -> None:
         # Made from their names, not read from the index: what is damaged there must not agree with itself.
-        stored = [to_chunks(canaries.hashes(s.segment.name, index.form.width)) for s in index.segments]
+        stored, asked = [], []
+        for segment in index.segments:
+            name, width = segment.segment.name, index.form.width
+            alone = to_chunks(canaries.hashes(name, width))
+            grouped = to_chunks(canaries.grouped(name, width))[: canaries.GROUPED if segment.groups else 0]
+            stored.append(np.concatenate([alone, grouped]))
+            asked.append(canaries.query_chunks(alone, radius))
+            if segment.groups:
+                asked.append(canaries.grouped_queries(grouped, radius))
         own = np.concatenate([canaries.ids(k, len(c)) for k, c in enumerate(stored)])
-        asked = [canaries.query_chunks(c, radius) for c in stored]
         # Twice, because the kernel compares the second half in tiles, which few other buckets of an index may come to.
         self._asked = np.concatenate(asked * 2)
         self._wanted = canaries.expected(np.concatenate(stored), self._asked, radius)

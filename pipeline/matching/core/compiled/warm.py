@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from pipeline.matching.core.compiled import kernels
 from pipeline.matching.core.compiled.jit import Compilation
 from pipeline.matching.core.driver import Groups, JoinThread
+from pipeline.matching.core.groups import comparing
 from pipeline.matching.core.index import layout
 from pipeline.matching.core.index.checksum import quick_sum
 from pipeline.matching.core.pairs import Queries
@@ -46,6 +48,11 @@ class _Tiny:
             *(frozen(64, np.uint8), frozen(64, np.uint8), frozen((1, 2), np.int64), 1),
         )
         self.last_groups = np.zeros(1, np.int64)
+        grouped = (
+            *(frozen(8, np.uint32), frozen(1, np.uint16), frozen(2, np.uint32), frozen(512, np.uint16)),
+            *(frozen(32, np.int64), frozen(1, np.int64), frozen(1, np.int64)),
+        )
+        self.groups = SimpleNamespace(stored=grouped, reach=grouped[1])
 
     def stored(self, _table: int) -> Any:
         return self._stored
@@ -61,5 +68,7 @@ def _exercise(m: int) -> None:
     the_plan = plan(0, m)
     worker.buckets(tiny, 0, np.zeros(1, np.int64), groups, the_plan)
     worker.scan(tiny, 0, 1, the_plan)
+    if m == comparing.CHUNKS:
+        worker.groups(tiny, 0, 1, the_plan)
     nearest(worker.found, 0, 1, 1, 1)
     quick_sum(tiny.stored(0)[1])

@@ -23,15 +23,17 @@ from numpy.typing import NDArray
 from pipeline import files
 from pipeline.errors import UsageError
 from pipeline.matching.core.compiled.jit import Compilation
-from pipeline.matching.core.index import canaries, tables
+from pipeline.matching.core.groups import stored
+from pipeline.matching.core.groups.finding import LEAST, Candidates, Members, find
+from pipeline.matching.core.index import canaries, reduced, tables
 from pipeline.matching.core.index.layout import FEW, IndexForm, algorithm, as_hashes, as_ids, to_chunks
-from pipeline.matching.core.index.manifest import CHANGING, MOST_ROWS, Array, Manifest, Segment
+from pipeline.matching.core.index.manifest import CHANGING, GROUP_CHUNKS, MOST_ROWS, Array, Manifest, Segment
 from pipeline.matching.core.index.shared import Alike
 from pipeline.matching.core.index.store import Index, MappedSegment, check_machine, open_index
 from pipeline.matching.core.index.tables import File, IdFiles, ReducedFile
 
-SEGMENT_ROWS = MOST_ROWS
-"""Rows with which a segment is full, canaries included."""
+SEGMENT_ROWS = MOST_ROWS - canaries.GROUPED
+"""Rows with which a segment is full, canaries of its tables included."""
 
 STEP = 2**14
 """Hashes taken at a time: what is done to them finds them in the caches."""
@@ -53,23 +55,53 @@ class _Part:
         self.ids = IdFiles(self.folder)
         self.reduced = ReducedFile(self.folder / "reduced.u16", chunks)
         self.rows = 0
-        self.groups = np.zeros((chunks, 256), np.int64)
+        self.counts = np.zeros((chunks, 256), np.int64)
+        self.candidates = Candidates() if chunks == GROUP_CHUNKS else None
 
     def write(self, ids: NDArray[np.int64], chunks: NDArray[np.uint16]) -> None:
         chunks = np.ascontiguousarray(chunks)
         self.hashes.write(chunks.data)
         self.reduced.write(chunks)
         self.ids.write(ids)
-        tables.count(chunks, self.groups)
+        if self.candidates is not None:
+            self.candidates.add(chunks, self.rows)
+        tables.count(chunks, self.counts)
 
-    def arrays(self, total: int) -> dict[str, Array]:
-        """Write the tables of the `total` hashes that came; returns all arrays."""
+    def groups(self) -> Members | None:
+        """The groups of near-identical hashes among those that came; None where there are none."""
+        self.hashes.flush()
+        if self.candidates is None or not self.rows:
+            return None
+        return find(self.candidates.rows, self._whole(self.rows))
+
+    def arrays(self, total: int, members: Members | None) -> dict[str, Array]:
+        """Write the tables of the `total` hashes that came, and the groups that are in none of them; returns all arrays."""
         self.hashes.close()
         arrays = {"reduced.u16": self.reduced.close(), **self.ids.close()}
-        whole = np.memmap(self.folder / "hashes", np.uint16, "r").reshape(total, len(self.groups))
-        arrays |= tables.write(self.folder, whole, self.groups)
+        whole = self._whole(total)
+        left_out = np.zeros(0, np.int64)
+        if members is not None:
+            left_out = np.sort(members.rows)
+            arrays |= stored.write(self.folder, members, self._ids_of(members.rows, total), whole)
+            own = np.zeros_like(self.counts)
+            for start in range(0, len(members.rows), STEP):
+                tables.count(whole[members.rows[start : start + STEP]], own)
+            self.counts -= own
+        runs = np.stack([np.append(0, left_out + 1), np.append(left_out, total)], axis=1)
+        arrays |= tables.write(self.folder, whole, self.counts, runs[runs[:, 0] < runs[:, 1]])
         (self.folder / "hashes").unlink()
         return arrays
+
+    def _ids_of(self, rows: NDArray[np.int64], total: int) -> NDArray[np.int64]:
+        short, blocks = (
+            np.memmap(self.folder / "ids.u8", np.uint8, "r"),
+            np.memmap(self.folder / "blocks.i64", np.int64, "r"),
+        )
+        return reduced.ids_of(short, blocks[: 2 * -(-total // reduced.BLOCK)].reshape(-1, 2), rows)
+
+    def _whole(self, rows: int) -> NDArray[np.uint16]:
+        whole: NDArray[np.uint16] = np.memmap(self.folder / "hashes", np.uint16, "r").reshape(rows, len(self.counts))
+        return whole
 
 
 class _Writer:
@@ -130,15 +162,20 @@ class _Writer:
     def _finish(self, part: _Part, shared: dict[str, NDArray[np.int64]] | None = None) -> None:
         name = part.name
         own = to_chunks(canaries.hashes(name, self.form.width))
+        members = part.groups()
+        if members is not None:
+            own = np.concatenate([own, to_chunks(canaries.grouped(name, self.form.width))])
+            members = members.and_canaries(part.rows + self.form.chunks, own[self.form.chunks :])
         part.write(canaries.ids(part.position, len(own)), own)
         total = part.rows + len(own)
-        arrays = part.arrays(total)
+        arrays = part.arrays(total, members)
         for other, values in (shared or {}).items():
             file = File(self.folder / name / other)
             file.write(values)
             arrays[other] = file.close()
         holders = len(shared["holders.i64"]) if shared else 0
-        segment = Segment(name, part.rows, len(own), 0, "", arrays, holders, 0)
+        counts = (0, 0, 0) if members is None else (len(members.reach), len(members.rows), members.tiles)
+        segment = Segment(name, part.rows, len(own), 0, "", arrays, holders, 0, *counts)
         nothing = np.zeros(total, bool), np.zeros(holders, bool)
         self.segments.append(_with_tombstones(self.folder, segment, *nothing, f"{name}-0.dead"))
         files.sync_folder(self.folder / name)
@@ -231,7 +268,9 @@ def warm_build(algorithm: str) -> float:
     with Compilation() as compilation, tempfile.TemporaryDirectory(prefix="warm-") as place:
         width = _form(algorithm).width
         to_chunks(np.zeros((FEW + 1, width), np.uint8))
-        batch = (np.zeros(1, np.int64), np.zeros((1, width), np.uint8))
+        # Enough hashes, a bit apart from each other, for a group.
+        near = np.packbits(np.eye(8 * width, dtype=np.uint8)[: 2 * LEAST], axis=1)
+        batch = (np.arange(len(near)), near)
         build_index([batch], Path(place) / "index", algorithm=algorithm, hasher_version="", release="")
     return compilation.seconds
 

@@ -26,6 +26,38 @@ def hashes(segment: str, width: int) -> NDArray[np.uint8]:
     return np.frombuffer(data, np.uint8).reshape(count, width)
 
 
+GROUPED = 8
+"""Canaries of a segment's groups: one group of their own."""
+
+FLIPS = (0, 1, 5, 9, 14, 20, 29, 44)
+"""Bits that they differ in from its centre, which is the first: the last in as many as a member may."""
+
+
+def grouped(segment: str, width: int) -> NDArray[np.uint8]:
+    """The canaries of a segment's groups, uint8 (GROUPED, width), made from its name alone."""
+    bits = 8 * width
+    centre = np.frombuffer(hashlib.shake_256(f"canary group {segment}".encode()).digest(width), np.uint8)
+    out = np.repeat(np.unpackbits(centre)[None], GROUPED, axis=0)
+    for k, flips in enumerate(FLIPS):
+        out[k, (29 * k + 3 * np.arange(flips)) % bits] ^= 1
+    return np.packbits(out, axis=1)
+
+
+def grouped_queries(canaries: NDArray[np.uint16], radius: int) -> NDArray[np.uint16]:
+    """Queries for the canaries of a segment's groups, uint16 (3 GROUPED, m), from these as stored, centre first.
+
+    Three for each: 0, radius // 2 and radius bits away, and away from the centre as long as there are bits that lead there: the farthest
+    query is just as near to the centre as one that must be found may be.
+    """
+    bits = np.unpackbits(np.ascontiguousarray(canaries).view(np.uint8), axis=1)
+    out = np.repeat(bits, 3, axis=0)
+    for k, own in enumerate(bits):
+        away = np.argsort(own != bits[0], kind="stable")
+        for step, distance in ((1, radius // 2), (2, radius)):
+            out[3 * k + step, away[:distance]] ^= 1
+    return np.packbits(out, axis=1).view(np.uint16)
+
+
 def ids(segment: int, count: int) -> NDArray[np.int64]:
     """Ids of the canaries of the segment at position `segment`: negative, different in every segment."""
     return -(np.int64(segment) * 1000 + np.arange(1, count + 1, dtype=np.int64))

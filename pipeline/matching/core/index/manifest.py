@@ -14,14 +14,15 @@ import numpy as np
 
 from pipeline import files
 from pipeline.errors import IntegrityError, UsageError
+from pipeline.matching.core.index import canaries
 from pipeline.matching.core.index.layout import IndexForm, algorithm
 from pipeline.matching.core.index.reduced import BLOCK, MARKED, span
 
-FORMAT = 3
+FORMAT = 4
 """Version of the files' layout that is written."""
-READ = frozenset({1, 2, FORMAT})
-"""Versions that are read. Segments of the first two keep rows in three bytes, hashes whole and ids in eight bytes, which one of the third
-may share; the first has no segments of shared hashes. Others are refused."""
+READ = frozenset({1, 2, 3, FORMAT})
+"""Versions that are read. Segments of the first two keep rows in three bytes, hashes whole and ids in eight bytes, which one of a later
+version may share; the first has no segments of shared hashes; the first three have no groups. Others are refused."""
 
 MANIFEST = "manifest.json"
 MOST_ROWS = 2**24
@@ -39,19 +40,35 @@ def padded(count: int, size: int) -> int:
     return int(-(-count // line) * line)
 
 
-def stride(rows: int) -> int:
-    """Entries in one table: all rows, padded to whole vectors."""
-    return padded(rows, 4)
+def stride(entries: int) -> int:
+    """Entries in one table, padded to whole vectors."""
+    return padded(entries, 4)
 
 
-def highs_stride(rows: int) -> int:
+def highs_stride(entries: int, span: int) -> int:
     """Bytes of the bits that tell the rows of one table, and eight more, so that eight can be read from any bit on."""
-    return padded((rows + 65536 * span(rows) + 7) // 8 + 8, 1)
+    return padded((entries + 65536 * span + 7) // 8 + 8, 1)
 
 
-def marks_stride(rows: int) -> int:
+def marks_stride(entries: int) -> int:
     """Noted places of one table."""
-    return padded(-(-rows // MARKED), 4)
+    return padded(-(-entries // MARKED), 4)
+
+
+GROUP_CHUNKS, TILE = 16, 32
+"""Chunks of the hashes that are ever in groups, and places of a tile."""
+
+
+def group_sizes(groups: int, tiles: int) -> dict[str, int]:
+    """Bytes of the arrays of groups, see `groups/stored.py`."""
+    return {
+        "firsts.u32": padded(groups + 1, 4) * 4,
+        "centres.u32": padded(GROUP_CHUNKS // 2 * groups, 4) * 4,
+        "reach.u16": padded(groups, 2) * 2,
+        "tiles.u16": GROUP_CHUNKS * TILE * tiles * 2,
+        "members.u32": TILE * tiles * 4,
+        "holds.i64": TILE * tiles * 8,
+    }
 
 
 @dataclass(frozen=True)
@@ -69,6 +86,7 @@ class Segment:
 
     In a plain segment a row is one known media item. In a segment of shared hashes (`shared.py`) it is a hash with a list of
     ids: `holders` are the ids of all its rows, of which `gone` are withdrawn; both are 0 in a plain one.
+    `grouped` rows, canaries included, are in no table but in `groups` of `tiles` (`groups/stored.py`); all three may be 0.
     """
 
     name: str
@@ -79,10 +97,18 @@ class Segment:
     arrays: dict[str, Array]
     holders: int
     gone: int
+    groups: int
+    grouped: int
+    tiles: int
 
     @property
     def total(self) -> int:
         return self.rows + self.canaries
+
+    @property
+    def entries(self) -> int:
+        """Rows that are in the tables."""
+        return self.total - self.grouped
 
     @property
     def whole(self) -> bool:
@@ -102,20 +128,22 @@ class Segment:
 
     def check(self, form: IndexForm) -> None:
         """Raises ValueError or TypeError where the counts are impossible or an array has not the size they give it."""
-        for name in ("rows", "canaries", "dead", "holders", "gone"):
+        for name in ("rows", "canaries", "dead", "holders", "gone", "groups", "grouped", "tiles"):
             _is(getattr(self, name), int, name)
         for name in (self.name, self.tombstones):
             _is(name, str, "name")
             if not NAMES.fullmatch(name):
                 raise ValueError(f"{name!r} is no name of a file here")
-        if not 0 <= self.dead <= self.rows or self.canaries != form.chunks or self.total > MOST_ROWS:
+        own = form.chunks + (canaries.GROUPED if self.groups else 0)
+        if not 0 <= self.dead <= self.rows or self.canaries != own or self.total > MOST_ROWS:
             raise ValueError(f"{self.name} cannot have {self.rows} rows, {self.dead} dead, {self.canaries} canaries")
         if not 0 <= self.gone <= self.holders <= MOST_ROWS or (self.holders and self.holders < self.rows):
             raise ValueError(f"{self.name} cannot have {self.holders} ids, {self.gone} gone, of {self.rows} hashes")
-        m, total = form.chunks, self.total
+        self._check_groups(form)
+        m, total, entries = form.chunks, self.total, self.entries
         sizes = {
             "offsets.u32": m * padded(65537, 4) * 4,
-            "words.u32": m * stride(total) * 4,
+            "words.u32": m * stride(entries) * 4,
             "dead": padded(-(-total // 8), 1),
         }
         if self.whole:
@@ -123,15 +151,17 @@ class Segment:
             sizes["hashes.u16"] = padded(total * m, 2) * 2
             sizes["ids.i64"] = padded(total, 8) * 8
         else:
-            sizes["rows.u16"] = m * stride(total) * 2
-            sizes["highs.u8"] = m * highs_stride(total)
-            sizes["marks.u32"] = m * marks_stride(total) * 4
+            sizes["rows.u16"] = m * stride(entries) * 2
+            sizes["highs.u8"] = m * highs_stride(entries, span(total))
+            sizes["marks.u32"] = m * marks_stride(entries) * 4
             # One more, because a hash is read with whole vectors.
             sizes["reduced.u16"] = padded((total + 1) * (m - 3) + 3, 2) * 2
             sizes["blocks.i64"] = padded(2 * -(-total // BLOCK), 8) * 8
             # How many bytes ids take follows from the blocks, which `MappedSegment.check` looks at.
             short = self.arrays["ids.u8"].bytes
             sizes["ids.u8"] = short if 0 < short <= padded(8 * total + 8, 1) and short % 64 == 0 else -1
+        if self.groups:
+            sizes |= group_sizes(self.groups, self.tiles)
         if self.holders:
             sizes["starts.i64"] = padded(self.rows + 1, 8) * 8
             sizes["holders.i64"] = padded(self.holders, 8) * 8
@@ -140,6 +170,13 @@ class Segment:
         if found != sizes:
             raise ValueError(f"the arrays of {self.name} do not have the sizes of {total} rows")
 
+    def _check_groups(self, form: IndexForm) -> None:
+        """Raises ValueError where the counts of groups are impossible."""
+        counts = self.groups, self.grouped, self.tiles
+        possible = 0 < self.groups <= self.tiles <= self.grouped < self.total and self.grouped <= TILE * self.tiles
+        if any(counts) and not (possible and form.chunks == GROUP_CHUNKS and not self.whole):
+            raise ValueError(f"{self.name} cannot have {counts[1]} rows in {counts[0]} groups of {counts[2]} tiles")
+
 
 def _is(value: Any, kind: type, name: str) -> None:
     if type(value) is not kind:
@@ -147,10 +184,11 @@ def _is(value: Any, kind: type, name: str) -> None:
 
 
 def _segment(data: dict[str, Any], version: int) -> Segment:
-    if version < FORMAT and "rows.u24" not in data["arrays"]:
+    if version < 3 and "rows.u24" not in data["arrays"]:
         raise ValueError(f"a segment of format {version} has rows in three bytes")
-    if version == 1:
-        data = {**data, **dict.fromkeys(("holders", "gone"), 0)} if "holders" not in data else {}
+    for first, members in ((2, ("holders", "gone")), (4, ("groups", "grouped", "tiles"))):
+        if version < first:
+            data = {**data, **dict.fromkeys(members, 0)} if members[0] not in data else {}
     arrays = {name: Array(**array) for name, array in data["arrays"].items()}
     for array in arrays.values():
         for value, kind in ((array.bytes, int), (array.sha256, str), (array.sum, str)):

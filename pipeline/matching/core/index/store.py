@@ -17,6 +17,7 @@ A segment of shared hashes (`shared.py`) has numbers instead of known ids, count
     <segment>/holders.i64   (holders,)      the ids of the known media that have the hash, ascending
     <segment>-<n>.gone      (holders / 8,)  bit map of withdrawn ids
 
+A segment with groups of near-identical hashes has the arrays of `groups/stored.py` besides, and its tables hold the other rows only.
 Segments of the first two formats have instead, and are read as they are:
 
     <segment>/rows.u24      (m, 3 stride)   row of each entry
@@ -39,6 +40,8 @@ from numpy.typing import NDArray
 
 from pipeline import files
 from pipeline.errors import IntegrityError, UsageError
+from pipeline.matching.core.groups.stored import DTYPES as GROUP_DTYPES
+from pipeline.matching.core.groups.stored import MappedGroups
 from pipeline.matching.core.index.checksum import quick_sum
 from pipeline.matching.core.index.layout import IndexForm, algorithm
 from pipeline.matching.core.index.manifest import (
@@ -149,6 +152,7 @@ class MappedSegment:
             **TABLES,
             **(WHOLE_DTYPES if segment.whole else DTYPES),
             **(SHARED_DTYPES if segment.holders else {}),
+            **(GROUP_DTYPES if segment.groups else {}),
         }
         flat = {
             name: map_array(folder / segment.place(name), segment.arrays[name], dtype) for name, dtype in dtypes.items()
@@ -159,34 +163,36 @@ class MappedSegment:
             if name in segment.arrays
         }
         self.dead = bits["dead"]
-        m, total = form.chunks, segment.total
+        m = form.chunks
         self.flat = {**flat, **bits}
         offsets = padded(65537, 4)
         try:
             self.offsets = flat["offsets.u32"].reshape(m, offsets)[:, :65537]
-            self.words = flat["words.u32"].reshape(m, stride(total))
+            self.words = flat["words.u32"].reshape(m, stride(segment.entries))
             if segment.whole:
                 self._take_whole(flat)
             else:
                 self._take(flat)
             self.holders = Holders(flat, bits, segment) if segment.holders else None
+            self.groups = MappedGroups(self.flat, segment) if segment.groups else None
         except ValueError as error:
             raise IntegrityError(
                 f"Segment {segment.name} does not have the size its manifest says.", REBUILD
             ) from error
-        if not (self.offsets[:, -1] == total).all():
+        if not (self.offsets[:, -1] == segment.entries).all():
             raise IntegrityError(
-                f"The tables of segment {segment.name} do not hold the {total} rows its manifest says.", REBUILD
+                f"The tables of segment {segment.name} do not hold the {segment.entries} rows its manifest says.",
+                REBUILD,
             )
         self._filled: list[NDArray[np.int64] | None] = [None] * m
         self._largest: list[int | None] = [None] * m
 
     def _take(self, flat: dict[str, NDArray[Any]]) -> None:
-        m, total = self.form.chunks, self.segment.total
+        m, total, entries = self.form.chunks, self.segment.total, self.segment.entries
         self.span = span(total)
-        self.rows = flat["rows.u16"].reshape(m, 2 * stride(total))
-        self.highs = flat["highs.u8"].reshape(m, highs_stride(total))
-        self.marks = flat["marks.u32"].reshape(m, marks_stride(total))
+        self.rows = flat["rows.u16"].reshape(m, 2 * stride(entries))
+        self.highs = flat["highs.u8"].reshape(m, highs_stride(entries, self.span))
+        self.marks = flat["marks.u32"].reshape(m, marks_stride(entries))
         self.hashes = flat["reduced.u16"][: total * (m - 3)].reshape(total, m - 3)
         self.blocks = flat["blocks.i64"][: 2 * -(-total // BLOCK)].reshape(-1, 2)
         self.ids = flat["ids.u8"]
@@ -219,6 +225,8 @@ class MappedSegment:
         if self.span:
             offsets, words, rows, highs, _, span_, how, hashes, *_ = self.stored(self.form.chunks - GROUP)
             reducing.last_groups(offsets, words, rows, highs, span_, how, hashes, out)
+        if self.groups is not None:
+            self.groups.last_groups(out)
         return out
 
     def forget(self) -> None:
@@ -289,6 +297,8 @@ class MappedSegment:
             rows = np.minimum(BLOCK, self.segment.total - BLOCK * np.arange(len(place)))
             if (place < 0).any() or (size > 8).any() or (place + size * rows).max() + 8 > len(self.ids):
                 raise IntegrityError(f"The ids of segment {self.segment.name} are not where they should be.", REBUILD)
+        if self.groups is not None:
+            self.groups.check()
         if self.holders is not None:
             self.holders.check()
 

@@ -74,32 +74,35 @@ def count(chunks: Any, groups: Any) -> None:
 
 
 @bare
-def _group(chunks: Any, first: int, heads: Any, lines: Any, carried: Any) -> None:
-    """Sort all hashes by the high byte of chunks `first` and `first` + 1, within a group in order of row.
+def _group(  # noqa: PLR0917 - compiled functions take their arrays by position
+    chunks: Any, first: int, runs: Any, heads: Any, lines: Any, carried: Any
+) -> None:
+    """Sort the hashes of `runs`, int64 (k, 2), rows from and to, by the high byte of chunks `first` and `first` + 1, within a group in order of row.
 
     Into `carried`, int64: row << 40 | low byte << 32 | the word of the entry. `heads`, uint64 (512,), says where each
     group begins, for one chunk and then the other, always at a whole line of 64 bytes, and is moved to where it ends.
     Lines are filled in `lines`, int64 (4096,), and leave it when they are full.
     """
-    n, m = chunks.shape
+    m = chunks.shape[1]
     third, fourth = (first + 2) % m, (first + 3) % m
-    for row in range(n):
-        one, two = int(chunks[row, first]), int(chunks[row, first + 1])
-        three, four = int(chunks[row, third]), int(chunks[row, fourth])
-        group = np.uint64(one >> 8)
-        at = heads[group]
-        heads[group] = at + _ONE
-        line = group * _LINE
-        lines[line + (at & _LAST)] = row << 40 | (one & 255) << 32 | three << 16 | two
-        if at & _LAST == _LAST:
-            write_line(lines, line, carried, at - _LAST)
-        group = np.uint64(256 + (two >> 8))
-        at = heads[group]
-        heads[group] = at + _ONE
-        line = group * _LINE
-        lines[line + (at & _LAST)] = row << 40 | (two & 255) << 32 | four << 16 | three
-        if at & _LAST == _LAST:
-            write_line(lines, line, carried, at - _LAST)
+    for run in range(len(runs)):
+        for row in range(runs[run, 0], runs[run, 1]):
+            one, two = int(chunks[row, first]), int(chunks[row, first + 1])
+            three, four = int(chunks[row, third]), int(chunks[row, fourth])
+            group = np.uint64(one >> 8)
+            at = heads[group]
+            heads[group] = at + _ONE
+            line = group * _LINE
+            lines[line + (at & _LAST)] = row << 40 | (one & 255) << 32 | three << 16 | two
+            if at & _LAST == _LAST:
+                write_line(lines, line, carried, at - _LAST)
+            group = np.uint64(256 + (two >> 8))
+            at = heads[group]
+            heads[group] = at + _ONE
+            line = group * _LINE
+            lines[line + (at & _LAST)] = row << 40 | (two & 255) << 32 | four << 16 | three
+            if at & _LAST == _LAST:
+                write_line(lines, line, carried, at - _LAST)
     for head in range(512):
         at = heads[head]
         for k in range(at & _LAST):
@@ -157,21 +160,24 @@ def _split(ordered: Any, words: Any, rows: Any) -> None:
         rows[k] = ordered[k] >> 40 & 0xFFFF
 
 
-def write(place: Path, chunks: NDArray[np.uint16], groups: NDArray[np.int64]) -> dict[str, Array]:
-    """Write all tables of a segment's hashes, uint16 (n, m), into the folder `place`.
+def write(
+    place: Path, chunks: NDArray[np.uint16], groups: NDArray[np.int64], runs: NDArray[np.int64]
+) -> dict[str, Array]:
+    """Write all tables of a segment's hashes, uint16 (n, m), into the folder `place`: of `runs`, int64 (k, 2), rows from and to.
 
-    `groups` are the counts of its hashes. Holds 16 bytes per hash, and 8 for each hash of the largest group.
+    `groups` are the counts of these hashes. Holds 16 bytes per hash, and 8 for each hash of the largest group.
     """
-    total, m = chunks.shape
+    rows, m = chunks.shape
+    total = int(groups[0].sum())
     out = {name: File(place / name) for name in ("offsets.u32", "words.u32", "rows.u16", "highs.u8", "marks.u32")}
     carried, lines = _aligned(2 * (total + 256 * 8)), _aligned(512 * 8)
     ordered = np.empty(stride(max(BLOCK, int(groups.max())) + 16), np.int64)
     for first in range(0, m, 2):
         counts = groups[first : first + 2].reshape(-1)
         starts = np.concatenate([[0], np.cumsum(-(-counts // 8) * 8)[:-1]])
-        _group(chunks, first, starts.astype(np.uint64), lines, carried)
+        _group(chunks, first, runs, starts.astype(np.uint64), lines, carried)
         for k in range(2):
-            _write_table(out, carried, starts[256 * k : 256 * k + 256], groups[first + k], ordered)
+            _write_table(out, carried, starts[256 * k : 256 * k + 256], groups[first + k], ordered, span(rows))
     return {name: file.close() for name, file in out.items()}
 
 
@@ -240,23 +246,24 @@ def _aligned(count: int) -> NDArray[np.int64]:
     return room[-room.ctypes.data % 64 // 8 :][:count]
 
 
-def _write_table(
+def _write_table(  # noqa: PLR0917 - one table, called in one place
     out: dict[str, File],
     carried: NDArray[np.int64],
     starts: NDArray[np.int64],
     counts: NDArray[np.int64],
     ordered: NDArray[np.int64],
+    spans: int,
 ) -> None:
     bounds = np.concatenate([[0], np.cumsum(counts)])
     offsets = np.zeros(padded(65537, 4), np.uint32)
     words, rows = np.empty(BLOCK, np.uint32), np.empty(BLOCK, np.uint16)
     heads = np.empty(256, np.uint64)
     total = int(bounds[-1])
-    highs, marks = np.zeros(highs_stride(total) // 8, np.uint64), np.zeros(marks_stride(total), np.uint32)
+    highs, marks = np.zeros(highs_stride(total, spans) // 8, np.uint64), np.zeros(marks_stride(total), np.uint32)
     group, filled = 0, 0
     while group < 256:
         last = max(group + 1, int(np.searchsorted(bounds, bounds[group] + BLOCK, "right")) - 1)
-        filled = _sort(carried, starts, bounds, group, last, offsets, ordered, filled, heads, highs, marks, span(total))
+        filled = _sort(carried, starts, bounds, group, last, offsets, ordered, filled, heads, highs, marks, spans)
         group = last
         if last == 256:
             ordered[filled : stride(filled)] = 0

@@ -19,11 +19,14 @@ def padded(array: Any) -> bytes:
 
 
 def write_as(folder: Path, version: int) -> None:
-    """Write an index again, in its folder, in the form of format 1 or 2."""
+    """Write an index that has no groups again, in its folder, in the form of format 1, 2 or 3."""
     index = core.open_index(folder)
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["format"] = version
     for mapped, segment in zip(index.segments, manifest["segments"], strict=True):
+        assert not any(segment.pop(name) for name in ("groups", "grouped", "tiles"))
+        if version == 3:
+            continue
         chunks = mapped.chunks(0, mapped.segment.total)
         rows = np.zeros((mapped.form.chunks, mapped.words.shape[1], 3), np.uint8)
         for table in range(mapped.form.chunks):

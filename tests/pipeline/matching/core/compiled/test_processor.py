@@ -14,7 +14,10 @@ from pipeline.matching.core.compiled.jit import JIT
 from pipeline.settings import ROOT
 
 ROOM = "tests/pipeline/matching/core"
-SAME_CASES = [f"{ROOM}/{name}.py" for name in ("test_oracle", "test_joining", "test_selection", "index/test_store")]
+SAME_CASES = [
+    f"{ROOM}/{name}.py"
+    for name in ("test_oracle", "test_joining", "test_selection", "index/test_store", "groups/test_groups")
+]
 
 
 def run(family: str, *command: str) -> subprocess.CompletedProcess[str]:

@@ -128,7 +128,7 @@ def test_an_earlier_format_is_read_and_extended(tmp_path: Path, monkeypatch: pyt
     assert_exact(tmp_path / "a", pairs_of(known[:5]), known, 31, None)
     monkeypatch.setattr(shared, "MOST_ALIKE", 1)
     core.extend_index(tmp_path / "a", tmp_path / "b", [(np.arange(5, 10), known[5:])], [0, 1], release="8")
-    assert core.open_index(tmp_path / "b").manifest.format == 3
+    assert core.open_index(tmp_path / "b").manifest.format == 4
     assert_exact(tmp_path / "b", [p for p in pairs_of(known) if p[0] > 1], known, 31, None)
     build(tmp_path / "c", known)
     earlier.write_as(tmp_path / "c", 2)

@@ -20,6 +20,7 @@ from pipeline.matching.core.index import build as building
 from pipeline.matching.core.index.store import Index
 from tests import naive
 from tests.pipeline.matching.core import earlier
+from tests.pipeline.matching.core.groups.clusters import spread
 from tests.pipeline.matching.core.support import WAYS, build, flipped, force_way, pairs_of, random_hashes
 
 FILES = ["offsets.u32", "words.u32", "rows.u16", "highs.u8", "marks.u32", "reduced.u16", "blocks.i64", "ids.u8"]
@@ -141,9 +142,10 @@ WORDS = ("../x", "a\0", "a" * 300, "\ud800", "manifest.json")
 """Names of files that are none here: elsewhere, of no file system, too long, a file where a folder should be."""
 
 
-def test_a_manifest_that_was_signed_again_with_other_members_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("known", [random_hashes(20, 32, 6), spread(60, 5, 6)], ids=["unrelated", "grouped"])
+def test_a_manifest_that_was_signed_again_with_other_members_is_refused(tmp_path: Path, known: np.ndarray) -> None:
     """Every member in turn taken away, given another type, another number; and members that are unknown."""
-    build(tmp_path / "a", random_hashes(20, 32, 6))
+    build(tmp_path / "a", known)
     path = tmp_path / "a" / "manifest.json"
     original = json.loads(path.read_text())
     tried = 0
@@ -211,7 +213,7 @@ def test_earlier_formats_are_read_extended_and_compacted(tmp_path: Path, version
     assert index.verify() == index.manifest.bytes
     core.extend_index(tmp_path / "a", tmp_path / "b", [(later, second)], ids[:3], release="8")
     extended = core.open_index(tmp_path / "b")
-    assert extended.manifest.format == 3
+    assert extended.manifest.format == 4
     assert [s.segment.whole for s in extended.segments] == [True, False]
     standing = pairs_of(first[3:], ids[3:]) + pairs_of(second, later)
     assert_exact(extended, standing, queries, radius)
