@@ -84,6 +84,7 @@ def inspect(folder: Path) -> output.Rows:
             "hasher_version": manifest.hasher_version,
             "rows": segment.rows - segment.dead,
             "withdrawn": segment.dead,
+            "grouped": segment.alike,
             "canaries": segment.canaries,
             "bytes": sum(a.bytes for a in segment.arrays.values()),
         }
@@ -219,6 +220,7 @@ def _summary(folder: Path, manifest: core.Manifest) -> dict[str, Any]:
         "hasher_version": manifest.hasher_version,
         "rows": manifest.rows,
         "withdrawn": sum(s.dead for s in manifest.segments),
+        "grouped": sum(s.alike for s in manifest.segments),
         "canaries": sum(s.canaries for s in manifest.segments),
         "bytes": manifest.bytes,
     }

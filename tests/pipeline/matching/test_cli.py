@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 from pipeline.errors import InputError, IntegrityError, UsageError
 from pipeline.matching import core
 from pipeline.matching.cli import index, match
+from pipeline.matching.core.compiled.jit import JIT
 from pipeline.settings import Settings
 from tests.pipeline.matching import synthetic_night
 from tests.pipeline.matching.core.support import build, flipped, random_hashes
@@ -50,6 +51,16 @@ def test_inspect_verify_and_compact(settings: Settings, folder: Path, tmp_path: 
     assert verified["canary_pairs_found"] == 3 * 192 and verified["bytes_read"] == verified["bytes"]
     compacted = rows(call(settings, index, "compact", tmp_path / "next", tmp_path / "whole"))[0]
     assert (compacted["rows"], compacted["withdrawn"], compacted["canaries"]) == (10, 0, 16)
+
+
+@pytest.mark.skipif(not JIT, reason="finds groups among many hashes")
+def test_inspect_says_how_many_hashes_are_in_groups(settings: Settings, tmp_path: Path) -> None:
+    near = random_hashes(1, 32, 5).repeat(200, axis=0)
+    near[np.arange(200), np.arange(200) % 32] ^= np.uint8(1) << (np.arange(200) // 32).astype(np.uint8)
+    build(tmp_path / "near", np.concatenate([random_hashes(300, 32, 6), near]))
+    [segment, whole] = rows(call(settings, index, "inspect", tmp_path / "near"))
+    assert segment["grouped"] == whole["grouped"] == 200
+    assert (segment["rows"], segment["canaries"]) == (500, 24)
 
 
 def test_verify_refuses_an_altered_index(settings: Settings, folder: Path) -> None:

@@ -120,6 +120,11 @@ class Segment:
         """Pairs of a known media item and a hash that are in force."""
         return self.holders - self.gone if self.holders else self.rows - self.dead
 
+    @property
+    def alike(self) -> int:
+        """Known hashes that are in groups of near-identical ones, withdrawn ones among them."""
+        return self.grouped - canaries.GROUPED if self.groups else 0
+
     def place(self, array: str) -> str:
         """Path of an array below the folder of the index; the bit maps of what is withdrawn lie beside the segment."""
         if array in CHANGING:
