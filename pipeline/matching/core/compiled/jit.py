@@ -66,8 +66,11 @@ def _compiled(function: Callable[..., Any], *, counting: bool) -> Any:
 
 
 def inlined(function: Callable[..., Any]) -> Any:
-    """Compile a small helper that only other kernels call, and that becomes part of them; it allocates nothing."""
-    return numba.njit(forceinline=True, **_BARE)(function) if JIT else function
+    """Compile a small helper that only other kernels call, and that becomes part of them; it allocates nothing.
+
+    No entry from Python is made either: taking a dozen arrays out of their objects is more code than most helpers.
+    """
+    return numba.njit(forceinline=True, no_cpython_wrapper=True, **_BARE)(function) if JIT else function
 
 
 def compiled_signatures() -> int:
