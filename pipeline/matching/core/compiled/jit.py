@@ -29,6 +29,7 @@ JIT = not bool(vars(config)["DISABLE_JIT"])
 _OPTIONS: dict[str, Any] = {"nogil": True, "boundscheck": False, "no_cfunc_wrapper": True}
 """No entry from C is made: nothing comes that way, and it takes a fifteenth of a first compilation."""
 _BARE: dict[str, Any] = {**_OPTIONS, "_nrt": False}
+_HELPER: dict[str, Any] = {**_BARE, "forceinline": True, "no_cpython_wrapper": True}
 
 KERNELS: list[Any] = []
 
@@ -70,7 +71,7 @@ def inlined(function: Callable[..., Any]) -> Any:
 
     No entry from Python is made either: taking a dozen arrays out of their objects is more code than most helpers.
     """
-    return numba.njit(forceinline=True, no_cpython_wrapper=True, **_BARE)(function) if JIT else function
+    return numba.njit(**_HELPER)(function) if JIT else function
 
 
 def compiled_signatures() -> int:
