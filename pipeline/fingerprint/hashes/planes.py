@@ -158,7 +158,6 @@ def median(values: NDArray[Any]) -> float:
     """Median of an array of numbers, all of its axes together; there is at least one value and none is NaN.
 
     As `numpy.median` gives it, without its fifty microseconds of preparation: a picture asks for thirty medians.
-
     Of an even number it is the mean of the two in the middle, in the array's own precision where they are floating-point.
     """
     flat = values.ravel()

@@ -1,6 +1,6 @@
 """LLVM IR that lays queries out; what it does is said at its Python twin in `laying.py`.
 
-It is a function of its own that is not inlined, and takes plain addresses: within the kernel its loops would find no register free.
+See `llvm.own_function`.
 """
 
 # ruff: noqa: PLR0917 - code generators take what the compiler gives them
@@ -13,6 +13,8 @@ from typing import Any
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
+
+from pipeline.matching.core.compiled.llvm import address, own_function
 
 _I1, _I8, _I32, _I64 = (ir.IntType(n) for n in (1, 8, 32, 64))
 _EIGHT, _LINE = ir.VectorType(_I32, 8), ir.VectorType(_I8, 64)
@@ -58,18 +60,8 @@ def _ends(builder: Any, offsets: Any, place: Any) -> Any:
     return builder.load(_at(builder, offsets, builder.shl(place, ir.Constant(_I64, 2)), _I64), align=4)
 
 
-def _own(module: Any, name: str, result: Any, arguments: list[Any]) -> tuple[Any, Any]:
-    """A function of the module that is not inlined, and a builder at its begin."""
-    function = ir.Function(module, ir.FunctionType(result, arguments), name)
-    function.linkage = "internal"
-    function.attributes.add("noinline")
-    return function, ir.IRBuilder(function.append_basic_block("entry"))
-
-
-def _function(module: Any) -> Any:
+def _laying(function: Any, builder: Any) -> None:
     """bucket, masks, levels, how many, limits, offsets, occupied, words, block, bounds, near, sparse; the end, and the values noted << 32."""
-    arguments = [_I64, _LONG, _LONG, _I64, _WORD, _BYTE, _BYTE, _WORD, _WORD, _BYTE, _LONG, _I1]
-    function, builder = _own(module, LAY_OUT, _I64, arguments)
     bucket, masks, levels, many, limits, offsets, occupied, words, block, bounds, near, sparse = function.args
     copier = _Copier(builder, words, block)
     noted = cgutils.alloca_once_value(builder, ir.Constant(_I64, 0))
@@ -108,31 +100,28 @@ def _function(module: Any) -> Any:
     end = builder.load(copier.filled)
     fill(end, ir.Constant(_I8, 0))
     builder.ret(builder.or_(end, builder.shl(builder.load(noted), ir.Constant(_I64, 32))))
-    return function
 
 
 @intrinsic
 def lay_out(typingctx, bucket, masks, levels, limits, q_offsets, occupied, q_words, block_words, bounds, near, sparse):  # type: ignore[no-untyped-def]
     def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        def data(place: int, kind: Any) -> Any:
-            array = context.make_array(signature.args[place])(context, builder, arguments[place])
-            return builder.bitcast(array.data, kind)
+        def data(place: int, element: Any) -> Any:
+            return address(context, builder, signature.args[place], arguments[place], element)
 
         array = context.make_array(signature.args[3])(context, builder, arguments[3])
         many = builder.extract_value(array.shape, 0)
-        module = builder.module
-        function = module.globals[LAY_OUT] if LAY_OUT in module.globals else _function(module)
-        given = [arguments[0], data(1, _LONG), data(2, _LONG), many, data(3, _WORD), data(4, _BYTE), data(5, _BYTE)]
-        given += [data(6, _WORD), data(7, _WORD), data(8, _BYTE), data(9, _LONG), builder.trunc(arguments[10], _I1)]
+        taken = [_I64, _LONG, _LONG, _I64, _WORD, _BYTE, _BYTE, _WORD, _WORD, _BYTE, _LONG, _I1]
+        function = own_function(builder.module, LAY_OUT, _I64, taken, _laying)
+        given = [arguments[0], data(1, _I64), data(2, _I64), many, data(3, _I32), data(4, _I8), data(5, _I8)]
+        given += [data(6, _I32), data(7, _I32), data(8, _I8), data(9, _I64), builder.trunc(arguments[10], _I1)]
         return builder.call(function, given)
 
     arrays = (masks, levels, limits, q_offsets, occupied, q_words, block_words, bounds, near)
     return types.int64(types.int64, *arrays, types.boolean), codegen
 
 
-def _naming(module: Any) -> Any:
+def _naming(function: Any, builder: Any) -> None:
     """bucket, how many masks, masks, offsets, index, block, near, noted."""
-    function, builder = _own(module, NAME, ir.VoidType(), [_I64, _I64, _LONG, _BYTE, _WORD, _WORD, _LONG, _I64])
     bucket, stop, masks, offsets, index, block, near, noted = function.args
     copier = _Copier(builder, index, block)
     one, zero = ir.Constant(_I64, 1), ir.Constant(_I64, 0)
@@ -142,19 +131,17 @@ def _naming(module: Any) -> Any:
         with most, cgutils.for_range_slice(builder, zero, stop, one, _I64) as (k, _):
             copier.copy(_value(builder, bucket, masks, offsets, k))
     builder.ret_void()
-    return function
 
 
 @intrinsic
 def name(typingctx, bucket, stop, masks, q_offsets, q_index, block_index, near, noted):  # type: ignore[no-untyped-def]
     def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        def data(place: int, kind: Any) -> Any:
-            array = context.make_array(signature.args[place])(context, builder, arguments[place])
-            return builder.bitcast(array.data, kind)
+        def data(place: int, element: Any) -> Any:
+            return address(context, builder, signature.args[place], arguments[place], element)
 
-        module = builder.module
-        function = module.globals[NAME] if NAME in module.globals else _naming(module)
-        given = [data(2, _LONG), data(3, _BYTE), data(4, _WORD), data(5, _WORD), data(6, _LONG)]
+        taken = [_I64, _I64, _LONG, _BYTE, _WORD, _WORD, _LONG, _I64]
+        function = own_function(builder.module, NAME, ir.VoidType(), taken, _naming)
+        given = [data(2, _I64), data(3, _I8), data(4, _I32), data(5, _I32), data(6, _I64)]
         builder.call(function, [arguments[0], arguments[1], *given, arguments[7]])
         return context.get_dummy_value()
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
@@ -59,6 +60,25 @@ def _row(context: Any, builder: Any, array_type: Any, array: Any, row: Any, vect
     index = builder.mul(row, ir.Constant(_I64, vector.count))
     width = vector.count * vector.element.width // 8
     return builder.load(_pointer(context, builder, array_type, array, index, vector), align=min(width, 16))
+
+
+def address(context: Any, builder: Any, array_type: Any, array: Any, element: ir.IntType) -> Any:
+    """Where an array begins, as a pointer to elements of this type."""
+    data = context.make_array(array_type)(context, builder, array).data
+    return builder.bitcast(data, element.as_pointer())
+
+
+def own_function(module: Any, name: str, result: Any, arguments: list[Any], body: Callable[[Any, Any], None]) -> Any:
+    """The function of this name of a module, made by `body(function, builder)` where there is none yet.
+
+    It is not inlined, and takes plain addresses: within a kernel its loops would find no register free.
+    """
+    if name not in module.globals:
+        function = ir.Function(module, ir.FunctionType(result, arguments), name)
+        function.linkage = "internal"
+        function.attributes.add("noinline")
+        body(function, ir.IRBuilder(function.append_basic_block("entry")))
+    return module.globals[name]
 
 
 @intrinsic
@@ -173,19 +193,6 @@ def nth(typingctx, mask, k):  # type: ignore[no-untyped-def]
         return builder.cttz(left, ir.Constant(_I1, 1))
 
     return types.int64(types.int64, types.int64), codegen
-
-
-@intrinsic
-def copy8(typingctx, target, at, source, start):  # type: ignore[no-untyped-def]
-    eight = ir.VectorType(_I32, 8)
-
-    def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        target, at, source, start = arguments
-        value = builder.load(_pointer(context, builder, signature.args[2], source, start, eight), align=4)
-        builder.store(value, _pointer(context, builder, signature.args[0], target, at, eight), align=4)
-        return context.get_dummy_value()
-
-    return types.void(target, types.int64, source, types.int64), codegen
 
 
 @intrinsic

@@ -11,6 +11,8 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
+from pipeline.matching.core.compiled.llvm import address, own_function
+
 _I8, _I32, _I64 = (ir.IntType(n) for n in (8, 32, 64))
 _BYTES, _WORDS, _LONGS = ir.VectorType(_I8, 32), ir.VectorType(_I32, 8), ir.VectorType(_I64, 4)
 NIBBLES = 8
@@ -120,20 +122,14 @@ def _hits(builder: Any, distances: Any, limit: Any) -> Any:
     return builder.bitcast(within, _I32)
 
 
-def _scan(module: Any) -> Any:
-    """planes, blocks, words of the queries, their bounds, the first of them, their end, look-up table; the first that is near.
-
-    A function of its own that is not inlined: within the kernel its registers would be taken.
-    """
-    byte, word = _I8.as_pointer(), _I32.as_pointer()
-    function = ir.Function(module, ir.FunctionType(_I64, [byte, _I64, word, byte, _I64, _I64, byte]), NEXT_NEAR)
-    function.linkage = "internal"
-    function.attributes.add("noinline")
+def _scan(function: Any, builder: Any) -> None:
+    """planes, blocks, words of the queries, their bounds, the first of them, their end, look-up table; the first that is near."""
     planes, blocks, asked, bounds, first, filled, look_up = function.args
-    builder = ir.IRBuilder(function.append_basic_block("entry"))
     place, one = cgutils.alloca_once_value(builder, first), ir.Constant(_I64, 1)
     least = cgutils.alloca_once(builder, _BYTES)
-    minimum = cgutils.get_or_insert_function(module, ir.FunctionType(_BYTES, [_BYTES, _BYTES]), "llvm.umin.v32i8")
+    minimum = cgutils.get_or_insert_function(
+        builder.module, ir.FunctionType(_BYTES, [_BYTES, _BYTES]), "llvm.umin.v32i8"
+    )
     head, body, more, end = (function.append_basic_block(name) for name in ("head", "body", "more", "end"))
     builder.branch(head)
     builder.position_at_end(head)
@@ -155,18 +151,17 @@ def _scan(module: Any) -> Any:
     builder.branch(head)
     builder.position_at_end(end)
     builder.ret(builder.load(place))
-    return function
 
 
 @intrinsic
 def next_near(typingctx, planes, blocks, asked, bounds, at, filled, look_up):  # type: ignore[no-untyped-def]
     def codegen(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        def data(place: int, kind: Any) -> Any:
-            array = context.make_array(signature.args[place])(context, builder, arguments[place])
-            return builder.bitcast(array.data, kind.as_pointer())
+        def data(place: int, element: Any) -> Any:
+            return address(context, builder, signature.args[place], arguments[place], element)
 
-        module = builder.module
-        function = module.globals[NEXT_NEAR] if NEXT_NEAR in module.globals else _scan(module)
+        byte, word = _I8.as_pointer(), _I32.as_pointer()
+        taken = [byte, _I64, word, byte, _I64, _I64, byte]
+        function = own_function(builder.module, NEXT_NEAR, _I64, taken, _scan)
         given = [data(0, _I8), arguments[1], data(2, _I32), data(3, _I8), arguments[4], arguments[5], data(6, _I8)]
         return builder.call(function, given)
 

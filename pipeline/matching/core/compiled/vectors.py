@@ -65,11 +65,6 @@ def _ones(mask: int) -> int:
     return int(mask).bit_count()
 
 
-def _copy8(target: Any, at: int, source: Any, start: int) -> None:
-    """Copy eight entries; both arrays reach at least eight entries beyond the last one used."""
-    target[at : at + 8] = source[start : start + 8]
-
-
 def _prefetch(array: Any, index: int) -> None:
     """Ask for the cache line of `array[index]`; no effect on results."""
 
@@ -163,7 +158,6 @@ any_within = _fastest("any_within", _any_within)
 near_queries = _fastest("near_queries", _near_queries)
 within = _fastest("within", _within)
 lowest, ones, nth = _fastest("lowest", _lowest), _fastest("ones", _ones), _fastest("nth", _nth)
-copy8 = _fastest("copy8", _copy8)
 prefetch = _fastest("prefetch", _prefetch)
 word64, put64 = _fastest("word64", _word64), _fastest("put64", _put64)
 distance4, distance16 = _fastest("distance4", _distance), _fastest("distance16", _distance)
@@ -178,7 +172,6 @@ __all__ = [
     "LANES",
     "TILE",
     "any_within",
-    "copy8",
     "distance4",
     "distance16",
     "lanes_admitted4",
