@@ -6,6 +6,8 @@ import atexit
 import gc
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +15,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings as hypothesis_settings
 
-from pipeline.settings import Settings
+from pipeline.settings import ROOT, Settings
 from tests import rewriting, sharing
 from tests.airflow_fixtures import airflow_db, airflow_home
 
@@ -80,6 +82,19 @@ def kernels(tmp_path_factory: pytest.TempPathFactory) -> None:
             warm(4)
 
         sharing.once(tmp_path_factory, "kernels", compiled)
+
+
+NEED_MEDIA = ("dags", "deploy", "pipeline/fingerprint", "pipeline/night", "pipeline/matching/test_stage.py")
+"""Tests that start media workers, which have kernels of their own."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def media_kernels(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The same for those of the media workers, where a file needs them: half a minute, in which the others go on."""
+    file = request.path.relative_to(Path(__file__).parent)
+    if sharing.WORKER in os.environ and any(file.is_relative_to(place) for place in NEED_MEDIA):
+        command = [sys.executable, "-m", "deploy.kernels"]
+        sharing.once(tmp_path_factory, sharing.ALL_KERNELS, lambda _: subprocess.run(command, cwd=ROOT, check=True))
 
 
 @pytest.fixture

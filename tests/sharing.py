@@ -27,15 +27,19 @@ TOGETHER = {
 
 FIRST = (
     "tests/deploy/test_containers.py",
-    "tests/pipeline/fingerprint/decode/test_mutations.py",
-    "tests/pipeline/night/test_whole_night.py",
-    "tests/pipeline/night/test_night_killed.py",
     "tests/pipeline/console/test_schemathesis.py",
+    "tests/hashsets/test_faults.py",
+    "tests/pipeline/night/test_whole_night.py",
+    "tests/pipeline/fingerprint/decode/test_mutations.py",
+    "tests/pipeline/night/test_night_killed.py",
     "tests/pipeline/night/test_sharing.py",
     "tests/deploy/test_demo.py",
-    "tests/hashsets/test_faults.py",
 )
-"""The longest files by measured duration, the longest first: the containers wait for services, a night takes a minute."""
+"""The longest files by measured duration: the containers wait for services, a night takes a minute. Those that need no media worker
+go on while its kernels are compiled for the first."""
+
+ALL_KERNELS = "all-kernels"
+"""Name for `once`: every kernel, those of the media workers among them."""
 
 
 def group_of(nodeid: str) -> str:

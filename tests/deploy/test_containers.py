@@ -148,11 +148,7 @@ def missing() -> str:
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder with every kernel, compiled for this processor once for all tests of the run."""
     command = [sys.executable, "-m", "deploy.kernels"]
-
-    def compile_all(_: Path) -> None:
-        subprocess.run(command, cwd=ROOT, check=True)
-
-    sharing.once(tmp_path_factory, "all-kernels", compile_all)
+    sharing.once(tmp_path_factory, sharing.ALL_KERNELS, lambda _: subprocess.run(command, cwd=ROOT, check=True))
     return Path(os.environ["NUMBA_CACHE_DIR"])
 
 

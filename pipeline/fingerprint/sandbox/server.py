@@ -6,6 +6,7 @@ It opens no media itself, so it stays clean however bad the files are. It has on
 from __future__ import annotations
 
 import ctypes
+import gc
 import importlib
 import importlib.metadata
 import json
@@ -50,8 +51,10 @@ def main() -> None:
     libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     libc.prctl(_PR_SET_NAME, b"media-forks", 0, 0, 0)
     outer = sandbox.enter_namespaces(config.wrapped)
+    gc.disable()  # what is loaded stays; workers, which make cycles, search for them, but not among what they share with us
     try:
         versions = _load(config)
+        gc.freeze()
     except DependencyError as error:
         control.send(json.dumps({"problem": error.message, "remedy": error.remedy}).encode())
         os._exit(error.exit_code)

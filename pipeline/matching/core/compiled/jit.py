@@ -36,7 +36,7 @@ class _NoEnvironment:
         """A helper runs within kernels alone."""
 
 
-class _Part(JITCodeLibrary):
+class _HelperCode(JITCodeLibrary):
     """The code of a helper: only linked into kernels, where it is optimised with them and becomes machine code.
 
     Numba does both for every function, also for one that nothing calls by itself: an eighth of a first compilation.
@@ -58,7 +58,7 @@ class _HelperCompiler(Compiler):
     """Numba's, for functions that only become part of others."""
 
     def define_pipelines(self) -> Any:
-        self.state.library = _Part(self.state.targetctx.codegen(), self.state.func_id.func_qualname)  # type: ignore[no-untyped-call]
+        self.state.library = _HelperCode(self.state.targetctx.codegen(), self.state.func_id.func_qualname)  # type: ignore[no-untyped-call]
         return super().define_pipelines()  # type: ignore[no-untyped-call]
 
 
