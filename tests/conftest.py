@@ -47,6 +47,7 @@ gc.disable()
 
 def pytest_collection_finish() -> None:
     gc.freeze()
+    gc.set_threshold(10_000, 20, 20)  # tests make many objects and few cycles
     gc.enable()
 
 

@@ -51,7 +51,7 @@ def main() -> None:
     libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     libc.prctl(_PR_SET_NAME, b"media-forks", 0, 0, 0)
     outer = sandbox.enter_namespaces(config.wrapped)
-    gc.disable()  # what is loaded stays; workers, which make cycles, search for them, but not among what they share with us
+    gc.disable()  # what is loaded stays: workers look for cycles, but only among what they make themselves
     try:
         versions = _load(config)
         gc.freeze()
@@ -144,6 +144,7 @@ def _collectable(pid: int) -> bool:
 def _become_worker(config: Config, outer: int, channel: int, stderr: int) -> None:
     """Turn this fork into a worker; never returns."""
     code = 70
+    gc.enable()
     try:
         importlib.import_module(config.program).run(config, outer, channel, stderr)
         code = 0
