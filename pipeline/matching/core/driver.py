@@ -26,8 +26,8 @@ from pipeline.matching.core.pairs import NO_CAP, Collected, JoinCounters, PairAr
 from pipeline.matching.core.plan import Plan, most_masks
 from pipeline.matching.core.selection import nearest
 
-ROOM = 2**16
-"""Pairs that wait for their full distance; more where a single bucket is larger."""
+ROOM = 2**13
+"""Pairs that wait for their full distance, so few that they stay in the cache; more where a single bucket is larger."""
 
 SCAN_ROWS, SCAN_QUERIES = 4096, 64
 """Block of the linear scan: the rows stay in the first-level cache while the queries pass over them."""

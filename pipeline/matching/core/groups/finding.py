@@ -52,8 +52,8 @@ _FACTOR, _SHIFT, _HALF = np.uint64(0x9E3779B97F4A7C15), np.uint64(64 - CELL_BITS
 
 
 def most_groups(rows: int) -> int:
-    """Groups of a segment of so many rows: comparing a query with all their centres takes a tenth of what its tables take, or less."""
-    return 400 + rows // 22000
+    """Groups of a segment of so many rows: comparing a query with all their centres takes a ninth of what its tables take, or less."""
+    return 400 + rows // 15000
 
 
 @bare
