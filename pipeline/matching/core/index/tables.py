@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.matching.core.compiled import buildir, reducing
-from pipeline.matching.core.compiled.jit import JIT, bare
+from pipeline.matching.core.compiled.jit import JIT, bare, inlined
 from pipeline.matching.core.index.checksum import QuickSum
 from pipeline.matching.core.index.manifest import Array, highs_stride, marks_stride, padded, stride
 from pipeline.matching.core.index.reduced import BLOCK as ID_BLOCK
@@ -73,6 +73,17 @@ def count(chunks: Any, groups: Any) -> None:
             groups[table, chunks[row, table] >> 8] += 1
 
 
+@inlined
+def _carry(group: Any, entry: Any, heads: Any, lines: Any, carried: Any) -> None:
+    """Append an entry to the line of a group, which leaves `lines` for `carried` when it is full; see `_group`."""
+    at = heads[group]
+    heads[group] = at + _ONE
+    line = group * _LINE
+    lines[line + (at & _LAST)] = entry
+    if at & _LAST == _LAST:
+        write_line(lines, line, carried, at - _LAST)
+
+
 @bare
 def _group(  # noqa: PLR0917 - compiled functions take their arrays by position
     chunks: Any, first: int, runs: Any, heads: Any, lines: Any, carried: Any
@@ -89,20 +100,10 @@ def _group(  # noqa: PLR0917 - compiled functions take their arrays by position
         for row in range(runs[run, 0], runs[run, 1]):
             one, two = int(chunks[row, first]), int(chunks[row, first + 1])
             three, four = int(chunks[row, third]), int(chunks[row, fourth])
-            group = np.uint64(one >> 8)
-            at = heads[group]
-            heads[group] = at + _ONE
-            line = group * _LINE
-            lines[line + (at & _LAST)] = row << 40 | (one & 255) << 32 | three << 16 | two
-            if at & _LAST == _LAST:
-                write_line(lines, line, carried, at - _LAST)
-            group = np.uint64(256 + (two >> 8))
-            at = heads[group]
-            heads[group] = at + _ONE
-            line = group * _LINE
-            lines[line + (at & _LAST)] = row << 40 | (two & 255) << 32 | four << 16 | three
-            if at & _LAST == _LAST:
-                write_line(lines, line, carried, at - _LAST)
+            _carry(np.uint64(one >> 8), row << 40 | (one & 255) << 32 | three << 16 | two, heads, lines, carried)
+            _carry(
+                np.uint64(256 + (two >> 8)), row << 40 | (two & 255) << 32 | four << 16 | three, heads, lines, carried
+            )
     for head in range(512):
         at = heads[head]
         for k in range(at & _LAST):
