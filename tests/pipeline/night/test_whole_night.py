@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from typing import Any
 import pytest
 
 from pipeline import records
+from pipeline.cases.views import queue as listing
 from pipeline.contract import load
 from pipeline.errors import IntegrityError, ReconciliationError
 from pipeline.lake import Lake, run_rows
@@ -28,13 +30,16 @@ from pipeline.lake.delta import Log
 from pipeline.lake.ledger import FOLDER, Ledger
 from pipeline.lake.places import LakePlace
 from pipeline.night import reconcile
+from pipeline.people import users
 from pipeline.settings import ROOT, Settings
+from pipeline.store.opening import open_store
 from tests.commands import Commands
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 OWN = pwd.getpwuid(os.getuid()).pw_name
 AS_OF = "2026-11-21T01:00:00+0000"
+MORNING = datetime(2026, 11, 21, 8, tzinfo=UTC)
 
 
 COMMANDS = Commands()
@@ -78,8 +83,13 @@ def tables(home: Path) -> dict[str, list[str]]:
 
 
 def queue(home: Path) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = json.loads(done(home, "queue", "list", "--format", "json", "--limit", "500"))
-    return rows
+    """The whole queue as it is at one moment: what is past its target, and by how long, is a matter of when it is asked."""
+    store = open_store(Settings(home=home), clock=lambda: MORNING)
+    try:
+        with store.listing() as session:
+            return [row.as_dict() for row in listing.page(session, users.actor(session, OWN), size=500).rows]
+    finally:
+        store.close()
 
 
 @cache
