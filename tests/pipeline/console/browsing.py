@@ -15,12 +15,32 @@ ARGUMENTS = [
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 
+COLOURS_ONCE = """
+(() => {
+    const color = axe.commons.color.Color.prototype, read = color.parseString, known = new Map();
+    color.parseString = function (text) {
+        const seen = known.get(text);
+        if (seen) [this.r, this.g, this.b, this.alpha] = seen;
+        else known.set(text, [read.call(this, text).r, this.g, this.b, this.alpha]);
+        return this;
+    };
+})();
+"""
+"""For axe: each spelling of a colour is read once a page. It reads every element's anew, most of its time, though pages have few."""
+
 MARKS = [
     pytest.mark.browser,
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed: apt-get install chromium"),
 ]
 """Marks of a file of browser tests."""
+
+
+def axe_script() -> str:
+    """Axe's rules as they come, and COLOURS_ONCE: what a page has to run before `axe` is asked on it."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    return f"{Axe().axe_script}\n{COLOURS_ONCE}"
 
 
 def press(place: Any) -> None:

@@ -12,7 +12,7 @@ from pipeline.console.app import create_app
 from pipeline.settings import Settings
 from tests import sharing
 from tests.pipeline.console import world
-from tests.pipeline.console.browsing import ARGUMENTS, CHROMIUM, sign_in
+from tests.pipeline.console.browsing import ARGUMENTS, CHROMIUM, axe_script, sign_in
 from tests.pipeline.console.client import Client
 
 
@@ -110,6 +110,8 @@ def open_as(chromium: Any, address: str) -> Iterator[Callable[..., Any]]:
             java_script_enabled=script, viewport={"width": width, "height": 900}, base_url=address, bypass_csp=script
         )
         contexts.append(context)
+        if script:
+            context.add_init_script(axe_script())
         page = context.new_page()
         page.set_default_timeout(60_000)
         if name:

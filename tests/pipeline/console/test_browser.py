@@ -16,12 +16,25 @@ import pytest
 from pipeline.settings import Settings
 from pipeline.store.opening import open_store
 from tests.pipeline.console import places, world
-from tests.pipeline.console.browsing import MARKS, press, sign_in
+from tests.pipeline.console.browsing import COLOURS_ONCE, MARKS, press, sign_in
 
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 RUN = "options => axe.run(options).then(r => r.violations.map(v => `${v.id}: ${v.nodes[0].html.slice(0, 160)}`))"
 """All rules over all elements; only violations are described one by one: to describe what is right took twice as long."""
+
+FAINT = """colours => colours.forEach((colour, i) => {
+    const text = document.createElement('p');
+    text.append(`[synthetic text ${i}]`);
+    text.style = i % 2 ? `color: ${colour}; background: white` : `color: ${colour}; background: rgba(200, 200, 220, 0.${i + 3})`;
+    document.querySelector('main').append(text);
+})"""
+"""Adds a line of text in each of these colours, too faint on its ground to be read well."""
+
+ALL_RESULTS = """tags => axe.run({runOnly: {type: 'tag', values: tags}}).then(r => Object.fromEntries(
+    ['violations', 'passes', 'incomplete'].map(kind => [kind, Object.fromEntries(r[kind].map(rule => [rule.id, rule.nodes]))])
+))"""
+"""What axe says of every element, by rule."""
 
 pytestmark = MARKS
 
@@ -181,16 +194,34 @@ def test_from_sign_in_to_a_claimed_case_by_keyboard_alone(open_as: Callable[...,
 
 def look_over(page: Any) -> list[str]:
     """What is wrong with the page that is open, everything on it unfolded: accessibility at 1280 px, width at 320 px."""
-    from axe_playwright_python.sync_playwright import Axe
-
     page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
-    page.evaluate(Axe().axe_script)
     found = page.evaluate(RUN, {"runOnly": {"type": "tag", "values": TAGS}, "resultTypes": ["violations"]})
     page.set_viewport_size({"width": 320, "height": 900})
     if (width := page.evaluate("document.documentElement.scrollWidth")) > 320:
         found.append(f"{width} px wide at 320 px")
     page.set_viewport_size({"width": 1280, "height": 900})
     return found
+
+
+def test_axe_finds_the_same_where_it_reads_each_colour_once(chromium: Any, address: str) -> None:
+    """Every element that a rule met, with the ratios that were measured, before and after; on a page with faint text."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    context = chromium.new_context(base_url=address, bypass_csp=True)
+    page = context.new_page()
+    page.goto("/sign-in")
+    page.evaluate(
+        FAINT, ["#888", "rgb(250 250 240)", "rgba(11, 12, 12, 0.4)", "hsl(0.9turn 40% 60%)", "oklch(0.8 0 90)"]
+    )
+    page.evaluate(Axe().axe_script)
+    found = [page.evaluate(ALL_RESULTS, TAGS)]
+    page.evaluate(COLOURS_ONCE)
+    found += [page.evaluate(ALL_RESULTS, TAGS) for _ in range(2)]
+    context.close()
+    assert found[0] == found[1] == found[2]
+    assert len(found[0]["passes"]["color-contrast"]) > 5
+    ratios = [node["any"][0]["data"]["contrastRatio"] for node in found[0]["violations"]["color-contrast"]]
+    assert len(set(ratios)) >= 5
 
 
 def test_every_page_of_the_route_table_is_accessible_and_fits_320_pixels(open_as: Callable[..., Any]) -> None:
