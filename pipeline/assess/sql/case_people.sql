@@ -7,7 +7,7 @@ WITH people AS (
 ), homes AS (
     SELECT DISTINCT m.case_id, p.subject_id, p.role, address_value(h.value) AS home
     FROM homes_stated h JOIN persons p USING (subject_id) JOIN members m ON m.referral_id = h.referral_id
-    WHERE p.role IN ('suspect', 'victim') AND address_value(h.value) IS NOT NULL
+    WHERE p.role IN ('suspect', 'victim')
 ), found AS (
     SELECT case_id, 'suspect_is_child' AS name, subject_id FROM people WHERE role = 'suspect' AND years < 18
     UNION ALL

@@ -1,10 +1,12 @@
 SELECT * FROM (
-WITH named AS (
-    SELECT *, surname(name) AS last, forename(name) AS first FROM {subjects}
-    WHERE name IS NOT NULL AND date_of_birth IS NOT NULL AND person_value(name, date_of_birth) IS NOT NULL
-        AND folded(name) NOT IN (SELECT value FROM nobody)
+WITH written AS MATERIALIZED (
+    SELECT person_value(name, date_of_birth) AS person, surname(name) AS last, forename(name) AS first, date_of_birth, referral_id,
+        subject_id, role
+    FROM {subjects} WHERE name IS NOT NULL AND date_of_birth IS NOT NULL
+), named AS (
+    SELECT * FROM written WHERE person IS NOT NULL AND split_part(person, '|', 1) NOT IN (SELECT value FROM nobody)
 ), forms AS (
-    SELECT 'person' AS kind, person_value(name, date_of_birth) AS value, referral_id, subject_id, role FROM named
+    SELECT 'person' AS kind, person AS value, referral_id, subject_id, role FROM named
     UNION ALL
     SELECT 'person_first_and_last', first || ' ' || last || '|' || date_of_birth, referral_id, subject_id, role FROM named
     WHERE length(first) > 1 AND length(last) > 1

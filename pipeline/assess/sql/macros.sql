@@ -6,8 +6,10 @@ CREATE OR REPLACE MACRO clean(text) AS regexp_replace(
     '[''’‘ʼʹ`´{unseen}]', '', 'g');
 CREATE OR REPLACE MACRO folded(text) AS
     array_to_string(list_sort(regexp_extract_all(clean(text), '[\p{L}\p{N}]+')), ' ');
-CREATE OR REPLACE MACRO person_value(name, born) AS
-    CASE WHEN regexp_full_match(born, '\d{4}-\d{2}-\d{2}') AND folded(name) <> '' THEN folded(name) || '|' || born END;
+-- A list of one, here and below: what is in it is found once, however often it is named. A macro writes out what it is given, and
+-- every regular expression that stands in a statement is made ready each time that the statement is run.
+CREATE OR REPLACE MACRO person_value(name, born) AS CASE WHEN regexp_full_match(born, '\d{4}-\d{2}-\d{2}')
+    THEN list_transform([folded(name)], lambda words: CASE WHEN words <> '' THEN words || '|' || born END)[1] END;
 -- Words of a name without titles, what is written behind it (Jr, MBE) and remarks in brackets; Mc is no word of its own.
 CREATE OR REPLACE MACRO name_words(text) AS list_filter(
     regexp_extract_all(regexp_replace(regexp_replace(clean(text), '\([^)]*\)|"[^"]*"', ' ', 'g'), '\bmc ', 'mc', 'g'),
@@ -15,15 +17,17 @@ CREATE OR REPLACE MACRO name_words(text) AS list_filter(
     lambda w: w NOT IN ('mr', 'mrs', 'ms', 'miss', 'mx', 'master', 'dr', 'prof', 'rev', 'sir', 'dame', 'lord', 'lady', 'jr', 'jnr',
         'junior', 'sr', 'snr', 'senior', 'ii', 'iii', 'iv', 'esq', 'mbe', 'obe', 'cbe', 'phd', 'md'));
 -- The surname stands last, or before a comma; an initial behind it is none.
-CREATE OR REPLACE MACRO last_word(words) AS coalesce(list_filter(words, lambda w: length(w) > 1)[-1], words[-1]);
+CREATE OR REPLACE MACRO last_word(words) AS
+    list_transform([words], lambda w: coalesce(list_filter(w, lambda x: length(x) > 1)[-1], w[-1]))[1];
 CREATE OR REPLACE MACRO surname(name) AS
     last_word(name_words(CASE WHEN contains(name, ',') THEN split_part(name, ',', 1) ELSE name END));
--- A list of one, so that words are found once, however often they are named here: a macro writes out what it is given.
 CREATE OR REPLACE MACRO first_word(words) AS list_transform([words], lambda w: CASE
     WHEN len(w) >= 2 THEN CASE WHEN w[1] = last_word(w) THEN w[2] ELSE w[1] END END)[1];
-CREATE OR REPLACE MACRO forename(name) AS CASE
-    WHEN contains(name, ',') THEN coalesce(name_words(split_part(name, ',', 2))[1], first_word(name_words(split_part(name, ',', 1))))
-    ELSE first_word(name_words(name)) END;
+-- Words before and behind the comma, if there is one.
+CREATE OR REPLACE MACRO name_parts(name) AS list_transform(
+    [CASE WHEN contains(name, ',') THEN split_part(name, ',', 1) ELSE name END, split_part(name, ',', 2)], lambda part: name_words(part));
+CREATE OR REPLACE MACRO forename(name) AS
+    list_transform([name_parts(name)], lambda parts: coalesce(parts[2][1], first_word(parts[1])))[1];
 -- E-mail addresses of which several can reach one mailbox.
 CREATE OR REPLACE MACRO several_spellings(email) AS regexp_matches(email, '\+|@(gmail|googlemail)\.com$|@.*xn--|[^\x00-\x7f]');
 CREATE OR REPLACE MACRO postcode(text) AS
@@ -38,19 +42,16 @@ CREATE OR REPLACE MACRO address_house(rest) AS
     ltrim(regexp_replace(rest, '\b(FLAT|APARTMENT|APT|UNIT|ROOM)\W{1,3}([0-9]{1,4}[A-Z]?|[A-Z])\b', ''), ' ,');
 CREATE OR REPLACE MACRO address_number(rest) AS nullif(regexp_extract(address_house(rest), '[0-9]+[A-Z]?'), '');
 CREATE OR REPLACE MACRO address_value(text) AS
-    CASE WHEN postcode(text) <> '' THEN postcode(text) || '|' || coalesce(
-        address_number(address_rest(text)) || '|' || address_flat(address_rest(text)),
-        coalesce(
-            nullif(regexp_extract(address_rest(text), '[0-9]+[A-Z]?'), ''),
-            folded(split_part(address_rest(text), ',', 1))) || '|')
-    END;
+    list_transform([postcode(text)], lambda code: CASE WHEN code <> '' THEN code || '|' || list_transform([address_rest(text)],
+        lambda rest: coalesce(address_number(rest) || '|' || address_flat(rest),
+            coalesce(nullif(regexp_extract(rest, '[0-9]+[A-Z]?'), ''), folded(split_part(rest, ',', 1))) || '|'))[1] END)[1];
 CREATE OR REPLACE MACRO on_service(service, value) AS service || chr(31) || value;
 -- A web address without scheme, www., m. and the slash at its end.
 CREATE OR REPLACE MACRO url_value(text) AS rtrim(regexp_replace(text, '^(https?://)?(www\.|m\.)?', ''), '/');
 -- The same with its host in lower case and everything behind it as written, for hosts that tell upper and lower case apart.
 CREATE OR REPLACE MACRO bare_url(text) AS rtrim(regexp_replace(trim(text), '^(https?://)?(www\.|m\.)?', '', 'i'), '/');
-CREATE OR REPLACE MACRO url_exact(text) AS
-    lower(regexp_extract(bare_url(text), '^[^/?#]*')) || regexp_replace(bare_url(text), '^[^/?#]*', '');
+CREATE OR REPLACE MACRO url_exact(text) AS list_transform(
+    [bare_url(text)], lambda bare: lower(regexp_extract(bare, '^[^/?#]*')) || regexp_replace(bare, '^[^/?#]*', ''))[1];
 -- The part of a key that names somebody: of a person the name, of an account what stands behind the service.
 CREATE OR REPLACE MACRO named(kind, value) AS
     CASE WHEN kind LIKE 'person%' THEN split_part(value, '|', 1) ELSE split_part(value, chr(31), -1) END;
