@@ -54,22 +54,6 @@ class _HelperCode(JITCodeLibrary):
         self._finalized = True
 
 
-class _KernelCode(JITCodeLibrary):
-    """The code of a kernel: optimised once, with its helpers, and not each function for itself before."""
-
-    def _optimize_functions(self, ll_module: Any) -> None:
-        ll_module.data_layout = self._codegen._data_layout
-
-
-class _KernelCompiler(Compiler):
-    """Numba's, with that."""
-
-    def define_pipelines(self) -> Any:
-        self.state.library = _KernelCode(self.state.targetctx.codegen(), self.state.func_id.func_qualname)  # type: ignore[no-untyped-call]
-        self.state.library.enable_object_caching()
-        return super().define_pipelines()  # type: ignore[no-untyped-call]
-
-
 class _HelperCompiler(Compiler):
     """Numba's, for functions that only become part of others."""
 
@@ -78,12 +62,11 @@ class _HelperCompiler(Compiler):
         return super().define_pipelines()  # type: ignore[no-untyped-call]
 
 
-_OPTIONS: dict[str, Any] = {
-    "nogil": True, "boundscheck": False, "no_cfunc_wrapper": True, "pipeline_class": _KernelCompiler
-}  # fmt: skip
-"""No entry from C is made: nothing comes that way, and it takes a fifteenth of a first compilation."""
+_OPTIONS: dict[str, Any] = {"nogil": True, "boundscheck": False}
 _BARE: dict[str, Any] = {**_OPTIONS, "_nrt": False}
-_HELPER: dict[str, Any] = {**_BARE, "forceinline": True, "no_cpython_wrapper": True, "pipeline_class": _HelperCompiler}
+_HELPER: dict[str, Any] = {
+    **_BARE, "forceinline": True, "no_cfunc_wrapper": True, "no_cpython_wrapper": True, "pipeline_class": _HelperCompiler
+}  # fmt: skip
 
 KERNELS: list[Any] = []
 
