@@ -22,7 +22,7 @@ from pipeline.contract import Night
 from pipeline.errors import ReconciliationError
 from pipeline.jsontext import canonical_json
 from pipeline.settings import Settings
-from pipeline.sql import Sql, compose, each, insert
+from pipeline.sql import Sql, compose, each, insert, joined
 
 STATES = ("kept", "duplicate", "updated", "withdrawn")
 _HASHES = tuple(a.table for a in ALL)
@@ -106,16 +106,12 @@ def _declare(con: duckdb.DuckDBPyConnection, plan: ReleasePlan) -> None:
         for row in con.execute("SELECT source_id, kind, origin, enabled, category_map_sha256 FROM source").fetchall()
     }
     old_votes = scalar(con, "SELECT trusted_votes FROM release ORDER BY release DESC LIMIT 1")
-    con.execute("DELETE FROM category_map WHERE source_id IN (SELECT unnest(?))", [list(policy.sources)])
+    for table in ("category_map", "source"):
+        gone = compose("DELETE FROM {table} WHERE source_id IN (SELECT unnest(?))", table=table)
+        con.execute(gone, [list(policy.sources)])
+    _fill(con, "category_map", [row for s in policy.sources.values() for row in s.category_map.rows(s.source_id)])
+    _fill(con, "source", [_row(s) for s in policy.sources.values()])
     for s in policy.sources.values():
-        con.execute("DELETE FROM source WHERE source_id = ?", [s.source_id])
-        row = {name: getattr(s, name) for name in ("source_id", "name", "owner", "kind", "jurisdiction")}
-        row |= {"category_map": s.category_map.name, "category_map_sha256": s.category_map.digest}
-        row |= {"origin": s.origin, "enabled": s.enabled, "handling": s.handling}
-        con.execute(*insert("source", row))
-        rows = s.category_map.rows(s.source_id)
-        if rows:
-            con.executemany("INSERT INTO category_map VALUES (?, ?, ?, ?, ?)", rows)
         known = before.get(s.source_id)
         if known is not None and known[3] != s.category_map.digest:
             con.execute(
@@ -133,6 +129,20 @@ def _declare(con: duckdb.DuckDBPyConnection, plan: ReleasePlan) -> None:
         "INSERT INTO release VALUES (?, ?, ?, ?, ?, ?)",
         [plan.number, plan.night.as_of, plan.night.run_id, policy.digest, policy.trusted_votes, __version__],
     )
+
+
+def _row(s: sources.KnownSource) -> tuple[Any, ...]:
+    """A source as the table has it, in the order of its columns."""
+    of_map = (s.category_map.name, s.category_map.digest)
+    return (s.source_id, s.name, s.owner, s.kind, s.jurisdiction, *of_map, s.origin, s.enabled, s.handling)
+
+
+def _fill(con: duckdb.DuckDBPyConnection, table: str, rows: list[tuple[Any, ...]]) -> None:
+    """Insert complete rows by one statement: planned row by row they take a hundred times as long."""
+    if rows:
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        values = joined([Sql("unnest(?)")] * len(columns), ", ")
+        con.execute(compose("INSERT INTO {table} SELECT {values}", table=table, values=values), columns)
 
 
 def _take_in(con: duckdb.DuckDBPyConnection, plan: ReleasePlan, record: importer.Import) -> dict[str, Any]:
@@ -221,8 +231,9 @@ def _verify(settings: Settings, database: Path, counts: dict[str, int]) -> None:
         if _counts(con) != counts:
             raise ReconciliationError("The built release does not hold the rows that were written.")
         last = scalar(con, "SELECT max(media_key) FROM media")
+        checks = [*_CHECKS, *(check for table, check in _STRAY.items() if counts[table])]
         for low in range(1, last + 1, grading.SLICE):  # in slices: a reading connection cannot spill to disk
-            for sql, what in _CHECKS:
+            for sql, what in checks:
                 if wrong := scalar(con, sql, {"low": low, "high": low + grading.SLICE}):
                     raise ReconciliationError(f"The built release is not sound: {wrong} {what}.")
         stray = each("SELECT media_key FROM {name} WHERE media_key > $last", ("opinion", *_HASHES), " UNION ALL ")
@@ -261,17 +272,19 @@ _CHECKS = (
         ),
         "opinions of one source stand twice",
     ),
-    *(
-        (
-            compose(
-                "SELECT count(*) FROM {table} ANTI JOIN {media} USING (media_key) WHERE {slice}",
-                table=a.table,
-                media=_MEDIA,
-                slice=_SLICE,
-            ),
-            f"{a.name} values have no media",
-        )
-        for a in ALL
-    ),
 )
 """What must be 0 for the media with $low <= media_key < $high."""
+
+_STRAY = {
+    a.table: (
+        compose(
+            "SELECT count(*) FROM {table} ANTI JOIN {media} USING (media_key) WHERE {slice}",
+            table=a.table,
+            media=_MEDIA,
+            slice=_SLICE,
+        ),
+        f"{a.name} values have no media",
+    )
+    for a in ALL
+}
+"""The same for each table of hashes; one that holds only canaries has none that could be wrong."""

@@ -37,22 +37,17 @@ def place(con: duckdb.DuckDBPyConnection, rows_path: str, release: int) -> None:
         [rows_path],
     )
     con.execute("CREATE TEMP TABLE placed (position BIGINT, media_key BIGINT)")
-    present = {
-        a.name
-        for a in ALL
-        if scalar(con, compose("SELECT count({first}) FROM incoming WHERE NOT withdraw", first=a.columns[0]))
-    }
-    for strength, algorithm in enumerate(ALL):
-        if algorithm.name in present:
-            stronger = [a for a in ALL[:strength] if a.name in present]
-            weaker = [a for a in DIGESTS if ALL.index(a) > strength and a.name in present] if algorithm.digest else []
-            _phase(con, algorithm, stronger, weaker, release)
+    counts = each("count({name})", [a.columns[0] for a in ALL])
+    (values,) = con.execute(compose("SELECT {counts} FROM incoming WHERE NOT withdraw", counts=counts)).fetchall()
+    present = [a for a, count in zip(ALL, values, strict=True) if count]
+    for key in present:
+        _phase(con, key, present, release)
 
 
-def _phase(
-    con: duckdb.DuckDBPyConnection, key: StoredHash, stronger: list[StoredHash], weaker: list[StoredHash], release: int
-) -> None:
-    """Place the rows whose strongest hash is `key`."""
+def _phase(con: duckdb.DuckDBPyConnection, key: StoredHash, present: list[StoredHash], release: int) -> None:
+    """Place the rows whose strongest hash is `key`, of the algorithms that any row has, strongest first."""
+    stronger = present[: present.index(key)]
+    weaker = [a for a in present if a in DIGESTS and a not in (*stronger, key)] if key.digest else []
     where, there = (_strongest(key, stronger, alias) for alias in ("", "i."))
     keys = key.columns
     others = [c for a in weaker for c in a.columns]
@@ -110,7 +105,7 @@ def _phase(
         )
     )
     con.execute("INSERT INTO placed SELECT * FROM now_placed")
-    for algorithm in ALL:
+    for algorithm in present:
         _add_hashes(con, algorithm, release)
 
 
