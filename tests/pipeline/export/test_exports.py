@@ -68,9 +68,10 @@ def full(table: str, row: dict[str, Any]) -> dict[str, Any]:
     return listed[0]
 
 
-@pytest.fixture
-def filled(settings: Settings) -> Settings:
-    """One case with two copies of one file and a near match, published; an account for this machine's user."""
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One case with two copies of one file and a near match, published; an account for this machine's user. To be copied."""
+    settings = Settings(home=tmp_path_factory.mktemp("filled") / "home", threads=2)
     store = open_store(settings)
     samples.publish_rows(
         store, referrals=[samples.referral_row(1)], assessments=[samples.assessment(1)], matches=[match_row()]
@@ -83,6 +84,13 @@ def filled(settings: Settings) -> Settings:
         users.first(session, "first", "First", None)
         users.add(session, ADMIN, ME, "Machine user", roles=["dmi"])
     store.close()
+    return settings.home
+
+
+@pytest.fixture
+def filled(settings: Settings, home: Path) -> Settings:
+    """Settings of a copy of that home."""
+    shutil.copytree(home, settings.home)
     return settings
 
 
