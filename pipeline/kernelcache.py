@@ -22,16 +22,79 @@ from pipeline.leftout import left_out
 with left_out("scipy", "scipy.linalg", "coverage", "cffi"):
     # Numba looks for a BLAS to link dot products to, for counters of lines that are compiled and for declarations of C: half
     # the time that it takes to load, and no kernel has any of them
+    import llvmlite.binding as ll
     import numba
     import numba.core.typing.cffi_utils
     import numba.np.arraymath
     from numba import config
+    from numba.core import entrypoints
     from numba.core.caching import CompileResultCacheImpl, FunctionCache, UserProvidedCacheLocator
     from numba.core.codegen import JITCodeLibrary
     from numba.core.compiler import Compiler
+    from numba.core.runtime.nrt import rtsys
 
 IN_IMAGE = kernelfamilies.adopt()
 """Whether kernels come from the image."""
+
+entrypoints._already_initialized = True
+"""Extensions of Numba are not looked for: no kernel uses one, and it reads what is said of every installed package."""
+
+
+class _Stored(JITCodeLibrary):
+    """The code of a kernel that was found compiled.
+
+    Numba parses the form that other kernels are compiled against, and lists its symbols, whenever it loads one: half the
+    time of loading. Here that is done when another kernel is compiled against it.
+    """
+
+    _bitcode: bytes
+
+    @classmethod
+    def _unserialize(cls, codegen: Any, state: Any) -> _Stored:
+        name, kind, (machine_code, bitcode) = state
+        if kind != "object":
+            raise ValueError(f"the kernel {name} was stored as {kind}, not as machine code")
+        library: _Stored = codegen.create_library(name)
+        library._bitcode = bitcode
+        library.enable_object_caching()  # type: ignore[no-untyped-call]
+        library._set_compiled_object(machine_code)  # type: ignore[no-untyped-call]
+        library._finalize_final_module()  # type: ignore[no-untyped-call]
+        return library
+
+    def _get_module_for_linking(self) -> Any:
+        if self._shared_module is None:
+            self._shared_module = ll.parse_bitcode(self._bitcode)
+        return self._shared_module
+
+    def get_pointer_to_function(self, name: str) -> int:
+        """The address of a function that the machine code has: its entry from Python, the only one that is asked for."""
+        return int(self._codegen._engine.get_function_address(name))
+
+
+class _Entries(CompileResultCacheImpl):
+    def rebuild(self, target_context: Any, payload: Any) -> Any:
+        """Load a compiled form as `_Stored`; Numba takes the class from where it generates code."""
+        codegen = target_context.codegen()
+        usual = codegen._library_class
+        codegen._library_class = _Stored
+        try:
+            return super().rebuild(target_context, payload)  # type: ignore[no-untyped-call]
+        finally:
+            codegen._library_class = usual
+
+
+class KernelCache(FunctionCache):
+    """Loads compiled forms without making the compiler ready, and stores what is compiled."""
+
+    _impl_class: type[_Entries] = _Entries
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """What is compiled for a signature, or None: only then all that can be compiled is registered, a tenth of a second."""
+        rtsys.initialize(target_context)
+        found = self._load_overload(sig, target_context)  # type: ignore[no-untyped-call]
+        if found is None:
+            target_context.refresh()
+        return found
 
 
 class _Filled(UserProvidedCacheLocator):
@@ -41,14 +104,14 @@ class _Filled(UserProvidedCacheLocator):
         """It is there, or nothing is found in it."""
 
 
-class _Entries(CompileResultCacheImpl):
+class _FilledEntries(_Entries):
     _locator_classes = [_Filled]  # noqa: RUF012 - as in the class it is of
 
 
-class ReadOnlyCache(FunctionCache):
+class ReadOnlyCache(KernelCache):
     """Loads compiled forms and stores none."""
 
-    _impl_class = _Entries
+    _impl_class = _FilledEntries
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Nothing can be written."""
@@ -79,19 +142,17 @@ def compiled(function: Callable[..., Any], stamp: str = "", **options: Any) -> A
 
     `stamp` says what else than the function's own file a compiled form depends on: one with another stamp is not used.
     """
-    options = {**_OPTIONS, **options}
+    made = numba.njit(**{**_OPTIONS, **options})(function)
+    if made is function:  # nothing is compiled under NUMBA_DISABLE_JIT=1
+        return made
     named: Any = vars(config)["CACHE_DIR"]
-    if named and Path(named).is_dir() and (_complete(named) or not os.access(named, os.W_OK)):
-        made = numba.njit(**options)(function)
-        vars(made)["_cache"] = ReadOnlyCache(function)  # type: ignore[no-untyped-call]
-    else:
-        try:
-            made = numba.njit(cache=True, **options)(function)
-        except RuntimeError:  # no folder can be written, as in a closed sandbox: compiled in each process
-            return numba.njit(**options)(function)
-    file = getattr(vars(made).get("_cache"), "_cache_file", None)
-    if file is not None:  # nothing is compiled under NUMBA_DISABLE_JIT=1
-        file._source_stamp = (_text(function.__code__.co_filename), stamp)
+    filled = named and Path(named).is_dir() and (_complete(named) or not os.access(named, os.W_OK))
+    try:
+        kept = (ReadOnlyCache if filled else KernelCache)(function)  # type: ignore[no-untyped-call]
+    except RuntimeError:  # no folder can be written, as in a closed sandbox: compiled in each process
+        return made
+    kept._cache_file._source_stamp = (_text(function.__code__.co_filename), stamp)
+    made._cache = kept
     return made
 
 

@@ -86,11 +86,12 @@ def run(
     if release.number not in opened:
         opened[release.number] = WholeRelease(release, settings)
     matcher = Matcher(settings, opened[release.number], night)
-    if shard.startswith(CONTENT):
-        rows, read = matcher.contents(lake, [shard.removeprefix(CONTENT)])
-    else:
-        rows, read = matcher.claims(lake, [shard.removeprefix(CLAIMED)])
-    table = finished(rows, release, night, policy.load(settings, "matching").data)
+    with release.kept_open():
+        if shard.startswith(CONTENT):
+            rows, read = matcher.contents(lake, [shard.removeprefix(CONTENT)])
+        else:
+            rows, read = matcher.claims(lake, [shard.removeprefix(CLAIMED)])
+        table = finished(rows, release, night, policy.load(settings, "matching").data)
     commit = lake.commit(
         "match",
         shard,
