@@ -31,7 +31,7 @@ with left_out("scipy", "scipy.linalg", "coverage", "cffi"):
     from numba.core.caching import CompileResultCacheImpl, FunctionCache, UserProvidedCacheLocator
     from numba.core.codegen import JITCodeLibrary
     from numba.core.compiler import Compiler
-    from numba.core.runtime.nrt import rtsys
+    from numba.core.runtime import _nrt_python  # type: ignore[attr-defined]
 
 IN_IMAGE = kernelfamilies.adopt()
 """Whether kernels come from the image."""
@@ -90,11 +90,19 @@ class KernelCache(FunctionCache):
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """What is compiled for a signature, or None: only then all that can be compiled is registered, a tenth of a second."""
-        rtsys.initialize(target_context)
+        _name_helpers()
         found = self._load_overload(sig, target_context)  # type: ignore[no-untyped-call]
         if found is None:
             target_context.refresh()
         return found
+
+
+@cache
+def _name_helpers() -> None:
+    """Tell LLVM where the functions of Numba's runtime are that machine code calls. Numba compiles the other part of it in the same
+    breath, a third of the time of loading; machine code has that part in it, and a compiler makes it when it is made ready."""
+    for name, address in _nrt_python.c_helpers.items():
+        ll.add_symbol(name if name.startswith("_") else f"NRT_{name}", address)
 
 
 class _Filled(UserProvidedCacheLocator):

@@ -15,6 +15,8 @@ from pipeline.lake.delta import DataFile, Log
 from pipeline.lake.parts import MERGED
 from pipeline.lake.places import LakePlace
 
+SHORT = 8
+"""Rows up to which a file is not compressed: making ready for it takes longer than all else, and it would hardly be smaller."""
 LARGE = 4000
 """Rows from which a file is left as it is when newer ones are merged."""
 FEW = 4
@@ -24,7 +26,10 @@ FEW = 4
 def write(place: LakePlace, folder: str, table: pa.Table, begins: str = "") -> DataFile:
     """Write rows, ordered by `seq`, as a file `<folder>/<begins><first>-<last>.<sha256>.parquet`."""
     buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd", row_group_size=1000, write_page_checksum=True, store_schema=True)
+    compression = "none" if table.num_rows <= SHORT else "zstd"
+    pq.write_table(
+        table, buffer, compression=compression, row_group_size=1000, write_page_checksum=True, store_schema=True
+    )
     data = buffer.getbuffer()
     first, last = table["seq"][0].as_py(), table["seq"][-1].as_py()
     name = f"{begins}{first}-{last}.{hashlib.sha256(data).hexdigest()}.parquet"
@@ -37,12 +42,11 @@ def read(
 ) -> pa.Table:
     """Some columns of a file; `fetch` gives a file of the lake on this machine, checked. With `runs` only the row groups that
     may have a row of one of these: a run's rows lie together, since they are ordered by time."""
-    path = fetch(f"{folder}/{file.name}")
-    if runs is None:
-        return pq.read_table(path, columns=columns, page_checksum_verification=True, partitioning=None)
-    opened = pq.ParquetFile(path, page_checksum_verification=True)
-    groups = [n for n in range(opened.num_row_groups) if _holds(opened.metadata.row_group(n), runs)]
-    return opened.read_row_groups(groups, columns=columns)
+    with pq.ParquetFile(fetch(f"{folder}/{file.name}"), page_checksum_verification=True) as opened:
+        if runs is None:
+            return opened.read(columns, use_threads=False)
+        groups = [n for n in range(opened.num_row_groups) if _holds(opened.metadata.row_group(n), runs)]
+        return opened.read_row_groups(groups, columns=columns)
 
 
 def _holds(group: pq.RowGroupMetaData, runs: Collection[str]) -> bool:

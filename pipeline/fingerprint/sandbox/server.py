@@ -8,7 +8,6 @@ from __future__ import annotations
 import ctypes
 import gc
 import importlib
-import importlib.metadata
 import json
 import os
 import signal
