@@ -51,9 +51,10 @@ class _Stored(JITCodeLibrary):
 
     @classmethod
     def _unserialize(cls, codegen: Any, state: Any) -> _Stored:
-        name, kind, (machine_code, bitcode) = state
+        name, kind, code = state
         if kind != "object":
             raise ValueError(f"the kernel {name} was stored as {kind}, not as machine code")
+        machine_code, bitcode = code
         library: _Stored = codegen.create_library(name)
         library._bitcode = bitcode
         library.enable_object_caching()  # type: ignore[no-untyped-call]
