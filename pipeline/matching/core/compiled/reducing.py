@@ -109,7 +109,7 @@ def last_groups(offsets: Any, words: Any, rows: Any, highs: Any, span: Any, reci
         for entry in range(np.int64(offsets[bucket]), np.int64(offsets[bucket + 1])):
             place = next_place(highs, place)
             row = np.int64(rows[2 * entry]) | np.int64(rows[2 * entry + 1]) << 8 | (place - entry - bucket * span) << 16
-            out[row] = last_group(hashes, row, recipe, span, bucket, words[entry])
+            out[row] = last_group(hashes, row, recipe, span, bucket, np.int64(words[entry]))
 
 
 @bare

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.matching.core.compiled import kernels
+from pipeline.matching.core.compiled import kernels, reducing
 from pipeline.matching.core.compiled.jit import Compilation
 from pipeline.matching.core.driver import Groups, JoinThread
 from pipeline.matching.core.groups import comparing
@@ -70,5 +70,7 @@ def _exercise(m: int) -> None:
     worker.scan(tiny, 0, 1, the_plan)
     if m == comparing.CHUNKS:
         worker.groups(tiny, 0, 1, the_plan)
+    offsets, words, rows, highs, _, span, how, hashes, *_ = tiny.stored(0)
+    reducing.last_groups(offsets, words, rows, highs, span, how, hashes, np.zeros(1, np.int64))
     nearest(worker.found, 0, 1, 1, 1)
     quick_sum(tiny.stored(0)[1])
